@@ -1,0 +1,1 @@
+//! Configuration: as given, and as resolved.

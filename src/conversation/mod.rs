@@ -1,0 +1,1 @@
+//! Conversations: legs, bridges, hold, transfer.

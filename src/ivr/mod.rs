@@ -1,0 +1,1 @@
+//! Menus: the graph and a caller's session in it.

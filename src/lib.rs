@@ -1,0 +1,50 @@
+//! Cordboard: a SIP softswitch with recording for small call centres.
+//!
+//! The map, from the bottom up; a module names only what stands above it here (`tests/layers.rs` is the exact table):
+//!
+//! | layer | modules | what |
+//! |---|---|---|
+//! | 0 | [`clock`] [`ids`] [`config`] | time and names as values; configuration as given and as resolved |
+//! | 1 | [`sip`] [`sdp`] [`rtp`] [`codec`] | bytes to values and back |
+//! | 2 | [`transaction`] [`dialog`] [`registrar`] [`media`] | the protocols' state machines, the audio path of a leg |
+//! | 3 | [`route`] [`ivr`] [`acd`] [`conversation`] | what a call centre is made of |
+//! | 4 | [`switch`] | one owner of all state: `handle(input, now, &mut out)` |
+//! | 5 | [`store`] | event log, index, registrations on disk |
+//! | 6 | [`transport`] [`media_engine`] [`recorder`] [`events`] [`api`] [`console`] | sockets, threads, files |
+//! | – | [`server`] | builds and joins them |
+//!
+//! Layers 1 to 4 know no socket, thread, file or clock.
+
+#![deny(unsafe_code)]
+
+pub mod clock;
+pub mod config;
+pub mod ids;
+
+pub mod codec;
+pub mod rtp;
+pub mod sdp;
+pub mod sip;
+
+pub mod dialog;
+pub mod media;
+pub mod registrar;
+pub mod transaction;
+
+pub mod acd;
+pub mod conversation;
+pub mod ivr;
+pub mod route;
+
+pub mod switch;
+
+pub mod store;
+
+pub mod api;
+pub mod console;
+pub mod events;
+pub mod media_engine;
+pub mod recorder;
+pub mod transport;
+
+pub mod server;

@@ -1,0 +1,1 @@
+//! The pure audio path of a leg.

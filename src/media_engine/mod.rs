@@ -1,0 +1,1 @@
+//! Media workers: threads, sockets, ports.

@@ -1,0 +1,1 @@
+//! Writes what the tap copies to stereo WAV.

@@ -1,0 +1,1 @@
+//! Where a dialled number leads, and through which trunk.
