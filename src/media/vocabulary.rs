@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Mono;
 use crate::codec::Codec;
 use crate::ids::{LegId, RecordingId};
+use crate::sdp;
 
 /// An even RTP port (RTCP is the odd one above) that a worker has bound and waits for a leg on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -60,6 +61,8 @@ pub struct Session {
     pub payload_type: u8,
     /// Payload type of telephone-event, where negotiated (RFC 4733). Without it, in-band digits are listened for.
     pub telephone_event: Option<u8>,
+    /// Payload type of telephone-event that we told the peer to use: the same, unless it answered with a number of its own.
+    pub telephone_event_in: Option<u8>,
     /// We may send (the peer is sendrecv or recvonly).
     pub send: bool,
     /// The peer may send (it is sendrecv or sendonly).
@@ -68,20 +71,52 @@ pub struct Session {
     pub ptime_ms: u8,
 }
 
+impl From<sdp::Agreed> for Session {
+    fn from(a: sdp::Agreed) -> Session {
+        Session {
+            remote: a.remote,
+            remote_rtcp: a.remote_rtcp,
+            codec: a.codec,
+            payload_type: a.payload_type,
+            telephone_event: a.telephone_event,
+            telephone_event_in: a.telephone_event_in,
+            send: a.send,
+            receive: a.receive,
+            ptime_ms: a.ptime_ms,
+        }
+    }
+}
+
 /// From the core to the worker that the leg's lease names. All legs of a conversation are on one worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
     /// A leg begins on a leased port. Nothing is sent or accepted before `Agree`.
-    Open { leg: LegId, lease: Lease },
+    Open {
+        leg: LegId,
+        lease: Lease,
+    },
     /// An offer/answer exchange is complete. Each one unlocks the latch (a re-INVITE may have moved the peer).
-    Agree { leg: LegId, session: Session },
+    Agree {
+        leg: LegId,
+        session: Session,
+    },
     /// From now on `leg` hears `source`, instead of what it heard.
-    Hear { leg: LegId, source: Source },
+    Hear {
+        leg: LegId,
+        source: Source,
+    },
     /// Copies to the recorder begin: what `leg` says (left) and hears (right).
-    Tap { leg: LegId, recording: RecordingId },
-    Untap { leg: LegId },
+    Tap {
+        leg: LegId,
+        recording: RecordingId,
+    },
+    Untap {
+        leg: LegId,
+    },
     /// The leg ends; its port drains before it is leased again. [`Report::Closed`] follows.
-    Close { leg: LegId },
+    Close {
+        leg: LegId,
+    },
 }
 
 impl Command {
@@ -108,19 +143,48 @@ pub enum DigitVia {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Report {
     /// One report a key press, at its end or when it is clear that the end is lost: `0`–`9`, `*`, `#`, `A`–`D`.
-    Digit { leg: LegId, digit: char, duration_ms: u32, via: DigitVia },
-    PlayEnded { leg: LegId, play: PlayId },
+    Digit {
+        leg: LegId,
+        digit: char,
+        duration_ms: u32,
+        via: DigitVia,
+    },
+    PlayEnded {
+        leg: LegId,
+        play: PlayId,
+    },
     /// A clip that was to be played is not there.
-    ClipMissing { leg: LegId, clip: ClipName },
+    ClipMissing {
+        leg: LegId,
+        clip: ClipName,
+    },
     /// No packet for `missing_after`, while the peer should send.
-    Missing { leg: LegId },
+    Missing {
+        leg: LegId,
+    },
     /// Packets again, after `Missing`.
-    Present { leg: LegId },
+    Present {
+        leg: LegId,
+    },
     /// Neither RTP nor RTCP for `dead_after`, while not on hold.
-    Dead { leg: LegId },
+    Dead {
+        leg: LegId,
+    },
     /// Media comes from another address than the SDP says, and is now sent there.
-    Latched { leg: LegId, address: SocketAddr },
-    Closed { leg: LegId, quality: Quality },
+    Latched {
+        leg: LegId,
+        address: SocketAddr,
+    },
+    Closed {
+        leg: LegId,
+        quality: Quality,
+    },
+    /// Frames that the recorder was too slow to take, since the last such report: a gap in the recording.
+    TapOverflow {
+        leg: LegId,
+        recording: RecordingId,
+        frames: u64,
+    },
 }
 
 impl Report {
@@ -133,7 +197,8 @@ impl Report {
             | Report::Present { leg }
             | Report::Dead { leg }
             | Report::Latched { leg, .. }
-            | Report::Closed { leg, .. } => *leg,
+            | Report::Closed { leg, .. }
+            | Report::TapOverflow { leg, .. } => *leg,
         }
     }
 }
