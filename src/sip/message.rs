@@ -87,11 +87,11 @@ impl Response {
     pub fn add_to_tag(&mut self, tag: impl AsRef<[u8]>) {
         let Some(raw) = self.headers.get(&HeaderName::To) else { return };
         match NameAddr::parse_in(raw, raw) {
-            Ok(to) if to.tag().is_none() => {
+            Ok(to) if !to.params.has("tag") => {
                 // Behind the raw value: a display name with odd bytes has to come back as it was sent (RFC 4475 §3.1.1.2).
                 let mut value = raw.to_vec();
                 let mut param = super::params::Params::default();
-                param.set("tag", tag);
+                param.set_as_written("tag", tag.as_ref());
                 param.write(&mut value);
                 self.headers.set(HeaderName::To, value);
             }

@@ -62,11 +62,10 @@ impl Params {
         self.0.iter().map(|p| (p.name.as_str(), p.value.as_deref()))
     }
 
-    /// Replaces the first of this name or adds it. What is no token (or address) is quoted; control characters are left out.
+    /// Replaces the first of this name or adds it. What cannot stand bare is quoted; control characters are left out.
     pub fn set(&mut self, name: &'static str, value: impl AsRef<[u8]>) {
         let value = value.as_ref();
-        let bare = !value.is_empty() && value.iter().all(|&b| text::is(b, text::TOKEN) || b"[]:/".contains(&b));
-        let raw = if bare {
+        let raw = if !value.is_empty() && value.iter().all(|&b| is_bare(b)) {
             Bytes::copy_from_slice(value)
         } else {
             let mut out = Vec::with_capacity(value.len() + 2);
@@ -74,6 +73,17 @@ impl Params {
             out.into()
         };
         self.put(name, Some(raw));
+    }
+
+    /// As [`set`](Params::set), for what [`get`](Params::get) gave: a peer's tag goes back as it was written, quotes and all.
+    pub fn set_as_written(&mut self, name: &'static str, raw: &[u8]) {
+        let quoted =
+            raw.first() == Some(&b'"') && text::quoted_end(raw) == Some(raw.len()) && !raw.iter().any(u8::is_ascii_control);
+        if quoted {
+            self.put(name, Some(Bytes::copy_from_slice(raw)));
+        } else {
+            self.set(name, raw);
+        }
     }
 
     /// A parameter without a value, as `rport` or `lr`.
@@ -126,7 +136,7 @@ impl Params {
                 let tail = text::trim(tail);
                 let value_end = match tail.first() {
                     Some(b'"') => text::quoted_end(tail).ok_or(Syntax::Quote)?,
-                    _ => tail.iter().position(|&b| b";\" \t<>,".contains(&b) || !b.is_ascii_graphic()).unwrap_or(tail.len()),
+                    _ => tail.iter().position(|&b| !is_bare(b)).unwrap_or(tail.len()),
                 };
                 let value = &tail[..value_end];
                 if value.is_empty() || memchr::memchr2(b'\r', b'\n', value).is_some() {
@@ -182,6 +192,11 @@ impl Param {
     }
 }
 
+/// May stand in a value without quotes.
+fn is_bare(b: u8) -> bool {
+    b.is_ascii_graphic() && !b";\"<>,".contains(&b)
+}
+
 /// What is before `end`, and what is after it without the space at its beginning.
 fn after_space(bytes: &[u8], end: usize) -> Result<(&[u8], &[u8]), Syntax> {
     let (name, tail) = bytes.split_at_checked(end).ok_or(Syntax::Parameter)?;
@@ -219,6 +234,15 @@ mod tests {
     fn empty_or_open_parameters_are_refused() {
         for bad in [";;", ";", ";a=", ";a=\"b", "a", ";a b", ";a=b c", ";a=\"b\"c", ";a=<b>", ";a=b,c", ";tag=1;Tag=2"] {
             assert!(header(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_a_peer_wrote_goes_back_unchanged() {
+        for text in [";tag=a=b@c", ";tag=\"x \\\" y\"", ";tag=[::1]"] {
+            let mut p = Params::default();
+            p.set_as_written("tag", header(text).expect(text).get("tag").expect("tag"));
+            assert_eq!(format!("{p:?}"), text);
         }
     }
 

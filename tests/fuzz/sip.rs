@@ -171,9 +171,9 @@ fn same_via(via: &Via) {
 
 fn same_address(address: &NameAddr) {
     let mut headers = Headers::new();
-    headers.push(HeaderName::To, address);
-    assert_eq!(headers.to().as_ref(), Ok(address));
-    assert_eq!(headers.elements(&HeaderName::To).count(), 1, "{address}");
+    headers.push(HeaderName::ReferTo, address);
+    assert_eq!(headers.refer_to(), Ok(Some(address.clone())));
+    assert_eq!(headers.elements(&HeaderName::ReferTo).count(), 1, "{address}");
     let json = serde_json::to_string(address).expect("json");
     assert_eq!(&serde_json::from_str::<NameAddr>(&json).expect("back"), address);
 }
