@@ -47,6 +47,10 @@ impl Reader {
         self.problems.push(Problem::new(&self.path, line, what));
     }
 
+    pub(crate) fn fault_in_line(&mut self, line: u32, what: impl std::fmt::Display) {
+        self.problems.push(Problem::new(&self.path, line, what));
+    }
+
     pub(crate) fn is_clean(&self) -> bool {
         self.problems.is_empty()
     }
