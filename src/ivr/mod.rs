@@ -26,6 +26,8 @@ mod menu;
 mod play;
 mod prompts;
 mod session;
+#[cfg(test)]
+mod tests;
 mod voicemail;
 
 pub use context::Context;
