@@ -1,10 +1,11 @@
 //! An agent: what the person wants, what the acd has given, and what follows from both.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::line::Floor;
+use super::line::{Elsewhere, Floor};
 use super::offer::Offer;
 use crate::clock::{Mono, Now};
 use crate::ids::{ConversationId, Number, QueueName, StaffNumber};
@@ -172,7 +173,9 @@ pub(super) struct Agent {
 impl Agent {
     /// From the strongest claim on the agent's time to the weakest. Wrap-up stands above a pause, so that a pause asked for during the
     /// call begins after it; "offline" stands above both: who went home does not wrap up.
-    pub(super) fn state(&self, floor: &impl Floor) -> AgentState {
+    ///
+    /// `taken` are the phones that offers and calls of queues occupy, and whose they are.
+    pub(super) fn state(&self, floor: &impl Floor, taken: &Taken) -> AgentState {
         let given = match &self.work {
             Work::Talking { caller, queue, since, .. } => {
                 return AgentState::Talking { caller: *caller, queue: queue.clone(), since: *since };
@@ -188,9 +191,17 @@ impl Agent {
             (Wanted::Offline, _) => AgentState::Offline,
             (Wanted::Ready | Wanted::Paused { .. }, given @ AgentState::WrapUp { .. }) => given,
             (Wanted::Paused { reason }, _) => AgentState::Paused { reason: reason.clone() },
-            (Wanted::Ready, _) if floor.busy(&self.phone) => AgentState::Busy,
+            (Wanted::Ready, _) if self.is_elsewhere(floor, taken) => AgentState::Busy,
             (Wanted::Ready, _) if !floor.registered(&self.phone) => AgentState::NotRegistered,
             (Wanted::Ready, given) => given,
         }
     }
+
+    /// On a call that is not this agent's of a queue: one of its own, or a colleague's who works at the same phone.
+    pub(super) fn is_elsewhere(&self, floor: &impl Floor, taken: &Taken) -> bool {
+        taken.get(&self.phone).is_some_and(|who| *who != self.staff_number) || floor.elsewhere(&self.phone) != Elsewhere::Nothing
+    }
 }
+
+/// Phones that offers and calls of queues occupy, with the agent who has each.
+pub(super) type Taken = BTreeMap<Number, StaffNumber>;

@@ -3,6 +3,7 @@
 //! What these change is acted upon by [`Acd::settle`], which the owner calls after them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::Snapshot;
 use super::agent::{Agent, AgentState, Wanted, Work};
@@ -12,7 +13,6 @@ use super::service_level::Tally;
 use crate::clock::{Mono, Now};
 use crate::config::Config;
 use crate::ids::{ConversationId, Number, QueueName, StaffNumber};
-use std::time::Duration;
 
 /// Least rest after an unanswered offer. With none, a phone that refuses at once would be offered the same caller without end.
 pub(super) const LEAST_REST: Duration = Duration::from_secs(1);
@@ -21,12 +21,22 @@ pub(super) const LEAST_REST: Duration = Duration::from_secs(1);
 pub trait Floor {
     /// The phone has a binding.
     fn registered(&self, phone: &Number) -> bool;
-    /// The phone is on a call, or rings for one, that is neither an offer of the acd nor the call that came of one.
-    fn busy(&self, phone: &Number) -> bool;
+    /// What the phone does beside offers of the acd and the calls that came of them.
+    fn elsewhere(&self, phone: &Number) -> Elsewhere;
     /// The phone still has a leg, talking or on hold, in this caller's conversation.
     fn talks(&self, phone: &Number, caller: ConversationId) -> bool;
     /// The caller's conversation still exists and has the caller.
     fn present(&self, caller: ConversationId) -> bool;
+}
+
+/// Calls of a phone that are not the acd's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Elsewhere {
+    Nothing,
+    /// Somebody dialled it: nothing new is offered, but an offer that rings beside it goes on.
+    Rings,
+    /// It dials, talks or holds: an offer that rings is taken back.
+    Talks,
 }
 
 #[derive(Clone, Debug)]
@@ -225,15 +235,9 @@ impl Acd {
     /// When something is due, if nothing happens before.
     pub fn deadline(&self) -> Option<Mono> {
         let work = self.agents.values().filter_map(|a| a.work.deadline());
-        let overflow = self.queues.values().flat_map(|q| q.waiting.values()).filter_map(|w| {
-            let at = w.overflow_at?;
-            (!self.is_offered(w.caller)).then_some(at)
-        });
-        work.chain(overflow).min()
-    }
-
-    pub(super) fn is_offered(&self, caller: ConversationId) -> bool {
-        self.agents.values().any(|a| matches!(&a.work, Work::Offered { offer, .. } if offer.caller == caller))
+        let offered = self.offered();
+        let waiting = self.queues.values().flat_map(|q| q.waiting.values());
+        work.chain(waiting.filter(|w| !offered.contains(&w.caller)).filter_map(|w| w.overflow_at)).min()
     }
 
     fn offered_agent(&self, id: OfferId) -> Option<StaffNumber> {
