@@ -13,7 +13,7 @@ use crate::ids::{ConversationId, Number, QueueName, StaffNumber};
 /// What the agent set, by API or feature code. The only thing about an agent that outlives the process.
 ///
 /// A new agent is `Ready`: in a small centre the phone's registration is the login. While the phone is not registered the state is
-/// `not_registered`, so nothing is offered to an empty desk.
+/// `unregistered`, so nothing is offered to an empty desk.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Wanted {
@@ -67,11 +67,14 @@ pub enum AgentState {
 pub enum StateKind {
     Offline,
     Paused,
+    #[serde(rename = "unregistered")]
     NotRegistered,
     Ready,
+    #[serde(rename = "ringing")]
     Offered,
     Talking,
     Busy,
+    #[serde(rename = "wrapup")]
     WrapUp,
     Unanswered,
 }
@@ -97,12 +100,12 @@ impl StateKind {
         match self {
             StateKind::Offline => "offline",
             StateKind::Paused => "paused",
-            StateKind::NotRegistered => "not_registered",
+            StateKind::NotRegistered => "unregistered",
             StateKind::Ready => "ready",
-            StateKind::Offered => "offered",
+            StateKind::Offered => "ringing",
             StateKind::Talking => "talking",
             StateKind::Busy => "busy",
-            StateKind::WrapUp => "wrap_up",
+            StateKind::WrapUp => "wrapup",
             StateKind::Unanswered => "unanswered",
         }
     }

@@ -89,9 +89,7 @@ impl Acd {
         };
         acd.reconfigure(config, now);
         for (staff_number, wanted) in snapshot.wanted {
-            if let Some(agent) = acd.agents.get_mut(&staff_number) {
-                agent.wanted = wanted;
-            }
+            acd.recall(&staff_number, wanted);
         }
         for (name, tally) in snapshot.tallies {
             if let Some(queue) = acd.queues.get_mut(&name) {
@@ -99,6 +97,13 @@ impl Acd {
             }
         }
         acd
+    }
+
+    /// What an agent wanted in the last run. Of an agent who is gone, nothing is kept.
+    pub fn recall(&mut self, agent: &StaffNumber, wanted: Wanted) {
+        if let Some(agent) = self.agents.get_mut(agent) {
+            agent.wanted = wanted;
+        }
     }
 
     pub fn snapshot(&self) -> Snapshot {

@@ -71,6 +71,7 @@ pub(super) fn config(queues: Vec<Queue>, agents: Vec<Agent>) -> Config {
         phones: BTreeMap::new(),
         agents: agents.into_iter().map(|a| (a.staff_number.clone(), a)).collect(),
         queues: queues.into_iter().map(|q| (q.name.clone(), q)).collect(),
+        extensions: BTreeMap::new(),
         trunks: BTreeMap::new(),
         inbound: vec![],
         outbound: vec![],
