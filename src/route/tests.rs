@@ -68,7 +68,7 @@ peer = "198.51.100.10:5060"
 
 [[trunk]]
 name = "backup"
-peer = "198.51.100.10"
+peer = "198.51.100.10:5062"
 user = "4930555"
 secret = "secret-of-backup"
 max_calls = 2
