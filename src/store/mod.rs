@@ -1,1 +1,6 @@
 //! What lies on disk.
+pub mod disk;
+pub mod log;
+
+/// Hears that a part is in trouble (what is wrong), or out of it again (`None`). Called from the part's own thread; must not wait.
+pub type Health = std::sync::Arc<dyn Fn(&'static str, Option<&str>) + Send + Sync>;
