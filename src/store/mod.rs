@@ -1,4 +1,5 @@
 //! What lies on disk.
+pub mod conversations;
 pub mod database;
 pub mod disk;
 pub mod log;

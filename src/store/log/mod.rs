@@ -30,8 +30,9 @@ mod writer;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::broadcast;
 
@@ -83,7 +84,7 @@ pub struct LogOptions {
     pub reserve_bytes: u64,
     pub backlog: usize,
     /// Between two attempts at a disk that takes nothing.
-    pub retry: std::time::Duration,
+    pub retry: Duration,
 }
 
 impl Default for LogOptions {
@@ -93,7 +94,7 @@ impl Default for LogOptions {
             retain_bytes: 4 << 30,
             reserve_bytes: 16 << 20,
             backlog: BACKLOG,
-            retry: std::time::Duration::from_secs(1),
+            retry: Duration::from_secs(1),
         }
     }
 }
@@ -113,6 +114,9 @@ struct Shared {
     durable: AtomicU64,
     segments: RwLock<Vec<Segment>>,
     live: broadcast::Sender<Arc<Stored>>,
+    /// Signalled when `durable` grows; the gate guards nothing but the moment between looking and waiting.
+    grown: Condvar,
+    grown_gate: Mutex<()>,
 }
 
 impl Log {
@@ -128,6 +132,8 @@ impl Log {
             durable: AtomicU64::new(0),
             segments: RwLock::default(),
             live,
+            grown: Condvar::new(),
+            grown_gate: Mutex::default(),
         });
         let writer = writer::Writer::open(folder, options, disk, clock, health, shared.clone())?;
         let thread = std::thread::Builder::new()
@@ -150,6 +156,16 @@ impl Log {
     /// The oldest number that is kept.
     pub fn first_kept(&self) -> u64 {
         self.shared.first_kept()
+    }
+
+    /// Waits, for `patience` at most, until more than `sequence` is durable, and says whether it is. For readers in threads.
+    pub fn wait_past(&self, sequence: u64, patience: Duration) -> bool {
+        let gate = self.shared.grown_gate.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.shared.grown.wait_timeout_while(gate, patience, |()| {
+            self.last() <= sequence && !self.shared.inbox.is_closed()
+        });
+        drop(waited);
+        self.last() > sequence
     }
 
     /// Events that wait to become durable.
@@ -176,6 +192,7 @@ impl Log {
     /// Makes all that was appended durable, as far as the disk takes it, and ends the thread. Later appends go nowhere.
     pub fn close(&self) {
         self.shared.inbox.close();
+        self.shared.wake();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread
             && thread.join().is_err()
@@ -186,6 +203,12 @@ impl Log {
 }
 
 impl Shared {
+    /// Lets threads in [`Log::wait_past`] look again.
+    fn wake(&self) {
+        drop(self.grown_gate.lock().unwrap_or_else(PoisonError::into_inner));
+        self.grown.notify_all();
+    }
+
     fn first_kept(&self) -> u64 {
         self.segments.read().unwrap_or_else(PoisonError::into_inner).first().map_or(1, |s| s.first)
     }

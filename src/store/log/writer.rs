@@ -174,6 +174,7 @@ impl Writer {
         for event in events {
             let _ = self.shared.live.send(event); // Nobody listening is fine.
         }
+        self.shared.wake();
     }
 
     /// Begins the next segment. The old one is whole and synced.
