@@ -1,1 +1,9 @@
-//! The pure audio path of a leg.
+//! The pure audio path: what arrives on a leg, who hears it, what is copied to the recorder. No sockets, threads or clock: the
+//! driver (`media_engine`) brings packets and time and carries out what is returned.
+//!
+//! The whole vocabulary between the core and a media worker is [`Command`] down and [`Report`] up. A leg *hears* exactly one
+//! [`Source`] at a time; a bridge is two legs that hear each other. Nothing a stranger sends reaches a [`Source`]: see `latch`.
+
+mod vocabulary;
+
+pub use vocabulary::*;

@@ -1,0 +1,278 @@
+//! The configuration as resolved: every reference checked, every default filled in, every unit a type.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Place;
+use crate::ids::{MenuName, Number, QueueName, StaffNumber, TrunkName};
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    pub site: Site,
+    pub sip: Sip,
+    pub media: Media,
+    pub http: Http,
+    pub recording: Recording,
+    pub codes: FeatureCodes,
+    pub phones: BTreeMap<Number, Phone>,
+    pub agents: BTreeMap<StaffNumber, Agent>,
+    pub queues: BTreeMap<QueueName, Queue>,
+    pub trunks: BTreeMap<TrunkName, Trunk>,
+    /// In the order of the file; the longest match wins, so order decides only between equals, which are refused.
+    pub inbound: Vec<Inbound>,
+    pub outbound: Vec<Outbound>,
+    /// Text of each menu file; `ivr::Graph` reads it.
+    pub menus: BTreeMap<MenuName, MenuText>,
+    /// Prompts that exist, as `<language>/<prompt>`; what a menu names must be among them.
+    pub prompts: Vec<String>,
+    pub users: Vec<User>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Site {
+    pub name: String,
+    /// Realm of digest and domain of addresses of record.
+    pub domain: String,
+    pub time_zone: jiff::tz::TimeZone,
+    /// ISO 3166 alpha-2: tones, ring cadence, national number format.
+    pub country: Country,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Country(pub [u8; 2]);
+
+impl fmt::Debug for Country {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.0[0] as char, self.0[1] as char)
+    }
+}
+
+/// RFC 8760 algorithms that we offer, in the order of the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DigestAlgorithm {
+    Md5,
+    Sha256,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sip {
+    pub digest: Vec<DigestAlgorithm>,
+    pub udp: Vec<SocketAddr>,
+    pub tcp: Vec<SocketAddr>,
+    /// Address that peers are told to send to; `Auto` is the local address that routes to the peer.
+    pub advertise: Advertise,
+    pub min_expires: Duration,
+    pub max_expires: Duration,
+    pub default_expires: Duration,
+    pub max_contacts: usize,
+    /// How long SIGTERM waits for live calls.
+    pub drain: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Advertise {
+    Auto,
+    Fixed(IpAddr),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Media {
+    pub listen: IpAddr,
+    pub advertise: Advertise,
+    /// RTP takes the even ports, RTCP the odd one above.
+    pub ports: RangeInclusive<u16>,
+    /// Threads that move audio; default: as many as there are cores, at most 4.
+    pub workers: u8,
+    /// A `media.missing` event after this long without a packet.
+    pub missing_after: Duration,
+    /// The leg is ended after this long without a packet, unless it is on hold.
+    pub dead_after: Duration,
+    /// What a waiting or held customer hears: a WAV file; built-in music where none is given.
+    pub hold_music: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Http {
+    pub listen: SocketAddr,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Recording {
+    pub folder: PathBuf,
+    pub inbound: bool,
+    pub outbound: bool,
+    pub internal: bool,
+}
+
+/// Dialled from an agent's phone, or from any phone whose agent is then meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeatureCodes {
+    pub ready: String,
+    /// Followed by nothing, or by digits that pick a reason (1 is the first of `pause_reasons`).
+    pub pause: String,
+    pub offline: String,
+    pub pause_reasons: Vec<String>,
+}
+
+/// A secret in memory. Printed nowhere: `Debug` shows only that there is one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Arc<str>);
+
+impl Secret {
+    pub fn new(s: impl Into<Arc<str>>) -> Self {
+        Secret(s.into())
+    }
+
+    /// The plain text, for a digest. Never for printing.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Phone {
+    pub number: Number,
+    pub secret: Secret,
+    /// Shown to whom it calls inside.
+    pub name: Option<String>,
+    /// May dial outside numbers.
+    pub outside: bool,
+    /// The number shown outside when it calls out, if the trunk's rule does not set one.
+    pub caller: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Agent {
+    pub staff_number: StaffNumber,
+    pub name: String,
+    pub phone: Number,
+    /// Skill → level 1..=5.
+    pub skills: BTreeMap<String, u8>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strategy {
+    LongestIdle,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Queue {
+    pub name: QueueName,
+    pub strategy: Strategy,
+    pub agents: Vec<StaffNumber>,
+    /// A phone may dial the queue by this number.
+    pub number: Option<Number>,
+    /// What the agent's phone shows as display name; default: `name`.
+    pub title: String,
+    /// Ring cycles that an offer lasts (one cycle is `ring_cycle`). S1: answer within three rings.
+    pub rings: u32,
+    /// Length of one ring cycle, by country (5 s in Germany, 6 s in the United States).
+    pub ring_cycle: Duration,
+    pub wrap_up: Duration,
+    /// An agent who let an offer pass is not offered another for this long.
+    pub rest_after_unanswered: Duration,
+    /// The caller goes to `overflow` after this long.
+    pub max_wait: Option<Duration>,
+    pub overflow: Place,
+    /// Answered within this long counts for the service level.
+    pub service_level: Duration,
+    /// Abandoned sooner is a short abandon.
+    pub short_abandon: Duration,
+}
+
+impl Queue {
+    /// How long an offer rings.
+    pub fn offer_lasts(&self) -> Duration {
+        self.ring_cycle * self.rings
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trunk {
+    pub name: TrunkName,
+    pub peer: Peer,
+    pub user: Option<String>,
+    pub secret: Option<Secret>,
+    /// Registers there every `refresh`, and calls come in by that registration as well as from the peer's address.
+    pub register: bool,
+    pub refresh: Duration,
+    /// Number shown on calls that go out here, whatever the phone says: `None` leaves the phone's `caller`.
+    pub caller: Option<String>,
+    /// A caller from this trunk may reach an outside number through a trunk.
+    pub transit: bool,
+    /// A REFER from this trunk is obeyed.
+    pub refer: bool,
+    /// Calls at once, both directions.
+    pub max_calls: Option<u32>,
+}
+
+/// Host and port as given; a host that is not an address is resolved when it is needed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    pub host: String,
+    /// `None`: calls come from any port, and go to 5060.
+    pub port: Option<u16>,
+    pub tcp: bool,
+}
+
+/// A number: all of it, or the start of it (`*` at the end).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pattern {
+    Exact(String),
+    Prefix(String),
+}
+
+impl Pattern {
+    /// How many characters matched, an exact match counting one more than any prefix of the same length.
+    pub fn matches(&self, number: &str) -> Option<usize> {
+        match self {
+            Pattern::Exact(p) => (p == number).then_some(p.len() * 2 + 1),
+            Pattern::Prefix(p) => number.starts_with(p.as_str()).then_some(p.len() * 2),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inbound {
+    pub trunk: TrunkName,
+    pub number: Pattern,
+    pub to: Place,
+    /// `None`: the default for inbound. A `Some` is the rule that `recording.decided` names.
+    pub record: Option<bool>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outbound {
+    pub pattern: Pattern,
+    /// Digits taken off the front, then `prepend` put on.
+    pub strip: usize,
+    pub prepend: String,
+    /// Tried in turn: the next one after 408, 5xx or a transport error, never after 404, 486, 603.
+    pub trunks: Vec<TrunkName>,
+    pub record: Option<bool>,
+}
+
+/// A menu file as text, with the path that its faults are reported under.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MenuText {
+    pub path: PathBuf,
+    pub text: Arc<str>,
+}
+
+/// Someone who may use the API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    pub name: String,
+    pub password: Secret,
+}

@@ -1,0 +1,183 @@
+//! What the core tells a media worker, what a worker reports, and the frame that the tap copies to the recorder.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arrayvec::ArrayVec;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Mono;
+use crate::codec::Codec;
+use crate::ids::{LegId, RecordingId};
+
+/// An even RTP port (RTCP is the odd one above) that a worker has bound and waits for a leg on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Lease {
+    pub worker: u8,
+    pub port: u16,
+}
+
+/// Counts what a leg was told to play, so that the end of an earlier prompt is not taken for the end of this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PlayId(pub u64);
+
+/// A sound by name: `<language>/<prompt>` for a prompt. The driver loads it; the core never sees samples.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ClipName(pub Arc<str>);
+
+/// What is played to a leg.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Audio {
+    /// Clips one after another, once; [`Report::PlayEnded`] follows. A clip that is missing is skipped and said so.
+    Prompt(Vec<ClipName>),
+    /// Music on hold, for as long as it lasts; taken up where this leg last left it.
+    Music,
+    /// Ringback tone of the site's country (ITU-T E.180), until something else.
+    Ringback,
+    /// Busy tone, until something else.
+    Busy,
+}
+
+/// What a leg hears.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Source {
+    /// Nothing is sent.
+    Nothing,
+    /// What the other leg says, relayed.
+    Leg(LegId),
+    Play(PlayId, Audio),
+}
+
+/// What offer and answer agreed for a leg (RFC 3264), from our side.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Where to send. `None`: the peer gave 0.0.0.0, port 0, or an address that we refuse (multicast, broadcast).
+    pub remote: Option<SocketAddr>,
+    /// Where RTCP goes; by default the port above (RFC 3605 `a=rtcp` changes it).
+    pub remote_rtcp: Option<SocketAddr>,
+    pub codec: Codec,
+    /// Payload type to send; `codec`'s own for G.711.
+    pub payload_type: u8,
+    /// Payload type of telephone-event, where negotiated (RFC 4733). Without it, in-band digits are listened for.
+    pub telephone_event: Option<u8>,
+    /// We may send (the peer is sendrecv or recvonly).
+    pub send: bool,
+    /// The peer may send (it is sendrecv or sendonly).
+    pub receive: bool,
+    /// Packet length that we send when we are the source, in ms; 20 unless the peer asks otherwise.
+    pub ptime_ms: u8,
+}
+
+/// From the core to the worker that the leg's lease names. All legs of a conversation are on one worker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// A leg begins on a leased port. Nothing is sent or accepted before `Agree`.
+    Open { leg: LegId, lease: Lease },
+    /// An offer/answer exchange is complete. Each one unlocks the latch (a re-INVITE may have moved the peer).
+    Agree { leg: LegId, session: Session },
+    /// From now on `leg` hears `source`, instead of what it heard.
+    Hear { leg: LegId, source: Source },
+    /// Copies to the recorder begin: what `leg` says (left) and hears (right).
+    Tap { leg: LegId, recording: RecordingId },
+    Untap { leg: LegId },
+    /// The leg ends; its port drains before it is leased again. [`Report::Closed`] follows.
+    Close { leg: LegId },
+}
+
+impl Command {
+    pub fn leg(&self) -> LegId {
+        match self {
+            Command::Open { leg, .. }
+            | Command::Agree { leg, .. }
+            | Command::Hear { leg, .. }
+            | Command::Tap { leg, .. }
+            | Command::Untap { leg }
+            | Command::Close { leg } => *leg,
+        }
+    }
+}
+
+/// How a digit reached us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DigitVia {
+    Rfc4733,
+    InBand,
+}
+
+/// From a worker to the core.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Report {
+    /// One report a key press, at its end or when it is clear that the end is lost: `0`–`9`, `*`, `#`, `A`–`D`.
+    Digit { leg: LegId, digit: char, duration_ms: u32, via: DigitVia },
+    PlayEnded { leg: LegId, play: PlayId },
+    /// A clip that was to be played is not there.
+    ClipMissing { leg: LegId, clip: ClipName },
+    /// No packet for `missing_after`, while the peer should send.
+    Missing { leg: LegId },
+    /// Packets again, after `Missing`.
+    Present { leg: LegId },
+    /// Neither RTP nor RTCP for `dead_after`, while not on hold.
+    Dead { leg: LegId },
+    /// Media comes from another address than the SDP says, and is now sent there.
+    Latched { leg: LegId, address: SocketAddr },
+    Closed { leg: LegId, quality: Quality },
+}
+
+impl Report {
+    pub fn leg(&self) -> LegId {
+        match self {
+            Report::Digit { leg, .. }
+            | Report::PlayEnded { leg, .. }
+            | Report::ClipMissing { leg, .. }
+            | Report::Missing { leg }
+            | Report::Present { leg }
+            | Report::Dead { leg }
+            | Report::Latched { leg, .. }
+            | Report::Closed { leg, .. } => *leg,
+        }
+    }
+}
+
+/// What a leg's media was like, from its first packet to its last (RFC 3550 §6.4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Quality {
+    pub packets_received: u64,
+    pub packets_sent: u64,
+    /// Expected less received, over all; late packets count as received.
+    pub packets_lost: i64,
+    /// Interarrival jitter (RFC 3550 §6.4.1), in ms, at the end.
+    pub jitter_ms: f32,
+    /// From the peer's receiver reports: the share of our packets that it lost, 0 to 1.
+    pub remote_loss: Option<f32>,
+    /// Round trip by RTCP, in ms.
+    pub round_trip_ms: Option<f32>,
+    /// Packets that were thrown away because they came from a stranger.
+    pub refused: u64,
+}
+
+/// Left or right of the recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Side {
+    /// What the customer said: left.
+    Said,
+    /// What the customer heard: right.
+    Heard,
+}
+
+/// Longest payload that the tap copies: 60 ms of G.711. Longer packets are cut there and counted as a gap.
+pub const FRAME_BYTES: usize = 480;
+
+/// One packet as the tap copied it, encoded as it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    pub recording: RecordingId,
+    pub side: Side,
+    /// When the packet came or went.
+    pub at: Mono,
+    /// RTP synchronisation source: a change starts a new time line.
+    pub ssrc: u32,
+    pub sequence: u16,
+    pub timestamp: u32,
+    pub codec: Codec,
+    pub payload: ArrayVec<u8, FRAME_BYTES>,
+}
