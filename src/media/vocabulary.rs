@@ -72,16 +72,32 @@ pub struct Session {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
     /// A leg begins on a leased port. Nothing is sent or accepted before `Agree`.
-    Open { leg: LegId, lease: Lease },
+    Open {
+        leg: LegId,
+        lease: Lease,
+    },
     /// An offer/answer exchange is complete. Each one unlocks the latch (a re-INVITE may have moved the peer).
-    Agree { leg: LegId, session: Session },
+    Agree {
+        leg: LegId,
+        session: Session,
+    },
     /// From now on `leg` hears `source`, instead of what it heard.
-    Hear { leg: LegId, source: Source },
+    Hear {
+        leg: LegId,
+        source: Source,
+    },
     /// Copies to the recorder begin: what `leg` says (left) and hears (right).
-    Tap { leg: LegId, recording: RecordingId },
-    Untap { leg: LegId },
+    Tap {
+        leg: LegId,
+        recording: RecordingId,
+    },
+    Untap {
+        leg: LegId,
+    },
     /// The leg ends; its port drains before it is leased again. [`Report::Closed`] follows.
-    Close { leg: LegId },
+    Close {
+        leg: LegId,
+    },
 }
 
 impl Command {
@@ -108,19 +124,42 @@ pub enum DigitVia {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Report {
     /// One report a key press, at its end or when it is clear that the end is lost: `0`–`9`, `*`, `#`, `A`–`D`.
-    Digit { leg: LegId, digit: char, duration_ms: u32, via: DigitVia },
-    PlayEnded { leg: LegId, play: PlayId },
+    Digit {
+        leg: LegId,
+        digit: char,
+        duration_ms: u32,
+        via: DigitVia,
+    },
+    PlayEnded {
+        leg: LegId,
+        play: PlayId,
+    },
     /// A clip that was to be played is not there.
-    ClipMissing { leg: LegId, clip: ClipName },
+    ClipMissing {
+        leg: LegId,
+        clip: ClipName,
+    },
     /// No packet for `missing_after`, while the peer should send.
-    Missing { leg: LegId },
+    Missing {
+        leg: LegId,
+    },
     /// Packets again, after `Missing`.
-    Present { leg: LegId },
+    Present {
+        leg: LegId,
+    },
     /// Neither RTP nor RTCP for `dead_after`, while not on hold.
-    Dead { leg: LegId },
+    Dead {
+        leg: LegId,
+    },
     /// Media comes from another address than the SDP says, and is now sent there.
-    Latched { leg: LegId, address: SocketAddr },
-    Closed { leg: LegId, quality: Quality },
+    Latched {
+        leg: LegId,
+        address: SocketAddr,
+    },
+    Closed {
+        leg: LegId,
+        quality: Quality,
+    },
 }
 
 impl Report {
