@@ -6,7 +6,18 @@
 //! surprise at run time.
 
 mod place;
+mod problem;
 mod resolved;
+mod source;
 
-pub use place::Place;
+pub use place::{BadPlace, Place};
+pub use problem::Problem;
 pub use resolved::*;
+pub use source::{File, LoadError, Source, load};
+
+impl Config {
+    /// Reads, checks and completes a configuration; every fault that there is, sorted by file and line.
+    pub fn resolve(source: &Source) -> Result<Config, Vec<Problem>> {
+        Err(vec![Problem::new(&source.main.path, 1, "resolving is not written yet")])
+    }
+}

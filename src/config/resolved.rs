@@ -275,4 +275,6 @@ pub struct MenuText {
 pub struct User {
     pub name: String,
     pub password: Secret,
+    /// Bearer token for programs.
+    pub token: Option<Secret>,
 }

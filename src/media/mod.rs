@@ -4,6 +4,10 @@
 //! The whole vocabulary between the core and a media worker is [`Command`] down and [`Report`] up. A leg *hears* exactly one
 //! [`Source`] at a time; a bridge is two legs that hear each other. Nothing a stranger sends reaches a [`Source`]: see `latch`.
 
+mod clips;
 mod vocabulary;
+mod worker;
 
+pub use clips::{Clip, Clips};
 pub use vocabulary::*;
+pub use worker::{Forward, Port, Settings, Sink, Slot, Worker};

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Mono;
 use crate::codec::Codec;
 use crate::ids::{LegId, RecordingId};
+use crate::sdp;
 
 /// An even RTP port (RTCP is the odd one above) that a worker has bound and waits for a leg on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -60,12 +61,30 @@ pub struct Session {
     pub payload_type: u8,
     /// Payload type of telephone-event, where negotiated (RFC 4733). Without it, in-band digits are listened for.
     pub telephone_event: Option<u8>,
+    /// Payload type of telephone-event that we told the peer to use: the same, unless it answered with a number of its own.
+    pub telephone_event_in: Option<u8>,
     /// We may send (the peer is sendrecv or recvonly).
     pub send: bool,
     /// The peer may send (it is sendrecv or sendonly).
     pub receive: bool,
     /// Packet length that we send when we are the source, in ms; 20 unless the peer asks otherwise.
     pub ptime_ms: u8,
+}
+
+impl From<sdp::Agreed> for Session {
+    fn from(a: sdp::Agreed) -> Session {
+        Session {
+            remote: a.remote,
+            remote_rtcp: a.remote_rtcp,
+            codec: a.codec,
+            payload_type: a.payload_type,
+            telephone_event: a.telephone_event,
+            telephone_event_in: a.telephone_event_in,
+            send: a.send,
+            receive: a.receive,
+            ptime_ms: a.ptime_ms,
+        }
+    }
 }
 
 /// From the core to the worker that the leg's lease names. All legs of a conversation are on one worker.
@@ -160,6 +179,12 @@ pub enum Report {
         leg: LegId,
         quality: Quality,
     },
+    /// Frames that the recorder was too slow to take, since the last such report: a gap in the recording.
+    TapOverflow {
+        leg: LegId,
+        recording: RecordingId,
+        frames: u64,
+    },
 }
 
 impl Report {
@@ -172,7 +197,8 @@ impl Report {
             | Report::Present { leg }
             | Report::Dead { leg }
             | Report::Latched { leg, .. }
-            | Report::Closed { leg, .. } => *leg,
+            | Report::Closed { leg, .. }
+            | Report::TapOverflow { leg, .. } => *leg,
         }
     }
 }

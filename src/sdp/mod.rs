@@ -1,1 +1,23 @@
-//! Session descriptions (RFC 8866) and offer/answer (RFC 3264).
+//! Session descriptions (RFC 8866) and offer/answer (RFC 3264) for audio.
+//!
+//! [`Description::parse`] reads what a peer sent, tolerantly; [`Negotiation`] holds one dialog's side of offer/answer: it writes our
+//! offers and answers, counts the `o=` version, keeps the `m=` lines in their order, and yields [`Agreed`], from which the media's
+//! session is made. Nothing here knows media, sockets or time.
+
+mod address;
+mod agreed;
+mod description;
+mod direction;
+mod negotiation;
+mod write;
+
+pub use agreed::Agreed;
+pub use description::{Audio, Description, Format, Line, SdpError, Transport};
+pub use direction::Direction;
+pub use negotiation::{Local, Negotiation, Refusal};
+
+/// The payload type that our offers give to telephone-event: 101, which every phone expects.
+pub const TELEPHONE_EVENT: u8 = 101;
+
+#[cfg(test)]
+mod tests;

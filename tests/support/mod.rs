@@ -6,12 +6,12 @@
 #![allow(clippy::disallowed_methods, reason = "real programs run on the real clock, and are read by threads")]
 
 pub mod baresip;
-// pub mod cordboard;
+pub mod cordboard;
 pub mod linphone;
 pub mod pcap;
 pub mod ports;
 pub mod process;
 pub mod rtp;
 pub mod sipp;
-// pub mod stream;
+pub mod stream;
 pub mod tones;

@@ -1,0 +1,45 @@
+//! What an offer and its answer agree on.
+
+use std::net::{IpAddr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::codec::Codec;
+
+/// The outcome of one offer/answer exchange, from our side. `media::Session` is made from it (`From`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agreed {
+    /// Where to send. `None`: the peer gave 0.0.0.0, a name, or an address that we refuse (multicast, broadcast).
+    pub remote: Option<SocketAddr>,
+    /// Where RTCP goes: the port above, or what `a=rtcp` says (RFC 3605).
+    pub remote_rtcp: Option<SocketAddr>,
+    pub codec: Codec,
+    /// Payload type that the peer listens for.
+    pub payload_type: u8,
+    /// Payload type of telephone-event that the peer listens for.
+    pub telephone_event: Option<u8>,
+    /// Payload type of telephone-event that we asked the peer to use; the same one unless the peer answered with a number of its own.
+    pub telephone_event_in: Option<u8>,
+    /// We may send.
+    pub send: bool,
+    /// The peer may send.
+    pub receive: bool,
+    pub ptime_ms: u8,
+}
+
+impl Agreed {
+    /// The peer put us on hold (`sendonly`, `inactive` or 0.0.0.0): it does not listen.
+    pub fn held_by_peer(&self) -> bool {
+        !self.send
+    }
+
+    /// Sends nothing to an address that differs from where the peer's signalling came from; such a peer is heard first, and then
+    /// answered where it sends from. For phones: behind NAT the address in the description is unreachable anyway, and a description
+    /// that names a third party makes us flood nobody. Not for trunks, whose media often comes from another machine.
+    pub fn distrust(&mut self, signalling: IpAddr) {
+        if self.remote.is_some_and(|r| r.ip() != signalling) {
+            self.remote = None;
+            self.remote_rtcp = None;
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Writes our descriptions.
