@@ -79,12 +79,11 @@ pub fn read(text: &str, depth: usize) -> Source {
             }
             Token::Word(word) if word == "static" && !in_test => {
                 let item = tokens[i..].iter().take_while(|(t, _)| *t != Token::Mark(';') && *t != Token::Mark('='));
+                let is_item = word_at(&tokens, i + 1) == Some("mut") || mark_at(&tokens, i + 2) == Some(':'); // not a `'static`
                 let changing = |w: &str| {
                     w.starts_with("Atomic") || matches!(w, "mut" | "Mutex" | "RwLock" | "Cell" | "RefCell" | "UnsafeCell")
                 };
-                if item.clone().any(|(t, _)| matches!(t, Token::Word(w) if changing(w))) && mark_at(&tokens, i + 2) == Some(':') {
-                    source.changing_statics.push(tokens[i].1);
-                } else if word_at(&tokens, i + 1) == Some("mut") {
+                if is_item && item.into_iter().any(|(t, _)| matches!(t, Token::Word(w) if changing(w))) {
                     source.changing_statics.push(tokens[i].1);
                 }
             }
