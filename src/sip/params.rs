@@ -103,6 +103,7 @@ impl Params {
             if first != b';' {
                 return Err(Syntax::Parameter);
             }
+            let after = text::trim(after);
             let name_end = after.iter().position(|b| b";= \t".contains(b)).unwrap_or(after.len());
             let (name, tail) = after_space(after, name_end)?;
             if !text::is_token(name) {
