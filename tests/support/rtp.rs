@@ -161,13 +161,19 @@ pub struct Peer {
 impl Peer {
     /// On a free port of 127.0.0.1.
     pub fn start(hz: f64) -> Peer {
+        Peer::at("127.0.0.1", hz)
+    }
+
+    /// On a free port of this loopback address.
+    pub fn at(host: &str, hz: f64) -> Peer {
         let port = *super::ports::range(2).start();
-        let socket = UdpSocket::bind(("127.0.0.1", port)).unwrap_or_else(|e| panic!("RTP port {port}: {e}"));
+        let socket = UdpSocket::bind((host, port)).unwrap_or_else(|e| panic!("RTP port {host}:{port}: {e}"));
+        let address = socket.local_addr().unwrap_or_else(|e| panic!("RTP port {host}:{port}: {e}"));
         let heard = Arc::new(Mutex::new(Heard::default()));
         let (orders, inbox) = sync_channel(64); // full: the test waits, which is fine
         let kept = heard.clone();
         let thread = std::thread::spawn(move || run(&socket, Voice::new(hz, u32::from(port) << 8 | 0x5a), &inbox, &kept));
-        Peer { address: SocketAddr::from(([127, 0, 0, 1], port)), heard, orders: Some(orders), thread: Some(thread) }
+        Peer { address, heard, orders: Some(orders), thread: Some(thread) }
     }
 
     pub fn address(&self) -> SocketAddr {

@@ -18,6 +18,7 @@ pub struct Builder {
     name: String,
     folder: PathBuf,
     scenario: PathBuf,
+    address: &'static str,
     port: u16,
     target: Option<String>,
     calls: u32,
@@ -52,6 +53,7 @@ impl Sipp {
             name: name.to_owned(),
             folder: folder.to_owned(),
             scenario,
+            address: "127.0.0.1",
             port: super::ports::port(),
             target: None,
             calls: 1,
@@ -126,6 +128,12 @@ impl Sipp {
 }
 
 impl Builder {
+    /// Its own address, another one of loopback than 127.0.0.1: how a switch tells a trunk from the phones.
+    pub fn address(mut self, address: &'static str) -> Builder {
+        self.address = address;
+        self
+    }
+
     /// Listens on this port instead of a free one.
     pub fn port(mut self, port: u16) -> Builder {
         self.port = port;
@@ -168,7 +176,7 @@ impl Builder {
         let media = super::ports::range(4);
         let mut command = Command::new("sipp");
         command.current_dir(&self.folder).arg("-sf").arg(&self.scenario);
-        command.args(["-i", "127.0.0.1", "-mi", "127.0.0.1", "-nostdin", "-t", self.transport]);
+        command.args(["-i", self.address, "-mi", self.address, "-nostdin", "-t", self.transport]);
         command.args(["-p", &self.port.to_string(), "-mp", &media.start().to_string()]);
         command.args(["-cp", &super::ports::port().to_string(), "-m", &self.calls.to_string()]);
         command.args(["-trace_msg", "-message_file", &format!("{}.messages", self.name)]);

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use cordboard::config::{Config, Source};
+
 use super::support::baresip::Baresip;
+use super::support::cordboard::Site;
 use super::support::process::{Folder, wait_until};
 use super::support::rtp::Peer;
 use super::support::sipp::{Sipp, kept};
@@ -82,6 +85,7 @@ fn sipp_calls_sipp_and_each_end_hears_the_others_tone_and_digits() {
     uas.wait_until_bound();
     let uac = Sipp::scenario(folder.path(), "uac", &kept("uac"))
         .key("audio_port", caller.port())
+        .key("from", "+493012345")
         .service("600")
         .target(format!("127.0.0.1:{}", uas.port()))
         .start();
@@ -108,7 +112,11 @@ fn sipp_plays_a_capture_that_we_wrote() {
         "<pause milliseconds=\"3000\"/>",
         r#"<nop><action><exec play_pcap_audio="caller.pcap"/></action></nop><pause milliseconds="3000"/>"#,
     );
-    let uac = Sipp::scenario(folder.path(), "uac", &scenario).service("600").target(format!("127.0.0.1:{}", uas.port())).start();
+    let uac = Sipp::scenario(folder.path(), "uac", &scenario)
+        .key("from", "+493012345")
+        .service("600")
+        .target(format!("127.0.0.1:{}", uas.port()))
+        .start();
     let outcome = uac.finish(SOON);
     if outcome.errors.contains("raw IPv4 socket") {
         eprintln!("SIPp plays captures only as root; the other suites do without");
@@ -117,4 +125,16 @@ fn sipp_plays_a_capture_that_we_wrote() {
     assert_eq!(outcome.code, Some(0), "{outcome:#?}");
     assert_eq!(callee.heard().digits, "42");
     assert!(callee.heard().audio().halves(0, &[440.0])[0].is_only(0));
+}
+
+#[test]
+fn the_configuration_that_a_site_writes_is_taken() {
+    let site = Site::new("site-configuration")
+        .phone("201")
+        .agent("1024", "Olena", "201")
+        .trunk("carrier", "127.0.0.1:5090")
+        .with("[[queue]]\nname = \"support\"\nagents = [\"1024\"]\n")
+        .inbound("carrier", "+4930*", "queue:support");
+    let resolved = Config::resolve(&Source::of(site.config()));
+    assert!(resolved.is_ok(), "{}\n{resolved:?}", site.config());
 }
