@@ -4,7 +4,7 @@
 //!
 //! | layer | modules | what |
 //! |---|---|---|
-//! | 0 | [`clock`] [`ids`] [`config`] | time and names as values; configuration as given and as resolved |
+//! | 0 | [`clock`] [`chance`] [`ids`] [`config`] | time and names as values; configuration as given and as resolved |
 //! | 1 | [`sip`] [`sdp`] [`rtp`] [`codec`] | bytes to values and back |
 //! | 2 | [`transaction`] [`dialog`] [`registrar`] [`media`] | the protocols' state machines, the audio path of a leg |
 //! | 3 | [`route`] [`ivr`] [`acd`] [`conversation`] | what a call centre is made of |
@@ -17,6 +17,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod chance;
 pub mod clock;
 pub mod config;
 pub mod ids;

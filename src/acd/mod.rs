@@ -1,1 +1,61 @@
-//! Queues, agents and offers.
+//! Queues, agents and offers: who waits, who works, who is rung for whom.
+//!
+//! | fact | its one owner |
+//! |---|---|
+//! | that a caller waits, since when, in which queue | `Queue::waiting` here |
+//! | what an agent wants (ready, paused, offline) | `Agent::wanted` here; kept over a restart by a [`Snapshot`] |
+//! | that an agent is offered, talks, wraps up or rests | `Agent::work` here; an offer exists only there |
+//! | that a phone is registered, is on another call, still talks to the caller | the [`Floor`], asked at each step, never copied |
+//! | what an agent is | nobody: [`Acd::agent_state`] derives it |
+//!
+//! Rules kept, each by a property test over random events:
+//! - An offer is a lease: it ends by its deadline even if nobody reports anything. The caller keeps the place in the line; the agent
+//!   rests (`unanswered`) and comes back by itself, at the end of the line of the idle.
+//! - No agent, and no phone, has two offers or calls of queues; no idle fitting agent stands by while a caller waits without an offer.
+//! - Callers are served in the order of their arrival, over all queues that an agent works in. Ties go by who was here first.
+//! - Wrap-up and rest are deadlines, set once. A reload of the configuration moves no deadline and ends no offer.
+//!
+//! An agent's life, as derived; `Offline`, `Paused`, `NotRegistered` and `Busy` cover the idle states while they hold:
+//!
+//! ```text
+//!            offer                 answered             call over
+//!   Ready ----------> Offered ----------------> Talking ----------> WrapUp
+//!     ^                  | not answered                               |
+//!     |                  v                                            |
+//!     +---------- Unanswered <- deadline                     deadline |
+//!     +---------------------------------------------------------------+
+//! ```
+//!
+//! Nothing happens between steps: after any change, and when [`Acd::deadline`] is reached, the owner calls [`Acd::settle`].
+
+mod agent;
+mod line;
+mod offer;
+mod queue;
+mod service_level;
+mod settle;
+mod view;
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub use agent::{AgentState, StateKind, Wanted};
+pub use line::{Acd, Elsewhere, Entered, Floor, Left, NoSuchAgent, NoSuchQueue};
+pub use offer::{Action, Answered, Offer, OfferEnd, OfferId, OverflowWhy, Why};
+pub use service_level::{Formula, Tally};
+pub use view::{AgentView, QueueView, WaitingView};
+
+use crate::ids::{QueueName, StaffNumber};
+
+/// What outlives the process.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    pub wanted: BTreeMap<StaffNumber, Wanted>,
+    pub tallies: BTreeMap<QueueName, Tally>,
+}

@@ -1,1 +1,26 @@
-//! Where a dialled number leads, and through which trunk.
+//! Where a number leads, through which trunk, and what a failure on one side means for the other.
+//!
+//! Pure questions to the configuration; nothing is remembered here. Whether a trunk has room, and what a host name resolves to, are
+//! arguments. Rules kept:
+//!
+//! - A number is compared as it was written, or as another spelling of the same number (`+49`, `0049`, separators). What is dialled
+//!   outside is what the outbound rule says and nothing else: no spelling is guessed there.
+//! - Outside is a right: of a phone (`outside`), of a trunk's caller (`transit`). Everything else is inside or refused.
+//! - The caller's side learns the cause of the callee's side ([`Cause`]), not its reason phrase.
+
+mod cause;
+mod dial;
+mod inbound;
+mod number;
+mod recording;
+mod side;
+
+#[cfg(test)]
+mod tests;
+
+pub use cause::Cause;
+pub use dial::{Attempt, Caller, Code, Outside, Refusal, Target, dial, go, has_room};
+pub use inbound::{Hosts, identify, inbound};
+pub use number::{spellings, tidy};
+pub use recording::{Decision, Direction, Rule, recording};
+pub use side::Side;

@@ -1,0 +1,210 @@
+//! An agent: what the person wants, what the acd has given, and what follows from both.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::line::{Elsewhere, Floor};
+use super::offer::Offer;
+use crate::clock::{Mono, Now};
+use crate::ids::{ConversationId, Number, QueueName, StaffNumber};
+
+/// What the agent set, by API or feature code. The only thing about an agent that outlives the process.
+///
+/// A new agent is `Ready`: in a small centre the phone's registration is the login. While the phone is not registered the state is
+/// `unregistered`, so nothing is offered to an empty desk.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Wanted {
+    #[default]
+    Ready,
+    Paused {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    Offline,
+}
+
+/// What an agent is at a moment. Never stored; see the order in `derive`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AgentState {
+    Offline,
+    Paused {
+        reason: Option<String>,
+    },
+    /// Wants to work, but the phone is not there.
+    NotRegistered,
+    /// Idle since then; the longest idle is offered next.
+    Ready {
+        since: Mono,
+    },
+    Offered {
+        caller: ConversationId,
+        queue: QueueName,
+        until: Mono,
+    },
+    Talking {
+        caller: ConversationId,
+        queue: QueueName,
+        since: Mono,
+    },
+    /// The phone is on a call that is not a queue's.
+    Busy,
+    WrapUp {
+        queue: QueueName,
+        until: Mono,
+    },
+    /// Let an offer pass, and is spared until then.
+    Unanswered {
+        until: Mono,
+    },
+}
+
+/// [`AgentState`] without its data: for counting and for the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StateKind {
+    Offline,
+    Paused,
+    #[serde(rename = "unregistered")]
+    NotRegistered,
+    Ready,
+    #[serde(rename = "ringing")]
+    Offered,
+    Talking,
+    Busy,
+    #[serde(rename = "wrapup")]
+    WrapUp,
+    Unanswered,
+}
+
+impl AgentState {
+    pub fn kind(&self) -> StateKind {
+        match self {
+            AgentState::Offline => StateKind::Offline,
+            AgentState::Paused { .. } => StateKind::Paused,
+            AgentState::NotRegistered => StateKind::NotRegistered,
+            AgentState::Ready { .. } => StateKind::Ready,
+            AgentState::Offered { .. } => StateKind::Offered,
+            AgentState::Talking { .. } => StateKind::Talking,
+            AgentState::Busy => StateKind::Busy,
+            AgentState::WrapUp { .. } => StateKind::WrapUp,
+            AgentState::Unanswered { .. } => StateKind::Unanswered,
+        }
+    }
+}
+
+impl StateKind {
+    pub fn label(self) -> &'static str {
+        match self {
+            StateKind::Offline => "offline",
+            StateKind::Paused => "paused",
+            StateKind::NotRegistered => "unregistered",
+            StateKind::Ready => "ready",
+            StateKind::Offered => "ringing",
+            StateKind::Talking => "talking",
+            StateKind::Busy => "busy",
+            StateKind::WrapUp => "wrapup",
+            StateKind::Unanswered => "unanswered",
+        }
+    }
+}
+
+/// What the acd has given this agent to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Work {
+    Idle {
+        since: Mono,
+    },
+    /// `idle_since` is the place in the line of the idle, kept if the offer ends by no fault of the agent.
+    Offered {
+        offer: Offer,
+        idle_since: Mono,
+    },
+    /// The wrap-up is what the queue said when the call began.
+    Talking {
+        caller: ConversationId,
+        queue: QueueName,
+        phone: Number,
+        since: Mono,
+        wrap_up: Duration,
+    },
+    WrapUp {
+        queue: QueueName,
+        until: Mono,
+    },
+    Resting {
+        until: Mono,
+    },
+}
+
+impl Work {
+    /// The phone that an offer or a call of a queue occupies.
+    pub(super) fn phone(&self) -> Option<&Number> {
+        match self {
+            Work::Offered { offer, .. } => Some(&offer.phone),
+            Work::Talking { phone, .. } => Some(phone),
+            Work::Idle { .. } | Work::WrapUp { .. } | Work::Resting { .. } => None,
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Mono> {
+        match self {
+            Work::Offered { offer, .. } => Some(offer.until),
+            Work::WrapUp { until, .. } | Work::Resting { until } => Some(*until),
+            Work::Idle { .. } | Work::Talking { .. } => None,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Agent {
+    pub staff_number: StaffNumber,
+    pub name: String,
+    /// Where the next offer rings.
+    pub phone: Number,
+    pub wanted: Wanted,
+    pub work: Work,
+    /// A reload took the agent away: what runs ends as it would, nothing new begins.
+    pub leaving: bool,
+    /// What was last told. A memory of speech, not of state: only differences to it are told.
+    pub told: AgentState,
+    pub told_at: Now,
+}
+
+impl Agent {
+    /// From the strongest claim on the agent's time to the weakest. Wrap-up stands above a pause, so that a pause asked for during the
+    /// call begins after it; "offline" stands above both: who went home does not wrap up.
+    ///
+    /// `taken` are the phones that offers and calls of queues occupy, and whose they are.
+    pub(super) fn state(&self, floor: &impl Floor, taken: &Taken) -> AgentState {
+        let given = match &self.work {
+            Work::Talking { caller, queue, since, .. } => {
+                return AgentState::Talking { caller: *caller, queue: queue.clone(), since: *since };
+            }
+            Work::Offered { offer, .. } => {
+                return AgentState::Offered { caller: offer.caller, queue: offer.queue.clone(), until: offer.until };
+            }
+            Work::WrapUp { queue, until } => AgentState::WrapUp { queue: queue.clone(), until: *until },
+            Work::Resting { until } => AgentState::Unanswered { until: *until },
+            Work::Idle { since } => AgentState::Ready { since: *since },
+        };
+        match (&self.wanted, given) {
+            (Wanted::Offline, _) => AgentState::Offline,
+            (Wanted::Ready | Wanted::Paused { .. }, given @ AgentState::WrapUp { .. }) => given,
+            (Wanted::Paused { reason }, _) => AgentState::Paused { reason: reason.clone() },
+            (Wanted::Ready, _) if self.is_elsewhere(floor, taken) => AgentState::Busy,
+            (Wanted::Ready, _) if !floor.registered(&self.phone) => AgentState::NotRegistered,
+            (Wanted::Ready, given) => given,
+        }
+    }
+
+    /// On a call that is not this agent's of a queue: one of its own, or a colleague's who works at the same phone.
+    pub(super) fn is_elsewhere(&self, floor: &impl Floor, taken: &Taken) -> bool {
+        taken.get(&self.phone).is_some_and(|who| *who != self.staff_number) || floor.elsewhere(&self.phone) != Elsewhere::Nothing
+    }
+}
+
+/// Phones that offers and calls of queues occupy, with the agent who has each.
+pub(super) type Taken = BTreeMap<Number, StaffNumber>;

@@ -1,0 +1,124 @@
+//! Offers, and what the acd asks its owner to do.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::AgentState;
+use super::line::Left;
+use crate::clock::Mono;
+use crate::config::Place;
+use crate::ids::{ConversationId, Number, QueueName, StaffNumber};
+
+/// Unique in this process, never reused: a late report of an ended offer finds nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct OfferId(pub u64);
+
+/// A queue's lease on an agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    pub id: OfferId,
+    pub caller: ConversationId,
+    pub queue: QueueName,
+    /// What the agent's phone shows as display name.
+    pub title: String,
+    pub agent: StaffNumber,
+    /// The phone that rings: the agent's when the offer began, whatever a reload says later.
+    pub phone: Number,
+    pub began: Mono,
+    /// The lease ends here; the phone is not to ring longer.
+    pub until: Mono,
+    /// How long the caller had waited when the offer began.
+    pub waited: Duration,
+}
+
+/// What the phone's side reports when an offer comes to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// The phone gave up before our deadline: 408, 480.
+    NoAnswer,
+    /// 486: on a call that we do not see, or set to do-not-disturb.
+    Busy,
+    /// 603, or the agent pressed "reject".
+    Declined,
+    /// No contact took the INVITE.
+    Unreachable,
+    /// The phone answered with something that cannot be used (no common codec, broken SDP), or hung up as it answered.
+    Failed,
+}
+
+/// Why an offer ended without an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OfferEnd {
+    NoAnswer,
+    Busy,
+    Declined,
+    Unreachable,
+    Failed,
+    /// The caller hung up, or went elsewhere.
+    CallerLeft,
+    /// The agent paused or went offline while the phone rang.
+    AgentLeft,
+    /// The phone's registration ended.
+    Unregistered,
+    /// The phone is on another call meanwhile.
+    OtherCall,
+}
+
+impl OfferEnd {
+    /// Counts as unanswered: `queue.unanswered` is told, and the agent rests.
+    pub fn unanswered(self) -> bool {
+        match self {
+            OfferEnd::NoAnswer | OfferEnd::Busy | OfferEnd::Declined | OfferEnd::Unreachable | OfferEnd::Failed => true,
+            OfferEnd::CallerLeft | OfferEnd::AgentLeft | OfferEnd::Unregistered | OfferEnd::OtherCall => false,
+        }
+    }
+}
+
+impl From<Why> for OfferEnd {
+    fn from(why: Why) -> Self {
+        match why {
+            Why::NoAnswer => OfferEnd::NoAnswer,
+            Why::Busy => OfferEnd::Busy,
+            Why::Declined => OfferEnd::Declined,
+            Why::Unreachable => OfferEnd::Unreachable,
+            Why::Failed => OfferEnd::Failed,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OverflowWhy {
+    MaxWait,
+    /// A reload took the queue away.
+    QueueRemoved,
+}
+
+/// What the owner is to do, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Ring the phone, showing the customer's number and `title`; report [`answered`](super::Acd::answered) or
+    /// [`declined`](super::Acd::declined).
+    Offer(Offer),
+    /// The offer is over without an answer: if the phone still rings, it is to stop. Reports about it are late from here on.
+    OfferEnded { offer: Offer, end: OfferEnd, rang: Duration },
+    /// The caller has left the queue and goes on to `to`.
+    Overflow { caller: ConversationId, queue: QueueName, to: Place, why: OverflowWhy, waited: Duration },
+    /// The floor no longer knows this caller, and nobody said that it left.
+    Vanished(Left),
+    /// What was last told of this agent is no longer so.
+    AgentChanged { agent: StaffNumber, from: AgentState, to: AgentState },
+}
+
+/// An offer that was taken: bridge these.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    pub offer: Offer,
+    /// The caller's whole wait in this queue.
+    pub waited: Duration,
+    pub rang: Duration,
+}

@@ -1,0 +1,148 @@
+//! The figures of a queue's day, and the five formulas of the service level.
+//!
+//! A [`Tally`] is a fold over how callers left the queue, so that the wallboard and a report that folds the event log cannot differ.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// What of the waits counts. T is the queue's `service_level`, short its `short_abandon`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub enum Formula {
+    /// (answered≤T + abandoned≤T) / (answered + abandoned)
+    F1,
+    /// answered≤T / answered
+    F2,
+    /// answered≤T / (answered + abandoned): the default.
+    #[default]
+    F3,
+    /// answered≤T / (answered + abandoned>T)
+    F4,
+    /// (answered≤T + abandoned≤short) / (answered + abandoned)
+    F5,
+}
+
+impl Formula {
+    pub const ALL: [Formula; 5] = [Formula::F1, Formula::F2, Formula::F3, Formula::F4, Formula::F5];
+
+    /// To print beside every figure.
+    pub fn text(self) -> &'static str {
+        match self {
+            Formula::F1 => "F1 (answered≤T + abandoned≤T) / (answered + abandoned)",
+            Formula::F2 => "F2 answered≤T / answered",
+            Formula::F3 => "F3 answered≤T / (answered + abandoned)",
+            Formula::F4 => "F4 answered≤T / (answered + abandoned>T)",
+            Formula::F5 => "F5 (answered≤T + abandoned≤short) / (answered + abandoned)",
+        }
+    }
+}
+
+/// How the callers of one queue fared since `day` began.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// The site's calendar day, `2026-11-22`; `None` before anything was counted.
+    pub day: Option<jiff::civil::Date>,
+    /// Callers who came.
+    pub entered: u64,
+    pub answered: u64,
+    pub answered_in_time: u64,
+    /// Callers who hung up while they waited.
+    pub abandoned: u64,
+    pub abandoned_in_time: u64,
+    pub abandoned_short: u64,
+    /// Callers who went elsewhere: overflow, transfer, removed queue.
+    pub moved: u64,
+    /// Sum of the waits of the answered.
+    pub answered_wait: Duration,
+}
+
+impl Tally {
+    /// Starts anew when the day is another. `None` (no calendar) keeps counting.
+    pub fn turn_to(&mut self, today: Option<jiff::civil::Date>) {
+        if today.is_some() && self.day != today {
+            *self = Tally { day: today, ..Tally::default() };
+        }
+    }
+
+    pub fn count_entered(&mut self) {
+        self.entered += 1;
+    }
+
+    pub fn count_answered(&mut self, wait: Duration, threshold: Duration) {
+        self.answered += 1;
+        self.answered_wait = self.answered_wait.saturating_add(wait);
+        if wait <= threshold {
+            self.answered_in_time += 1;
+        }
+    }
+
+    pub fn count_abandoned(&mut self, wait: Duration, threshold: Duration, short: Duration) {
+        self.abandoned += 1;
+        if wait <= threshold {
+            self.abandoned_in_time += 1;
+        }
+        if wait <= short {
+            self.abandoned_short += 1;
+        }
+    }
+
+    pub fn count_moved(&mut self) {
+        self.moved += 1;
+    }
+
+    /// 0.0..=1.0; `None` while there is nothing to divide by.
+    pub fn service_level(&self, formula: Formula) -> Option<f64> {
+        let both = self.answered + self.abandoned;
+        let (part, whole) = match formula {
+            Formula::F1 => (self.answered_in_time + self.abandoned_in_time, both),
+            Formula::F2 => (self.answered_in_time, self.answered),
+            Formula::F3 => (self.answered_in_time, both),
+            Formula::F4 => (self.answered_in_time, both - self.abandoned_in_time.min(both)),
+            Formula::F5 => (self.answered_in_time + self.abandoned_short, both),
+        };
+        (whole > 0).then(|| part as f64 / whole as f64)
+    }
+
+    /// Average speed of answer: total wait of the answered / answered.
+    pub fn average_wait(&self) -> Option<Duration> {
+        let answered = u32::try_from(self.answered).ok().filter(|n| *n > 0)?;
+        Some(self.answered_wait / answered)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_five_formulas_give_the_products_vector() {
+        let tally = Tally {
+            answered: 1_000,
+            answered_in_time: 860,
+            abandoned: 60,
+            abandoned_in_time: 20,
+            abandoned_short: 10,
+            ..Tally::default()
+        };
+        let percent: Vec<String> =
+            Formula::ALL.iter().map(|f| format!("{:.2}", tally.service_level(*f).unwrap() * 100.0)).collect();
+        assert_eq!(percent, ["83.02", "86.00", "81.13", "82.69", "82.08"]);
+    }
+
+    #[test]
+    fn a_wait_of_exactly_the_threshold_is_in_time() {
+        let s = Duration::from_secs;
+        let mut tally = Tally::default();
+        tally.count_answered(s(20), s(20));
+        tally.count_answered(s(20) + Duration::from_micros(1), s(20));
+        tally.count_abandoned(s(5), s(20), s(5));
+        assert_eq!((tally.answered_in_time, tally.abandoned_in_time, tally.abandoned_short), (1, 1, 1));
+        assert_eq!(tally.average_wait(), Some(Duration::from_nanos(20_000_000_500)));
+    }
+
+    #[test]
+    fn an_empty_queue_has_no_service_level() {
+        assert!(Formula::ALL.iter().all(|f| Tally::default().service_level(*f).is_none()));
+        assert_eq!(Tally::default().average_wait(), None);
+    }
+}

@@ -1,0 +1,118 @@
+//! What the API and the wallboard see.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::agent::{Agent, AgentState, StateKind, Wanted, Work};
+use super::line::{Acd, Floor, NoSuchQueue};
+use super::service_level::Tally;
+use crate::clock::{Now, Wall};
+use crate::ids::{ConversationId, Number, QueueName, StaffNumber};
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct AgentView {
+    pub staff_number: StaffNumber,
+    pub name: String,
+    pub phone: Number,
+    pub state: AgentState,
+    /// Since when the state is so.
+    pub since: Wall,
+    pub wanted: Wanted,
+    pub queues: Vec<QueueName>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct WaitingView {
+    pub caller: ConversationId,
+    pub entered: Wall,
+    pub waited: Duration,
+    /// For whom a phone rings, whose.
+    pub offered_to: Option<StaffNumber>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct QueueView {
+    pub name: QueueName,
+    pub title: String,
+    /// In the order of service.
+    pub waiting: Vec<WaitingView>,
+    pub longest_wait: Option<Duration>,
+    /// How many of the queue's agents are in each state; states that nobody is in are left out.
+    pub agents: BTreeMap<StateKind, usize>,
+    /// T of the service level.
+    pub threshold: Duration,
+    /// Since the site's midnight.
+    pub tally: Tally,
+}
+
+impl Acd {
+    pub fn agent_state(&self, agent: &StaffNumber, floor: &impl Floor) -> Option<AgentState> {
+        self.agents.get(agent).map(|a| a.state(floor, &self.taken()))
+    }
+
+    /// The agent who works at a phone, for feature codes. Of several the one whose call it is, else the first by staff number.
+    pub fn agent_at(&self, phone: &Number) -> Option<&StaffNumber> {
+        let at = || self.agents.values().filter(|a| !a.leaving && a.phone == *phone);
+        at().find(|a| a.work.phone().is_some()).or_else(|| at().next()).map(|a| &a.staff_number)
+    }
+
+    pub fn agents(&self, floor: &impl Floor) -> Vec<AgentView> {
+        let taken = self.taken();
+        let view = |a: &Agent| AgentView {
+            staff_number: a.staff_number.clone(),
+            name: a.name.clone(),
+            phone: a.phone.clone(),
+            state: a.state(floor, &taken),
+            since: a.told_at.wall,
+            wanted: a.wanted.clone(),
+            queues: self.queues.values().filter(|q| q.agents.contains(&a.staff_number)).map(|q| q.rules.name.clone()).collect(),
+        };
+        self.agents.values().map(view).collect()
+    }
+
+    pub fn queue(&self, name: &QueueName, floor: &impl Floor, now: Now) -> Result<QueueView, NoSuchQueue> {
+        let queue = self.queues.get(name).ok_or_else(|| NoSuchQueue(name.clone()))?;
+        let offered_to = |caller: ConversationId| {
+            self.agents
+                .values()
+                .find(|a| matches!(&a.work, Work::Offered { offer, .. } if offer.caller == caller))
+                .map(|a| a.staff_number.clone())
+        };
+        let waiting: Vec<WaitingView> = queue
+            .waiting
+            .values()
+            .map(|w| WaitingView {
+                caller: w.caller,
+                entered: w.entered.wall,
+                waited: now.mono.since(w.entered.mono),
+                offered_to: offered_to(w.caller),
+            })
+            .collect();
+        let taken = self.taken();
+        let mut agents = BTreeMap::new();
+        for agent in queue.agents.iter().filter_map(|a| self.agents.get(a)) {
+            *agents.entry(agent.state(floor, &taken).kind()).or_insert(0) += 1;
+        }
+        let mut tally = queue.tally.clone();
+        tally.turn_to(self.today(now));
+        Ok(QueueView {
+            name: name.clone(),
+            title: queue.rules.title.clone(),
+            longest_wait: waiting.iter().map(|w| w.waited).max(),
+            waiting,
+            agents,
+            threshold: queue.rules.service_level,
+            tally,
+        })
+    }
+
+    pub fn queues(&self, floor: &impl Floor, now: Now) -> Vec<QueueView> {
+        self.queues.keys().filter_map(|name| self.queue(name, floor, now).ok()).collect()
+    }
+
+    /// Where a caller stands: the queue, and the place in it (1 is next).
+    pub fn position(&self, caller: ConversationId) -> Option<(&QueueName, usize)> {
+        let (name, ticket) = self.places.get(&caller)?;
+        Some((name, self.queues.get(name)?.waiting.range(..=*ticket).count()))
+    }
+}

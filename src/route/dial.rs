@@ -1,0 +1,212 @@
+//! What a dialled number is: a feature code, a phone, a queue, an extension of a place, or a number outside by the outbound rules.
+//!
+//! Inside comes first: a code, then a phone, a queue, an extension; an outbound pattern never hides one of them. Outside, the longest pattern
+//! wins, and the number that goes to the trunk is what was dialled, `strip` characters taken off and `prepend` put on.
+//!
+//! The number shown outside is the trunk's `caller`; else the phone's `caller` (a transit caller's own number); else the trunk's account,
+//! which a carrier accepts; else none, which is sent as anonymous. An extension is never shown outside: no carrier knows it.
+
+use super::number::tidy;
+use super::{Cause, Direction};
+use crate::config::{Config, Outbound, Phone, Place, Trunk};
+use crate::ids::{MenuName, Number, QueueName, TrunkName};
+
+/// On whose right the number is dialled.
+#[derive(Clone, Copy, Debug)]
+pub enum Caller<'a> {
+    Phone(&'a Phone),
+    /// Somebody who came in by this trunk, with the number that they showed.
+    Trunk {
+        trunk: &'a Trunk,
+        number: Option<&'a str>,
+    },
+}
+
+/// Where it leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    Phone(Number),
+    Queue(QueueName),
+    Menu(MenuName),
+    Voicemail(Number),
+    Code(Code),
+    Outside(Outside),
+    Hangup,
+}
+
+/// What an agent tells the switch from the phone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Code {
+    Ready,
+    Pause { reason: Option<String> },
+    Offline,
+}
+
+/// The trunks to try, in turn, by one outbound rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outside {
+    /// Index in `Config::outbound`; good for as long as the configuration is the one that was asked.
+    pub rule: usize,
+    pub attempts: Vec<Attempt>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    pub trunk: TrunkName,
+    /// For the request URI, as this trunk wants it.
+    pub number: String,
+    /// The number shown; `None` is anonymous (RFC 3323 §4.1.1.3).
+    pub caller: Option<String>,
+}
+
+/// Why a number leads nowhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("the number is not known")]
+    Unknown,
+    #[error("this phone may not dial outside")]
+    NoRightOutside,
+    #[error("a caller from a trunk may not reach another trunk")]
+    NoTransit,
+    #[error("the number leads to a number that leads to itself")]
+    Circle,
+}
+
+impl Refusal {
+    pub fn cause(self) -> Cause {
+        match self {
+            Refusal::Unknown => Cause::NotFound,
+            Refusal::NoRightOutside | Refusal::NoTransit => Cause::Forbidden,
+            Refusal::Circle => Cause::Loop,
+        }
+    }
+}
+
+impl Target {
+    /// Outbound for a call that leaves by a trunk; else what the caller's side says.
+    pub fn direction(&self, who: Caller<'_>) -> Direction {
+        match (self, who) {
+            (_, Caller::Trunk { .. }) => Direction::Inbound,
+            (Target::Outside(_), Caller::Phone(_)) => Direction::Outbound,
+            (
+                Target::Phone(_) | Target::Queue(_) | Target::Menu(_) | Target::Voicemail(_) | Target::Code(_) | Target::Hangup,
+                Caller::Phone(_),
+            ) => Direction::Internal,
+        }
+    }
+}
+
+/// Numbers that stand for numbers are followed so far. By feel: nobody forwards more often on purpose.
+const MOST_STEPS: u8 = 8;
+
+/// What `dialled` is for `who`.
+pub fn dial(config: &Config, who: Caller<'_>, dialled: &str) -> Result<Target, Refusal> {
+    dial_on(config, who, dialled, MOST_STEPS)
+}
+
+/// Where a configured place leads for `who` is sent there. What the place names and the configuration no longer has is unknown.
+pub fn go(config: &Config, who: Caller<'_>, place: &Place) -> Result<Target, Refusal> {
+    go_on(config, who, place, MOST_STEPS)
+}
+
+fn dial_on(config: &Config, who: Caller<'_>, dialled: &str, steps: u8) -> Result<Target, Refusal> {
+    let number = tidy(dialled);
+    if number.is_empty() {
+        return Err(Refusal::Unknown);
+    }
+    if let Caller::Phone(_) = who
+        && let Some(code) = code(config, &number)
+    {
+        return Ok(Target::Code(code));
+    }
+    if let Some(phone) = config.phones.get(number.as_str()).or_else(|| config.phones.get(dialled)) {
+        return Ok(Target::Phone(phone.number.clone()));
+    }
+    let dials = |n: &Option<Number>| n.as_ref().is_some_and(|n| n.as_str() == number || n.as_str() == dialled);
+    if let Some(queue) = config.queues.values().find(|q| dials(&q.number)) {
+        return Ok(Target::Queue(queue.name.clone()));
+    }
+    if let Some(place) = config.extensions.get(number.as_str()) {
+        return go_on(config, who, place, steps.checked_sub(1).ok_or(Refusal::Circle)?);
+    }
+    outside(config, who, &number).map(Target::Outside)
+}
+
+fn go_on(config: &Config, who: Caller<'_>, place: &Place, steps: u8) -> Result<Target, Refusal> {
+    match place {
+        Place::Menu(name) => config.menus.contains_key(name).then(|| Target::Menu(name.clone())).ok_or(Refusal::Unknown),
+        Place::Queue(name) => config.queues.contains_key(name).then(|| Target::Queue(name.clone())).ok_or(Refusal::Unknown),
+        Place::Phone(number) => config.phones.contains_key(number).then(|| Target::Phone(number.clone())).ok_or(Refusal::Unknown),
+        Place::Voicemail(number) => Ok(Target::Voicemail(number.clone())),
+        Place::Number(dialled) => dial_on(config, who, dialled, steps),
+        Place::Hangup => Ok(Target::Hangup),
+    }
+}
+
+fn code(config: &Config, number: &str) -> Option<Code> {
+    let codes = &config.codes;
+    if number == codes.ready {
+        return Some(Code::Ready);
+    }
+    if number == codes.offline {
+        return Some(Code::Offline);
+    }
+    if codes.pause.is_empty() {
+        return None;
+    }
+    match number.strip_prefix(codes.pause.as_str())? {
+        "" => Some(Code::Pause { reason: None }),
+        digits => {
+            let nth: usize = digits.parse().ok()?;
+            let reason = codes.pause_reasons.get(nth.checked_sub(1)?)?;
+            Some(Code::Pause { reason: Some(reason.clone()) })
+        }
+    }
+}
+
+fn outside(config: &Config, who: Caller<'_>, number: &str) -> Result<Outside, Refusal> {
+    let (rule, found) = config
+        .outbound
+        .iter()
+        .enumerate()
+        .filter_map(|(i, rule)| Some((rule.pattern.matches(number)?, i, rule)))
+        // Of equals the first of the file.
+        .max_by_key(|(length, i, _)| (*length, std::cmp::Reverse(*i)))
+        .map(|(_, i, rule)| (i, rule))
+        .ok_or(Refusal::Unknown)?;
+    match who {
+        Caller::Phone(phone) if !phone.outside => return Err(Refusal::NoRightOutside),
+        Caller::Trunk { trunk, .. } if !trunk.transit => return Err(Refusal::NoTransit),
+        Caller::Phone(_) | Caller::Trunk { .. } => {}
+    }
+    let sent = rewrite(found, number).ok_or(Refusal::Unknown)?;
+    let attempts: Vec<Attempt> = found
+        .trunks
+        .iter()
+        .filter_map(|name| config.trunks.get(name))
+        .map(|trunk| Attempt { trunk: trunk.name.clone(), number: sent.clone(), caller: shown(who, trunk) })
+        .collect();
+    if attempts.is_empty() { Err(Refusal::Unknown) } else { Ok(Outside { rule, attempts }) }
+}
+
+/// `None` if nothing of the dialled number is left to call.
+fn rewrite(rule: &Outbound, number: &str) -> Option<String> {
+    let rest = match number.char_indices().nth(rule.strip) {
+        Some((at, _)) => number.get(at..)?,
+        None => "",
+    };
+    (!rest.is_empty()).then(|| format!("{}{rest}", rule.prepend))
+}
+
+fn shown(who: Caller<'_>, trunk: &Trunk) -> Option<String> {
+    let own = match who {
+        Caller::Phone(phone) => phone.caller.as_deref(),
+        Caller::Trunk { number, .. } => number,
+    };
+    trunk.caller.as_deref().or(own).or(trunk.user.as_deref()).map(str::to_owned)
+}
+
+/// Whether one more call fits on a trunk that has `calls` now, both directions.
+pub fn has_room(trunk: &Trunk, calls: u32) -> bool {
+    trunk.max_calls.is_none_or(|most| calls < most)
+}

@@ -1,0 +1,48 @@
+//! Which trunk a source is, and where a number that a trunk calls leads.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use super::number::spellings;
+use crate::config::{Config, Inbound, Trunk};
+
+/// What host names of trunks resolve to now. A name that is missing matches nobody.
+pub type Hosts = BTreeMap<String, Vec<IpAddr>>;
+
+/// The trunk whose peer this is. A peer given with a port is that port alone, without one any port of the address; the closer match
+/// wins. Over TCP a peer calls from a port of chance, so there its address is enough, if the trunk is configured for TCP.
+pub fn identify<'a>(config: &'a Config, source: SocketAddr, over_tcp: bool, hosts: &Hosts) -> Option<&'a Trunk> {
+    let ip = source.ip().to_canonical();
+    let at_address = || config.trunks.values().filter(move |t| has_address(t, ip, hosts));
+    at_address()
+        .find(|t| t.peer.port == Some(source.port()))
+        .or_else(|| at_address().find(|t| t.peer.port.is_none() || (over_tcp && t.peer.tcp)))
+}
+
+fn has_address(trunk: &Trunk, ip: IpAddr, hosts: &Hosts) -> bool {
+    let host = trunk.peer.host.as_str();
+    match host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
+        Ok(own) => own.to_canonical() == ip,
+        Err(_) => hosts.get(host).is_some_and(|all| all.iter().any(|a| a.to_canonical() == ip)),
+    }
+}
+
+/// The rule for a number that a trunk calls: the longest match over the spellings of the number; of equally long ones the spelling that
+/// is nearer to what came.
+pub fn inbound<'a>(config: &'a Config, trunk: &Trunk, number: &str) -> Option<&'a Inbound> {
+    let best = |spelling: &str| {
+        config
+            .inbound
+            .iter()
+            .filter(|rule| rule.trunk == trunk.name)
+            .filter_map(|rule| Some((rule.number.matches(spelling)?, rule)))
+            .max_by_key(|(length, _)| *length)
+    };
+    let all = spellings(number, config.site.country);
+    // A catch-all `*` matches any spelling and must not hide a real match of another one.
+    let matched = all.iter().filter_map(|s| best(s)).fold(None, |best: Option<(usize, &Inbound)>, found| match best {
+        Some(known) if known.0 >= found.0 => Some(known),
+        Some(_) | None => Some(found),
+    });
+    matched.map(|(_, rule)| rule)
+}

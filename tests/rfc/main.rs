@@ -1,0 +1,3 @@
+//! What the RFCs say, one file a section.
+
+mod torture;
