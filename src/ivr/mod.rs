@@ -30,7 +30,7 @@ pub fn graphs(config: &Config) -> Result<BTreeMap<MenuName, Arc<Graph>>, Vec<Pro
 
 /// Everything that is wrong with a configuration and its menus: what `cordboard check` prints. Pure.
 pub fn check_all(source: &Source) -> Vec<Problem> {
-    match Config::resolve(source) {
+    match Config::resolve_for_check(source) {
         Ok(config) => graphs(&config).err().unwrap_or_default(),
         Err(problems) => problems,
     }

@@ -411,3 +411,138 @@ impl<'a> Printer<'a> {
         self.out.extend_from_slice(word.as_bytes());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &'static str) -> Option<Credentials> {
+        Credentials::parse(&Bytes::from_static(text.as_bytes())).expect(text)
+    }
+
+    fn printed(write: impl Fn(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).expect("text")
+    }
+
+    /// RFC 2617 §3.5.
+    #[test]
+    fn the_example_of_rfc_2617_comes_out() {
+        let get = Method::parse("GET").expect("a token");
+        let r = response(
+            Algorithm::Md5,
+            b"Mufasa",
+            b"testrealm@host.com",
+            b"Circle Of Life",
+            &get,
+            b"/dir/index.html",
+            b"dcd98b7102dd2f0e8b11d0f600bfb0c093",
+            Some(("auth", 1, b"0a4f113b")),
+        );
+        assert_eq!(r, "6629fae49393a05397450978507c4ef1");
+        // RFC 2069's formula, with the value of its erratum 749.
+        let old = response(
+            Algorithm::Md5,
+            b"Mufasa",
+            b"testrealm@host.com",
+            b"CircleOfLife",
+            &get,
+            b"/dir/index.html",
+            b"dcd98b7102dd2f0e8b11d0f600bfb0c093",
+            None,
+        );
+        assert_eq!(old, "1949323746fe6a43ef61f9606e7febea");
+    }
+
+    /// RFC 7616 §3.9.1, both algorithms.
+    #[test]
+    fn the_examples_of_rfc_7616_come_out() {
+        let get = Method::parse("GET").expect("a token");
+        for (algorithm, expected) in [
+            (Algorithm::Md5, "8ca523f5e9506fed4657c9700eebdbec"),
+            (Algorithm::Sha256, "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"),
+        ] {
+            let r = response(
+                algorithm,
+                b"Mufasa",
+                b"http-auth@example.org",
+                b"Circle of Life",
+                &get,
+                b"/dir/index.html",
+                b"7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v",
+                Some(("auth", 1, b"f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ")),
+            );
+            assert_eq!(r, expected);
+        }
+    }
+
+    /// RFC 8760 §2.4: several challenges, the server's favourite first.
+    #[test]
+    fn challenges_are_read_in_their_order_and_only_those_that_can_be_answered() {
+        let list = Challenge::parse_list(&Bytes::from_static(
+            b"NoOneKnowsThisScheme opaque-data=here, Digest realm=\"atlanta, inc\", domain=\"sip:boxesbybob.com\", qop=\"auth-int,auth\", \
+              nonce=\"f84f1cec41e6cbe5aea9c8e88d359\", opaque=\"\", stale=FALSE, algorithm=SHA-256, \
+              Digest realm=\"b\", nonce=\"n\", algorithm=SHA-512-256, qop=\"auth\", Digest realm=\"c\", nonce=\"n\", algorithm=MD5-sess, \
+              Digest realm=\"i\", nonce=\"n\", qop=\"auth-int\", Digest realm = d , nonce=\"m\", stale=true",
+        ));
+        assert_eq!(list.len(), 2);
+        assert_eq!(list[0].realm, "atlanta, inc");
+        assert_eq!((list[0].algorithm, list[0].qop_auth, list[0].stale), (Algorithm::Sha256, true, false));
+        assert_eq!(list[0].opaque.as_deref(), Some(&b""[..]));
+        assert_eq!(list[1].realm, "d");
+        assert_eq!((list[1].algorithm, list[1].qop_auth, list[1].stale), (Algorithm::Md5, false, true));
+        assert!(Challenge::parse_list(&Bytes::from_static(b"Basic realm=\"x\"")).is_empty());
+        assert!(Challenge::parse_list(&Bytes::from_static(b"Digest realm=\"x")).is_empty());
+    }
+
+    #[test]
+    fn a_nonce_count_is_eight_hex_digits() {
+        let text = "Digest username=\"a\", realm=\"r\", nonce=\"n\", uri=\"sip:x\", response=\"00\", cnonce=\"c\", qop=auth, nc=0000000a";
+        assert_eq!(read(text).and_then(|c| c.qop).map(|q| q.nc), Some(10));
+        for bad in ["nc=a", "nc=000000010", "nc=+000000a", "nc=-0000001", "nc=\"\"", "nc=0000000g"] {
+            let text = text.replace("nc=0000000a", bad);
+            assert!(Credentials::parse(&text.into()).is_err(), "{bad}");
+        }
+        let quoted =
+            Credentials::parse(&text.replace("qop=auth", "qop=\"auth\"").into()).expect("many quote it").expect("digest");
+        assert!(quoted.qop.is_some());
+    }
+
+    #[test]
+    fn schemes_and_algorithms_that_we_lack_are_no_credentials_and_no_error() {
+        assert_eq!(read("NoOneKnowsThisScheme opaque-data=here"), None);
+        assert_eq!(read("Digest username=\"a\", algorithm=MD5-sess"), None);
+        for bad in
+            ["", "Digest", "Digest username=\"a\"", "Digest username=\"a\", username=\"b\"", "Digest a", "Digest realm=\"a"]
+        {
+            assert!(Credentials::parse(&Bytes::from_static(bad.as_bytes())).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_answer_verifies_and_reads_back() {
+        let challenge = Challenge {
+            realm: "a \"b\\".into(),
+            nonce: "n".into(),
+            algorithm: Algorithm::Sha256,
+            qop_auth: true,
+            stale: true,
+            opaque: Some("o".into()),
+        };
+        let text = printed(|out| challenge.write(out));
+        assert_eq!(Challenge::parse_list(&text.into()), [challenge.clone()]);
+        let who = Login { username: "us\"er", password: "pass" };
+        let credentials = challenge.answer(&who, &Method::Register, b"sip:example.com", 0x1f, b"c\"n");
+        let text = printed(|out| credentials.write(out));
+        assert!(text.ends_with("qop=auth, nc=0000001f"), "{text}");
+        let back = Credentials::parse(&text.into()).expect("parses").expect("digest");
+        assert_eq!(back, credentials);
+        let secret = ha1(Algorithm::Sha256, b"us\"er", b"a \"b\\", b"pass");
+        assert!(back.verify(&secret, &Method::Register));
+        assert!(!back.verify(&secret, &Method::Invite));
+        assert!(!back.verify(&ha1(Algorithm::Sha256, b"us\"er", b"a \"b\\", b"wrong"), &Method::Register));
+        let shouted = Credentials { response: back.response.to_ascii_uppercase().into(), ..back };
+        assert!(shouted.verify(&secret, &Method::Register));
+    }
+}

@@ -279,8 +279,9 @@ fn a_datagram_has_one_message_and_a_stream_of_the_same_bytes_two() {
     let mut framer = StreamFramer::new();
     framer.feed(&bytes);
     let mut methods = Vec::new();
-    while let Some(frame) = framer.next() {
-        match frame.expect("frames") {
+    // Behind the second stands a rest: the archive's Content-Length is too short for its SDP.
+    while methods.len() < 2 {
+        match framer.next().expect("two messages").expect("frames") {
             Frame::Message(Message::Request(request)) => methods.push(request.method),
             Frame::Message(Message::Response(_)) => panic!("a response"),
             Frame::KeepalivePing | Frame::KeepalivePong => {}
