@@ -7,10 +7,10 @@ use super::client_non_invite::{self, ClientNonInvite};
 use super::effects::Effects;
 use super::key::{self, Key};
 use super::server::Received;
-use super::table::{ClientMachine, Expired, Expiry, Record, Send, SendId, TransactionId, Transactions};
+use super::table::{ClientMachine, Expired, Expiry, Record, SendId, Sending, TransactionId, Transactions};
 use super::timers::Wire;
 use crate::clock::Mono;
-use crate::sip::{CSeq, ConnectionId, Flow, HeaderName, HostPort, Method, Request, Response, Via};
+use crate::sip::{CSeq, ConnectionId, Flow, HeaderName, HostPort, Method, Reason, Request, Response, Via};
 
 /// A longer request goes over a congestion-controlled transport where the peer has one (§18.1.1).
 const MAX_DATAGRAM: usize = 1_300;
@@ -55,14 +55,14 @@ enum Purpose {
 #[derive(Clone, Debug)]
 enum CancelWish {
     None,
-    Waiting { reason: Option<Bytes> },
+    Waiting { reason: Option<Reason> },
     Sent,
 }
 
 impl Transactions {
     /// Sends a request in a client transaction of its own. The top Via is put on here: `branch` is the core's chance with the magic cookie,
     /// and `rport` asks for RFC 3581. A request that is too long for a datagram goes to `tcp` where there is one, and to
-    /// `to` after all if that can't be reached. An ACK is none: see [`acknowledge`](Transactions::acknowledge).
+    /// `to` after all if that can't be reached. An ACK is none: see [`ack`](Transactions::ack).
     pub fn request(
         &mut self,
         request: Request,
@@ -70,7 +70,7 @@ impl Transactions {
         tcp: Option<Target>,
         branch: &str,
         now: Mono,
-        out: &mut Vec<Send>,
+        out: &mut Vec<Sending>,
     ) -> TransactionId {
         let branch = Bytes::from(branch.to_owned());
         let mut sent = with_via(&request, &to, &branch);
@@ -90,17 +90,9 @@ impl Transactions {
 
     /// Sends the core's ACK to the 2xx with the same To tag, and keeps it: each repeat of that 2xx gets it again. Works without the
     /// transaction too, for a 2xx that came when it was over.
-    pub fn acknowledge(
-        &mut self,
-        invite: TransactionId,
-        ack: &Request,
-        to: &Target,
-        branch: &str,
-        now: Mono,
-        out: &mut Vec<Send>,
-    ) {
+    pub fn ack(&mut self, invite: TransactionId, ack: &Request, to: &Target, branch: &str, now: Mono, out: &mut Vec<Sending>) {
         let bytes = with_via(ack, to, &Bytes::from(branch.to_owned())).to_bytes();
-        out.push(Send { to: to.flow, bytes: bytes.clone(), report: None });
+        out.push(Sending { to: to.flow, bytes: bytes.clone(), report: None });
         let Ok(callee) = ack.headers.to() else { return };
         let tag = Bytes::copy_from_slice(callee.tag().unwrap_or_default());
         if let Some(client) = self.client_mut(invite) {
@@ -111,7 +103,7 @@ impl Transactions {
 
     /// Gives up an INVITE: CANCEL now if a provisional response came, with the first one if none did yet, never if a final one did. The
     /// INVITE still gets its final response (487 as a rule, a 2xx if they crossed), or expires 64·T1 after the CANCEL.
-    pub fn cancel(&mut self, id: TransactionId, reason: Option<Bytes>, now: Mono, out: &mut Vec<Send>) {
+    pub fn cancel(&mut self, id: TransactionId, reason: Option<Reason>, now: Mono, out: &mut Vec<Sending>) {
         let Some(client) = self.client_mut(id) else { return };
         let (ClientMachine::Invite(machine), Purpose::Core { cancel: wish @ CancelWish::None }) =
             (&client.machine, &mut client.purpose)
@@ -132,7 +124,7 @@ impl Transactions {
     }
 
     /// Takes a response.
-    pub fn receive_response(&mut self, response: Response, flow: Flow, now: Mono, out: &mut Vec<Send>) -> Received {
+    pub fn receive_response(&mut self, response: Response, flow: Flow, now: Mono, out: &mut Vec<Sending>) -> Received {
         let id = match Key::of_response(&response) {
             Some(key) if !key::has_more_vias(&response.headers) => self.by_key.get(&key).copied(),
             Some(_) | None => None,
@@ -174,7 +166,7 @@ impl Transactions {
     }
 
     /// The driver could not send this request. `None` if that is no matter: it went on by UDP, or was answered, or nobody waits.
-    pub fn undeliverable(&mut self, report: SendId, now: Mono, out: &mut Vec<Send>) -> Option<Undelivered> {
+    pub fn undeliverable(&mut self, report: SendId, now: Mono, out: &mut Vec<Sending>) -> Option<Undelivered> {
         let (id, attempt) = report.parts();
         let client = self.client_mut(id)?;
         if attempt != client.attempt() {
@@ -184,7 +176,7 @@ impl Transactions {
     }
 
     /// A connection is gone, and with it every request on it that has no response at all: it may never have arrived.
-    pub fn connection_closed(&mut self, connection: ConnectionId, now: Mono, out: &mut Vec<Send>) -> Vec<Undelivered> {
+    pub fn connection_closed(&mut self, connection: ConnectionId, now: Mono, out: &mut Vec<Sending>) -> Vec<Undelivered> {
         let on_it = |record: &Record| match record {
             Record::Client(client) => client.to.connection == Some(connection) && client.is_unheard(),
             Record::Server(_) => false,
@@ -193,7 +185,7 @@ impl Transactions {
         lost.into_iter().filter_map(|id| self.failed(id, now, out)).collect()
     }
 
-    fn failed(&mut self, id: TransactionId, now: Mono, out: &mut Vec<Send>) -> Option<Undelivered> {
+    fn failed(&mut self, id: TransactionId, now: Mono, out: &mut Vec<Sending>) -> Option<Undelivered> {
         let client = self.client_mut(id)?;
         if client.is_unheard()
             && let Some(target) = client.fallback.take()
@@ -227,7 +219,7 @@ impl Transactions {
         fallback: Option<Target>,
         purpose: Purpose,
         now: Mono,
-        out: &mut Vec<Send>,
+        out: &mut Vec<Sending>,
     ) -> TransactionId {
         let wire = Wire::of(to.transport);
         let key = Key::of_client(&branch, &request.method);
@@ -236,12 +228,12 @@ impl Transactions {
         let attempt = client.attempt();
         let id = self.insert(Record::Client(Box::new(client)));
         self.index(key, id);
-        out.extend(send.map(|bytes| Send { to, bytes, report: Some(SendId::new(id, attempt)) }));
+        out.extend(send.map(|bytes| Sending { to, bytes, report: Some(SendId::new(id, attempt)) }));
         self.settle(id);
         id
     }
 
-    fn send_cancel(&mut self, id: TransactionId, now: Mono, out: &mut Vec<Send>) {
+    fn send_cancel(&mut self, id: TransactionId, now: Mono, out: &mut Vec<Sending>) {
         let Some(client) = self.client_mut(id) else { return };
         let Purpose::Core { cancel } = &mut client.purpose else { return };
         let CancelWish::Waiting { reason } = std::mem::replace(cancel, CancelWish::Sent) else { return };
@@ -256,7 +248,7 @@ impl Transactions {
         self.start(request, bytes, to, branch, None, Purpose::Cancel, now, out);
     }
 
-    pub(super) fn tick_client(&mut self, id: TransactionId, now: Mono, expired: &mut Vec<Expired>, out: &mut Vec<Send>) {
+    pub(super) fn tick_client(&mut self, id: TransactionId, now: Mono, expired: &mut Vec<Expired>, out: &mut Vec<Sending>) {
         let Some(client) = self.client_mut(id) else { return };
         let report = SendId::new(id, client.attempt());
         let timed_out = match &client.machine {
@@ -293,14 +285,14 @@ impl Client {
     }
 
     /// The same request, anew, by another way; its timers start again.
-    fn retry(&mut self, target: Target, id: TransactionId, now: Mono, out: &mut Vec<Send>) {
+    fn retry(&mut self, target: Target, id: TransactionId, now: Mono, out: &mut Vec<Sending>) {
         self.request.headers.remove_top_via();
         self.request = with_via(&self.request, &target, &self.branch);
         self.to = target.flow;
         self.wire = Wire::of(target.flow.transport);
         let (machine, send) = begin(&self.request.method, self.request.to_bytes(), self.wire, now);
         self.machine = machine;
-        out.extend(send.map(|bytes| Send { to: self.to, bytes, report: Some(SendId::new(id, self.attempt())) }));
+        out.extend(send.map(|bytes| Sending { to: self.to, bytes, report: Some(SendId::new(id, self.attempt())) }));
     }
 
     /// ACK and CANCEL (§17.1.1.3, §9.1): Request-URI, From, Call-ID, Route, the top Via and the number of CSeq are the INVITE's; To is
@@ -335,17 +327,17 @@ impl Client {
         event: client_invite::Event,
         report: SendId,
         now: Mono,
-        out: &mut Vec<Send>,
+        out: &mut Vec<Sending>,
     ) -> Option<client_invite::Notice> {
         match std::mem::replace(&mut self.machine, ClientMachine::Other(ClientNonInvite::Terminated)) {
             ClientMachine::Invite(machine) => {
                 let is_tick = matches!(event, client_invite::Event::Tick);
                 let (machine, Effects { send, tell }) = machine.handle(event, self.wire, now);
                 self.machine = ClientMachine::Invite(machine);
-                out.extend(send.map(|bytes| Send { to: self.to, bytes, report: is_tick.then_some(report) }));
+                out.extend(send.map(|bytes| Sending { to: self.to, bytes, report: is_tick.then_some(report) }));
                 match tell {
                     Some(client_invite::Notice::AckAgain(flow, bytes)) => {
-                        out.push(Send { to: flow, bytes, report: None });
+                        out.push(Sending { to: flow, bytes, report: None });
                         None
                     }
                     tell => tell,
@@ -363,13 +355,13 @@ impl Client {
         event: client_non_invite::Event,
         report: SendId,
         now: Mono,
-        out: &mut Vec<Send>,
+        out: &mut Vec<Sending>,
     ) -> Option<client_non_invite::Notice> {
         match std::mem::replace(&mut self.machine, ClientMachine::Other(ClientNonInvite::Terminated)) {
             ClientMachine::Other(machine) => {
                 let (machine, Effects { send, tell }) = machine.handle(event, self.wire, now);
                 self.machine = ClientMachine::Other(machine);
-                out.extend(send.map(|bytes| Send { to: self.to, bytes, report: Some(report) }));
+                out.extend(send.map(|bytes| Sending { to: self.to, bytes, report: Some(report) }));
                 tell
             }
             invite @ ClientMachine::Invite(_) => {

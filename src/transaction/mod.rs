@@ -28,5 +28,5 @@ mod walk;
 
 pub use client::{Target, Undelivered};
 pub use server::Received;
-pub use table::{Expired, Expiry, Send, SendId, TransactionId, Transactions};
+pub use table::{Expired, Expiry, SendId, Sending, TransactionId, Transactions};
 pub use timers::{D, GIVE_UP, T1, T2, T4, TRYING, Wire};

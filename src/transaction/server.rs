@@ -6,7 +6,7 @@ use super::effects::Effects;
 use super::key::{self, Key};
 use super::server_invite::{self, ServerInvite};
 use super::server_non_invite::{self, ServerNonInvite};
-use super::table::{Expired, Expiry, MAX_INITIAL, MAX_SERVERS, Record, Send, ServerMachine, TransactionId, Transactions};
+use super::table::{Expired, Expiry, MAX_INITIAL, MAX_SERVERS, Record, Sending, ServerMachine, TransactionId, Transactions};
 use super::timers::Wire;
 use crate::clock::Mono;
 use crate::sip::{Flow, HeaderName, Method, Request, Response, Status};
@@ -49,7 +49,7 @@ pub(super) struct Server {
 impl Transactions {
     /// Takes a request. The top Via gets `received` and `rport` written down; responses go where they and RFC 3261 §18.2.2 say: over UDP
     /// to the source, over a stream on its connection, and if that is gone to a new one to the Via's port.
-    pub fn receive_request(&mut self, mut request: Request, flow: Flow, now: Mono, out: &mut Vec<Send>) -> Received {
+    pub fn receive_request(&mut self, mut request: Request, flow: Flow, now: Mono, out: &mut Vec<Sending>) -> Received {
         let reply = reply_hop(&mut request, flow);
         if request.method == Method::Ack {
             return self.receive_ack(request, flow, now, out);
@@ -64,7 +64,7 @@ impl Transactions {
         if self.servers >= if initial { MAX_INITIAL } else { MAX_SERVERS } {
             let mut response = request.response_with_tag(Status::SERVICE_UNAVAILABLE, key.tag());
             response.headers.push(HeaderName::RetryAfter, RETRY_AFTER);
-            out.push(Send { to: reply, bytes: response.to_bytes(), report: None });
+            out.push(Sending { to: reply, bytes: response.to_bytes(), report: None });
             return Received::Answered(Status::SERVICE_UNAVAILABLE);
         }
 
@@ -91,7 +91,7 @@ impl Transactions {
     }
 
     /// Sends a response in a server transaction. After a final response, and for one that is over, it does nothing.
-    pub fn respond(&mut self, id: TransactionId, response: &Response, now: Mono, out: &mut Vec<Send>) {
+    pub fn respond(&mut self, id: TransactionId, response: &Response, now: Mono, out: &mut Vec<Sending>) {
         let Some(server) = self.server_mut(id) else { return };
         let (status, bytes) = (response.status, response.to_bytes());
         if let Some(tag) = response.headers.to().ok().and_then(|to| to.tag().map(Bytes::copy_from_slice)) {
@@ -153,7 +153,7 @@ impl Transactions {
         id
     }
 
-    fn repeated(&mut self, id: TransactionId, now: Mono, out: &mut Vec<Send>) {
+    fn repeated(&mut self, id: TransactionId, now: Mono, out: &mut Vec<Sending>) {
         let Some(server) = self.server_mut(id) else { return };
         match &server.machine {
             ServerMachine::Invite(_) => drop(server.invite(server_invite::Event::Repeat, now, out)),
@@ -162,7 +162,7 @@ impl Transactions {
         self.settle(id);
     }
 
-    fn receive_ack(&mut self, request: Request, flow: Flow, now: Mono, out: &mut Vec<Send>) -> Received {
+    fn receive_ack(&mut self, request: Request, flow: Flow, now: Mono, out: &mut Vec<Sending>) -> Received {
         // By branch: an ACK to a failure, or one to a 2xx from a peer that did not make a new branch. By dialog: one to a 2xx.
         let by_branch = Key::of_server(&request, &Method::Invite).and_then(|key| self.by_key.get(&key).copied());
         let by_dialog = || Key::of_accepted(&request.headers).and_then(|key| self.by_key.get(&key).copied());
@@ -183,7 +183,7 @@ impl Transactions {
         reply: Flow,
         flow: Flow,
         now: Mono,
-        out: &mut Vec<Send>,
+        out: &mut Vec<Sending>,
     ) -> Received {
         let invite = Key::of_server(&request, &Method::Invite).and_then(|key| self.by_key.get(&key).copied());
         let found = invite.and_then(|id| match self.records.get(&id) {
@@ -203,13 +203,13 @@ impl Transactions {
             None => {
                 // Without a transaction: a stranger's guess must not swallow the real one, which has the same branch.
                 let status = Status::CALL_TRANSACTION_DOES_NOT_EXIST;
-                out.push(Send { to: reply, bytes: request.response_with_tag(status, own_tag).to_bytes(), report: None });
+                out.push(Sending { to: reply, bytes: request.response_with_tag(status, own_tag).to_bytes(), report: None });
                 Received::Answered(status)
             }
         }
     }
 
-    pub(super) fn tick_server(&mut self, id: TransactionId, now: Mono, expired: &mut Vec<Expired>, out: &mut Vec<Send>) {
+    pub(super) fn tick_server(&mut self, id: TransactionId, now: Mono, expired: &mut Vec<Expired>, out: &mut Vec<Sending>) {
         let Some(server) = self.server_mut(id) else { return };
         match &server.machine {
             ServerMachine::Invite(_) => match server.invite(server_invite::Event::Tick, now, out) {
@@ -232,12 +232,12 @@ impl Server {
     }
 
     /// Moves an INVITE's machine; of another one it leaves the state as it is.
-    fn invite(&mut self, event: server_invite::Event, now: Mono, out: &mut Vec<Send>) -> Option<server_invite::Notice> {
+    fn invite(&mut self, event: server_invite::Event, now: Mono, out: &mut Vec<Sending>) -> Option<server_invite::Notice> {
         match std::mem::replace(&mut self.machine, ServerMachine::Other(ServerNonInvite::Terminated)) {
             ServerMachine::Invite(machine) => {
                 let (machine, Effects { send, tell }) = machine.handle(event, self.wire, now);
                 self.machine = ServerMachine::Invite(machine);
-                out.extend(send.map(|bytes| Send { to: self.reply, bytes, report: None }));
+                out.extend(send.map(|bytes| Sending { to: self.reply, bytes, report: None }));
                 tell
             }
             other @ ServerMachine::Other(_) => {
@@ -247,12 +247,12 @@ impl Server {
         }
     }
 
-    fn other(&mut self, event: server_non_invite::Event, now: Mono, out: &mut Vec<Send>) {
+    fn other(&mut self, event: server_non_invite::Event, now: Mono, out: &mut Vec<Sending>) {
         match std::mem::replace(&mut self.machine, ServerMachine::Other(ServerNonInvite::Terminated)) {
             ServerMachine::Other(machine) => {
                 let (machine, Effects { send, tell: _ }) = machine.handle(event, self.wire, now);
                 self.machine = ServerMachine::Other(machine);
-                out.extend(send.map(|bytes| Send { to: self.reply, bytes, report: None }));
+                out.extend(send.map(|bytes| Sending { to: self.reply, bytes, report: None }));
             }
             invite @ ServerMachine::Invite(_) => self.machine = invite,
         }

@@ -44,7 +44,7 @@ impl SendId {
 
 /// Bytes for the wire.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Send {
+pub struct Sending {
     pub to: Flow,
     pub bytes: Bytes,
     pub report: Option<SendId>,
@@ -145,7 +145,7 @@ impl Transactions {
 
     /// Repeats what is due and ends what has waited long enough. In the order of their deadlines, so a late call does what timely ones
     /// would have done.
-    pub fn tick(&mut self, now: Mono, expired: &mut Vec<Expired>, out: &mut Vec<Send>) {
+    pub fn tick(&mut self, now: Mono, expired: &mut Vec<Expired>, out: &mut Vec<Sending>) {
         while let Some(&(at, id)) = self.deadlines.first() {
             if at > now {
                 break;

@@ -6,7 +6,9 @@ use bytes::Bytes;
 
 use super::*;
 use crate::clock::Mono;
-use crate::sip::{CSeq, Flow, HeaderName, HostPort, Message, Method, NameAddr, Request, Response, SipUri, Status, Transport};
+use crate::sip::{
+    CSeq, Flow, HeaderName, HostPort, Message, Method, NameAddr, Reason, Request, Response, SipUri, Status, Transport,
+};
 
 const A: &str = "192.0.2.1:5060";
 const B: &str = "192.0.2.2:5060";
@@ -86,7 +88,7 @@ impl<'a> Pair<'a> {
         }
     }
 
-    fn send(&mut self, to_callee: bool, sends: Vec<Send>) {
+    fn send(&mut self, to_callee: bool, sends: Vec<Sending>) {
         for send in sends {
             self.log.push((ms(self.now) - 1_000, first_line(&send.bytes)));
             for delay in (self.fate)(self.sent) {
@@ -154,7 +156,7 @@ impl<'a> Pair<'a> {
                 if response.headers.cseq().expect("cseq").method == Method::Invite && response.status.is_success() {
                     let mut ack = request(Method::Ack);
                     ack.headers.set(HeaderName::To, response.headers.get(&HeaderName::To).expect("to"));
-                    self.caller.acknowledge(id, &ack, &target(Transport::Udp), "z9hG4bKack", self.now, &mut out);
+                    self.caller.ack(id, &ack, &target(Transport::Udp), "z9hG4bKack", self.now, &mut out);
                     self.invite = Some(id);
                 }
             }
@@ -286,7 +288,7 @@ fn a_final_response_that_nobody_acknowledges_is_repeated_for_32_seconds() {
 }
 
 /// A table with one client INVITE that rings.
-fn ringing(provisional: bool) -> (Transactions, TransactionId, Request, Vec<Send>) {
+fn ringing(provisional: bool) -> (Transactions, TransactionId, Request, Vec<Sending>) {
     let (mut table, mut out) = (Transactions::new(), Vec::new());
     let id = table.request(request(Method::Invite), target(Transport::Udp), None, "z9hG4bKone", Mono::ZERO, &mut out);
     let sent = read_request(&out[0].bytes);
@@ -297,7 +299,7 @@ fn ringing(provisional: bool) -> (Transactions, TransactionId, Request, Vec<Send
     (table, id, sent, out)
 }
 
-fn receive(table: &mut Transactions, response: Response, out: &mut Vec<Send>) -> Received {
+fn receive(table: &mut Transactions, response: Response, out: &mut Vec<Sending>) -> Received {
     table.receive_response(response, flow(Transport::Udp, A, B), Mono::from_millis(100), out)
 }
 
@@ -305,7 +307,7 @@ fn receive(table: &mut Transactions, response: Response, out: &mut Vec<Send>) ->
 #[test]
 fn a_cancel_waits_for_the_first_provisional_response_and_looks_like_its_invite() {
     let (mut table, id, invite, mut out) = ringing(false);
-    table.cancel(id, Some(Bytes::from_static(b"SIP;cause=200")), Mono::ZERO, &mut out);
+    table.cancel(id, Some(Reason::sip(Status::OK, "elsewhere")), Mono::ZERO, &mut out);
     assert_eq!(out, []);
     receive(&mut table, invite.response(Status::TRYING), &mut out);
     assert_eq!(out.len(), 1);
@@ -315,7 +317,7 @@ fn a_cancel_waits_for_the_first_provisional_response_and_looks_like_its_invite()
         assert_eq!(cancel.headers.get(&name), invite.headers.get(&name), "{name}");
     }
     assert_eq!(cancel.headers.cseq().expect("cseq"), CSeq::new(1, Method::Cancel));
-    assert_eq!(cancel.headers.get(&HeaderName::Reason), Some(&Bytes::from_static(b"SIP;cause=200")));
+    assert_eq!(cancel.headers.get(&HeaderName::Reason), Some(&Bytes::from_static(b"SIP;cause=200;text=\"elsewhere\"")));
 
     assert_eq!(receive(&mut table, cancel.response(Status::OK), &mut out), Received::Absorbed, "nobody waits for it");
     let ended = receive(&mut table, invite.response_with_tag(Status::REQUEST_TERMINATED, "b"), &mut out);
@@ -369,7 +371,7 @@ fn each_fork_gets_its_own_ack_again_for_each_repeat_of_its_2xx() {
         assert_eq!(out, [], "no ACK is known yet");
         let mut ack = request(Method::Ack);
         ack.headers.set(HeaderName::To, ok.headers.get(&HeaderName::To).expect("to"));
-        table.acknowledge(id, &ack, &target(Transport::Udp), &format!("z9hG4bKack{tag}"), Mono::from_millis(200), &mut out);
+        table.ack(id, &ack, &target(Transport::Udp), &format!("z9hG4bKack{tag}"), Mono::from_millis(200), &mut out);
         assert_eq!(receive(&mut table, ok, &mut out), Received::Absorbed);
         assert_eq!(out.len(), 2);
         assert_eq!(out[0].bytes, out[1].bytes);
@@ -434,7 +436,7 @@ fn incoming(method: Method, via: &str) -> Request {
 
 const VIA: &str = "SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKpeer;rport";
 
-fn take(table: &mut Transactions, request: Request, out: &mut Vec<Send>) -> Received {
+fn take(table: &mut Transactions, request: Request, out: &mut Vec<Sending>) -> Received {
     table.receive_request(request, flow(Transport::Udp, B, "192.0.2.1:40000"), Mono::from_millis(5), out)
 }
 
