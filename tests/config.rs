@@ -210,7 +210,10 @@ const ADDED: &[(&str, &str)] = &[
         "[[inbound]]\ntrunk = 'carrier'\nnumber = '+4930123456'\nto = 'hangup'\n",
         "3: inbound number `+4930123456 on carrier` is already there in line 44",
     ),
-    ("[[inbound]]\ntrunk = 'carrier'\nnumber = '+4930…'\nto = 'hangup'\n", "3: number: `+4930…` is no number or beginning of one"),
+    (
+        "[[inbound]]\ntrunk = 'carrier'\nnumber = '+4930…'\nto = 'hangup'\n",
+        "3: number: `+4930…` is no number or beginning of one",
+    ),
     ("[[inbound]]\ntrunk = 'carrier'\nnumber = '1'\nto = 'menu:mian'\n", "4: there is no menu `mian`; there is main"),
     ("[[inbound]]\ntrunk = 'carrier'\nnumber = '1'\nto = 'phone:299'\n", "4: there is no phone `299`"),
     ("[[inbound]]\ntrunk = 'carrier'\nnumber = '1'\nto = 'voicemail:299'\n", "4: there is no phone for the voicemail box `299`"),

@@ -6,7 +6,7 @@
 //! surprise at run time.
 
 mod country;
-mod fault;
+pub(crate) mod fault;
 mod given;
 mod place;
 mod problem;
@@ -15,8 +15,8 @@ mod resolve;
 mod resolved;
 mod secrets;
 mod source;
-mod text;
-mod units;
+pub(crate) mod text;
+pub(crate) mod units;
 
 pub use country::{Country, UnknownCountry};
 pub use place::{BadPlace, Place};
