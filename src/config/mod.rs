@@ -5,19 +5,39 @@
 //! are reported, not the first. Names are what other parts of the file refer to, so a dangling reference is a fault here and never a
 //! surprise at run time.
 
+mod country;
+mod differences;
+pub(crate) mod fault;
+mod given;
 mod place;
 mod problem;
+mod redact;
+mod resolve;
 mod resolved;
+mod secrets;
 mod source;
+pub(crate) mod text;
+pub(crate) mod units;
 
+pub use country::{Country, UnknownCountry};
+pub use differences::differences;
 pub use place::{BadPlace, Place};
 pub use problem::Problem;
+pub use redact::Redaction;
 pub use resolved::*;
+pub use secrets::{GenerateError, Missing, generate, load_or_generate, missing_secrets};
 pub use source::{File, LoadError, Source, load};
 
+use resolve::Secretless;
+
 impl Config {
-    /// Reads, checks and completes a configuration; every fault that there is, sorted by file and line.
+    /// Reads, checks and completes a configuration; every fault that there is, sorted by file and line. Pure.
     pub fn resolve(source: &Source) -> Result<Config, Vec<Problem>> {
-        Err(vec![Problem::new(&source.main.path, 1, "resolving is not written yet")])
+        resolve::resolve(source, Secretless::Refused)
+    }
+
+    /// As [`Config::resolve`], but what the first start would generate may be missing. For checking: what comes out has empty secrets.
+    pub(crate) fn resolve_for_check(source: &Source) -> Result<Config, Vec<Problem>> {
+        resolve::resolve(source, Secretless::Passed)
     }
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Place;
+use super::{Country, Place};
 use crate::ids::{MenuName, Number, QueueName, StaffNumber, TrunkName};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +22,8 @@ pub struct Config {
     pub phones: BTreeMap<Number, Phone>,
     pub agents: BTreeMap<StaffNumber, Agent>,
     pub queues: BTreeMap<QueueName, Queue>,
+    /// Numbers that phones dial inside to get to a place: a menu by its number, say. Phones and queues have their own.
+    pub extensions: BTreeMap<Number, Place>,
     pub trunks: BTreeMap<TrunkName, Trunk>,
     /// In the order of the file; the longest match wins, so order decides only between equals, which are refused.
     pub inbound: Vec<Inbound>,
@@ -41,15 +43,6 @@ pub struct Site {
     pub time_zone: jiff::tz::TimeZone,
     /// ISO 3166 alpha-2: tones, ring cadence, national number format.
     pub country: Country,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Country(pub [u8; 2]);
-
-impl fmt::Debug for Country {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.0[0] as char, self.0[1] as char)
-    }
 }
 
 /// RFC 8760 algorithms that we offer, in the order of the configuration.
@@ -177,7 +170,7 @@ pub struct Queue {
     pub title: String,
     /// Ring cycles that an offer lasts (one cycle is `ring_cycle`). S1: answer within three rings.
     pub rings: u32,
-    /// Length of one ring cycle, by country (5 s in Germany, 6 s in the United States).
+    /// Length of one ring cycle; default: [`Country::ring_cycle`].
     pub ring_cycle: Duration,
     pub wrap_up: Duration,
     /// An agent who let an offer pass is not offered another for this long.
@@ -231,6 +224,15 @@ pub struct Peer {
 pub enum Pattern {
     Exact(String),
     Prefix(String),
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Pattern::Exact(p) => f.write_str(p),
+            Pattern::Prefix(p) => write!(f, "{p}*"),
+        }
+    }
 }
 
 impl Pattern {

@@ -13,9 +13,14 @@ mod dial;
 mod inbound;
 mod number;
 mod recording;
+mod side;
+
+#[cfg(test)]
+mod tests;
 
 pub use cause::Cause;
 pub use dial::{Attempt, Caller, Code, Outside, Refusal, Target, dial, go, has_room};
 pub use inbound::{Hosts, identify, inbound};
 pub use number::{spellings, tidy};
 pub use recording::{Decision, Direction, Rule, recording};
+pub use side::Side;

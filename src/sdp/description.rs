@@ -1,9 +1,13 @@
 //! A peer's description as values.
+//!
+//! `sdp-types` reads the lines; what it is too strict for is mended before (`tidy`), and what attributes mean is read here. Only what
+//! a call needs is kept: time, bandwidth, e-mail and keys of RFC 8866 are passed over.
 
 use std::net::{IpAddr, SocketAddr};
 
 use crate::codec::Codec;
 
+use super::address;
 use super::direction::Direction;
 
 /// Why a body is not a description that we can use.
@@ -44,7 +48,6 @@ pub struct Line {
     /// `audio`, `video`, `image`, …
     pub kind: String,
     pub port: u16,
-    /// As written: `RTP/AVP`.
     pub transport: Transport,
     /// The formats as written.
     pub formats: String,
@@ -60,6 +63,16 @@ pub enum Transport {
     Avpf,
     /// Anything else, refused: `RTP/SAVP`, `UDP/TLS/RTP/SAVPF`, `udptl`.
     Other(String),
+}
+
+impl Transport {
+    pub fn name(&self) -> &str {
+        match self {
+            Transport::Avp => "RTP/AVP",
+            Transport::Avpf => "RTP/AVPF",
+            Transport::Other(name) => name,
+        }
+    }
 }
 
 /// An audio stream that the peer offers or answers with.
@@ -90,18 +103,254 @@ pub struct Format {
     pub fmtp: Option<String>,
 }
 
-impl Description {
-    /// Longest body that is read.
-    pub const LONGEST: usize = 16 * 1024;
+impl Audio {
+    /// The payload type of telephone-event, where the peer has it.
+    pub fn telephone_event(&self) -> Option<u8> {
+        self.formats.iter().find(|f| f.telephone_event).map(|f| f.payload_type)
+    }
 
-    /// Reads a body, tolerantly: a missing `t=`, `s=` or `o=`, LF alone, unknown lines and attributes are no fault.
+    /// Packet length that we send to this peer, in ms: what it asks for, in whole 10 ms, at most `maxptime`; 20 unless it asks.
+    pub fn ptime_to_send(&self) -> u8 {
+        let asked = self.ptime_ms.unwrap_or(20).min(self.max_ptime_ms.unwrap_or(u8::MAX));
+        (asked / 10 * 10).clamp(10, 60)
+    }
+}
+
+impl Description {
+    /// Longest body that is read. An offer of a browser with all its candidates is about 8 kB.
+    pub const LONGEST: usize = 16 * 1024;
+    /// Most `m=` lines that are read: an answer repeats each.
+    pub const MOST_LINES: usize = 32;
+
+    /// Reads a body, tolerantly: a missing `t=`, `s=` or `o=`, LF alone, doubled spaces, unknown lines and attributes, bytes that are
+    /// not UTF-8 are no fault.
     pub fn parse(body: &[u8]) -> Result<Description, SdpError> {
-        let _ = (body, IpAddr::from([0, 0, 0, 0]));
-        Err(SdpError::NoVersion)
+        if body.len() > Self::LONGEST {
+            return Err(SdpError::TooLong { bytes: body.len() });
+        }
+        let tidy = tidy(body)?;
+        let session = sdp_types::Session::parse(tidy.as_bytes()).map_err(|e| SdpError::Malformed { line: line_of(&e) })?;
+        let level = Level { connection: session.connection.as_ref(), direction: direction(&session.attributes) };
+        Ok(Description {
+            session_id: session.origin.sess_id.clone(),
+            version: session.origin.sess_version,
+            lines: session.medias.iter().map(|m| line(m, &level)).collect(),
+        })
     }
 
     /// The audio line that we would take: the first over plain RTP with a port.
     pub fn audio(&self) -> Option<(usize, &Audio)> {
         self.lines.iter().enumerate().find_map(|(i, l)| l.audio.as_ref().map(|a| (i, a)))
     }
+}
+
+/// What the session level says for lines that say nothing.
+struct Level<'a> {
+    connection: Option<&'a sdp_types::Connection>,
+    direction: Option<Direction>,
+}
+
+/// The lines that are read (`v o s c t m a`), mended where phones err in ways that mean no harm. The first of repeated `o=`, `s=`
+/// and session `c=` lines counts.
+fn tidy(body: &[u8]) -> Result<String, SdpError> {
+    let mut out = String::with_capacity(body.len() + 16);
+    let mut media = 0usize;
+    let (mut versions, mut origins, mut names, mut connections) = (0, 0, 0, 0);
+    for (number, raw) in body.split(|b| *b == b'\n').enumerate() {
+        // No control character gets further: parts of these lines are repeated in our answer.
+        let text = String::from_utf8_lossy(raw).replace(char::is_control, " ");
+        let text = text.trim();
+        let Some((key, value)) = text.split_once('=') else { continue };
+        let words = || value.split_ascii_whitespace();
+        let value = match key {
+            "v" if versions == 0 && media == 0 => {
+                versions = 1;
+                value.trim().to_owned()
+            }
+            "o" if origins == 0 && media == 0 => {
+                let Some(origin) = origin(words().collect()) else { continue };
+                origins = 1;
+                origin
+            }
+            "s" if names == 0 && media == 0 => {
+                names = 1;
+                "-".to_owned()
+            }
+            "c" => {
+                if media == 0 {
+                    if connections == 1 {
+                        continue;
+                    }
+                    connections = 1;
+                }
+                if words().count() != 3 {
+                    return Err(SdpError::Malformed { line: number + 1 });
+                }
+                join(words())
+            }
+            "m" => {
+                media += 1;
+                if media > Description::MOST_LINES {
+                    return Err(SdpError::TooManyLines { limit: Description::MOST_LINES });
+                }
+                let port = words().nth(1).and_then(|p| p.split('/').next()).and_then(|p| p.parse::<u16>().ok());
+                if words().count() < 4 || port.is_none() {
+                    return Err(SdpError::Malformed { line: number + 1 });
+                }
+                join(words())
+            }
+            "a" => value.trim().to_owned(),
+            _ => continue,
+        };
+        if out.is_empty() && (key != "v" || value != "0") {
+            return Err(SdpError::NoVersion);
+        }
+        out.push_str(key);
+        out.push('=');
+        out.push_str(&value);
+        out.push_str("\r\n");
+    }
+    if out.is_empty() { Err(SdpError::NoVersion) } else { Ok(out) }
+}
+
+fn join<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// `o=` with a user name of several words made one, and numbers that are none made 0. `None` where too much is missing: then the
+/// line is as good as absent.
+fn origin(words: Vec<&str>) -> Option<String> {
+    let [user @ .., id, version, net, kind, address] = words.as_slice() else { return None };
+    let token = |t: &&str| t.bytes().all(|b| b.is_ascii_alphanumeric());
+    if ![net, kind].into_iter().all(token) {
+        return None;
+    }
+    let user = if user.is_empty() { "-".to_owned() } else { user.join("_") };
+    let version = version.parse::<u64>().unwrap_or(0);
+    Some(format!("{user} {id} {version} {net} {kind} {address}"))
+}
+
+fn line_of(error: &sdp_types::ParserError) -> usize {
+    use sdp_types::ParserError as E;
+    #[allow(deprecated, reason = "the enum still has them")]
+    match error {
+        E::UnexpectedLine(n, _)
+        | E::InvalidLineFormat(n, _)
+        | E::InvalidFieldEncoding(n, _)
+        | E::InvalidFieldFormat(n, _)
+        | E::MissingField(n, _)
+        | E::FieldTrailingData(n, _)
+        | E::InvalidVersion(n, _)
+        | E::MultipleVersions(n)
+        | E::MultipleOrigins(n)
+        | E::MultipleSessionNames(n)
+        | E::MultipleSessionDescription(n)
+        | E::MultipleUris(n)
+        | E::MultipleConnections(n)
+        | E::MultipleTimeZones(n)
+        | E::MultipleMediaTitles(n)
+        | E::MultipleKeys(n)
+        | E::RepeatWithoutTime(n) => *n,
+        E::NoVersion | E::NoOrigin | E::NoSessionName => 0,
+    }
+}
+
+fn line(media: &sdp_types::Media, level: &Level<'_>) -> Line {
+    let transport = match media.proto.as_str() {
+        t if t.eq_ignore_ascii_case("RTP/AVP") => Transport::Avp,
+        t if t.eq_ignore_ascii_case("RTP/AVPF") => Transport::Avpf,
+        other => Transport::Other(other.to_owned()),
+    };
+    let plain = matches!(transport, Transport::Avp | Transport::Avpf);
+    let taken = plain && media.port != 0 && media.media.eq_ignore_ascii_case("audio");
+    Line {
+        kind: media.media.clone(),
+        port: media.port,
+        audio: taken.then(|| audio(media, level)),
+        transport,
+        formats: media.fmt.clone(),
+    }
+}
+
+fn audio(media: &sdp_types::Media, level: &Level<'_>) -> Audio {
+    let attribute = |name: &str| value_of(&media.attributes, name);
+    let stated = media.connections.first().or(level.connection).and_then(|c| address::parse(&c.connection_address));
+    let fit = stated.filter(|a| address::is_fit(*a));
+    Audio {
+        remote: fit.map(|a| SocketAddr::new(a, media.port)),
+        remote_rtcp: fit.and_then(|a| rtcp(attribute("rtcp"), a, media.port)),
+        zero_address: stated.is_some_and(|a| a.is_unspecified()),
+        formats: formats(media),
+        direction: direction(&media.attributes).or(level.direction).unwrap_or_default(),
+        ptime_ms: attribute("ptime").and_then(milliseconds),
+        max_ptime_ms: attribute("maxptime").and_then(milliseconds),
+    }
+}
+
+/// Where RTCP goes: the port above, unless `a=rtcp:port [IN IP4 address]` (RFC 3605) says otherwise.
+fn rtcp(attribute: Option<&str>, address: IpAddr, port: u16) -> Option<SocketAddr> {
+    let above = || port.checked_add(1).map(|p| SocketAddr::new(address, p));
+    let Some(text) = attribute else { return above() };
+    let mut words = text.split_ascii_whitespace();
+    let Some(port) = words.next().and_then(|p| p.parse::<u16>().ok()).filter(|p| *p != 0) else { return above() };
+    match words.nth(2) {
+        None => Some(SocketAddr::new(address, port)),
+        Some(other) => address::parse(other).filter(|a| address::is_fit(*a)).map(|a| SocketAddr::new(a, port)),
+    }
+}
+
+/// Some phones write `20.0`.
+fn milliseconds(text: &str) -> Option<u8> {
+    let whole = text.split(['.', ' ']).next()?;
+    whole.parse::<u16>().ok().filter(|ms| *ms > 0).map(|ms| u8::try_from(ms).unwrap_or(u8::MAX))
+}
+
+/// Most formats of a line that are read.
+const MOST_FORMATS: usize = 64;
+
+fn formats(media: &sdp_types::Media) -> Vec<Format> {
+    let mut out: Vec<Format> = Vec::new();
+    for word in media.fmt.split_ascii_whitespace().take(MOST_FORMATS) {
+        let Some(payload_type) = word.parse::<u8>().ok().filter(|n| *n < 128) else { continue };
+        if out.iter().any(|f| f.payload_type == payload_type) {
+            continue;
+        }
+        let mapped = numbered(&media.attributes, "rtpmap", payload_type).and_then(rtpmap);
+        let fixed = || Codec::from_payload_type(payload_type).map(|c| (c.name().to_owned(), c.clock_rate()));
+        let (name, clock_rate) = mapped.or_else(fixed).unwrap_or_default();
+        out.push(Format {
+            payload_type,
+            codec: Codec::named(&name, clock_rate),
+            telephone_event: clock_rate == 8_000 && name.eq_ignore_ascii_case("telephone-event"),
+            name,
+            clock_rate,
+            fmtp: numbered(&media.attributes, "fmtp", payload_type).map(str::to_owned),
+        });
+    }
+    out
+}
+
+/// `name/clock rate[/channels]`; more than one channel is none of ours, so its name is left out.
+fn rtpmap(text: &str) -> Option<(String, u32)> {
+    let mut parts = text.trim().split('/');
+    let name = parts.next()?.trim();
+    let clock_rate = parts.next()?.trim().parse().ok()?;
+    let mono = parts.next().is_none_or(|channels| channels.trim() == "1");
+    Some((if mono { name.to_owned() } else { String::new() }, clock_rate))
+}
+
+fn value_of<'a>(attributes: &'a [sdp_types::Attribute], name: &str) -> Option<&'a str> {
+    attributes.iter().find(|a| a.attribute.trim().eq_ignore_ascii_case(name)).and_then(|a| a.value.as_deref()).map(str::trim)
+}
+
+/// The value of `a=name:<payload type> value`.
+fn numbered<'a>(attributes: &'a [sdp_types::Attribute], name: &str, payload_type: u8) -> Option<&'a str> {
+    attributes.iter().filter(|a| a.attribute.trim().eq_ignore_ascii_case(name)).find_map(|a| {
+        let (number, value) = a.value.as_deref()?.trim().split_once(|c: char| c.is_ascii_whitespace())?;
+        (number.parse::<u8>().ok()? == payload_type).then(|| value.trim())
+    })
+}
+
+fn direction(attributes: &[sdp_types::Attribute]) -> Option<Direction> {
+    attributes.iter().rev().find_map(|a| Direction::parse(a.attribute.trim()))
 }

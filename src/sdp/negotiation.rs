@@ -1,4 +1,9 @@
 //! One dialog's offer/answer (RFC 3264).
+//!
+//! The rules it keeps: an answer has the offer's `m=` lines in the offer's order, all but one audio line with port 0 (§6); a further
+//! offer, ours or the peer's, never has fewer lines than the last (§8); payload types keep their meaning for the dialog's life
+//! (§8.3.2); `o=` counts up exactly when the rest of the body changes (§8). A failed step changes nothing: what was agreed before
+//! holds on. When to offer, and what a glare means for the dialog, is the dialog's.
 
 use std::net::IpAddr;
 
@@ -8,8 +13,9 @@ use serde::{Deserialize, Serialize};
 use crate::codec::Codec;
 
 use super::agreed::Agreed;
-use super::description::Description;
+use super::description::{Audio, Description, Transport};
 use super::direction::Direction;
+use super::{TELEPHONE_EVENT, write};
 
 /// Our side of a dialog's session: where the peer shall send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,17 +52,58 @@ impl Refusal {
     }
 }
 
-/// Offer/answer of one dialog. A failed step changes nothing: what was agreed before holds on.
+/// An `m=` line as both sides have it, without what changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Shape {
+    pub kind: String,
+    pub transport: String,
+    pub formats: String,
+}
+
+/// What we offered, as far as the answer needs it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Made {
+    codecs: Vec<Codec>,
+    direction: Direction,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Turn {
+    /// The peer may offer, and so may we.
+    Nobody,
+    /// Our offer waits for its answer.
+    Offered(Made),
+    /// Answered; kept, because the answer of an 18x may come again, or otherwise, in the 2xx.
+    Answered(Made),
+}
+
+/// Offer/answer of one dialog.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Negotiation {
     local: Local,
+    /// Of `o=`, with the rest of the body that it counts for.
     version: u64,
+    rest: String,
+    lines: Vec<Shape>,
+    audio_at: usize,
+    /// What telephone-event is called in this dialog.
+    event: u8,
+    turn: Turn,
     agreed: Option<Agreed>,
 }
 
 impl Negotiation {
     pub fn new(local: Local) -> Self {
-        Negotiation { local, version: 1, agreed: None }
+        Negotiation {
+            local,
+            version: 0,
+            rest: String::new(),
+            lines: vec![Shape { kind: "audio".into(), transport: Transport::Avp.name().into(), formats: String::new() }],
+            audio_at: 0,
+            event: TELEPHONE_EVENT,
+            turn: Turn::Nobody,
+            agreed: None,
+        }
     }
 
     /// What holds now.
@@ -70,20 +117,27 @@ impl Negotiation {
 
     /// Our offer, first or further: `codecs` in our order, telephone-event always. Replaces an unanswered offer of ours.
     pub fn offer(&mut self, codecs: &[Codec], wanted: Direction) -> Bytes {
-        let _ = (codecs, wanted);
-        Bytes::new()
+        let numbered: Vec<_> = codecs.iter().map(|c| (c.payload_type(), *c)).collect();
+        let ptime_ms = self.agreed.as_ref().map_or(20, |a| a.ptime_ms);
+        let audio = write::OurAudio { codecs: &numbered, telephone_event: Some(self.event), direction: wanted, ptime_ms };
+        let rest = write::rest(&self.local, &self.lines, self.audio_at, &audio);
+        self.turn = Turn::Offered(Made { codecs: codecs.to_vec(), direction: wanted });
+        self.publish(rest)
     }
 
     /// Our offer was refused (488, 491, a failed INVITE): what held before holds on.
-    pub fn withdraw(&mut self) {}
+    pub fn withdraw(&mut self) {
+        self.turn = Turn::Nobody;
+    }
 
     /// An offer of ours waits for its answer.
     pub fn is_open(&self) -> bool {
-        false
+        matches!(self.turn, Turn::Offered(_))
     }
 
     /// Answers the peer's offer. The codec is `prefer` (the other leg's, so that nothing is transcoded) where it is offered and
-    /// allowed, else the first in the peer's order that is `allowed`. `wanted` is what we would do if the peer allows it.
+    /// allowed, else the one in use, else the first in the peer's order that is `allowed`. `wanted` is what we would do if the peer
+    /// allows it.
     pub fn answer(
         &mut self,
         offer: &Description,
@@ -91,13 +145,95 @@ impl Negotiation {
         prefer: Option<Codec>,
         wanted: Direction,
     ) -> Result<(Bytes, Agreed), Refusal> {
-        let _ = (offer, allowed, prefer, wanted);
-        Err(Refusal::NoAudio)
+        if self.is_open() {
+            return Err(Refusal::Glare);
+        }
+        let (audio_at, audio) = offer.audio().ok_or(Refusal::NoAudio)?;
+        let in_use = self.agreed.as_ref().map(|a| a.codec);
+        let (payload_type, codec) = choose(audio, allowed, &[prefer, in_use]).ok_or_else(|| no_common_codec(audio))?;
+        let telephone_event = audio.telephone_event();
+        let direction = wanted.and(offered_direction(audio).reversed());
+        let agreed = Agreed {
+            remote: audio.remote,
+            remote_rtcp: audio.remote_rtcp,
+            codec,
+            payload_type,
+            telephone_event,
+            telephone_event_in: telephone_event,
+            send: direction.sends(),
+            receive: direction.receives(),
+            ptime_ms: audio.ptime_to_send(),
+        };
+        self.lines = offer
+            .lines
+            .iter()
+            .map(|l| Shape { kind: l.kind.clone(), transport: l.transport.name().to_owned(), formats: l.formats.clone() })
+            .collect();
+        self.audio_at = audio_at;
+        self.event = telephone_event.unwrap_or_else(|| free_for_event(self.event, audio));
+        self.turn = Turn::Nobody;
+        let codecs = [(payload_type, codec)];
+        let ours = write::OurAudio { codecs: &codecs, telephone_event, direction, ptime_ms: agreed.ptime_ms };
+        let rest = write::rest(&self.local, &self.lines, audio_at, &ours);
+        self.agreed = Some(agreed.clone());
+        Ok((self.publish(rest), agreed))
     }
 
     /// Takes the peer's answer to our last offer. A second answer to the same offer (18x, then 2xx) is taken like the first.
     pub fn answered(&mut self, answer: &Description) -> Result<Agreed, Refusal> {
-        let _ = answer;
-        Err(Refusal::Unasked)
+        let made = match &self.turn {
+            Turn::Nobody => return Err(Refusal::Unasked),
+            Turn::Offered(made) | Turn::Answered(made) => made.clone(),
+        };
+        // Some peers leave out refused lines, so the line is looked for where it should be, and then anywhere.
+        let audio = answer.lines.get(self.audio_at).and_then(|l| l.audio.as_ref());
+        let audio = audio.or_else(|| answer.audio().map(|(_, a)| a)).ok_or(Refusal::NoAudio)?;
+        let (payload_type, codec) = choose(audio, &made.codecs, &[]).ok_or_else(|| no_common_codec(audio))?;
+        let direction = made.direction.and(offered_direction(audio).reversed());
+        let telephone_event = audio.telephone_event();
+        let agreed = Agreed {
+            remote: audio.remote,
+            remote_rtcp: audio.remote_rtcp,
+            codec,
+            payload_type,
+            telephone_event,
+            telephone_event_in: telephone_event.map(|_| self.event),
+            send: direction.sends(),
+            receive: direction.receives(),
+            ptime_ms: audio.ptime_to_send(),
+        };
+        self.turn = Turn::Answered(made);
+        self.agreed = Some(agreed.clone());
+        Ok(agreed)
     }
+
+    fn publish(&mut self, rest: String) -> Bytes {
+        if rest != self.rest {
+            self.version += 1;
+            self.rest = rest;
+        }
+        write::body(&self.local, self.version, &self.rest)
+    }
+}
+
+/// What the peer does, from its side. One that gives 0.0.0.0 does not listen, whatever else it says.
+fn offered_direction(audio: &Audio) -> Direction {
+    if audio.zero_address { audio.direction.and(Direction::SendOnly) } else { audio.direction }
+}
+
+fn choose(audio: &Audio, allowed: &[Codec], preferred: &[Option<Codec>]) -> Option<(u8, Codec)> {
+    let usable = || audio.formats.iter().filter_map(|f| f.codec.filter(|c| allowed.contains(c)).map(|c| (f.payload_type, c)));
+    let wish = |wish: &Option<Codec>| usable().find(|(_, c)| Some(*c) == *wish);
+    preferred.iter().find_map(wish).or_else(|| usable().next())
+}
+
+fn no_common_codec(audio: &Audio) -> Refusal {
+    let name = |f: &super::Format| if f.name.is_empty() { f.payload_type.to_string() } else { f.name.clone() };
+    Refusal::NoCommonCodec { offered: audio.formats.iter().map(name).collect() }
+}
+
+/// A payload type for telephone-event in our later offers that the peer has not given another meaning: `wish`, else the next.
+fn free_for_event(wish: u8, audio: &Audio) -> u8 {
+    let taken = |n: &u8| audio.formats.iter().any(|f| f.payload_type == *n);
+    (wish..=127).chain(96..wish).find(|n| !taken(n)).unwrap_or(wish)
 }

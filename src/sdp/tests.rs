@@ -1,1 +1,321 @@
+use std::net::{IpAddr, SocketAddr};
 
+use super::*;
+use crate::codec::Codec;
+
+const BOTH: [Codec; 2] = [Codec::Pcma, Codec::Pcmu];
+
+fn ours() -> Negotiation {
+    Negotiation::new(Local { address: "192.0.2.9".parse().unwrap(), port: 20_000, session_id: 7 })
+}
+
+fn audio(lines: &str) -> String {
+    format!("v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\n{lines}")
+}
+
+fn parsed(text: &str) -> Description {
+    Description::parse(text.as_bytes()).unwrap()
+}
+
+fn text(body: &bytes::Bytes) -> &str {
+    std::str::from_utf8(body).unwrap()
+}
+
+const PHONE: &str = "m=audio 5004 RTP/AVP 8 0 101\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:0 PCMU/8000\r\n\
+                     a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\na=ptime:20\r\na=sendrecv\r\n";
+
+#[test]
+fn a_phones_offer_is_read() {
+    let d = parsed(&audio(PHONE));
+    let (0, a) = d.audio().unwrap() else { panic!() };
+    assert_eq!(a.remote, Some("192.0.2.1:5004".parse::<SocketAddr>().unwrap()));
+    assert_eq!(a.remote_rtcp, Some("192.0.2.1:5005".parse::<SocketAddr>().unwrap()));
+    assert_eq!(a.formats.iter().map(|f| f.codec).collect::<Vec<_>>(), [Some(Codec::Pcma), Some(Codec::Pcmu), None]);
+    assert_eq!((a.telephone_event(), a.ptime_ms, a.direction), (Some(101), Some(20), Direction::SendRecv));
+    assert_eq!(a.formats[2].fmtp.as_deref(), Some("0-16"));
+}
+
+#[test]
+fn what_real_phones_get_wrong_is_forgiven() {
+    for (name, body) in [
+        ("LF alone, no t=, no s=", "v=0\no=- 1 1 IN IP4 192.0.2.1\nc=IN IP4 192.0.2.1\nm=audio 5004 RTP/AVP 0\n"),
+        ("no o= at all", "v=0\r\nc=IN IP4 192.0.2.1\r\nm=audio 5004 RTP/AVP 0\r\n"),
+        ("a user name of two words", "v=0\r\no=Desk Phone 1 1 IN IP4 192.0.2.1\r\nc=IN IP4 192.0.2.1\r\nm=audio 5004 RTP/AVP 0"),
+        ("c= at media level", "v=0\r\ns=-\r\nm=audio 5004 RTP/AVP 0\r\nc=IN IP4 192.0.2.1\r\n"),
+        ("doubled spaces", "v=0\r\nc=IN  IP4 192.0.2.1 \r\nm=audio  5004 RTP/AVP  0\r\n"),
+        ("an empty line between", "v=0\r\n\r\nc=IN IP4 192.0.2.1\r\n\r\nm=audio 5004 RTP/AVP 0\r\n\r\n"),
+        (
+            "a version over 64 bits",
+            "v=0\r\no=- 1 99999999999999999999999 IN IP4 1.1.1.1\r\nc=IN IP4 192.0.2.1\r\nm=audio 5004 rtp/avp 0",
+        ),
+        (
+            "odd lines",
+            "v=0\r\nc=IN IP4 192.0.2.1\r\nb=AS:x\r\nz=?\r\nk\r\nt=now\r\nX=1\r\nm=audio 5004 RTP/AVP 0 \u{fffd}\r\ni=\u{1}\r\n",
+        ),
+        ("two session c= lines", "v=0\r\nc=IN IP4 192.0.2.1\r\nc=IN IP4 192.0.2.2\r\nm=audio 5004 RTP/AVP 0"),
+    ] {
+        let d = Description::parse(body.as_bytes()).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let (_, a) = d.audio().unwrap_or_else(|| panic!("{name}"));
+        assert_eq!(a.remote, Some("192.0.2.1:5004".parse().unwrap()), "{name}");
+        assert_eq!(a.formats[0].codec, Some(Codec::Pcmu), "{name}");
+    }
+}
+
+#[test]
+fn bytes_that_are_not_utf8_do_no_harm() {
+    let mut body = b"v=0\r\no=\xff\xfe 1 1 IN IP4 192.0.2.1\r\ns=\xe9t\xe9\r\nc=IN IP4 192.0.2.1\r\n".to_vec();
+    body.extend(b"m=audio 5004 RTP/AVP 0\r\na=label:\xff\r\n");
+    assert!(Description::parse(&body).unwrap().audio().is_some());
+}
+
+#[test]
+fn what_is_no_description_is_refused() {
+    assert_eq!(Description::parse(b""), Err(SdpError::NoVersion));
+    assert_eq!(Description::parse(b"o=- 1 1 IN IP4 1.1.1.1\r\n"), Err(SdpError::NoVersion));
+    assert_eq!(Description::parse(b"v=1\r\n"), Err(SdpError::NoVersion));
+    assert_eq!(Description::parse(b"v=0\r\nm=audio x RTP/AVP 0\r\n"), Err(SdpError::Malformed { line: 2 }));
+    assert_eq!(Description::parse(b"v=0\r\nm=audio 70000 RTP/AVP 0\r\n"), Err(SdpError::Malformed { line: 2 }));
+    assert_eq!(Description::parse(b"v=0\r\nm=audio 5004\r\n"), Err(SdpError::Malformed { line: 2 }));
+    assert_eq!(Description::parse(&vec![b'a'; 20_000]), Err(SdpError::TooLong { bytes: 20_000 }));
+    let many = audio(&"m=audio 5004 RTP/AVP 0\r\n".repeat(40));
+    assert_eq!(Description::parse(many.as_bytes()), Err(SdpError::TooManyLines { limit: 32 }));
+}
+
+#[test]
+fn addresses_that_would_flood_others_are_none() {
+    for address in ["224.0.0.1", "255.255.255.255", "phone.example"] {
+        let d = parsed(&format!("v=0\r\nc=IN IP4 {address}\r\nm=audio 5004 RTP/AVP 0\r\n"));
+        let (_, a) = d.audio().unwrap();
+        assert_eq!((a.remote, a.remote_rtcp, a.zero_address), (None, None, false), "{address}");
+    }
+    let mut agreed = ours().answer(&parsed(&audio(PHONE)), &BOTH, None, Direction::SendRecv).unwrap().1;
+    agreed.distrust("192.0.2.1".parse().unwrap());
+    assert!(agreed.remote.is_some());
+    agreed.distrust("192.0.2.77".parse().unwrap());
+    assert_eq!((agreed.remote, agreed.remote_rtcp, agreed.send), (None, None, true));
+}
+
+/// RFC 3605.
+#[test]
+fn rtcp_goes_where_the_attribute_says() {
+    for (attribute, expected) in [
+        ("", Some("192.0.2.1:5005")),
+        ("a=rtcp:5100\r\n", Some("192.0.2.1:5100")),
+        ("a=rtcp:5100 IN IP4 192.0.2.5\r\n", Some("192.0.2.5:5100")),
+        ("a=rtcp:5100 IN IP4 224.0.0.1\r\n", None),
+        ("a=rtcp:nonsense\r\n", Some("192.0.2.1:5005")),
+    ] {
+        let d = parsed(&audio(&format!("m=audio 5004 RTP/AVP 0\r\n{attribute}")));
+        assert_eq!(d.audio().unwrap().1.remote_rtcp, expected.map(|e| e.parse().unwrap()), "{attribute}");
+    }
+}
+
+#[test]
+fn ipv6_is_read_and_written() {
+    let d = parsed("v=0\r\no=- 1 1 IN IP6 2001:db8::1\r\ns=-\r\nc=IN IP6 2001:db8::1\r\nt=0 0\r\nm=audio 5004 RTP/AVP 0\r\n");
+    assert_eq!(d.audio().unwrap().1.remote, Some("[2001:db8::1]:5004".parse().unwrap()));
+    let mut n = Negotiation::new(Local { address: IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 9]), port: 20_000, session_id: 7 });
+    let body = n.offer(&BOTH, Direction::SendRecv);
+    assert!(text(&body).contains("c=IN IP6 2001:db8::9\r\n"));
+}
+
+#[test]
+fn our_offer_is_what_every_phone_understands() {
+    let body = ours().offer(&BOTH, Direction::SendRecv);
+    assert_eq!(
+        text(&body),
+        "v=0\r\no=- 7 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\nm=audio 20000 RTP/AVP 8 0 101\r\n\
+         a=rtpmap:8 PCMA/8000\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\n\
+         a=ptime:20\r\na=sendrecv\r\n"
+    );
+    let (_, back) = parsed(text(&body)).audio().map(|(i, a)| (i, a.clone())).unwrap();
+    assert_eq!(back.formats.len(), 3);
+}
+
+/// RFC 3264 §6: as many lines as the offer, in its order.
+#[test]
+fn further_lines_are_refused_with_port_0_in_their_place() {
+    let offer = parsed(&audio(
+        "m=video 5010 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\nm=audio 5002 RTP/SAVP 0\r\na=crypto:1 x\r\nm=audio 5004 RTP/AVP 0\r\n\
+         m=audio 5006 RTP/AVP 8\r\nm=image 5008 udptl t38\r\nm=audio 0 RTP/AVP 0\r\n",
+    ));
+    let (body, agreed) = ours().answer(&offer, &BOTH, None, Direction::SendRecv).unwrap();
+    let lines: Vec<_> = text(&body).lines().filter(|l| l.starts_with("m=")).collect();
+    assert_eq!(
+        lines,
+        [
+            "m=video 0 RTP/AVP 96",
+            "m=audio 0 RTP/SAVP 0",
+            "m=audio 20000 RTP/AVP 0",
+            "m=audio 0 RTP/AVP 8",
+            "m=image 0 udptl t38",
+            "m=audio 0 RTP/AVP 0"
+        ]
+    );
+    assert_eq!(agreed.remote, Some("192.0.2.1:5004".parse().unwrap()));
+}
+
+#[test]
+fn only_secure_audio_is_refused() {
+    let offer = parsed(&audio("m=audio 5002 RTP/SAVP 0\r\na=crypto:1 x\r\n"));
+    let refused = ours().answer(&offer, &BOTH, None, Direction::SendRecv);
+    assert_eq!(refused.as_ref().map_err(Refusal::status), Err(488));
+    assert_eq!(refused, Err(Refusal::NoAudio));
+}
+
+#[test]
+fn without_a_common_codec_the_refusal_names_what_was_offered() {
+    let offer = parsed(&audio("m=audio 5004 RTP/AVP 9 97 18\r\na=rtpmap:97 opus/48000/2\r\na=rtpmap:18 G729/8000\r\n"));
+    let Err(Refusal::NoCommonCodec { offered }) = ours().answer(&offer, &BOTH, None, Direction::SendRecv) else { panic!() };
+    assert_eq!(offered, ["9", "97", "G729"]);
+}
+
+#[test]
+fn the_codec_is_the_other_legs_else_the_first_of_the_offerer() {
+    let offer = parsed(&audio("m=audio 5004 RTP/AVP 9 0 8\r\n"));
+    let codec = |allowed: &[Codec], prefer| ours().answer(&offer, allowed, prefer, Direction::SendRecv).unwrap().1.codec;
+    assert_eq!(codec(&BOTH, None), Codec::Pcmu);
+    assert_eq!(codec(&BOTH, Some(Codec::Pcma)), Codec::Pcma);
+    assert_eq!(codec(&[Codec::Pcma], None), Codec::Pcma);
+    assert_eq!(codec(&[Codec::Pcmu], Some(Codec::Pcma)), Codec::Pcmu);
+}
+
+#[test]
+fn telephone_event_keeps_the_number_of_the_offerer() {
+    let offer = parsed(&audio(
+        "m=audio 5004 RTP/AVP 0 96 97\r\na=rtpmap:97 telephone-event/48000\r\na=rtpmap:96 telephone-event/8000\r\n",
+    ));
+    let mut n = ours();
+    let (body, agreed) = n.answer(&offer, &BOTH, None, Direction::SendRecv).unwrap();
+    assert_eq!((agreed.telephone_event, agreed.telephone_event_in), (Some(96), Some(96)));
+    assert!(text(&body).contains("m=audio 20000 RTP/AVP 0 96\r\n"));
+    // Our later offer calls it the same.
+    assert!(text(&n.offer(&BOTH, Direction::SendOnly)).contains("a=rtpmap:96 telephone-event/8000"));
+}
+
+#[test]
+fn a_number_that_the_peer_gave_another_meaning_is_not_ours_for_events() {
+    let offer = parsed(&audio("m=audio 5004 RTP/AVP 0 101\r\na=rtpmap:101 opus/48000/2\r\n"));
+    let mut n = ours();
+    let (_, agreed) = n.answer(&offer, &BOTH, None, Direction::SendRecv).unwrap();
+    assert_eq!(agreed.telephone_event, None);
+    assert!(text(&n.offer(&BOTH, Direction::SendRecv)).contains("a=rtpmap:102 telephone-event/8000"));
+}
+
+#[test]
+fn an_answer_with_another_event_number_is_sent_that_and_heard_on_both() {
+    let mut n = ours();
+    n.offer(&BOTH, Direction::SendRecv);
+    let agreed = n.answered(&parsed(&audio("m=audio 5004 RTP/AVP 0 96\r\na=rtpmap:96 telephone-event/8000\r\n"))).unwrap();
+    assert_eq!((agreed.telephone_event, agreed.telephone_event_in), (Some(96), Some(101)));
+}
+
+/// RFC 3264 §6.1.
+#[test]
+fn the_answers_direction_mirrors_the_offers() {
+    use Direction::*;
+    for (offered, wanted, answered) in [
+        (SendRecv, SendRecv, SendRecv),
+        (SendOnly, SendRecv, RecvOnly),
+        (RecvOnly, SendRecv, SendOnly),
+        (Inactive, SendRecv, Inactive),
+        (SendRecv, SendOnly, SendOnly),
+        (SendOnly, SendOnly, Inactive),
+        (RecvOnly, SendOnly, SendOnly),
+    ] {
+        let offer = parsed(&audio(&format!("m=audio 5004 RTP/AVP 0\r\na={}\r\n", offered.name())));
+        let (body, agreed) = ours().answer(&offer, &BOTH, None, wanted).unwrap();
+        assert!(text(&body).ends_with(&format!("a={}\r\n", answered.name())), "{offered:?} {wanted:?}");
+        assert_eq!((agreed.send, agreed.receive), (answered.sends(), answered.receives()));
+    }
+}
+
+#[test]
+fn a_direction_at_session_level_holds_for_lines_that_have_none() {
+    let d = parsed("v=0\r\nc=IN IP4 192.0.2.1\r\na=sendonly\r\nm=audio 5004 RTP/AVP 0\r\n");
+    assert_eq!(d.audio().unwrap().1.direction, Direction::SendOnly);
+}
+
+#[test]
+fn hold_by_0_0_0_0_stops_our_sending() {
+    let offer = parsed("v=0\r\nc=IN IP4 0.0.0.0\r\nm=audio 5004 RTP/AVP 0\r\na=sendrecv\r\n");
+    let (body, agreed) = ours().answer(&offer, &BOTH, None, Direction::SendRecv).unwrap();
+    assert!(agreed.held_by_peer() && agreed.remote.is_none());
+    assert!(text(&body).ends_with("a=recvonly\r\n"));
+}
+
+/// RFC 3264 §8: the version counts bodies, not answers.
+#[test]
+fn the_version_counts_up_when_the_body_changes_only() {
+    let mut n = ours();
+    let version = |b: bytes::Bytes| Description::parse(&b).unwrap().version;
+    let offer = parsed(&audio(PHONE));
+    let hold = parsed(&audio(&PHONE.replace("sendrecv", "sendonly")));
+    assert_eq!(version(n.answer(&offer, &BOTH, None, Direction::SendRecv).unwrap().0), 1);
+    assert_eq!(version(n.answer(&offer, &BOTH, None, Direction::SendRecv).unwrap().0), 1);
+    assert_eq!(version(n.answer(&hold, &BOTH, None, Direction::SendRecv).unwrap().0), 2);
+    assert_eq!(version(n.answer(&offer, &BOTH, None, Direction::SendRecv).unwrap().0), 3);
+}
+
+#[test]
+fn our_further_offer_keeps_the_peers_lines() {
+    let mut n = ours();
+    let offer = parsed(&audio(&format!("{PHONE}m=video 5010 RTP/AVP 96\r\n")));
+    n.answer(&offer, &BOTH, None, Direction::SendRecv).unwrap();
+    let body = n.offer(&BOTH, Direction::SendOnly);
+    assert!(text(&body).ends_with("m=video 0 RTP/AVP 96\r\n"));
+    assert!(n.is_open());
+    assert_eq!(n.answer(&offer, &BOTH, None, Direction::SendRecv), Err(Refusal::Glare));
+    n.withdraw();
+    assert!(n.agreed().unwrap().send && n.agreed().unwrap().receive);
+}
+
+#[test]
+fn an_answer_in_18x_may_come_again_in_the_2xx() {
+    let mut n = ours();
+    assert_eq!(n.answered(&parsed(&audio(PHONE))), Err(Refusal::Unasked));
+    n.offer(&[Codec::Pcmu], Direction::SendRecv);
+    let early = n.answered(&parsed(&audio(PHONE))).unwrap();
+    assert_eq!((early.codec, early.payload_type), (Codec::Pcmu, 0));
+    let later = n.answered(&parsed(&audio(&PHONE.replace("5004", "5006")))).unwrap();
+    assert_eq!(later.remote, Some("192.0.2.1:5006".parse().unwrap()));
+}
+
+#[test]
+fn ptime_is_what_the_peer_asks_in_whole_tens() {
+    for (lines, expected) in [
+        ("", 20),
+        ("a=ptime:30\r\n", 30),
+        ("a=ptime:20.0\r\n", 20),
+        ("a=ptime:40\r\na=maxptime:20\r\n", 20),
+        ("a=ptime:1000\r\n", 60),
+        ("a=ptime:0\r\n", 20),
+        ("a=ptime:5\r\n", 10),
+    ] {
+        let d = parsed(&audio(&format!("m=audio 5004 RTP/AVP 0\r\n{lines}")));
+        assert_eq!(d.audio().unwrap().1.ptime_to_send(), expected, "{lines}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_bytes_make_it_panic(body in proptest::collection::vec(proptest::num::u8::ANY, 0..400)) {
+        let _ = Description::parse(&body);
+    }
+
+    /// Offers torn and stitched at random: what is answered parses back, with as many lines as the offer had.
+    #[test]
+    fn an_answer_always_has_the_offers_lines(cuts in proptest::collection::vec((0usize..400, 0usize..400, 0u8..255), 0..6)) {
+        let mut body = audio(&format!("{PHONE}m=video 5010 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n")).into_bytes();
+        for (at, len, byte) in cuts {
+            let at = at % body.len();
+            if len % 3 == 0 { body.truncate(at + 1) } else { body[at] = byte }
+        }
+        if let Ok(offer) = Description::parse(&body)
+            && let Ok((answer, _)) = ours().answer(&offer, &BOTH, None, Direction::SendRecv)
+        {
+            let back = Description::parse(&answer).unwrap();
+            proptest::prop_assert_eq!(back.lines.len(), offer.lines.len());
+        }
+    }
+}

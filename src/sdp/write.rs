@@ -1,1 +1,65 @@
-//! Writes our descriptions.
+//! Writes our descriptions: the least that every phone understands, in the order of RFC 8866 §5.
+
+use std::fmt::Write;
+use std::net::IpAddr;
+
+use bytes::Bytes;
+
+use crate::codec::Codec;
+
+use super::direction::Direction;
+use super::negotiation::{Local, Shape};
+
+/// The audio line of a description of ours.
+#[derive(Clone, Copy, Debug)]
+pub struct OurAudio<'a> {
+    /// With the payload type that each has.
+    pub codecs: &'a [(u8, Codec)],
+    pub telephone_event: Option<u8>,
+    pub direction: Direction,
+    pub ptime_ms: u8,
+}
+
+/// All below the `o=` line: a version counts up when this changes.
+pub fn rest(local: &Local, lines: &[Shape], audio_at: usize, audio: &OurAudio<'_>) -> String {
+    let mut out = String::with_capacity(256);
+    let family = if local.address.is_ipv4() { "IP4" } else { "IP6" };
+    let _ = write!(out, "s=-\r\nc=IN {family} {}\r\nt=0 0\r\n", local.address);
+    for (i, line) in lines.iter().enumerate() {
+        if i == audio_at {
+            write_audio(&mut out, local.port, line, audio);
+        } else {
+            // Refused, or not used any more: port 0, the formats repeated (RFC 3264 §6).
+            let _ = write!(out, "m={} 0 {} {}\r\n", line.kind, line.transport, line.formats);
+        }
+    }
+    out
+}
+
+fn write_audio(out: &mut String, port: u16, line: &Shape, audio: &OurAudio<'_>) {
+    let _ = write!(out, "m=audio {port} {}", line.transport);
+    for (payload_type, _) in audio.codecs {
+        let _ = write!(out, " {payload_type}");
+    }
+    if let Some(event) = audio.telephone_event {
+        let _ = write!(out, " {event}");
+    }
+    out.push_str("\r\n");
+    for (payload_type, codec) in audio.codecs {
+        let _ = write!(out, "a=rtpmap:{payload_type} {}/{}\r\n", codec.name(), codec.clock_rate());
+    }
+    if let Some(event) = audio.telephone_event {
+        // Events 0 to 15: digits, star, pound, A to D.
+        let _ = write!(out, "a=rtpmap:{event} telephone-event/8000\r\na=fmtp:{event} 0-15\r\n");
+    }
+    let _ = write!(out, "a=ptime:{}\r\na={}\r\n", audio.ptime_ms, audio.direction.name());
+}
+
+/// The whole body.
+pub fn body(local: &Local, version: u64, rest: &str) -> Bytes {
+    let family = match local.address {
+        IpAddr::V4(_) => "IP4",
+        IpAddr::V6(_) => "IP6",
+    };
+    format!("v=0\r\no=- {} {version} IN {family} {}\r\n{rest}", local.session_id, local.address).into()
+}

@@ -1,0 +1,81 @@
+//! What can be wrong with a configuration beyond a value that cannot be read; each says what would be right.
+
+/// One fault; [`super::Problem`] adds the place.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Fault {
+    #[error("[{0}] is missing")]
+    NoTable(&'static str),
+    #[error("{what} `{name}` is already there in line {first}: give each one its own")]
+    Twice { what: &'static str, name: String, first: u32 },
+    #[error("there is no {what} `{name}`{there}")]
+    Dangling { what: &'static str, name: String, there: There },
+    #[error("`{0}` cannot be dialled: it is no number inside, and no outbound rule takes it")]
+    NotDialled(String),
+    #[error("{key} is {given}; it must be from {least} to {most}")]
+    Range { key: &'static str, given: String, least: String, most: String },
+    #[error("{key} names no {what}; name at least one")]
+    Empty { key: &'static str, what: &'static str },
+    #[error("sip listens nowhere; give udp or tcp an address")]
+    NoListener,
+    #[error("port {0} of this listener lies among the media ports; move one of them")]
+    ListenerInPorts(u16),
+    #[error(
+        "ports must begin with an even one and end with an odd one above it (RTP takes the even port, RTCP the one above): {0}-{1}"
+    )]
+    PortPairs(u16, u16),
+    #[error("ports {first}-{last} are for {calls} calls at once; give at least {least} ports")]
+    FewPorts { first: u16, last: u16, calls: u32, least: u32 },
+    #[error("ports below 1024 belong to the system: {0}")]
+    SystemPorts(u16),
+    #[error("min_expires is longer than max_expires; one of them is wrong")]
+    ExpiresOrder,
+    #[error("dead_after must be longer than missing_after, or a leg would end before it is reported")]
+    DeadBeforeMissing,
+    #[error("code `{code}` begins with the pause code `{pause}`, after which digits pick a reason; choose another")]
+    CodeBehindPause { code: String, pause: String },
+    #[error("phone `{0}` has no secret, here or in secrets.toml; the first `cordboard serve` generates it")]
+    NoSecret(String),
+    #[error("user `{0}` has no password, here or in secrets.toml; the first `cordboard serve` generates it")]
+    NoPassword(String),
+    #[error("user `{0}` has the token of another user; give each one its own")]
+    SameToken(String),
+    #[error("phone `{phone}` is already agent `{agent}`'s; an agent is known by the phone")]
+    PhoneTaken { phone: String, agent: String },
+    #[error("queue `{0}` overflows into itself; name another place")]
+    OverflowsIntoItself(String),
+    #[error("extension `{0}` leads to itself; name another place")]
+    LeadsToItself(String),
+    #[error("trunk `{0}` is to register but has no {1}")]
+    CannotRegister(String, &'static str),
+    #[error("trunk `{0}` has a {1} but no {2}; the carrier asks for both")]
+    HalfCredentials(String, &'static str, &'static str),
+    #[error("a call from {peer} could be from trunk `{first}` or `{second}`: give them ports of their own, or let one register")]
+    SamePeer { peer: String, first: String, second: String },
+    #[error("strip takes {strip} digits off `{number}`, and nothing is left to dial")]
+    NothingLeft { strip: usize, number: String },
+    #[error("`{0}` is no name for a menu: write letters, digits, and . _ - between them")]
+    MenuFileName(String),
+}
+
+/// What there is instead, so that a slip is seen at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct There(Vec<String>);
+
+/// More names than these help nobody.
+const NAMES_SHOWN: usize = 12;
+
+impl There {
+    pub(crate) fn of<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
+        There(names.into_iter().take(NAMES_SHOWN + 1).map(str::to_owned).collect())
+    }
+}
+
+impl std::fmt::Display for There {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let shown = self.0.get(..NAMES_SHOWN).unwrap_or(&self.0);
+        if shown.is_empty() {
+            return f.write_str("; none is configured");
+        }
+        write!(f, "; there is {}{}", shown.join(", "), if self.0.len() > NAMES_SHOWN { " …" } else { "" })
+    }
+}

@@ -1,0 +1,294 @@
+//! The configuration as given: one struct a table of `cordboard.toml`, its fields the keys that may stand in it.
+//!
+//! Meaning, unit and default of every key are documented once, in the shipped `config/cordboard.toml`; defaults are filled in by
+//! `resolve`. What is not `Option` must be there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use serde_spanned::Spanned;
+use toml::de::DeValue;
+
+use super::text::Reader;
+use super::units::{
+    Address, Code, Digest, Domain, Extension, Goto, Host, InCountry, Label, Listener, Name, NumberPattern, Password, Picks,
+    Ports, Prepend, Telephone, Time, Told, Zone,
+};
+
+/// The whole file. Tables that were not given, or that could not be read, are missing.
+#[derive(Default)]
+pub(crate) struct Given {
+    pub site: Option<Spanned<Site>>,
+    pub sip: Option<Spanned<Sip>>,
+    pub media: Option<Spanned<Media>>,
+    pub http: Option<Spanned<Http>>,
+    pub recording: Option<Spanned<Recording>>,
+    pub codes: Option<Spanned<Codes>>,
+    pub phones: Vec<Spanned<Phone>>,
+    pub agents: Vec<Spanned<Agent>>,
+    pub queues: Vec<Spanned<Queue>>,
+    pub extensions: Vec<Spanned<Extra>>,
+    pub trunks: Vec<Spanned<Trunk>>,
+    pub inbound: Vec<Spanned<Inbound>>,
+    pub outbound: Vec<Spanned<Outbound>>,
+    pub users: Vec<Spanned<User>>,
+    pub named: Named,
+}
+
+/// What the tables call themselves, whether they could be read or not: a fault in a table makes no reference to it dangle.
+#[derive(Default)]
+pub(crate) struct Named {
+    pub phones: BTreeSet<String>,
+    pub agents: BTreeSet<String>,
+    pub queues: BTreeSet<String>,
+    pub extensions: BTreeSet<String>,
+    pub trunks: BTreeSet<String>,
+    /// An outbound rule is there but could not be read: which numbers can be dialled is not judged.
+    pub outbound_torn: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Site {
+    pub name: Label,
+    pub domain: Domain,
+    pub time_zone: Zone,
+    pub country: InCountry,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Sip {
+    pub digest: Option<Spanned<Vec<Digest>>>,
+    pub udp: Option<Spanned<Vec<Listener>>>,
+    pub tcp: Option<Spanned<Vec<Listener>>>,
+    pub advertise: Option<Told>,
+    pub min_expires: Option<Spanned<Time>>,
+    pub max_expires: Option<Spanned<Time>>,
+    pub default_expires: Option<Spanned<Time>>,
+    pub max_contacts: Option<Spanned<u64>>,
+    pub drain: Option<Spanned<Time>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Media {
+    pub listen: Option<Address>,
+    pub advertise: Option<Told>,
+    pub ports: Option<Spanned<Ports>>,
+    pub workers: Option<Spanned<u64>>,
+    pub missing_after: Option<Spanned<Time>>,
+    pub dead_after: Option<Spanned<Time>>,
+    pub hold_music: Option<Spanned<Label>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Http {
+    pub listen: Option<Listener>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Recording {
+    pub folder: Option<Label>,
+    pub inbound: Option<bool>,
+    pub outbound: Option<bool>,
+    pub internal: Option<bool>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Codes {
+    pub ready: Option<Spanned<Code>>,
+    pub pause: Option<Spanned<Code>>,
+    pub offline: Option<Spanned<Code>>,
+    pub pause_reasons: Option<Spanned<Vec<Label>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Phone {
+    pub number: Spanned<Extension>,
+    pub secret: Option<Password>,
+    pub name: Option<Label>,
+    pub outside: Option<bool>,
+    pub caller: Option<Telephone>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Agent {
+    pub staff_number: Spanned<Name>,
+    pub name: Label,
+    pub phone: Spanned<Extension>,
+    pub skills: Option<BTreeMap<String, Spanned<u64>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Queue {
+    pub name: Spanned<Name>,
+    pub strategy: Option<Picks>,
+    pub agents: Option<Vec<Spanned<Name>>>,
+    pub number: Option<Spanned<Extension>>,
+    pub title: Option<Label>,
+    pub rings: Option<Spanned<u64>>,
+    pub ring_cycle: Option<Spanned<Time>>,
+    pub wrap_up: Option<Spanned<Time>>,
+    pub rest_after_unanswered: Option<Spanned<Time>>,
+    pub max_wait: Option<Spanned<Time>>,
+    pub overflow: Option<Spanned<Goto>>,
+    pub service_level: Option<Spanned<Time>>,
+    pub short_abandon: Option<Spanned<Time>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Extra {
+    pub number: Spanned<Extension>,
+    pub to: Spanned<Goto>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Trunk {
+    pub name: Spanned<Name>,
+    pub peer: Spanned<Host>,
+    pub transport: Option<super::units::Carried>,
+    pub user: Option<Label>,
+    pub secret: Option<Password>,
+    pub register: Option<Spanned<bool>>,
+    pub refresh: Option<Spanned<Time>>,
+    pub caller: Option<Telephone>,
+    pub transit: Option<bool>,
+    pub refer: Option<bool>,
+    pub max_calls: Option<Spanned<u64>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Inbound {
+    pub trunk: Spanned<Name>,
+    pub number: Spanned<NumberPattern>,
+    pub to: Spanned<Goto>,
+    pub record: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Outbound {
+    pub pattern: Spanned<NumberPattern>,
+    pub strip: Option<Spanned<u64>>,
+    pub prepend: Option<Prepend>,
+    pub trunk: Spanned<Vec<Spanned<Name>>>,
+    pub record: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct User {
+    pub name: Spanned<Name>,
+    pub password: Option<Password>,
+    pub token: Option<Password>,
+}
+
+/// `secrets.toml`: one table a kind of secret, in it whose secret it is.
+#[derive(Default)]
+pub(crate) struct Secrets {
+    /// By number.
+    pub phone: BTreeMap<String, Password>,
+    /// By the trunk's name.
+    pub trunk: BTreeMap<String, Password>,
+    /// By the user's name.
+    pub password: BTreeMap<String, Password>,
+    /// By the user's name.
+    pub token: BTreeMap<String, Password>,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "unknown table `{0}`, expected one of site, sip, media, http, recording, codes, phone, agent, queue, extension, trunk, inbound, \
+     outbound, user"
+)]
+struct UnknownTable<'a>(&'a str);
+
+impl Given {
+    /// Reads every table by itself, so that a fault in one hides none in another. `None` where the file is no TOML.
+    pub(crate) fn read(reader: &mut Reader, text: &str) -> Option<Given> {
+        let root = reader.parse(text)?;
+        let mut given = Given::default();
+        for (key, value) in root {
+            let count = value.get_ref().as_array().map_or(0, |a| a.len());
+            match key.get_ref().as_ref() {
+                "site" => given.site = reader.read(value),
+                "sip" => given.sip = reader.read(value),
+                "media" => given.media = reader.read(value),
+                "http" => given.http = reader.read(value),
+                "recording" => given.recording = reader.read(value),
+                "codes" => given.codes = reader.read(value),
+                "phone" => {
+                    given.named.phones = names(&value, "number");
+                    given.phones = reader.read_all("phone", value);
+                }
+                "agent" => {
+                    given.named.agents = names(&value, "staff_number");
+                    given.agents = reader.read_all("agent", value);
+                }
+                "queue" => {
+                    given.named.queues = names(&value, "name");
+                    given.queues = reader.read_all("queue", value);
+                }
+                "extension" => {
+                    given.named.extensions = names(&value, "number");
+                    given.extensions = reader.read_all("extension", value);
+                }
+                "trunk" => {
+                    given.named.trunks = names(&value, "name");
+                    given.trunks = reader.read_all("trunk", value);
+                }
+                "inbound" => given.inbound = reader.read_all("inbound", value),
+                "outbound" => {
+                    given.outbound = reader.read_all("outbound", value);
+                    given.named.outbound_torn = given.outbound.len() != count;
+                }
+                "user" => given.users = reader.read_all("user", value),
+                other => reader.fault(key.span().start, UnknownTable(other)),
+            }
+        }
+        Some(given)
+    }
+}
+
+fn names(tables: &Spanned<DeValue<'_>>, key: &str) -> BTreeSet<String> {
+    let tables = tables.get_ref().as_array().into_iter().flatten();
+    tables.filter_map(|t| t.get_ref().as_table()?.get(key)?.get_ref().as_str().map(str::to_owned)).collect()
+}
+
+impl Secrets {
+    pub(crate) fn read(reader: &mut Reader, text: &str) -> Option<Secrets> {
+        let root = reader.parse(text)?;
+        let mut secrets = Secrets::default();
+        for (key, value) in root {
+            let at = key.span().start;
+            let map = match key.get_ref().as_ref() {
+                "phone" => &mut secrets.phone,
+                "trunk" => &mut secrets.trunk,
+                "password" => &mut secrets.password,
+                "token" => &mut secrets.token,
+                other => {
+                    reader.fault(at, UnknownSecrets(other));
+                    continue;
+                }
+            };
+            if let Some(read) = reader.read::<BTreeMap<String, Password>>(value) {
+                *map = read.into_inner();
+            }
+        }
+        Some(secrets)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("unknown table `{0}`, expected one of phone, trunk, password, token")]
+struct UnknownSecrets<'a>(&'a str);

@@ -1,0 +1,177 @@
+//! Secrets out, pseudonyms in: what the journal may keep.
+//!
+//! A pseudonym stands for a secret wherever the switch would compute with it, so a replay that was recorded with pseudonyms computes the
+//! same outputs from them. The salt is the journal's own and chance, so that a guessed secret cannot be confirmed without it; who has
+//! both journal and a good guess can, which is why the journal stays as private as a log.
+
+use sha2::{Digest as _, Sha256};
+use toml::{Table, Value};
+
+use super::{File, Source};
+
+/// Makes pseudonyms: the same one for the same secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Redaction {
+    salt: Vec<u8>,
+}
+
+/// Hexadecimal digits of a pseudonym: 128 bits, so that two secrets do not become one.
+const PSEUDONYM_LENGTH: usize = 32;
+
+/// Keys whose text is a secret, wherever in the main file they stand.
+const SECRET_KEYS: [&str; 3] = ["secret", "password", "token"];
+
+impl Redaction {
+    pub fn new(salt: impl Into<Vec<u8>>) -> Self {
+        Redaction { salt: salt.into() }
+    }
+
+    /// The first 32 digits of hex(SHA-256(salt ‖ secret)).
+    pub fn pseudonym(&self, secret: &str) -> String {
+        let digest = Sha256::new().chain_update(&self.salt).chain_update(secret).finalize();
+        let mut text: String = digest.iter().map(|b| format!("{b:02x}")).collect();
+        text.truncate(PSEUDONYM_LENGTH);
+        text
+    }
+
+    fn main(&self, text: &str) -> String {
+        self.text(text, |redaction, table| redaction.values_of(table, &SECRET_KEYS))
+    }
+
+    fn secrets(&self, text: &str) -> String {
+        self.text(text, |redaction, table| {
+            for (_, value) in table.iter_mut() {
+                redaction.all(value);
+            }
+        })
+    }
+
+    /// Printed anew, so that comments, which can hold an old secret, are gone too. What is no TOML cannot be told apart and is left out
+    /// whole; it would not resolve anyway.
+    fn text(&self, text: &str, redact: impl Fn(&Self, &mut Table)) -> String {
+        let Ok(mut table) = text.parse::<Table>() else {
+            return String::from("# left out: not TOML\n");
+        };
+        redact(self, &mut table);
+        toml::to_string(&table).unwrap_or_default()
+    }
+
+    fn values_of(&self, table: &mut Table, keys: &[&str]) {
+        for (key, value) in table.iter_mut() {
+            if keys.contains(&key.as_str()) {
+                self.all(value);
+            } else {
+                self.below(value, keys);
+            }
+        }
+    }
+
+    fn below(&self, value: &mut Value, keys: &[&str]) {
+        match value {
+            Value::Table(table) => self.values_of(table, keys),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.below(item, keys)),
+            Value::String(_) | Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime(_) => {}
+        }
+    }
+
+    fn all(&self, value: &mut Value) {
+        match value {
+            Value::Table(table) => table.iter_mut().for_each(|(_, v)| self.all(v)),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.all(item)),
+            Value::String(text) => *text = self.pseudonym(text),
+            Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime(_) => {
+                *value = Value::String(self.pseudonym(&value.to_string()));
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Redaction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Redaction")
+    }
+}
+
+impl Source {
+    /// The same configuration with a pseudonym for every secret: resolves to the same [`super::Config`] but for the secrets.
+    pub fn redacted(&self, redaction: &Redaction) -> Source {
+        Source {
+            main: File { path: self.main.path.clone(), text: redaction.main(&self.main.text) },
+            secrets: self.secrets.as_ref().map(|s| File { path: s.path.clone(), text: redaction.secrets(&s.text) }),
+            menus: self.menus.clone(),
+            prompts: self.prompts.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Secret};
+
+    const MAIN: &str = "
+# secret = \"old-hunter1\"
+site = { name = 'Test', domain = 'cordboard.example', time_zone = 'Europe/Berlin', country = 'DE' }
+[[phone]]
+number = '201'
+secret = 'hunter2'
+[[trunk]]
+name = 'b'
+peer = '192.0.2.1'
+user = 'u'
+secret = 'hunter3'
+[[trunk]]
+name = 'a'
+peer = '192.0.2.2'
+[[inbound]]
+trunk = 'b'
+number = '2'
+to = 'phone:201'
+[[inbound]]
+trunk = 'a'
+number = '1'
+to = 'phone:201'
+[[user]]
+name = 'admin'
+password = 'hunter4'
+token = 'hunter5'
+";
+
+    #[test]
+    fn a_redacted_source_resolves_to_the_same_but_for_the_secrets_and_holds_none() {
+        let mut source = Source::of(MAIN);
+        source.secrets = Some(File { path: "secrets.toml".into(), text: "[phone]\n202 = 'hunter6'\n".into() });
+        let redaction = Redaction::new(*b"salt");
+        let redacted = source.redacted(&redaction);
+        assert!(!format!("{redacted:?}").contains("hunter"), "{redacted:?}");
+
+        let mut expected = Config::resolve(&source).unwrap();
+        let pseudonym = |secret: &Secret| Secret::new(redaction.pseudonym(secret.expose()));
+        for phone in expected.phones.values_mut() {
+            phone.secret = pseudonym(&phone.secret);
+        }
+        for trunk in expected.trunks.values_mut() {
+            trunk.secret = trunk.secret.as_ref().map(pseudonym);
+        }
+        for user in &mut expected.users {
+            user.password = pseudonym(&user.password);
+            user.token = user.token.as_ref().map(pseudonym);
+        }
+        assert_eq!(Config::resolve(&redacted).unwrap(), expected);
+    }
+
+    #[test]
+    fn pseudonyms_depend_on_salt_and_secret() {
+        let a = Redaction::new(*b"a");
+        assert_eq!(a.pseudonym("x").len(), PSEUDONYM_LENGTH);
+        assert_eq!(a.pseudonym("x"), a.pseudonym("x"));
+        assert_ne!(a.pseudonym("x"), a.pseudonym("y"));
+        assert_ne!(a.pseudonym("x"), Redaction::new(*b"b").pseudonym("x"));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_left_out_whole() {
+        let redacted = Source::of("[[phone]\nsecret = 'hunter2'").redacted(&Redaction::new(*b"a"));
+        assert!(!redacted.main.text.contains("hunter"));
+    }
+}

@@ -1,0 +1,249 @@
+//! From given to resolved: defaults filled in, every reference followed, every fault with its line.
+//!
+//! | file | what |
+//! |---|---|
+//! | `system` | site, sip, media, http, recording, feature codes |
+//! | `people` | phones, agents, queues, users |
+//! | `routes` | places to go, extensions, trunks, inbound, outbound |
+//!
+//! A fault never stops the reading: a value that is out of range is replaced by its default, a table that cannot be used is left out,
+//! and names are taken from what stands in the file, so that one mistake is reported once. The result is used only if there was none.
+
+mod people;
+mod routes;
+mod system;
+
+pub(super) use people::ADMIN;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_spanned::Spanned;
+
+use super::fault::{Fault, There};
+use super::given::{Given, Named, Secrets};
+use super::text::Reader;
+use super::units::{Time, is_name};
+use super::{Config, MenuText, Problem, Source};
+use crate::ids::MenuName;
+
+/// What to do with a phone or user that has no secret yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Secretless {
+    Refused,
+    /// For checking only: the first start will generate them. The resulting configuration must not be served.
+    Passed,
+}
+
+pub(super) fn resolve(source: &Source, secretless: Secretless) -> Result<Config, Vec<Problem>> {
+    let mut reader = Reader::new(&source.main.path, &source.main.text);
+    let mut problems = Vec::new();
+    let (secrets, secretless) = secrets(source, secretless, &mut problems);
+    let menus = menus(source, &mut problems);
+    let Some(mut given) = Given::read(&mut reader, &source.main.text) else {
+        problems.extend(reader.into_problems());
+        return Err(problems);
+    };
+    let mut checking = Checking {
+        reader,
+        named: std::mem::take(&mut given.named),
+        menus: menus.keys().map(|m| m.as_str().to_owned()).collect(),
+        inside: BTreeMap::new(),
+        folder: source.main.path.parent().unwrap_or(Path::new("")).to_owned(),
+        secrets,
+        secretless,
+    };
+    let config = checking.config(given, menus, source.prompts.clone());
+    problems.extend(checking.reader.into_problems());
+    problems.sort();
+    problems.dedup();
+    match config {
+        Some(config) if problems.is_empty() => Ok(config),
+        Some(_) | None => Err(problems),
+    }
+}
+
+/// The generated secrets. Where their file cannot be read, that is the fault, and not every phone that has no secret for it.
+fn secrets(source: &Source, secretless: Secretless, problems: &mut Vec<Problem>) -> (Secrets, Secretless) {
+    let Some(file) = &source.secrets else {
+        return (Secrets::default(), secretless);
+    };
+    let mut reader = Reader::new(&file.path, &file.text);
+    let secrets = Secrets::read(&mut reader, &file.text);
+    let secretless = if reader.is_clean() { secretless } else { Secretless::Passed };
+    problems.extend(reader.into_problems());
+    (secrets.unwrap_or_default(), secretless)
+}
+
+/// Menus by the name of their file; `ivr` reads what is in them.
+fn menus(source: &Source, problems: &mut Vec<Problem>) -> BTreeMap<MenuName, MenuText> {
+    let mut menus = BTreeMap::new();
+    for file in &source.menus {
+        let stem = file.path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+        if !is_name(&stem) {
+            problems.push(Problem::new(&file.path, 1, Fault::MenuFileName(stem)));
+            continue;
+        }
+        let text = MenuText { path: file.path.clone(), text: file.text.as_str().into() };
+        if menus.insert(MenuName::from(stem.as_str()), text).is_some() {
+            problems.push(Problem::new(&file.path, 1, Fault::Twice { what: "menu", name: stem, first: 1 }));
+        }
+    }
+    menus
+}
+
+/// What is known while a configuration is checked.
+struct Checking {
+    reader: Reader,
+    named: Named,
+    menus: BTreeSet<String>,
+    /// Who has a number inside, and the line that says so.
+    inside: BTreeMap<String, u32>,
+    /// Where relative paths of the main file begin.
+    folder: PathBuf,
+    secrets: Secrets,
+    secretless: Secretless,
+}
+
+impl Checking {
+    fn config(&mut self, given: Given, menus: BTreeMap<MenuName, MenuText>, prompts: Vec<String>) -> Option<Config> {
+        let site = self.site(given.site);
+        let media = self.media(given.media);
+        let sip = self.sip(given.sip, media.ports.clone());
+        let http = self.http(given.http);
+        let recording = self.recording(given.recording);
+        let codes = self.codes(given.codes);
+        let ring_cycle = site.as_ref().map_or(Duration::from_secs(5), |s| s.country.ring_cycle());
+        let phones = self.phones(given.phones);
+        let agents = self.agents(given.agents);
+        let outbound = self.outbound(given.outbound);
+        let queues = self.queues(given.queues, ring_cycle, &outbound);
+        let extensions = self.extensions(given.extensions, &outbound);
+        let trunks = self.trunks(given.trunks);
+        let inbound = self.inbound(given.inbound, &outbound);
+        let users = self.users(given.users);
+        Some(Config {
+            site: site?,
+            sip,
+            media,
+            http,
+            recording,
+            codes,
+            phones,
+            agents,
+            queues,
+            extensions,
+            trunks,
+            inbound,
+            outbound,
+            menus,
+            prompts,
+            users,
+        })
+    }
+
+    fn fault<T>(&mut self, at: &Spanned<T>, what: Fault) {
+        self.reader.fault(at.span().start, what);
+    }
+
+    fn line<T>(&self, at: &Spanned<T>) -> u32 {
+        self.reader.line(at.span().start)
+    }
+
+    fn path(&self, given: &str) -> PathBuf {
+        self.folder.join(given)
+    }
+
+    /// A length of time within limits, or its default.
+    fn time(
+        &mut self,
+        key: &'static str,
+        given: Option<Spanned<Time>>,
+        default: Duration,
+        limits: RangeInclusive<Duration>,
+    ) -> Duration {
+        let Some(given) = given else { return default };
+        let value = given.get_ref().0;
+        if limits.contains(&value) {
+            return value;
+        }
+        self.out_of_range(&given, key, show(value), show(*limits.start()), show(*limits.end()));
+        default
+    }
+
+    /// A count within limits, or its default.
+    fn count(&mut self, key: &'static str, given: Option<Spanned<u64>>, default: u32, limits: RangeInclusive<u32>) -> u32 {
+        let Some(given) = given else { return default };
+        match u32::try_from(*given.get_ref()) {
+            Ok(value) if limits.contains(&value) => value,
+            Ok(_) | Err(_) => {
+                self.out_of_range(&given, key, given.get_ref(), limits.start(), limits.end());
+                default
+            }
+        }
+    }
+
+    fn out_of_range<T>(
+        &mut self,
+        at: &Spanned<T>,
+        key: &'static str,
+        given: impl Display,
+        least: impl Display,
+        most: impl Display,
+    ) {
+        let fault = Fault::Range { key, given: given.to_string(), least: least.to_string(), most: most.to_string() };
+        self.fault(at, fault);
+    }
+
+    /// Takes a number inside; two cannot have the same.
+    fn take_number<T>(&mut self, number: &str, at: &Spanned<T>) {
+        let line = self.line(at);
+        if let Some(first) = self.inside.insert(number.to_owned(), line) {
+            self.inside.insert(number.to_owned(), first);
+            self.fault(at, Fault::Twice { what: "number", name: number.to_owned(), first });
+        }
+    }
+
+    fn dangling<'a, T>(&mut self, at: &Spanned<T>, what: &'static str, name: &str, there: impl IntoIterator<Item = &'a String>) {
+        let there = There::of(there.into_iter().map(String::as_str));
+        self.fault(at, Fault::Dangling { what, name: name.to_owned(), there });
+    }
+}
+
+/// A length of time as it is written.
+fn show(time: Duration) -> String {
+    let ms = time.as_millis();
+    match ms {
+        _ if ms % 1_000 != 0 => format!("{ms}ms"),
+        _ if ms % 86_400_000 == 0 && ms > 0 => format!("{}d", ms / 86_400_000),
+        _ if ms % 3_600_000 == 0 && ms > 0 => format!("{}h", ms / 3_600_000),
+        _ if ms % 60_000 == 0 && ms > 0 => format!("{}m", ms / 60_000),
+        _ => format!("{}s", ms / 1_000),
+    }
+}
+
+/// Names that were seen, and where first.
+struct Seen {
+    what: &'static str,
+    first: BTreeMap<String, u32>,
+}
+
+impl Seen {
+    fn new(what: &'static str) -> Self {
+        Seen { what, first: BTreeMap::new() }
+    }
+
+    /// Whether the name is new; a fault where it is not.
+    fn is_new<T>(&mut self, checking: &mut Checking, name: &str, at: &Spanned<T>) -> bool {
+        let line = checking.line(at);
+        if let Some(first) = self.first.get(name) {
+            checking.fault(at, Fault::Twice { what: self.what, name: name.to_owned(), first: *first });
+            return false;
+        }
+        self.first.insert(name.to_owned(), line);
+        true
+    }
+}

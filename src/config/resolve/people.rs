@@ -1,0 +1,179 @@
+//! Phones, agents, queues, users.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde_spanned::Spanned;
+
+use super::{Checking, Secretless, Seen};
+use crate::config::fault::Fault;
+use crate::config::units::Name;
+use crate::config::{Agent, Outbound, Phone, Place, Queue, Secret, Strategy, User, given};
+use crate::ids::{Number, QueueName, StaffNumber};
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// The user that is there without being configured, as soon as its password has been generated.
+pub(in crate::config) const ADMIN: &str = "admin";
+
+impl Checking {
+    pub(super) fn phones(&mut self, given: Vec<Spanned<given::Phone>>) -> BTreeMap<Number, Phone> {
+        let mut phones = BTreeMap::new();
+        for given in given {
+            let at = given.span().start;
+            let phone = given.into_inner();
+            let number = phone.number.get_ref().0.clone();
+            self.take_number(&number, &phone.number);
+            let secret = phone.secret.or_else(|| self.secrets.phone.get(&number).cloned());
+            if secret.is_none() && self.secretless == Secretless::Refused {
+                self.reader.fault(at, Fault::NoSecret(number.clone()));
+            }
+            let number = Number::from(number.as_str());
+            phones.insert(
+                number.clone(),
+                Phone {
+                    number,
+                    secret: Secret::new(secret.map_or(String::new(), |s| s.0)),
+                    name: phone.name.map(|n| n.0),
+                    outside: phone.outside.unwrap_or(true),
+                    caller: phone.caller.map(|c| c.0),
+                },
+            );
+        }
+        phones
+    }
+
+    pub(super) fn agents(&mut self, given: Vec<Spanned<given::Agent>>) -> BTreeMap<StaffNumber, Agent> {
+        let mut agents = BTreeMap::new();
+        let mut seen = Seen::new("staff number");
+        let mut phones: BTreeMap<String, String> = BTreeMap::new();
+        for agent in given.into_iter().map(Spanned::into_inner) {
+            let staff_number = agent.staff_number.get_ref().0.clone();
+            seen.is_new(self, &staff_number, &agent.staff_number);
+            let phone = agent.phone.get_ref().0.clone();
+            if !self.named.phones.contains(&phone) {
+                let there = self.named.phones.clone();
+                self.dangling(&agent.phone, "phone", &phone, &there);
+            }
+            if let Some(other) = phones.insert(phone.clone(), staff_number.clone()) {
+                self.fault(&agent.phone, Fault::PhoneTaken { phone: phone.clone(), agent: other });
+            }
+            let mut skills = BTreeMap::new();
+            for (skill, level) in agent.skills.unwrap_or_default() {
+                let level = self.count("skill", Some(level), 1, 1..=5);
+                skills.insert(skill, u8::try_from(level).unwrap_or(1));
+            }
+            let staff_number = StaffNumber::from(staff_number.as_str());
+            let phone = Number::from(phone.as_str());
+            agents.insert(staff_number.clone(), Agent { staff_number, name: agent.name.0, phone, skills });
+        }
+        agents
+    }
+
+    pub(super) fn queues(
+        &mut self,
+        given: Vec<Spanned<given::Queue>>,
+        country_ring: Duration,
+        outbound: &[Outbound],
+    ) -> BTreeMap<QueueName, Queue> {
+        let mut queues = BTreeMap::new();
+        let mut seen = Seen::new("queue");
+        for given in given {
+            let queue = given.into_inner();
+            let name = queue.name.get_ref().0.clone();
+            seen.is_new(self, &name, &queue.name);
+            if let Some(number) = &queue.number {
+                self.take_number(&number.get_ref().0.clone(), number);
+            }
+            let agents = self.members(queue.agents.unwrap_or_default());
+            if let Some(overflow) = &queue.overflow {
+                self.place(overflow, outbound);
+                if overflow.get_ref().0 == Place::Queue(name.as_str().into()) {
+                    self.fault(overflow, Fault::OverflowsIntoItself(name.clone()));
+                }
+            }
+            let rings = self.count("rings", queue.rings, 3, 1..=20);
+            let ring_cycle = self.time("ring_cycle", queue.ring_cycle, country_ring, SECOND..=30 * SECOND);
+            let max_wait = queue.max_wait.map(|given| self.time("max_wait", Some(given), HOUR, SECOND..=24 * HOUR));
+            let name = QueueName::from(name.as_str());
+            let resolved = Queue {
+                name: name.clone(),
+                strategy: queue.strategy.map_or(Strategy::LongestIdle, |s| s.0),
+                agents,
+                number: queue.number.map(|n| Number::from(n.get_ref().0.as_str())),
+                title: queue.title.map_or_else(|| name.to_string(), |t| t.0),
+                rings,
+                ring_cycle,
+                wrap_up: self.time("wrap_up", queue.wrap_up, 15 * SECOND, Duration::ZERO..=HOUR),
+                rest_after_unanswered: self.time(
+                    "rest_after_unanswered",
+                    queue.rest_after_unanswered,
+                    30 * SECOND,
+                    Duration::ZERO..=HOUR,
+                ),
+                max_wait,
+                overflow: queue.overflow.map_or(Place::Hangup, |o| o.into_inner().0),
+                service_level: self.time("service_level", queue.service_level, 20 * SECOND, SECOND..=HOUR),
+                short_abandon: self.time("short_abandon", queue.short_abandon, 5 * SECOND, Duration::ZERO..=HOUR),
+            };
+            queues.insert(name, resolved);
+        }
+        queues
+    }
+
+    /// A queue's agents: each exists, and is named once.
+    fn members(&mut self, given: Vec<Spanned<Name>>) -> Vec<StaffNumber> {
+        let mut members = Vec::new();
+        let mut seen = Seen::new("agent");
+        for agent in given {
+            let staff_number = agent.get_ref().0.clone();
+            if !self.named.agents.contains(&staff_number) {
+                let there = self.named.agents.clone();
+                self.dangling(&agent, "agent with staff number", &staff_number, &there);
+            }
+            if seen.is_new(self, &staff_number, &agent) {
+                members.push(StaffNumber::from(staff_number.as_str()));
+            }
+        }
+        members
+    }
+
+    /// Who may use the API. Without any `[[user]]` there is `admin`, whose password and token the first start generates.
+    pub(super) fn users(&mut self, given: Vec<Spanned<given::User>>) -> Vec<User> {
+        if given.is_empty() {
+            let password = self.secrets.password.get(ADMIN);
+            let admin = password.map(|p| User {
+                name: ADMIN.to_owned(),
+                password: Secret::new(p.0.as_str()),
+                token: self.secrets.token.get(ADMIN).map(|t| Secret::new(t.0.as_str())),
+            });
+            return admin.into_iter().collect();
+        }
+        let mut users = Vec::new();
+        let mut seen = Seen::new("user");
+        let mut tokens = BTreeSet::new();
+        for given in given {
+            let at = given.span().start;
+            let user = given.into_inner();
+            let name = user.name.get_ref().0.clone();
+            seen.is_new(self, &name, &user.name);
+            let password = user.password.or_else(|| self.secrets.password.get(&name).cloned());
+            if password.is_none() && self.secretless == Secretless::Refused {
+                self.reader.fault(at, Fault::NoPassword(name.clone()));
+            }
+            let token = user.token.or_else(|| self.secrets.token.get(&name).cloned());
+            if let Some(token) = &token
+                && !tokens.insert(token.0.clone())
+            {
+                self.fault(&user.name, Fault::SameToken(name.clone()));
+            }
+            users.push(User {
+                name,
+                password: Secret::new(password.map_or(String::new(), |p| p.0)),
+                token: token.map(|t| Secret::new(t.0)),
+            });
+        }
+        users
+    }
+}

@@ -1,0 +1,215 @@
+//! Site, listeners, media, HTTP, recording, feature codes.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use serde_spanned::Spanned;
+
+use super::Checking;
+use crate::config::fault::Fault;
+use crate::config::given;
+use crate::config::units::{Code, Digest, Listener, Ports};
+use crate::config::{Advertise, DigestAlgorithm, FeatureCodes, Http, Media, Recording, Sip, Site};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Ports that one call takes: two legs of a pair each.
+const PORTS_PER_CALL: u32 = 4;
+/// Fewer ports than for four calls (with some of them draining after a call) are a mistake and no call centre.
+const LEAST_PORTS: u32 = 4 * PORTS_PER_CALL;
+/// Reasons are picked by one or two digits.
+const MOST_REASONS: u32 = 99;
+const UNSPECIFIED: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
+impl Checking {
+    pub(super) fn site(&mut self, given: Option<Spanned<given::Site>>) -> Option<Site> {
+        let Some(given) = given else {
+            if self.reader.is_clean() {
+                self.reader.fault(0, Fault::NoTable("site"));
+            }
+            return None;
+        };
+        let site = given.into_inner();
+        Some(Site { name: site.name.0, domain: site.domain.0, time_zone: site.time_zone.0, country: site.country.0 })
+    }
+
+    pub(super) fn sip(&mut self, given: Option<Spanned<given::Sip>>, ports: RangeInclusive<u16>) -> Sip {
+        let at = given.as_ref().map_or(0, |g| g.span().start);
+        let sip = given.map(Spanned::into_inner).unwrap_or_default();
+        let udp = self.listeners("udp", sip.udp, &ports);
+        let tcp = self.listeners("tcp", sip.tcp, &ports);
+        if udp.is_empty() && tcp.is_empty() {
+            self.reader.fault(at, Fault::NoListener);
+        }
+        let digest = self.digests(sip.digest);
+        let expires_at = sip.min_expires.as_ref().or(sip.max_expires.as_ref()).map_or(at, |s| s.span().start);
+        // RFC 3261 §10.3: less than an hour may be refused as too short (423), never less than this leaves a phone unreachable for long.
+        let min_expires = self.time("min_expires", sip.min_expires, MINUTE, SECOND..=HOUR);
+        let max_expires = self.time("max_expires", sip.max_expires, HOUR, MINUTE..=7 * DAY);
+        if min_expires > max_expires {
+            self.reader.fault(expires_at, Fault::ExpiresOrder);
+        }
+        let default = (10 * MINUTE).clamp(min_expires.min(max_expires), max_expires);
+        let default_expires =
+            self.time("default_expires", sip.default_expires, default, min_expires.min(max_expires)..=max_expires);
+        Sip {
+            digest,
+            udp,
+            tcp,
+            advertise: sip.advertise.map_or(Advertise::Auto, |a| a.0),
+            min_expires,
+            max_expires,
+            default_expires,
+            max_contacts: self.count("max_contacts", sip.max_contacts, 5, 1..=100) as usize,
+            drain: self.time("drain", sip.drain, 30 * SECOND, Duration::ZERO..=DAY),
+        }
+    }
+
+    /// Where to listen: port 5060 of every interface, if nothing is said.
+    fn listeners(
+        &mut self,
+        key: &'static str,
+        given: Option<Spanned<Vec<Listener>>>,
+        ports: &RangeInclusive<u16>,
+    ) -> Vec<SocketAddr> {
+        let Some(given) = given else {
+            return vec![SocketAddr::new(UNSPECIFIED, 5060)];
+        };
+        let addresses: Vec<SocketAddr> = given.get_ref().iter().map(|l| l.0).collect();
+        let mut seen = BTreeSet::new();
+        for address in &addresses {
+            if address.port() != 0 && !seen.insert(*address) {
+                let first = self.line(&given);
+                self.fault(&given, Fault::Twice { what: key, name: address.to_string(), first });
+            }
+            if key == "udp" && ports.contains(&address.port()) {
+                self.fault(&given, Fault::ListenerInPorts(address.port()));
+            }
+        }
+        addresses
+    }
+
+    fn digests(&mut self, given: Option<Spanned<Vec<Digest>>>) -> Vec<DigestAlgorithm> {
+        let Some(given) = given else {
+            return vec![DigestAlgorithm::Md5];
+        };
+        let mut digests = Vec::new();
+        for digest in given.get_ref() {
+            if digests.contains(&digest.0) {
+                let first = self.line(&given);
+                self.fault(&given, Fault::Twice { what: "digest", name: format!("{:?}", digest.0), first });
+            } else {
+                digests.push(digest.0);
+            }
+        }
+        if digests.is_empty() {
+            self.fault(&given, Fault::Empty { key: "digest", what: "algorithm" });
+        }
+        digests
+    }
+
+    pub(super) fn media(&mut self, given: Option<Spanned<given::Media>>) -> Media {
+        let at = given.as_ref().map_or(0, |g| g.span().start);
+        let media = given.map(Spanned::into_inner).unwrap_or_default();
+        let missing_after = self.time("missing_after", media.missing_after, 3 * SECOND, SECOND..=MINUTE);
+        let dead_after = self.time("dead_after", media.dead_after, 30 * SECOND, 5 * SECOND..=HOUR);
+        if dead_after <= missing_after {
+            self.reader.fault(at, Fault::DeadBeforeMissing);
+        }
+        Media {
+            listen: media.listen.map_or(UNSPECIFIED, |l| l.0),
+            advertise: media.advertise.map_or(Advertise::Auto, |a| a.0),
+            ports: self.ports(media.ports),
+            workers: u8::try_from(self.count("workers", media.workers, default_workers(), 1..=64)).unwrap_or(1),
+            missing_after,
+            dead_after,
+            hold_music: media.hold_music.map(|m| self.path(&m.get_ref().0)),
+        }
+    }
+
+    fn ports(&mut self, given: Option<Spanned<Ports>>) -> RangeInclusive<u16> {
+        let default = 20_000..=29_999;
+        let Some(given) = given else { return default };
+        let (first, last) = (*given.get_ref().0.start(), *given.get_ref().0.end());
+        let number = (u32::from(last) + 1).saturating_sub(u32::from(first));
+        let fault = if first < 1_024 {
+            Fault::SystemPorts(first)
+        } else if number < LEAST_PORTS {
+            Fault::FewPorts { first, last, calls: number / PORTS_PER_CALL, least: LEAST_PORTS }
+        } else if first % 2 != 0 || last % 2 == 0 {
+            Fault::PortPairs(first, last)
+        } else {
+            return first..=last;
+        };
+        self.fault(&given, fault);
+        default
+    }
+
+    pub(super) fn http(&mut self, given: Option<Spanned<given::Http>>) -> Http {
+        let listen = given.and_then(|g| g.into_inner().listen);
+        Http { listen: listen.map_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080), |l| l.0) }
+    }
+
+    pub(super) fn recording(&mut self, given: Option<Spanned<given::Recording>>) -> Recording {
+        let given = given.map(Spanned::into_inner).unwrap_or_default();
+        Recording {
+            folder: self.path(given.folder.as_ref().map_or("../recordings", |f| &f.0)),
+            inbound: given.inbound.unwrap_or(true),
+            outbound: given.outbound.unwrap_or(true),
+            internal: given.internal.unwrap_or(false),
+        }
+    }
+
+    pub(super) fn codes(&mut self, given: Option<Spanned<given::Codes>>) -> FeatureCodes {
+        let at = given.as_ref().map_or(0, |g| g.span().start);
+        let codes = given.map(Spanned::into_inner).unwrap_or_default();
+        let mut seen = super::Seen::new("code");
+        for code in [&codes.ready, &codes.pause, &codes.offline].into_iter().flatten() {
+            seen.is_new(self, &code.get_ref().0, code);
+        }
+        let reasons_at = codes.pause_reasons.as_ref().map_or(at, |r| r.span().start);
+        let text = |code: Option<Spanned<Code>>, default: &str| code.map_or_else(|| default.to_owned(), |c| c.into_inner().0);
+        let resolved = FeatureCodes {
+            ready: text(codes.ready, "*21"),
+            pause: text(codes.pause, "*22"),
+            offline: text(codes.offline, "*23"),
+            pause_reasons: match codes.pause_reasons {
+                Some(reasons) => reasons.into_inner().into_iter().map(|r| r.0).collect(),
+                None => ["break", "training", "paperwork"].map(str::to_owned).to_vec(),
+            },
+        };
+        for code in [&resolved.ready, &resolved.offline] {
+            if code.starts_with(&resolved.pause) {
+                self.reader.fault(at, Fault::CodeBehindPause { code: code.clone(), pause: resolved.pause.clone() });
+            }
+        }
+        self.reasons(&resolved.pause_reasons, reasons_at);
+        resolved
+    }
+
+    fn reasons(&mut self, reasons: &[String], at: usize) {
+        let mut seen = BTreeSet::new();
+        for reason in reasons {
+            if !seen.insert(reason) {
+                let first = self.reader.line(at);
+                self.reader.fault(at, Fault::Twice { what: "pause reason", name: reason.clone(), first });
+            }
+        }
+        if reasons.len() > MOST_REASONS as usize {
+            let key = "number of pause_reasons";
+            let given = reasons.len().to_string();
+            self.reader.fault(at, Fault::Range { key, given, least: "0".to_owned(), most: MOST_REASONS.to_string() });
+        }
+    }
+}
+
+/// As many as there are cores, at most four: a worker moves some hundred calls, and the rest of the switch needs cores too.
+fn default_workers() -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    u32::try_from(cores.min(4)).unwrap_or(1)
+}

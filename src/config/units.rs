@@ -1,0 +1,401 @@
+//! Values as people write them: `30s`, `20000-29999`, `198.51.100.10:5060`, `+4930123*`. Each reads itself from a string, and says what
+//! would be right where it cannot.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, de};
+
+use super::{Advertise, BadPlace, Country, DigestAlgorithm, Pattern, Peer, Place, Strategy, UnknownCountry};
+
+/// Reads a type from a TOML string through a function.
+macro_rules! from_text {
+    ($(#[$doc:meta])* $name:ident($inner:ty) = $parse:path) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq)]
+        pub(crate) struct $name(pub(crate) $inner);
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(d)?;
+                $parse(&text).map($name).map_err(de::Error::custom)
+            }
+        }
+    };
+}
+
+from_text!(
+    /// `500ms`, `30s`, `5m`, `1h`, `2d`, or several of them: `1m30s`.
+    Time(Duration) = duration
+);
+from_text!(
+    /// `20000-29999`, both included.
+    Ports(RangeInclusive<u16>) = ports
+);
+from_text!(
+    /// An address and a port.
+    Listener(SocketAddr) = listener
+);
+from_text!(
+    /// `auto`, or the address that peers are told.
+    Told(Advertise) = advertise
+);
+from_text!(
+    /// An address.
+    Address(IpAddr) = address
+);
+from_text!(
+    /// Host with or without a port; TCP is set elsewhere.
+    Host(Peer) = peer
+);
+from_text!(
+    /// Digits that a keypad can dial, at most 20: an extension.
+    Extension(String) = extension
+);
+from_text!(
+    /// A number of the telephone network: digits with or without a leading `+`.
+    Telephone(String) = telephone
+);
+from_text!(
+    /// What is put in front of a number: digits, or a `+` and digits or none.
+    Prepend(String) = prepend
+);
+from_text!(
+    /// A telephone number, or its beginning and `*`; `*` alone is any.
+    NumberPattern(Pattern) = pattern
+);
+from_text!(
+    /// `*` or `#`, and digits.
+    Code(String) = code
+);
+from_text!(
+    /// What queues, trunks, menus and users are called: no spaces, so that a place and an address in the API can name them.
+    Name(String) = name
+);
+from_text!(
+    /// What people read: one line, not empty.
+    Label(String) = label
+);
+from_text!(
+    /// A password: not empty, no control characters.
+    Password(String) = password
+);
+from_text!(
+    /// A host name or domain.
+    Domain(String) = domain
+);
+from_text!(
+    /// A place to go.
+    Goto(Place) = place
+);
+from_text!(
+    /// A country.
+    InCountry(Country) = country
+);
+from_text!(
+    /// A digest algorithm.
+    Digest(DigestAlgorithm) = digest
+);
+from_text!(
+    /// How a queue picks an agent.
+    Picks(Strategy) = strategy
+);
+from_text!(
+    /// A time zone.
+    Zone(jiff::tz::TimeZone) = zone
+);
+from_text!(
+    /// `udp` or `tcp`; true is TCP.
+    Carried(bool) = carried
+);
+
+/// A value that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BadValue {
+    #[error("`{0}` is no length of time: write a number and ms, s, m, h or d, such as \"30s\"")]
+    Duration(String),
+    #[error("`{0}` is no range of ports: write the first and the last, such as \"20000-29999\"")]
+    Ports(String),
+    #[error("`{0}` is no address with a port: write \"0.0.0.0:5060\" or \"[::]:5060\"")]
+    Listener(String),
+    #[error("`{0}` cannot be listened on: it is a multicast or broadcast address")]
+    NotLocal(String),
+    #[error("`{0}` is neither \"auto\" nor an address such as \"192.0.2.10\"")]
+    Advertise(String),
+    #[error("`{0}` is no address: write \"0.0.0.0\", \"::\" or the address of one interface")]
+    Address(String),
+    #[error("`{0}` is no peer: write an address or a host name, with or without a port, such as \"198.51.100.10:5060\"")]
+    Peer(String),
+    #[error("`{0}` is no extension: write 1 to 20 digits")]
+    Extension(String),
+    #[error("`{0}` is no telephone number: write digits, with or without a + in front (at most 20)")]
+    Telephone(String),
+    #[error("`{0}` cannot stand in front of a number: write digits, with or without a + in front")]
+    Prepend(String),
+    #[error(
+        "`{0}` is no number or beginning of one: write digits, with or without a + in front, and * at the end for any that follow"
+    )]
+    Pattern(String),
+    #[error("`{0}` is no feature code: write * or # and 1 to 8 digits, such as \"*21\"")]
+    Code(String),
+    #[error("`{0}` is no name: write 1 to 64 letters, digits, and . _ - between them, without spaces")]
+    Name(String),
+    #[error("must be one line of 1 to 128 characters")]
+    Label,
+    #[error("must be one line of 1 to 256 characters")]
+    Password,
+    #[error("`{0}` is no domain: write a name such as \"pbx.example.com\", or an address")]
+    Domain(String),
+    #[error("`{0}` is no digest algorithm: write \"MD5\" or \"SHA-256\"")]
+    Digest(String),
+    #[error("`{0}` is no strategy: write \"longest_idle\"")]
+    Strategy(String),
+    #[error("`{0}` is no time zone: write its name in the IANA database, such as \"Europe/Berlin\"")]
+    Zone(String),
+    #[error("`{0}` is no transport: write \"udp\" or \"tcp\"")]
+    Transport(String),
+}
+
+/// Longer than any number that is dialled: E.164 has 15 digits, prefixes for carriers and countries come before it.
+const MAX_DIGITS: usize = 20;
+
+pub(crate) fn duration(text: &str) -> Result<Duration, BadValue> {
+    let bad = || BadValue::Duration(text.to_owned());
+    let mut rest = text;
+    let mut total: u64 = 0;
+    while !rest.is_empty() {
+        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let (number, after) = rest.split_at(digits);
+        let letters = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
+        let (unit, next) = after.split_at(letters);
+        let ms: u64 = match unit {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" | "min" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => return Err(bad()),
+        };
+        let number: u64 = number.parse().map_err(|_| bad())?;
+        total = number.checked_mul(ms).and_then(|n| total.checked_add(n)).ok_or_else(bad)?;
+        rest = next;
+    }
+    if text.is_empty() { Err(bad()) } else { Ok(Duration::from_millis(total)) }
+}
+
+fn ports(text: &str) -> Result<RangeInclusive<u16>, BadValue> {
+    let bad = || BadValue::Ports(text.to_owned());
+    let (first, last) = text.split_once('-').ok_or_else(bad)?;
+    let port = |t: &str| t.trim().parse::<u16>().map_err(|_| bad());
+    Ok(port(first)?..=port(last)?)
+}
+
+fn listener(text: &str) -> Result<SocketAddr, BadValue> {
+    let address: SocketAddr = text.parse().map_err(|_| BadValue::Listener(text.to_owned()))?;
+    if is_local(address.ip()) { Ok(address) } else { Err(BadValue::NotLocal(text.to_owned())) }
+}
+
+fn address(text: &str) -> Result<IpAddr, BadValue> {
+    let address: IpAddr = text.parse().map_err(|_| BadValue::Address(text.to_owned()))?;
+    if is_local(address) { Ok(address) } else { Err(BadValue::NotLocal(text.to_owned())) }
+}
+
+/// One machine can have this address.
+fn is_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(a) => !a.is_multicast() && !a.is_broadcast(),
+        IpAddr::V6(a) => !a.is_multicast(),
+    }
+}
+
+fn advertise(text: &str) -> Result<Advertise, BadValue> {
+    if text == "auto" {
+        return Ok(Advertise::Auto);
+    }
+    match text.parse::<IpAddr>() {
+        Ok(a) if is_local(a) && !a.is_unspecified() => Ok(Advertise::Fixed(a)),
+        Ok(_) | Err(_) => Err(BadValue::Advertise(text.to_owned())),
+    }
+}
+
+fn peer(text: &str) -> Result<Peer, BadValue> {
+    let bad = || BadValue::Peer(text.to_owned());
+    let usable = |a: IpAddr| is_local(a) && !a.is_unspecified();
+    if let Ok(a) = text.parse::<IpAddr>() {
+        return if usable(a) { Ok(Peer { host: a.to_string(), port: None, tcp: false }) } else { Err(bad()) };
+    }
+    if let Ok(a) = text.parse::<SocketAddr>() {
+        let fits = usable(a.ip()) && a.port() != 0;
+        return if fits { Ok(Peer { host: a.ip().to_string(), port: Some(a.port()), tcp: false }) } else { Err(bad()) };
+    }
+    let (host, port) = match text.split_once(':') {
+        Some((host, port)) => (host, Some(port.parse::<u16>().ok().filter(|p| *p != 0).ok_or_else(bad)?)),
+        None => (text, None),
+    };
+    if !is_host_name(host) {
+        return Err(bad());
+    }
+    Ok(Peer { host: host.to_ascii_lowercase(), port, tcp: false })
+}
+
+/// RFC 1123 §2.1, and not what is rather an address with a mistake in it.
+fn is_host_name(text: &str) -> bool {
+    let label = |l: &str| {
+        (1..=63).contains(&l.len())
+            && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && !l.starts_with('-')
+            && !l.ends_with('-')
+    };
+    text.len() <= 253 && text.split('.').all(label) && text.bytes().any(|b| b.is_ascii_alphabetic())
+}
+
+fn extension(text: &str) -> Result<String, BadValue> {
+    let fits = (1..=MAX_DIGITS).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    if fits { Ok(text.to_owned()) } else { Err(BadValue::Extension(text.to_owned())) }
+}
+
+pub(crate) fn is_telephone(text: &str) -> bool {
+    let digits = text.strip_prefix('+').unwrap_or(text);
+    (1..=MAX_DIGITS).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn telephone(text: &str) -> Result<String, BadValue> {
+    if is_telephone(text) { Ok(text.to_owned()) } else { Err(BadValue::Telephone(text.to_owned())) }
+}
+
+fn prepend(text: &str) -> Result<String, BadValue> {
+    if text.is_empty() || text == "+" || is_telephone(text) {
+        Ok(text.to_owned())
+    } else {
+        Err(BadValue::Prepend(text.to_owned()))
+    }
+}
+
+fn pattern(text: &str) -> Result<Pattern, BadValue> {
+    match text.strip_suffix('*') {
+        Some(start) if start.is_empty() || start == "+" || is_telephone(start) => Ok(Pattern::Prefix(start.to_owned())),
+        None if is_telephone(text) => Ok(Pattern::Exact(text.to_owned())),
+        Some(_) | None => Err(BadValue::Pattern(text.to_owned())),
+    }
+}
+
+fn code(text: &str) -> Result<String, BadValue> {
+    let digits = text.strip_prefix(['*', '#']).unwrap_or("");
+    let fits = (1..=8).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+    if fits { Ok(text.to_owned()) } else { Err(BadValue::Code(text.to_owned())) }
+}
+
+pub(crate) fn is_name(text: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    (1..=64).contains(&text.len()) && text.bytes().all(inner) && !text.starts_with(['.', '-']) && !text.ends_with('.')
+}
+
+fn name(text: &str) -> Result<String, BadValue> {
+    if is_name(text) { Ok(text.to_owned()) } else { Err(BadValue::Name(text.to_owned())) }
+}
+
+fn label(text: &str) -> Result<String, BadValue> {
+    let fits = !text.trim().is_empty() && text.chars().count() <= 128 && !text.chars().any(char::is_control);
+    if fits { Ok(text.trim().to_owned()) } else { Err(BadValue::Label) }
+}
+
+fn password(text: &str) -> Result<String, BadValue> {
+    let fits = !text.is_empty() && text.chars().count() <= 256 && !text.chars().any(char::is_control);
+    if fits { Ok(text.to_owned()) } else { Err(BadValue::Password) }
+}
+
+fn domain(text: &str) -> Result<String, BadValue> {
+    if is_host_name(text) || text.parse::<IpAddr>().is_ok() {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err(BadValue::Domain(text.to_owned()))
+    }
+}
+
+fn place(text: &str) -> Result<Place, BadPlace> {
+    text.parse()
+}
+
+fn country(text: &str) -> Result<Country, UnknownCountry> {
+    text.parse()
+}
+
+fn digest(text: &str) -> Result<DigestAlgorithm, BadValue> {
+    match text {
+        "MD5" => Ok(DigestAlgorithm::Md5),
+        "SHA-256" => Ok(DigestAlgorithm::Sha256),
+        _ => Err(BadValue::Digest(text.to_owned())),
+    }
+}
+
+fn strategy(text: &str) -> Result<Strategy, BadValue> {
+    match text {
+        "longest_idle" => Ok(Strategy::LongestIdle),
+        _ => Err(BadValue::Strategy(text.to_owned())),
+    }
+}
+
+/// From the database in the binary, so that the same text means the same on every machine.
+pub(crate) fn zone(text: &str) -> Result<jiff::tz::TimeZone, BadValue> {
+    jiff::tz::TimeZone::get(text).map_err(|_| BadValue::Zone(text.to_owned()))
+}
+
+fn carried(text: &str) -> Result<bool, BadValue> {
+    match text {
+        "udp" => Ok(false),
+        "tcp" => Ok(true),
+        _ => Err(BadValue::Transport(text.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time_read_as_people_write_them() {
+        for (text, ms) in [("500ms", 500), ("30s", 30_000), ("5m", 300_000), ("1h", 3_600_000), ("1m30s", 90_000), ("0s", 0)] {
+            assert_eq!(duration(text), Ok(Duration::from_millis(ms)), "{text}");
+        }
+        for text in ["", "30", "s", "5 s", "-1s", "1.5s", "99999999999999999999s", "18446744073709551615d", "5sec", "１s"] {
+            assert_eq!(duration(text), Err(BadValue::Duration(text.to_owned())), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_peer_without_a_port_stands_for_any_port() {
+        assert_eq!(peer("198.51.100.10"), Ok(Peer { host: "198.51.100.10".into(), port: None, tcp: false }));
+        assert_eq!(peer("198.51.100.10:5070"), Ok(Peer { host: "198.51.100.10".into(), port: Some(5070), tcp: false }));
+        assert_eq!(peer("[2001:db8::1]:5060"), Ok(Peer { host: "2001:db8::1".into(), port: Some(5060), tcp: false }));
+        assert_eq!(peer("2001:db8::1"), Ok(Peer { host: "2001:db8::1".into(), port: None, tcp: false }));
+        assert_eq!(peer("SIP.Example.com:5061"), Ok(Peer { host: "sip.example.com".into(), port: Some(5061), tcp: false }));
+        for text in
+            ["", ":5060", "1.2.3", "1.2.3.4:0", "1.2.3.4:99999", "a b", "-x.example", "0.0.0.0", "224.0.0.1", "sip:x.example"]
+        {
+            assert_eq!(peer(text), Err(BadValue::Peer(text.to_owned())), "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_digits_and_patterns_end_in_a_star() {
+        assert_eq!(pattern("+4930123"), Ok(Pattern::Exact("+4930123".into())));
+        assert_eq!(pattern("+4930*"), Ok(Pattern::Prefix("+4930".into())));
+        assert_eq!(pattern("*"), Ok(Pattern::Prefix(String::new())));
+        for text in ["", "+", "12a", "1*2", "**", "+4930…", "1 2", "123456789012345678901"] {
+            assert_eq!(pattern(text), Err(BadValue::Pattern(text.to_owned())), "{text}");
+        }
+        assert!(extension("201").is_ok() && extension("+201").is_err() && extension("").is_err());
+        assert!(code("*21").is_ok() && code("21").is_err() && code("*").is_err());
+    }
+
+    #[test]
+    fn names_fit_into_places_and_addresses() {
+        for text in ["support", "a.b-c_1", "7"] {
+            assert!(name(text).is_ok(), "{text}");
+        }
+        for text in ["", "a b", "a/b", "..", ".a", "a:b", "ü", "-x"] {
+            assert!(name(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Row and event to row: pure, and the same whether events come live or a year later.
+
+use super::row::{
+    Conversation, Ended, Interval, Leg, MOST_INTERVALS, OfferOutcome, QueueOutcome, Recorded, RecordingOutcome, RecordingRef,
+    Span,
+};
+use crate::clock::Wall;
+use crate::ids::{LegId, RecordingId};
+use crate::store::log::Stored;
+use crate::switch::event::{Bridge, CallEnded, CallStarted, Kind, TransferOutcome};
+
+/// The row after an event of its conversation. `None` where there is no row yet and the event begins none (its `call.started` is lost
+/// or no longer kept): a row without a beginning would say wrong things.
+pub fn apply(row: Option<Conversation>, stored: &Stored) -> Option<Conversation> {
+    let at = stored.event.at;
+    let mut row = match (row, &stored.event.kind, stored.event.conversation) {
+        (Some(row), ..) => row,
+        (None, Kind::CallStarted(started), Some(id)) => Conversation::new(id, at, started),
+        (None, ..) => return None,
+    };
+    // A fold that is repeated from an older checkpoint meets events that the row has had.
+    if stored.sequence <= row.sequence {
+        return Some(row);
+    }
+    row.sequence = stored.sequence;
+    row.last_at = row.last_at.max(at);
+    row.take(at, &stored.event.kind);
+    Some(row)
+}
+
+impl Conversation {
+    fn new(id: crate::ids::ConversationId, at: Wall, started: &CallStarted) -> Self {
+        let peer = match (&started.trunk, &started.phone) {
+            (Some(trunk), _) => format!("trunk:{trunk}"),
+            (None, Some(phone)) => format!("phone:{phone}"),
+            (None, None) => String::new(),
+        };
+        Conversation {
+            id,
+            started_at: at,
+            answered_at: None,
+            direction: started.direction,
+            customer_number: started.customer_number.clone(),
+            called: started.called.clone(),
+            trunk: started.trunk.clone(),
+            phone: started.phone.clone(),
+            ended: None,
+            legs: vec![Leg { leg: started.leg, peer, agent: None, cause: None, status: None, quality: None }],
+            intervals: Vec::new(),
+            intervals_dropped: 0,
+            agents: Vec::new(),
+            queues: Vec::new(),
+            recorded: None,
+            recordings: Vec::new(),
+            talk_ms: 0,
+            last_at: at,
+            sequence: 0,
+        }
+    }
+
+    fn take(&mut self, at: Wall, kind: &Kind) {
+        match kind {
+            Kind::CallStarted(_) | Kind::CallRinging(_) => {}
+            Kind::CallAnswered(_) => self.answered_at = self.answered_at.or(Some(at)),
+            Kind::CallBridged(bridge) => self.bridged(at, bridge),
+            Kind::CallUnbridged(bridge) => {
+                let ended = self.close(at, |s| matches!(s, Span::Bridge { legs, .. } if *legs == bridge.legs), |_| {});
+                self.talk_ms += ended;
+            }
+            Kind::CallHeld(hold) => {
+                self.open_interval(at, Span::Hold { leg: hold.leg, agent: hold.agent.clone(), by: hold.by.clone() });
+            }
+            Kind::CallResumed(hold) => {
+                self.close(at, |s| matches!(s, Span::Hold { leg, .. } if *leg == hold.leg), |_| {});
+            }
+            Kind::CallTransferred(t) => match t.outcome {
+                TransferOutcome::Started => self.open_interval(
+                    at,
+                    Span::Transfer { leg: t.leg, by: t.by.clone(), to_place: t.to.clone(), outcome: t.outcome },
+                ),
+                TransferOutcome::Completed | TransferOutcome::Failed => {
+                    let done = |span: &mut Span| {
+                        if let Span::Transfer { outcome, .. } = span {
+                            *outcome = t.outcome;
+                        }
+                    };
+                    self.close(at, |s| matches!(s, Span::Transfer { leg, .. } if *leg == t.leg), done);
+                }
+            },
+            Kind::CallEnded(ended) => self.end(at, ended),
+
+            Kind::MenuEntered(m) => {
+                // From node to node of one menu is one stay.
+                let stays = |i: &Interval| i.to.is_none() && matches!(&i.span, Span::Menu { menu, .. } if *menu == m.menu);
+                if !self.intervals.iter().any(stays) {
+                    let (menu, language) = (m.menu.clone(), m.language.clone());
+                    self.open_interval(at, Span::Menu { menu, language, digits: String::new(), left_to: None });
+                }
+            }
+            Kind::MenuDigit(m) => {
+                for interval in self.intervals.iter_mut().rev().filter(|i| i.to.is_none()) {
+                    if let Span::Menu { menu, digits, .. } = &mut interval.span
+                        && *menu == m.menu
+                        && digits.len() < 200
+                    {
+                        digits.push_str(&m.digit);
+                        break;
+                    }
+                }
+            }
+            Kind::MenuLeft(m) => {
+                let led = |span: &mut Span| {
+                    if let Span::Menu { left_to, .. } = span {
+                        *left_to = Some(m.to.clone());
+                    }
+                };
+                self.close(at, |s| matches!(s, Span::Menu { menu, .. } if *menu == m.menu), led);
+            }
+
+            Kind::QueueEntered(q) => {
+                if !self.queues.contains(&q.queue) {
+                    self.queues.push(q.queue.clone());
+                }
+                let queue = q.queue.clone();
+                self.open_interval(at, Span::Queue { queue, outcome: QueueOutcome::Waiting, waited_ms: None });
+            }
+            Kind::QueueOffered(q) => self.open_interval(
+                at,
+                Span::Offer {
+                    queue: q.queue.clone(),
+                    agent: q.agent.clone(),
+                    phone: q.phone.clone(),
+                    outcome: OfferOutcome::Ringing,
+                    rang_ms: None,
+                },
+            ),
+            Kind::QueueUnanswered(q) => self.offer_ended(at, &q.agent, OfferOutcome::Unanswered, q.rang_ms),
+            Kind::QueueAnswered(q) => {
+                self.offer_ended(at, &q.agent, OfferOutcome::Answered, q.rang_ms);
+                self.queue_ended(at, &q.queue, QueueOutcome::Answered, q.waited_ms);
+                self.agent(&q.agent);
+            }
+            Kind::QueueAbandoned(q) => self.queue_ended(at, &q.queue, QueueOutcome::Abandoned, q.waited_ms),
+            Kind::QueueLeft(q) => self.queue_ended(at, &q.queue, QueueOutcome::Left, q.waited_ms),
+
+            Kind::RecordingDecided(r) => self.recorded = Some(Recorded { record: r.record, rule: r.rule.clone() }),
+            Kind::RecordingStarted(r) => self.recording(r.recording).state = RecordingOutcome::Recording,
+            Kind::RecordingGap(r) => self.recording(r.recording).gap_ms += r.gap_ms,
+            Kind::RecordingFinished(r) => self.recording(r.recording).state = RecordingOutcome::Finished,
+            Kind::RecordingRepaired(r) => self.recording(r.recording).state = RecordingOutcome::Repaired,
+            Kind::RecordingFailed(r) => self.recording(r.recording).state = RecordingOutcome::Failed,
+
+            Kind::MediaMissing(m) => self.open_interval(at, Span::MediaMissing { leg: m.leg, peer: m.peer.clone() }),
+            Kind::MediaPresent(m) => {
+                self.close(at, |s| matches!(s, Span::MediaMissing { leg, .. } if *leg == m.leg), |_| {});
+            }
+            Kind::MediaQuality(m) => self.leg(m.leg, &m.peer).quality = Some(m.quality),
+
+            // An agent's state is told with the conversation that caused it, and is not part of it.
+            Kind::AgentReady(_)
+            | Kind::AgentPaused(_)
+            | Kind::AgentWrapup(_)
+            | Kind::AgentOffline(_)
+            | Kind::AgentRinging(_)
+            | Kind::AgentTalking(_)
+            | Kind::AgentBusy(_)
+            | Kind::AgentUnanswered(_)
+            | Kind::AgentUnregistered(_)
+            | Kind::RegistrationAdded(_)
+            | Kind::RegistrationRemoved(_)
+            | Kind::RegistrationExpired(_)
+            | Kind::TrunkUp(_)
+            | Kind::TrunkDown(_)
+            | Kind::TrunkRegistrationFailed(_)
+            | Kind::LogLost(_)
+            | Kind::ConfigReloaded(_)
+            | Kind::SystemStarted(_)
+            | Kind::SystemDegraded(_)
+            | Kind::SystemRecovered(_)
+            | Kind::SystemStopping(_) => {}
+        }
+    }
+
+    fn bridged(&mut self, at: Wall, bridge: &Bridge) {
+        let peer = bridge.phone.as_ref().map(|p| format!("phone:{p}")).unwrap_or_default();
+        let leg = self.leg(bridge.legs[1], &peer);
+        leg.agent = leg.agent.take().or_else(|| bridge.agent.clone());
+        if let Some(agent) = &bridge.agent {
+            self.agent(agent);
+        }
+        let (phone, agent) = (bridge.phone.clone(), bridge.agent.clone());
+        self.open_interval(at, Span::Bridge { legs: bridge.legs, phone, agent });
+    }
+
+    fn end(&mut self, at: Wall, ended: &CallEnded) {
+        for interval in self.intervals.iter_mut().filter(|i| i.to.is_none()) {
+            interval.to = Some(at.max(interval.from));
+            if let Span::Offer { outcome: outcome @ OfferOutcome::Ringing, .. } = &mut interval.span {
+                *outcome = OfferOutcome::Withdrawn;
+            }
+        }
+        self.talk_ms = ended.talk_ms;
+        for summary in &ended.legs {
+            let leg = self.leg(summary.leg, &summary.peer);
+            leg.peer.clone_from(&summary.peer);
+            leg.cause = Some(summary.cause);
+            leg.status = summary.status;
+            leg.quality = summary.quality.or(leg.quality);
+        }
+        self.ended =
+            Some(Ended { at, cause: ended.cause, status: ended.status, by: ended.by.clone(), answered_ms: ended.answered_ms });
+    }
+
+    fn offer_ended(&mut self, at: Wall, to: &crate::ids::StaffNumber, how: OfferOutcome, rang: u64) {
+        let done = |span: &mut Span| {
+            if let Span::Offer { outcome, rang_ms, .. } = span {
+                *outcome = how;
+                *rang_ms = Some(rang);
+            }
+        };
+        self.close(at, |s| matches!(s, Span::Offer { agent, .. } if agent == to), done);
+    }
+
+    fn queue_ended(&mut self, at: Wall, name: &crate::ids::QueueName, how: QueueOutcome, waited: u64) {
+        let withdrawn = |span: &mut Span| {
+            if let Span::Offer { outcome, .. } = span {
+                *outcome = OfferOutcome::Withdrawn;
+            }
+        };
+        self.close(at, |s| matches!(s, Span::Offer { queue, .. } if queue == name), withdrawn);
+        let done = |span: &mut Span| {
+            if let Span::Queue { outcome, waited_ms, .. } = span {
+                *outcome = how;
+                *waited_ms = Some(waited);
+            }
+        };
+        self.close(at, |s| matches!(s, Span::Queue { queue, .. } if queue == name), done);
+    }
+
+    fn open_interval(&mut self, at: Wall, span: Span) {
+        if self.intervals.len() >= MOST_INTERVALS {
+            self.intervals_dropped += 1;
+        } else {
+            self.intervals.push(Interval { from: at, to: None, span });
+        }
+    }
+
+    /// Ends the intervals that `which` names, and says how many ms they lasted.
+    fn close(&mut self, at: Wall, which: impl Fn(&Span) -> bool, done: impl Fn(&mut Span)) -> u64 {
+        let mut lasted = 0;
+        for interval in self.intervals.iter_mut().filter(|i| i.to.is_none() && which(&i.span)) {
+            interval.to = Some(at.max(interval.from));
+            lasted += at.since(interval.from).as_millis() as u64;
+            done(&mut interval.span);
+        }
+        lasted
+    }
+
+    fn agent(&mut self, agent: &crate::ids::StaffNumber) {
+        if !self.agents.contains(agent) {
+            self.agents.push(agent.clone());
+        }
+    }
+
+    fn leg(&mut self, leg: LegId, peer: &str) -> &mut Leg {
+        let at = self.legs.iter().position(|l| l.leg == leg).unwrap_or_else(|| {
+            self.legs.push(Leg { leg, peer: peer.to_owned(), agent: None, cause: None, status: None, quality: None });
+            self.legs.len() - 1
+        });
+        &mut self.legs[at]
+    }
+
+    fn recording(&mut self, id: RecordingId) -> &mut RecordingRef {
+        let at = self.recordings.iter().position(|r| r.id == id).unwrap_or_else(|| {
+            self.recordings.push(RecordingRef { id, state: RecordingOutcome::Recording, gap_ms: 0 });
+            self.recordings.len() - 1
+        });
+        &mut self.recordings[at]
+    }
+}

@@ -1,0 +1,222 @@
+//! One row a conversation.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::clock::Wall;
+use crate::ids::{ConversationId, LegId, MenuName, Number, QueueName, RecordingId, StaffNumber, TrunkName};
+use crate::media::Quality;
+use crate::route::Cause;
+use crate::store::rfc3339;
+use crate::switch::event::{By, Direction, TransferOutcome};
+
+/// Intervals that a row holds: a caller who is offered to agent after agent for hours. Later ones are counted only.
+pub const MOST_INTERVALS: usize = 400;
+
+/// Fields are only ever added, and then with `#[serde(default)]`, or the fold's version is raised.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Conversation {
+    #[schema(value_type = String)]
+    pub id: ConversationId,
+    #[serde(with = "rfc3339")]
+    #[schema(value_type = String)]
+    pub started_at: Wall,
+    /// The customer's leg was answered (by a menu counts), or answered us.
+    #[serde(with = "rfc3339::option")]
+    #[schema(value_type = Option<String>)]
+    pub answered_at: Option<Wall>,
+    pub direction: Direction,
+    /// The outside party's number; on an internal call the caller's extension.
+    pub customer_number: String,
+    /// As dialled.
+    pub called: String,
+    #[schema(value_type = Option<String>)]
+    pub trunk: Option<TrunkName>,
+    /// The phone that began it.
+    #[schema(value_type = Option<String>)]
+    pub phone: Option<Number>,
+    /// Absent while it lives.
+    pub ended: Option<Ended>,
+    /// Known from the bridges while it lives; all of them, with their ends, afterwards.
+    pub legs: Vec<Leg>,
+    /// What the customer went through, in order of their beginnings.
+    pub intervals: Vec<Interval>,
+    /// Intervals beyond those kept.
+    #[serde(default)]
+    pub intervals_dropped: u64,
+    /// In the order in which they came.
+    #[schema(value_type = Vec<String>)]
+    pub agents: Vec<StaffNumber>,
+    /// In the order in which they were entered.
+    #[schema(value_type = Vec<String>)]
+    pub queues: Vec<QueueName>,
+    /// Whether it is recorded, and by which rule.
+    pub recorded: Option<Recorded>,
+    pub recordings: Vec<RecordingRef>,
+    /// Sum of the bridges that have ended; all of them afterwards.
+    pub talk_ms: u64,
+    /// The last thing that is known of it.
+    #[serde(with = "rfc3339")]
+    #[schema(value_type = String)]
+    pub last_at: Wall,
+    /// Sequence of that event.
+    pub sequence: u64,
+}
+
+impl Conversation {
+    pub fn is_live(&self) -> bool {
+        self.ended.is_none()
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Ended {
+    #[serde(with = "rfc3339")]
+    #[schema(value_type = String)]
+    pub at: Wall,
+    pub cause: Cause,
+    /// The final SIP status on the customer's leg, where there was one.
+    pub status: Option<u16>,
+    /// Which side ended first.
+    pub by: By,
+    /// From the customer's answer to the end; absent if never answered.
+    pub answered_ms: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Leg {
+    #[schema(value_type = u64)]
+    pub leg: LegId,
+    /// `phone:201` or `trunk:carrier`.
+    pub peer: String,
+    #[schema(value_type = Option<String>)]
+    pub agent: Option<StaffNumber>,
+    /// Absent while the conversation lives.
+    pub cause: Option<Cause>,
+    /// The final status of its INVITE.
+    pub status: Option<u16>,
+    pub quality: Option<Quality>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Interval {
+    #[serde(with = "rfc3339")]
+    #[schema(value_type = String)]
+    pub from: Wall,
+    /// Absent while it lasts. Equal to `from` for what takes no time.
+    #[serde(with = "rfc3339::option")]
+    #[schema(value_type = Option<String>)]
+    pub to: Option<Wall>,
+    #[serde(flatten)]
+    pub span: Span,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Span {
+    /// In a menu, at one node after another.
+    Menu {
+        #[schema(value_type = String)]
+        menu: MenuName,
+        language: String,
+        /// Keys pressed, `x` where masked.
+        digits: String,
+        /// Where it led.
+        left_to: Option<String>,
+    },
+    /// Waiting in a queue, offers included.
+    Queue {
+        #[schema(value_type = String)]
+        queue: QueueName,
+        outcome: QueueOutcome,
+        waited_ms: Option<u64>,
+    },
+    /// Ringing at an agent's phone.
+    Offer {
+        #[schema(value_type = String)]
+        queue: QueueName,
+        #[schema(value_type = String)]
+        agent: StaffNumber,
+        #[schema(value_type = String)]
+        phone: Number,
+        outcome: OfferOutcome,
+        rang_ms: Option<u64>,
+    },
+    /// Two legs hear each other: talk time.
+    Bridge {
+        #[schema(value_type = Vec<u64>)]
+        legs: [LegId; 2],
+        #[schema(value_type = Option<String>)]
+        phone: Option<Number>,
+        #[schema(value_type = Option<String>)]
+        agent: Option<StaffNumber>,
+    },
+    /// On hold.
+    Hold {
+        #[schema(value_type = u64)]
+        leg: LegId,
+        #[schema(value_type = Option<String>)]
+        agent: Option<StaffNumber>,
+        by: By,
+    },
+    /// From the transfer's beginning to its outcome.
+    Transfer {
+        #[schema(value_type = u64)]
+        leg: LegId,
+        by: By,
+        to_place: String,
+        outcome: TransferOutcome,
+    },
+    /// No packet came from a leg that should send.
+    MediaMissing {
+        #[schema(value_type = u64)]
+        leg: LegId,
+        peer: String,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum QueueOutcome {
+    Waiting,
+    Answered,
+    Abandoned,
+    /// Went elsewhere: overflow, transfer.
+    Left,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OfferOutcome {
+    Ringing,
+    Answered,
+    Unanswered,
+    /// The caller was gone first, or the conversation ended.
+    Withdrawn,
+}
+
+/// The decision to record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Recorded {
+    pub record: bool,
+    pub rule: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RecordingRef {
+    #[schema(value_type = String)]
+    pub id: RecordingId,
+    pub state: RecordingOutcome,
+    /// Audio that did not reach the file, in ms.
+    pub gap_ms: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordingOutcome {
+    Recording,
+    Finished,
+    Repaired,
+    /// It could not be written; it is still tried, and may turn out finished.
+    Failed,
+}

@@ -1,0 +1,202 @@
+//! A customer's stay, told by events, as one row.
+
+use std::time::Duration;
+
+use super::*;
+use crate::ids::{LegId, QueueName, StaffNumber};
+use crate::route::Cause;
+use crate::store::database::Memory;
+use crate::store::disk::RealDisk;
+use crate::store::log::LogOptions;
+use crate::switch::event::*;
+
+fn id() -> ConversationId {
+    ConversationId::from_parts(1_000, 1)
+}
+
+fn story() -> Vec<(u64, Kind)> {
+    let bridge = Bridge { legs: [LegId(1), LegId(2)], phone: Some("201".into()), agent: Some("1024".into()) };
+    let recording = RecordingId::from_parts(1_100, 2);
+    let hold = LegAction { leg: LegId(2), agent: Some("1024".into()), by: By::Phone };
+    vec![
+        (
+            0,
+            Kind::CallStarted(CallStarted {
+                direction: Direction::Inbound,
+                leg: LegId(1),
+                trunk: Some("carrier".into()),
+                phone: None,
+                customer_number: "+4930123456".into(),
+                called: "100".into(),
+            }),
+        ),
+        (100, Kind::CallAnswered(CallProgress { leg: LegId(1) })),
+        (100, Kind::RecordingDecided(RecordingDecided { record: true, rule: "inbound default".into() })),
+        (110, Kind::RecordingStarted(RecordingStarted { recording })),
+        (100, Kind::MenuEntered(MenuEntered { menu: "main".into(), node: "top".into(), language: "en".into() })),
+        (900, Kind::MenuDigit(MenuDigit { menu: "main".into(), node: "top".into(), digit: "1".into() })),
+        (900, Kind::MenuLeft(MenuLeft { menu: "main".into(), node: "top".into(), to: "queue:support".into() })),
+        (900, Kind::QueueEntered(QueueEntered { queue: "support".into(), position: 1 })),
+        (
+            1_000,
+            Kind::QueueOffered(QueueOffered {
+                queue: "support".into(),
+                agent: "1024".into(),
+                phone: "201".into(),
+                waited_ms: 100,
+                rings_for_ms: 15_000,
+            }),
+        ),
+        (
+            3_000,
+            Kind::QueueAnswered(QueueAnswered {
+                queue: "support".into(),
+                agent: "1024".into(),
+                waited_ms: 2_100,
+                rang_ms: 2_000,
+            }),
+        ),
+        (3_000, Kind::CallBridged(bridge.clone())),
+        (5_000, Kind::CallHeld(hold.clone())),
+        (6_000, Kind::CallResumed(hold)),
+        (9_000, Kind::CallUnbridged(bridge)),
+        (
+            9_000,
+            Kind::CallEnded(CallEnded {
+                cause: Cause::Normal,
+                status: Some(200),
+                by: By::Customer,
+                answered_ms: Some(8_900),
+                talk_ms: 6_000,
+                legs: vec![LegSummary {
+                    leg: LegId(2),
+                    peer: "phone:201".into(),
+                    cause: Cause::Normal,
+                    status: Some(200),
+                    quality: None,
+                }],
+            }),
+        ),
+        (
+            9_050,
+            Kind::RecordingFinished(RecordingFinished {
+                recording,
+                duration_ms: 8_900,
+                bytes: 9,
+                sha256: "a".into(),
+                lost_ms: [0, 0],
+            }),
+        ),
+    ]
+}
+
+fn events() -> Vec<Event> {
+    let at = |ms: u64| Wall::from_micros((1_000 + ms) as i64 * 1_000);
+    story().into_iter().map(|(ms, kind)| Event { at: at(ms), conversation: Some(id()), kind }).collect()
+}
+
+fn stored() -> Vec<Stored> {
+    (1..).zip(events()).map(|(sequence, event)| Stored { sequence, event }).collect()
+}
+
+#[test]
+fn a_whole_stay_becomes_one_row() {
+    let row = stored().iter().fold(None, apply).unwrap();
+    assert_eq!(
+        (row.agents.as_slice(), row.queues.as_slice()),
+        (&[StaffNumber::from("1024")][..], &[QueueName::from("support")][..])
+    );
+    assert_eq!((row.talk_ms, row.is_live(), row.intervals.len()), (6_000, false, 5));
+    let lasted = |n: usize| row.intervals[n].to.unwrap().since(row.intervals[n].from).as_millis();
+    assert!(
+        matches!(&row.intervals[0].span, Span::Menu { digits, left_to: Some(to), .. } if digits == "1" && to == "queue:support")
+    );
+    assert!(matches!(&row.intervals[1].span, Span::Queue { outcome: QueueOutcome::Answered, waited_ms: Some(2_100), .. }));
+    assert!(matches!(&row.intervals[2].span, Span::Offer { outcome: OfferOutcome::Answered, rang_ms: Some(2_000), .. }));
+    assert!(matches!(&row.intervals[3].span, Span::Bridge { .. }) && lasted(3) == 6_000);
+    assert!(matches!(&row.intervals[4].span, Span::Hold { .. }) && lasted(4) == 1_000);
+    assert_eq!(row.recordings[0].state, RecordingOutcome::Finished);
+    assert_eq!(row.legs.len(), 2);
+    let json = serde_json::to_string(&row).unwrap();
+    assert_eq!(serde_json::from_str::<Conversation>(&json).unwrap(), row);
+}
+
+#[test]
+fn an_end_closes_everything_that_was_open() {
+    let mut events = stored();
+    events.retain(|s| !matches!(s.event.kind, Kind::CallUnbridged(_) | Kind::CallResumed(_) | Kind::QueueAnswered(_)));
+    let row = events.iter().fold(None, apply).unwrap();
+    assert!(row.intervals.iter().all(|i| i.to.is_some()));
+    assert!(row.intervals.iter().any(|i| matches!(i.span, Span::Offer { outcome: OfferOutcome::Withdrawn, .. })));
+}
+
+#[test]
+fn events_without_a_beginning_make_no_row() {
+    assert_eq!(stored()[1..].iter().fold(None, apply), None);
+}
+
+#[test]
+fn folding_twice_from_an_older_place_changes_nothing() {
+    let once = stored().iter().fold(None, apply);
+    let twice = stored()[3..].iter().fold(once.clone(), apply);
+    assert_eq!(once, twice);
+}
+
+#[test]
+fn a_fold_goes_on_at_its_checkpoint_and_knows_what_is_open() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let log = Log::open(
+        folder.path(),
+        LogOptions { reserve_bytes: 0, ..LogOptions::default() },
+        Arc::new(RealDisk),
+        crate::clock::System::start(),
+        Arc::new(|_, _| {}),
+    )
+    .unwrap();
+    let database = Arc::new(Memory::default());
+    let rows = Conversations::new(database.clone());
+    let all = events();
+    let catch_up = |rows: &Conversations, last: u64| {
+        log.wait_past(last - 1, Duration::from_secs(20));
+        let mut reader = rows.reader(&log).unwrap();
+        while rows.fold(&mut reader).unwrap() > 0 {}
+    };
+
+    log.append(all[..13].to_vec());
+    log.wait_past(12, Duration::from_secs(20));
+    catch_up(&rows, 13);
+    assert_eq!(rows.checkpoint().unwrap(), 13);
+    let open = rows.open().unwrap();
+    // Bridged at 3 s, last heard of at 6 s.
+    assert_eq!((open.len(), open[0].talk_ms, open[0].last_at), (1, 3_000, Wall::from_micros(7_000_000)));
+    assert_eq!(rows.list(true, 0, None).unwrap().items.len(), 1);
+    let recording = RecordingId::from_parts(1_100, 2);
+    assert_eq!(rows.of_recording(recording).unwrap().map(|r| r.id), Some(id()));
+
+    log.append(all[13..].to_vec());
+    log.wait_past(15, Duration::from_secs(20));
+    catch_up(&Conversations::new(database), 16);
+    assert_eq!((rows.checkpoint().unwrap(), rows.open().unwrap().len()), (16, 0));
+    assert_eq!(rows.list(true, 0, None).unwrap().items.len(), 0);
+    let direct = stored().iter().fold(None, apply);
+    assert_eq!(rows.row(id()).unwrap(), direct);
+    log.close();
+}
+
+#[test]
+fn a_list_is_newest_first_and_goes_on_at_its_cursor() {
+    let rows = Conversations::new(Arc::new(Memory::default()));
+    let events: Vec<Stored> = (0..10u64)
+        .map(|n| {
+            let (_, kind) = story().swap_remove(0);
+            let event = Event { at: Wall::from_micros(n as i64), conversation: Some(ConversationId::from_parts(n, 0)), kind };
+            Stored { sequence: n + 1, event }
+        })
+        .collect();
+    rows.fold_events(&events, 10).unwrap();
+    let first = rows.list(false, 4, None).unwrap();
+    let second = rows.list(true, 4, first.next).unwrap();
+    let third = rows.list(false, 4, second.next).unwrap();
+    let ids: Vec<u64> = [first.items, second.items, third.items].concat().iter().map(|c| c.id.timestamp_ms()).collect();
+    assert_eq!((ids, third.next), ((0..10).rev().collect(), None));
+}

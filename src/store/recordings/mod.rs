@@ -1,0 +1,150 @@
+//! Recordings: rows, their indices, and where their files lie.
+//!
+//! A row, and every index entry that leads to it, change in one transaction. The row is also the sidecar that lies beside the WAV, so
+//! the whole index can be built again from the files.
+
+pub mod folder;
+mod number;
+mod row;
+mod search;
+
+use std::sync::Arc;
+
+pub use folder::Folder;
+pub use number::{digits, same_number};
+pub use row::{Recording, State};
+pub use search::{Filter, MOST_PER_PAGE, Page};
+
+use super::database::{Change, Database, DatabaseError, Order, Tree, behind, named};
+use crate::ids::RecordingId;
+
+/// The table of recordings.
+#[derive(Clone)]
+pub struct Recordings {
+    database: Arc<dyn Database>,
+}
+
+impl Recordings {
+    pub fn new(database: Arc<dyn Database>) -> Self {
+        Recordings { database }
+    }
+
+    pub fn row(&self, id: RecordingId) -> Result<Option<Recording>, DatabaseError> {
+        self.database.get(Tree::Recordings, &id.to_bytes())?.map(|bytes| read(&bytes)).transpose()
+    }
+
+    /// Newest first; see [`Filter`].
+    pub fn search(&self, filter: &Filter) -> Result<Page, DatabaseError> {
+        search::search(&*self.database, filter)
+    }
+
+    /// Writes a row and its index entries together, replacing what was there. Durable after [`Recordings::flush`].
+    ///
+    /// `announced` says that the event log knows how it ended, or that this is for nobody to hear (a rebuild).
+    pub fn put(&self, row: &Recording, announced: bool) -> Result<(), DatabaseError> {
+        let id = row.id.to_bytes();
+        let value = serde_json::to_vec(row).map_err(|error| DatabaseError::Row { tree: Tree::Recordings.name(), error })?;
+        let mut changes = match self.row(row.id) {
+            Ok(Some(old)) => self.entries_gone(&old, Some(row))?,
+            // A row that can't be read is written over; `rebuild` takes away what it may have left in the indices.
+            Ok(None) | Err(DatabaseError::Row { .. }) => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        changes.extend(entries(row).into_iter().map(|(tree, key)| Change::Put(tree, key, Vec::new())));
+        changes.push(Change::Put(Tree::Recordings, id.to_vec(), value));
+        changes.push(match announced {
+            true => Change::Remove(Tree::Unannounced, id.to_vec()),
+            false => Change::Put(Tree::Unannounced, id.to_vec(), Vec::new()),
+        });
+        self.database.commit(&changes)
+    }
+
+    /// Takes a row out, and the customer's number with the last row that had it.
+    pub fn remove(&self, id: RecordingId) -> Result<(), DatabaseError> {
+        let mut changes = match self.row(id)? {
+            Some(old) => self.entries_gone(&old, None)?,
+            None => return Ok(()),
+        };
+        changes.push(Change::Remove(Tree::Recordings, id.to_bytes().to_vec()));
+        changes.push(Change::Remove(Tree::Unannounced, id.to_bytes().to_vec()));
+        self.database.commit(&changes)
+    }
+
+    /// Recordings that began and whose end the event log has not heard of, oldest first.
+    pub fn unannounced(&self) -> Result<Vec<RecordingId>, DatabaseError> {
+        let found = self.database.page(Tree::Unannounced, &[], None, Order::Ascending, usize::MAX)?;
+        Ok(found.iter().filter_map(|(key, _)| id_at_end(key)).collect())
+    }
+
+    /// Empties rows and indices, for a rebuild.
+    pub fn clear(&self) -> Result<(), DatabaseError> {
+        let trees = [
+            Tree::Recordings,
+            Tree::RecordingsByAgent,
+            Tree::RecordingsByQueue,
+            Tree::RecordingsByNumber,
+            Tree::Numbers,
+            Tree::Unannounced,
+        ];
+        for tree in trees {
+            loop {
+                let page = self.database.page(tree, &[], None, Order::Ascending, 1_000)?;
+                if page.is_empty() {
+                    break;
+                }
+                let changes: Vec<Change> = page.into_iter().map(|(key, _)| Change::Remove(tree, key)).collect();
+                self.database.commit(&changes)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub fn flush(&self) -> Result<(), DatabaseError> {
+        self.database.flush()
+    }
+
+    /// Index entries of `old` that `new` does not have.
+    fn entries_gone(&self, old: &Recording, new: Option<&Recording>) -> Result<Vec<Change>, DatabaseError> {
+        let kept = new.map(entries).unwrap_or_default();
+        let mut gone = Vec::new();
+        for (tree, key) in entries(old) {
+            if kept.contains(&(tree, key.clone())) {
+                continue;
+            }
+            // A number stays known while another row has it.
+            let prefix = named(&digits(&old.customer_number));
+            let others =
+                || self.database.page(Tree::RecordingsByNumber, &prefix, behind(&prefix).as_deref(), Order::Ascending, 2);
+            if tree == Tree::Numbers && others()?.len() > 1 {
+                continue;
+            }
+            gone.push(Change::Remove(tree, key));
+        }
+        Ok(gone)
+    }
+}
+
+/// Where a row is found, but for itself.
+fn entries(row: &Recording) -> Vec<(Tree, Vec<u8>)> {
+    let with_id = |mut key: Vec<u8>| {
+        key.extend_from_slice(&row.id.to_bytes());
+        key
+    };
+    let number = digits(&row.customer_number);
+    let mut entries = vec![(Tree::RecordingsByNumber, with_id(named(&number))), (Tree::Numbers, number::reversed(&number))];
+    entries.extend(row.agents.iter().map(|a| (Tree::RecordingsByAgent, with_id(named(a.as_str())))));
+    entries.extend(row.queue.iter().map(|q| (Tree::RecordingsByQueue, with_id(named(q.as_str())))));
+    entries
+}
+
+fn read(bytes: &[u8]) -> Result<Recording, DatabaseError> {
+    serde_json::from_slice(bytes).map_err(|error| DatabaseError::Row { tree: Tree::Recordings.name(), error })
+}
+
+/// The id that a key ends with.
+fn id_at_end(key: &[u8]) -> Option<RecordingId> {
+    key.last_chunk::<16>().map(|bytes| RecordingId::from_bytes(*bytes))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+//! One recording: its row in the index, its sidecar beside the WAV, and its item in the API.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::clock::Wall;
+use crate::ids::{ConversationId, QueueName, RecordingId, StaffNumber};
+use crate::route::Direction;
+use crate::store::rfc3339;
+use crate::switch::event::RecordingFinished;
+use crate::switch::output::About;
+
+/// Fields are only ever added, and then with `#[serde(default)]`: sidecars of last year must still be read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Recording {
+    #[schema(value_type = String)]
+    pub id: RecordingId,
+    #[schema(value_type = String)]
+    pub conversation: ConversationId,
+    /// Moment of the first sample, RFC 3339, to the millisecond.
+    #[serde(with = "rfc3339")]
+    #[schema(value_type = String)]
+    pub started_at: Wall,
+    /// 0 while it is being recorded.
+    pub duration_ms: u64,
+    pub direction: Direction,
+    pub customer_number: String,
+    /// As dialled.
+    #[serde(default)]
+    pub called: String,
+    /// In the order in which they came.
+    #[schema(value_type = Vec<String>)]
+    pub agents: Vec<StaffNumber>,
+    /// The last queue.
+    #[schema(value_type = Option<String>)]
+    pub queue: Option<QueueName>,
+    /// 2: left is what the customer said, right is what the customer heard.
+    pub channels: u16,
+    /// In Hz.
+    pub sample_rate: u32,
+    /// Length of the WAV file; 0 while it is being recorded.
+    pub bytes: u64,
+    /// Of the whole file, in hexadecimal; absent while it is being recorded.
+    pub sha256: Option<String>,
+    pub state: State,
+    /// The rule that decided to record.
+    #[serde(default)]
+    pub rule: String,
+    /// Silence that stands for packets which never came, left and right, in ms.
+    #[serde(default)]
+    pub lost_ms: [u64; 2],
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    Recording,
+    Finished,
+    /// Found unfinished at start and made whole.
+    Repaired,
+}
+
+/// Both sides of a conversation.
+pub const CHANNELS: u16 = 2;
+
+/// G.711 both ways is all that the line carries.
+pub const SAMPLE_RATE: u32 = 8_000;
+
+impl Recording {
+    /// A recording that begins.
+    pub fn begun(about: &About) -> Recording {
+        Recording {
+            id: about.recording,
+            conversation: about.conversation,
+            started_at: Wall::from_micros(about.started_at.as_millis() * 1_000),
+            duration_ms: 0,
+            direction: about.direction,
+            customer_number: about.customer_number.clone(),
+            called: about.called.clone(),
+            agents: about.agents.clone(),
+            queue: about.queue.clone(),
+            channels: CHANNELS,
+            sample_rate: SAMPLE_RATE,
+            bytes: 0,
+            sha256: None,
+            state: State::Recording,
+            rule: about.rule.clone(),
+            lost_ms: [0, 0],
+        }
+    }
+
+    /// What is known of it now; its length and state stay.
+    pub fn describe(&mut self, about: &About) {
+        let fresh = Recording::begun(about);
+        *self = Recording {
+            id: self.id,
+            duration_ms: self.duration_ms,
+            bytes: self.bytes,
+            sha256: self.sha256.take(),
+            state: self.state,
+            lost_ms: self.lost_ms,
+            ..fresh
+        };
+    }
+
+    /// The facts of its end, for the event; `None` while it is being recorded.
+    pub fn finished(&self) -> Option<RecordingFinished> {
+        match self.state {
+            State::Recording => None,
+            State::Finished | State::Repaired => Some(RecordingFinished {
+                recording: self.id,
+                duration_ms: self.duration_ms,
+                bytes: self.bytes,
+                sha256: self.sha256.clone().unwrap_or_default(),
+                lost_ms: self.lost_ms,
+            }),
+        }
+    }
+}

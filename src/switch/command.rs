@@ -1,0 +1,142 @@
+//! What the API asks of the core, and what it answers.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::event::Direction;
+use crate::ids::{ConversationId, QueueName, StaffNumber};
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// Rings `from` (a phone), and when it answers dials `to` as if from it.
+    Originate {
+        from: String,
+        to: String,
+    },
+    Hangup {
+        conversation: ConversationId,
+    },
+    /// The customer hears music until `Resume`.
+    Hold {
+        conversation: ConversationId,
+    },
+    Resume {
+        conversation: ConversationId,
+    },
+    /// Blind: the customer's other party is let go, `to` is dialled.
+    Transfer {
+        conversation: ConversationId,
+        to: String,
+    },
+    SetAgent {
+        agent: StaffNumber,
+        state: WantedState,
+        reason: Option<String>,
+    },
+    Registrations,
+    Agents,
+    Queues,
+    /// Counters and gauges for /metrics and /readyz.
+    Status,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WantedState {
+    Ready,
+    Paused,
+    Offline,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    Done,
+    /// The conversation that a command began.
+    Started(ConversationId),
+    Registrations(Vec<RegistrationView>),
+    Agents(Vec<AgentView>),
+    Queues(Vec<QueueView>),
+    Status(Box<Status>),
+    Refused(Refusal),
+}
+
+/// Why a command was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("there is no live conversation {0}")]
+    NoConversation(ConversationId),
+    #[error("there is no agent {0}")]
+    NoAgent(StaffNumber),
+    #[error("{0} is not the number of a registered phone")]
+    NoPhone(String),
+    #[error("{0} can't be dialled from there")]
+    NotDiallable(String),
+    #[error("the conversation is not in a state for that: {0}")]
+    WrongState(&'static str),
+    #[error("the switch is stopping")]
+    Stopping,
+    #[error("no media port is free")]
+    NoPort,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RegistrationView {
+    pub number: String,
+    pub contact: String,
+    pub transport: String,
+    pub user_agent: Option<String>,
+    pub source: String,
+    /// RFC 3339.
+    pub expires_at: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AgentView {
+    pub staff_number: String,
+    pub name: String,
+    pub phone: String,
+    /// `ready`, `paused`, `offline`, `unregistered`, `ringing`, `talking`, `busy`, `wrapup`, `unanswered`.
+    pub state: String,
+    pub reason: Option<String>,
+    /// In this state since, RFC 3339.
+    pub since: Option<String>,
+    /// RFC 3339, where the state ends by itself.
+    pub until: Option<String>,
+    pub queues: Vec<String>,
+    pub conversation: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct QueueView {
+    #[schema(value_type = String)]
+    pub name: QueueName,
+    pub waiting: u32,
+    pub longest_wait_ms: u64,
+    /// State → how many agents of this queue are in it.
+    pub agents: std::collections::BTreeMap<String, u32>,
+    /// Since the start of the switch.
+    pub offered: u64,
+    pub answered: u64,
+    pub abandoned: u64,
+    /// 0 to 1; absent while nothing was offered.
+    pub service_level: Option<f64>,
+    /// The definition that `service_level` uses, threshold included.
+    pub service_level_formula: String,
+}
+
+/// For readiness and metrics.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Status {
+    /// Part → what is wrong with it; empty is healthy.
+    pub degraded: std::collections::BTreeMap<String, String>,
+    pub draining: bool,
+    pub live_conversations: u64,
+    pub legs: u64,
+    pub transactions: u64,
+    pub registrations: u64,
+    pub free_ports: u64,
+    /// Monotonic counters by name (`sip_requests_total{method="INVITE"}` …), in Prometheus's own spelling without the prefix.
+    pub counters: std::collections::BTreeMap<String, u64>,
+    /// By direction, live.
+    pub live_by_direction: std::collections::BTreeMap<Direction, u64>,
+}

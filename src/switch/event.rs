@@ -1,0 +1,478 @@
+//! Everything that happens, as the log keeps it and the world sees it. This file is the one place where the types of events and their
+//! `data` are documented; the API's schema is generated from it.
+//!
+//! On the wire an event is a CloudEvents 1.0 object whose `type` is `cordboard.` and the name given in `#[serde(rename)]` here, whose
+//! `subject` is the conversation and whose `data` is the struct of its variant. A customer's number stands in `data` only.
+//!
+//! Fields are only ever added, and then with `#[serde(default)]`: a log of last year must still be read.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::clock::Wall;
+use crate::ids::{ConversationId, LegId, MenuName, Number, QueueName, RecordingId, StaffNumber, TrunkName};
+use crate::media::Quality;
+use crate::route::Cause;
+pub use crate::route::{Direction, Side as By};
+
+/// One thing that happened. Its sequence number is given by the log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// When, by the core's clock.
+    pub at: Wall,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<ConversationId>,
+    #[serde(flatten)]
+    pub kind: Kind,
+}
+
+/// The types. The name on the wire is in `rename`, without the prefix `cordboard.`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "type", content = "data")]
+pub enum Kind {
+    #[serde(rename = "registration.added")]
+    RegistrationAdded(Registration),
+    #[serde(rename = "registration.removed")]
+    RegistrationRemoved(Registration),
+    #[serde(rename = "registration.expired")]
+    RegistrationExpired(Registration),
+
+    #[serde(rename = "trunk.up")]
+    TrunkUp(Trunk),
+    #[serde(rename = "trunk.down")]
+    TrunkDown(Trunk),
+    #[serde(rename = "trunk.registration_failed")]
+    TrunkRegistrationFailed(TrunkFailure),
+
+    #[serde(rename = "call.started")]
+    CallStarted(CallStarted),
+    #[serde(rename = "call.ringing")]
+    CallRinging(CallProgress),
+    #[serde(rename = "call.answered")]
+    CallAnswered(CallProgress),
+    #[serde(rename = "call.bridged")]
+    CallBridged(Bridge),
+    #[serde(rename = "call.unbridged")]
+    CallUnbridged(Bridge),
+    #[serde(rename = "call.held")]
+    CallHeld(LegAction),
+    #[serde(rename = "call.resumed")]
+    CallResumed(LegAction),
+    #[serde(rename = "call.transferred")]
+    CallTransferred(Transfer),
+    #[serde(rename = "call.ended")]
+    CallEnded(CallEnded),
+
+    #[serde(rename = "menu.entered")]
+    MenuEntered(MenuEntered),
+    #[serde(rename = "menu.digit")]
+    MenuDigit(MenuDigit),
+    #[serde(rename = "menu.left")]
+    MenuLeft(MenuLeft),
+
+    #[serde(rename = "queue.entered")]
+    QueueEntered(QueueEntered),
+    #[serde(rename = "queue.offered")]
+    QueueOffered(QueueOffered),
+    #[serde(rename = "queue.unanswered")]
+    QueueUnanswered(QueueUnanswered),
+    #[serde(rename = "queue.answered")]
+    QueueAnswered(QueueAnswered),
+    #[serde(rename = "queue.abandoned")]
+    QueueAbandoned(QueueLeft),
+    #[serde(rename = "queue.left")]
+    QueueLeft(QueueLeft),
+
+    #[serde(rename = "agent.ready")]
+    AgentReady(AgentState),
+    #[serde(rename = "agent.paused")]
+    AgentPaused(AgentState),
+    #[serde(rename = "agent.wrapup")]
+    AgentWrapup(AgentState),
+    #[serde(rename = "agent.offline")]
+    AgentOffline(AgentState),
+    /// Derived: an offer rings at the agent's phone.
+    #[serde(rename = "agent.ringing")]
+    AgentRinging(AgentState),
+    /// Derived: the agent talks to a customer of a queue.
+    #[serde(rename = "agent.talking")]
+    AgentTalking(AgentState),
+    /// Derived: the agent's phone is in a call that no queue gave it.
+    #[serde(rename = "agent.busy")]
+    AgentBusy(AgentState),
+    /// Derived: rests after an offer that was not answered.
+    #[serde(rename = "agent.unanswered")]
+    AgentUnanswered(AgentState),
+    /// Derived: wants to work, but the phone is not registered.
+    #[serde(rename = "agent.unregistered")]
+    AgentUnregistered(AgentState),
+
+    #[serde(rename = "recording.decided")]
+    RecordingDecided(RecordingDecided),
+    #[serde(rename = "recording.started")]
+    RecordingStarted(RecordingStarted),
+    #[serde(rename = "recording.gap")]
+    RecordingGap(RecordingGap),
+    #[serde(rename = "recording.finished")]
+    RecordingFinished(RecordingFinished),
+    /// Found unfinished at start and made whole.
+    #[serde(rename = "recording.repaired")]
+    RecordingRepaired(RecordingFinished),
+    /// Decided, but it could not be written: the call goes on without.
+    #[serde(rename = "recording.failed")]
+    RecordingFailed(RecordingFailed),
+
+    #[serde(rename = "media.missing")]
+    MediaMissing(MediaMissing),
+    /// Packets again after `media.missing`.
+    #[serde(rename = "media.present")]
+    MediaPresent(MediaMissing),
+    /// What a leg's media was like, when the leg ends.
+    #[serde(rename = "media.quality")]
+    MediaQuality(MediaQuality),
+
+    #[serde(rename = "log.lost")]
+    LogLost(LogLost),
+    #[serde(rename = "config.reloaded")]
+    ConfigReloaded(ConfigReloaded),
+    #[serde(rename = "system.started")]
+    SystemStarted(SystemStarted),
+    #[serde(rename = "system.degraded")]
+    SystemDegraded(SystemDegraded),
+    /// What was degraded works again.
+    #[serde(rename = "system.recovered")]
+    SystemRecovered(SystemDegraded),
+    #[serde(rename = "system.stopping")]
+    SystemStopping(SystemStopping),
+}
+
+/// A phone's binding (RFC 3261 §10).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Registration {
+    #[schema(value_type = String)]
+    pub number: Number,
+    /// Contact URI as the phone gave it.
+    pub contact: String,
+    /// `udp`, `tcp` …
+    pub transport: String,
+    pub user_agent: Option<String>,
+    /// Address and port that the REGISTER came from.
+    pub source: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Trunk {
+    #[schema(value_type = String)]
+    pub trunk: TrunkName,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TrunkFailure {
+    #[schema(value_type = String)]
+    pub trunk: TrunkName,
+    /// SIP status of the refusal, or `null` where no answer came.
+    pub status: Option<u16>,
+    /// Seconds until the next attempt.
+    pub retry_in_s: u64,
+}
+
+/// First INVITE of a conversation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CallStarted {
+    pub direction: Direction,
+    #[schema(value_type = u64)]
+    pub leg: LegId,
+    #[schema(value_type = Option<String>)]
+    pub trunk: Option<TrunkName>,
+    #[schema(value_type = Option<String>)]
+    pub phone: Option<Number>,
+    /// The outside party's number; on an internal call the caller's extension.
+    pub customer_number: String,
+    /// As the caller dialled it.
+    pub called: String,
+}
+
+/// 180/183 or 2xx on the customer's leg.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CallProgress {
+    #[schema(value_type = u64)]
+    pub leg: LegId,
+}
+
+/// Two legs hear each other from here, or no more.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Bridge {
+    /// The customer's leg first.
+    #[schema(value_type = Vec<u64>)]
+    pub legs: [LegId; 2],
+    /// The phone of the second leg, where it is one.
+    #[schema(value_type = Option<String>)]
+    pub phone: Option<Number>,
+    #[schema(value_type = Option<String>)]
+    pub agent: Option<StaffNumber>,
+}
+
+/// A leg put the other on hold, or took it back.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LegAction {
+    /// The leg that held or resumed.
+    #[schema(value_type = u64)]
+    pub leg: LegId,
+    #[schema(value_type = Option<String>)]
+    pub agent: Option<StaffNumber>,
+    pub by: By,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Transfer {
+    /// The leg that transferred the other away.
+    #[schema(value_type = u64)]
+    pub leg: LegId,
+    pub by: By,
+    /// Number or place.
+    pub to: String,
+    pub outcome: TransferOutcome,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TransferOutcome {
+    /// The transferrer has let go; the target is being called.
+    Started,
+    Completed,
+    /// The target did not take it; `Started` is undone where the transferrer is still there.
+    Failed,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CallEnded {
+    pub cause: Cause,
+    /// The final SIP status on the customer's leg, where there was one.
+    pub status: Option<u16>,
+    /// Which side ended first (S9).
+    pub by: By,
+    /// From the customer's answer to the end; absent if never answered.
+    pub answered_ms: Option<u64>,
+    /// Sum of the bridges.
+    pub talk_ms: u64,
+    pub legs: Vec<LegSummary>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LegSummary {
+    #[schema(value_type = u64)]
+    pub leg: LegId,
+    /// `phone:201` or `trunk:carrier`.
+    pub peer: String,
+    pub cause: Cause,
+    /// The final status of its INVITE.
+    pub status: Option<u16>,
+    pub quality: Option<Quality>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct MenuEntered {
+    #[schema(value_type = String)]
+    pub menu: MenuName,
+    pub node: String,
+    pub language: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct MenuDigit {
+    #[schema(value_type = String)]
+    pub menu: MenuName,
+    pub node: String,
+    /// `x` where the menu masks it.
+    pub digit: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct MenuLeft {
+    #[schema(value_type = String)]
+    pub menu: MenuName,
+    pub node: String,
+    /// Where to: `queue:support`, `hangup`; `caller hung up` where the caller ended it.
+    pub to: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct QueueEntered {
+    #[schema(value_type = String)]
+    pub queue: QueueName,
+    /// 1 is next.
+    pub position: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct QueueOffered {
+    #[schema(value_type = String)]
+    pub queue: QueueName,
+    #[schema(value_type = String)]
+    pub agent: StaffNumber,
+    #[schema(value_type = String)]
+    pub phone: Number,
+    /// How long the caller has waited so far.
+    pub waited_ms: u64,
+    /// The offer ends by itself after this long.
+    pub rings_for_ms: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct QueueUnanswered {
+    #[schema(value_type = String)]
+    pub queue: QueueName,
+    #[schema(value_type = String)]
+    pub agent: StaffNumber,
+    /// How long it rang.
+    pub rang_ms: u64,
+    pub cause: Cause,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct QueueAnswered {
+    #[schema(value_type = String)]
+    pub queue: QueueName,
+    #[schema(value_type = String)]
+    pub agent: StaffNumber,
+    pub waited_ms: u64,
+    /// How long this offer rang (S1).
+    pub rang_ms: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct QueueLeft {
+    #[schema(value_type = String)]
+    pub queue: QueueName,
+    pub waited_ms: u64,
+    /// Where to, on `queue.left`: `overflow hangup`, `transfer` …
+    pub to: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AgentState {
+    #[schema(value_type = String)]
+    pub agent: StaffNumber,
+    #[schema(value_type = String)]
+    pub phone: Number,
+    /// Why paused.
+    pub reason: Option<String>,
+    /// When wrap-up or rest ends by itself.
+    #[schema(value_type = Option<String>)]
+    #[serde(default, with = "rfc3339_option")]
+    pub until: Option<Wall>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RecordingDecided {
+    pub record: bool,
+    /// The rule that decided: `inbound default`, `inbound +4930… record = false` …
+    pub rule: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RecordingStarted {
+    #[schema(value_type = String)]
+    pub recording: RecordingId,
+}
+
+/// Audio that did not reach the file, filled with silence.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RecordingGap {
+    #[schema(value_type = String)]
+    pub recording: RecordingId,
+    /// `queue_full`: the recorder did not keep up. `disk`: a write failed.
+    pub reason: String,
+    pub gap_ms: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RecordingFinished {
+    #[schema(value_type = String)]
+    pub recording: RecordingId,
+    pub duration_ms: u64,
+    pub bytes: u64,
+    pub sha256: String,
+    /// Silence that stands for packets which never came, left and right, in ms.
+    pub lost_ms: [u64; 2],
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RecordingFailed {
+    #[schema(value_type = String)]
+    pub recording: RecordingId,
+    pub reason: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct MediaMissing {
+    #[schema(value_type = u64)]
+    pub leg: LegId,
+    /// `phone:201` or `trunk:carrier`.
+    pub peer: String,
+    /// Where its media should come from.
+    pub expected_from: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct MediaQuality {
+    #[schema(value_type = u64)]
+    pub leg: LegId,
+    pub peer: String,
+    pub quality: Quality,
+}
+
+/// Events that a full disk cost.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct LogLost {
+    pub events: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ConfigReloaded {
+    pub by: By,
+    /// What differs, a line each: `phone 205 added`, `queue support changed`.
+    pub changes: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SystemStarted {
+    pub version: String,
+    /// Conversations that the last run left open and this one ended.
+    pub recovered_conversations: u64,
+    pub repaired_recordings: u64,
+    pub registrations: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SystemDegraded {
+    /// `recording`, `event_log`, `media`, `core`.
+    pub part: String,
+    pub reason: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SystemStopping {
+    pub live_conversations: u64,
+    /// Live ones get this long.
+    pub drain_ms: u64,
+}
+
+/// `Option<Wall>` as RFC 3339 text.
+mod rfc3339_option {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::clock::Wall;
+
+    pub fn serialize<S: Serializer>(at: &Option<Wall>, s: S) -> Result<S::Ok, S::Error> {
+        match at {
+            Some(at) => s.collect_str(at),
+            None => s.serialize_none(),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Wall>, D::Error> {
+        let text = Option::<String>::deserialize(d)?;
+        text.map(|t| Wall::parse_rfc3339(&t).ok_or_else(|| serde::de::Error::custom("not an RFC 3339 time"))).transpose()
+    }
+}

@@ -1,0 +1,105 @@
+//! What reaches the core. Every input can be written to the journal and read back to the same value.
+
+use serde::{Deserialize, Serialize};
+
+use super::command::Command;
+use super::output::{QueryId, Resolved, SendId, Ticket};
+use crate::clock::Wall;
+use crate::config::Source;
+use crate::ids::{ConversationId, Number, RecordingId, StaffNumber};
+use crate::media;
+use crate::registrar::Binding;
+use crate::sip::{ConnectionId, Flow, Message};
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Input {
+    /// What the last run left; the first input of every run.
+    Started(Box<Recovered>),
+    Sip {
+        flow: Flow,
+        message: Message,
+    },
+    /// A request could not be sent.
+    Undeliverable {
+        report: SendId,
+    },
+    /// A connection is gone: what was reachable through it is not.
+    ConnectionClosed {
+        connection: ConnectionId,
+    },
+    /// No addresses: the name can't be resolved.
+    Resolved {
+        query: QueryId,
+        addresses: Vec<Resolved>,
+    },
+    /// Ports that workers have bound and wait for legs on.
+    Ports(Vec<media::Lease>),
+    Media(media::Report),
+    Recorder(RecorderReport),
+    Command {
+        ticket: Ticket,
+        by: Actor,
+        command: Command,
+    },
+    /// The configuration was read anew and found whole.
+    Configured {
+        by: Actor,
+        source: Box<Source>,
+    },
+    /// A part of the machine is in trouble, or out of it again.
+    Health {
+        part: String,
+        trouble: Option<String>,
+    },
+    /// No new calls from here on; live ones end by themselves or by `Halt`.
+    Drain,
+    /// Everything ends now: BYE to all.
+    Halt,
+    /// Time has passed.
+    Tick,
+}
+
+/// Who gave a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actor(pub String);
+
+/// State that outlives the process.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Recovered {
+    pub registrations: Vec<(Number, Binding)>,
+    /// As `Output::AgentWish` gave them.
+    pub wishes: Vec<(StaffNumber, bytes::Bytes)>,
+    /// Conversations without an end in the log, by their first event.
+    pub open: Vec<OpenConversation>,
+    pub repaired: Vec<Repaired>,
+}
+
+/// A conversation that a kill left open in the log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OpenConversation {
+    pub conversation: ConversationId,
+    pub started_at: Wall,
+    pub answered_at: Option<Wall>,
+    pub talk_ms: u64,
+    /// The last thing that the log knows of it.
+    pub last_at: Wall,
+}
+
+/// A recording that a kill left unfinished, made whole. Its row is already durable.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Repaired {
+    pub conversation: ConversationId,
+    pub finished: super::event::RecordingFinished,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum RecorderReport {
+    /// File, row and sidecar exist and are synced.
+    Started { conversation: ConversationId, recording: RecordingId },
+    /// Frames were dropped, or a write failed for a while.
+    Gap { conversation: ConversationId, recording: RecordingId, reason: String, gap_ms: u64 },
+    /// Synced, row and index durable.
+    Finished { conversation: ConversationId, finished: super::event::RecordingFinished },
+    /// It cannot be written. The conversation goes on.
+    Failed { conversation: ConversationId, recording: RecordingId, reason: String },
+}

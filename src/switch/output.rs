@@ -1,0 +1,101 @@
+//! What the core wants done. The driver carries it out in order, part by part; nothing here is answered at once: what comes of it
+//! returns as an `Input`.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::command::Answer;
+use super::event::{Direction, Event};
+use crate::clock::{Mono, Wall};
+use crate::ids::{ConversationId, Number, QueueName, RecordingId, StaffNumber};
+use crate::media;
+use crate::registrar::Binding;
+use crate::sip::Flow;
+pub use crate::transaction::SendId;
+
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Send these bytes. Where `report` is set and it can't be done (connection refused, ICMP unreachable, resolver said no), an
+    /// `Input::Undeliverable` with it comes back.
+    Sip {
+        to: Flow,
+        bytes: Bytes,
+        report: Option<SendId>,
+    },
+    /// Find the addresses of a host, and the local address that routes to each.
+    Resolve {
+        query: QueryId,
+        host: String,
+        port: u16,
+    },
+    Media {
+        worker: u8,
+        command: media::Command,
+    },
+    Recorder(RecorderCommand),
+    Event(Event),
+    /// To be durable: the bindings outlive the process.
+    Registration(RegistrationChange),
+    /// An agent's wish (ready, paused, offline) outlives the process.
+    AgentWish {
+        agent: StaffNumber,
+        wish: Bytes,
+    },
+    Reply {
+        ticket: Ticket,
+        answer: Answer,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct QueryId(pub u64);
+
+/// Names a command of the API until its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Ticket(pub u64);
+
+/// An address that a host name stands for, and ours that routes to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resolved {
+    pub remote: std::net::SocketAddr,
+    pub local: IpAddr,
+}
+
+/// One binding put or removed, keyed by number and contact.
+#[derive(Clone, Debug)]
+pub enum RegistrationChange {
+    Put(Number, Box<Binding>),
+    /// The key is the binding's contact URI as text.
+    Remove(Number, String),
+}
+
+/// To the recorder. A recording is begun once, may be described again at any time, and is ended once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum RecorderCommand {
+    /// File, row and sidecar exist, synced, from here on. Sample 0 is `at`.
+    Begin { at: Mono, about: About },
+    /// What is known now; replaces what was said before and the index with it.
+    Describe(About),
+    /// The last sample is `at`.
+    End { recording: RecordingId, at: Mono },
+}
+
+/// What a recording is of: its row, its index entries, its sidecar.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct About {
+    pub recording: RecordingId,
+    pub conversation: ConversationId,
+    pub started_at: Wall,
+    pub direction: Direction,
+    pub customer_number: String,
+    /// As dialled.
+    pub called: String,
+    /// In the order in which they came.
+    pub agents: Vec<StaffNumber>,
+    /// The last queue.
+    pub queue: Option<QueueName>,
+    /// The rule that decided.
+    pub rule: String,
+}

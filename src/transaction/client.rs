@@ -1,0 +1,391 @@
+//! Requests that go out, and the responses that come in to them.
+
+use bytes::Bytes;
+
+use super::client_invite::{self, ClientInvite};
+use super::client_non_invite::{self, ClientNonInvite};
+use super::effects::Effects;
+use super::key::{self, Key};
+use super::server::Received;
+use super::table::{ClientMachine, Expired, Expiry, Record, SendId, Sending, TransactionId, Transactions};
+use super::timers::Wire;
+use crate::clock::Mono;
+use crate::sip::{CSeq, ConnectionId, Flow, HeaderName, HostPort, Method, Reason, Request, Response, Via};
+
+/// A longer request goes over a congestion-controlled transport where the peer has one (§18.1.1).
+const MAX_DATAGRAM: usize = 1_300;
+/// Hops that an ACK or CANCEL may take (§8.1.1.6).
+const MAX_FORWARDS: u32 = 70;
+
+/// Where a request goes, and what its Via tells the peer to answer to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Target {
+    pub flow: Flow,
+    /// Address and port that we listen on, as the peer sees them.
+    pub sent_by: HostPort,
+}
+
+/// A request that found no way to its peer. As good as a 503 (§8.1.3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Undelivered {
+    pub id: TransactionId,
+}
+
+pub(super) struct Client {
+    pub machine: ClientMachine,
+    pub keys: Vec<Key>,
+    to: Flow,
+    wire: Wire,
+    branch: Bytes,
+    /// As sent, with its Via: what ACK, CANCEL and a second attempt are made from.
+    request: Request,
+    /// Where to try if the stream that it was put on for its length can't be had.
+    fallback: Option<Target>,
+    purpose: Purpose,
+}
+
+#[derive(Clone, Debug)]
+enum Purpose {
+    /// The core's. An INVITE may be cancelled, which has to wait for a provisional response (§9.1).
+    Core { cancel: CancelWish },
+    /// A CANCEL: nobody waits for its response.
+    Cancel,
+}
+
+#[derive(Clone, Debug)]
+enum CancelWish {
+    None,
+    Waiting { reason: Option<Reason> },
+    Sent,
+}
+
+impl Transactions {
+    /// Sends a request in a client transaction of its own. The top Via is put on here: `branch` is the core's chance with the magic cookie,
+    /// and `rport` asks for RFC 3581. A request that is too long for a datagram goes to `tcp` where there is one, and to
+    /// `to` after all if that can't be reached. An ACK is none: see [`ack`](Transactions::ack).
+    pub fn request(
+        &mut self,
+        request: Request,
+        to: Target,
+        tcp: Option<Target>,
+        branch: &str,
+        now: Mono,
+        out: &mut Vec<Sending>,
+    ) -> TransactionId {
+        let branch = Bytes::from(branch.to_owned());
+        let mut sent = with_via(&request, &to, &branch);
+        let mut bytes = sent.to_bytes();
+        let (mut target, mut fallback) = (to, None);
+        if let Some(tcp) = tcp
+            && !target.flow.transport.is_reliable()
+            && bytes.len() > MAX_DATAGRAM
+        {
+            sent = with_via(&request, &tcp, &branch);
+            bytes = sent.to_bytes();
+            fallback = Some(std::mem::replace(&mut target, tcp));
+        }
+        let purpose = Purpose::Core { cancel: CancelWish::None };
+        self.start(sent, bytes, target.flow, branch, fallback, purpose, now, out)
+    }
+
+    /// Sends the core's ACK to the 2xx with the same To tag, and keeps it: each repeat of that 2xx gets it again. Works without the
+    /// transaction too, for a 2xx that came when it was over.
+    pub fn ack(&mut self, invite: TransactionId, ack: &Request, to: &Target, branch: &str, now: Mono, out: &mut Vec<Sending>) {
+        let bytes = with_via(ack, to, &Bytes::from(branch.to_owned())).to_bytes();
+        out.push(Sending { to: to.flow, bytes: bytes.clone(), report: None });
+        let Ok(callee) = ack.headers.to() else { return };
+        let tag = Bytes::copy_from_slice(callee.tag().unwrap_or_default());
+        if let Some(client) = self.client_mut(invite) {
+            client.invite(client_invite::Event::Acked { tag, flow: to.flow, ack: bytes }, SendId::new(invite, 0), now, out);
+            self.settle(invite);
+        }
+    }
+
+    /// Gives up an INVITE: CANCEL now if a provisional response came, with the first one if none did yet, never if a final one did. The
+    /// INVITE still gets its final response (487 as a rule, a 2xx if they crossed), or expires 64·T1 after the CANCEL.
+    pub fn cancel(&mut self, id: TransactionId, reason: Option<Reason>, now: Mono, out: &mut Vec<Sending>) {
+        let Some(client) = self.client_mut(id) else { return };
+        let (ClientMachine::Invite(machine), Purpose::Core { cancel: wish @ CancelWish::None }) =
+            (&client.machine, &mut client.purpose)
+        else {
+            return;
+        };
+        match machine {
+            ClientInvite::Calling { .. } => *wish = CancelWish::Waiting { reason },
+            ClientInvite::Proceeding => {
+                *wish = CancelWish::Waiting { reason };
+                self.send_cancel(id, now, out);
+            }
+            ClientInvite::Cancelled { .. }
+            | ClientInvite::Completed { .. }
+            | ClientInvite::Accepted { .. }
+            | ClientInvite::Terminated => {}
+        }
+    }
+
+    /// Takes a response.
+    pub fn receive_response(&mut self, response: Response, flow: Flow, now: Mono, out: &mut Vec<Sending>) -> Received {
+        let id = match Key::of_response(&response) {
+            Some(key) if !key::has_more_vias(&response.headers) => self.by_key.get(&key).copied(),
+            Some(_) | None => None,
+        };
+        let Some((id, client)) = id.and_then(|id| Some((id, self.client_mut(id)?))) else {
+            return Received::Stray { response, flow };
+        };
+        let status = response.status;
+        let report = SendId::new(id, 0);
+        let (deliver, cancel) = match &client.machine {
+            ClientMachine::Invite(_) => {
+                let event = if status.is_provisional() {
+                    client_invite::Event::Provisional
+                } else if status.is_success() {
+                    let to = response.headers.to().ok();
+                    client_invite::Event::Success {
+                        tag: to.and_then(|to| to.tag().map(Bytes::copy_from_slice)).unwrap_or_default(),
+                    }
+                } else {
+                    client_invite::Event::Failure { ack: client.ack_failure(&response) }
+                };
+                let told = client.invite(event, report, now, out);
+                (told == Some(client_invite::Notice::Deliver), client.must_cancel())
+            }
+            ClientMachine::Other(_) => {
+                let event = match status.is_provisional() {
+                    true => client_non_invite::Event::Provisional,
+                    false => client_non_invite::Event::Final,
+                };
+                let told = client.other(event, report, now, out);
+                (told == Some(client_non_invite::Notice::Deliver) && matches!(client.purpose, Purpose::Core { .. }), false)
+            }
+        };
+        self.settle(id);
+        if cancel {
+            self.send_cancel(id, now, out);
+        }
+        if deliver { Received::Response { id, response, flow } } else { Received::Absorbed }
+    }
+
+    /// The driver could not send this request. `None` if that is no matter: it went on by UDP, or was answered, or nobody waits.
+    pub fn undeliverable(&mut self, report: SendId, now: Mono, out: &mut Vec<Sending>) -> Option<Undelivered> {
+        let (id, attempt) = report.parts();
+        let client = self.client_mut(id)?;
+        if attempt != client.attempt() {
+            return None;
+        }
+        self.failed(id, now, out)
+    }
+
+    /// A connection is gone, and with it every request on it that has no response at all: it may never have arrived.
+    pub fn connection_closed(&mut self, connection: ConnectionId, now: Mono, out: &mut Vec<Sending>) -> Vec<Undelivered> {
+        let on_it = |record: &Record| match record {
+            Record::Client(client) => client.to.connection == Some(connection) && client.is_unheard(),
+            Record::Server(_) => false,
+        };
+        let lost: Vec<TransactionId> = self.records.iter().filter(|(_, r)| on_it(r)).map(|(id, _)| *id).collect();
+        lost.into_iter().filter_map(|id| self.failed(id, now, out)).collect()
+    }
+
+    fn failed(&mut self, id: TransactionId, now: Mono, out: &mut Vec<Sending>) -> Option<Undelivered> {
+        let client = self.client_mut(id)?;
+        if client.is_unheard()
+            && let Some(target) = client.fallback.take()
+        {
+            client.retry(target, id, now, out);
+            self.settle(id);
+            return None;
+        }
+        let unreachable = match &client.machine {
+            ClientMachine::Invite(_) => {
+                let told = client.invite(client_invite::Event::Undeliverable, SendId::new(id, 0), now, out);
+                told == Some(client_invite::Notice::Unreachable)
+            }
+            ClientMachine::Other(_) => {
+                let told = client.other(client_non_invite::Event::Undeliverable, SendId::new(id, 0), now, out);
+                told == Some(client_non_invite::Notice::Unreachable)
+            }
+        };
+        let awaited = matches!(client.purpose, Purpose::Core { .. });
+        self.settle(id);
+        (unreachable && awaited).then_some(Undelivered { id })
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "each is a part of the one record that is made here")]
+    fn start(
+        &mut self,
+        request: Request,
+        bytes: Bytes,
+        to: Flow,
+        branch: Bytes,
+        fallback: Option<Target>,
+        purpose: Purpose,
+        now: Mono,
+        out: &mut Vec<Sending>,
+    ) -> TransactionId {
+        let wire = Wire::of(to.transport);
+        let key = Key::of_client(&branch, &request.method);
+        let (machine, send) = begin(&request.method, bytes, wire, now);
+        let client = Client { machine, keys: Vec::with_capacity(1), to, wire, branch, request, fallback, purpose };
+        let attempt = client.attempt();
+        let id = self.insert(Record::Client(Box::new(client)));
+        self.index(key, id);
+        out.extend(send.map(|bytes| Sending { to, bytes, report: Some(SendId::new(id, attempt)) }));
+        self.settle(id);
+        id
+    }
+
+    fn send_cancel(&mut self, id: TransactionId, now: Mono, out: &mut Vec<Sending>) {
+        let Some(client) = self.client_mut(id) else { return };
+        let Purpose::Core { cancel } = &mut client.purpose else { return };
+        let CancelWish::Waiting { reason } = std::mem::replace(cancel, CancelWish::Sent) else { return };
+        client.invite(client_invite::Event::CancelSent, SendId::new(id, 0), now, out);
+        let mut request = client.follow_up(Method::Cancel);
+        if let Some(reason) = reason {
+            request.headers.push(HeaderName::Reason, reason);
+        }
+        let (to, branch) = (client.to, client.branch.clone());
+        self.settle(id);
+        let bytes = request.to_bytes();
+        self.start(request, bytes, to, branch, None, Purpose::Cancel, now, out);
+    }
+
+    pub(super) fn tick_client(&mut self, id: TransactionId, now: Mono, expired: &mut Vec<Expired>, out: &mut Vec<Sending>) {
+        let Some(client) = self.client_mut(id) else { return };
+        let report = SendId::new(id, client.attempt());
+        let timed_out = match &client.machine {
+            ClientMachine::Invite(_) => {
+                client.invite(client_invite::Event::Tick, report, now, out) == Some(client_invite::Notice::TimedOut)
+            }
+            ClientMachine::Other(_) => {
+                client.other(client_non_invite::Event::Tick, report, now, out) == Some(client_non_invite::Notice::TimedOut)
+            }
+        };
+        if timed_out && matches!(client.purpose, Purpose::Core { .. }) {
+            expired.push(Expired { id, what: Expiry::NoResponse });
+        }
+        self.settle(id);
+    }
+}
+
+impl Client {
+    /// Over UDP after a stream failed is the second attempt.
+    fn attempt(&self) -> u8 {
+        u8::from(self.fallback.is_none())
+    }
+
+    fn is_unheard(&self) -> bool {
+        match &self.machine {
+            ClientMachine::Invite(m) => matches!(m, ClientInvite::Calling { .. }),
+            ClientMachine::Other(m) => matches!(m, ClientNonInvite::Trying { .. }),
+        }
+    }
+
+    fn must_cancel(&self) -> bool {
+        matches!(self.machine, ClientMachine::Invite(ClientInvite::Proceeding))
+            && matches!(self.purpose, Purpose::Core { cancel: CancelWish::Waiting { .. } })
+    }
+
+    /// The same request, anew, by another way; its timers start again.
+    fn retry(&mut self, target: Target, id: TransactionId, now: Mono, out: &mut Vec<Sending>) {
+        self.request.headers.remove_top_via();
+        self.request = with_via(&self.request, &target, &self.branch);
+        self.to = target.flow;
+        self.wire = Wire::of(target.flow.transport);
+        let (machine, send) = begin(&self.request.method, self.request.to_bytes(), self.wire, now);
+        self.machine = machine;
+        out.extend(send.map(|bytes| Sending { to: self.to, bytes, report: Some(SendId::new(id, self.attempt())) }));
+    }
+
+    /// ACK and CANCEL (§17.1.1.3, §9.1): Request-URI, From, Call-ID, Route, the top Via and the number of CSeq are the INVITE's; To is
+    /// too, until the ACK gets that of the response.
+    fn follow_up(&self, method: Method) -> Request {
+        let invite = &self.request.headers;
+        let mut request = Request::new(method.clone(), self.request.uri.clone());
+        if let Ok(via) = invite.via() {
+            request.headers.push_via(&via);
+        }
+        for name in [HeaderName::Route, HeaderName::From, HeaderName::To, HeaderName::CallId] {
+            request.headers.copy(&name, invite);
+        }
+        if let Ok(cseq) = invite.cseq() {
+            request.headers.push(HeaderName::CSeq, CSeq::new(cseq.number, method));
+        }
+        request.headers.push(HeaderName::MaxForwards, MAX_FORWARDS);
+        request
+    }
+
+    fn ack_failure(&self, response: &Response) -> Bytes {
+        let mut ack = self.follow_up(Method::Ack);
+        if let Some(to) = response.headers.get(&HeaderName::To) {
+            ack.headers.set(HeaderName::To, to);
+        }
+        ack.to_bytes()
+    }
+
+    /// Moves an INVITE's machine; of another one it leaves the state as it is. Only the request itself is reported on, not an ACK.
+    fn invite(
+        &mut self,
+        event: client_invite::Event,
+        report: SendId,
+        now: Mono,
+        out: &mut Vec<Sending>,
+    ) -> Option<client_invite::Notice> {
+        match std::mem::replace(&mut self.machine, ClientMachine::Other(ClientNonInvite::Terminated)) {
+            ClientMachine::Invite(machine) => {
+                let is_tick = matches!(event, client_invite::Event::Tick);
+                let (machine, Effects { send, tell }) = machine.handle(event, self.wire, now);
+                self.machine = ClientMachine::Invite(machine);
+                out.extend(send.map(|bytes| Sending { to: self.to, bytes, report: is_tick.then_some(report) }));
+                match tell {
+                    Some(client_invite::Notice::AckAgain(flow, bytes)) => {
+                        out.push(Sending { to: flow, bytes, report: None });
+                        None
+                    }
+                    tell => tell,
+                }
+            }
+            other @ ClientMachine::Other(_) => {
+                self.machine = other;
+                None
+            }
+        }
+    }
+
+    fn other(
+        &mut self,
+        event: client_non_invite::Event,
+        report: SendId,
+        now: Mono,
+        out: &mut Vec<Sending>,
+    ) -> Option<client_non_invite::Notice> {
+        match std::mem::replace(&mut self.machine, ClientMachine::Other(ClientNonInvite::Terminated)) {
+            ClientMachine::Other(machine) => {
+                let (machine, Effects { send, tell }) = machine.handle(event, self.wire, now);
+                self.machine = ClientMachine::Other(machine);
+                out.extend(send.map(|bytes| Sending { to: self.to, bytes, report: Some(report) }));
+                tell
+            }
+            invite @ ClientMachine::Invite(_) => {
+                self.machine = invite;
+                None
+            }
+        }
+    }
+}
+
+fn begin(method: &Method, bytes: Bytes, wire: Wire, now: Mono) -> (ClientMachine, Option<Bytes>) {
+    if *method == Method::Invite {
+        let (machine, effects) = ClientInvite::start(bytes, wire, now);
+        (ClientMachine::Invite(machine), effects.send)
+    } else {
+        let (machine, effects) = ClientNonInvite::start(bytes, wire, now);
+        (ClientMachine::Other(machine), effects.send)
+    }
+}
+
+fn with_via(request: &Request, target: &Target, branch: &Bytes) -> Request {
+    let mut via = Via::new(target.flow.transport, target.sent_by.clone(), branch);
+    via.params.set_flag("rport");
+    let mut request = request.clone();
+    request.headers.push_via(&via);
+    request
+}

@@ -1,0 +1,450 @@
+//! The configuration from outside: the documented example, and every kind of fault with its file and line.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use cordboard::clock::{Mono, Now, Wall};
+use cordboard::config::{Config, DigestAlgorithm, File, Pattern, Place, Source, load};
+use cordboard::ivr::{Action, Event, Session, check_all};
+use proptest::prelude::*;
+
+/// The example of the design, with digits where it has dots.
+const EXAMPLE: &str = r#"[site]
+name = "Example support"
+domain = "cordboard.example"          # realm, and the domain of addresses of record
+time_zone = "Europe/Berlin"
+country = "DE"                         # tones, ring cadence, national number format
+
+[sip]
+digest = ["MD5"]                       # offered in this order
+udp = ["0.0.0.0:5060"]
+tcp = ["0.0.0.0:5060"]
+
+[media]
+listen = "0.0.0.0"
+advertise = "auto"
+ports = "20000-29999"
+
+[http]
+listen = "127.0.0.1:8080"
+
+[recording]
+folder = "../recordings"
+
+[[phone]]
+number = "201"
+secret = "…"
+
+[[agent]]
+staff_number = "1024"
+name = "Olena"
+phone = "201"
+skills = { uk = 3, en = 2 }
+
+[[queue]]
+name = "support"
+strategy = "longest_idle"
+agents = ["1024"]
+
+[[trunk]]
+name = "carrier"
+peer = "198.51.100.10:5060"
+
+[[inbound]]
+trunk = "carrier"
+number = "+4930123456"
+to = "menu:main"
+
+[[outbound]]
+pattern = "0*"
+strip = 1
+trunk = ["carrier"]
+"#;
+
+const MENU: &str = r#"name = "main"
+language = "en"
+start = "top"
+
+[node.top]
+kind = "menu"                          # play, menu, collect, hours, language, …
+prompt = "welcome"
+timeout = "5s"
+retries = 3
+digits = { "1" = "queue:support", "2" = "node:closed" }
+
+[node.closed]
+kind = "play"
+prompt = "closed"
+next = "hangup"
+"#;
+
+fn source(main: &str) -> Source {
+    Source {
+        main: File { path: "config/cordboard.toml".into(), text: main.to_owned() },
+        secrets: None,
+        menus: vec![File { path: "config/menus/main.toml".into(), text: MENU.to_owned() }],
+        prompts: vec!["en/closed".to_owned(), "en/welcome".to_owned()],
+    }
+}
+
+/// Every fault of the example with `addition` at its end, which begins at line 1 of what the faults say.
+fn faults_of(addition: &str) -> Vec<String> {
+    faults_in(&format!("{EXAMPLE}{addition}"), EXAMPLE.lines().count())
+}
+
+/// Every fault of the example with `old` replaced by `new`.
+fn faults_with(old: &str, new: &str) -> Vec<String> {
+    assert!(EXAMPLE.contains(old), "{old}");
+    faults_in(&EXAMPLE.replacen(old, new, 1), 0)
+}
+
+fn faults_in(main: &str, lines_before: usize) -> Vec<String> {
+    let problems = Config::resolve(&source(main)).err().unwrap_or_default();
+    let line = |p: &cordboard::config::Problem| i64::from(p.line) - lines_before as i64;
+    problems.iter().map(|p| format!("{}: {}", line(p), p.what)).collect()
+}
+
+#[test]
+fn the_documented_example_is_a_whole_configuration() {
+    let source = source(EXAMPLE);
+    assert_eq!(check_all(&source), []);
+    let config = Config::resolve(&source).unwrap();
+    assert_eq!(config.sip.digest, [DigestAlgorithm::Md5]);
+    assert_eq!(config.recording.folder, PathBuf::from("config/../recordings"));
+    assert_eq!(config.agents["1024"].skills["uk"], 3);
+    let queue = &config.queues["support"];
+    assert_eq!(queue.offer_lasts(), Duration::from_secs(15), "three German rings");
+    assert_eq!(queue.title, "support");
+    assert_eq!(config.inbound[0].to, Place::Menu("main".into()));
+    assert_eq!(config.outbound[0].pattern, Pattern::Prefix("0".into()));
+    assert_eq!(config.trunks["carrier"].peer.port, Some(5060));
+}
+
+#[test]
+fn a_problem_prints_as_file_line_and_what() {
+    let problems = Config::resolve(&source(&EXAMPLE.replace("\"DE\"", "\"XX\""))).unwrap_err();
+    let text = problems[0].to_string();
+    assert!(text.starts_with("config/cordboard.toml:5: country: `XX` is no country"), "{text}");
+}
+
+#[test]
+fn all_faults_are_reported_not_the_first() {
+    let main = "
+[site]
+name = 'Test'
+domain = 'a b'
+time_zone = 'Europe/Nowhere'
+country = 'XX'
+colour = 'red'
+[sip]
+udp = ['300.0.0.0:5060']
+digest = ['MD6']
+[[phone]]
+number = '20a'
+secret = 's'
+[[phone]]
+number = '202'
+secret = 's'
+ringtone = 3
+[[agent]]
+staff_number = '1'
+name = 'A'
+phone = '20a'
+[[agent]]
+staff_number = '2'
+name = 'B'
+phone = '203'
+[nonsense]
+";
+    let faults = faults_in(main, 0);
+    let lines: Vec<&str> = faults.iter().map(|f| f.split(": ").next().unwrap()).collect();
+    assert_eq!(lines, ["4", "5", "6", "7", "9", "10", "12", "17", "21", "25", "26"], "{faults:#?}");
+}
+
+#[test]
+fn a_fault_in_a_table_makes_no_reference_to_it_dangle() {
+    let faults = faults_with("name = \"support\"", "name = \"support\"\nrings = \"three\"");
+    assert_eq!(faults.len(), 1, "{faults:#?}");
+    let faults = faults_with("peer = \"198.51.100.10:5060\"", "peer = \"198.51.100:5060\"");
+    assert_eq!(faults.len(), 1, "{faults:#?}");
+}
+
+#[test]
+fn grammar_is_reported_with_its_line() {
+    let faults = faults_of("[[queue]\nname = 'x'\n");
+    assert!(faults[0].starts_with("1: not TOML"), "{faults:#?}");
+}
+
+/// What is added to the example, and what is said about it.
+const ADDED: &[(&str, &str)] = &[
+    ("[[phone]]\nnumber = '201'\nsecret = 's'\n", "2: number `201` is already there in line 24"),
+    ("[[phone]]\nnumber = '202'\n", "1: phone `202` has no secret"),
+    ("[[phone]]\nnumber = '202'\nsecret = ''\n", "3: secret: must be one line"),
+    ("[[phone]]\nsecret = 's'\n", "1: missing field `number`"),
+    ("[[phone]]\nnumber = 202\nsecret = 's'\n", "2: number: invalid type: integer `202`, expected a string"),
+    ("[[phone]]\nnumber = '202'\nsecrets = 's'\n", "3: unknown field `secrets`, expected one of `number`, `secret`"),
+    ("[[queue]]\nname = 'sales'\nnumber = '201'\n", "3: number `201` is already there in line 24"),
+    ("[[queue]]\nname = 'support'\n", "2: queue `support` is already there in line 34"),
+    ("[[queue]]\nname = 'a b'\n", "2: name: `a b` is no name"),
+    ("[[queue]]\nname = 'sales'\nagents = ['1024', '7']\n", "3: there is no agent with staff number `7`; there is 1024"),
+    ("[[queue]]\nname = 'sales'\nagents = ['1024', '1024']\n", "3: agent `1024` is already there"),
+    ("[[queue]]\nname = 'sales'\nrings = 0\n", "3: rings is 0; it must be from 1 to 20"),
+    ("[[queue]]\nname = 'sales'\nwrap_up = '2h'\n", "3: wrap_up is 2h; it must be from 0s to 1h"),
+    ("[[queue]]\nname = 'sales'\nwrap_up = 15\n", "3: wrap_up: invalid type: integer `15`, expected a string"),
+    ("[[queue]]\nname = 'sales'\nwrap_up = '15'\n", "3: wrap_up: `15` is no length of time: write a number and ms, s, m, h or d"),
+    ("[[queue]]\nname = 'sales'\noverflow = 'queue:other'\n", "3: there is no queue `other`; there is sales, support"),
+    ("[[queue]]\nname = 'sales'\noverflow = 'queue:sales'\n", "3: queue `sales` overflows into itself"),
+    ("[[queue]]\nname = 'sales'\noverflow = 'somewhere'\n", "3: overflow: `somewhere` is not a place to go"),
+    ("[[queue]]\nname = 'sales'\nstrategy = 'random'\n", "3: strategy: `random` is no strategy"),
+    ("[[agent]]\nstaff_number = '1024'\nname = 'B'\nphone = '201'\n", "2: staff number `1024` is already there in line 28"),
+    ("[[agent]]\nstaff_number = '7'\nname = 'B'\nphone = '201'\n", "4: phone `201` is already agent `1024`'s"),
+    ("[[agent]]\nstaff_number = '7'\nname = 'B'\nphone = '202'\n", "4: there is no phone `202`; there is 201"),
+    ("[[trunk]]\nname = 'carrier'\npeer = '192.0.2.1'\n", "2: trunk `carrier` is already there in line 39"),
+    ("[[trunk]]\nname = 'b'\npeer = '198.51.100.10'\n", "3: a call from 198.51.100.10 could be from trunk `carrier` or `b`"),
+    ("[[trunk]]\nname = 'b'\npeer = 'x.example'\nregister = true\n", "4: trunk `b` is to register but has no user"),
+    ("[[trunk]]\nname = 'b'\npeer = 'x.example'\nuser = 'u'\nregister = true\n", "5: trunk `b` is to register but has no secret"),
+    ("[[trunk]]\nname = 'b'\npeer = 'x.example'\nuser = 'u'\n", "1: trunk `b` has a user but no secret"),
+    ("[[trunk]]\nname = 'b'\npeer = 'x.example'\nsecret = 'u'\n", "1: trunk `b` has a secret but no user"),
+    ("[[trunk]]\nname = 'b'\npeer = 'x.example'\ntransport = 'tls'\n", "4: transport: `tls` is no transport"),
+    ("[[inbound]]\ntrunk = 'x'\nnumber = '1'\nto = 'hangup'\n", "2: there is no trunk `x`; there is carrier"),
+    (
+        "[[inbound]]\ntrunk = 'carrier'\nnumber = '+4930123456'\nto = 'hangup'\n",
+        "3: inbound number `+4930123456 on carrier` is already there in line 44",
+    ),
+    (
+        "[[inbound]]\ntrunk = 'carrier'\nnumber = '+4930…'\nto = 'hangup'\n",
+        "3: number: `+4930…` is no number or beginning of one",
+    ),
+    ("[[inbound]]\ntrunk = 'carrier'\nnumber = '1'\nto = 'menu:mian'\n", "4: there is no menu `mian`; there is main"),
+    ("[[inbound]]\ntrunk = 'carrier'\nnumber = '1'\nto = 'phone:299'\n", "4: there is no phone `299`"),
+    ("[[inbound]]\ntrunk = 'carrier'\nnumber = '1'\nto = 'voicemail:299'\n", "4: there is no phone for the voicemail box `299`"),
+    ("[[inbound]]\ntrunk = 'carrier'\nnumber = '1'\nto = 'number:49'\n", "4: `49` cannot be dialled"),
+    ("[[outbound]]\npattern = '0*'\ntrunk = ['carrier']\n", "2: outbound pattern `0*` is already there in line 48"),
+    ("[[outbound]]\npattern = '1*'\ntrunk = []\n", "3: trunk names no trunk"),
+    ("[[outbound]]\npattern = '1*'\ntrunk = ['carrier', 'x']\n", "3: there is no trunk `x`"),
+    ("[[outbound]]\npattern = '110'\nstrip = 3\ntrunk = ['carrier']\n", "2: strip takes 3 digits off `110`, and nothing is left"),
+    ("[[extension]]\nnumber = '201'\nto = 'queue:support'\n", "2: number `201` is already there in line 24"),
+    ("[[extension]]\nnumber = '600'\nto = 'number:600'\n", "3: extension `600` leads to itself"),
+    ("[[extension]]\nnumber = '*21'\nto = 'queue:support'\n", "2: number: `*21` is no extension"),
+    ("[codes]\nready = '21'\n", "2: ready: `21` is no feature code"),
+    ("[codes]\nready = '*1'\noffline = '*1'\n", "3: code `*1` is already there"),
+    ("[codes]\npause = '*2'\n", "1: code `*21` begins with the pause code `*2`"),
+    ("[codes]\npause_reasons = ['a', 'a']\n", "2: pause reason `a` is already there"),
+    ("[[user]]\nname = 'admin'\n", "1: user `admin` has no password"),
+    ("[[user]]\nname = 'a'\npassword = 'p'\n[[user]]\nname = 'a'\npassword = 'q'\n", "5: user `a` is already there"),
+    ("[user]\nname = 'a'\n", "1: there can be several of these: write [[user]]"),
+    ("[tls]\nself_signed = true\n", "1: unknown table `tls`, expected one of site, sip"),
+];
+
+#[test]
+fn what_is_wrong_in_an_addition_is_said_with_its_line() {
+    for (addition, said) in ADDED {
+        let faults = faults_of(addition);
+        assert!(faults.iter().any(|f| f.starts_with(said)), "{addition}\nexpected {said}\nfound {faults:#?}");
+    }
+}
+
+/// What is replaced in the example, by what, and what is said about it.
+const REPLACED: &[(&str, &str, &str)] = &[
+    ("\"Europe/Berlin\"", "\"Europe/Bärlin\"", "4: time_zone: `Europe/Bärlin` is no time zone"),
+    ("\"DE\"", "\"de\"", "5: country: `de` is no country"),
+    ("\"20000-29999\"", "\"20000-20005\"", "15: ports 20000-20005 are for 1 calls at once; give at least 16"),
+    ("\"20000-29999\"", "\"20001-29999\"", "15: ports must begin with an even one"),
+    ("\"20000-29999\"", "\"20000-29998\"", "15: ports must begin with an even one"),
+    ("\"20000-29999\"", "\"29999-20000\"", "15: ports 29999-20000 are for 0 calls"),
+    ("\"20000-29999\"", "\"22-29999\"", "15: ports below 1024 belong to the system"),
+    ("\"20000-29999\"", "\"20000\"", "15: ports: `20000` is no range of ports"),
+    ("udp = [\"0.0.0.0:5060\"]", "udp = [\"0.0.0.0:20010\"]", "9: port 20010 of this listener lies among the media ports"),
+    ("udp = [\"0.0.0.0:5060\"]", "udp = [\"0.0.0.0\"]", "9: udp: `0.0.0.0` is no address with a port"),
+    ("udp = [\"0.0.0.0:5060\"]", "udp = [\"224.0.0.1:5060\"]", "9: udp: `224.0.0.1:5060` cannot be listened on"),
+    ("udp = [\"0.0.0.0:5060\"]", "udp = [\"0.0.0.0:5060\", \"0.0.0.0:5060\"]", "9: udp `0.0.0.0:5060` is already there"),
+    ("udp = [\"0.0.0.0:5060\"]\ntcp = [\"0.0.0.0:5060\"]", "udp = []\ntcp = []", "7: sip listens nowhere"),
+    ("[\"MD5\"]", "[]", "8: digest names no algorithm"),
+    ("[\"MD5\"]", "[\"MD5\", \"MD5\"]", "8: digest `Md5` is already there"),
+    ("[\"MD5\"]", "[\"SHA-1\"]", "8: digest: `SHA-1` is no digest algorithm"),
+    ("[\"MD5\"]", "[\"MD5\"]\nmin_expires = '30m'\nmax_expires = '20m'", "9: min_expires is longer than max_expires"),
+    ("advertise = \"auto\"", "advertise = \"0.0.0.0\"", "14: advertise: `0.0.0.0` is neither \"auto\" nor an address"),
+    ("advertise = \"auto\"", "advertise = \"auto\"\nmissing_after = '9s'\ndead_after = '8s'", "12: dead_after must be longer"),
+    ("\"127.0.0.1:8080\"", "\"localhost:8080\"", "18: listen: `localhost:8080` is no address with a port"),
+    ("{ uk = 3, en = 2 }", "{ uk = 6 }", "31: skill is 6; it must be from 1 to 5"),
+    ("\"198.51.100.10:5060\"", "\"sip:carrier\"", "40: peer: `sip:carrier` is no peer"),
+    ("[site]", "[sites]", "1: unknown table `sites`"),
+];
+
+#[test]
+fn what_is_wrong_in_the_example_is_said_with_its_line() {
+    for (old, new, said) in REPLACED {
+        let faults = faults_with(old, new);
+        assert!(faults.iter().any(|f| f.starts_with(said)), "{old} -> {new}\nexpected {said}\nfound {faults:#?}");
+    }
+}
+
+#[test]
+fn a_configuration_before_its_first_start_passes_the_check_but_is_not_served() {
+    let source = source(&EXAMPLE.replace("secret = \"…\"\n", ""));
+    assert_eq!(check_all(&source), []);
+    assert!(Config::resolve(&source).is_err());
+}
+
+#[test]
+fn a_secret_beside_counts_and_one_in_the_main_file_wins() {
+    let mut source = source(&EXAMPLE.replace("secret = \"…\"\n", ""));
+    source.secrets = Some(File { path: "config/secrets.toml".into(), text: "[phone]\n201 = 'beside'\n".into() });
+    assert_eq!(Config::resolve(&source).unwrap().phones["201"].secret.expose(), "beside");
+    source.main.text = EXAMPLE.to_owned();
+    assert_eq!(Config::resolve(&source).unwrap().phones["201"].secret.expose(), "…");
+}
+
+#[test]
+fn a_source_survives_the_journal() {
+    let source = source(EXAMPLE);
+    let text = serde_json::to_string(&source).unwrap();
+    assert_eq!(serde_json::from_str::<Source>(&text).unwrap(), source);
+}
+
+/// The configuration in this repository, without the secrets of whoever tries it out here.
+fn shipped() -> Source {
+    let mut source = load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("config/cordboard.toml")).unwrap();
+    source.secrets = None;
+    source
+}
+
+#[test]
+fn the_shipped_configuration_and_its_menus_have_no_fault() {
+    assert_eq!(check_all(&shipped()), []);
+}
+
+/// With stand-ins for the secrets that the first start generates.
+fn resolved(main: &str) -> Config {
+    let mut source = shipped();
+    source.main.text = main.to_owned();
+    let secrets = "[phone]\n201 = 'a'\n202 = 'a'\n203 = 'a'\n204 = 'a'\n[password]\nadmin = 'a'\n";
+    source.secrets = Some(File { path: "secrets.toml".into(), text: secrets.to_owned() });
+    Config::resolve(&source).unwrap_or_else(|p| panic!("{p:#?}"))
+}
+
+#[test]
+fn the_defaults_that_the_reference_shows_are_the_defaults() {
+    let text = shipped().main.text;
+    let (text, _users) = text.split_once("# [[user]]").unwrap();
+    let is_default = |line: &str| {
+        let key = line.strip_prefix("# ").and_then(|l| l.split_once(" = ")).map(|(key, _)| key);
+        key.is_some_and(|k| k.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+    };
+    let shown: Vec<&str> = text.lines().map(|l| if is_default(l) { &l[2..] } else { l }).collect();
+    assert!(text.lines().filter(|l| is_default(l)).count() > 25);
+    assert_eq!(resolved(&shown.join("\n")), resolved(text));
+}
+
+#[test]
+fn the_examples_that_the_reference_shows_can_be_used() {
+    let text = shipped().main.text;
+    let shown: Vec<&str> = text.lines().map(|l| l.strip_prefix("# e.g. ").unwrap_or(l)).collect();
+    let shown =
+        shown.join("\n").replace("# [[user]]", "[[user]]").replace("# name =", "name =").replace("# password =", "password =");
+    let config = resolved(&shown.replace("# token =", "token ="));
+    assert_eq!(config.trunks["demo"].max_calls, Some(30));
+    assert_eq!(config.users[0].name, "admin");
+}
+
+/// Keys of a table, as the fault for an unknown one names them.
+fn keys_of(table: &str) -> Vec<String> {
+    let problems = Config::resolve(&Source::of(format!("{table}\nno_such_key = 1\n"))).unwrap_err();
+    let what = problems.iter().map(|p| p.what.as_str()).find(|w| w.starts_with("unknown field")).unwrap();
+    let (_, expected) = what.split_once("expected").unwrap();
+    expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_reference_shows_every_key() {
+    let text = shipped().main.text.replace("# [[user]]", "[[user]]");
+    let mut tables: BTreeMap<&str, String> = BTreeMap::new();
+    let mut current = "";
+    for line in text.lines() {
+        if line.starts_with('[') {
+            current = line.split(']').next().unwrap();
+        }
+        *tables.entry(current).or_default() += &format!("{}\n", line.trim_start_matches("# ").trim_start_matches("e.g. "));
+    }
+    let all = "[site] [sip] [media] [http] [recording] [codes] [[phone]] [[agent]] [[queue]] [[extension]] [[trunk]] [[inbound]] \
+               [[outbound]] [[user]]";
+    for table in all.split(' ') {
+        let keys = keys_of(table);
+        assert!(!keys.is_empty());
+        let shown = &tables[table.split(']').next().unwrap()];
+        for key in keys {
+            assert!(shown.lines().any(|l| l.starts_with(&format!("{key} = "))), "{table} {key}");
+        }
+    }
+}
+
+/// Every text of the table is there as a recording that the telephone can play.
+#[test]
+fn every_prompt_is_there_in_every_language_as_8_khz_mono() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/prompts");
+    let table = std::fs::read_to_string(folder.join("texts.tsv")).unwrap();
+    let mut rows = table.lines().map(|l| l.split('\t').collect::<Vec<_>>());
+    let languages = rows.next().unwrap();
+    assert_eq!(languages, ["key", "en", "de", "uk", "it", "sv", "zh"]);
+    for row in rows {
+        assert_eq!(row.len(), languages.len(), "{row:?}");
+        for language in &languages[1..] {
+            let path = folder.join(language).join(row[0]).with_extension("wav");
+            let wav = hound::WavReader::open(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+            let spec = wav.spec();
+            assert_eq!((spec.sample_rate, spec.channels, spec.bits_per_sample), (8_000, 1, 16), "{}", path.display());
+            assert!((4_000..160_000).contains(&wav.duration()), "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn a_caller_of_the_shipped_menu_chooses_a_language_and_gets_to_a_queue() {
+    let config = resolved(&shipped().main.text);
+    let graphs = cordboard::ivr::graphs(&config).unwrap();
+    let now = Now { mono: Mono::ZERO, wall: Wall::parse_rfc3339("2026-11-22T03:00:00Z").unwrap() };
+    let mut out = Vec::new();
+    let mut session = Session::start(graphs["main"].clone(), None, now, &mut out);
+    session.handle(Event::Digit('3'), now, &mut out);
+    session.handle(Event::PlayEnded, now, &mut out);
+    assert!(out.contains(&Action::Language("uk".to_owned())));
+    assert!(out.contains(&Action::Play { prompts: vec!["uk/menu".to_owned()] }));
+    session.handle(Event::Digit('1'), now, &mut out);
+    assert_eq!(out.last(), Some(&Action::Go(Place::Queue("support".into()))));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Mutated text never panics, and a fault lies within the file.
+    #[test]
+    fn mutated_configurations_never_panic(
+        edits in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>(), 0u8..4), 1..8),
+        menu in any::<bool>(),
+    ) {
+        let mut bytes = if menu { MENU.as_bytes().to_vec() } else { EXAMPLE.as_bytes().to_vec() };
+        for (index, byte, how) in &edits {
+            let at = index.index(bytes.len());
+            match how {
+                0 => bytes[at] = *byte,
+                1 => { bytes.remove(at); }
+                2 => bytes.insert(at, *byte),
+                _ => { let tail = bytes.split_off(at); bytes.extend_from_slice(&tail[tail.len() / 2..]); bytes.extend_from_slice(&tail); }
+            }
+            if bytes.is_empty() { bytes.push(b'\n'); }
+        }
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let lines = text.lines().count().max(1) as u32 + 1;
+        let mut source = source(EXAMPLE);
+        let file = if menu { &mut source.menus[0] } else { &mut source.main };
+        file.text = text;
+        for problem in check_all(&source) {
+            prop_assert!(problem.line >= 1);
+            let mutated = if menu { "main.toml" } else { "cordboard.toml" };
+            if problem.file.ends_with(mutated) {
+                prop_assert!(problem.line <= lines, "{}", problem);
+            }
+        }
+    }
+}
