@@ -1,10 +1,11 @@
 //! An agent: what the person wants, what the acd has given, and what follows from both.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::line::Floor;
+use super::line::{Elsewhere, Floor};
 use super::offer::Offer;
 use crate::clock::{Mono, Now};
 use crate::ids::{ConversationId, Number, QueueName, StaffNumber};
@@ -12,7 +13,7 @@ use crate::ids::{ConversationId, Number, QueueName, StaffNumber};
 /// What the agent set, by API or feature code. The only thing about an agent that outlives the process.
 ///
 /// A new agent is `Ready`: in a small centre the phone's registration is the login. While the phone is not registered the state is
-/// `not_registered`, so nothing is offered to an empty desk.
+/// `unregistered`, so nothing is offered to an empty desk.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Wanted {
@@ -66,11 +67,14 @@ pub enum AgentState {
 pub enum StateKind {
     Offline,
     Paused,
+    #[serde(rename = "unregistered")]
     NotRegistered,
     Ready,
+    #[serde(rename = "ringing")]
     Offered,
     Talking,
     Busy,
+    #[serde(rename = "wrapup")]
     WrapUp,
     Unanswered,
 }
@@ -96,12 +100,12 @@ impl StateKind {
         match self {
             StateKind::Offline => "offline",
             StateKind::Paused => "paused",
-            StateKind::NotRegistered => "not_registered",
+            StateKind::NotRegistered => "unregistered",
             StateKind::Ready => "ready",
-            StateKind::Offered => "offered",
+            StateKind::Offered => "ringing",
             StateKind::Talking => "talking",
             StateKind::Busy => "busy",
-            StateKind::WrapUp => "wrap_up",
+            StateKind::WrapUp => "wrapup",
             StateKind::Unanswered => "unanswered",
         }
     }
@@ -172,7 +176,9 @@ pub(super) struct Agent {
 impl Agent {
     /// From the strongest claim on the agent's time to the weakest. Wrap-up stands above a pause, so that a pause asked for during the
     /// call begins after it; "offline" stands above both: who went home does not wrap up.
-    pub(super) fn state(&self, floor: &impl Floor) -> AgentState {
+    ///
+    /// `taken` are the phones that offers and calls of queues occupy, and whose they are.
+    pub(super) fn state(&self, floor: &impl Floor, taken: &Taken) -> AgentState {
         let given = match &self.work {
             Work::Talking { caller, queue, since, .. } => {
                 return AgentState::Talking { caller: *caller, queue: queue.clone(), since: *since };
@@ -188,9 +194,17 @@ impl Agent {
             (Wanted::Offline, _) => AgentState::Offline,
             (Wanted::Ready | Wanted::Paused { .. }, given @ AgentState::WrapUp { .. }) => given,
             (Wanted::Paused { reason }, _) => AgentState::Paused { reason: reason.clone() },
-            (Wanted::Ready, _) if floor.busy(&self.phone) => AgentState::Busy,
+            (Wanted::Ready, _) if self.is_elsewhere(floor, taken) => AgentState::Busy,
             (Wanted::Ready, _) if !floor.registered(&self.phone) => AgentState::NotRegistered,
             (Wanted::Ready, given) => given,
         }
     }
+
+    /// On a call that is not this agent's of a queue: one of its own, or a colleague's who works at the same phone.
+    pub(super) fn is_elsewhere(&self, floor: &impl Floor, taken: &Taken) -> bool {
+        taken.get(&self.phone).is_some_and(|who| *who != self.staff_number) || floor.elsewhere(&self.phone) != Elsewhere::Nothing
+    }
 }
+
+/// Phones that offers and calls of queues occupy, with the agent who has each.
+pub(super) type Taken = BTreeMap<Number, StaffNumber>;

@@ -3,6 +3,7 @@
 //! What these change is acted upon by [`Acd::settle`], which the owner calls after them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::Snapshot;
 use super::agent::{Agent, AgentState, Wanted, Work};
@@ -12,7 +13,6 @@ use super::service_level::Tally;
 use crate::clock::{Mono, Now};
 use crate::config::Config;
 use crate::ids::{ConversationId, Number, QueueName, StaffNumber};
-use std::time::Duration;
 
 /// Least rest after an unanswered offer. With none, a phone that refuses at once would be offered the same caller without end.
 pub(super) const LEAST_REST: Duration = Duration::from_secs(1);
@@ -21,12 +21,22 @@ pub(super) const LEAST_REST: Duration = Duration::from_secs(1);
 pub trait Floor {
     /// The phone has a binding.
     fn registered(&self, phone: &Number) -> bool;
-    /// The phone is on a call, or rings for one, that is neither an offer of the acd nor the call that came of one.
-    fn busy(&self, phone: &Number) -> bool;
+    /// What the phone does beside offers of the acd and the calls that came of them.
+    fn elsewhere(&self, phone: &Number) -> Elsewhere;
     /// The phone still has a leg, talking or on hold, in this caller's conversation.
     fn talks(&self, phone: &Number, caller: ConversationId) -> bool;
     /// The caller's conversation still exists and has the caller.
     fn present(&self, caller: ConversationId) -> bool;
+}
+
+/// Calls of a phone that are not the acd's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Elsewhere {
+    Nothing,
+    /// Somebody dialled it: nothing new is offered, but an offer that rings beside it goes on.
+    Rings,
+    /// It dials, talks or holds: an offer that rings is taken back.
+    Talks,
 }
 
 #[derive(Clone, Debug)]
@@ -79,9 +89,7 @@ impl Acd {
         };
         acd.reconfigure(config, now);
         for (staff_number, wanted) in snapshot.wanted {
-            if let Some(agent) = acd.agents.get_mut(&staff_number) {
-                agent.wanted = wanted;
-            }
+            acd.recall(&staff_number, wanted);
         }
         for (name, tally) in snapshot.tallies {
             if let Some(queue) = acd.queues.get_mut(&name) {
@@ -89,6 +97,13 @@ impl Acd {
             }
         }
         acd
+    }
+
+    /// What an agent wanted in the last run. Of an agent who is gone, nothing is kept.
+    pub fn recall(&mut self, agent: &StaffNumber, wanted: Wanted) {
+        if let Some(agent) = self.agents.get_mut(agent) {
+            agent.wanted = wanted;
+        }
     }
 
     pub fn snapshot(&self) -> Snapshot {
@@ -225,15 +240,9 @@ impl Acd {
     /// When something is due, if nothing happens before.
     pub fn deadline(&self) -> Option<Mono> {
         let work = self.agents.values().filter_map(|a| a.work.deadline());
-        let overflow = self.queues.values().flat_map(|q| q.waiting.values()).filter_map(|w| {
-            let at = w.overflow_at?;
-            (!self.is_offered(w.caller)).then_some(at)
-        });
-        work.chain(overflow).min()
-    }
-
-    pub(super) fn is_offered(&self, caller: ConversationId) -> bool {
-        self.agents.values().any(|a| matches!(&a.work, Work::Offered { offer, .. } if offer.caller == caller))
+        let offered = self.offered();
+        let waiting = self.queues.values().flat_map(|q| q.waiting.values());
+        work.chain(waiting.filter(|w| !offered.contains(&w.caller)).filter_map(|w| w.overflow_at)).min()
     }
 
     fn offered_agent(&self, id: OfferId) -> Option<StaffNumber> {

@@ -46,7 +46,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use agent::{AgentState, StateKind, Wanted};
-pub use line::{Acd, Entered, Floor, Left, NoSuchAgent, NoSuchQueue};
+pub use line::{Acd, Elsewhere, Entered, Floor, Left, NoSuchAgent, NoSuchQueue};
 pub use offer::{Action, Answered, Offer, OfferEnd, OfferId, OverflowWhy, Why};
 pub use service_level::{Formula, Tally};
 pub use view::{AgentView, QueueView, WaitingView};

@@ -1,1 +1,378 @@
+//! Random events, and what must hold after each.
+//!
+//! The harness plays the core: it keeps its own book of who waits, rings and talks, written only from what it did and what the acd told
+//! it, and after every step compares the book with the acd.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::tests::{Hall, agent, at, caller, config, queue, s};
+use super::*;
+use crate::clock::{Mono, Now};
+use crate::config::{Config, Place};
+use crate::ids::{ConversationId, Number, QueueName, StaffNumber};
+
+const QUEUES: [&str; 3] = ["a", "b", "c"];
+const AGENTS: [&str; 4] = ["1", "2", "3", "4"];
+/// Agents 3 and 4 share a phone.
+const PHONES: [&str; 3] = ["201", "202", "203"];
+
+#[derive(Clone, Debug)]
+enum Happening {
+    Enter {
+        queue: usize,
+        back_s: u64,
+    },
+    Abandon(usize),
+    Withdraw(usize),
+    /// The conversation is gone and nobody says so.
+    Vanish(usize),
+    Register(usize, bool),
+    Elsewhere(usize, Elsewhere),
+    Set(usize, Wanted),
+    Answer(usize),
+    AnswerAndCancel(usize),
+    Decline(usize, Why),
+    /// A phone reports on an offer that is long over.
+    Late(u64),
+    Hangup(usize),
+    Reload {
+        queues: u8,
+        members: [u8; 3],
+        agents: u8,
+        max_wait: bool,
+        swap: bool,
+    },
+    Time(u64),
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    let elsewhere = prop_oneof![Just(Elsewhere::Nothing), Just(Elsewhere::Rings), Just(Elsewhere::Talks)];
+    let wanted = prop_oneof![
+        3 => Just(Wanted::Ready),
+        1 => Just(Wanted::Paused { reason: None }),
+        1 => Just(Wanted::Offline)
+    ];
+    let why = prop_oneof![Just(Why::NoAnswer), Just(Why::Busy), Just(Why::Declined), Just(Why::Unreachable), Just(Why::Failed)];
+    prop_oneof![
+        8 => (0..3usize, 0..30u64).prop_map(|(queue, back_s)| Happening::Enter { queue, back_s }),
+        2 => any::<usize>().prop_map(Happening::Abandon),
+        1 => any::<usize>().prop_map(Happening::Withdraw),
+        1 => any::<usize>().prop_map(Happening::Vanish),
+        3 => (0..3usize, prop::bool::weighted(0.7)).prop_map(|(p, r)| Happening::Register(p, r)),
+        3 => (0..3usize, elsewhere).prop_map(|(p, e)| Happening::Elsewhere(p, e)),
+        4 => (0..4usize, wanted).prop_map(|(a, w)| Happening::Set(a, w)),
+        6 => any::<usize>().prop_map(Happening::Answer),
+        2 => any::<usize>().prop_map(Happening::AnswerAndCancel),
+        3 => (any::<usize>(), why).prop_map(|(n, w)| Happening::Decline(n, w)),
+        1 => (0..50u64).prop_map(Happening::Late),
+        5 => any::<usize>().prop_map(Happening::Hangup),
+        1 => (1..8u8, any::<[u8; 3]>(), any::<u8>(), any::<bool>(), any::<bool>())
+            .prop_map(|(queues, members, agents, max_wait, swap)| Happening::Reload { queues, members, agents, max_wait, swap }),
+        6 => (0..40u64).prop_map(Happening::Time),
+    ]
+}
+
+fn rules(queues: u8, members: [u8; 3], agents: u8, max_wait: bool, swap: bool) -> Config {
+    let staff: Vec<&str> = AGENTS.iter().enumerate().filter(|(i, _)| agents & (1 << i) != 0).map(|(_, a)| *a).collect();
+    let all = QUEUES.iter().enumerate().filter(|(i, _)| queues & (1 << i) != 0).map(|(i, name)| {
+        let of: Vec<&str> =
+            AGENTS.iter().enumerate().filter(|(j, a)| members[i] & (1 << j) != 0 && staff.contains(a)).map(|(_, a)| *a).collect();
+        let mut q = queue(name, &of);
+        q.max_wait = max_wait.then(|| s(40));
+        q.overflow = Place::Hangup;
+        q.wrap_up = s(if swap { 0 } else { 10 });
+        q
+    });
+    let phone = |a: &str| match (a, swap) {
+        ("1", false) | ("2", true) => PHONES[0],
+        ("2", false) | ("1", true) => PHONES[1],
+        _ => PHONES[2],
+    };
+    config(all.collect(), staff.iter().map(|a| agent(a, phone(a))).collect())
+}
+
+/// A caller in the harness's book.
+struct Waits {
+    queue: QueueName,
+    arrived: Mono,
+    nth: u64,
+}
+
+struct Harness {
+    acd: Acd,
+    hall: Hall,
+    config: Config,
+    second: u64,
+    next: u64,
+    waiting: BTreeMap<ConversationId, Waits>,
+    ringing: BTreeMap<OfferId, Offer>,
+    talking: BTreeMap<Number, ConversationId>,
+    wrap_ups: BTreeMap<StaffNumber, Mono>,
+    states: BTreeMap<StaffNumber, StateKind>,
+}
+
+impl Harness {
+    fn new() -> Self {
+        let config = rules(7, [0b0011, 0b0110, 0b1111], 0b1111, false, false);
+        let hall = Hall { registered: PHONES.iter().map(|p| (*p).into()).collect(), ..Hall::default() };
+        let acd = Acd::new(&config, Snapshot::default(), at(0));
+        let mut h = Harness {
+            acd,
+            hall,
+            config,
+            second: 0,
+            next: 0,
+            waiting: BTreeMap::new(),
+            ringing: BTreeMap::new(),
+            talking: BTreeMap::new(),
+            wrap_ups: BTreeMap::new(),
+            states: BTreeMap::new(),
+        };
+        h.settle();
+        h
+    }
+
+    fn now(&self) -> Now {
+        at(self.second)
+    }
+
+    fn nth_waiting(&self, n: usize) -> Option<ConversationId> {
+        (!self.waiting.is_empty()).then(|| *self.waiting.keys().nth(n % self.waiting.len()).unwrap())
+    }
+
+    fn nth_offer(&self, n: usize) -> Option<Offer> {
+        (!self.ringing.is_empty()).then(|| self.ringing.values().nth(n % self.ringing.len()).unwrap().clone())
+    }
+
+    fn happen(&mut self, what: Happening) {
+        let now = self.now();
+        match what {
+            Happening::Enter { queue, back_s } => {
+                let (queue, id): (QueueName, _) = (QUEUES[queue].into(), caller(self.next));
+                let arrived = at(self.second.saturating_sub(back_s)).mono;
+                let entered = self.acd.enter(&queue, id, arrived, now);
+                assert_eq!(entered.is_ok(), self.config.queues.contains_key(&queue));
+                if entered.is_ok() {
+                    self.waiting.insert(id, Waits { queue, arrived, nth: self.next });
+                }
+                self.next += 1;
+            }
+            Happening::Abandon(n) => {
+                if let Some(id) = self.nth_waiting(n) {
+                    assert!(self.acd.abandon(id, now).is_some());
+                    self.waiting.remove(&id);
+                }
+            }
+            Happening::Withdraw(n) => {
+                if let Some(id) = self.nth_waiting(n) {
+                    assert!(self.acd.withdraw(id, now).is_some());
+                    self.waiting.remove(&id);
+                }
+            }
+            Happening::Vanish(n) => {
+                if let Some(id) = self.nth_waiting(n) {
+                    self.hall.gone.insert(id);
+                }
+            }
+            Happening::Register(p, true) => {
+                self.hall.registered.insert(PHONES[p].into());
+            }
+            Happening::Register(p, false) => {
+                self.hall.registered.remove(PHONES[p]);
+            }
+            Happening::Elsewhere(p, e) => {
+                self.hall.elsewhere.insert(PHONES[p].into(), e);
+            }
+            Happening::Set(a, wanted) => {
+                let known = self.config.agents.contains_key(AGENTS[a]);
+                assert_eq!(self.acd.set(&AGENTS[a].into(), wanted, now).is_ok(), known);
+                if known {
+                    self.wrap_ups.remove(AGENTS[a]);
+                }
+            }
+            Happening::Answer(n) => {
+                if let Some(offer) = self.nth_offer(n) {
+                    self.hall.talks.insert((offer.phone.clone(), offer.caller));
+                    let answered = self.acd.answered(offer.id, now);
+                    assert_eq!(answered.map(|a| a.offer), Some(offer.clone()));
+                    self.ringing.remove(&offer.id);
+                    self.waiting.remove(&offer.caller);
+                    assert_eq!(self.talking.insert(offer.phone, offer.caller), None, "two calls on one phone");
+                }
+            }
+            Happening::AnswerAndCancel(n) => {
+                if let Some(offer) = self.nth_offer(n) {
+                    assert!(self.acd.answered(offer.id, now).is_some());
+                    self.ringing.remove(&offer.id);
+                    self.waiting.remove(&offer.caller);
+                }
+            }
+            Happening::Decline(n, why) => {
+                if let Some(offer) = self.nth_offer(n) {
+                    self.acd.declined(offer.id, why, now);
+                }
+            }
+            Happening::Late(id) => {
+                let id = OfferId(id);
+                if !self.ringing.contains_key(&id) {
+                    assert_eq!(self.acd.answered(id, now), None);
+                    self.acd.declined(id, Why::NoAnswer, now);
+                }
+            }
+            Happening::Hangup(n) => {
+                if !self.talking.is_empty() {
+                    let (phone, id) = self.talking.iter().nth(n % self.talking.len()).map(|(p, c)| (p.clone(), *c)).unwrap();
+                    self.talking.remove(&phone);
+                    self.hall.talks.remove(&(phone, id));
+                }
+            }
+            Happening::Reload { queues, members, agents, max_wait, swap } => {
+                self.config = rules(queues, members, agents, max_wait, swap);
+                self.acd.reconfigure(&self.config, now);
+            }
+            // Later in the same way as a driver: never past a deadline without a step at it.
+            Happening::Time(seconds) => {
+                let end = self.second + seconds;
+                while let Some(due) = self.acd.deadline().map(|d| d.as_micros().div_ceil(1_000_000)).filter(|d| *d <= end) {
+                    self.second = due.max(self.second);
+                    self.settle();
+                }
+                self.second = end;
+            }
+        }
+    }
+
+    fn settle(&mut self) {
+        let now = self.now();
+        let mut out = Vec::new();
+        self.acd.settle(&self.hall, now, &mut out);
+        for action in out {
+            match action {
+                Action::Offer(offer) => {
+                    assert!(
+                        self.ringing.values().all(|o| o.agent != offer.agent && o.phone != offer.phone),
+                        "two offers: {offer:?}"
+                    );
+                    assert!(self.ringing.values().all(|o| o.caller != offer.caller), "one caller offered twice");
+                    assert!(!self.talking.contains_key(&offer.phone), "an offer to a phone that talks");
+                    assert!(
+                        self.hall.registered.contains(&offer.phone) && self.hall.elsewhere(&offer.phone) == Elsewhere::Nothing
+                    );
+                    assert!(self.config.queues[&offer.queue].agents.contains(&offer.agent), "not an agent of the queue");
+                    assert_eq!(self.waiting[&offer.caller].queue, offer.queue);
+                    self.ringing.insert(offer.id, offer);
+                }
+                Action::OfferEnded { offer, .. } => {
+                    assert_eq!(self.ringing.remove(&offer.id), Some(offer), "the end of an offer that did not ring");
+                }
+                Action::Overflow { caller, .. } => assert!(self.waiting.remove(&caller).is_some(), "overflow of a ghost"),
+                Action::Vanished(left) => assert!(self.waiting.remove(&left.caller).is_some(), "a ghost vanished"),
+                Action::AgentChanged { agent, from, to } => {
+                    assert_ne!(from, to);
+                    let before = self.states.insert(agent.clone(), to.kind()).unwrap_or(StateKind::Offline);
+                    assert_eq!(before, from.kind(), "changes of {agent} do not join");
+                    if let AgentState::WrapUp { until, .. } = to {
+                        self.wrap_ups.insert(agent, until);
+                    } else {
+                        self.wrap_ups.remove(&agent);
+                    }
+                }
+            }
+        }
+    }
+
+    fn check(&mut self) {
+        let now = self.now();
+        // What is told and what is asked agree.
+        for view in self.acd.agents(&self.hall) {
+            let told = self.states.get(&view.staff_number).copied().unwrap_or(StateKind::Offline);
+            assert_eq!(view.state.kind(), told, "{} was told otherwise", view.staff_number);
+            if let AgentState::WrapUp { until, .. } = view.state {
+                assert_eq!(self.wrap_ups.get(&view.staff_number), Some(&until), "a wrap-up was moved");
+            }
+        }
+        // No ghosts, on either side.
+        let queues = self.acd.queues(&self.hall, now);
+        let waits: BTreeSet<ConversationId> = queues.iter().flat_map(|q| q.waiting.iter().map(|w| w.caller)).collect();
+        assert_eq!(waits, self.waiting.keys().copied().collect(), "who waits");
+        assert!(waits.iter().all(|c| !self.hall.gone.contains(c)));
+        let rings: BTreeMap<ConversationId, StaffNumber> =
+            queues.iter().flat_map(|q| q.waiting.iter()).filter_map(|w| Some((w.caller, w.offered_to.clone()?))).collect();
+        assert_eq!(rings, self.ringing.values().map(|o| (o.caller, o.agent.clone())).collect(), "who is offered");
+        for q in &queues {
+            let running = self.ringing.values().any(|o| o.queue == q.name);
+            assert!(self.config.queues.contains_key(&q.name) || running, "a removed queue stays");
+            let line: Vec<(Mono, u64)> =
+                q.waiting.iter().map(|w| (self.waiting[&w.caller].arrived, self.waiting[&w.caller].nth)).collect();
+            assert!(line.is_sorted(), "not in the order of arrival");
+        }
+        // Every offer has an end ahead, and nothing due is left.
+        assert!(self.ringing.values().all(|o| o.until > now.mono), "an offer outlives its lease");
+        assert!(self.acd.deadline().is_none_or(|d| d > now.mono), "something due is left");
+        // No idle fitting agent while a caller waits without an offer; and who is offered came before all who are not.
+        let ready = |a: &StaffNumber| self.states.get(a) == Some(&StateKind::Ready);
+        for (id, waits) in self.waiting.iter().filter(|(id, _)| !rings.contains_key(*id)) {
+            let Some(queue) = self.config.queues.get(&waits.queue) else { panic!("{id} waits in a removed queue") };
+            assert!(!queue.agents.iter().any(ready), "an idle agent stands by while {id} waits");
+        }
+        // Asking again changes nothing.
+        let mut again = Vec::new();
+        self.acd.settle(&self.hall, now, &mut again);
+        assert_eq!(again, []);
+    }
+
+    /// Of the offers made in one step, nobody was passed over who came earlier and could have had the same agent.
+    fn check_order(&self, before: &BTreeSet<OfferId>) {
+        for offer in self.ringing.values().filter(|o| !before.contains(&o.id)) {
+            let mine = &self.waiting[&offer.caller];
+            for (id, other) in &self.waiting {
+                let earlier = (other.arrived, other.nth) < (mine.arrived, mine.nth);
+                let fits = self.config.queues.get(&other.queue).is_some_and(|q| q.agents.contains(&offer.agent));
+                let rung = self.ringing.values().any(|o| o.caller == *id);
+                assert!(!(earlier && fits) || rung, "{id} was passed over");
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_is_stuck_doubled_or_forgotten(events in prop::collection::vec(happening(), 1..120)) {
+        let mut h = Harness::new();
+        for event in events {
+            let before: BTreeSet<OfferId> = h.ringing.keys().copied().collect();
+            let time = matches!(event, Happening::Time(_));
+            h.happen(event);
+            h.settle();
+            h.check();
+            if !time {
+                h.check_order(&before);
+            }
+        }
+        // Everybody goes home: in the end nothing rings, waits or runs, without anybody's help.
+        for id in h.waiting.keys().copied().collect::<Vec<_>>() {
+            h.hall.gone.insert(id);
+        }
+        h.hall.talks.clear();
+        h.talking.clear();
+        h.hall.elsewhere.clear();
+        h.hall.registered = PHONES.iter().map(|p| (*p).into()).collect();
+        h.settle();
+        h.happen(Happening::Time(120));
+        h.settle();
+        h.check();
+        prop_assert!(h.ringing.is_empty() && h.waiting.is_empty() && h.acd.deadline().is_none());
+        for view in h.acd.agents(&h.hall) {
+            let rest = match view.wanted {
+                Wanted::Ready => StateKind::Ready,
+                Wanted::Paused { .. } => StateKind::Paused,
+                Wanted::Offline => StateKind::Offline,
+            };
+            prop_assert_eq!(view.state.kind(), rest);
+        }
+    }
+}

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::agent::{Agent, AgentState, Wanted, Work};
-use super::line::{Acd, Floor};
+use super::agent::{Agent, AgentState, StateKind, Taken, Wanted, Work};
+use super::line::{Acd, Elsewhere, Floor};
 use super::offer::{Action, Offer, OfferEnd, OfferId, OverflowWhy};
 use super::queue::Ticket;
 use crate::clock::{Mono, Now};
@@ -48,7 +48,7 @@ impl Acd {
         let mut ended: Vec<(StaffNumber, OfferEnd)> = Vec::new();
         for agent in self.agents.values() {
             let Work::Offered { offer, .. } = &agent.work else { continue };
-            let end = if floor.busy(&offer.phone) {
+            let end = if floor.elsewhere(&offer.phone) == Elsewhere::Talks {
                 OfferEnd::OtherCall
             } else if !floor.registered(&offer.phone) {
                 OfferEnd::Unregistered
@@ -67,6 +67,7 @@ impl Acd {
     /// Wrap-ups and rests that are over. An agent who comes back from another call, or whose phone comes back, is idle from now: the
     /// line of the idle is for those who stood in it.
     fn end_rests(&mut self, floor: &impl Floor, now: Now) {
+        let taken = self.taken();
         for agent in self.agents.values_mut() {
             match &agent.work {
                 Work::WrapUp { until, .. } | Work::Resting { until } if *until <= now.mono => {
@@ -75,7 +76,7 @@ impl Acd {
                 Work::WrapUp { .. } | Work::Resting { .. } | Work::Idle { .. } | Work::Offered { .. } | Work::Talking { .. } => {}
             }
             let was_away = matches!(agent.told, AgentState::Busy | AgentState::NotRegistered);
-            if was_away && matches!(agent.work, Work::Idle { .. }) && here(agent, floor) {
+            if was_away && matches!(agent.work, Work::Idle { .. }) && here(agent, floor, &taken) {
                 agent.work = Work::Idle { since: now.mono };
             }
         }
@@ -143,13 +144,13 @@ impl Acd {
 
     /// Agents that can be offered something, the longest idle first.
     fn idle(&self, floor: &impl Floor) -> Vec<(Mono, StaffNumber, Number)> {
-        let taken: BTreeSet<&Number> = self.agents.values().filter_map(|a| a.work.phone()).collect();
+        let taken = self.taken();
         let mut idle: Vec<_> = self
             .agents
             .values()
-            .filter(|a| !a.leaving && a.wanted == Wanted::Ready && !taken.contains(&a.phone))
+            .filter(|a| !a.leaving && a.wanted == Wanted::Ready)
             .filter_map(|a| match &a.work {
-                Work::Idle { since } => here(a, floor).then(|| (*since, a.staff_number.clone(), a.phone.clone())),
+                Work::Idle { since } => here(a, floor, &taken).then(|| (*since, a.staff_number.clone(), a.phone.clone())),
                 Work::Offered { .. } | Work::Talking { .. } | Work::WrapUp { .. } | Work::Resting { .. } => None,
             })
             .collect();
@@ -157,7 +158,12 @@ impl Acd {
         idle
     }
 
-    fn offered(&self) -> BTreeSet<ConversationId> {
+    pub(super) fn taken(&self) -> Taken {
+        self.agents.values().filter_map(|a| Some((a.work.phone()?.clone(), a.staff_number.clone()))).collect()
+    }
+
+    /// Callers for whom a phone rings.
+    pub(super) fn offered(&self) -> BTreeSet<ConversationId> {
         let caller = |a: &Agent| match &a.work {
             Work::Offered { offer, .. } => Some(offer.caller),
             Work::Idle { .. } | Work::Talking { .. } | Work::WrapUp { .. } | Work::Resting { .. } => None,
@@ -166,13 +172,14 @@ impl Acd {
     }
 
     fn tell(&mut self, floor: &impl Floor, now: Now, out: &mut Vec<Action>) {
+        let taken = self.taken();
         for agent in self.agents.values_mut() {
-            let state = if agent.is_done() { AgentState::Offline } else { agent.state(floor) };
+            let state = if agent.is_done() { AgentState::Offline } else { agent.state(floor, &taken) };
             if state == agent.told {
                 continue;
             }
             // Ready for another reason of the clock is not news.
-            let news = state.kind() != agent.told.kind() || state.kind() != super::StateKind::Ready;
+            let news = state.kind() != agent.told.kind() || state.kind() != StateKind::Ready;
             let from = std::mem::replace(&mut agent.told, state.clone());
             if news {
                 agent.told_at = now;
@@ -191,8 +198,8 @@ impl Acd {
     }
 }
 
-fn here(agent: &Agent, floor: &impl Floor) -> bool {
-    floor.registered(&agent.phone) && !floor.busy(&agent.phone)
+fn here(agent: &Agent, floor: &impl Floor, taken: &Taken) -> bool {
+    floor.registered(&agent.phone) && !agent.is_elsewhere(floor, taken)
 }
 
 impl Agent {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::agent::{AgentState, StateKind, Wanted, Work};
+use super::agent::{Agent, AgentState, StateKind, Wanted, Work};
 use super::line::{Acd, Floor, NoSuchQueue};
 use super::service_level::Tally;
 use crate::clock::{Now, Wall};
@@ -47,7 +47,7 @@ pub struct QueueView {
 
 impl Acd {
     pub fn agent_state(&self, agent: &StaffNumber, floor: &impl Floor) -> Option<AgentState> {
-        self.agents.get(agent).map(|a| a.state(floor))
+        self.agents.get(agent).map(|a| a.state(floor, &self.taken()))
     }
 
     /// The agent who works at a phone, for feature codes. Of several the one whose call it is, else the first by staff number.
@@ -57,11 +57,12 @@ impl Acd {
     }
 
     pub fn agents(&self, floor: &impl Floor) -> Vec<AgentView> {
-        let view = |a: &super::agent::Agent| AgentView {
+        let taken = self.taken();
+        let view = |a: &Agent| AgentView {
             staff_number: a.staff_number.clone(),
             name: a.name.clone(),
             phone: a.phone.clone(),
-            state: a.state(floor),
+            state: a.state(floor, &taken),
             since: a.told_at.wall,
             wanted: a.wanted.clone(),
             queues: self.queues.values().filter(|q| q.agents.contains(&a.staff_number)).map(|q| q.rules.name.clone()).collect(),
@@ -87,9 +88,10 @@ impl Acd {
                 offered_to: offered_to(w.caller),
             })
             .collect();
+        let taken = self.taken();
         let mut agents = BTreeMap::new();
         for agent in queue.agents.iter().filter_map(|a| self.agents.get(a)) {
-            *agents.entry(agent.state(floor).kind()).or_insert(0) += 1;
+            *agents.entry(agent.state(floor, &taken).kind()).or_insert(0) += 1;
         }
         let mut tally = queue.tally.clone();
         tally.turn_to(self.today(now));

@@ -1,6 +1,6 @@
-//! What a dialled number is: a feature code, a phone, a queue, or a number outside by the outbound rules.
+//! What a dialled number is: a feature code, a phone, a queue, an extension of a place, or a number outside by the outbound rules.
 //!
-//! Inside comes first: a code, then a phone, then a queue; an outbound pattern never hides one of them. Outside, the longest pattern
+//! Inside comes first: a code, then a phone, a queue, an extension; an outbound pattern never hides one of them. Outside, the longest pattern
 //! wins, and the number that goes to the trunk is what was dialled, `strip` characters taken off and `prepend` put on.
 //!
 //! The number shown outside is the trunk's `caller`; else the phone's `caller` (a transit caller's own number); else the trunk's account,
@@ -68,6 +68,8 @@ pub enum Refusal {
     NoRightOutside,
     #[error("a caller from a trunk may not reach another trunk")]
     NoTransit,
+    #[error("the number leads to a number that leads to itself")]
+    Circle,
 }
 
 impl Refusal {
@@ -75,6 +77,7 @@ impl Refusal {
         match self {
             Refusal::Unknown => Cause::NotFound,
             Refusal::NoRightOutside | Refusal::NoTransit => Cause::Forbidden,
+            Refusal::Circle => Cause::Loop,
         }
     }
 }
@@ -93,8 +96,20 @@ impl Target {
     }
 }
 
+/// Numbers that stand for numbers are followed so far. By feel: nobody forwards more often on purpose.
+const MOST_STEPS: u8 = 8;
+
 /// What `dialled` is for `who`.
 pub fn dial(config: &Config, who: Caller<'_>, dialled: &str) -> Result<Target, Refusal> {
+    dial_on(config, who, dialled, MOST_STEPS)
+}
+
+/// Where a configured place leads for `who` is sent there. What the place names and the configuration no longer has is unknown.
+pub fn go(config: &Config, who: Caller<'_>, place: &Place) -> Result<Target, Refusal> {
+    go_on(config, who, place, MOST_STEPS)
+}
+
+fn dial_on(config: &Config, who: Caller<'_>, dialled: &str, steps: u8) -> Result<Target, Refusal> {
     let number = tidy(dialled);
     if number.is_empty() {
         return Err(Refusal::Unknown);
@@ -111,17 +126,19 @@ pub fn dial(config: &Config, who: Caller<'_>, dialled: &str) -> Result<Target, R
     if let Some(queue) = config.queues.values().find(|q| dials(&q.number)) {
         return Ok(Target::Queue(queue.name.clone()));
     }
+    if let Some(place) = config.extensions.get(number.as_str()) {
+        return go_on(config, who, place, steps.checked_sub(1).ok_or(Refusal::Circle)?);
+    }
     outside(config, who, &number).map(Target::Outside)
 }
 
-/// Where a configured place leads for `who` is sent there. What the place names and the configuration no longer has is unknown.
-pub fn go(config: &Config, who: Caller<'_>, place: &Place) -> Result<Target, Refusal> {
+fn go_on(config: &Config, who: Caller<'_>, place: &Place, steps: u8) -> Result<Target, Refusal> {
     match place {
         Place::Menu(name) => config.menus.contains_key(name).then(|| Target::Menu(name.clone())).ok_or(Refusal::Unknown),
         Place::Queue(name) => config.queues.contains_key(name).then(|| Target::Queue(name.clone())).ok_or(Refusal::Unknown),
         Place::Phone(number) => config.phones.contains_key(number).then(|| Target::Phone(number.clone())).ok_or(Refusal::Unknown),
         Place::Voicemail(number) => Ok(Target::Voicemail(number.clone())),
-        Place::Number(dialled) => dial(config, who, dialled),
+        Place::Number(dialled) => dial_on(config, who, dialled, steps),
         Place::Hangup => Ok(Target::Hangup),
     }
 }

@@ -15,6 +15,9 @@ mod number;
 mod recording;
 mod side;
 
+#[cfg(test)]
+mod tests;
+
 pub use cause::Cause;
 pub use dial::{Attempt, Caller, Code, Outside, Refusal, Target, dial, go, has_room};
 pub use inbound::{Hosts, identify, inbound};

@@ -82,8 +82,7 @@ impl Writer {
         *shared.segments.write().unwrap_or_else(PoisonError::into_inner) = segments;
         shared.durable.store(durable, Ordering::Release);
         let folder = folder.to_owned();
-        let mut writer =
-            Writer { folder, options, disk, clock, health, shared, reserve, active, trouble: None, good_batches: 0 };
+        let mut writer = Writer { folder, options, disk, clock, health, shared, reserve, active, trouble: None, good_batches: 0 };
         if let Err(error) = writer.reserve.fill() {
             writer.report(Some(format!("no room for its reserve: {error}")));
         }
