@@ -6,7 +6,8 @@
 //! surprise at run time.
 
 mod country;
-mod fault;
+mod differences;
+pub(crate) mod fault;
 mod given;
 mod place;
 mod problem;
@@ -15,10 +16,11 @@ mod resolve;
 mod resolved;
 mod secrets;
 mod source;
-mod text;
-mod units;
+pub(crate) mod text;
+pub(crate) mod units;
 
 pub use country::{Country, UnknownCountry};
+pub use differences::differences;
 pub use place::{BadPlace, Place};
 pub use problem::Problem;
 pub use redact::Redaction;

@@ -47,6 +47,10 @@ impl Reader {
         self.problems.push(Problem::new(&self.path, line, what));
     }
 
+    pub(crate) fn fault_in_line(&mut self, line: u32, what: impl std::fmt::Display) {
+        self.problems.push(Problem::new(&self.path, line, what));
+    }
+
     pub(crate) fn is_clean(&self) -> bool {
         self.problems.is_empty()
     }
@@ -107,7 +111,7 @@ impl Reader {
 
 /// The key of the entry that the error points into.
 fn culprit(table: &DeTable<'_>, error: &Error) -> Option<String> {
-    let at = error.span()?;
+    let at = error.span().filter(|s| !s.is_empty())?;
     let within = |outer: Range<usize>| outer.start <= at.start && at.end <= outer.end && !outer.is_empty();
     table.iter().find(|(k, v)| within(k.span()) || within(v.span())).map(|(k, _)| k.get_ref().clone().into_owned())
 }

@@ -1,31 +1,321 @@
-//! A menu as a graph of nodes.
+//! A menu as a graph of nodes, and how its file is read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
 
-use crate::config::{Config, MenuText, Problem};
+use serde::Deserialize;
+use serde_spanned::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::collect::{Collect, GivenCollect};
+use super::exit::{Exit, GivenExit, NodeId, To};
+use super::fault::Fault;
+use super::go::{GivenGo, Go};
+use super::hangup::{GivenHangup, Hangup};
+use super::hours::{GivenHours, Hours};
+use super::language::{GivenLanguage, Language};
+use super::menu::{GivenMenu, Menu};
+use super::play::{GivenPlay, Play};
+use super::prompts::Prompts;
+use super::voicemail::{GivenVoicemail, Voicemail};
+use super::{Context, check};
+use crate::config::fault::There;
+use crate::config::text::Reader;
+use crate::config::units::{Time, is_name};
+use crate::config::{MenuText, Place, Problem};
 use crate::ids::MenuName;
 
-/// What a menu may refer to: everything else in the configuration.
-#[derive(Clone, Debug)]
-pub struct Context {
-    prompts: BTreeSet<String>,
+/// A checked menu: every place exists, every prompt is there in every language that a caller can have, every node can be reached, none
+/// spins.
+#[derive(Debug)]
+pub struct Graph {
+    pub(super) name: MenuName,
+    pub(super) path: PathBuf,
+    /// Of callers who have not chosen one.
+    pub(super) language: String,
+    pub(super) start: NodeId,
+    /// Sorted by name.
+    pub(super) nodes: Vec<Node>,
 }
 
-impl Context {
-    pub fn of(config: &Config) -> Self {
-        Context { prompts: config.prompts.iter().cloned().collect() }
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) name: String,
+    pub(super) line: u32,
+    pub(super) kind: Kind,
+}
+
+#[derive(Debug)]
+pub(super) enum Kind {
+    Play(Play),
+    Menu(Menu),
+    Collect(Collect),
+    Hours(Hours),
+    Language(Language),
+    Go(Go),
+    Voicemail(Voicemail),
+    Hangup(Hangup),
+}
+
+impl Kind {
+    /// Every way out, in no order that matters.
+    pub(super) fn exits(&self) -> Vec<&Exit> {
+        match self {
+            Kind::Play(play) => vec![&play.next],
+            Kind::Menu(menu) => menu.ask.exits().chain(menu.digits.values()).collect(),
+            Kind::Collect(collect) => collect.ask.exits().chain(collect.exact.values()).chain(&collect.goto).collect(),
+            Kind::Hours(hours) => vec![&hours.open, &hours.closed, &hours.holiday],
+            Kind::Language(language) => vec![&language.next],
+            Kind::Go(go) => vec![&go.to],
+            Kind::Voicemail(voicemail) => vec![&voicemail.next],
+            Kind::Hangup(_) => Vec::new(),
+        }
+    }
+
+    pub(super) fn spoken(&self) -> Vec<&Spoken> {
+        match self {
+            Kind::Play(play) => vec![&play.spoken],
+            Kind::Menu(menu) => menu.ask.spoken().collect(),
+            Kind::Collect(collect) => collect.ask.spoken().collect(),
+            Kind::Voicemail(voicemail) => vec![&voicemail.spoken],
+            Kind::Hangup(hangup) => hangup.spoken.iter().collect(),
+            Kind::Hours(_) | Kind::Language(_) | Kind::Go(_) => Vec::new(),
+        }
+    }
+
+    /// Whether it waits for the caller's key.
+    pub(super) fn waits(&self) -> bool {
+        match self {
+            Kind::Menu(_) | Kind::Collect(_) => true,
+            Kind::Play(_) | Kind::Hours(_) | Kind::Language(_) | Kind::Go(_) | Kind::Voicemail(_) | Kind::Hangup(_) => false,
+        }
     }
 }
 
-/// A checked menu: every place exists, every prompt is there, every node can be reached, none spins.
-#[derive(Debug)]
-pub struct Graph {
-    pub(super) language: String,
+/// Prompts, and the line that names them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Spoken {
+    pub(super) prompts: Prompts,
+    pub(super) line: u32,
 }
 
+/// The file without its nodes.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Head {
+    name: Spanned<String>,
+    language: Spanned<String>,
+    start: Spanned<GivenStart>,
+}
+
+/// `top` or `node:top`.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct GivenStart(String);
+
 impl Graph {
+    /// Reads and checks a menu. `name` is that of its file. All faults are returned.
     pub fn parse(name: &MenuName, text: &MenuText, context: &Context) -> Result<Graph, Vec<Problem>> {
-        let _ = (name, text, context.prompts.len());
-        Ok(Graph { language: String::from("en") })
+        let mut reader = Reader::new(&text.path, &text.text);
+        let graph = read(&mut reader, name, text, context);
+        let mut problems = reader.into_problems();
+        problems.sort();
+        problems.dedup();
+        match graph {
+            Some(graph) if problems.is_empty() => Ok(graph),
+            Some(_) | None => Err(problems),
+        }
+    }
+
+    pub(super) fn node(&self, id: NodeId) -> Option<&Node> {
+        self.nodes.get(id.0)
+    }
+}
+
+fn read(reader: &mut Reader, name: &MenuName, text: &MenuText, context: &Context) -> Option<Graph> {
+    let mut root = reader.parse(&text.text)?;
+    let nodes = root.remove("node");
+    let head: Option<Head> = reader.read(Spanned::new(0..0, DeValue::Table(root))).map(Spanned::into_inner);
+    if let Some(head) = &head {
+        if head.name.get_ref() != name.as_str() {
+            let fault = Fault::OtherName { name: head.name.get_ref().clone(), file: name.to_string() };
+            reader.fault(head.name.span().start, fault);
+        }
+        if let Err(fault) = context.language(head.language.get_ref()) {
+            reader.fault(head.language.span().start, fault);
+        }
+    }
+    let start = head.as_ref().map(|h| h.start.get_ref().0.trim_start_matches("node:").to_owned());
+    let tables = match nodes.map(Spanned::into_inner) {
+        Some(DeValue::Table(tables)) if !tables.is_empty() => tables,
+        Some(_) | None => {
+            reader.fault(0, Fault::NoNodes(start.unwrap_or_else(|| "start".to_owned())));
+            return None;
+        }
+    };
+    let ids: BTreeMap<String, NodeId> =
+        tables.keys().enumerate().map(|(i, key)| (key.get_ref().clone().into_owned(), NodeId(i))).collect();
+    let stored = stored(&tables);
+    let mut torn = false;
+    let mut nodes = Vec::new();
+    for (key, value) in tables {
+        let mut scope = Scope {
+            reader: &mut *reader,
+            context,
+            ids: &ids,
+            stored: &stored,
+            node: key.get_ref(),
+            at: key.span().start,
+            torn: false,
+        };
+        let kind = scope.kind(value);
+        torn |= scope.torn || kind.is_none();
+        let line = reader.line(key.span().start);
+        // An unreadable node keeps its place among the numbers; `torn` says that the graph is not to be used.
+        let kind = kind.unwrap_or(Kind::Hangup(Hangup { spoken: None }));
+        nodes.push(Node { name: key.get_ref().clone().into_owned(), line, kind });
+    }
+    let (head, start) = (head?, start?);
+    let Some(start) = ids.get(&start).copied() else {
+        let there = There::of(ids.keys().map(String::as_str));
+        reader.fault(head.start.span().start, Fault::Dangling { what: "node", name: start, there });
+        return None;
+    };
+    let graph = Graph { name: name.clone(), path: text.path.clone(), language: head.language.into_inner(), start, nodes };
+    check::graph(&graph, torn, context, reader);
+    (!torn).then_some(graph)
+}
+
+/// Names that collect nodes store under.
+fn stored(nodes: &DeTable<'_>) -> BTreeSet<String> {
+    let tables = nodes.values().filter_map(|v| v.get_ref().as_table());
+    let collects = tables.filter(|t| t.get("kind").and_then(|k| k.get_ref().as_str()) == Some("collect"));
+    let mut names = BTreeSet::new();
+    for collect in collects {
+        names.insert(super::collect::DIGITS.to_owned());
+        names.extend(collect.get("store").and_then(|s| s.get_ref().as_str()).map(str::to_owned));
+    }
+    names
+}
+
+/// A node being read: where faults are put, and what its exits may name.
+pub(super) struct Scope<'a> {
+    pub(super) reader: &'a mut Reader,
+    pub(super) context: &'a Context,
+    ids: &'a BTreeMap<String, NodeId>,
+    stored: &'a BTreeSet<String>,
+    node: &'a str,
+    at: usize,
+    /// An exit leads to a node that is not there, so what can be reached is not judged.
+    torn: bool,
+}
+
+impl Scope<'_> {
+    fn kind(&mut self, value: Spanned<DeValue<'_>>) -> Option<Kind> {
+        if !is_name(self.node) {
+            let fault = Fault::NodeName(self.node.to_owned());
+            self.reader.fault(self.at, fault);
+        }
+        let span = value.span();
+        let mut value = value.into_inner();
+        let kind = match &mut value {
+            DeValue::Table(table) => table.remove("kind"),
+            _ => None,
+        };
+        let Some(kind) = kind else {
+            self.reader.fault(self.at, Fault::NoKind(self.node.to_owned()));
+            return None;
+        };
+        let value = Spanned::new(span, value);
+        match kind.get_ref().as_str() {
+            Some("play") => self.given::<GivenPlay>(value)?.resolve(self).map(Kind::Play),
+            Some("menu") => self.given::<GivenMenu>(value)?.resolve(self).map(Kind::Menu),
+            Some("collect") => self.given::<GivenCollect>(value)?.resolve(self).map(Kind::Collect),
+            Some("hours") => self.given::<GivenHours>(value)?.resolve(self).map(Kind::Hours),
+            Some("language") => self.given::<GivenLanguage>(value)?.resolve(self).map(Kind::Language),
+            Some("go") => self.given::<GivenGo>(value)?.resolve(self).map(Kind::Go),
+            Some("voicemail") => self.given::<GivenVoicemail>(value)?.resolve(self).map(Kind::Voicemail),
+            Some("hangup") => self.given::<GivenHangup>(value)?.resolve(self).map(Kind::Hangup),
+            Some(other) => {
+                self.fault(&kind, Fault::UnknownKind(other.to_owned()));
+                None
+            }
+            None => {
+                self.fault(&kind, Fault::UnknownKind(kind.get_ref().type_str().to_owned()));
+                None
+            }
+        }
+    }
+
+    fn given<'t, T: Deserialize<'t>>(&mut self, value: Spanned<DeValue<'t>>) -> Option<T> {
+        self.reader.read(value).map(Spanned::into_inner)
+    }
+
+    pub(super) fn fault<T>(&mut self, at: &Spanned<T>, what: Fault) {
+        let fault = Fault::InNode { node: self.node.to_owned(), what: Box::new(what) };
+        self.reader.fault(at.span().start, fault);
+    }
+
+    pub(super) fn node_line(&self) -> u32 {
+        self.reader.line(self.at)
+    }
+
+    pub(super) fn spoken(&self, given: Spanned<Prompts>) -> Spoken {
+        Spoken { line: self.reader.line(given.span().start), prompts: given.into_inner() }
+    }
+
+    /// `None`, with the fault noted, where the exit leads nowhere.
+    pub(super) fn exit(&mut self, given: Spanned<GivenExit>) -> Option<Exit> {
+        let to = match given.get_ref() {
+            GivenExit::Node(name) => match self.ids.get(name) {
+                Some(id) => Ok(To::Node(*id)),
+                None => {
+                    self.torn = true;
+                    let there = There::of(self.ids.keys().map(String::as_str));
+                    Err(Fault::Dangling { what: "node", name: name.clone(), there })
+                }
+            },
+            GivenExit::Place(place) => self.context.place(place).map(|()| To::Leave(place.clone())),
+            GivenExit::Dial(template) => match template.names().find(|n| !self.stored.contains(*n)) {
+                Some(name) => Err(Fault::NothingStored(name.to_owned())),
+                None => Ok(To::Dial(template.clone())),
+            },
+        };
+        match to {
+            Ok(to) => Some(Exit { to, line: self.reader.line(given.span().start) }),
+            Err(fault) => {
+                self.fault(&given, fault);
+                None
+            }
+        }
+    }
+
+    /// The exit, or hanging up where none is given.
+    pub(super) fn exit_or_hangup(&mut self, given: Option<Spanned<GivenExit>>) -> Option<Exit> {
+        match given {
+            Some(given) => self.exit(given),
+            None => Some(Exit { to: To::Leave(Place::Hangup), line: self.node_line() }),
+        }
+    }
+
+    /// A wait for a key: longer than nothing, and no longer than anybody holds the line for.
+    pub(super) fn wait(&mut self, key: &'static str, given: Option<Spanned<Time>>, default: Duration) -> Duration {
+        let Some(given) = given else { return default };
+        let wait = given.get_ref().0;
+        if wait.is_zero() || wait > Duration::from_secs(600) {
+            self.fault(&given, Fault::Wait(key));
+        }
+        wait
+    }
+
+    pub(super) fn count(&mut self, key: &'static str, given: Option<Spanned<u64>>, default: u64, least: u64, most: u64) -> usize {
+        let value = given.as_ref().map_or(default, |g| *g.get_ref());
+        if let Some(given) = given
+            && !(least..=most).contains(&value)
+        {
+            self.fault(&given, Fault::Range { key, given: value, least, most });
+        }
+        usize::try_from(value).unwrap_or(usize::MAX)
     }
 }

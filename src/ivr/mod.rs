@@ -1,9 +1,37 @@
-//! Menus: the graph and a caller's session in it.
+//! Menus: the graph that a file describes, and a caller's session in it.
+//!
+//! A menu file is a graph of nodes, one file here a kind ([`play`], [`menu`], [`collect`], [`hours`], [`language`], [`go`],
+//! [`voicemail`], [`hangup`]). [`Graph::parse`] checks all that can be checked before a call: prompts in every language that a caller
+//! can have there, exits, nodes that nobody reaches, loops that go round without the caller. A [`Session`] then never has to ask
+//! whether something is there. It names configuration and time only; playing, dialling and queueing are the conversation's.
+//!
+//! | who owns | what |
+//! |---|---|
+//! | [`Graph`] | what the menu says; shared by its callers, replaced by a reload for those who come after |
+//! | [`Session`] | where the caller is, what was keyed, the prompts' language |
+//! | the conversation | the session itself, what plays, what comes after `Go`; it hands the language on to the next session |
 
+mod ask;
+mod check;
+mod collect;
+mod context;
+mod exit;
+mod fault;
+mod go;
 mod graph;
+mod hangup;
+mod hours;
+mod language;
+mod menu;
+mod play;
+mod prompts;
 mod session;
+#[cfg(test)]
+mod tests;
+mod voicemail;
 
-pub use graph::{Context, Graph};
+pub use context::Context;
+pub use graph::Graph;
 pub use session::{Action, Event, Session};
 
 use std::collections::BTreeMap;
@@ -25,10 +53,13 @@ pub fn graphs(config: &Config) -> Result<BTreeMap<MenuName, Arc<Graph>>, Vec<Pro
             Err(more) => problems.extend(more),
         }
     }
+    problems.extend(check::loops_between(&graphs, &context));
+    problems.sort();
     if problems.is_empty() { Ok(graphs) } else { Err(problems) }
 }
 
-/// Everything that is wrong with a configuration and its menus: what `cordboard check` prints. Pure.
+/// Everything that is wrong with a configuration and its menus: what `cordboard check` prints. Pure. Secrets that the first start would
+/// generate may be missing.
 pub fn check_all(source: &Source) -> Vec<Problem> {
     match Config::resolve_for_check(source) {
         Ok(config) => graphs(&config).err().unwrap_or_default(),

@@ -20,6 +20,7 @@ pub const MAX_HEADERS: usize = 128;
 pub const MAX_BODY: usize = 64 * 1024;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "taken apart at once, and nearly always a message")]
 pub enum Frame {
     Message(Message),
     /// CRLFCRLF: answer with [`PONG`].

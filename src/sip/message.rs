@@ -87,11 +87,11 @@ impl Response {
     pub fn add_to_tag(&mut self, tag: impl AsRef<[u8]>) {
         let Some(raw) = self.headers.get(&HeaderName::To) else { return };
         match NameAddr::parse_in(raw, raw) {
-            Ok(to) if to.tag().is_none() => {
+            Ok(to) if !to.params.has("tag") => {
                 // Behind the raw value: a display name with odd bytes has to come back as it was sent (RFC 4475 §3.1.1.2).
                 let mut value = raw.to_vec();
                 let mut param = super::params::Params::default();
-                param.set("tag", tag);
+                param.set_as_written("tag", tag.as_ref());
                 param.write(&mut value);
                 self.headers.set(HeaderName::To, value);
             }
@@ -202,4 +202,61 @@ serde_as_printed! {
     Message: message => message;
     Request: Message::Request(request) => request;
     Response: Message::Response(response) => response;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sip::{CSeq, Host, SipUri};
+
+    fn request() -> Request {
+        let mut r = Request::new(Method::Invite, SipUri::new("201", Host::new("example.com").expect("host"), None));
+        r.headers.push(HeaderName::Via, "SIP/2.0/UDP a;branch=z9hG4bK1");
+        r.headers.push(HeaderName::Via, "SIP/2.0/UDP b;branch=z9hG4bK2");
+        r.headers.push(HeaderName::RecordRoute, "<sip:p;lr>");
+        r.headers.push(HeaderName::From, "\"\\\0\" <sip:c@d>;tag=1");
+        r.headers.push(HeaderName::To, "sip:201@example.com");
+        r.headers.push(HeaderName::CallId, "x");
+        r.headers.push(HeaderName::CSeq, CSeq::new(7, Method::Invite));
+        r.headers.push(HeaderName::Timestamp, "54");
+        r.body = Bytes::from_static(b"\xff\r\n\r\n");
+        r
+    }
+
+    /// RFC 3261 §8.2.6.
+    #[test]
+    fn a_response_echoes_what_the_rfc_says() {
+        let r = request();
+        let ringing = r.response_with_tag(Status::RINGING, "t1");
+        assert_eq!(ringing.headers.count(&HeaderName::Via), 2);
+        assert_eq!(ringing.headers.get(&HeaderName::From), r.headers.get(&HeaderName::From));
+        assert_eq!(ringing.headers.get(&HeaderName::To).map(|b| &b[..]), Some(&b"sip:201@example.com;tag=t1"[..]));
+        assert!(ringing.headers.contains(&HeaderName::RecordRoute) && !ringing.headers.contains(&HeaderName::Timestamp));
+        let trying = r.response_with_tag(Status::TRYING, "t1");
+        assert_eq!(trying.headers.to().expect("to").tag(), None);
+        assert!(trying.headers.contains(&HeaderName::Timestamp) && !trying.headers.contains(&HeaderName::RecordRoute));
+        assert!(!r.response(Status::BUSY_HERE).headers.contains(&HeaderName::RecordRoute));
+        let mut in_dialog = r.clone();
+        in_dialog.headers.set(HeaderName::To, "<sip:201@example.com>;tag=old");
+        assert_eq!(in_dialog.response_with_tag(Status::OK, "new").headers.to().expect("to").tag(), Some(&b"old"[..]));
+    }
+
+    #[test]
+    fn messages_go_through_serde_whole() {
+        for message in [Message::from(request()), Message::from(request().response(Status::OK).with_reason("\u{fc}"))] {
+            let json = serde_json::to_string(&message).expect("json");
+            assert_eq!(serde_json::from_str::<Message>(&json).expect("back"), message);
+        }
+        let json = serde_json::to_string(&request()).expect("json");
+        assert_eq!(serde_json::from_str::<Request>(&json).expect("back"), request());
+        assert!(serde_json::from_str::<Response>(&json).is_err());
+    }
+
+    #[test]
+    fn a_reason_phrase_cannot_become_a_header() {
+        let response = request().response(Status::OK).with_reason("a\r\nVia: evil");
+        let text = response.to_bytes();
+        assert!(text.starts_with(b"SIP/2.0 200 a  Via: evil\r\nVia: SIP/2.0/UDP a;"));
+        assert!(text.ends_with(b"\r\nContent-Length: 0\r\n\r\n"));
+    }
 }

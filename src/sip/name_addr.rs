@@ -102,8 +102,9 @@ impl NameAddr {
         self.params.get("tag")
     }
 
+    /// A new tag, or a peer's as [`tag`](NameAddr::tag) gave it.
     pub fn with_tag(mut self, tag: impl AsRef<[u8]>) -> NameAddr {
-        self.params.set("tag", tag);
+        self.params.set_as_written("tag", tag.as_ref());
         self
     }
 

@@ -1,7 +1,8 @@
 //! `;name=value` lists of headers and URIs, in their order.
 //!
 //! Values are kept as they were written (quoted or escaped), so that they print back unchanged. [`set`](Params::set) is the flavour of
-//! headers (quotes what is no token); URIs keep their lists private and escape instead.
+//! headers (quotes what is no token); URIs keep their lists private and escape instead. A name that stands twice is refused (§7.3.1,
+//! §19.1.1): of two tags, the next hop might take the other.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,6 +11,9 @@ use bytes::Bytes;
 
 use super::error::Syntax;
 use super::text::{self, Ascii};
+
+/// In one list. RFC 4475's longest has 20; without a bound, looking for names that stand twice takes quadratic time.
+const MOST: usize = 64;
 
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Params(Vec<Param>);
@@ -58,11 +62,10 @@ impl Params {
         self.0.iter().map(|p| (p.name.as_str(), p.value.as_deref()))
     }
 
-    /// Replaces the first of this name or adds it. What is no token (or address) is quoted; control characters are left out.
+    /// Replaces the first of this name or adds it. What cannot stand bare is quoted; control characters are left out.
     pub fn set(&mut self, name: &'static str, value: impl AsRef<[u8]>) {
         let value = value.as_ref();
-        let bare = !value.is_empty() && value.iter().all(|&b| text::is(b, text::TOKEN) || b"[]:/".contains(&b));
-        let raw = if bare {
+        let raw = if !value.is_empty() && value.iter().all(|&b| is_bare(b)) {
             Bytes::copy_from_slice(value)
         } else {
             let mut out = Vec::with_capacity(value.len() + 2);
@@ -70,6 +73,17 @@ impl Params {
             out.into()
         };
         self.put(name, Some(raw));
+    }
+
+    /// As [`set`](Params::set), for what [`get`](Params::get) gave: a peer's tag goes back as it was written, quotes and all.
+    pub fn set_as_written(&mut self, name: &'static str, raw: &[u8]) {
+        let quoted =
+            raw.first() == Some(&b'"') && text::quoted_end(raw) == Some(raw.len()) && !raw.iter().any(u8::is_ascii_control);
+        if quoted {
+            self.put(name, Some(Bytes::copy_from_slice(raw)));
+        } else {
+            self.set(name, raw);
+        }
     }
 
     /// A parameter without a value, as `rport` or `lr`.
@@ -90,6 +104,14 @@ impl Params {
         }
     }
 
+    fn add(&mut self, name: Ascii, value: Option<Bytes>) -> Result<(), Syntax> {
+        if self.0.len() >= MOST || self.has(name.as_str()) {
+            return Err(Syntax::Parameter);
+        }
+        self.0.push(Param { name, value });
+        Ok(())
+    }
+
     fn find(&self, name: &str) -> Option<&Param> {
         self.0.iter().find(|p| p.is(name))
     }
@@ -97,7 +119,7 @@ impl Params {
     /// `rest` is empty or starts with a `;`, and lies in `src`. Values are tokens, addresses or quoted strings; other printable
     /// characters that cannot be mistaken for a delimiter are let through, since branches and tags of many makes hold them.
     pub(super) fn parse_header(src: &Bytes, rest: &[u8]) -> Result<Params, Syntax> {
-        let mut params = Vec::new();
+        let mut params = Params::default();
         let mut rest = text::trim(rest);
         while let Some((&first, after)) = rest.split_first() {
             if first != b';' {
@@ -114,7 +136,7 @@ impl Params {
                 let tail = text::trim(tail);
                 let value_end = match tail.first() {
                     Some(b'"') => text::quoted_end(tail).ok_or(Syntax::Quote)?,
-                    _ => tail.iter().position(|&b| b";\" \t<>,".contains(&b) || !b.is_ascii_graphic()).unwrap_or(tail.len()),
+                    _ => tail.iter().position(|&b| !is_bare(b)).unwrap_or(tail.len()),
                 };
                 let value = &tail[..value_end];
                 if value.is_empty() || memchr::memchr2(b'\r', b'\n', value).is_some() {
@@ -126,14 +148,14 @@ impl Params {
                 rest = tail;
                 None
             };
-            params.push(Param { name, value });
+            params.add(name, value)?;
         }
-        Ok(Params(params))
+        Ok(params)
     }
 
     /// `rest` is what follows the first `;` of a URI. Empty elements are dropped: phones print them.
     pub(super) fn parse_uri(src: &Bytes, rest: &[u8]) -> Result<Params, Syntax> {
-        let mut params = Vec::new();
+        let mut params = Params::default();
         for element in rest.split(|&b| b == b';').filter(|e| !e.is_empty()) {
             let (name, value) = match text::split_once(element, b'=') {
                 Some((name, value)) => (name, Some(value)),
@@ -147,9 +169,9 @@ impl Params {
                 }
                 None => None,
             };
-            params.push(Param { name, value });
+            params.add(name, value)?;
         }
-        Ok(Params(params))
+        Ok(params)
     }
 
     pub(super) fn write(&self, out: &mut Vec<u8>) {
@@ -168,6 +190,11 @@ impl Param {
     fn is(&self, name: &str) -> bool {
         self.name.as_bytes().eq_ignore_ascii_case(name.as_bytes())
     }
+}
+
+/// May stand in a value without quotes.
+fn is_bare(b: u8) -> bool {
+    b.is_ascii_graphic() && !b";\"<>,".contains(&b)
 }
 
 /// What is before `end`, and what is after it without the space at its beginning.
@@ -205,8 +232,17 @@ mod tests {
 
     #[test]
     fn empty_or_open_parameters_are_refused() {
-        for bad in [";;", ";", ";a=", ";a=\"b", "a", ";a b", ";a=b c", ";a=\"b\"c", ";a=<b>", ";a=b,c"] {
+        for bad in [";;", ";", ";a=", ";a=\"b", "a", ";a b", ";a=b c", ";a=\"b\"c", ";a=<b>", ";a=b,c", ";tag=1;Tag=2"] {
             assert!(header(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_a_peer_wrote_goes_back_unchanged() {
+        for text in [";tag=a=b@c", ";tag=\"x \\\" y\"", ";tag=[::1]"] {
+            let mut p = Params::default();
+            p.set_as_written("tag", header(text).expect(text).get("tag").expect("tag"));
+            assert_eq!(format!("{p:?}"), text);
         }
     }
 

@@ -27,8 +27,9 @@ pub fn parse_datagram(bytes: &[u8]) -> Result<Message, Malformed> {
 
 /// [`parse_datagram`] without the copy.
 pub fn intake(bytes: Bytes) -> Result<Message, Malformed> {
-    let start = bytes.iter().position(|b| !b"\r\n\0".contains(b)).unwrap_or(bytes.len());
-    if start == bytes.len() {
+    let start = bytes.iter().position(|b| !b"\r\n".contains(b)).unwrap_or(bytes.len());
+    // A lone NUL is what some phones keep their NAT open with.
+    if bytes[start..].iter().all(|&b| b == 0) {
         return Err(Malformed { why: ParseError::Empty, reply: None, close: false });
     }
     let head = Head::scan(bytes.slice(start..));
@@ -237,4 +238,131 @@ fn start_line(line: &Bytes) -> Result<Start, ParseError> {
     let method = Method::parse(line.slice_ref(first)).ok_or(ParseError::Method)?;
     let uri = Uri::parse_in(line, uri).map_err(ParseError::RequestUri)?;
     Ok(Start::Request(method, uri))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REST: &str =
+        "Via: SIP/2.0/UDP c:5070;branch=z9hG4bK1\r\nTo: <sip:a@b>\r\nFrom: <sip:c@d>;tag=1\r\nCall-ID: x\r\nCSeq: 1 OPTIONS\r\n";
+
+    fn with(line: &str, headers: &str, body: &str) -> Result<Message, Malformed> {
+        parse_datagram(format!("{line}\r\n{REST}{headers}\r\n{body}").as_bytes())
+    }
+
+    fn options(headers: &str, body: &str) -> Result<Message, Malformed> {
+        with("OPTIONS sip:a@b SIP/2.0", headers, body)
+    }
+
+    fn status(result: Result<Message, Malformed>) -> Option<Status> {
+        result.expect_err("malformed").reply.map(|r| r.status)
+    }
+
+    #[test]
+    fn folded_lines_are_joined_by_one_space_and_others_are_not_copied() {
+        let bytes = Bytes::from(format!("OPTIONS sip:a@b SIP/2.0\r\n{REST}Subject : a\r\n \t b\r\n\t\r\n c  \r\nX:y\r\n\r\n"));
+        let message = intake(bytes.clone()).expect("parses");
+        assert_eq!(message.headers().get(&HeaderName::Subject).map(|b| &b[..]), Some(&b"a b c"[..]));
+        let call_id = message.headers().call_id().expect("call-id");
+        assert!(bytes.as_ptr_range().contains(&call_id.as_ptr()));
+    }
+
+    #[test]
+    fn the_body_of_a_datagram_is_cut_to_content_length() {
+        assert_eq!(options("l: 2\r\n", "abcd").expect("parses").body(), "ab");
+        assert_eq!(options("", "abcd").expect("parses").body(), "abcd");
+        let short = options("Content-Length: 5\r\n", "abcd").expect_err("short");
+        assert_eq!(short.why, ParseError::BodyTooShort { says: 5, has: 4 });
+        assert_eq!(status(options("Content-Length: 1\r\nl: 1\r\n", "a")), Some(Status::BAD_REQUEST));
+        assert_eq!(status(options("", &"x".repeat(MAX_BODY + 1))), Some(Status::REQUEST_ENTITY_TOO_LARGE));
+    }
+
+    #[test]
+    fn stray_line_ends_are_refused() {
+        for headers in [
+            "Subject: a\rb\r\n",
+            "Subject: a\nVia: b\r\n",
+            "Subject: a\r\r\n",
+            "Subject: a\r\n b\n c\r\n",
+            "\rX: y\r\n",
+            " X: y\r\n\n",
+        ] {
+            assert!(options(headers, "").is_err(), "{headers:?}");
+        }
+        assert!(parse_datagram(format!("OPTIONS sip:a@b SIP/2.0\r\n{REST}").replace("\r\n", "\n").as_bytes()).is_err());
+    }
+
+    #[test]
+    fn lines_that_are_no_headers_are_refused() {
+        for headers in ["nocolon\r\n", ": x\r\n", "a b: c\r\n", "\u{fc}: c\r\n"] {
+            assert_eq!(options(headers, "").expect_err("refused").why, ParseError::HeaderLine { line: 7 }, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn too_many_headers_are_refused() {
+        let many = "X: y\r\n".repeat(MAX_HEADERS);
+        assert_eq!(status(options(&many, "")), Some(Status::MESSAGE_TOO_LARGE));
+        let long = format!("X: {}\r\n", "y".repeat(MAX_HEAD));
+        assert_eq!(status(options(&long, "")), Some(Status::MESSAGE_TOO_LARGE));
+    }
+
+    #[test]
+    fn the_request_line_has_exactly_three_words() {
+        for (line, expected) in [
+            ("OPTIONS  sip:a@b SIP/2.0", Status::BAD_REQUEST),
+            ("OPTIONS sip:a@b  SIP/2.0", Status::BAD_REQUEST),
+            ("OPTIONS sip:a@b SIP/2.0 ", Status::BAD_REQUEST),
+            ("OPTIONS\tsip:a@b SIP/2.0", Status::BAD_REQUEST),
+            ("OPTIONS sip:a@b SIP/3.0", Status::VERSION_NOT_SUPPORTED),
+            ("OPTI(NS sip:a@b SIP/2.0", Status::BAD_REQUEST),
+            ("INVITE sip:a@b SIP/2.0", Status::BAD_REQUEST),
+            ("FROB sip:a@b SIP/2.0", Status::NOT_IMPLEMENTED),
+            ("OPTIONS sip:a@b?Subject=x SIP/2.0", Status::BAD_REQUEST),
+        ] {
+            assert_eq!(status(with(line, "", "")), Some(expected), "{line}");
+        }
+        assert!(with("OPTIONS sip:a@b sip/2.0", "", "").is_ok());
+    }
+
+    #[test]
+    fn what_cannot_be_answered_is_discarded() {
+        for line in [
+            "SIP/2.0 99 x",
+            "SIP/2.0 700 x",
+            "SIP/2.0 0200 x",
+            "SIP/2.0",
+            "SIP/3.0 200 OK",
+            "ACK sip:a@b SIP/3.0",
+            "hello",
+            "",
+            "GET / HTTP/1.1",
+        ] {
+            let refused = with(line, "", "").expect_err("malformed");
+            assert_eq!((refused.reply, refused.close), (None, false), "{line}");
+        }
+        assert_eq!(parse_datagram(b"OPTIONS sip:a@b SIP/2.0\r\n\r\n").expect_err("no Via").reply, None);
+        for nothing in [&b""[..], b"\r\n\r\n", b"\0"] {
+            assert_eq!(parse_datagram(nothing).expect_err("nothing").why, ParseError::Empty);
+        }
+    }
+
+    #[test]
+    fn a_refusal_goes_to_the_source_with_a_tag_that_a_repetition_gets_too() {
+        let mut first = with("FROB sip:a@b SIP/2.0", "", "").expect_err("mismatch").reply.expect("reply");
+        let second = with("FROB sip:a@b SIP/2.0", "", "").expect_err("mismatch").reply.expect("reply");
+        assert_eq!(first, second);
+        assert_eq!(first.headers.to().expect("to").tag().map(<[u8]>::len), Some(16));
+        let source = "192.0.2.9:1234".parse().expect("address");
+        assert_eq!(first.headers.stamp_source(source), "192.0.2.9:5070".parse().expect("address"));
+        assert_eq!(first.headers.via().expect("via").received(), Some(source.ip()));
+    }
+
+    #[test]
+    fn only_the_first_of_repeated_headers_is_echoed() {
+        let reply = options("To: <sip:second@b>\r\n", "").expect_err("two").reply.expect("reply");
+        assert_eq!(reply.headers.count(&HeaderName::To), 1);
+        assert_eq!(reply.status, Status::BAD_REQUEST);
+    }
 }

@@ -70,11 +70,11 @@ impl Headers {
     }
 
     pub fn from(&self) -> Result<NameAddr, ParseError> {
-        self.address(HeaderName::From)
+        self.party(HeaderName::From)
     }
 
     pub fn to(&self) -> Result<NameAddr, ParseError> {
-        self.address(HeaderName::To)
+        self.party(HeaderName::To)
     }
 
     pub fn call_id(&self) -> Result<&Bytes, ParseError> {
@@ -227,7 +227,7 @@ impl Headers {
     /// Digest challenges of a 401 (`WWW-Authenticate`) or 407 (`Proxy-Authenticate`), in their order. Other schemes, algorithms that we
     /// lack and unreadable ones are left out: there is nothing to answer to them.
     pub fn challenges(&self, name: &HeaderName) -> Vec<Challenge> {
-        self.get_all(name).flat_map(|value| Challenge::parse_list(value)).collect()
+        self.get_all(name).flat_map(Challenge::parse_list).collect()
     }
 
     fn credentials(&self, name: HeaderName) -> Result<Vec<Credentials>, ParseError> {
@@ -241,9 +241,14 @@ impl Headers {
         self.get(&name).ok_or(ParseError::Missing(name))
     }
 
-    fn address(&self, name: HeaderName) -> Result<NameAddr, ParseError> {
+    /// A tag, where there is one, has a value.
+    fn party(&self, name: HeaderName) -> Result<NameAddr, ParseError> {
         let value = self.get(&name).ok_or_else(|| ParseError::Missing(name.clone()))?;
-        NameAddr::parse_in(value, value).map_err(|why| Headers::fault(name, why))
+        match NameAddr::parse_in(value, value) {
+            Ok(party) if party.params.has("tag") && party.tag().is_none() => Err(Headers::fault(name, Syntax::Parameter)),
+            Ok(party) => Ok(party),
+            Err(why) => Err(Headers::fault(name, why)),
+        }
     }
 
     fn addresses(&self, name: HeaderName) -> Result<Vec<NameAddr>, ParseError> {

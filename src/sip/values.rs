@@ -209,8 +209,8 @@ pub struct Replaces {
 impl Replaces {
     pub fn new(call_id: Bytes, to_tag: &[u8], from_tag: &[u8]) -> Replaces {
         let mut params = Params::default();
-        params.set("to-tag", to_tag);
-        params.set("from-tag", from_tag);
+        params.set_as_written("to-tag", to_tag);
+        params.set_as_written("from-tag", from_tag);
         Replaces { call_id, params }
     }
 

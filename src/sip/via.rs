@@ -25,7 +25,7 @@ pub struct Via {
 impl Via {
     pub fn new(transport: Transport, sent_by: impl Into<HostPort>, branch: impl AsRef<[u8]>) -> Via {
         let mut params = Params::default();
-        params.set("branch", branch);
+        params.set_as_written("branch", branch.as_ref());
         Via { protocol: Token::literal(transport.as_str()), sent_by: sent_by.into(), params }
     }
 

@@ -1,0 +1,55 @@
+//! What can be wrong with a menu.
+
+use crate::config::fault::There;
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Fault {
+    #[error("this menu is called `{name}`, but its file `{file}`; give both the same name")]
+    OtherName { name: String, file: String },
+    #[error("there is no node; write [node.{0}]")]
+    NoNodes(String),
+    #[error("node `{0}` has no kind; write kind = \"play\", menu, collect, hours, language, go, voicemail or hangup")]
+    NoKind(String),
+    #[error("`{0}` is no kind of node: write play, menu, collect, hours, language, go, voicemail or hangup")]
+    UnknownKind(String),
+    #[error("`{0}` is no name for a node: write letters, digits, and . _ - between them")]
+    NodeName(String),
+    #[error("node `{node}`: {what}")]
+    InNode { node: String, what: Box<Fault> },
+    #[error("there is no {what} `{name}`{there}")]
+    Dangling { what: &'static str, name: String, there: There },
+    #[error("`{0}` cannot be dialled: it is no number inside, and no outbound rule takes it")]
+    NotDialled(String),
+    #[error("nothing in this menu stores `{{{0}}}`; a collect node stores digits, and what its `store` names")]
+    NothingStored(String),
+    #[error("prompt `{prompt}` is missing in `{language}`: put it at prompts/{language}/{prompt}.wav")]
+    NoPrompt { prompt: String, language: String },
+    #[error("nobody gets to this node; lead an exit to it or take it out")]
+    Unreachable,
+    #[error("callers would go round without being asked: {0}; put a menu or a collect node into the circle, or lead it out")]
+    Loop(String),
+    #[error("there are no prompts in `{0}`; put them into prompts/{0}/")]
+    NoLanguage(String),
+    #[error("{key} is {given}; it must be from {least} to {most}")]
+    Range { key: &'static str, given: u64, least: u64, most: u64 },
+    #[error("{0} must be longer than nothing and at most 10m")]
+    Wait(&'static str),
+    #[error("digits leads nowhere; name at least one key and its place")]
+    NoDigits,
+    #[error("`{0}` is no key: write one of 0-9, *, # or A-D")]
+    NotAKey(String),
+    #[error("min is {min}, but max is {max}")]
+    MinMax { min: usize, max: usize },
+    #[error("`{0}` can never be keyed: it must be of min to max digits")]
+    NeverKeyed(String),
+    #[error("`{0}` is no name to store under: write at most 32 letters, digits or _")]
+    StoreName(String),
+    #[error("`{0}` cannot end digits: write *, #, A-D, or \"\" for none")]
+    NotATerminator(String),
+    #[error("digits lead nowhere: give goto, exact or both")]
+    LeadsNowhere,
+    #[error("`{0}` is no day: write mon, tue, wed, thu, fri, sat, sun or two of them as mon-fri")]
+    NotADay(String),
+    #[error("`{0}` is given twice; write its hours as a list")]
+    DayTwice(&'static str),
+}

@@ -1,0 +1,286 @@
+"""What the measurements share: processes that end with us, /proc, the load tools, the switch under test and its configuration."""
+
+import csv
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+TOP = HERE.parent.parent
+CALLER, CALLEE, SIP_PORT = "127.0.0.2", "127.0.0.3", 5080
+RTP_BASE = 20000  # of medload's two ends, on their own loopback addresses
+TICK_MS = 1000 / os.sysconf("SC_CLK_TCK")
+PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
+
+
+class Failed(Exception):
+    """A measurement could not be made; the others go on."""
+
+
+def wait_for(what, seconds, condition):
+    """Looks until `condition()` is true; the last resort where nobody announces it."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.02)
+    raise Failed(f"waited {seconds} s in vain: {what}")
+
+
+def free_port():
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp:
+        tcp.bind(("127.0.0.1", 0))
+        return tcp.getsockname()[1]
+
+
+def udp_bound(address, port):
+    packed = "".join(f"{int(part):02X}" for part in reversed(address.split(".")))
+    return f" {packed}:{port:04X} " in Path("/proc/net/udp").read_text()
+
+
+@contextmanager
+def running(command, log, **options):
+    """A child that ends with the block, by its own pid."""
+    with open(log, "ab") as output:
+        child = subprocess.Popen([str(c) for c in command], stdin=subprocess.DEVNULL, stdout=output, stderr=output, **options)
+        try:
+            yield child
+        finally:
+            child.send_signal(signal.SIGTERM)
+            try:
+                child.wait(5)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+
+
+def cpu_ms(pid):
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) * TICK_MS
+
+
+def rss_kb(pid):
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_KB
+
+
+def settled(read, seconds=3):
+    """The value once it stays the same for 200 ms, or after `seconds`."""
+    deadline, value, since = time.monotonic() + seconds, read(), time.monotonic()
+    while time.monotonic() < deadline and time.monotonic() - since < 0.2:
+        time.sleep(0.02)
+        now = read()
+        if now != value:
+            value, since = now, time.monotonic()
+    return value
+
+
+class Tools:
+    """The compiled load tools and a scratch folder."""
+
+    def __init__(self):
+        self.folder = Path(tempfile.mkdtemp(prefix="cordboard-bench-"))
+        for name in ("medload", "fwd_epoll"):
+            subprocess.run(["cc", "-O2", "-pthread", "-o", self.folder / name, HERE / f"{name}.c"], check=True)
+
+    def close(self):
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def medload(self, calls, hold_s, **options):
+        """Runs medload to its end; its last line as a dictionary."""
+        command = [self.folder / "medload", "-n", calls, "-hold", hold_s]
+        for name, value in options.items():
+            command += [f"-{name}", value]
+        done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=120 + hold_s)
+        if done.returncode != 0 or not done.stdout.strip():
+            raise Failed(f"medload: {done.stderr.strip() or 'no output'}")
+        figures = json.loads(done.stdout.strip().splitlines()[-1])
+        if options.get("mode") != "raw" and figures["answered"] < calls:
+            raise Failed(f"only {figures['answered']} of {calls} calls were answered: {done.stderr.strip()}")
+        figures["cpu_share"] = figures["cpu_s"] / figures["window_s"]
+        figures["loss"] = 1 - figures["received"] / max(figures["sent"], 1)
+        return figures
+
+    def short_calls(self, pid, port, number, rate, calls):
+        """SIPp calls of one second without media: CPU ms a call, failures, retransmissions."""
+        with tempfile.TemporaryDirectory(dir=self.folder) as name:
+            folder = Path(name)
+            uas = ["sipp", "-sf", HERE / "uas.xml", "-i", CALLEE, "-p", SIP_PORT, "-mi", CALLEE, "-mp", 17000, "-nostdin"]
+            uas += ["-trace_stat", "-stf", "uas.csv", "-fd", 1, "-cp", free_port()]
+            uac = ["sipp", "-sf", HERE / "uac.xml", "-s", number, "-i", CALLER, "-p", SIP_PORT, "-mi", CALLER, "-mp", 16000]
+            uac += ["-r", rate, "-m", calls, "-l", 20000, "-nostdin", "-trace_stat", "-stf", "uac.csv", "-fd", 1]
+            uac += ["-timeout", int(60 + 2 * calls / rate), "-cp", free_port(), f"127.0.0.1:{port}"]
+            with running(uas, folder / "uas.log", cwd=folder):
+                wait_for("SIPp's callee listens", 5, lambda: udp_bound(CALLEE, SIP_PORT))
+                before = cpu_ms(pid)
+                with open(folder / "uac.log", "ab") as log:
+                    subprocess.run([str(c) for c in uac], cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                spent = settled(lambda: cpu_ms(pid)) - before
+            rows = [row for row in csv.reader(open(folder / "uac.csv"), delimiter=";") if row]
+            last = dict(zip(rows[0], rows[-1]))
+        good = int(last["SuccessfulCall(C)"])
+        if good < calls:
+            raise Failed(f"only {good} of {calls} short calls were good")
+        return {"cpu_ms": spent / good, "retransmissions": int(last["Retransmissions(C)"])}
+
+
+@contextmanager
+def floor(tools, calls):
+    """The plain forwarder; gives what `Tools.medload` wants for it."""
+    base = 30000
+    with open(tools.folder / "floor.map", "w") as out:
+        for i in range(calls):
+            out.write(f"{RTP_BASE + 2 * i} {RTP_BASE + 2 * i} {base + 4 * i} {base + 4 * i + 2}\n")
+    with running([tools.folder / "fwd_epoll", calls, base, RTP_BASE], tools.folder / "floor.log") as child:
+        wait_for("the floor listens", 5, lambda: udp_bound("127.0.0.1", base + 4 * (calls - 1)))
+        yield {"mode": "raw", "map": tools.folder / "floor.map", "pid": child.pid}
+
+
+class Switch:
+    """A running Cordboard with the bench configuration."""
+
+    def __init__(self, child, sip, http):
+        self.pid, self.sip, self.http = child.pid, sip, http
+
+    def ready(self):
+        try:
+            return urllib.request.urlopen(f"http://127.0.0.1:{self.http}/readyz", timeout=1).status == 200
+        except OSError:
+            return False
+
+
+CONFIGURATION = """\
+# Made by scripts/bench: calls from {caller} are a trunk; 5000 goes to the callee, 5001 the same recorded, 5002 a menu.
+[site]
+name = "Bench"
+domain = "bench.example"
+time_zone = "UTC"
+country = "DE"
+
+[sip]
+udp = ["127.0.0.1:{sip}"]
+tcp = ["127.0.0.1:{sip}"]
+
+[media]
+listen = "127.0.0.1"
+advertise = "127.0.0.1"
+ports = "20000-29999"
+
+[http]
+listen = "127.0.0.1:{http}"
+
+[recording]
+folder = "../recordings"
+
+[[trunk]]
+name = "load"
+peer = "{caller}"
+
+[[trunk]]
+name = "callee"
+peer = "{callee}:{port}"
+
+[[inbound]]
+trunk = "load"
+number = "5000"
+to = "number:95000"
+record = false
+
+[[inbound]]
+trunk = "load"
+number = "5001"
+to = "number:95001"
+
+[[inbound]]
+trunk = "load"
+number = "5002"
+to = "menu:bench"
+record = false
+
+[[outbound]]
+pattern = "9*"
+strip = 1
+trunk = ["callee"]
+"""
+
+MENU = """\
+name = "bench"
+language = "en"
+start = "top"
+
+[node.top]
+kind = "play"
+prompt = "bench"
+next = "node:top2"
+
+[node.top2]
+kind = "menu"
+prompt = "bench"
+timeout = "60s"
+digits = { "1" = "hangup" }
+"""
+
+
+def binary():
+    """The release binary, built if need be; CORDBOARD_BINARY names another one."""
+    named = os.environ.get("CORDBOARD_BINARY")
+    if named:
+        return Path(named).resolve()
+    subprocess.run(["cargo", "build", "--release", "--locked", "--bin", "cordboard"], cwd=TOP, check=True)
+    metadata = subprocess.run(["cargo", "metadata", "--format-version", "1", "--no-deps"], cwd=TOP, check=True, capture_output=True)
+    return Path(json.loads(metadata.stdout)["target_directory"]) / "release" / "cordboard"
+
+
+@contextmanager
+def switch(tools, program):
+    site = Path(tempfile.mkdtemp(dir=tools.folder, prefix="site-"))
+    (site / "config/menus").mkdir(parents=True)
+    (site / "config/prompts/en").mkdir(parents=True)
+    (site / "recordings").mkdir()
+    sip, http = free_port(), free_port()
+    text = CONFIGURATION.format(caller=CALLER, callee=CALLEE, port=SIP_PORT, sip=sip, http=http)
+    (site / "config/cordboard.toml").write_text(text)
+    (site / "config/menus/bench.toml").write_text(MENU)
+    write_silence(site / "config/prompts/en/bench.wav", 10)
+    with running([program, "serve", "--config", "config/cordboard.toml"], site / "log", cwd=site) as child:
+        one = Switch(child, sip, http)
+        try:
+            wait_for("the switch is ready", 15, lambda: child.poll() is not None or one.ready())
+        except Failed as failed:
+            raise Failed(f"{failed}\n{(site / 'log').read_text()[-2000:]}") from None
+        if child.poll() is not None:
+            raise Failed(f"the switch ended at once:\n{(site / 'log').read_text()[-2000:]}")
+        yield one
+
+
+def write_silence(path, seconds):
+    import wave
+
+    with wave.open(str(path), "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(8000)
+        out.writeframes(b"\0\0" * 8000 * seconds)
+
+
+def version(program, pattern=r"\d+(\.\d+)+"):
+    try:
+        said = subprocess.run([str(program), "--version"], capture_output=True, text=True)
+    except OSError:
+        return None
+    found = re.search(pattern, said.stdout + said.stderr)
+    return found.group(0) if found else "?"
+
+
+if __name__ == "__main__":
+    sys.exit("this is a part of scripts/bench")

@@ -1,0 +1,290 @@
+//! The switch itself: the built binary on free ports of loopback, in a folder of its own, with a configuration made for the test.
+//!
+//! A [`Site`] is the folder and its configuration; a [`Cordboard`] is a running process on it. Kill it and start the site again to see
+//! what a restart makes of what lay on disk: the ports stay the same.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::process::{Folder, Process, wait_for};
+use super::stream::EventStream;
+
+/// The bootstrap admin token that every switch of a test gets.
+pub const TOKEN: &str = "test-token-of-the-harness";
+/// A start is fast; a repair of many recordings may take its time.
+const START: Duration = Duration::from_secs(30);
+
+/// Folder, ports and configuration.
+pub struct Site {
+    folder: Folder,
+    sip: u16,
+    http: u16,
+    media: std::ops::RangeInclusive<u16>,
+    body: String,
+}
+
+/// A running switch.
+pub struct Cordboard {
+    process: Process,
+    http: SocketAddr,
+    sip: SocketAddr,
+}
+
+/// What the API answered.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub content_type: String,
+    pub body: Vec<u8>,
+}
+
+impl Site {
+    /// An empty site: no phone, no trunk.
+    pub fn new(test: &str) -> Site {
+        Site {
+            folder: Folder::new(test),
+            sip: super::ports::port(),
+            http: super::ports::port(),
+            media: super::ports::range(200),
+            body: String::new(),
+        }
+    }
+
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    pub fn recordings(&self) -> PathBuf {
+        self.folder.path().join("recordings")
+    }
+
+    pub fn sip(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.sip))
+    }
+
+    pub fn http(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.http))
+    }
+
+    pub fn config_path(&self) -> PathBuf {
+        self.folder.path().join("config/cordboard.toml")
+    }
+
+    /// A phone whose secret is `secret-NUMBER`.
+    pub fn phone(self, number: &str) -> Site {
+        let secret = secret(number);
+        self.with(&format!("[[phone]]\nnumber = \"{number}\"\nsecret = \"{secret}\"\n"))
+    }
+
+    pub fn agent(self, staff_number: &str, name: &str, phone: &str) -> Site {
+        self.with(&format!("[[agent]]\nstaff_number = \"{staff_number}\"\nname = \"{name}\"\nphone = \"{phone}\"\n"))
+    }
+
+    /// A trunk that is known by the address its calls come from, and that calls go to.
+    pub fn trunk(self, name: &str, peer: impl ToString) -> Site {
+        self.with(&format!("[[trunk]]\nname = \"{name}\"\npeer = \"{}\"\n", peer.to_string()))
+    }
+
+    pub fn inbound(self, trunk: &str, number: &str, to: &str) -> Site {
+        self.with(&format!("[[inbound]]\ntrunk = \"{trunk}\"\nnumber = \"{number}\"\nto = \"{to}\"\n"))
+    }
+
+    /// Any further TOML (arrays of tables; the fixed tables site, sip, media, http and recording are written already).
+    pub fn with(mut self, toml: &str) -> Site {
+        self.body.push_str(toml);
+        self.body.push('\n');
+        self
+    }
+
+    pub fn menu(self, name: &str, toml: &str) -> Site {
+        self.folder.write(&format!("config/menus/{name}.toml"), toml);
+        self
+    }
+
+    /// A prompt that is nothing but a tone, so that an ear can tell it from the parties.
+    pub fn prompt_of_tone(self, language: &str, name: &str, hz: f64, seconds: u32) -> Site {
+        let folder = self.folder.inside(&format!("config/prompts/{language}"));
+        super::tones::write_sine(&folder.join(format!("{name}.wav")), hz, seconds);
+        self
+    }
+
+    /// The whole configuration as TOML. `[recording]`'s folder is relative to the file, as in the shipped one.
+    pub fn config(&self) -> String {
+        format!(
+            "[site]\nname = \"Test\"\ndomain = \"cordboard.test\"\ntime_zone = \"Europe/Berlin\"\ncountry = \"DE\"\n\n\
+             [sip]\nudp = [\"127.0.0.1:{sip}\"]\ntcp = [\"127.0.0.1:{sip}\"]\n\n\
+             [media]\nlisten = \"127.0.0.1\"\nadvertise = \"127.0.0.1\"\nports = \"{first}-{last}\"\n\n\
+             [http]\nlisten = \"127.0.0.1:{http}\"\n\n[recording]\nfolder = \"../recordings\"\n\n{body}",
+            sip = self.sip,
+            http = self.http,
+            first = self.media.start(),
+            last = self.media.end(),
+            body = self.body,
+        )
+    }
+
+    /// Writes the configuration without starting (before a reload).
+    pub fn write_config(&self) {
+        self.folder.write("config/cordboard.toml", self.config());
+    }
+
+    /// Writes the configuration, starts the switch and waits until it says that it is ready.
+    #[track_caller]
+    pub fn start(&self) -> Cordboard {
+        self.write_config();
+        self.folder.inside("recordings");
+        let mut command = self.command(&["serve"]);
+        let process = Process::start("cordboard", &mut command, self.folder.path());
+        let mut switch = Cordboard { process, http: self.http(), sip: self.sip() };
+        wait_for("the switch is ready", START, || {
+            assert!(switch.process.is_running(), "the switch ended at once:\n{}", switch.process.output());
+            switch.try_get("/readyz").is_some_and(|a| a.status == 200).then_some(())
+        });
+        switch
+    }
+
+    /// The binary with a subcommand and this site's configuration, to run to its end: `check`, `recordings list`.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cordboard"));
+        command.args(arguments).arg("--config").arg(self.config_path()).current_dir(self.folder.path());
+        command.env("CORDBOARD_ADMIN_TOKEN", TOKEN);
+        command
+    }
+}
+
+/// The secret that [`Site::phone`] gives a number.
+pub fn secret(number: &str) -> String {
+    format!("secret-{number}")
+}
+
+impl Cordboard {
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    pub fn http(&self) -> SocketAddr {
+        self.http
+    }
+
+    pub fn sip(&self) -> SocketAddr {
+        self.sip
+    }
+
+    pub fn output(&self) -> String {
+        self.process.output()
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// SIGTERM: drain.
+    pub fn terminate(&self) {
+        self.process.signal("TERM");
+    }
+
+    /// SIGHUP: read the configuration again.
+    pub fn reload(&self) {
+        self.process.signal("HUP");
+    }
+
+    #[track_caller]
+    pub fn wait_for_end(&mut self, within: Duration) -> ExitStatus {
+        self.process.wait(within)
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.process.is_running()
+    }
+
+    /// `GET`, with the token. Panics if nobody answers.
+    #[track_caller]
+    pub fn get(&self, path: &str) -> Answer {
+        self.try_get(path).unwrap_or_else(|| panic!("no answer to GET {path}"))
+    }
+
+    /// `GET` of a JSON document that must be there.
+    #[track_caller]
+    pub fn json(&self, path: &str) -> Value {
+        let answer = self.get(path);
+        assert_eq!(answer.status, 200, "GET {path}: {}", answer.text());
+        answer.json()
+    }
+
+    /// `items` of a list.
+    #[track_caller]
+    pub fn items(&self, path: &str) -> Vec<Value> {
+        let list = self.json(path);
+        list["items"].as_array().cloned().unwrap_or_else(|| panic!("GET {path} is no list: {list}"))
+    }
+
+    pub fn try_get(&self, path: &str) -> Option<Answer> {
+        self.request("GET", path, None, &[])
+    }
+
+    #[track_caller]
+    pub fn post(&self, path: &str, body: &Value) -> Answer {
+        self.request("POST", path, Some(body), &[]).unwrap_or_else(|| panic!("no answer to POST {path}"))
+    }
+
+    /// Any request with further headers. `None`: no connection, or cut.
+    pub fn request(&self, method: &str, path: &str, body: Option<&Value>, headers: &[(&str, &str)]) -> Option<Answer> {
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(Duration::from_secs(20)))
+            .build()
+            .into();
+        let mut request = ureq::http::Request::builder().method(method).uri(format!("http://{}{path}", self.http));
+        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization")) {
+            request = request.header("authorization", format!("Bearer {TOKEN}"));
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut response = match body {
+            Some(body) => agent.run(request.header("content-type", "application/json").body(body.to_string()).ok()?),
+            None => agent.run(request.body(()).ok()?),
+        }
+        .ok()?;
+        let content_type = response.headers().get("content-type").and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
+        let body = response.body_mut().with_config().limit(256 << 20).read_to_vec().ok()?;
+        Some(Answer { status: response.status().as_u16(), content_type, body })
+    }
+
+    /// The event stream; `query` as in `since=0&types=call.*`.
+    #[track_caller]
+    pub fn events(&self, query: &str) -> EventStream {
+        EventStream::open(self.http, TOKEN, query)
+    }
+
+    /// Waits until this number has a binding.
+    #[track_caller]
+    pub fn wait_for_registration(&self, number: &str, within: Duration) {
+        wait_for(&format!("{number} is registered"), within, || {
+            self.items("/api/v1/registrations").iter().any(|r| r["number"] == number).then_some(())
+        });
+    }
+
+    /// Resident memory, KB.
+    pub fn resident_kb(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
+        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:"));
+        line.and_then(|l| l.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+    }
+}
+
+impl Answer {
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("no JSON ({e}): {}", self.text()))
+    }
+}

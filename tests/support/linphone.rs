@@ -1,0 +1,83 @@
+//! linphonec as a phone, by its console: commands on standard input, what it says on standard output.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use super::process::{Folder, Process, wait_for};
+use super::tones::{Audio, write_sine};
+
+pub struct Linphone {
+    process: Process,
+    folder: PathBuf,
+    port: u16,
+    /// How much of the output was waited through already.
+    read: usize,
+}
+
+impl Linphone {
+    /// Starts it with its own home, speaking a tone from a file and recording what it hears.
+    #[track_caller]
+    pub fn start(folder: &Folder, user: &str, tone_hz: f64) -> Linphone {
+        let name = format!("linphone-{user}");
+        let folder = folder.inside(&name);
+        let data = folder.join(".local/share/linphone");
+        std::fs::create_dir_all(&data).unwrap_or_else(|e| panic!("{}: {e}", data.display()));
+        let (port, rtp) = (super::ports::port(), super::ports::range(10));
+        write_sine(&folder.join("source.wav"), tone_hz, 600);
+        let rc = format!(
+            "[sip]\nsip_port={port}\nsip_tcp_port=0\nsip_tls_port=0\nuse_ipv6=0\nipv6_migration_done=1\nverify_server_certs=0\n\
+             contact=\"{user}\" <sip:{user}@127.0.0.1>\n[net]\nmtu=0\nfirewall_policy=none\n\
+             [rtp]\naudio_rtp_port={first}-{last}\n[video]\nenabled=0\ncapture=0\ndisplay=0\nautomatically_initiate=0\nautomatically_accept=0\n[misc]\nuse_rls_presence=0\n",
+            first = rtp.start(),
+            last = rtp.end(),
+        );
+        let path = folder.join("linphonerc");
+        std::fs::write(&path, rc).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let mut command = Command::new("linphonec");
+        command.arg("-c").arg(&path).current_dir(&folder).env("HOME", &folder);
+        let process = Process::start(&name, &mut command, &folder);
+        let mut phone = Linphone { process, folder, port, read: 0 };
+        phone.expect("linphonec>", Duration::from_secs(20));
+        phone.say("soundcard use files");
+        phone.say("play source.wav");
+        phone.say("record heard.wav");
+        phone
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    #[track_caller]
+    pub fn register(&mut self, user: &str, registrar: &str, secret: &str) {
+        self.say(&format!("register sip:{user}@{registrar} sip:{registrar} {secret}"));
+        self.expect("successful", Duration::from_secs(15));
+    }
+
+    /// A console command: `call sip:…`, `answer`, `pause`, `resume 1`, `12#` (digits), `terminate`.
+    #[track_caller]
+    pub fn say(&mut self, line: &str) {
+        self.process.say(line);
+    }
+
+    /// Waits until the console says this, after what was waited for before.
+    #[track_caller]
+    pub fn expect(&mut self, text: &str, within: Duration) {
+        let from = self.read;
+        let process = &self.process;
+        self.read = wait_for(&format!("linphonec says {text:?}"), within, || {
+            let output = process.stdout();
+            let rest = output.get(from..)?;
+            rest.find(text).map(|at| from + at + text.len())
+        });
+    }
+
+    /// What it recorded, once its call is over (it finishes the file a moment later).
+    #[track_caller]
+    pub fn heard(&self) -> Audio {
+        let path = self.folder.join("heard.wav");
+        let finished = || Audio::by_file_length(&path).filter(|_| !Audio::header_is_empty(&path));
+        wait_for("linphonec finishes its recording", Duration::from_secs(10), finished)
+    }
+}

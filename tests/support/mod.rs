@@ -1,0 +1,18 @@
+//! What the suites that drive real programs share: the switch itself, real SIP clients, and an ear for what they heard.
+//! A suite says `#[path = "../support/mod.rs"] mod support;`. Nothing here sleeps to "give it time": every wait names its condition
+//! and its deadline.
+
+#![allow(dead_code, reason = "each suite uses its part")]
+#![allow(clippy::disallowed_methods, reason = "real programs run on the real clock, and are read by threads")]
+
+pub mod baresip;
+pub mod caller;
+pub mod cordboard;
+pub mod linphone;
+pub mod pcap;
+pub mod ports;
+pub mod process;
+pub mod rtp;
+pub mod sipp;
+pub mod stream;
+pub mod tones;
