@@ -93,7 +93,8 @@ mod tests {
 
     #[test]
     fn a_type_is_found_in_its_line_and_not_in_what_people_wrote() {
-        let json = r#"{"source":"/x\"type\":\"cordboard.no","type":"cordboard.call.ended","data":{"a":"\"type\":\"cordboard.b"}}"#;
+        let json =
+            r#"{"source":"/x\"type\":\"cordboard.no","type":"cordboard.call.ended","data":{"a":"\"type\":\"cordboard.b"}}"#;
         assert_eq!(type_of(json), Some("call.ended"));
         assert_eq!(type_of("{}"), None);
     }

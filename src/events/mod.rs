@@ -42,8 +42,5 @@ struct Feed {
 /// Both routes. `domain` names this switch in each event's `source`.
 pub fn router(log: Log, domain: &str) -> Router {
     let feed = Feed { log, source: format!("/cordboard/{domain}").into(), seats: Arc::new(Semaphore::new(MOST_READERS)) };
-    Router::new()
-        .route("/api/v1/events", get(sse::stream))
-        .route("/api/v1/events/ws", get(websocket::upgrade))
-        .with_state(feed)
+    Router::new().route("/api/v1/events", get(sse::stream)).route("/api/v1/events/ws", get(websocket::upgrade)).with_state(feed)
 }

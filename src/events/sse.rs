@@ -18,7 +18,11 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// What a browser waits before it resumes.
 const RETRY: Duration = Duration::from_secs(2);
 
-pub(super) async fn stream(State(feed): State<Feed>, extract::Query(query): extract::Query<Query>, headers: HeaderMap) -> Response {
+pub(super) async fn stream(
+    State(feed): State<Feed>,
+    extract::Query(query): extract::Query<Query>,
+    headers: HeaderMap,
+) -> Response {
     let subscription = match Subscription::open(&feed, &query, &headers) {
         Ok(subscription) => subscription,
         Err(refusal) => return refusal,
@@ -34,7 +38,8 @@ pub(super) async fn stream(State(feed): State<Feed>, extract::Query(query): extr
             }
         }
     });
-    let sse = Sse::new(stream::StreamExt::chain(first, events)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE).text("still here"));
+    let sse =
+        Sse::new(stream::StreamExt::chain(first, events)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE).text("still here"));
     // X-Accel-Buffering: nginx would hold events back otherwise.
     ([(header::CACHE_CONTROL, "no-store"), (header::HeaderName::from_static("x-accel-buffering"), "no")], sse).into_response()
 }
