@@ -31,7 +31,8 @@ impl Formula {
         text.replace("short", &format!("{}s", short.as_secs_f64()))
     }
 
-    fn text(self) -> &'static str {
+    /// With T and short as letters.
+    pub fn text(self) -> &'static str {
         match self {
             Formula::F1 => "F1 (answered≤T + abandoned≤T) / (answered + abandoned)",
             Formula::F2 => "F2 answered≤T / answered",
