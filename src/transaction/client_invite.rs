@@ -9,7 +9,7 @@
 //! ```text
 //!             1xx            2xx           fail             resend     end            acked     cancelled   error
 //! Calling     Proceeding+t   Accepted+t    Completed+s+t    Calling+s  Terminated+t   Calling   Calling     Terminated+t
-//! Proceeding  Proceeding+t   Accepted+t    Completed+s+t    Proceeding Proceeding     Proceeding Proceeding Proceeding
+//! Proceeding  Proceeding+t   Accepted+t    Completed+s+t    Proceeding Proceeding     Proceeding Cancelled Proceeding
 //! Cancelled   Cancelled+t    Accepted+t    Completed+s+t    Cancelled  Terminated+t   Cancelled Cancelled   Cancelled
 //! Completed   Completed      Completed     Completed+s      Completed  Terminated     Completed Completed   Terminated
 //! Accepted    Accepted       Accepted+t    Accepted         Accepted   Terminated     Accepted  Accepted    Accepted

@@ -193,16 +193,17 @@ impl Transactions {
             Some(Record::Server(_) | Record::Client(_)) | None => None,
         });
         let own_tag = Bytes::from(key.tag());
-        let id = self.open(&request, key, reply, flow, now);
         match found {
             Some((invite, tag, unanswered)) => {
+                let id = self.open(&request, key, reply, flow, now);
                 let response = request.response_with_tag(Status::OK, tag.unwrap_or(own_tag));
                 self.respond(id, &response, now, out);
                 if unanswered { Received::Cancel { invite, request, flow } } else { Received::Absorbed }
             }
             None => {
+                // Without a transaction: a stranger's guess must not swallow the real one, which has the same branch.
                 let status = Status::CALL_TRANSACTION_DOES_NOT_EXIST;
-                self.respond(id, &request.response_with_tag(status, own_tag), now, out);
+                out.push(Sending { to: reply, bytes: request.response_with_tag(status, own_tag).to_bytes(), report: None });
                 Received::Answered(status)
             }
         }

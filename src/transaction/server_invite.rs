@@ -9,17 +9,17 @@
 //! the owner:
 //!
 //! ```text
-//!             repeat          1xx              2xx           fail           ack           resend        end            error
-//! Arrived     Arrived         Proceeding+s     Unacked+s     Completed+s    Arrived       Arrived       Proceeding+s   Arrived
-//! Proceeding  Proceeding+s    Proceeding+s     Unacked+s     Completed+s    Proceeding    Proceeding    Proceeding     Proceeding
-//! Unacked     Unacked         Unacked          Unacked       Unacked        Accepted+t    Unacked+s     Terminated+t   Unacked
-//! Accepted    Accepted        Accepted         Accepted      Accepted       Accepted+t    Accepted      Terminated     Accepted
-//! Completed   Completed+s     Completed        Completed     Completed      Confirmed     Completed+s   Terminated+t   Completed
-//! Confirmed   Confirmed       Confirmed        Confirmed     Confirmed      Confirmed     Confirmed     Terminated     Confirmed
-//! Terminated  Terminated      Terminated       Terminated    Terminated     Terminated    Terminated    Terminated     Terminated
+//!             repeat          1xx              2xx           fail           ack           resend        end
+//! Arrived     Arrived         Proceeding+s     Unacked+s     Completed+s    Arrived       Arrived       Proceeding+s
+//! Proceeding  Proceeding+s    Proceeding+s     Unacked+s     Completed+s    Proceeding    Proceeding    Proceeding
+//! Unacked     Unacked         Unacked          Unacked       Unacked        Accepted+t    Unacked+s     Terminated+t
+//! Accepted    Accepted        Accepted         Accepted      Accepted       Accepted+t    Accepted      Terminated
+//! Completed   Completed+s     Completed        Completed     Completed      Confirmed     Completed+s   Terminated+t
+//! Confirmed   Confirmed       Confirmed        Confirmed     Confirmed      Confirmed     Confirmed     Terminated
+//! Terminated  Terminated      Terminated       Terminated    Terminated     Terminated    Terminated    Terminated
 //! ```
 //!
-//! A response that found no way changes nothing (RFC 6026 keeps the state): the INVITE comes again, or timers end it.
+//! A response that found no way is not reported here and would change nothing (RFC 6026): the INVITE comes again, or timers end it.
 
 use std::time::Duration;
 
@@ -72,7 +72,6 @@ pub enum Event {
     Success(Bytes),
     Failure(Bytes),
     Ack,
-    Undeliverable,
     Tick,
 }
 
@@ -157,7 +156,7 @@ impl ServerInvite {
                 | Completed { .. }
                 | Confirmed { .. }
                 | Terminated),
-                Event::Undeliverable | Event::Tick,
+                Event::Tick,
             ) => (state, Effects::none()),
         }
     }

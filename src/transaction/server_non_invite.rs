@@ -6,11 +6,11 @@
 //! The drawing, which a test walks. `end` is the state's timer; `+s` sends:
 //!
 //! ```text
-//!             repeat         1xx            final         end          error
-//! Trying      Trying         Proceeding+s   Completed+s   Trying       Trying
-//! Proceeding  Proceeding+s   Proceeding+s   Completed+s   Proceeding   Proceeding
-//! Completed   Completed+s    Completed      Completed     Terminated   Completed
-//! Terminated  Terminated     Terminated     Terminated    Terminated   Terminated
+//!             repeat         1xx            final         end
+//! Trying      Trying         Proceeding+s   Completed+s   Trying
+//! Proceeding  Proceeding+s   Proceeding+s   Completed+s   Proceeding
+//! Completed   Completed+s    Completed      Completed     Terminated
+//! Terminated  Terminated     Terminated     Terminated    Terminated
 //! ```
 
 use std::time::Duration;
@@ -42,7 +42,6 @@ pub enum Event {
     /// The core's responses.
     Provisional(Bytes),
     Final(Bytes),
-    Undeliverable,
     Tick,
 }
 
@@ -79,9 +78,7 @@ impl ServerNonInvite {
             // Nothing to do.
             (state @ (Trying | Terminated), Event::Repeat)
             | (state @ (Completed { .. } | Terminated), Event::Provisional(_) | Event::Final(_))
-            | (state @ (Trying | Proceeding { .. } | Completed { .. } | Terminated), Event::Undeliverable | Event::Tick) => {
-                (state, Effects::none())
-            }
+            | (state @ (Trying | Proceeding { .. } | Completed { .. } | Terminated), Event::Tick) => (state, Effects::none()),
         }
     }
 }

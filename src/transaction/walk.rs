@@ -125,7 +125,7 @@ fn the_other_client_does_what_its_drawing_says() {
 fn the_invite_server_does_what_its_drawing_says() {
     use super::server_invite::{Event as E, ServerInvite as S};
     let states = ["Arrived", "Proceeding", "Unacked", "Accepted", "Completed", "Confirmed", "Terminated"];
-    let events = ["repeat", "1xx", "2xx", "fail", "ack", "resend", "end", "error"];
+    let events = ["repeat", "1xx", "2xx", "fail", "ack", "resend", "end"];
     walk(include_str!("server_invite.rs"), &states, &events, |state, event| {
         let end = NOW + GIVE_UP;
         let state = match state {
@@ -144,8 +144,7 @@ fn the_invite_server_does_what_its_drawing_says() {
             "fail" => (E::Failure(bytes()), NOW),
             "ack" => (E::Ack, NOW),
             "resend" => (E::Tick, NOW),
-            "end" => (E::Tick, end),
-            _ => (E::Undeliverable, NOW),
+            _ => (E::Tick, end),
         };
         let (state, effects) = state.handle(event, Wire::Unreliable, at);
         outcome(&state, &effects)
@@ -156,7 +155,7 @@ fn the_invite_server_does_what_its_drawing_says() {
 fn the_other_server_does_what_its_drawing_says() {
     use super::server_non_invite::{Event as E, ServerNonInvite as S};
     let states = ["Trying", "Proceeding", "Completed", "Terminated"];
-    let events = ["repeat", "1xx", "final", "end", "error"];
+    let events = ["repeat", "1xx", "final", "end"];
     walk(include_str!("server_non_invite.rs"), &states, &events, |state, event| {
         let end = NOW + GIVE_UP;
         let state = match state {
@@ -169,8 +168,7 @@ fn the_other_server_does_what_its_drawing_says() {
             "repeat" => (E::Repeat, NOW),
             "1xx" => (E::Provisional(bytes()), NOW),
             "final" => (E::Final(bytes()), NOW),
-            "end" => (E::Tick, end),
-            _ => (E::Undeliverable, NOW),
+            _ => (E::Tick, end),
         };
         let (state, effects) = state.handle(event, Wire::Unreliable, at);
         outcome(&state, &effects)
