@@ -124,3 +124,31 @@ fn frames_that_found_the_queue_full_are_told_as_a_gap() {
         |r| matches!(r, RecorderReport::Gap { reason, gap_ms: 200, .. } if reason == "queue_full")
     ));
 }
+
+#[test]
+fn an_end_that_is_told_late_cuts_the_file_to_it() {
+    let mut rig = Rig::new();
+    rig.begin(1);
+    rig.run(3_000);
+    rig.writer.command(RecorderCommand::End { recording: recording(1), at: crate::clock::Mono::from_millis(1_500) });
+    rig.run(1_000);
+    let done = finished(&rig.reports);
+    assert_eq!((done[0].duration_ms, done[0].bytes), (1_500, 44 + 1_500 * 32));
+    let row = rig.store.recordings.row(recording(1)).unwrap().unwrap();
+    assert!(verify::row(&rig.folder(), &row, STRICT).is_empty());
+}
+
+/// `cargo test --release -- --ignored cost_of --nocapture`
+#[test]
+#[ignore = "a measurement"]
+fn cost_of_a_hundred_recordings() {
+    let mut rig = Rig::new();
+    for n in 0..100 {
+        rig.begin(n);
+    }
+    rig.run(1_000);
+    let clock = crate::clock::System::start();
+    rig.run(20_000);
+    let spent = clock.mono().as_micros() as f64 / 1e6;
+    println!("100 recordings: {:.2} % of a core, {:.1} us a frame", spent / 20.0 * 100.0, spent * 1e6 / 200_000.0);
+}
