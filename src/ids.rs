@@ -81,6 +81,11 @@ pub struct BadId;
 #[serde(transparent)]
 pub struct LegId(pub u64);
 
+impl LegId {
+    /// No leg has this number: who stands for the caller before any leg is there.
+    pub const NOBODY: LegId = LegId(0);
+}
+
 impl fmt::Display for LegId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "leg-{}", self.0)

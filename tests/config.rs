@@ -1,10 +1,12 @@
 //! The configuration from outside: the documented example, and every kind of fault with its file and line.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cordboard::config::{Config, DigestAlgorithm, File, Pattern, Place, Source};
-use cordboard::ivr::check_all;
+use cordboard::clock::{Mono, Now, Wall};
+use cordboard::config::{Config, DigestAlgorithm, File, Pattern, Place, Source, load};
+use cordboard::ivr::{Action, Event, Session, check_all};
 use proptest::prelude::*;
 
 /// The example of the design, with digits where it has dots.
@@ -299,6 +301,117 @@ fn a_source_survives_the_journal() {
     let source = source(EXAMPLE);
     let text = serde_json::to_string(&source).unwrap();
     assert_eq!(serde_json::from_str::<Source>(&text).unwrap(), source);
+}
+
+/// The configuration in this repository, without the secrets of whoever tries it out here.
+fn shipped() -> Source {
+    let mut source = load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("config/cordboard.toml")).unwrap();
+    source.secrets = None;
+    source
+}
+
+#[test]
+fn the_shipped_configuration_and_its_menus_have_no_fault() {
+    assert_eq!(check_all(&shipped()), []);
+}
+
+/// With stand-ins for the secrets that the first start generates.
+fn resolved(main: &str) -> Config {
+    let mut source = shipped();
+    source.main.text = main.to_owned();
+    let secrets = "[phone]\n201 = 'a'\n202 = 'a'\n203 = 'a'\n204 = 'a'\n[password]\nadmin = 'a'\n";
+    source.secrets = Some(File { path: "secrets.toml".into(), text: secrets.to_owned() });
+    Config::resolve(&source).unwrap_or_else(|p| panic!("{p:#?}"))
+}
+
+#[test]
+fn the_defaults_that_the_reference_shows_are_the_defaults() {
+    let text = shipped().main.text;
+    let (text, _users) = text.split_once("# [[user]]").unwrap();
+    let is_default = |line: &str| {
+        let key = line.strip_prefix("# ").and_then(|l| l.split_once(" = ")).map(|(key, _)| key);
+        key.is_some_and(|k| k.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+    };
+    let shown: Vec<&str> = text.lines().map(|l| if is_default(l) { &l[2..] } else { l }).collect();
+    assert!(text.lines().filter(|l| is_default(l)).count() > 25);
+    assert_eq!(resolved(&shown.join("\n")), resolved(text));
+}
+
+#[test]
+fn the_examples_that_the_reference_shows_can_be_used() {
+    let text = shipped().main.text;
+    let shown: Vec<&str> = text.lines().map(|l| l.strip_prefix("# e.g. ").unwrap_or(l)).collect();
+    let shown =
+        shown.join("\n").replace("# [[user]]", "[[user]]").replace("# name =", "name =").replace("# password =", "password =");
+    let config = resolved(&shown.replace("# token =", "token ="));
+    assert_eq!(config.trunks["demo"].max_calls, Some(30));
+    assert_eq!(config.users[0].name, "admin");
+}
+
+/// Keys of a table, as the fault for an unknown one names them.
+fn keys_of(table: &str) -> Vec<String> {
+    let problems = Config::resolve(&Source::of(format!("{table}\nno_such_key = 1\n"))).unwrap_err();
+    let what = problems.iter().map(|p| p.what.as_str()).find(|w| w.starts_with("unknown field")).unwrap();
+    let (_, expected) = what.split_once("expected").unwrap();
+    expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_reference_shows_every_key() {
+    let text = shipped().main.text.replace("# [[user]]", "[[user]]");
+    let mut tables: BTreeMap<&str, String> = BTreeMap::new();
+    let mut current = "";
+    for line in text.lines() {
+        if line.starts_with('[') {
+            current = line.split(']').next().unwrap();
+        }
+        *tables.entry(current).or_default() += &format!("{}\n", line.trim_start_matches("# ").trim_start_matches("e.g. "));
+    }
+    let all = "[site] [sip] [media] [http] [recording] [codes] [[phone]] [[agent]] [[queue]] [[extension]] [[trunk]] [[inbound]] \
+               [[outbound]] [[user]]";
+    for table in all.split(' ') {
+        let keys = keys_of(table);
+        assert!(!keys.is_empty());
+        let shown = &tables[table.split(']').next().unwrap()];
+        for key in keys {
+            assert!(shown.lines().any(|l| l.starts_with(&format!("{key} = "))), "{table} {key}");
+        }
+    }
+}
+
+/// Every text of the table is there as a recording that the telephone can play.
+#[test]
+fn every_prompt_is_there_in_every_language_as_8_khz_mono() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/prompts");
+    let table = std::fs::read_to_string(folder.join("texts.tsv")).unwrap();
+    let mut rows = table.lines().map(|l| l.split('\t').collect::<Vec<_>>());
+    let languages = rows.next().unwrap();
+    assert_eq!(languages, ["key", "en", "de", "uk", "it", "sv", "zh"]);
+    for row in rows {
+        assert_eq!(row.len(), languages.len(), "{row:?}");
+        for language in &languages[1..] {
+            let path = folder.join(language).join(row[0]).with_extension("wav");
+            let wav = hound::WavReader::open(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+            let spec = wav.spec();
+            assert_eq!((spec.sample_rate, spec.channels, spec.bits_per_sample), (8_000, 1, 16), "{}", path.display());
+            assert!((4_000..160_000).contains(&wav.duration()), "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn a_caller_of_the_shipped_menu_chooses_a_language_and_gets_to_a_queue() {
+    let config = resolved(&shipped().main.text);
+    let graphs = cordboard::ivr::graphs(&config).unwrap();
+    let now = Now { mono: Mono::ZERO, wall: Wall::parse_rfc3339("2026-11-22T03:00:00Z").unwrap() };
+    let mut out = Vec::new();
+    let mut session = Session::start(graphs["main"].clone(), None, now, &mut out);
+    session.handle(Event::Digit('3'), now, &mut out);
+    session.handle(Event::PlayEnded, now, &mut out);
+    assert!(out.contains(&Action::Language("uk".to_owned())));
+    assert!(out.contains(&Action::Play { prompts: vec!["uk/menu".to_owned()] }));
+    session.handle(Event::Digit('1'), now, &mut out);
+    assert_eq!(out.last(), Some(&Action::Go(Place::Queue("support".into()))));
 }
 
 proptest! {

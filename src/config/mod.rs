@@ -6,6 +6,7 @@
 //! surprise at run time.
 
 mod country;
+mod differences;
 pub(crate) mod fault;
 mod given;
 mod place;
@@ -19,6 +20,7 @@ pub(crate) mod text;
 pub(crate) mod units;
 
 pub use country::{Country, UnknownCountry};
+pub use differences::differences;
 pub use place::{BadPlace, Place};
 pub use problem::Problem;
 pub use redact::Redaction;

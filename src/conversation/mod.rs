@@ -1,1 +1,193 @@
-//! Conversations: legs, bridges, hold, transfer.
+//! A customer's whole stay: its legs, what it is at, who hears whom.
+//!
+//! | what | where it is kept | derived from it |
+//! |---|---|---|
+//! | SIP state of a leg | `leg.call` | ringing, answered, over |
+//! | media agreement | `leg.negotiation` | whether the peer holds, which codec |
+//! | what the subject is at | `stage` | what it hears |
+//! | bridges | `bridges` (closed ones as a sum) | talk time |
+//!
+//! The *subject* is the leg whose stay it is at this moment: it is in the menu, waits, is transferred. The *customer* is the outside
+//! party, whose side is recorded; on an internal call the caller. What is done with all this is the switch's.
+
+mod leg;
+mod stage;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+pub use leg::{Gone, Leg, Peer, Role};
+pub use stage::{Dialling, NextTrunks, Stage, Transferring};
+
+use crate::clock::{Mono, Now};
+use crate::ids::{ConversationId, LegId, QueueName, RecordingId, StaffNumber};
+use crate::route::{Cause, Direction};
+
+#[derive(Debug)]
+pub struct Conversation {
+    pub id: ConversationId,
+    pub began: Now,
+    pub direction: Direction,
+    /// The worker that has all its legs' ports.
+    pub worker: u8,
+    /// Who began it; their rights and names count for where it may go.
+    pub origin: Peer,
+    /// The first leg: who called, or whom a command rang first.
+    pub caller: LegId,
+    /// The leg whose stay it is now.
+    pub subject: LegId,
+    /// The outside party's number; on an internal call the caller's.
+    pub customer_number: String,
+    /// As dialled.
+    pub called: String,
+    pub legs: BTreeMap<LegId, Leg>,
+    /// Legs that are over, oldest first.
+    pub gone: Vec<Gone>,
+    pub stage: Stage,
+    /// Language that the caller chose, for every prompt from then on.
+    pub language: String,
+    /// The decision to record, made once, when the call is routed.
+    pub rule: crate::route::Decision,
+    /// The recording that runs, or ran.
+    pub recording: Option<RecordingId>,
+    /// Sample 0 of the recording.
+    pub recording_from: Option<crate::clock::Wall>,
+    /// When the customer's leg was first answered, by whom ever.
+    pub answered: Option<Mono>,
+    /// Sum of the bridges that are over.
+    pub talked: Duration,
+    /// Agents who took it, in order.
+    pub agents: Vec<StaffNumber>,
+    pub queue: Option<QueueName>,
+    /// Held by a command, not by a leg's SDP.
+    pub held_by_command: bool,
+    /// Counts what was played, over all legs.
+    pub plays: u64,
+    /// `Some` as soon as it is ending: the first cause stands.
+    pub end: Option<End>,
+}
+
+/// How it ended. Decided once; what follows is tidying up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct End {
+    pub cause: Cause,
+    pub by: crate::route::Side,
+    /// Final SIP status on the customer's leg, where there was one.
+    pub status: Option<u16>,
+    /// Legs that have not reported their media's end by then are told without it.
+    pub gives_up: Mono,
+    pub at: Mono,
+}
+
+impl Conversation {
+    /// Born without legs; its first one becomes caller and subject.
+    pub fn new(id: ConversationId, began: Now, direction: Direction, origin: Peer, worker: u8) -> Conversation {
+        Conversation {
+            id,
+            began,
+            direction,
+            worker,
+            origin,
+            caller: LegId::NOBODY,
+            subject: LegId::NOBODY,
+            customer_number: String::new(),
+            called: String::new(),
+            legs: BTreeMap::new(),
+            gone: Vec::new(),
+            stage: Stage::Routing,
+            language: String::new(),
+            rule: crate::route::Decision { record: false, rule: String::new() },
+            recording: None,
+            recording_from: None,
+            answered: None,
+            talked: Duration::ZERO,
+            agents: Vec::new(),
+            queue: None,
+            held_by_command: false,
+            plays: 0,
+            end: None,
+        }
+    }
+
+    /// The customer's leg: the outside party, once there is one.
+    pub fn customer(&self) -> Option<LegId> {
+        match self.direction {
+            Direction::Inbound | Direction::Internal => {
+                Some(if self.legs.contains_key(&self.caller) { self.caller } else { self.subject })
+            }
+            Direction::Outbound => self.legs.values().find(|l| l.peer.is_trunk() && l.call.is_answered()).map(|l| l.id),
+        }
+    }
+
+    pub fn leg(&self, id: LegId) -> Option<&Leg> {
+        self.legs.get(&id)
+    }
+
+    pub fn leg_mut(&mut self, id: LegId) -> Option<&mut Leg> {
+        self.legs.get_mut(&id)
+    }
+
+    /// The leg that is bridged with this one.
+    pub fn other(&self, leg: LegId) -> Option<LegId> {
+        match &self.stage {
+            Stage::Bridged { with, .. } if *with == leg => Some(self.subject),
+            Stage::Bridged { with, .. } if self.subject == leg => Some(*with),
+            Stage::Bridged { .. }
+            | Stage::Routing
+            | Stage::Menu { .. }
+            | Stage::Queue { .. }
+            | Stage::Dialling(_)
+            | Stage::Announcing { .. }
+            | Stage::Originating { .. }
+            | Stage::Ending => None,
+        }
+    }
+
+    /// The codec that the subject's unanswered INVITE prefers.
+    pub fn first_offered(&self) -> Option<crate::codec::Codec> {
+        let offer = self.leg(self.subject)?.offered.as_ref()?;
+        offer.audio()?.1.formats.iter().find_map(|f| f.codec)
+    }
+
+    /// Keeps what `call.ended` will tell of a leg. A caller who waits for hours while phones ring in vain has many; the customer's own
+    /// and the last ones are kept.
+    pub fn remember(&mut self, gone: Gone) {
+        const MOST: usize = 64;
+        if self.gone.len() >= MOST {
+            self.gone.remove(1);
+        }
+        self.gone.push(gone);
+    }
+
+    /// Talk time so far.
+    pub fn talk(&self, now: Mono) -> Duration {
+        let running = match &self.stage {
+            Stage::Bridged { since, .. } => now.since(*since),
+            Stage::Routing
+            | Stage::Menu { .. }
+            | Stage::Queue { .. }
+            | Stage::Dialling(_)
+            | Stage::Announcing { .. }
+            | Stage::Originating { .. }
+            | Stage::Ending => Duration::ZERO,
+        };
+        self.talked + running
+    }
+
+    pub fn is_ending(&self) -> bool {
+        self.end.is_some()
+    }
+
+    /// When it wants to be looked at, if nothing happens before.
+    pub fn deadline(&self) -> Option<Mono> {
+        let stage = match (&self.end, &self.stage) {
+            (Some(end), _) => Some(end.gives_up),
+            (None, Stage::Menu { session, .. }) => session.deadline(),
+            (None, Stage::Dialling(d)) => Some(d.until),
+            (None, Stage::Announcing { until, .. } | Stage::Originating { until, .. }) => Some(*until),
+            (None, Stage::Routing | Stage::Queue { .. } | Stage::Bridged { .. } | Stage::Ending) => None,
+        };
+        let legs = self.legs.values().filter_map(|l| l.lets_go_at);
+        stage.into_iter().chain(legs).min()
+    }
+}

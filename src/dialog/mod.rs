@@ -1,1 +1,12 @@
-//! SIP dialogs (RFC 3261 §12) and the INVITE usage of them.
+//! SIP dialogs (RFC 3261 §12) and the INVITE usage of them (§13–§15).
+//!
+//! [`Dialog`] is who talks to whom, in what order and by which way. [`Call`] is a leg's INVITE usage: its state says what may be sent
+//! now, and every method gives the message to send. Neither sends, waits or repeats anything: transactions do that, and the switch
+//! carries messages between the two.
+
+mod call;
+#[allow(clippy::module_inception, reason = "the RFC's word for it")]
+mod dialog;
+
+pub use call::{Call, Hangup, Key, Own, Progress};
+pub use dialog::{Dialog, NoDialog, Reach};

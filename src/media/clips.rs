@@ -1,24 +1,46 @@
-//! Sounds in memory: prompts by name, and the music on hold.
+//! Sounds in memory: prompts by name, and the music on hold. Encoded once, so that playing is copying.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::ClipName;
+use crate::codec::Codec;
+
+use super::{ClipName, music};
 
 /// A sound at 8 kHz, mono.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Clip {
     pcm: Box<[i16]>,
+    pcmu: Box<[u8]>,
+    pcma: Box<[u8]>,
 }
 
 impl Clip {
     /// From samples at 8 kHz.
     pub fn new(pcm: impl Into<Box<[i16]>>) -> Clip {
-        Clip { pcm: pcm.into() }
+        let pcm = pcm.into();
+        Clip { pcmu: Codec::Pcmu.encode_all(&pcm), pcma: Codec::Pcma.encode_all(&pcm), pcm }
     }
 
     pub fn pcm(&self) -> &[i16] {
         &self.pcm
+    }
+
+    /// All of it, a byte a sample.
+    pub fn encoded(&self, codec: Codec) -> &[u8] {
+        match codec {
+            Codec::Pcmu => &self.pcmu,
+            Codec::Pcma => &self.pcma,
+        }
+    }
+
+    /// In samples.
+    pub fn len(&self) -> usize {
+        self.pcm.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.pcm.is_empty()
     }
 }
 
@@ -30,7 +52,9 @@ pub struct Clips {
 }
 
 impl Clips {
-    pub fn new(prompts: BTreeMap<ClipName, Arc<Clip>>, music: Arc<Clip>) -> Clips {
+    /// `music`: what is heard on hold; the built-in music where it is `None` or empty.
+    pub fn new(prompts: BTreeMap<ClipName, Arc<Clip>>, music: Option<Arc<Clip>>) -> Clips {
+        let music = music.filter(|m| !m.is_empty()).unwrap_or_else(|| Arc::new(Clip::new(music::built_in())));
         Clips { prompts: Arc::new(prompts), music }
     }
 

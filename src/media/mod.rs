@@ -5,9 +5,24 @@
 //! [`Source`] at a time; a bridge is two legs that hear each other. Nothing a stranger sends reaches a [`Source`]: see `latch`.
 
 mod clips;
+pub mod dtmf;
+mod due;
+mod latch;
+mod leg;
+mod music;
+mod play;
+mod receive;
+mod relay;
+mod rtcp;
+mod stats;
+mod tap;
+mod tone;
 mod vocabulary;
 mod worker;
 
 pub use clips::{Clip, Clips};
 pub use vocabulary::*;
 pub use worker::{Forward, Port, Settings, Sink, Slot, Worker};
+
+#[cfg(test)]
+mod tests;

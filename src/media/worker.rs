@@ -1,12 +1,29 @@
-//! The legs of one worker thread as a plain value.
+//! The legs of one worker thread as a plain value: commands and timers.
+//!
+//! Legs lie in a slab, so that a packet finds its leg by index. Timers lie in one heap; an entry counts only if the leg still says the
+//! same time, so moving a timer costs nothing but a stale entry that is thrown away when it comes up. What they do is in `due`, what
+//! happens to a packet in `receive`.
 
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clock::Mono;
-use crate::ids::LegId;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
 
-use super::{Clips, Command, Frame, Report};
+use crate::clock::Mono;
+use crate::ids::{LegId, RecordingId};
+use crate::rtp::{DigitDetector, Press};
+
+use super::latch::{Latch, RtcpLatch};
+use super::leg::{Due, Hears, Leg, Path, Presence};
+use super::play::{Play, Tape};
+use super::relay::Outgoing;
+use super::rtcp::{self, Control};
+use super::stats::Incoming;
+use super::{Audio, Clip, Clips, Command, DigitVia, Frame, Report, Session, Source, dtmf, tone};
 
 /// What all legs of a worker share.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,7 +50,7 @@ pub struct Slot {
     pub generation: u32,
 }
 
-/// A received datagram that goes on: send `datagram[start..start + len]` from the socket of `slot`.
+/// A received datagram that goes on: send `datagram[start..start + len]` from the RTP socket of `slot`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Forward {
     pub slot: Slot,
@@ -50,48 +67,348 @@ pub trait Sink {
     fn report(&mut self, report: Report);
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Timer {
+    Play,
+    Report,
+    Check,
+    Digit,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Place {
+    pub generation: u32,
+    pub leg: Option<Leg>,
+}
+
 /// The legs of one worker. Pure: the driver brings commands, packets and time.
 #[derive(Debug)]
 pub struct Worker {
-    settings: Settings,
+    pub(super) settings: Settings,
+    pub(super) places: Vec<Place>,
+    free: Vec<u32>,
+    by_id: BTreeMap<LegId, u32>,
+    timers: BinaryHeap<Reverse<(Mono, Slot, Timer)>>,
+    chance: ChaCha8Rng,
+    ringback: Arc<Clip>,
+    busy: Arc<Clip>,
 }
 
 impl Worker {
     pub fn new(settings: Settings) -> Worker {
-        Worker { settings }
+        Worker {
+            chance: ChaCha8Rng::seed_from_u64(settings.seed),
+            ringback: Arc::new(tone::ringback(settings.country)),
+            busy: Arc::new(tone::busy(settings.country)),
+            places: Vec::new(),
+            free: Vec::new(),
+            by_id: BTreeMap::new(),
+            timers: BinaryHeap::new(),
+            settings,
+        }
     }
 
     /// The slot of an open leg.
     pub fn slot(&self, leg: LegId) -> Option<Slot> {
-        let _ = (leg, &self.settings);
-        None
+        let index = *self.by_id.get(&leg)?;
+        self.leg_at(index).map(|l| l.slot)
     }
 
+    /// Open legs.
+    pub fn legs(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Carries out a command. One for a leg that is not open does nothing: it has crossed with the leg's end.
     pub fn handle(&mut self, command: Command, clips: &Clips, now: Mono, out: &mut impl Sink) {
-        let _ = (command, clips, now, out);
-    }
-
-    /// A datagram on a leg's port. What is relayed is rewritten in place and returned; no allocation, and no copy but the tap's.
-    pub fn receive(
-        &mut self,
-        slot: Slot,
-        port: Port,
-        from: SocketAddr,
-        datagram: &mut [u8],
-        now: Mono,
-        out: &mut impl Sink,
-    ) -> Option<Forward> {
-        let _ = (slot, port, from, datagram, now, out);
-        None
+        match command {
+            Command::Open { leg, lease: _ } => {
+                if self.by_id.contains_key(&leg) {
+                    self.close(leg, now, out);
+                }
+                self.open(leg, now);
+            }
+            Command::Agree { leg, session } => self.agree(leg, session, now),
+            Command::Hear { leg, source } => self.hear(leg, source, clips, now, out),
+            Command::Tap { leg, recording } => self.set_tap(leg, Some(recording)),
+            Command::Untap { leg } => self.set_tap(leg, None),
+            Command::Close { leg } => self.close(leg, now, out),
+        }
     }
 
     /// Does what is due: plays, reports, checks for silence.
-    pub fn tick(&mut self, clips: &Clips, now: Mono, out: &mut impl Sink) {
-        let _ = (clips, now, out);
+    pub fn tick(&mut self, now: Mono, out: &mut impl Sink) {
+        while let Some(Reverse((at, slot, timer))) = self.timers.peek().copied()
+            && at <= now
+        {
+            self.timers.pop();
+            let Some(leg) = self.leg_in(slot) else { continue };
+            let due = match timer {
+                Timer::Play => &mut leg.due.play,
+                Timer::Report => &mut leg.due.report,
+                Timer::Check => &mut leg.due.check,
+                Timer::Digit => &mut leg.due.digit,
+            };
+            if *due != Some(at) {
+                continue;
+            }
+            *due = None;
+            match timer {
+                Timer::Play => self.play_due(slot, at, now, out),
+                Timer::Report => self.report_due(slot, now, out),
+                Timer::Check => self.check_due(slot, now, out),
+                Timer::Digit => self.digit_due(slot, now, out),
+            }
+        }
     }
 
     /// When `tick` is due next.
     pub fn deadline(&self) -> Option<Mono> {
-        None
+        self.timers.peek().map(|Reverse((at, _, _))| *at)
     }
+
+    /// Ends a leg that the driver caught panicking: it is dropped as it is, without a word on the wire.
+    pub fn evict(&mut self, leg: LegId, out: &mut impl Sink) {
+        if let Some(leg) = self.remove(leg) {
+            out.report(Report::Dead { leg: leg.id });
+            out.report(Report::Closed { leg: leg.id, quality: leg.incoming.quality(leg.outgoing.packets) });
+        }
+    }
+
+    pub(super) fn leg_at(&self, index: u32) -> Option<&Leg> {
+        self.places.get(index as usize)?.leg.as_ref()
+    }
+
+    pub(super) fn leg_at_mut(&mut self, index: u32) -> Option<&mut Leg> {
+        self.places.get_mut(index as usize)?.leg.as_mut()
+    }
+
+    pub(super) fn leg_in(&mut self, slot: Slot) -> Option<&mut Leg> {
+        self.leg_at_mut(slot.index).filter(|l| l.slot == slot)
+    }
+
+    fn leg_by_id(&mut self, leg: LegId) -> Option<&mut Leg> {
+        let index = *self.by_id.get(&leg)?;
+        self.leg_at_mut(index)
+    }
+
+    fn open(&mut self, id: LegId, now: Mono) {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.places.push(Place::default());
+            (self.places.len() - 1) as u32
+        });
+        let (sequence, cname) = (self.chance.next_u32() as u16, format!("{:016x}", self.chance.next_u64()));
+        let outgoing = Outgoing::new(self.chance.next_u32(), sequence, self.chance.next_u32());
+        let Some(place) = self.places.get_mut(index as usize) else { return };
+        place.generation = place.generation.wrapping_add(1);
+        let slot = Slot { index, generation: place.generation };
+        place.leg = Some(Leg {
+            id,
+            slot,
+            path: None,
+            incoming: Incoming::default(),
+            outgoing,
+            hears: Hears::Nothing,
+            listeners: Vec::new(),
+            recording: None,
+            digits: DigitDetector::default(),
+            in_band: None,
+            presence: Presence::new(now),
+            control: Control::new(cname, sequence),
+            music_at: 0,
+            due: Due::default(),
+        });
+        self.by_id.insert(id, index);
+        self.join_those_who_wait_for(id, index);
+    }
+
+    /// A leg may be told to hear another one before that is open.
+    fn join_those_who_wait_for(&mut self, id: LegId, index: u32) {
+        let mut waiting = Vec::new();
+        for leg in self.places.iter_mut().filter_map(|p| p.leg.as_mut()) {
+            if let Hears::Leg { leg: wanted, index: place @ None } = &mut leg.hears
+                && *wanted == id
+            {
+                *place = Some(index);
+                waiting.push(leg.slot.index);
+            }
+        }
+        if let Some(leg) = self.leg_at_mut(index) {
+            leg.listeners = waiting;
+        }
+    }
+
+    fn agree(&mut self, id: LegId, session: Session, now: Mono) {
+        let Some(leg) = self.leg_by_id(id) else { return };
+        let events = session.telephone_event.or(session.telephone_event_in);
+        let changed = match &mut leg.path {
+            None => {
+                leg.path = Some(Path { rtp: Latch::new(session.remote), rtcp: RtcpLatch::new(session.remote_rtcp), session });
+                true
+            }
+            Some(path) => {
+                path.rtp.agree(session.remote, now);
+                path.rtcp.agree(session.remote_rtcp);
+                std::mem::replace(&mut path.session, session.clone()) != session
+            }
+        };
+        leg.in_band = match events {
+            Some(_) => None,
+            None => leg.in_band.take().or_else(|| Some(Box::default())),
+        };
+        leg.presence.agree(now);
+        let (slot, due, presence) = (leg.slot, leg.due, leg.presence);
+        let plays = matches!(leg.hears, Hears::Play(_));
+        let check = presence.deadline(&self.settings, now);
+        if changed {
+            self.splice_listeners(slot.index);
+        }
+        if due.check.is_none() {
+            self.schedule(slot, Timer::Check, check);
+        }
+        if due.report.is_none() {
+            self.schedule_report(slot, now);
+        }
+        if plays && due.play.is_none() {
+            self.schedule(slot, Timer::Play, now);
+        }
+    }
+
+    /// What they hear of this leg begins anew after a pause that we do not want to be counted as loss.
+    fn splice_listeners(&mut self, index: u32) {
+        let listeners = self.leg_at(index).map(|l| l.listeners.clone()).unwrap_or_default();
+        for listener in listeners {
+            if let Some(leg) = self.leg_at_mut(listener) {
+                leg.outgoing.splice_anew();
+            }
+        }
+    }
+
+    fn set_tap(&mut self, id: LegId, recording: Option<RecordingId>) {
+        if let Some(leg) = self.leg_by_id(id) {
+            leg.recording = recording;
+        }
+    }
+
+    fn hear(&mut self, id: LegId, source: Source, clips: &Clips, now: Mono, out: &mut impl Sink) {
+        let Some(slot) = self.slot(id) else { return };
+        self.leave_source(slot.index);
+        let hears = match source {
+            Source::Nothing => Hears::Nothing,
+            Source::Leg(other) => {
+                let index = self.by_id.get(&other).copied();
+                if let Some(speaker) = index.and_then(|i| self.leg_at_mut(i)) {
+                    speaker.listeners.push(slot.index);
+                }
+                Hears::Leg { leg: other, index }
+            }
+            Source::Play(play, audio) => {
+                let music_at = self.leg_in(slot).map_or(0, |l| l.music_at);
+                Hears::Play(Play { id: play, tape: self.tape(id, audio, music_at, clips, out) })
+            }
+        };
+        let plays = matches!(hears, Hears::Play(_));
+        let Some(leg) = self.leg_in(slot) else { return };
+        leg.hears = hears;
+        leg.due.play = None;
+        if plays && leg.path.is_some() {
+            self.schedule(slot, Timer::Play, now);
+        }
+    }
+
+    fn tape(&self, leg: LegId, audio: Audio, music_at: usize, clips: &Clips, out: &mut impl Sink) -> Tape {
+        match audio {
+            Audio::Prompt(names) => {
+                let mut found = std::collections::VecDeque::with_capacity(names.len());
+                for clip in names {
+                    match clips.prompt(&clip) {
+                        Some(sound) => found.push_back(sound.clone()),
+                        None => out.report(Report::ClipMissing { leg, clip }),
+                    }
+                }
+                Tape::Once { clips: found, at: 0 }
+            }
+            Audio::Music => Tape::Loop { clip: clips.music().clone(), at: music_at, music: true },
+            Audio::Ringback => Tape::Loop { clip: self.ringback.clone(), at: 0, music: false },
+            Audio::Busy => Tape::Loop { clip: self.busy.clone(), at: 0, music: false },
+        }
+    }
+
+    /// Ends what a leg hears.
+    fn leave_source(&mut self, index: u32) {
+        let Some(leg) = self.leg_at_mut(index) else { return };
+        match std::mem::replace(&mut leg.hears, Hears::Nothing) {
+            Hears::Nothing | Hears::Leg { index: None, .. } => {}
+            Hears::Play(play) => match play.tape {
+                Tape::Loop { at, music: true, .. } => leg.music_at = at,
+                Tape::Loop { music: false, .. } | Tape::Once { .. } => {}
+            },
+            Hears::Leg { index: Some(speaker), .. } => {
+                if let Some(speaker) = self.leg_at_mut(speaker) {
+                    speaker.listeners.retain(|l| *l != index);
+                }
+            }
+        }
+    }
+
+    fn close(&mut self, id: LegId, now: Mono, out: &mut impl Sink) {
+        let Some(mut leg) = self.remove(id) else { return };
+        if let Some((to, bytes)) = rtcp::report(&mut leg, true, now) {
+            out.send(leg.slot, id, Port::Rtcp, to, &bytes);
+        }
+        if let Some(tone) = leg.in_band.as_mut().and_then(|d| d.interrupted()) {
+            out.report(tone_report(id, tone));
+        }
+        out.report(Report::Closed { leg: id, quality: leg.incoming.quality(leg.outgoing.packets) });
+    }
+
+    fn remove(&mut self, id: LegId) -> Option<Leg> {
+        let index = self.by_id.remove(&id)?;
+        self.leave_source(index);
+        let leg = self.places.get_mut(index as usize)?.leg.take()?;
+        for listener in &leg.listeners {
+            if let Some(listener) = self.leg_at_mut(*listener) {
+                listener.hears = Hears::Nothing;
+            }
+        }
+        self.free.push(index);
+        Some(leg)
+    }
+
+    pub(super) fn schedule(&mut self, slot: Slot, timer: Timer, at: Mono) {
+        let Some(leg) = self.leg_in(slot) else { return };
+        let due = match timer {
+            Timer::Play => &mut leg.due.play,
+            Timer::Report => &mut leg.due.report,
+            Timer::Check => &mut leg.due.check,
+            Timer::Digit => &mut leg.due.digit,
+        };
+        *due = Some(at);
+        self.timers.push(Reverse((at, slot, timer)));
+    }
+
+    /// Half to one and a half of the interval from now (RFC 3550 §6.2).
+    pub(super) fn schedule_report(&mut self, slot: Slot, now: Mono) {
+        let us = rtcp::INTERVAL.as_micros() as u64;
+        let wait = us / 2 + u64::from(self.chance.next_u32()) % us;
+        self.schedule(slot, Timer::Report, now + Duration::from_micros(wait));
+    }
+
+    pub(super) fn schedule_digit(&mut self, slot: Slot) {
+        let Some(leg) = self.leg_in(slot) else { return };
+        if leg.due.digit.is_none()
+            && let Some(at) = leg.digits.deadline()
+        {
+            self.schedule(slot, Timer::Digit, at);
+        }
+    }
+}
+
+/// 8 ticks a millisecond, of telephone-event as of sound.
+pub(super) fn press_report(leg: LegId, press: Press) -> Report {
+    Report::Digit { leg, digit: press.digit, duration_ms: press.duration / 8, via: DigitVia::Rfc4733 }
+}
+
+pub(super) fn tone_report(leg: LegId, tone: dtmf::Tone) -> Report {
+    Report::Digit { leg, digit: tone.digit, duration_ms: tone.duration / 8, via: DigitVia::InBand }
 }

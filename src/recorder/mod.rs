@@ -1,1 +1,3 @@
 //! Writes what the tap copies to stereo WAV.
+
+pub mod timeline;

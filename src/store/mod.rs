@@ -1,10 +1,193 @@
-//! What lies on disk.
+//! What lies on disk: the event log, and an index of what it and the recordings tell.
+//!
+//! ```text
+//! recordings/YYYY/MM/DD/<id>.wav, <id>.json   the recordings, each with its row beside it   (written by `recorder`)
+//! recordings/events/*.log                     the event log: the truth                       [`log`]
+//! recordings/index/                           sled: rows, bindings, wishes, checkpoints      [`database`]
+//! recordings/journal/*.journal                what the core was told, for replay             [`journal_file`]
+//! ```
+//!
+//! | what | truth | if it is lost |
+//! |---|---|---|
+//! | events | the log | nothing else has them |
+//! | conversations | the log | folded again at start |
+//! | recordings | WAV and sidecar | `cordboard recordings rebuild` |
+//! | registrations, wishes | the index | phones register again, agents set themselves ready |
+
 pub mod conversations;
 pub mod database;
 pub mod disk;
+pub mod journal_file;
+mod keeper;
 pub mod log;
+mod projector;
 pub mod recordings;
 pub mod rfc3339;
 
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub use conversations::{Conversation, Conversations};
+pub use keeper::Keeper;
+pub use log::{Log, LogError, LogOptions, Stored};
+pub use recordings::{Recording, Recordings};
+
+use self::conversations::FoldError;
+use self::database::{Database, DatabaseError, SledDatabase};
+use self::disk::Disk;
+use self::projector::Projector;
+use self::recordings::Folder;
+use crate::clock::System;
+use crate::switch::input::{Recovered, Repaired};
+
 /// Hears that a part is in trouble (what is wrong), or out of it again (`None`). Called from the part's own thread; must not wait.
-pub type Health = std::sync::Arc<dyn Fn(&'static str, Option<&str>) + Send + Sync>;
+pub type Health = Arc<dyn Fn(&'static str, Option<&str>) + Send + Sync>;
+
+/// The index within the folder of recordings.
+pub fn index_folder(root: &Path) -> PathBuf {
+    root.join("index")
+}
+
+/// The log within the folder of recordings.
+pub fn events_folder(root: &Path) -> PathBuf {
+    root.join("events")
+}
+
+/// The journals within the folder of recordings.
+pub fn journal_folder(root: &Path) -> PathBuf {
+    root.join("journal")
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    #[error("{path}: {error}")]
+    Io { path: PathBuf, error: std::io::Error },
+}
+
+impl From<FoldError> for StoreError {
+    fn from(error: FoldError) -> Self {
+        match error {
+            FoldError::Log(error) => StoreError::Log(error),
+            FoldError::Database(error) => StoreError::Database(error),
+        }
+    }
+}
+
+/// Everything that is open. Cheap to clone parts of; closed once, at the end.
+pub struct Store {
+    pub folder: Folder,
+    pub database: Arc<dyn Database>,
+    pub log: Log,
+    pub recordings: Recordings,
+    pub conversations: Conversations,
+    pub keeper: Keeper,
+    /// The index had to begin anew: the recordings are to be indexed again from their sidecars before anything else.
+    pub index_is_new: bool,
+    projector: Mutex<Option<Projector>>,
+}
+
+impl Store {
+    /// Opens what is under `root`, repairs the log's end, and folds conversations up to it.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Locked`] where another switch runs on the same folder; what the disk refuses.
+    pub fn open(
+        root: &Path,
+        options: LogOptions,
+        disk: Arc<dyn Disk>,
+        clock: System,
+        health: Health,
+    ) -> Result<Store, StoreError> {
+        let io = |error| StoreError::Io { path: root.to_owned(), error };
+        disk.create_folders(root).map_err(io)?;
+        // First the index: its lock keeps a second switch from this folder's log too.
+        let opened = SledDatabase::open(&index_folder(root), clock)?;
+        let database: Arc<dyn Database> = Arc::new(opened.database);
+        let log = Log::open(&events_folder(root), options, disk, clock, health.clone())?;
+        let conversations = Conversations::new(database.clone());
+        let mut reader = conversations.reader(&log)?;
+        while conversations.fold(&mut reader)? > 0 {}
+        database.flush()?;
+        let projector = Projector::start(conversations.clone(), log.clone(), health.clone()).map_err(io)?;
+        Ok(Store {
+            folder: Folder::new(root),
+            recordings: Recordings::new(database.clone()),
+            keeper: Keeper::start(database.clone(), health).map_err(io)?,
+            conversations,
+            database,
+            log,
+            index_is_new: opened.fresh,
+            projector: Mutex::new(Some(projector)),
+        })
+    }
+
+    /// The first input of a run. `repaired` is what the recorder found and mended.
+    pub fn recovered(&self, repaired: Vec<Repaired>) -> Result<Recovered, StoreError> {
+        Ok(Recovered {
+            registrations: keeper::registrations(&*self.database)?,
+            wishes: keeper::wishes(&*self.database)?,
+            open: self.conversations.open()?,
+            repaired,
+        })
+    }
+
+    /// The bindings that are remembered.
+    pub fn registrations(&self) -> Result<Vec<(crate::ids::Number, crate::registrar::Binding)>, StoreError> {
+        Ok(keeper::registrations(&*self.database)?)
+    }
+
+    /// Writes what waits and ends the threads. Call it last: after the core, and after the recorder.
+    pub fn close(&self) {
+        self.keeper.close();
+        self.log.close();
+        if let Some(projector) = self.projector.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            projector.close();
+        }
+        if let Err(error) = self.database.flush() {
+            tracing::error!(%error, "the index can't be written at the end");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Wall;
+    use crate::ids::ConversationId;
+    use crate::switch::event::{CallStarted, Direction, Event, Kind};
+
+    #[test]
+    fn conversations_that_a_kill_left_open_are_found_even_if_the_index_is_behind_the_log() {
+        let root = tempfile::TempDir::new().unwrap();
+        let options = LogOptions { reserve_bytes: 0, ..LogOptions::default() };
+        let open = || Store::open(root.path(), options, Arc::new(disk::RealDisk), System::start(), Arc::new(|_, _| {})).unwrap();
+        let id = ConversationId::from_parts(7, 7);
+        let started = CallStarted {
+            direction: Direction::Inbound,
+            leg: crate::ids::LegId(1),
+            trunk: None,
+            phone: None,
+            customer_number: "1".into(),
+            called: "2".into(),
+        };
+        let store = open();
+        assert!(store.index_is_new);
+        store.log.append([Event { at: Wall::from_micros(9), conversation: Some(id), kind: Kind::CallStarted(started) }]);
+        store.close();
+        drop(store);
+        std::fs::remove_dir_all(index_folder(root.path())).unwrap();
+
+        let store = open();
+        let open = store.recovered(vec![]).unwrap().open;
+        assert_eq!(open.iter().map(|o| o.conversation).collect::<Vec<_>>(), [id]);
+        assert!(matches!(
+            Store::open(root.path(), options, Arc::new(disk::RealDisk), System::start(), Arc::new(|_, _| {})),
+            Err(StoreError::Database(DatabaseError::Locked { .. }))
+        ));
+        store.close();
+    }
+}

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::command::Command;
-use super::output::{QueryId, Resolved, SendToken, Ticket};
+use super::output::{QueryId, Resolved, SendId, Ticket};
 use crate::clock::Wall;
 use crate::config::Source;
 use crate::ids::{ConversationId, Number, RecordingId, StaffNumber};
@@ -21,7 +21,7 @@ pub enum Input {
     },
     /// A request could not be sent.
     Undeliverable {
-        report: SendToken,
+        report: SendId,
     },
     /// A connection is gone: what was reachable through it is not.
     ConnectionClosed {

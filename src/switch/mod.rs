@@ -1,14 +1,519 @@
 //! The core: one owner of every transaction, dialog, conversation, queue, agent and registration.
 //!
-//! [`Input`] comes in with the time, [`Output`]s go out; there is nothing else. See DESIGN in the README for why it is one value and not
-//! an actor a call.
+//! [`Input`] comes in with the time, [`Output`]s go out; there is nothing else. [`Switch::handle`] takes one input to its end;
+//! [`Switch::deadline`] says when it wants a [`Input::Tick`]. The driver must deliver inputs in the order in which they came, and
+//! outputs in the order in which they stand.
+//!
+//! | what | file |
+//! |---|---|
+//! | state but conversations, and what every step does with it | `hub` |
+//! | requests outside of dialogs, within one, responses | `incoming`, `in_dialog`, `dialling` |
+//! | where a subject goes | `routing`, `menu`, `queueing`, `dialling`, `transfer` |
+//! | who hears whom | `bridging` |
+//! | the end | `ending` |
+//! | the API | `commands` |
+//! | names of trunks, registrations there | `trunks` |
+//!
+//! A panic in `handle` is caught by the driver, which then calls [`Switch::recover`]: the conversation that was at hand ends, its
+//! outputs are discarded, the indices are built anew.
 
+mod bridging;
 pub mod command;
+mod commands;
+mod dialling;
+mod ending;
 pub mod event;
+mod guard;
+mod hub;
+mod in_dialog;
+mod incoming;
 pub mod input;
+mod menu;
+mod outgoing;
 pub mod output;
+mod queueing;
+mod recording;
+mod routing;
+mod transfer;
+mod trunks;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 pub use command::{Answer, Command, Refusal};
 pub use event::{Event, Kind};
+pub use guard::{Fault, guarded};
 pub use input::Input;
 pub use output::Output;
+
+use crate::acd::{self, Acd};
+use crate::chance::Chance;
+use crate::clock::{Mono, Now};
+use crate::config::Config;
+use crate::conversation::{Conversation, Stage};
+use crate::ids::{ConversationId, LegId};
+use crate::ivr;
+use crate::media::Report;
+use crate::registrar::Registrar;
+use crate::route::Cause;
+use crate::sip::{Flow, Message, Method, Request, Response, Status};
+use crate::transaction::{Expired, Expiry, Received, TransactionId, Transactions};
+use hub::{Cx, Hub, Index, Purpose, View};
+
+pub struct Switch {
+    hub: Hub,
+    conversations: BTreeMap<ConversationId, Conversation>,
+    /// When each conversation wants to be looked at.
+    timers: BTreeSet<(Mono, ConversationId)>,
+    armed: BTreeMap<ConversationId, Mono>,
+    /// The conversation that the input at hand belongs to.
+    at_hand: Option<ConversationId>,
+}
+
+impl Switch {
+    /// With menus that were checked before; one with faults is left out, and who is sent there gets 404.
+    pub fn new(seed: [u8; 32], config: Config) -> Switch {
+        let graphs = ivr::graphs(&config).unwrap_or_default();
+        let mut chance = Chance::seeded(seed);
+        let registrar = Registrar::new(&config, chance.bytes());
+        let outward = trunks::outward(&config, &mut chance);
+        let acd = Acd::new(&config, acd::Snapshot::default(), Now::default());
+        Switch {
+            hub: Hub {
+                config: Arc::new(config),
+                graphs,
+                chance,
+                transactions: Transactions::new(),
+                registrar,
+                outward,
+                acd,
+                index: Index::default(),
+                purposes: BTreeMap::new(),
+                departing: BTreeMap::new(),
+                ports: BTreeMap::new(),
+                hosts: BTreeMap::new(),
+                routes: BTreeMap::new(),
+                queries: BTreeMap::new(),
+                resolves_at: Mono::ZERO,
+                next_leg: 0,
+                next_number: 0,
+                draining: false,
+                degraded: BTreeMap::new(),
+                counters: BTreeMap::new(),
+                stirred: true,
+            },
+            conversations: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            armed: BTreeMap::new(),
+            at_hand: None,
+        }
+    }
+
+    /// Takes one input to its end. Never blocks, never does I/O, reads no clock, draws chance only from its seeded generator.
+    pub fn handle(&mut self, input: Input, now: Now, out: &mut Vec<Output>) {
+        self.at_hand = None;
+        match input {
+            Input::Started(recovered) => self.started(*recovered, now, out),
+            Input::Sip { flow, message } => self.sip(message, flow, now, out),
+            Input::Undeliverable { report } => {
+                let mut cx = self.cx(now, out);
+                let mut sends = Vec::new();
+                let lost = cx.hub.transactions.undeliverable(report, now.mono, &mut sends);
+                cx.sends(sends);
+                if let Some(lost) = lost {
+                    self.failed(lost.id, Cause::Unreachable, now, out);
+                }
+            }
+            Input::ConnectionClosed { connection } => {
+                let mut cx = self.cx(now, out);
+                let mut sends = Vec::new();
+                let lost = cx.hub.transactions.connection_closed(connection, now.mono, &mut sends);
+                cx.sends(sends);
+                let mut changes = Vec::new();
+                cx.hub.registrar.connection_closed(connection, now, &mut changes);
+                cx.bindings_changed(changes);
+                for lost in lost {
+                    self.failed(lost.id, Cause::Unreachable, now, out);
+                }
+            }
+            Input::Resolved { query, addresses } => self.cx(now, out).resolved(query, addresses),
+            Input::Ports(leases) => {
+                for lease in leases {
+                    self.hub.ports.entry(lease.worker).or_default().push_back(lease);
+                }
+            }
+            Input::Media(report) => self.media(report, now, out),
+            Input::Recorder(report) => self.cx(now, out).recorder(report),
+            Input::Command { ticket, by, command } => {
+                let answer = self.command(&by, command, now, out);
+                out.push(Output::Reply { ticket, answer });
+            }
+            Input::Configured { by, source } => self.configured(&by, &source, now, out),
+            Input::Health { part, trouble } => self.cx(now, out).health(part, trouble),
+            Input::Drain => self.drain(now, out),
+            Input::Halt => self.halt(now, out),
+            Input::Tick => {}
+        }
+        self.due(now, out);
+        self.settle(now, out);
+    }
+
+    /// When it wants to be called next, if nothing happens before.
+    pub fn deadline(&self) -> Option<Mono> {
+        let conversations = self.timers.first().map(|(at, _)| *at);
+        let departing = self.hub.departing.values().map(|d| d.until).min();
+        [
+            conversations,
+            departing,
+            self.hub.transactions.deadline(),
+            self.hub.registrar.deadline(),
+            self.hub.outward.values().filter_map(|o| o.deadline()).min(),
+            self.hub.acd.deadline(),
+            Some(self.hub.resolves_at),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Conversations that are not over yet.
+    pub fn live(&self) -> usize {
+        self.conversations.len()
+    }
+
+    fn cx<'a>(&'a mut self, now: Now, out: &'a mut Vec<Output>) -> Cx<'a> {
+        Cx { hub: &mut self.hub, now, out }
+    }
+
+    /// Does something with one conversation, and what follows from it for its timer and its end.
+    fn with<R>(
+        &mut self,
+        id: ConversationId,
+        now: Now,
+        out: &mut Vec<Output>,
+        act: impl FnOnce(&mut Cx<'_>, &mut Conversation) -> R,
+    ) -> Option<R> {
+        self.at_hand = Some(id);
+        let conv = self.conversations.get_mut(&id)?;
+        let mut cx = Cx { hub: &mut self.hub, now, out };
+        let result = act(&mut cx, conv);
+        let over = cx.finish(conv);
+        let deadline = conv.deadline();
+        if over {
+            self.conversations.remove(&id);
+            self.arm(id, None);
+        } else {
+            self.arm(id, deadline);
+        }
+        Some(result)
+    }
+
+    fn arm(&mut self, id: ConversationId, at: Option<Mono>) {
+        if self.armed.get(&id).copied() == at {
+            return;
+        }
+        if let Some(old) = self.armed.remove(&id) {
+            self.timers.remove(&(old, id));
+        }
+        if let Some(at) = at {
+            self.armed.insert(id, at);
+            self.timers.insert((at, id));
+        }
+    }
+
+    fn adopt(&mut self, conv: Conversation, now: Now, out: &mut Vec<Output>) {
+        let id = conv.id;
+        self.conversations.insert(id, conv);
+        self.with(id, now, out, |_, _| ());
+    }
+
+    fn conversation_of(&self, leg: LegId) -> Option<ConversationId> {
+        self.hub.index.legs.get(&leg).map(|at| at.conversation)
+    }
+
+    fn sip(&mut self, message: Message, flow: Flow, now: Now, out: &mut Vec<Output>) {
+        let mut sends = Vec::new();
+        let received = match message {
+            Message::Request(request) => {
+                let label = format!("sip_requests_total{{method=\"{}\"}}", hub::method_label(&request.method));
+                *self.hub.counters.entry(label).or_insert(0) += 1;
+                self.hub.transactions.receive_request(request, flow, now.mono, &mut sends)
+            }
+            Message::Response(response) => self.hub.transactions.receive_response(response, flow, now.mono, &mut sends),
+        };
+        self.cx(now, out).sends(sends);
+        match received {
+            Received::New { id, request, flow } => self.requested(id, request, flow, now, out),
+            Received::Cancel { invite, request, .. } => {
+                if let Some(leg) = self.leg_invited_in(invite, &request)
+                    && let Some(conversation) = self.conversation_of(leg)
+                {
+                    self.with(conversation, now, out, |cx, conv| cx.cancelled(conv, leg));
+                }
+            }
+            Received::Ack { request, .. } => self.acknowledged(&request, now, out),
+            Received::Response { id, response, flow } => self.responded(id, &response, flow, now, out),
+            Received::Stray { .. } => self.cx(now, out).count("sip_stray_responses_total"),
+            Received::Answered(status) => {
+                self.cx(now, out).count(format!("sip_refused_total{{status=\"{}\"}}", status.code()));
+            }
+            Received::Absorbed => {}
+        }
+    }
+
+    fn requested(&mut self, id: TransactionId, request: Request, flow: Flow, now: Now, out: &mut Vec<Output>) {
+        let in_dialog = request.headers.to().is_ok_and(|to| to.tag().is_some());
+        if !in_dialog {
+            let conv = self.cx(now, out).out_of_dialog(id, request, flow);
+            if let Some(conv) = conv {
+                self.adopt(conv, now, out);
+            }
+            return;
+        }
+        let leg = self.leg_of(&request);
+        match leg.and_then(|leg| Some((leg, self.conversation_of(leg)?))) {
+            Some((leg, conversation)) => {
+                self.with(conversation, now, out, |cx, conv| cx.in_dialog(conv, leg, id, &request, flow));
+            }
+            None => {
+                let mut cx = self.cx(now, out);
+                let departing = leg.and_then(|leg| cx.hub.departing.get_mut(&leg));
+                // A BYE that crosses ours is answered kindly; anything else is late.
+                let status = match departing {
+                    Some(departing) if request.method == Method::Bye && departing.call.owns(&request) => {
+                        departing.call.ended_by_peer();
+                        Status::OK
+                    }
+                    Some(_) | None => Status::CALL_TRANSACTION_DOES_NOT_EXIST,
+                };
+                let response = request.response(status);
+                cx.respond(id, &response);
+            }
+        }
+    }
+
+    /// The leg that a request within a dialog belongs to: by Call-ID and our tag.
+    fn leg_of(&self, request: &Request) -> Option<LegId> {
+        let call_id = request.headers.call_id().ok()?.clone();
+        let to = request.headers.to().ok()?;
+        let tag = bytes::Bytes::copy_from_slice(to.tag()?);
+        self.hub.index.keys.get(&crate::dialog::Key { call_id, tag }).copied()
+    }
+
+    /// The leg whose INVITE this transaction is. The CANCEL has its Call-ID, but not our tag yet.
+    fn leg_invited_in(&self, invite: TransactionId, cancel: &Request) -> Option<LegId> {
+        let call_id = cancel.headers.call_id().ok()?.clone();
+        let from = crate::dialog::Key { call_id: call_id.clone(), tag: bytes::Bytes::new() };
+        let candidates = self.hub.index.keys.range(from..).take_while(|(key, _)| key.call_id == call_id);
+        candidates.map(|(_, leg)| *leg).find(|leg| {
+            let conversation = self.conversation_of(*leg).and_then(|c| self.conversations.get(&c));
+            conversation.and_then(|c| c.leg(*leg)).is_some_and(|l| l.call.is_invited_in(invite))
+        })
+    }
+
+    fn acknowledged(&mut self, request: &Request, now: Now, out: &mut Vec<Output>) {
+        let Some(leg) = self.leg_of(request) else { return };
+        if let Some(conversation) = self.conversation_of(leg) {
+            self.with(conversation, now, out, |cx, conv| cx.acked(conv, leg, request));
+            return;
+        }
+        let mut cx = self.cx(now, out);
+        if let Some(departing) = cx.hub.departing.get_mut(&leg)
+            && departing.call.owns(request)
+            && let (_, Some((bye, to))) = departing.call.acked()
+        {
+            cx.request(bye, to, Purpose::InDialog);
+        }
+    }
+
+    fn responded(&mut self, id: TransactionId, response: &Response, flow: Flow, now: Now, out: &mut Vec<Output>) {
+        let Some(purpose) = self.hub.purposes.get(&id).cloned() else { return };
+        if response.status.is_final() {
+            self.hub.purposes.remove(&id);
+        }
+        match purpose {
+            Purpose::Invite(leg) => match self.conversation_of(leg) {
+                Some(conversation) => {
+                    self.with(conversation, now, out, |cx, conv| cx.invite_answered(conv, leg, id, response, flow));
+                }
+                None => self.cx(now, out).departing_answered(leg, id, response, flow),
+            },
+            Purpose::InDialog => {}
+            Purpose::Register(trunk) => self.cx(now, out).registered_there(&trunk, response),
+        }
+    }
+
+    /// A request of ours has no answer and will have none.
+    fn failed(&mut self, id: TransactionId, cause: Cause, now: Now, out: &mut Vec<Output>) {
+        match self.hub.purposes.remove(&id) {
+            Some(Purpose::Invite(leg)) => match self.conversation_of(leg) {
+                Some(conversation) => {
+                    self.with(conversation, now, out, |cx, conv| cx.invite_failed(conv, leg, cause));
+                }
+                None => {
+                    if let Some(departing) = self.hub.departing.get_mut(&leg) {
+                        departing.call.failed();
+                    }
+                }
+            },
+            Some(Purpose::Register(trunk)) => self.cx(now, out).unregistered_there(&trunk),
+            Some(Purpose::InDialog) | None => {}
+        }
+    }
+
+    fn media(&mut self, report: Report, now: Now, out: &mut Vec<Output>) {
+        let leg = report.leg();
+        let Some(conversation) = self.conversation_of(leg) else { return };
+        self.with(conversation, now, out, |cx, conv| cx.reported(conv, leg, report));
+    }
+
+    /// Whatever time has brought.
+    fn due(&mut self, now: Now, out: &mut Vec<Output>) {
+        let (mut expired, mut sends) = (Vec::new(), Vec::new());
+        self.hub.transactions.tick(now.mono, &mut expired, &mut sends);
+        self.cx(now, out).sends(sends);
+        for Expired { id, what } in expired {
+            match what {
+                Expiry::NoResponse => self.failed(id, Cause::Timeout, now, out),
+                Expiry::NoAckToSuccess => self.unacknowledged(id, now, out),
+                Expiry::NoAckToFailure => self.cx(now, out).count("sip_unacknowledged_total"),
+            }
+        }
+        let mut changes = Vec::new();
+        self.hub.registrar.expire(now, &mut changes);
+        self.cx(now, out).bindings_changed(changes);
+        self.cx(now, out).trunks_due();
+        while let Some((at, id)) = self.timers.first().copied().filter(|(at, _)| *at <= now.mono) {
+            self.timers.remove(&(at, id));
+            self.armed.remove(&id);
+            self.with(id, now, out, |cx, conv| cx.deadline_came(conv));
+        }
+        let over: Vec<LegId> =
+            self.hub.departing.iter().filter(|(_, d)| d.until <= now.mono || d.call.is_over()).map(|(id, _)| *id).collect();
+        for id in over {
+            if let Some(departing) = self.hub.departing.remove(&id) {
+                self.hub.index.forget(id, departing.call.key());
+            }
+        }
+    }
+
+    fn unacknowledged(&mut self, transaction: TransactionId, now: Now, out: &mut Vec<Output>) {
+        let awaits = |call: &crate::dialog::Call| call.awaits_ack_of() == Some(transaction);
+        let live = self.conversations.values().flat_map(|c| c.legs.values().map(move |l| (c.id, l)));
+        let found = live.into_iter().find(|(_, l)| awaits(&l.call)).map(|(c, l)| (c, l.id));
+        if let Some((conversation, leg)) = found {
+            self.with(conversation, now, out, |cx, conv| cx.unacked(conv, leg));
+            return;
+        }
+        let mut cx = self.cx(now, out);
+        let bye = cx.hub.departing.values_mut().find(|d| awaits(&d.call)).and_then(|d| d.call.unacked());
+        if let Some((bye, to)) = bye {
+            cx.request(bye, to, Purpose::InDialog);
+        }
+    }
+
+    /// What the acd makes of what has changed, until nothing changes any more.
+    fn settle(&mut self, now: Now, out: &mut Vec<Output>) {
+        // Each round ends an offer or begins one, and both are finite: an agent rests after each that came to nothing. The bound only
+        // keeps a fault from becoming a hang.
+        for _ in 0..10_000 {
+            let due = self.hub.acd.deadline().is_some_and(|at| at <= now.mono);
+            if !std::mem::take(&mut self.hub.stirred) && !due {
+                return;
+            }
+            let mut actions = Vec::new();
+            let view = View { index: &self.hub.index, registrar: &self.hub.registrar, conversations: &self.conversations };
+            self.hub.acd.settle(&view, now, &mut actions);
+            for action in actions {
+                match action {
+                    acd::Action::Offer(offer) => {
+                        self.with(offer.caller, now, out, |cx, conv| cx.offer(conv, &offer));
+                    }
+                    acd::Action::OfferEnded { offer, end, rang } => {
+                        self.with(offer.caller, now, out, |cx, conv| cx.offer_ended(conv, &offer, end, rang));
+                    }
+                    acd::Action::Overflow { caller, queue, to, waited, .. } => {
+                        self.with(caller, now, out, |cx, conv| cx.overflow(conv, queue, &to, waited));
+                    }
+                    acd::Action::Vanished(_) => self.cx(now, out).count("acd_vanished_total"),
+                    acd::Action::AgentChanged { agent, to, .. } => self.cx(now, out).agent_changed(agent, to),
+                }
+            }
+        }
+        *self.hub.counters.entry("acd_unsettled_total".to_owned()).or_insert(0) += 1;
+    }
+}
+
+impl Cx<'_> {
+    /// A conversation's deadline has come.
+    fn deadline_came(&mut self, conv: &mut Conversation) {
+        self.lets_go(conv);
+        if conv.is_ending() {
+            return;
+        }
+        let now = self.now.mono;
+        match &conv.stage {
+            Stage::Menu { session, .. } if session.deadline().is_some_and(|at| at <= now) => {
+                self.menu_event(conv, ivr::Event::Deadline);
+            }
+            Stage::Dialling(dialling) if dialling.until <= now => self.dialling_expired(conv),
+            Stage::Announcing { until, .. } if *until <= now => self.announced(conv),
+            Stage::Originating { until, .. } if *until <= now => self.end(conv, Cause::NoAnswer, event::By::Switch),
+            Stage::Menu { .. }
+            | Stage::Dialling(_)
+            | Stage::Announcing { .. }
+            | Stage::Originating { .. }
+            | Stage::Routing
+            | Stage::Queue { .. }
+            | Stage::Bridged { .. }
+            | Stage::Ending => {}
+        }
+    }
+
+    /// What a media worker says of a leg.
+    fn reported(&mut self, conv: &mut Conversation, id: LegId, report: Report) {
+        use event::{MediaMissing, RecordingGap};
+        match report {
+            Report::Digit { digit, .. } => self.digit(conv, id, digit),
+            Report::PlayEnded { play, .. } => self.play_ended(conv, play),
+            Report::ClipMissing { .. } => self.count("clips_missing_total"),
+            Report::Missing { .. } | Report::Present { .. } => {
+                let Some(leg) = conv.leg(id).filter(|l| l.is_live()) else { return };
+                let expected_from = leg.negotiation.agreed().and_then(|a| a.remote).map(|r| r.to_string());
+                let data = MediaMissing { leg: id, peer: leg.peer.to_string(), expected_from };
+                let kind =
+                    if matches!(report, Report::Missing { .. }) { Kind::MediaMissing(data) } else { Kind::MediaPresent(data) };
+                self.tell(Some(conv.id), kind);
+            }
+            Report::Dead { .. } => self.leg_fails(conv, id, Cause::NoMedia),
+            Report::Latched { .. } => {}
+            Report::Closed { quality, .. } => self.closed(conv, id, quality),
+            Report::TapOverflow { recording, frames, .. } => {
+                // 20 ms a frame, the length that nearly every peer sends.
+                let data = RecordingGap { recording, reason: "queue_full".to_owned(), gap_ms: frames * 20 };
+                self.tell(Some(conv.id), Kind::RecordingGap(data));
+            }
+        }
+    }
+
+    /// An answer to the INVITE of a leg whose conversation is over.
+    fn departing_answered(&mut self, leg: LegId, transaction: TransactionId, response: &Response, flow: Flow) {
+        if response.status.is_provisional() {
+            return;
+        }
+        let Some(departing) = self.hub.departing.get_mut(&leg) else { return };
+        if !response.status.is_success() {
+            departing.call.failed();
+            return;
+        }
+        match departing.call.established(response, flow) {
+            crate::dialog::Progress::TooLate { ack, bye, to } => {
+                self.ack(transaction, &ack, to);
+                self.request(bye, to, Purpose::InDialog);
+            }
+            crate::dialog::Progress::Established { .. }
+            | crate::dialog::Progress::Unusable(_)
+            | crate::dialog::Progress::Ignored => {}
+        }
+    }
+}

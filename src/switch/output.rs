@@ -13,6 +13,7 @@ use crate::ids::{ConversationId, Number, QueueName, RecordingId, StaffNumber};
 use crate::media;
 use crate::registrar::Binding;
 use crate::sip::Flow;
+pub use crate::transaction::SendId;
 
 #[derive(Clone, Debug)]
 pub enum Output {
@@ -21,7 +22,7 @@ pub enum Output {
     Sip {
         to: Flow,
         bytes: Bytes,
-        report: Option<SendToken>,
+        report: Option<SendId>,
     },
     /// Find the addresses of a host, and the local address that routes to each.
     Resolve {
@@ -47,10 +48,6 @@ pub enum Output {
         answer: Answer,
     },
 }
-
-/// Names a sent request towards the transport.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct SendToken(pub u64);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct QueryId(pub u64);

@@ -1,1 +1,1 @@
-//! SIP transports.
+//! SIP transports: UDP and TCP (written by net).

@@ -1,7 +1,8 @@
 //! Row and event to row: pure, and the same whether events come live or a year later.
 
 use super::row::{
-    Conversation, Ended, Interval, Leg, MOST_INTERVALS, OfferOutcome, QueueOutcome, Recorded, RecordingOutcome, RecordingRef, Span,
+    Conversation, Ended, Interval, Leg, MOST_INTERVALS, OfferOutcome, QueueOutcome, Recorded, RecordingOutcome, RecordingRef,
+    Span,
 };
 use crate::clock::Wall;
 use crate::ids::{LegId, RecordingId};
@@ -206,13 +207,8 @@ impl Conversation {
             leg.status = summary.status;
             leg.quality = summary.quality.or(leg.quality);
         }
-        self.ended = Some(Ended {
-            at,
-            cause: ended.cause,
-            status: ended.status,
-            by: ended.by.clone(),
-            answered_ms: ended.answered_ms,
-        });
+        self.ended =
+            Some(Ended { at, cause: ended.cause, status: ended.status, by: ended.by.clone(), answered_ms: ended.answered_ms });
     }
 
     fn offer_ended(&mut self, at: Wall, to: &crate::ids::StaffNumber, how: OfferOutcome, rang: u64) {

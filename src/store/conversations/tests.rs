@@ -47,7 +47,15 @@ fn story() -> Vec<(u64, Kind)> {
                 rings_for_ms: 15_000,
             }),
         ),
-        (3_000, Kind::QueueAnswered(QueueAnswered { queue: "support".into(), agent: "1024".into(), waited_ms: 2_100, rang_ms: 2_000 })),
+        (
+            3_000,
+            Kind::QueueAnswered(QueueAnswered {
+                queue: "support".into(),
+                agent: "1024".into(),
+                waited_ms: 2_100,
+                rang_ms: 2_000,
+            }),
+        ),
         (3_000, Kind::CallBridged(bridge.clone())),
         (5_000, Kind::CallHeld(hold.clone())),
         (6_000, Kind::CallResumed(hold)),
@@ -71,7 +79,13 @@ fn story() -> Vec<(u64, Kind)> {
         ),
         (
             9_050,
-            Kind::RecordingFinished(RecordingFinished { recording, duration_ms: 8_900, bytes: 9, sha256: "a".into(), lost_ms: [0, 0] }),
+            Kind::RecordingFinished(RecordingFinished {
+                recording,
+                duration_ms: 8_900,
+                bytes: 9,
+                sha256: "a".into(),
+                lost_ms: [0, 0],
+            }),
         ),
     ]
 }
@@ -88,10 +102,15 @@ fn stored() -> Vec<Stored> {
 #[test]
 fn a_whole_stay_becomes_one_row() {
     let row = stored().iter().fold(None, apply).unwrap();
-    assert_eq!((row.agents.as_slice(), row.queues.as_slice()), (&[StaffNumber::from("1024")][..], &[QueueName::from("support")][..]));
+    assert_eq!(
+        (row.agents.as_slice(), row.queues.as_slice()),
+        (&[StaffNumber::from("1024")][..], &[QueueName::from("support")][..])
+    );
     assert_eq!((row.talk_ms, row.is_live(), row.intervals.len()), (6_000, false, 5));
     let lasted = |n: usize| row.intervals[n].to.unwrap().since(row.intervals[n].from).as_millis();
-    assert!(matches!(&row.intervals[0].span, Span::Menu { digits, left_to: Some(to), .. } if digits == "1" && to == "queue:support"));
+    assert!(
+        matches!(&row.intervals[0].span, Span::Menu { digits, left_to: Some(to), .. } if digits == "1" && to == "queue:support")
+    );
     assert!(matches!(&row.intervals[1].span, Span::Queue { outcome: QueueOutcome::Answered, waited_ms: Some(2_100), .. }));
     assert!(matches!(&row.intervals[2].span, Span::Offer { outcome: OfferOutcome::Answered, rang_ms: Some(2_000), .. }));
     assert!(matches!(&row.intervals[3].span, Span::Bridge { .. }) && lasted(3) == 6_000);

@@ -62,9 +62,9 @@ impl SledDatabase {
                 tracing::error!(reason, put_aside = %aside.display(), "the index is damaged and begins anew");
                 Ok(opened(open(folder)?, true, Some(aside)))
             }
-            Err(error @ (DatabaseError::Io(_) | DatabaseError::Locked { .. } | DatabaseError::Closed | DatabaseError::Row { .. })) => {
-                Err(error)
-            }
+            Err(
+                error @ (DatabaseError::Io(_) | DatabaseError::Locked { .. } | DatabaseError::Closed | DatabaseError::Row { .. }),
+            ) => Err(error),
         }
     }
 
@@ -124,9 +124,8 @@ impl Database for SledDatabase {
         if to.is_some_and(|to| to <= from) {
             return Ok(Vec::new()); // sled panics on an upside-down range.
         }
-        let own = |entry: ::sled::Result<(::sled::IVec, ::sled::IVec)>| {
-            entry.map(|(k, v)| (k.to_vec(), v.to_vec())).map_err(from_sled)
-        };
+        let own =
+            |entry: ::sled::Result<(::sled::IVec, ::sled::IVec)>| entry.map(|(k, v)| (k.to_vec(), v.to_vec())).map_err(from_sled);
         self.with(|open| {
             let range = match to {
                 Some(to) => open.tree(tree).range(from..to),

@@ -41,7 +41,10 @@ impl Follow {
         match sequence {
             Some(n) if n != durable => {
                 let reader = Reader::since(shared.clone(), n)?;
-                Ok(Follow { state: State::Behind(Box::new(Behind { shared, reader, page: Vec::new().into_iter(), live: None })), last: n })
+                Ok(Follow {
+                    state: State::Behind(Box::new(Behind { shared, reader, page: Vec::new().into_iter(), live: None })),
+                    last: n,
+                })
             }
             Some(_) | None => Ok(Follow { state: State::Live(live), last: durable }),
         }

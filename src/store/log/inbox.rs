@@ -77,9 +77,9 @@ impl Inbox {
             let waited = self.came.wait_timeout_while(state, patience, |s| s.queue.is_empty() && s.lost == 0 && !s.closed);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
             state.asleep = false;
-            let waited = self.came.wait_timeout_while(state, LINGER, |s| {
-                s.queue.len() < BATCH && !s.closed && (!s.queue.is_empty() || s.lost > 0)
-            });
+            let waited = self
+                .came
+                .wait_timeout_while(state, LINGER, |s| s.queue.len() < BATCH && !s.closed && (!s.queue.is_empty() || s.lost > 0));
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         let room = BATCH.min(state.queue.len());

@@ -161,9 +161,8 @@ impl Log {
     /// Waits, for `patience` at most, until more than `sequence` is durable, and says whether it is. For readers in threads.
     pub fn wait_past(&self, sequence: u64, patience: Duration) -> bool {
         let gate = self.shared.grown_gate.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.shared.grown.wait_timeout_while(gate, patience, |()| {
-            self.last() <= sequence && !self.shared.inbox.is_closed()
-        });
+        let waited =
+            self.shared.grown.wait_timeout_while(gate, patience, |()| self.last() <= sequence && !self.shared.inbox.is_closed());
         drop(waited);
         self.last() > sequence
     }

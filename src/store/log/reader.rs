@@ -183,8 +183,7 @@ impl Open {
     }
 
     fn damage(&self, bytes: usize, lost: (u64, u64)) -> Damage {
-        let damage =
-            Damage { path: self.segment.path.clone(), offset: self.start + self.at as u64, bytes: bytes as u64, lost };
+        let damage = Damage { path: self.segment.path.clone(), offset: self.start + self.at as u64, bytes: bytes as u64, lost };
         tracing::error!(path = %damage.path.display(), offset = damage.offset, bytes, from = lost.0, to = lost.1,
             "part of the event log can't be read");
         damage

@@ -12,16 +12,15 @@ use crate::store::disk::RealDisk;
 use crate::store::disk::faulty::FaultyDisk;
 use crate::switch::event::{Kind, LogLost, SystemStopping};
 
-const SMALL: LogOptions = LogOptions {
-    segment_bytes: 2_000,
-    retain_bytes: 1 << 30,
-    reserve_bytes: 0,
-    backlog: 1_000,
-    retry: Duration::from_millis(2),
-};
+const SMALL: LogOptions =
+    LogOptions { segment_bytes: 2_000, retain_bytes: 1 << 30, reserve_bytes: 0, backlog: 1_000, retry: Duration::from_millis(2) };
 
 fn event(n: u64) -> Event {
-    Event { at: Wall::from_micros(n as i64), conversation: None, kind: Kind::SystemStopping(SystemStopping { live_conversations: n, drain_ms: 0 }) }
+    Event {
+        at: Wall::from_micros(n as i64),
+        conversation: None,
+        kind: Kind::SystemStopping(SystemStopping { live_conversations: n, drain_ms: 0 }),
+    }
 }
 
 /// What [`event`] was made of.

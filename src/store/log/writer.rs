@@ -44,7 +44,7 @@ pub struct Writer {
 
 struct Active {
     first: u64,
-    file: Box<dyn DiskFile>,
+    file: Arc<dyn DiskFile>,
     end: u64,
 }
 
@@ -82,8 +82,7 @@ impl Writer {
         *shared.segments.write().unwrap_or_else(PoisonError::into_inner) = segments;
         shared.durable.store(durable, Ordering::Release);
         let folder = folder.to_owned();
-        let mut writer =
-            Writer { folder, options, disk, clock, health, shared, reserve, active, trouble: None, good_batches: 0 };
+        let mut writer = Writer { folder, options, disk, clock, health, shared, reserve, active, trouble: None, good_batches: 0 };
         if let Err(error) = writer.reserve.fill() {
             writer.report(Some(format!("no room for its reserve: {error}")));
         }
@@ -281,7 +280,7 @@ fn repair(disk: &dyn Disk, last: &Segment) -> io::Result<(Active, u64)> {
     Ok((Active { first: last.first, file, end: tail.end }, tail.last))
 }
 
-fn create(disk: &dyn Disk, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+fn create(disk: &dyn Disk, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
     let file = disk.create(path)?;
     file.write_all_at(&MAGIC, 0)?;
     file.sync()?;

@@ -5,7 +5,7 @@
 
 pub mod folder;
 mod number;
-mod row;
+pub mod row;
 mod search;
 
 use std::sync::Arc;
@@ -113,7 +113,8 @@ impl Recordings {
             }
             // A number stays known while another row has it.
             let prefix = named(&digits(&old.customer_number));
-            let others = || self.database.page(Tree::RecordingsByNumber, &prefix, behind(&prefix).as_deref(), Order::Ascending, 2);
+            let others =
+                || self.database.page(Tree::RecordingsByNumber, &prefix, behind(&prefix).as_deref(), Order::Ascending, 2);
             if tree == Tree::Numbers && others()?.len() > 1 {
                 continue;
             }
@@ -130,10 +131,7 @@ fn entries(row: &Recording) -> Vec<(Tree, Vec<u8>)> {
         key
     };
     let number = digits(&row.customer_number);
-    let mut entries = vec![
-        (Tree::RecordingsByNumber, with_id(named(&number))),
-        (Tree::Numbers, number::reversed(&number)),
-    ];
+    let mut entries = vec![(Tree::RecordingsByNumber, with_id(named(&number))), (Tree::Numbers, number::reversed(&number))];
     entries.extend(row.agents.iter().map(|a| (Tree::RecordingsByAgent, with_id(named(a.as_str())))));
     entries.extend(row.queue.iter().map(|q| (Tree::RecordingsByQueue, with_id(named(q.as_str())))));
     entries

@@ -1,0 +1,131 @@
+//! One SIP dialog with its media.
+
+use std::fmt;
+
+use crate::acd::OfferId;
+use crate::clock::Mono;
+use crate::dialog::Call;
+use crate::ids::{LegId, Number, StaffNumber, TrunkName};
+use crate::media::{Lease, Quality};
+use crate::route::Cause;
+use crate::sdp::{Description, Negotiation};
+
+#[derive(Debug)]
+pub struct Leg {
+    pub id: LegId,
+    pub peer: Peer,
+    pub role: Role,
+    pub call: Call,
+    pub lease: Lease,
+    pub negotiation: Negotiation,
+    /// The peer's offer that our answer is due to (in our 2xx).
+    pub offered: Option<Description>,
+    /// What the peer shows as its number, for the other side's display.
+    pub shows: String,
+    /// Has said 180 or 183, or we have to it.
+    pub rang: bool,
+    /// Final status of its INVITE.
+    pub status: Option<u16>,
+    /// Why it ended; `None` while it lives.
+    pub cause: Option<Cause>,
+    /// Its media's report, when that is closed.
+    pub quality: Option<Quality>,
+    /// The media was told to close.
+    pub closed: bool,
+    /// It transferred the other away and should hang up by itself; then, we do.
+    pub lets_go_at: Option<Mono>,
+}
+
+/// Who is at the other end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Peer {
+    Phone(Number),
+    Trunk(TrunkName),
+}
+
+impl Peer {
+    pub fn is_trunk(&self) -> bool {
+        match self {
+            Peer::Trunk(_) => true,
+            Peer::Phone(_) => false,
+        }
+    }
+
+    pub fn phone(&self) -> Option<&Number> {
+        match self {
+            Peer::Phone(number) => Some(number),
+            Peer::Trunk(_) => None,
+        }
+    }
+}
+
+/// `phone:201`, `trunk:carrier`.
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Peer::Phone(number) => write!(f, "phone:{number}"),
+            Peer::Trunk(name) => write!(f, "trunk:{name}"),
+        }
+    }
+}
+
+/// Why the leg is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Began the conversation.
+    Caller,
+    /// Is rung, or talks, because the subject was sent to it.
+    Callee,
+    /// Is rung, or talks, on an offer of a queue.
+    Agent { agent: StaffNumber, offer: OfferId },
+}
+
+impl Leg {
+    /// Still of use: not over, and nobody has decided to end it.
+    pub fn is_live(&self) -> bool {
+        self.cause.is_none()
+    }
+
+    /// Rung by us, without an answer yet.
+    pub fn is_ringing(&self) -> bool {
+        self.is_live() && self.call.is_inviting()
+    }
+
+    pub fn is_answered(&self) -> bool {
+        self.is_live() && self.call.is_answered()
+    }
+
+    /// The peer does not listen: it put us on hold.
+    pub fn is_holding(&self) -> bool {
+        self.negotiation.agreed().is_some_and(|a| !a.send)
+    }
+
+    pub fn agent(&self) -> Option<&StaffNumber> {
+        match &self.role {
+            Role::Agent { agent, .. } => Some(agent),
+            Role::Caller | Role::Callee => None,
+        }
+    }
+}
+
+/// What is remembered of a leg that is over.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gone {
+    pub leg: LegId,
+    pub peer: Peer,
+    pub cause: Cause,
+    pub status: Option<u16>,
+    pub quality: Option<Quality>,
+}
+
+impl Gone {
+    pub fn of(leg: &Leg) -> Gone {
+        Gone {
+            leg: leg.id,
+            peer: leg.peer.clone(),
+            cause: leg.cause.unwrap_or(Cause::Normal),
+            status: leg.status,
+            quality: leg.quality,
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! What the subject of a conversation is at.
+
+use std::collections::VecDeque;
+
+use crate::clock::Mono;
+use crate::config::Place;
+use crate::ids::{LegId, MenuName, QueueName};
+use crate::ivr;
+use crate::media::PlayId;
+use crate::route::{Attempt, Cause};
+
+#[derive(Debug)]
+pub enum Stage {
+    /// Just born, or between two stages.
+    Routing,
+    Menu {
+        menu: MenuName,
+        node: String,
+        session: ivr::Session,
+        play: PlayId,
+    },
+    /// Waits; legs with `Role::Agent` ring for it.
+    Queue {
+        queue: QueueName,
+    },
+    /// Legs with `Role::Callee` ring for it.
+    Dialling(Dialling),
+    Bridged {
+        with: LegId,
+        since: Mono,
+    },
+    /// A command's phone rings; when it answers, it dials.
+    Originating {
+        to: String,
+        until: Mono,
+    },
+    /// Hears a last prompt, then goes.
+    Announcing {
+        play: PlayId,
+        /// In case that the prompt's end is never reported.
+        until: Mono,
+        then: Place,
+        cause: Cause,
+    },
+    /// Nothing more is done but tidying up.
+    Ending,
+}
+
+/// One call to one place: a phone with all its contacts at once, or trunks one after another.
+#[derive(Debug)]
+pub struct Dialling {
+    pub place: String,
+    /// Rings no longer than this.
+    pub until: Mono,
+    pub trunks: NextTrunks,
+    /// The best refusal so far, of several contacts.
+    pub worst: Option<(Cause, u16)>,
+    pub transfer: Option<Transferring>,
+}
+
+/// Trunks that are still to be tried.
+#[derive(Debug, Default)]
+pub struct NextTrunks(pub VecDeque<Attempt>);
+
+/// A transfer that the dialling is for.
+#[derive(Debug)]
+pub struct Transferring {
+    /// Who transferred, and hears how it goes by NOTIFY while there.
+    pub from: LegId,
+    /// The REFER that asked for it, in `from`'s dialog (its CSeq is the `id` of the event, RFC 3515 §2.4.6); a command has none.
+    pub refer: Option<u32>,
+    pub by: crate::route::Side,
+    /// As asked for.
+    pub to: String,
+}

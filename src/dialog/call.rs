@@ -1,0 +1,411 @@
+//! A leg's INVITE usage, as callee or caller.
+//!
+//! ```text
+//! callee: Invited ──answer──▶ Answered ──acked──▶ Confirmed ──hang_up/BYE──▶ Over
+//!            └─refuse/CANCEL─▶ Over   └─hang_up─▶ (BYE waits for the ACK, §15) ─▶ Over
+//! caller: Inviting ──2xx──▶ Confirmed ─────────────────────────▶ Over
+//!            ├─3xx–6xx, nothing reached─▶ Over
+//!            └─hang_up─▶ Cancelled ──2xx: ACK and BYE──▶ Over
+//! ```
+//!
+//! A re-INVITE of the peer is answered within `Confirmed`; until its ACK another one gets 491. The media side (offer and answer) is
+//! the owner's.
+
+use bytes::Bytes;
+
+use super::{Dialog, NoDialog, Reach};
+use crate::sip::{Flow, HeaderName, Method, NameAddr, Reason, Request, Response, Status};
+use crate::transaction::TransactionId;
+
+/// What finds a call for an in-dialog request: Call-ID and our tag. Ours alone is unique, and an early dialog has no other tag yet.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key {
+    pub call_id: Bytes,
+    pub tag: Bytes,
+}
+
+/// What we say of ourselves in a leg: tag and Contact, for its whole life.
+#[derive(Clone, Debug)]
+pub struct Own {
+    pub tag: String,
+    pub contact: NameAddr,
+}
+
+#[derive(Clone, Debug)]
+pub struct Call {
+    own: Own,
+    key: Key,
+    reach: Reach,
+    state: State,
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    Invited {
+        transaction: TransactionId,
+        invite: Box<Request>,
+        flow: Flow,
+    },
+    Answered {
+        transaction: TransactionId,
+        dialog: Box<Dialog>,
+        /// A BYE is to follow the ACK.
+        leaving: Option<Option<Reason>>,
+    },
+    Inviting {
+        transaction: TransactionId,
+        invite: Box<Request>,
+        flow: Flow,
+    },
+    Cancelled {
+        invite: Box<Request>,
+        flow: Flow,
+    },
+    Confirmed {
+        dialog: Box<Dialog>,
+        /// A re-INVITE of the peer that we answered with 2xx and that is not acknowledged yet.
+        unacked: Option<TransactionId>,
+    },
+    Over,
+}
+
+/// What is to be sent so that a leg ends.
+#[derive(Debug)]
+pub enum Hangup {
+    /// Final response in the INVITE's server transaction.
+    Refuse(TransactionId, Response),
+    /// CANCEL of our INVITE.
+    Cancel(TransactionId),
+    /// In the dialog, this way.
+    Bye(Request, Flow),
+    /// Nothing now; [`Call::acked`] or [`Call::unacked`] gives the BYE.
+    AfterAck,
+    /// It is over already.
+    Nothing,
+}
+
+/// What a final answer to our INVITE made of it.
+#[derive(Debug)]
+pub enum Progress {
+    /// Send this ACK that way; the dialog stands.
+    Established { ack: Request, to: Flow },
+    /// We had given up: send the ACK, then the BYE.
+    TooLate { ack: Request, bye: Request, to: Flow },
+    /// A 2xx that makes no dialog (no tag, no Contact): nothing can be sent.
+    Unusable(NoDialog),
+    /// Not for this state.
+    Ignored,
+}
+
+impl Call {
+    /// The peer invites us.
+    pub fn invited(transaction: TransactionId, invite: Request, flow: Flow, reach: Reach, own: Own) -> Call {
+        let key = Key { call_id: invite.headers.call_id().cloned().unwrap_or_default(), tag: Bytes::from(own.tag.clone()) };
+        Call { own, key, reach, state: State::Invited { transaction, invite: Box::new(invite), flow } }
+    }
+
+    /// We invite the peer: `invite` is what was handed to the transaction, its From carrying our tag.
+    pub fn inviting(transaction: TransactionId, invite: Request, flow: Flow, reach: Reach, own: Own) -> Call {
+        let key = Key { call_id: invite.headers.call_id().cloned().unwrap_or_default(), tag: Bytes::from(own.tag.clone()) };
+        Call { own, key, reach, state: State::Inviting { transaction, invite: Box::new(invite), flow } }
+    }
+
+    pub fn key(&self) -> &Key {
+        &self.key
+    }
+
+    pub fn own(&self) -> &Own {
+        &self.own
+    }
+
+    /// The INVITE waits for our final response.
+    pub fn is_invited(&self) -> bool {
+        matches!(self.state, State::Invited { .. })
+    }
+
+    /// The INVITE that waits for our final response is this transaction's.
+    pub fn is_invited_in(&self, id: TransactionId) -> bool {
+        matches!(&self.state, State::Invited { transaction, .. } if *transaction == id)
+    }
+
+    /// Our INVITE waits for a final response.
+    pub fn is_inviting(&self) -> bool {
+        matches!(self.state, State::Inviting { .. })
+    }
+
+    /// A 2xx has passed, in either direction, and the call is not over.
+    pub fn is_answered(&self) -> bool {
+        matches!(self.state, State::Answered { .. } | State::Confirmed { .. })
+    }
+
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, State::Over)
+    }
+
+    /// The INVITE that began it, while it is not answered.
+    pub fn invite(&self) -> Option<&Request> {
+        match &self.state {
+            State::Invited { invite, .. } | State::Inviting { invite, .. } | State::Cancelled { invite, .. } => Some(invite),
+            State::Answered { .. } | State::Confirmed { .. } | State::Over => None,
+        }
+    }
+
+    fn dialog_mut(&mut self) -> Option<&mut Dialog> {
+        match &mut self.state {
+            State::Answered { dialog, .. } | State::Confirmed { dialog, .. } => Some(dialog),
+            State::Invited { .. } | State::Inviting { .. } | State::Cancelled { .. } | State::Over => None,
+        }
+    }
+
+    /// Where the peer is heard, or is called.
+    pub fn flow(&self) -> Option<&Flow> {
+        match &self.state {
+            State::Invited { flow, .. } | State::Inviting { flow, .. } | State::Cancelled { flow, .. } => Some(flow),
+            State::Answered { dialog, .. } | State::Confirmed { dialog, .. } => Some(dialog.flow()),
+            State::Over => None,
+        }
+    }
+
+    /// A response to the INVITE that waits, with our tag and Contact.
+    pub fn provisional(&self, status: Status) -> Option<(TransactionId, Response)> {
+        match &self.state {
+            State::Invited { transaction, invite, .. } => {
+                let mut response = invite.response_with_tag(status, &self.own.tag);
+                response.headers.push(HeaderName::Contact, &self.own.contact);
+                Some((*transaction, response))
+            }
+            State::Answered { .. } | State::Inviting { .. } | State::Cancelled { .. } | State::Confirmed { .. } | State::Over => {
+                None
+            }
+        }
+    }
+
+    /// 200 with a body. The transaction repeats it until [`Call::acked`].
+    pub fn answer(&mut self, body: Bytes) -> Result<Option<(TransactionId, Response)>, NoDialog> {
+        let State::Invited { transaction, invite, flow } = &self.state else { return Ok(None) };
+        let dialog = Dialog::accepted(invite, &self.own.tag, *flow, self.reach)?;
+        let mut response = invite.response_with_tag(Status::OK, &self.own.tag);
+        response.headers.push(HeaderName::Contact, &self.own.contact);
+        describe(&mut response, body);
+        let transaction = *transaction;
+        self.state = State::Answered { transaction, dialog: Box::new(dialog), leaving: None };
+        Ok(Some((transaction, response)))
+    }
+
+    /// The ACK to our 2xx came, of the first INVITE or of a re-INVITE: its transaction, and the BYE that waited for it.
+    pub fn acked(&mut self) -> (Option<TransactionId>, Option<(Request, Flow)>) {
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Answered { transaction, mut dialog, leaving } => match leaving {
+                Some(reason) => (Some(transaction), Some(bye(&mut dialog, reason))),
+                None => {
+                    self.state = State::Confirmed { dialog, unacked: None };
+                    (Some(transaction), None)
+                }
+            },
+            State::Confirmed { dialog, unacked } => {
+                self.state = State::Confirmed { dialog, unacked: None };
+                (unacked, None)
+            }
+            other @ (State::Invited { .. } | State::Inviting { .. } | State::Cancelled { .. } | State::Over) => {
+                self.state = other;
+                (None, None)
+            }
+        }
+    }
+
+    /// The peer never acknowledged our 2xx (§13.3.1.4): the session is to be ended with this BYE.
+    pub fn unacked(&mut self) -> Option<(Request, Flow)> {
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Answered { mut dialog, leaving, .. } => Some(bye(&mut dialog, leaving.flatten())),
+            State::Confirmed { mut dialog, unacked: Some(_) } => Some(bye(&mut dialog, None)),
+            other @ (State::Confirmed { .. }
+            | State::Invited { .. }
+            | State::Inviting { .. }
+            | State::Cancelled { .. }
+            | State::Over) => {
+                self.state = other;
+                None
+            }
+        }
+    }
+
+    /// The server transaction whose 2xx is not acknowledged yet.
+    pub fn awaits_ack_of(&self) -> Option<TransactionId> {
+        match &self.state {
+            State::Answered { transaction, .. } => Some(*transaction),
+            State::Confirmed { unacked, .. } => *unacked,
+            State::Invited { .. } | State::Inviting { .. } | State::Cancelled { .. } | State::Over => None,
+        }
+    }
+
+    /// The INVITE again with credentials (§22.2): same Call-ID, next CSeq, another transaction.
+    pub fn invite_again(&self) -> Option<Request> {
+        let State::Inviting { invite, .. } = &self.state else { return None };
+        let mut again = (**invite).clone();
+        let number = again.headers.cseq().ok()?.number.checked_add(1)?;
+        again.headers.set(HeaderName::CSeq, crate::sip::CSeq::new(number, Method::Invite));
+        again.headers.remove(&HeaderName::Via);
+        Some(again)
+    }
+
+    /// The repeated INVITE is on its way in this transaction, that way.
+    pub fn reinvited_in(&mut self, transaction: TransactionId, invite: Request, flow: Flow) {
+        if let State::Inviting { .. } = self.state {
+            self.state = State::Inviting { transaction, invite: Box::new(invite), flow };
+        }
+    }
+
+    /// A 2xx to our INVITE.
+    pub fn established(&mut self, response: &Response, heard_on: Flow) -> Progress {
+        let (invite, flow, wanted) = match &self.state {
+            State::Inviting { invite, flow, .. } => (invite, flow, true),
+            State::Cancelled { invite, flow } => (invite, flow, false),
+            State::Invited { .. } | State::Answered { .. } | State::Confirmed { .. } | State::Over => return Progress::Ignored,
+        };
+        let cseq = invite.headers.cseq().map_or(1, |c| c.number);
+        // A response over UDP comes from where requests reach the peer; over a stream the connection is what counts.
+        let flow = if heard_on.transport == flow.transport { heard_on } else { *flow };
+        match Dialog::answered(invite, response, flow, self.reach) {
+            Ok(mut dialog) => {
+                let (ack, to) = (dialog.ack(cseq), dialog.next_hop());
+                if wanted {
+                    self.state = State::Confirmed { dialog: Box::new(dialog), unacked: None };
+                    Progress::Established { ack, to }
+                } else {
+                    self.state = State::Over;
+                    let (bye, to) = bye(&mut dialog, None);
+                    Progress::TooLate { ack, bye, to }
+                }
+            }
+            Err(why) => {
+                self.state = State::Over;
+                Progress::Unusable(why)
+            }
+        }
+    }
+
+    /// A refusal of our INVITE, or nothing came: whether that ended it now.
+    pub fn failed(&mut self) -> bool {
+        match &self.state {
+            State::Inviting { .. } | State::Cancelled { .. } => {
+                self.state = State::Over;
+                true
+            }
+            State::Invited { .. } | State::Answered { .. } | State::Confirmed { .. } | State::Over => false,
+        }
+    }
+
+    /// The peer's CANCEL of its INVITE: the 487 that is due.
+    pub fn cancelled(&mut self) -> Option<(TransactionId, Response)> {
+        let due = match &self.state {
+            State::Invited { transaction, invite, .. } => {
+                Some((*transaction, invite.response_with_tag(Status::REQUEST_TERMINATED, &self.own.tag)))
+            }
+            State::Answered { .. } | State::Inviting { .. } | State::Cancelled { .. } | State::Confirmed { .. } | State::Over => {
+                None
+            }
+        };
+        if due.is_some() {
+            self.state = State::Over;
+        }
+        due
+    }
+
+    /// A request of the peer within the dialog: whose it is and its order are checked here.
+    pub fn receive(&mut self, request: &Request, flow: Flow) -> Result<(), Status> {
+        let Some(dialog) = self.dialog_mut() else { return Err(Status::CALL_TRANSACTION_DOES_NOT_EXIST) };
+        if !dialog.owns(request) {
+            return Err(Status::CALL_TRANSACTION_DOES_NOT_EXIST);
+        }
+        dialog.receive(request, flow)
+    }
+
+    /// The peer's tag is this dialog's: for requests that change nothing else, such as ACK.
+    pub fn owns(&self, request: &Request) -> bool {
+        match &self.state {
+            State::Answered { dialog, .. } | State::Confirmed { dialog, .. } => dialog.owns(request),
+            State::Invited { .. } | State::Inviting { .. } | State::Cancelled { .. } | State::Over => false,
+        }
+    }
+
+    /// Whether a re-INVITE may be answered now, or collides (§14.2).
+    pub fn takes_reinvite(&self) -> Result<(), Status> {
+        match &self.state {
+            State::Confirmed { unacked: None, .. } => Ok(()),
+            State::Confirmed { unacked: Some(_), .. } | State::Answered { .. } => Err(Status::REQUEST_PENDING),
+            State::Invited { .. } | State::Inviting { .. } | State::Cancelled { .. } | State::Over => {
+                Err(Status::CALL_TRANSACTION_DOES_NOT_EXIST)
+            }
+        }
+    }
+
+    /// 200 to a re-INVITE, with a body.
+    pub fn accept_reinvite(&mut self, transaction: TransactionId, reinvite: &Request, body: Bytes) -> Response {
+        if let State::Confirmed { unacked, .. } = &mut self.state {
+            *unacked = Some(transaction);
+        }
+        let mut response = reinvite.response(Status::OK);
+        response.headers.push(HeaderName::Contact, &self.own.contact);
+        describe(&mut response, body);
+        response
+    }
+
+    /// A request of ours within the dialog (NOTIFY, INFO …), and its way; nothing while there is no dialog.
+    pub fn request(&mut self, method: Method) -> Option<(Request, Flow)> {
+        let contact = self.own.contact.clone();
+        let dialog = self.dialog_mut()?;
+        let mut request = dialog.request(method);
+        request.headers.push(HeaderName::Contact, &contact);
+        Some((request, dialog.next_hop()))
+    }
+
+    /// Ends it from our side, whatever it is in. `status` answers an INVITE that still waits; `reason` is a Reason header (RFC 3326).
+    pub fn hang_up(&mut self, status: Status, reason: Option<Reason>) -> Hangup {
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Invited { transaction, invite, .. } => {
+                let mut response = invite.response_with_tag(status, &self.own.tag);
+                if let Some(reason) = &reason {
+                    response.headers.push(HeaderName::Reason, reason);
+                }
+                Hangup::Refuse(transaction, response)
+            }
+            State::Answered { transaction, dialog, .. } => {
+                self.state = State::Answered { transaction, dialog, leaving: Some(reason) };
+                Hangup::AfterAck
+            }
+            State::Inviting { transaction, invite, flow } => {
+                self.state = State::Cancelled { invite, flow };
+                Hangup::Cancel(transaction)
+            }
+            State::Cancelled { invite, flow } => {
+                self.state = State::Cancelled { invite, flow };
+                Hangup::Nothing
+            }
+            State::Confirmed { mut dialog, .. } => {
+                let (bye, to) = bye(&mut dialog, reason);
+                Hangup::Bye(bye, to)
+            }
+            State::Over => Hangup::Nothing,
+        }
+    }
+
+    /// The peer's BYE was taken.
+    pub fn ended_by_peer(&mut self) {
+        self.state = State::Over;
+    }
+}
+
+fn bye(dialog: &mut Dialog, reason: Option<Reason>) -> (Request, Flow) {
+    let mut bye = dialog.request(Method::Bye);
+    if let Some(reason) = &reason {
+        bye.headers.push(HeaderName::Reason, reason);
+    }
+    (bye, dialog.next_hop())
+}
+
+fn describe(response: &mut Response, body: Bytes) {
+    if !body.is_empty() {
+        response.headers.push(HeaderName::ContentType, "application/sdp");
+        response.body = body;
+    }
+}

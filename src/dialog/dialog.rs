@@ -1,0 +1,211 @@
+//! The dialog itself (RFC 3261 §12): who, in what order, and by which way.
+
+use std::net::{IpAddr, SocketAddr};
+
+use bytes::Bytes;
+
+use crate::sip::{Flow, HeaderName, Host, Method, NameAddr, Request, Response, Status, Uri};
+
+/// Max-Forwards of every request that we make (§8.1.1.6).
+const MAX_FORWARDS: u32 = 70;
+
+/// What in-dialog requests are sent to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Back through the flow that the peer was heard on: right for phones, whose Contact may be an address behind NAT.
+    Flow,
+    /// To the first Route or the Contact where that is an address, else the flow: right for trunks, whose answer may name another host.
+    Target,
+}
+
+/// A confirmed or early dialog, from our side.
+#[derive(Clone, Debug)]
+pub struct Dialog {
+    call_id: Bytes,
+    /// From of our requests, To of the peer's.
+    local: NameAddr,
+    remote: NameAddr,
+    local_cseq: u32,
+    /// `None` until the peer has sent a request (§12.1.2).
+    remote_cseq: Option<u32>,
+    remote_target: Uri,
+    route_set: Vec<NameAddr>,
+    flow: Flow,
+    reach: Reach,
+}
+
+/// Why a message makes no dialog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoDialog {
+    #[error("From, To, Call-ID or CSeq can't be read")]
+    BadHeaders,
+    #[error("no Contact to send to")]
+    NoContact,
+    #[error("no tag in To")]
+    NoTag,
+}
+
+impl Dialog {
+    /// As the callee (§12.1.1): the peer's INVITE and the tag that our responses carry.
+    pub fn accepted(invite: &Request, tag: &str, flow: Flow, reach: Reach) -> Result<Dialog, NoDialog> {
+        let bad = |_| NoDialog::BadHeaders;
+        Ok(Dialog {
+            call_id: invite.headers.call_id().map_err(bad)?.clone(),
+            local: invite.headers.to().map_err(bad)?.with_tag(tag),
+            remote: invite.headers.from().map_err(bad)?,
+            local_cseq: 0,
+            remote_cseq: Some(invite.headers.cseq().map_err(bad)?.number),
+            remote_target: contact(invite.headers.contacts().map_err(bad)?)?,
+            route_set: invite.headers.record_route().map_err(bad)?,
+            flow,
+            reach,
+        })
+    }
+
+    /// As the caller (§12.1.2): our INVITE and a response to it that has a tag.
+    pub fn answered(invite: &Request, response: &Response, flow: Flow, reach: Reach) -> Result<Dialog, NoDialog> {
+        let bad = |_| NoDialog::BadHeaders;
+        let remote = response.headers.to().map_err(bad)?;
+        if remote.tag().is_none() {
+            return Err(NoDialog::NoTag);
+        }
+        let mut route_set = response.headers.record_route().map_err(bad)?;
+        route_set.reverse();
+        // A provisional may come without a Contact; requests in such an early dialog go where the INVITE went.
+        let remote_target = contact(response.headers.contacts().map_err(bad)?).unwrap_or_else(|_| invite.uri.clone());
+        Ok(Dialog {
+            call_id: invite.headers.call_id().map_err(bad)?.clone(),
+            local: invite.headers.from().map_err(bad)?,
+            remote,
+            local_cseq: invite.headers.cseq().map_err(bad)?.number,
+            remote_cseq: None,
+            remote_target,
+            route_set,
+            flow,
+            reach,
+        })
+    }
+
+    pub fn call_id(&self) -> &Bytes {
+        &self.call_id
+    }
+
+    pub fn local_tag(&self) -> &[u8] {
+        self.local.tag().unwrap_or_default()
+    }
+
+    pub fn remote_tag(&self) -> &[u8] {
+        self.remote.tag().unwrap_or_default()
+    }
+
+    /// The same dialog: both tags and the Call-ID (§12).
+    pub fn owns(&self, request: &Request) -> bool {
+        request.headers.from().is_ok_and(|from| from.tag().unwrap_or_default() == self.remote_tag())
+            && request.headers.to().is_ok_and(|to| to.tag().unwrap_or_default() == self.local_tag())
+    }
+
+    /// A request of ours (§12.2.1.1), without Via, Contact and body. ACK takes the number of the INVITE that it acknowledges, by
+    /// [`Dialog::ack`].
+    pub fn request(&mut self, method: Method) -> Request {
+        self.local_cseq += 1;
+        self.build(method, self.local_cseq)
+    }
+
+    /// The ACK to a 2xx of our INVITE with this number (§13.2.2.4).
+    pub fn ack(&self, invite_cseq: u32) -> Request {
+        self.build(Method::Ack, invite_cseq)
+    }
+
+    fn build(&self, method: Method, cseq: u32) -> Request {
+        // A first hop that is no loose router gets the request as RFC 2543 had it: its URI in front, the target at the end.
+        let strict = self.route_set.first().is_some_and(|r| r.uri.sip().is_some_and(|u| !u.is_loose()));
+        let mut routes = self.route_set.clone();
+        let uri = if strict {
+            routes.push(NameAddr::new(self.remote_target.clone()));
+            routes.remove(0).uri
+        } else {
+            self.remote_target.clone()
+        };
+        let mut request = Request::new(method.clone(), uri);
+        for route in &routes {
+            request.headers.push(HeaderName::Route, route);
+        }
+        request.headers.push(HeaderName::MaxForwards, MAX_FORWARDS);
+        request.headers.push(HeaderName::From, &self.local);
+        request.headers.push(HeaderName::To, &self.remote);
+        request.headers.push(HeaderName::CallId, &self.call_id);
+        request.headers.push(HeaderName::CSeq, crate::sip::CSeq::new(cseq, method));
+        request
+    }
+
+    /// A request of the peer in this dialog: its order is checked (§12.2.2), its Contact becomes the target if it is an INVITE.
+    pub fn receive(&mut self, request: &Request, flow: Flow) -> Result<(), Status> {
+        let number = request.headers.cseq().map_err(|e| e.status())?.number;
+        if request.method != Method::Ack && request.method != Method::Cancel {
+            if self.remote_cseq.is_some_and(|last| number <= last) {
+                return Err(Status::SERVER_INTERNAL_ERROR);
+            }
+            self.remote_cseq = Some(number);
+        }
+        if request.method == Method::Invite
+            && let Ok(target) = request.headers.contacts().map_err(|_| NoDialog::BadHeaders).and_then(contact)
+        {
+            self.remote_target = target;
+        }
+        self.flow = flow;
+        Ok(())
+    }
+
+    /// A 2xx to a request of ours: target and, for a dialog that was early, route set are those of the 2xx (§13.2.2.4).
+    pub fn confirm(&mut self, response: &Response) {
+        if let Ok(target) = response.headers.contacts().map_err(|_| NoDialog::BadHeaders).and_then(contact) {
+            self.remote_target = target;
+        }
+        if let Ok(mut routes) = response.headers.record_route() {
+            routes.reverse();
+            self.route_set = routes;
+        }
+    }
+
+    /// Where our next request goes.
+    pub fn next_hop(&self) -> Flow {
+        let target = match (self.reach, self.route_set.first()) {
+            (Reach::Flow, _) => None,
+            (Reach::Target, Some(route)) => address_of(&route.uri),
+            (Reach::Target, None) => address_of(&self.remote_target),
+        };
+        match target {
+            // A peer on the public network that names a private address is behind NAT: its flow is the only way to it.
+            Some(at) if at != self.flow.remote && !(is_private(at.ip()) && !is_private(self.flow.remote.ip())) => {
+                Flow { remote: at, connection: None, ..self.flow }
+            }
+            Some(_) | None => self.flow,
+        }
+    }
+
+    pub fn flow(&self) -> &Flow {
+        &self.flow
+    }
+}
+
+fn contact(contacts: crate::sip::Contacts) -> Result<Uri, NoDialog> {
+    match contacts {
+        crate::sip::Contacts::Star => Err(NoDialog::NoContact),
+        crate::sip::Contacts::List(list) => list.into_iter().next().map(|c| c.uri).ok_or(NoDialog::NoContact),
+    }
+}
+
+fn address_of(uri: &Uri) -> Option<SocketAddr> {
+    let uri = uri.sip()?;
+    match uri.host {
+        Host::Ip(ip) => Some(SocketAddr::new(ip, uri.port.unwrap_or(5060))),
+        Host::Name(_) => None,
+    }
+}
+
+fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_private() || ip.is_link_local() || ip.is_loopback(),
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unicast_link_local() || ip.is_unique_local(),
+    }
+}

@@ -1,0 +1,88 @@
+//! What a leg's timers do: the next packet of a play, a report, a look whether the peer is still there, a key press without an end.
+
+use std::time::Duration;
+
+use crate::clock::Mono;
+use crate::rtp::HEADER;
+
+use super::leg::{Finding, Hears};
+use super::worker::{Timer, press_report};
+use super::{FRAME_BYTES, Port, Report, Side, Sink, Slot, Worker, rtcp, tap};
+
+/// A play that is this late has lost its pace: it goes on from now instead of hurrying after.
+const LATE: Duration = Duration::from_millis(100);
+
+impl Worker {
+    pub(super) fn play_due(&mut self, slot: Slot, due: Mono, now: Mono, out: &mut impl Sink) {
+        let Some(leg) = self.leg_in(slot) else { return };
+        let (Hears::Play(play), Some(path)) = (&mut leg.hears, &leg.path) else { return };
+        let session = &path.session;
+        let late = now.since(due) > LATE;
+        let length = (usize::from(session.ptime_ms) * 8).clamp(80, FRAME_BYTES);
+        let mut packet = [0; HEADER + FRAME_BYTES];
+        let goes_on = match path.rtp.target() {
+            _ if !session.send => play.tape.pass(length),
+            // A peer that is answered where it sends from: it has not sent yet.
+            None => true,
+            Some(to) => {
+                let (header, payload) = packet.split_at_mut(HEADER);
+                let payload = &mut payload[..length];
+                let goes_on = play.tape.read(session.codec, payload);
+                if goes_on {
+                    let fields = leg.outgoing.play(play.id, session.payload_type, length as u32, late, now);
+                    if let Some(header) = header.first_chunk_mut() {
+                        fields.write(header);
+                    }
+                    leg.outgoing.sent(length);
+                    if let Some(recording) = leg.recording {
+                        out.tap(tap::frame(recording, Side::Heard, &fields, session.codec, payload, now));
+                    }
+                    out.send(slot, leg.id, Port::Rtp, to, &packet[..HEADER + length]);
+                }
+                goes_on
+            }
+        };
+        if goes_on {
+            let from = if late { now } else { due };
+            self.schedule(slot, Timer::Play, from + Duration::from_millis(length as u64 / 8));
+        } else {
+            let play = play.id;
+            leg.hears = Hears::Nothing;
+            out.report(Report::PlayEnded { leg: leg.id, play });
+        }
+    }
+
+    pub(super) fn report_due(&mut self, slot: Slot, now: Mono, out: &mut impl Sink) {
+        let Some(leg) = self.leg_in(slot) else { return };
+        if let Some((to, bytes)) = rtcp::report(leg, false, now) {
+            out.send(slot, leg.id, Port::Rtcp, to, &bytes);
+        }
+        self.schedule_report(slot, now);
+    }
+
+    pub(super) fn check_due(&mut self, slot: Slot, now: Mono, out: &mut impl Sink) {
+        let settings = self.settings.clone();
+        let Some(leg) = self.leg_in(slot) else { return };
+        // On hold, by whichever side, the peer may be silent for as long as it likes.
+        let expected = leg.path.as_ref().is_some_and(|p| p.session.send && p.session.receive);
+        if !expected {
+            leg.presence.agree(now);
+        }
+        while let Some(finding) = leg.presence.check(&settings, now) {
+            out.report(match finding {
+                Finding::Missing => Report::Missing { leg: leg.id },
+                Finding::Dead => Report::Dead { leg: leg.id },
+            });
+        }
+        let next = leg.presence.deadline(&settings, now);
+        self.schedule(slot, Timer::Check, next);
+    }
+
+    pub(super) fn digit_due(&mut self, slot: Slot, now: Mono, out: &mut impl Sink) {
+        let Some(leg) = self.leg_in(slot) else { return };
+        if let Some(press) = leg.digits.tick(now) {
+            out.report(press_report(leg.id, press));
+        }
+        self.schedule_digit(slot);
+    }
+}

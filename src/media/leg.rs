@@ -1,0 +1,182 @@
+//! A leg's media: its agreement, its latches, what it hears and who hears it.
+
+use std::time::Duration;
+
+use crate::clock::Mono;
+use crate::codec::Codec;
+use crate::ids::{LegId, RecordingId};
+use crate::rtp::{COMFORT_NOISE, DigitDetector};
+
+use super::latch::{Latch, RtcpLatch};
+use super::play::Play;
+use super::relay::Outgoing;
+use super::rtcp::Control;
+use super::stats::Incoming;
+use super::worker::{Settings, Slot};
+use super::{Session, dtmf};
+
+/// A leg from `Open` to `Close`.
+#[derive(Debug)]
+pub struct Leg {
+    pub id: LegId,
+    pub slot: Slot,
+    /// Since the first agreement.
+    pub path: Option<Path>,
+    pub incoming: Incoming,
+    pub outgoing: Outgoing,
+    pub hears: Hears,
+    /// Indices of the legs that hear this one.
+    pub listeners: Vec<u32>,
+    pub recording: Option<RecordingId>,
+    pub digits: DigitDetector,
+    /// Listens for keys in the sound, where telephone-event was not negotiated.
+    pub in_band: Option<Box<dtmf::Detector>>,
+    pub presence: Presence,
+    pub control: Control,
+    /// Where this leg left the music.
+    pub music_at: usize,
+    pub due: Due,
+}
+
+/// What was agreed, and whom we listen to by it.
+#[derive(Debug)]
+pub struct Path {
+    pub session: Session,
+    pub rtp: Latch,
+    pub rtcp: RtcpLatch,
+}
+
+/// What a leg hears.
+#[derive(Debug)]
+pub enum Hears {
+    Nothing,
+    /// `index` is `None` while that leg is not open.
+    Leg {
+        leg: LegId,
+        index: Option<u32>,
+    },
+    Play(Play),
+}
+
+/// What a payload type means on a leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    Sound(Codec),
+    Event,
+    /// Noise parameters; nobody negotiated them, so they end here.
+    ComfortNoise,
+}
+
+impl Path {
+    /// What a payload type means, and whether it is agreed to the letter. The other G.711 is taken as well, since our offer had it; it
+    /// convinces no latch.
+    #[inline]
+    pub fn meaning(&self, payload_type: u8) -> Option<(Meaning, bool)> {
+        let s = &self.session;
+        if payload_type == s.payload_type {
+            Some((Meaning::Sound(s.codec), true))
+        } else if Some(payload_type) == s.telephone_event || Some(payload_type) == s.telephone_event_in {
+            Some((Meaning::Event, true))
+        } else if payload_type == COMFORT_NOISE {
+            Some((Meaning::ComfortNoise, false))
+        } else {
+            Codec::from_payload_type(payload_type).map(|c| (Meaning::Sound(c), false))
+        }
+    }
+}
+
+/// When each of a leg's timers is due. An entry of the worker's heap that does not agree is stale.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Due {
+    pub play: Option<Mono>,
+    pub report: Option<Mono>,
+    pub check: Option<Mono>,
+    pub digit: Option<Mono>,
+}
+
+/// Whether the peer is still there.
+#[derive(Clone, Copy, Debug)]
+pub struct Presence {
+    /// Last RTP packet, or the agreement.
+    heard: Mono,
+    /// Last RTP or RTCP packet, or the agreement.
+    alive: Mono,
+    missing: bool,
+    dead: bool,
+}
+
+/// What a check finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finding {
+    Missing,
+    Dead,
+}
+
+impl Presence {
+    pub fn new(now: Mono) -> Presence {
+        Presence { heard: now, alive: now, missing: false, dead: false }
+    }
+
+    /// Time counts from here: an agreement may have ended a hold.
+    pub fn agree(&mut self, now: Mono) {
+        self.heard = now;
+        self.alive = now;
+    }
+
+    /// An RTP packet came: `true` if they were missing.
+    #[inline]
+    pub fn heard(&mut self, now: Mono) -> bool {
+        self.heard = now;
+        self.alive = now;
+        std::mem::take(&mut self.missing)
+    }
+
+    /// An RTCP packet came.
+    pub fn alive(&mut self, now: Mono) {
+        self.alive = now;
+    }
+
+    pub fn check(&mut self, settings: &Settings, now: Mono) -> Option<Finding> {
+        if !self.dead && now.since(self.alive) >= settings.dead_after {
+            self.dead = true;
+            Some(Finding::Dead)
+        } else if !self.missing && now.since(self.heard) >= settings.missing_after {
+            self.missing = true;
+            Some(Finding::Missing)
+        } else {
+            None
+        }
+    }
+
+    /// When the next check may find something; packets until then move it.
+    pub fn deadline(&self, settings: &Settings, now: Mono) -> Mono {
+        let missing = (!self.missing).then(|| self.heard + settings.missing_after);
+        let dead = (!self.dead).then(|| self.alive + settings.dead_after);
+        let next = [missing, dead].into_iter().flatten().min();
+        // Found both: only a packet can change that, and the check sees it when it comes round.
+        next.unwrap_or(now + settings.missing_after.max(Duration::from_secs(1)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reports_keep_a_leg_alive_but_do_not_hide_missing_sound() {
+        let settings =
+            Settings { missing_after: Duration::from_secs(3), dead_after: Duration::from_secs(30), country: *b"DE", seed: 0 };
+        let mut p = Presence::new(Mono::ZERO);
+        let s = |s: u64| Mono::from_millis(s * 1_000);
+        assert_eq!(p.check(&settings, s(2)), None);
+        assert_eq!(p.deadline(&settings, s(2)), s(3));
+        assert_eq!(p.check(&settings, s(3)), Some(Finding::Missing));
+        assert_eq!(p.check(&settings, s(4)), None);
+        p.alive(s(20));
+        assert_eq!(p.check(&settings, s(30)), None);
+        assert_eq!(p.deadline(&settings, s(30)), s(50));
+        assert_eq!(p.check(&settings, s(50)), Some(Finding::Dead));
+        assert_eq!(p.check(&settings, s(51)), None);
+        assert!(p.heard(s(52)) && !p.heard(s(53)));
+    }
+}

@@ -1,0 +1,175 @@
+//! What happens to a datagram: checked, latched, counted, listened to for keys, copied to the tap, rewritten, passed on.
+//!
+//! The path of a relayed packet: no allocation, no search, one look at each of two legs, no copy but the tap's.
+
+use std::net::SocketAddr;
+
+use crate::clock::Mono;
+use crate::ids::LegId;
+use crate::rtp::{Event, Fields, Packet, Verdict as Order};
+
+use super::latch::Verdict;
+use super::leg::{Leg, Meaning};
+use super::relay::Kind;
+use super::worker::{press_report, tone_report};
+use super::{Forward, Port, Report, Side, Sink, Slot, Worker, rtcp, tap};
+
+/// Longest packet that is copied for a second listener; an RTP packet of 60 ms of G.711 is 492 bytes.
+const LONGEST_COPY: usize = 1_500;
+
+impl Worker {
+    /// A datagram on a leg's port. What is relayed is rewritten in place and returned; no allocation, and no copy but the tap's.
+    pub fn receive(
+        &mut self,
+        slot: Slot,
+        port: Port,
+        from: SocketAddr,
+        datagram: &mut [u8],
+        now: Mono,
+        out: &mut impl Sink,
+    ) -> Option<Forward> {
+        let leg = self.leg_in(slot)?;
+        match port {
+            Port::Rtcp => {
+                rtcp::receive(leg, from, datagram, now);
+                None
+            }
+            Port::Rtp => {
+                let packet = Packet::parse(datagram).ok()?;
+                let fields = packet.fields();
+                let (meaning, restarted) = accept(leg, from, &packet, &fields, now, out)?;
+                let speaker = leg.id;
+                if meaning == Meaning::Event {
+                    self.schedule_digit(slot);
+                }
+                self.pass_on(slot, Said { speaker, fields, meaning, restarted, now }, packet, out)
+            }
+        }
+    }
+
+    /// To all who hear the leg: copies to all but the last, the packet itself to that.
+    fn pass_on(&mut self, slot: Slot, said: Said, mut packet: Packet<&mut [u8]>, out: &mut impl Sink) -> Option<Forward> {
+        let listeners = self.leg_in(slot)?.listeners.len();
+        for i in 0..listeners.saturating_sub(1) {
+            let mut copy = [0; LONGEST_COPY];
+            let header = crate::rtp::HEADER;
+            let payload = packet.payload();
+            let Some(bytes) = copy.get_mut(..header + payload.len()) else { break };
+            bytes[header..].copy_from_slice(payload);
+            if let Some(header) = bytes.first_chunk_mut() {
+                said.fields.write(header);
+            }
+            let index = *self.leg_in(slot)?.listeners.get(i)?;
+            let Ok(mut twin) = Packet::parse(&mut bytes[..]) else { break };
+            if let Some(forward) = self.leg_at_mut(index).and_then(|l| pass(l, &said, &mut twin, out)) {
+                out.send(forward.slot, forward.leg, Port::Rtp, forward.to, &bytes[forward.start..forward.start + forward.len]);
+            }
+        }
+        let index = *self.leg_in(slot)?.listeners.last()?;
+        pass(self.leg_at_mut(index)?, &said, &mut packet, out)
+    }
+}
+
+/// A packet that was accepted.
+struct Said {
+    speaker: LegId,
+    fields: Fields,
+    meaning: Meaning,
+    /// The source's numbers began anew.
+    restarted: bool,
+    now: Mono,
+}
+
+/// The speaker's side. `None`: the packet goes no further.
+fn accept(
+    leg: &mut Leg,
+    from: SocketAddr,
+    packet: &Packet<&mut [u8]>,
+    fields: &Fields,
+    now: Mono,
+    out: &mut impl Sink,
+) -> Option<(Meaning, bool)> {
+    let path = leg.path.as_mut()?;
+    let (meaning, agreed) = path.meaning(fields.payload_type)?;
+    if !agreed && !path.rtp.is_locked_on(from) {
+        leg.incoming.refused += 1;
+        return None;
+    }
+    match path.rtp.check(from, fields.ssrc, now) {
+        Verdict::Accepted => {}
+        Verdict::Latched => out.report(Report::Latched { leg: leg.id, address: from }),
+        Verdict::Refused => {
+            leg.incoming.refused += 1;
+            return None;
+        }
+    }
+    if leg.presence.heard(now) {
+        out.report(Report::Present { leg: leg.id });
+    }
+    let timestamp = (meaning != Meaning::Event).then_some(fields.timestamp);
+    let order = leg.incoming.packet(fields.ssrc, fields.sequence, timestamp, now);
+    // One that was told not to send is heard by nobody: it is on hold.
+    if order == Order::Stray || !path.session.receive {
+        return None;
+    }
+    let codec = path.session.codec;
+    let sound = match meaning {
+        Meaning::Sound(codec) => {
+            // A late packet is left out; one or two that are lost are bridged by the detector's patience.
+            if let Some(detector) = leg.in_band.as_mut().filter(|_| order != Order::Late) {
+                let samples = packet.payload().iter().map(|b| codec.decode(*b));
+                detector.samples(samples, |tone| out.report(tone_report(leg.id, tone)));
+            }
+            (codec, packet.payload())
+        }
+        Meaning::Event => {
+            if let Some(event) = Event::parse(packet.payload()) {
+                for press in leg.digits.packet(event, fields.timestamp, fields.marker, now) {
+                    out.report(press_report(leg.id, press));
+                }
+            }
+            (codec, &[][..])
+        }
+        Meaning::ComfortNoise => (codec, &[][..]),
+    };
+    if let Some(recording) = leg.recording {
+        out.tap(tap::frame(recording, Side::Said, fields, sound.0, sound.1, now));
+    }
+    Some((meaning, order == Order::Restarted))
+}
+
+/// The listener's side: the packet rewritten as the next of what it is sent.
+#[inline]
+fn pass(listener: &mut Leg, said: &Said, packet: &mut Packet<&mut [u8]>, out: &mut impl Sink) -> Option<Forward> {
+    let session = &listener.path.as_ref()?.session;
+    // Our own packet, come back: two legs whose descriptions name each other's ports must not feed each other for ever.
+    if said.fields.ssrc == listener.outgoing.ssrc {
+        return None;
+    }
+    let target = listener.path.as_ref().and_then(|p| p.rtp.target()).filter(|_| session.send);
+    let (payload_type, kind) = match said.meaning {
+        Meaning::Sound(_) => (Some(session.payload_type), Kind::Sound(packet.payload().len() as u32)),
+        Meaning::Event => (session.telephone_event, Kind::Event),
+        Meaning::ComfortNoise => (None, Kind::Event),
+    };
+    let (Some(to), Some(payload_type)) = (target, payload_type) else {
+        listener.outgoing.skip(said.speaker, said.fields.ssrc, said.fields.sequence);
+        return None;
+    };
+    let fields = Fields { payload_type, ..said.fields };
+    let fields = listener.outgoing.relay(said.speaker, &fields, kind, said.restarted, said.now)?;
+    let payload = match said.meaning {
+        Meaning::Sound(codec) => {
+            codec.transcode(session.codec, packet.payload_mut());
+            packet.payload()
+        }
+        Meaning::Event | Meaning::ComfortNoise => &[],
+    };
+    if let Some(recording) = listener.recording {
+        out.tap(tap::frame(recording, Side::Heard, &fields, session.codec, payload, said.now));
+    }
+    let length = packet.payload().len();
+    let range = packet.rewrite(&fields);
+    listener.outgoing.sent(length);
+    Some(Forward { slot: listener.slot, leg: listener.id, to, start: range.start, len: range.len() })
+}

@@ -1,0 +1,252 @@
+//! What the core wants remembered: bindings of phones, and agents' wishes. One thread writes them.
+//!
+//! Changes wait in a map by their key, so what waits is bounded by how many phones and agents there are, however long the disk takes:
+//! a later change of the same key replaces the earlier one. A change leaves the map when it is durable.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::Health;
+use super::database::{Change, Database, DatabaseError, Order, Tree, named};
+use crate::ids::{Number, StaffNumber};
+use crate::registrar::Binding;
+use crate::switch::output::RegistrationChange;
+
+/// The part that [`Health`] is told about.
+const PART: &str = "index";
+
+/// Between two attempts at a disk that takes nothing.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// How long a first change waits for company: a hundred phones that refresh after a power cut share a few syncs. A phone whose
+/// registration is lost with a kill in this time registers again by itself.
+const LINGER: Duration = Duration::from_millis(20);
+
+/// A handle; clones are the same keeper.
+#[derive(Clone)]
+pub struct Keeper {
+    shared: Arc<Shared>,
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+struct Shared {
+    database: Arc<dyn Database>,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// `None` removes.
+    waiting: BTreeMap<(Tree, Vec<u8>), Option<Vec<u8>>>,
+    writing: bool,
+    closed: bool,
+}
+
+impl Keeper {
+    pub fn start(database: Arc<dyn Database>, health: Health) -> std::io::Result<Keeper> {
+        let shared = Arc::new(Shared { database, state: Mutex::default(), changed: Condvar::new() });
+        let own = shared.clone();
+        let thread = std::thread::Builder::new().name("keeper".into()).spawn(move || own.run(&health))?;
+        Ok(Keeper { shared, thread: Arc::new(Mutex::new(Some(thread))) })
+    }
+
+    /// Never waits.
+    pub fn registration(&self, change: RegistrationChange) {
+        match change {
+            RegistrationChange::Put(number, binding) => match serde_json::to_vec(&*binding) {
+                Ok(value) => self.put(Tree::Registrations, binding_key(&number, &binding.contact), Some(value)),
+                Err(error) => tracing::error!(%error, "a binding can't be written"),
+            },
+            RegistrationChange::Remove(number, contact) => {
+                self.put(Tree::Registrations, binding_key(&number, contact.as_bytes()), None);
+            }
+        }
+    }
+
+    /// Never waits. An empty wish is no wish.
+    pub fn wish(&self, agent: &StaffNumber, wish: Bytes) {
+        let value = if wish.is_empty() { None } else { Some(wish.to_vec()) };
+        self.put(Tree::AgentWishes, agent.as_str().as_bytes().to_vec(), value);
+    }
+
+    /// Waits until all that was given is durable, for `patience` at most, and says whether it is.
+    pub fn settle(&self, patience: Duration) -> bool {
+        let state = self.shared.lock();
+        let busy = |s: &mut State| !s.waiting.is_empty() || s.writing;
+        let (mut state, _) =
+            self.shared.changed.wait_timeout_while(state, patience, busy).unwrap_or_else(PoisonError::into_inner);
+        !busy(&mut state)
+    }
+
+    /// Writes what waits, as far as the disk takes it, and ends the thread.
+    pub fn close(&self) {
+        self.shared.lock().closed = true;
+        self.shared.changed.notify_all();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            tracing::error!("the keeper's thread has panicked");
+        }
+    }
+
+    fn put(&self, tree: Tree, key: Vec<u8>, value: Option<Vec<u8>>) {
+        let mut state = self.shared.lock();
+        let wake = state.waiting.is_empty();
+        state.waiting.insert((tree, key), value);
+        drop(state);
+        if wake {
+            self.shared.changed.notify_all();
+        }
+    }
+}
+
+impl Shared {
+    fn run(&self, health: &Health) {
+        let mut trouble = false;
+        loop {
+            let idle = |s: &mut State| s.waiting.is_empty() && !s.closed;
+            let mut state = self.changed.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner);
+            state = self.wait(state, LINGER, |s| !s.closed);
+            let batch = std::mem::take(&mut state.waiting);
+            if batch.is_empty() {
+                return; // Closed, and nothing left.
+            }
+            state.writing = true;
+            drop(state);
+
+            let changes: Vec<Change> = batch
+                .iter()
+                .map(|((tree, key), value)| match value {
+                    Some(value) => Change::Put(*tree, key.clone(), value.clone()),
+                    None => Change::Remove(*tree, key.clone()),
+                })
+                .collect();
+            let written = self.database.commit(&changes).and_then(|()| self.database.flush());
+
+            let mut state = self.lock();
+            state.writing = false;
+            match written {
+                Ok(()) => {
+                    if std::mem::take(&mut trouble) {
+                        health(PART, None);
+                    }
+                    drop(state);
+                    self.changed.notify_all();
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut trouble, true) {
+                        tracing::error!(%error, "registrations can't be written");
+                        health(PART, Some(&error.to_string()));
+                    }
+                    // What came meanwhile is newer.
+                    for (key, value) in batch {
+                        state.waiting.entry(key).or_insert(value);
+                    }
+                    if state.closed {
+                        return;
+                    }
+                    drop(self.wait(state, RETRY, |s| !s.closed));
+                }
+            }
+        }
+    }
+
+    fn wait<'a>(
+        &self,
+        state: MutexGuard<'a, State>,
+        patience: Duration,
+        until: impl FnMut(&mut State) -> bool,
+    ) -> MutexGuard<'a, State> {
+        self.changed.wait_timeout_while(state, patience, until).unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// All bindings. One that can't be read is passed over: the phone registers again.
+pub fn registrations(database: &dyn Database) -> Result<Vec<(Number, Binding)>, DatabaseError> {
+    let mut found = Vec::new();
+    for (key, value) in database.page(Tree::Registrations, &[], None, Order::Ascending, usize::MAX)? {
+        match (number_of(&key), serde_json::from_slice(&value)) {
+            (Some(number), Ok(binding)) => found.push((number, binding)),
+            (_, Err(error)) => tracing::warn!(%error, "a binding can't be read and is forgotten"),
+            (None, Ok::<Binding, _>(_)) => tracing::warn!("a binding without a number is forgotten"),
+        }
+    }
+    Ok(found)
+}
+
+/// All agents' wishes.
+pub fn wishes(database: &dyn Database) -> Result<Vec<(StaffNumber, Bytes)>, DatabaseError> {
+    let entries = database.page(Tree::AgentWishes, &[], None, Order::Ascending, usize::MAX)?;
+    let wish = |(key, value)| Some((StaffNumber::new(String::from_utf8(key).ok()?), Bytes::from(value)));
+    Ok(entries.into_iter().filter_map(wish).collect())
+}
+
+fn binding_key(number: &Number, contact: &[u8]) -> Vec<u8> {
+    [&named(number.as_str())[..], contact].concat()
+}
+
+fn number_of(key: &[u8]) -> Option<Number> {
+    let (len, rest) = key.split_first_chunk::<2>()?;
+    let number = rest.get(..usize::from(u16::from_be_bytes(*len)))?;
+    Some(Number::new(std::str::from_utf8(number).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{System, Wall};
+    use crate::sip::{ConnectionId, Flow, Transport};
+    use crate::store::database::SledDatabase;
+
+    fn binding(contact: &str, cseq: u32) -> Binding {
+        Binding {
+            contact: Bytes::copy_from_slice(contact.as_bytes()),
+            flow: Flow {
+                transport: Transport::Tcp,
+                local: "192.0.2.1:5060".parse().unwrap(),
+                remote: "192.0.2.9:40000".parse().unwrap(),
+                connection: Some(ConnectionId(4)),
+            },
+            user_agent: Some("phone/1".into()),
+            call_id: Bytes::from_static(b"a@b"),
+            cseq,
+            expires_at: Wall::from_micros(5),
+            q: 1_000,
+            path: vec![],
+        }
+    }
+
+    #[test]
+    fn the_last_change_of_each_binding_is_there_after_opening_again() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let open = || Arc::new(SledDatabase::open(&folder.path().join("index"), System::start()).unwrap().database);
+        let database: Arc<dyn Database> = open();
+        let keeper = Keeper::start(database.clone(), Arc::new(|_, _| {})).unwrap();
+        for cseq in 1..200 {
+            keeper.registration(RegistrationChange::Put("201".into(), Box::new(binding("sip:201@a", cseq))));
+            keeper.registration(RegistrationChange::Put("202".into(), Box::new(binding("sip:202@b", cseq))));
+        }
+        keeper.registration(RegistrationChange::Remove("202".into(), "sip:202@b".into()));
+        keeper.wish(&"1024".into(), Bytes::from_static(b"paused"));
+        keeper.wish(&"1025".into(), Bytes::from_static(b"ready"));
+        keeper.wish(&"1025".into(), Bytes::new());
+        assert!(keeper.settle(Duration::from_secs(20)));
+        keeper.close();
+        drop((keeper, database));
+
+        let database = open();
+        let found = registrations(&*database).unwrap();
+        assert_eq!(found, [(Number::from("201"), binding("sip:201@a", 199))]);
+        assert_eq!(wishes(&*database).unwrap(), [("1024".into(), Bytes::from_static(b"paused"))]);
+    }
+}

@@ -1,0 +1,214 @@
+//! Who hears whom: answers, bridges, hold.
+
+use bytes::Bytes;
+
+use super::event::{Bridge, By, CallProgress, Kind, LegAction};
+use super::hub::Cx;
+use super::outgoing::codecs;
+use crate::conversation::{Conversation, Role, Stage};
+use crate::ids::LegId;
+use crate::media::{Audio, Command, PlayId, Session, Source};
+use crate::route::Cause;
+use crate::sdp::{Agreed, Description, Direction};
+use crate::sip::Status;
+
+impl Cx<'_> {
+    /// Answers the caller's INVITE, if that waits for it still. From here the caller's stay counts and is recorded.
+    pub fn answer(&mut self, conv: &mut Conversation) -> bool {
+        let id = conv.subject;
+        let Some(leg) = conv.legs.get(&id) else { return false };
+        if !leg.call.is_invited() {
+            return leg.is_answered();
+        }
+        let prefer =
+            conv.legs.values().filter(|l| l.id != id && l.is_live()).find_map(|l| l.negotiation.agreed()).map(|a| a.codec);
+        let Some(leg) = conv.legs.get_mut(&id) else { return false };
+        let offered = leg.offered.take();
+        let body = match &offered {
+            Some(offer) => match leg.negotiation.answer(offer, &codecs(None), prefer, Direction::SendRecv) {
+                Ok((body, agreed)) => {
+                    let session = self.session(&leg.peer.clone(), leg.call.flow().map(|f| f.remote.ip()), agreed);
+                    self.media(conv.worker, Command::Agree { leg: id, session });
+                    body
+                }
+                // Checked when the INVITE came; the configuration of codecs has not changed since.
+                Err(refusal) => {
+                    let status = Status::new(refusal.status()).unwrap_or(Status::NOT_ACCEPTABLE_HERE);
+                    self.end(conv, Cause::from_status(status.code()), By::Switch);
+                    return false;
+                }
+            },
+            // The offer is ours, the answer comes with the ACK (RFC 3261 §13.2.1).
+            None => leg.negotiation.offer(&codecs(prefer), Direction::SendRecv),
+        };
+        match leg.call.answer(body) {
+            Ok(Some((transaction, response))) => {
+                leg.status = Some(200);
+                self.respond(transaction, &response);
+                self.customer_answered(conv);
+                true
+            }
+            Ok(None) => leg.is_answered(),
+            Err(_) => {
+                self.end(conv, Cause::Rejected, By::Switch);
+                false
+            }
+        }
+    }
+
+    /// The customer's side has been answered, or has answered: once.
+    pub fn customer_answered(&mut self, conv: &mut Conversation) {
+        let Some(customer) = conv.customer().filter(|id| conv.leg(*id).is_some_and(|l| l.is_answered())) else { return };
+        if conv.answered.is_some() {
+            return;
+        }
+        conv.answered = Some(self.now.mono);
+        self.tell(Some(conv.id), Kind::CallAnswered(CallProgress { leg: customer }));
+        self.record(conv, customer);
+    }
+
+    /// What a media worker is to know of an agreement. A phone's audio is sent where its signalling comes from, or not before it was
+    /// heard: its description may name an address behind NAT, or a third party.
+    pub fn session(&self, peer: &crate::conversation::Peer, signalling: Option<std::net::IpAddr>, mut agreed: Agreed) -> Session {
+        if let (false, Some(signalling)) = (peer.is_trunk(), signalling) {
+            agreed.distrust(signalling);
+        }
+        agreed.into()
+    }
+
+    /// Plays to a leg from now on; the id tells its end from the end of an earlier one.
+    pub fn play(&mut self, conv: &mut Conversation, leg: LegId, audio: Audio) -> PlayId {
+        conv.plays += 1;
+        let play = PlayId(conv.plays);
+        self.media(conv.worker, Command::Hear { leg, source: Source::Play(play, audio) });
+        play
+    }
+
+    pub fn silence(&mut self, conv: &Conversation, leg: LegId) {
+        self.media(conv.worker, Command::Hear { leg, source: Source::Nothing });
+    }
+
+    /// The subject and `with` hear each other from here.
+    pub fn bridge(&mut self, conv: &mut Conversation, with: LegId) {
+        conv.stage = Stage::Bridged { with, since: self.now.mono };
+        conv.held_by_command = false;
+        let kind = Kind::CallBridged(self.bridge_data(conv, with));
+        self.tell(Some(conv.id), kind);
+        self.connect(conv);
+        self.hub.stirred = true;
+    }
+
+    /// The bridge is over, if there is one; its time is added.
+    pub fn unbridge(&mut self, conv: &mut Conversation) {
+        let Stage::Bridged { with, since } = conv.stage else { return };
+        conv.talked += self.now.mono.since(since);
+        let kind = Kind::CallUnbridged(self.bridge_data(conv, with));
+        conv.stage = Stage::Routing;
+        conv.held_by_command = false;
+        self.tell(Some(conv.id), kind);
+    }
+
+    fn bridge_data(&self, conv: &Conversation, with: LegId) -> Bridge {
+        let customer = conv.customer().unwrap_or(conv.subject);
+        let second = if customer == with { conv.subject } else { with };
+        let leg = conv.leg(second);
+        Bridge {
+            legs: [customer, second],
+            phone: leg.and_then(|l| l.peer.phone().cloned()),
+            agent: leg.and_then(|l| l.agent().cloned()),
+        }
+    }
+
+    /// What each of the two hears now, from who holds whom.
+    fn connect(&mut self, conv: &mut Conversation) {
+        let Stage::Bridged { with, .. } = conv.stage else { return };
+        for (hears, says) in [(conv.subject, with), (with, conv.subject)] {
+            let source = self.source_for(conv, hears, says);
+            self.media(conv.worker, Command::Hear { leg: hears, source });
+        }
+    }
+
+    fn source_for(&mut self, conv: &mut Conversation, hears: LegId, says: LegId) -> Source {
+        let music = |conv: &mut Conversation| {
+            conv.plays += 1;
+            Source::Play(PlayId(conv.plays), Audio::Music)
+        };
+        if conv.held_by_command {
+            return if conv.customer() == Some(hears) { music(conv) } else { Source::Nothing };
+        }
+        let Some(leg) = conv.leg(says) else { return Source::Nothing };
+        match leg.negotiation.agreed() {
+            // A phone that holds: the centre's music. A trunk that holds and still sends: its own music is what is meant to be heard.
+            Some(agreed) if !agreed.send && !(leg.peer.is_trunk() && agreed.receive) => music(conv),
+            Some(_) | None => Source::Leg(says),
+        }
+    }
+
+    /// A re-INVITE: hold, resume, a change of address, or nothing new.
+    pub fn renegotiate(&mut self, conv: &mut Conversation, id: LegId, body: &[u8]) -> Result<Bytes, Refused> {
+        let Some(leg) = conv.legs.get_mut(&id) else { return Err(Refused(Status::CALL_TRANSACTION_DOES_NOT_EXIST)) };
+        let held = leg.is_holding();
+        if body.is_empty() {
+            // An INVITE without an offer asks for ours (§14.1); it takes hold back, as every phone means it.
+            let codec = leg.negotiation.agreed().map(|a| a.codec);
+            return Ok(leg.negotiation.offer(&codecs(codec), Direction::SendRecv));
+        }
+        let offer = Description::parse(body).map_err(|e| Refused(Status::new(e.status()).unwrap_or(Status::BAD_REQUEST)))?;
+        let codec = leg.negotiation.agreed().map(|a| a.codec);
+        let (answer, agreed) = leg
+            .negotiation
+            .answer(&offer, &codecs(None), codec, Direction::SendRecv)
+            .map_err(|e| Refused(Status::new(e.status()).unwrap_or(Status::NOT_ACCEPTABLE_HERE)))?;
+        self.agreed(conv, id, agreed, held);
+        Ok(answer)
+    }
+
+    /// An agreement is there: the worker learns it, and hold or resume is told if that is what it was.
+    pub fn agreed(&mut self, conv: &mut Conversation, id: LegId, agreed: Agreed, was_held: bool) {
+        let Some(leg) = conv.leg(id) else { return };
+        let holds = !agreed.send;
+        let session = self.session(&leg.peer, leg.call.flow().map(|f| f.remote.ip()), agreed);
+        let agent = leg.agent().cloned();
+        self.media(conv.worker, Command::Agree { leg: id, session });
+        if conv.other(id).is_none() {
+            return;
+        }
+        self.connect(conv);
+        if holds != was_held {
+            let by = self.side(conv, id);
+            let data = LegAction { leg: id, agent, by };
+            self.tell(Some(conv.id), if holds { Kind::CallHeld(data) } else { Kind::CallResumed(data) });
+        }
+    }
+
+    /// Hold and resume by a command: the customer hears music, the other side nothing.
+    pub fn hold_by_command(&mut self, conv: &mut Conversation, hold: bool, by: By) -> Result<(), super::Refusal> {
+        let Stage::Bridged { with, .. } = conv.stage else {
+            return Err(super::Refusal::WrongState("nobody is connected"));
+        };
+        if conv.held_by_command == hold {
+            return Err(super::Refusal::WrongState(if hold { "already on hold" } else { "not on hold" }));
+        }
+        conv.held_by_command = hold;
+        self.connect(conv);
+        let leg = if conv.customer() == Some(with) { conv.subject } else { with };
+        let agent = conv.leg(leg).and_then(|l| l.agent().cloned());
+        let data = LegAction { leg, agent, by };
+        self.tell(Some(conv.id), if hold { Kind::CallHeld(data) } else { Kind::CallResumed(data) });
+        Ok(())
+    }
+
+    /// Whose doing it is when this leg does something.
+    pub fn side(&self, conv: &Conversation, leg: LegId) -> By {
+        let is_customer = match conv.customer() {
+            Some(customer) => customer == leg,
+            // Outbound, before the outside answers: its legs are the trunks'.
+            None => conv.leg(leg).is_some_and(|l| l.peer.is_trunk() && l.role != Role::Caller),
+        };
+        if is_customer { By::Customer } else { By::Phone }
+    }
+}
+
+/// The status that a re-INVITE is refused with; the session goes on as it was (§14.2).
+#[derive(Debug)]
+pub(super) struct Refused(pub Status);

@@ -1,0 +1,339 @@
+//! The API's commands, and the life of the switch itself: start, reload, drain.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::command::{AgentView, Answer, Command, QueueView, Refusal, RegistrationView, Status, WantedState};
+use super::event::{self, By, ConfigReloaded, Kind, SystemDegraded, SystemStarted, SystemStopping};
+use super::hub::{Cx, View};
+use super::input::{Actor, RecorderReport, Recovered};
+use super::queueing::millis;
+use super::{Output, Switch};
+use crate::acd::{AgentState, Formula, Wanted};
+use crate::clock::Now;
+use crate::config::{Config, Source};
+use crate::conversation::{Conversation, Peer, Role, Stage, Transferring};
+use crate::ids::{ConversationId, LegId};
+use crate::ivr;
+use crate::route::{self, Cause, Rule};
+use crate::sip;
+
+/// A phone that a command rings first has this long to answer.
+const ORIGINATE: Duration = Duration::from_secs(30);
+
+impl Switch {
+    pub(super) fn command(&mut self, by: &Actor, command: Command, now: Now, out: &mut Vec<Output>) -> Answer {
+        let done = match command {
+            Command::Originate { from, to } => return self.originate(&from, to, now, out),
+            Command::Hangup { conversation } => self.on_live(conversation, now, out, |cx, conv| {
+                cx.end(conv, Cause::Api, By::Api(by.0.clone()));
+                Ok(())
+            }),
+            Command::Hold { conversation } => {
+                self.on_live(conversation, now, out, |cx, conv| cx.hold_by_command(conv, true, By::Api(by.0.clone())))
+            }
+            Command::Resume { conversation } => {
+                self.on_live(conversation, now, out, |cx, conv| cx.hold_by_command(conv, false, By::Api(by.0.clone())))
+            }
+            Command::Transfer { conversation, to } => {
+                self.on_live(conversation, now, out, |cx, conv| cx.transfer_by_command(conv, to, by))
+            }
+            Command::SetAgent { agent, state, reason } => {
+                let wanted = match state {
+                    WantedState::Ready => Wanted::Ready,
+                    WantedState::Paused => Wanted::Paused { reason },
+                    WantedState::Offline => Wanted::Offline,
+                };
+                self.cx(now, out).wish(&agent, wanted).map_err(|_| Refusal::NoAgent(agent))
+            }
+            Command::Registrations => return Answer::Registrations(self.registrations(now)),
+            Command::Agents => return Answer::Agents(self.agents(now)),
+            Command::Queues => return Answer::Queues(self.queues(now)),
+            Command::Status => return Answer::Status(Box::new(self.status())),
+        };
+        match done {
+            Ok(()) => Answer::Done,
+            Err(refusal) => Answer::Refused(refusal),
+        }
+    }
+
+    fn on_live(
+        &mut self,
+        id: ConversationId,
+        now: Now,
+        out: &mut Vec<Output>,
+        act: impl FnOnce(&mut Cx<'_>, &mut Conversation) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
+        if !self.conversations.get(&id).is_some_and(|c| !c.is_ending()) {
+            return Err(Refusal::NoConversation(id));
+        }
+        self.with(id, now, out, act).unwrap_or(Err(Refusal::NoConversation(id)))
+    }
+
+    /// Rings the phone, then dials for it.
+    fn originate(&mut self, from: &str, to: String, now: Now, out: &mut Vec<Output>) -> Answer {
+        let mut cx = self.cx(now, out);
+        if cx.hub.draining {
+            return Answer::Refused(Refusal::Stopping);
+        }
+        let config = cx.config();
+        let Some(phone) = config.phones.get(from).filter(|p| cx.hub.registrar.is_registered(&p.number)) else {
+            return Answer::Refused(Refusal::NoPhone(from.to_owned()));
+        };
+        let who = route::Caller::Phone(phone);
+        let Ok(target) = route::dial(&config, who, &to) else { return Answer::Refused(Refusal::NotDiallable(to)) };
+        let Some(worker) = cx.roomiest_worker() else { return Answer::Refused(Refusal::NoPort) };
+        let rule = match &target {
+            route::Target::Outside(outside) => config.outbound.get(outside.rule).map_or(Rule::Internal, Rule::Outbound),
+            _ => Rule::Internal,
+        };
+        let id = cx.hub.chance.conversation(now.wall);
+        let peer = Peer::Phone(phone.number.clone());
+        let mut conv = Conversation::new(id, now, rule.direction(), peer, worker);
+        conv.customer_number = match &target {
+            route::Target::Outside(outside) => outside.attempts.first().map_or(to.clone(), |a| a.number.clone()),
+            _ => phone.number.to_string(),
+        };
+        conv.called = to.clone();
+        conv.rule = route::recording(&config, rule);
+        let shows = to.clone();
+        conv.stage = Stage::Originating { to, until: now.mono + ORIGINATE };
+        if !cx.ring_phone(&mut conv, &phone.number, &Role::Caller, &shows, None) {
+            return Answer::Refused(Refusal::NoPort);
+        }
+        if let Some(first) = conv.legs.keys().next().copied() {
+            conv.caller = first;
+            conv.subject = first;
+        }
+        cx.begin(&mut conv);
+        self.adopt(conv, now, out);
+        Answer::Started(id)
+    }
+
+    fn view(&self) -> View<'_> {
+        View { index: &self.hub.index, registrar: &self.hub.registrar, conversations: &self.conversations }
+    }
+
+    fn registrations(&self, now: Now) -> Vec<RegistrationView> {
+        let all = self.hub.registrar.all(now.wall);
+        all.map(|(number, binding)| RegistrationView {
+            number: number.to_string(),
+            contact: String::from_utf8_lossy(&binding.contact).into_owned(),
+            transport: binding.flow.transport.as_str().to_ascii_lowercase(),
+            user_agent: binding.user_agent.clone(),
+            source: binding.flow.remote.to_string(),
+            expires_at: binding.expires_at.to_string(),
+        })
+        .collect()
+    }
+
+    fn agents(&self, now: Now) -> Vec<AgentView> {
+        let view = self.view();
+        let wall = |at: crate::clock::Mono| {
+            let ahead = at.since(now.mono);
+            (now.wall + ahead).to_string()
+        };
+        let one = |a: crate::acd::AgentView| {
+            let (state, reason, until, conversation) = match &a.state {
+                AgentState::Offline => ("offline", None, None, None),
+                AgentState::Paused { reason } => ("paused", reason.clone(), None, None),
+                AgentState::NotRegistered => ("unregistered", None, None, None),
+                AgentState::Ready { .. } => ("ready", None, None, None),
+                AgentState::Offered { caller, until, .. } => ("ringing", None, Some(wall(*until)), Some(caller.to_string())),
+                AgentState::Talking { caller, .. } => ("talking", None, None, Some(caller.to_string())),
+                AgentState::Busy => ("busy", None, None, None),
+                AgentState::WrapUp { until, .. } => ("wrapup", None, Some(wall(*until)), None),
+                AgentState::Unanswered { until } => ("unanswered", None, Some(wall(*until)), None),
+            };
+            AgentView {
+                staff_number: a.staff_number.to_string(),
+                name: a.name,
+                phone: a.phone.to_string(),
+                state: state.to_owned(),
+                reason,
+                since: Some(a.since.to_string()),
+                until,
+                queues: a.queues.iter().map(ToString::to_string).collect(),
+                conversation,
+            }
+        };
+        self.hub.acd.agents(&view).into_iter().map(one).collect()
+    }
+
+    fn queues(&self, now: Now) -> Vec<QueueView> {
+        let label = |kind: crate::acd::StateKind| match kind {
+            crate::acd::StateKind::NotRegistered => "unregistered",
+            crate::acd::StateKind::Offered => "ringing",
+            crate::acd::StateKind::WrapUp => "wrapup",
+            other => other.label(),
+        };
+        let one = |q: crate::acd::QueueView| QueueView {
+            name: q.name,
+            waiting: u32::try_from(q.waiting.len()).unwrap_or(u32::MAX),
+            longest_wait_ms: millis(q.longest_wait.unwrap_or_default()),
+            agents: q.agents.iter().map(|(k, n)| (label(*k).to_owned(), u32::try_from(*n).unwrap_or(u32::MAX))).collect(),
+            offered: q.tally.answered + q.tally.abandoned,
+            answered: q.tally.answered,
+            abandoned: q.tally.abandoned,
+            service_level: q.tally.service_level(Formula::F3),
+            service_level_formula: format!("{}, T = {} s", Formula::F3.text(), q.threshold.as_secs()),
+        };
+        self.hub.acd.queues(&self.view(), now).into_iter().map(one).collect()
+    }
+
+    fn status(&self) -> Status {
+        let mut live = BTreeMap::new();
+        for conv in self.conversations.values() {
+            *live.entry(conv.direction).or_insert(0) += 1;
+        }
+        Status {
+            degraded: self.hub.degraded.clone(),
+            draining: self.hub.draining,
+            live_conversations: self.conversations.len() as u64,
+            legs: self.hub.index.legs.len() as u64,
+            transactions: self.hub.transactions.len() as u64,
+            registrations: self.hub.registrar.len() as u64,
+            free_ports: self.hub.ports.values().map(|p| p.len() as u64).sum(),
+            counters: self.hub.counters.clone(),
+            live_by_direction: live,
+        }
+    }
+
+    /// What the last run left is taken over, and told.
+    pub(super) fn started(&mut self, recovered: Recovered, now: Now, out: &mut Vec<Output>) {
+        let Recovered { registrations, wishes, open, repaired } = recovered;
+        let wanted =
+            wishes.iter().filter_map(|(agent, wish)| Some((agent.clone(), serde_json::from_slice(wish).ok()?))).collect();
+        let snapshot = crate::acd::Snapshot { wanted, ..Default::default() };
+        self.hub.acd = crate::acd::Acd::new(&self.hub.config, snapshot, now);
+        let mut changes = Vec::new();
+        let config = Arc::clone(&self.hub.config);
+        let known = registrations.into_iter().filter(|(number, _)| config.phones.contains_key(number));
+        self.hub.registrar.restore(known.collect(), now, &mut changes);
+        let mut cx = self.cx(now, out);
+        cx.bindings_changed(changes);
+        let data = SystemStarted {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            recovered_conversations: open.len() as u64,
+            repaired_recordings: repaired.len() as u64,
+            registrations: cx.hub.registrar.len() as u64,
+        };
+        cx.tell(None, Kind::SystemStarted(data));
+        for repaired in repaired {
+            cx.tell(Some(repaired.conversation), Kind::RecordingRepaired(repaired.finished));
+        }
+        for open in open {
+            let answered_ms = open.answered_at.map(|at| millis(open.last_at.since(at)));
+            let ended = event::CallEnded {
+                cause: Cause::Restart,
+                status: None,
+                by: By::Switch,
+                answered_ms,
+                talk_ms: open.talk_ms,
+                legs: Vec::new(),
+            };
+            cx.tell(Some(open.conversation), Kind::CallEnded(ended));
+        }
+        cx.hub.stirred = true;
+    }
+
+    /// New rules; what runs is not touched.
+    pub(super) fn configured(&mut self, by: &Actor, source: &Source, now: Now, out: &mut Vec<Output>) {
+        // Checked by who sent it; a source that does not resolve changes nothing.
+        let Ok(config) = Config::resolve(source) else { return };
+        let Ok(graphs) = ivr::graphs(&config) else { return };
+        let changes = crate::config::differences(&self.hub.config, &config);
+        let mut cx = self.cx(now, out);
+        cx.hub.graphs = graphs;
+        cx.hub.registrar.reconfigure(&config);
+        cx.hub.acd.reconfigure(&config, now);
+        cx.hub.config = Arc::new(config);
+        cx.trunks_reconfigured();
+        cx.hub.stirred = true;
+        let by = if by.0 == "SIGHUP" { By::Switch } else { By::Api(by.0.clone()) };
+        cx.tell(None, Kind::ConfigReloaded(ConfigReloaded { by, changes }));
+    }
+
+    pub(super) fn drain(&mut self, now: Now, out: &mut Vec<Output>) {
+        if std::mem::replace(&mut self.hub.draining, true) {
+            return;
+        }
+        let live = self.conversations.len() as u64;
+        let mut cx = self.cx(now, out);
+        let drain_ms = millis(cx.hub.config.sip.drain);
+        cx.tell(None, Kind::SystemStopping(SystemStopping { live_conversations: live, drain_ms }));
+        cx.leave_trunks();
+    }
+
+    pub(super) fn halt(&mut self, now: Now, out: &mut Vec<Output>) {
+        self.drain(now, out);
+        let all: Vec<ConversationId> = self.conversations.keys().copied().collect();
+        for id in all {
+            self.with(id, now, out, |cx, conv| cx.end(conv, Cause::Shutdown, By::Switch));
+        }
+    }
+}
+
+impl Cx<'_> {
+    /// The phone that a command rang was answered: now it dials.
+    pub fn originated(&mut self, conv: &mut Conversation, id: LegId) {
+        let to = match &conv.stage {
+            Stage::Originating { to, .. } => to.clone(),
+            _ => return self.release(conv, id, Cause::Cancelled, sip::Status::REQUEST_TERMINATED, None),
+        };
+        let others: Vec<LegId> = conv.legs.values().filter(|l| l.is_ringing() && l.id != id).map(|l| l.id).collect();
+        let reason = sip::Reason::sip(sip::Status::OK, "Call completed elsewhere");
+        for other in others {
+            self.release(conv, other, Cause::Cancelled, sip::Status::REQUEST_TERMINATED, Some(reason.clone()));
+        }
+        conv.caller = id;
+        conv.subject = id;
+        conv.stage = Stage::Routing;
+        self.customer_answered(conv);
+        self.go(conv, &crate::config::Place::Number(to));
+    }
+
+    fn transfer_by_command(&mut self, conv: &mut Conversation, to: String, by: &Actor) -> Result<(), Refusal> {
+        let Stage::Bridged { with, .. } = conv.stage else { return Err(Refusal::WrongState("nobody is connected")) };
+        let from = if conv.customer() == Some(with) { conv.subject } else { with };
+        let (target, other) = self.may_transfer(conv, from, &to, false).map_err(|(_, why)| why)?;
+        self.transfer(conv, other, target, Transferring { from, refer: None, by: By::Api(by.0.clone()), to });
+        Ok(())
+    }
+
+    pub fn recorder(&mut self, report: RecorderReport) {
+        match report {
+            RecorderReport::Started { conversation, recording } => {
+                self.tell(Some(conversation), Kind::RecordingStarted(event::RecordingStarted { recording }));
+            }
+            RecorderReport::Gap { conversation, recording, reason, gap_ms } => {
+                self.count("recording_gaps_total");
+                self.tell(Some(conversation), Kind::RecordingGap(event::RecordingGap { recording, reason, gap_ms }));
+            }
+            RecorderReport::Finished { conversation, finished } => {
+                self.count("recordings_finished_total");
+                self.tell(Some(conversation), Kind::RecordingFinished(finished));
+            }
+            RecorderReport::Failed { conversation, recording, reason } => {
+                self.count("recordings_failed_total");
+                self.tell(Some(conversation), Kind::RecordingFailed(event::RecordingFailed { recording, reason }));
+            }
+        }
+    }
+
+    pub fn health(&mut self, part: String, trouble: Option<String>) {
+        match trouble {
+            Some(reason) => {
+                if self.hub.degraded.insert(part.clone(), reason.clone()).as_ref() != Some(&reason) {
+                    self.tell(None, Kind::SystemDegraded(SystemDegraded { part, reason }));
+                }
+            }
+            None => {
+                if let Some(reason) = self.hub.degraded.remove(&part) {
+                    self.tell(None, Kind::SystemRecovered(SystemDegraded { part, reason }));
+                }
+            }
+        }
+    }
+}

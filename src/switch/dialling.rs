@@ -1,0 +1,399 @@
+//! Calls to a phone (all its contacts at once) and to the outside (one trunk after another), and what comes of them.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use super::event::{By, CallProgress, Kind};
+use super::hub::{Cx, Purpose};
+use super::outgoing::Invitation;
+use super::transfer::Notice;
+use crate::conversation::{Conversation, Dialling, NextTrunks, Peer, Role, Stage, Transferring};
+use crate::dialog::{Progress, Reach};
+use crate::ids::{LegId, Number};
+use crate::media::{Audio, Command};
+use crate::route::{self, Attempt, Cause, Direction, Outside};
+use crate::sdp::Description;
+use crate::sip::{Flow, HeaderName, Reason, Response, SipUri, Status, Transport, Uri};
+use crate::transaction::TransactionId;
+
+/// Nobody answers: a call to a phone or outside is given up. Carriers give up after 2 to 3 minutes; a person after one.
+const RING: Duration = Duration::from_secs(60);
+
+impl Cx<'_> {
+    pub fn dial_phone(&mut self, conv: &mut Conversation, number: &Number, transfer: Option<Transferring>) {
+        let config = self.config();
+        let name = match &conv.origin {
+            Peer::Phone(from) => config.phones.get(from).and_then(|p| p.name.clone()),
+            Peer::Trunk(_) => None,
+        };
+        conv.stage = Stage::Dialling(Dialling {
+            place: format!("phone:{number}"),
+            until: self.now.mono + RING,
+            trunks: NextTrunks::default(),
+            worst: None,
+            transfer,
+        });
+        self.ringback(conv);
+        let shows = self.shown_to_phone(conv);
+        if !self.ring_phone(conv, number, &Role::Callee, &shows, name.as_deref()) {
+            self.not_taken(conv, Cause::Unavailable, Status::TEMPORARILY_UNAVAILABLE);
+        }
+    }
+
+    /// An INVITE to each contact of a phone; whether there was any.
+    pub fn ring_phone(
+        &mut self,
+        conv: &mut Conversation,
+        number: &Number,
+        role: &Role,
+        shows: &str,
+        title: Option<&str>,
+    ) -> bool {
+        let bindings = self.hub.registrar.bindings(number, self.now.wall);
+        let mut any = false;
+        for binding in bindings {
+            let Ok(target) = Uri::parse(binding.contact.clone()) else { continue };
+            let invitation = Invitation {
+                peer: Peer::Phone(number.clone()),
+                role: role.clone(),
+                target,
+                to: binding.flow,
+                reach: Reach::Flow,
+                path: binding.path.clone(),
+                shows: shows.to_owned(),
+                title: title.map(str::to_owned),
+                user: shows.to_owned(),
+            };
+            any |= self.invite(conv, invitation).is_ok();
+        }
+        any
+    }
+
+    /// The number that the callee's phone shows: the customer's, or the caller's extension.
+    pub fn shown_to_phone(&self, conv: &Conversation) -> String {
+        if conv.customer_number.is_empty() { "anonymous".to_owned() } else { conv.customer_number.clone() }
+    }
+
+    pub fn dial_outside(&mut self, conv: &mut Conversation, outside: Outside, transfer: Option<Transferring>) {
+        let place = outside.attempts.first().map_or_else(String::new, |a| format!("number:{}", a.number));
+        conv.stage = Stage::Dialling(Dialling {
+            place,
+            until: self.now.mono + RING,
+            trunks: NextTrunks(VecDeque::from(outside.attempts)),
+            worst: None,
+            transfer,
+        });
+        self.ringback(conv);
+        self.next_trunk(conv, Cause::Unreachable, Status::SERVICE_UNAVAILABLE);
+    }
+
+    /// An answered subject hears that it rings somewhere; an unanswered one gets 180 when it does.
+    fn ringback(&mut self, conv: &mut Conversation) {
+        if conv.leg(conv.subject).is_some_and(|l| l.is_answered()) {
+            self.play(conv, conv.subject, Audio::Ringback);
+        }
+    }
+
+    /// Tries the next trunk; `cause` and `status` are the last one's, for when there is none.
+    fn next_trunk(&mut self, conv: &mut Conversation, mut cause: Cause, mut status: Status) {
+        let config = self.config();
+        loop {
+            let Stage::Dialling(dialling) = &mut conv.stage else { return };
+            let Some(attempt) = dialling.trunks.0.pop_front() else { return self.not_taken(conv, cause, status) };
+            let Some(trunk) = config.trunks.get(&attempt.trunk) else { continue };
+            if !route::has_room(trunk, self.hub.index.calls_on(&trunk.name)) {
+                (cause, status) = (Cause::Congestion, Status::SERVICE_UNAVAILABLE);
+                continue;
+            }
+            let Some(to) = self.way_to(trunk) else {
+                (cause, status) = (Cause::Unreachable, Status::SERVICE_UNAVAILABLE);
+                continue;
+            };
+            if self.invite(conv, self.outside_invitation(&attempt, trunk, to)).is_ok() {
+                return;
+            }
+            (cause, status) = (Cause::Congestion, Status::SERVICE_UNAVAILABLE);
+        }
+    }
+
+    fn outside_invitation(&self, attempt: &Attempt, trunk: &crate::config::Trunk, to: Flow) -> Invitation {
+        let host = super::outgoing::host(trunk.peer.host.trim_start_matches('[').trim_end_matches(']'));
+        let shows = attempt.caller.clone().unwrap_or_else(|| "anonymous".to_owned());
+        Invitation {
+            peer: Peer::Trunk(trunk.name.clone()),
+            role: Role::Callee,
+            target: SipUri::new(&attempt.number, host, trunk.peer.port).into(),
+            to,
+            reach: Reach::Target,
+            path: Vec::new(),
+            user: trunk.user.clone().unwrap_or_else(|| shows.clone()),
+            shows,
+            title: None,
+        }
+    }
+
+    /// Where a trunk's requests go now; nothing while its name does not resolve.
+    pub fn way_to(&self, trunk: &crate::config::Trunk) -> Option<Flow> {
+        let host = trunk.peer.host.trim_start_matches('[').trim_end_matches(']');
+        let ip: IpAddr = match host.parse() {
+            Ok(ip) => ip,
+            Err(_) => *self.hub.hosts.get(host)?.first()?,
+        };
+        let local = *self.hub.routes.get(&ip)?;
+        let transport = if trunk.peer.tcp { Transport::Tcp } else { Transport::Udp };
+        let listeners = if trunk.peer.tcp { &self.hub.config.sip.tcp } else { &self.hub.config.sip.udp };
+        let port = listeners.iter().find(|l| l.ip() == local || l.ip().is_unspecified()).map_or(0, SocketAddr::port);
+        let remote = SocketAddr::new(ip, trunk.peer.port.unwrap_or(transport.default_port()));
+        Some(Flow { transport, local: SocketAddr::new(local, port), remote, connection: None })
+    }
+
+    /// A response to an INVITE of ours.
+    pub fn invite_answered(
+        &mut self,
+        conv: &mut Conversation,
+        id: LegId,
+        transaction: TransactionId,
+        response: &Response,
+        flow: Flow,
+    ) {
+        if response.status.is_provisional() {
+            if response.status != Status::TRYING {
+                self.callee_rings(conv, id);
+            }
+        } else if response.status.is_success() {
+            self.callee_answered(conv, id, transaction, response, flow);
+        } else {
+            self.callee_refused(conv, id, response);
+        }
+    }
+
+    fn callee_rings(&mut self, conv: &mut Conversation, id: LegId) {
+        let Some(leg) = conv.legs.get_mut(&id) else { return };
+        if !leg.is_ringing() || std::mem::replace(&mut leg.rang, true) || leg.role != Role::Callee {
+            return;
+        }
+        let callee_is_trunk = leg.peer.is_trunk();
+        let Some(subject) = conv.legs.get_mut(&conv.subject) else { return };
+        if let Some((transaction, response)) = subject.call.provisional(Status::RINGING)
+            && !std::mem::replace(&mut subject.rang, true)
+        {
+            self.respond(transaction, &response);
+        }
+        let customer = match conv.direction {
+            Direction::Outbound if callee_is_trunk => id,
+            Direction::Inbound | Direction::Outbound | Direction::Internal => conv.subject,
+        };
+        if conv.answered.is_none() {
+            self.tell(Some(conv.id), Kind::CallRinging(CallProgress { leg: customer }));
+        }
+        if let Stage::Dialling(Dialling { transfer: Some(transfer), .. }) = &conv.stage {
+            let (from, refer) = (transfer.from, transfer.refer);
+            self.notify(conv, from, refer, Notice::Ringing);
+        }
+    }
+
+    fn callee_answered(
+        &mut self,
+        conv: &mut Conversation,
+        id: LegId,
+        transaction: TransactionId,
+        response: &Response,
+        flow: Flow,
+    ) {
+        let Some(leg) = conv.legs.get_mut(&id) else { return };
+        let progress = leg.call.established(response, flow);
+        match progress {
+            Progress::Established { ack, to } => self.ack(transaction, &ack, to),
+            Progress::TooLate { ack, bye, to } => {
+                self.ack(transaction, &ack, to);
+                self.request(bye, to, Purpose::InDialog);
+                return self.sweep(conv, id);
+            }
+            Progress::Unusable(_) => {
+                leg.cause = Some(Cause::PeerFault);
+                return self.callee_lost(conv, id, Cause::PeerFault, Status::BAD_GATEWAY);
+            }
+            Progress::Ignored => return,
+        }
+        let Some(leg) = conv.legs.get_mut(&id) else { return };
+        leg.status = Some(response.status.code());
+        self.hub.index.answered(id);
+        let agreed = match Description::parse(&response.body) {
+            Ok(answer) => leg.negotiation.answered(&answer).map_err(|_| ()),
+            Err(_) => Err(()),
+        };
+        let Ok(agreed) = agreed else {
+            // Answered with something that we can't hear: ended at once, and treated as refused.
+            self.release(conv, id, Cause::NotAcceptable, Status::NOT_ACCEPTABLE_HERE, None);
+            return self.callee_lost(conv, id, Cause::NotAcceptable, Status::NOT_ACCEPTABLE_HERE);
+        };
+        let peer = leg.peer.clone();
+        let role = leg.role.clone();
+        let session = self.session(&peer, Some(flow.remote.ip()), agreed);
+        self.media(conv.worker, Command::Agree { leg: id, session });
+        match role {
+            Role::Agent { agent, offer } => self.agent_answered(conv, id, &agent, offer),
+            Role::Callee => self.callee_taken(conv, id),
+            Role::Caller => self.originated(conv, id),
+        }
+    }
+
+    fn callee_taken(&mut self, conv: &mut Conversation, id: LegId) {
+        let transfer = match &mut conv.stage {
+            Stage::Dialling(dialling) => dialling.transfer.take(),
+            _ => {
+                return self.release(conv, id, Cause::Cancelled, Status::REQUEST_TERMINATED, None);
+            }
+        };
+        self.stop_ringing(conv, Some(id));
+        if !self.answer(conv) {
+            return;
+        }
+        self.customer_answered(conv);
+        self.bridge(conv, id);
+        if let Some(transfer) = transfer {
+            self.transferred(conv, transfer, Notice::Completed);
+        }
+    }
+
+    /// The losers of a fork, told so that they show no missed call (RFC 3326); all of them, without a winner.
+    pub fn stop_ringing(&mut self, conv: &mut Conversation, winner: Option<LegId>) {
+        let reason = winner.map(|_| Reason::sip(Status::OK, "Call completed elsewhere"));
+        let ringing: Vec<LegId> = conv.legs.values().filter(|l| l.is_ringing() && Some(l.id) != winner).map(|l| l.id).collect();
+        for id in ringing {
+            if conv.leg(id).is_some_and(|l| l.role != Role::Caller) {
+                self.release(conv, id, Cause::Cancelled, Status::REQUEST_TERMINATED, reason.clone());
+            }
+        }
+    }
+
+    fn callee_refused(&mut self, conv: &mut Conversation, id: LegId, response: &Response) {
+        if matches!(response.status, Status::UNAUTHORIZED | Status::PROXY_AUTHENTICATION_REQUIRED)
+            && self.answer_challenge(conv, id, response)
+        {
+            return;
+        }
+        let Some(leg) = conv.legs.get_mut(&id) else { return };
+        leg.status = Some(response.status.code());
+        leg.call.failed();
+        if leg.cause.is_some() {
+            // We had given it up: the 487, most likely.
+            return self.sweep(conv, id);
+        }
+        self.callee_lost(conv, id, Cause::from_status(response.status.code()), response.status);
+    }
+
+    /// Nothing came of an INVITE: no answer at all, or it could not be sent.
+    pub fn invite_failed(&mut self, conv: &mut Conversation, id: LegId, cause: Cause) {
+        let Some(leg) = conv.legs.get_mut(&id) else { return };
+        if !leg.call.failed() {
+            return;
+        }
+        if leg.cause.is_some() {
+            return self.sweep(conv, id);
+        }
+        let status = Status::new(cause.to_status()).unwrap_or(Status::REQUEST_TIMEOUT);
+        self.callee_lost(conv, id, cause, status);
+    }
+
+    /// A rung leg is out. If it was the last of its attempt, the next trunk, or the end of dialling.
+    fn callee_lost(&mut self, conv: &mut Conversation, id: LegId, cause: Cause, status: Status) {
+        let Some(leg) = conv.legs.get(&id) else { return };
+        let role = leg.role.clone();
+        let was_trunk = leg.peer.is_trunk();
+        self.ended_by_peer(conv, id, cause);
+        match role {
+            Role::Agent { offer, .. } => self.offer_refused(conv, offer, cause),
+            Role::Caller => {
+                if !conv.legs.values().any(|l| l.is_ringing()) {
+                    self.end(conv, cause, By::Phone);
+                }
+            }
+            Role::Callee => {
+                let still = conv.legs.values().any(|l| l.is_ringing() && l.role == Role::Callee);
+                let Stage::Dialling(dialling) = &mut conv.stage else { return };
+                // Of several contacts the most telling refusal stands: a busy one over one that is switched off.
+                let worst = match dialling.worst {
+                    Some(known) if rank(known.0) >= rank(cause) => known,
+                    Some(_) | None => (cause, status.code()),
+                };
+                dialling.worst = Some(worst);
+                if still {
+                    return;
+                }
+                let status = Status::new(worst.1).unwrap_or(status);
+                if was_trunk && cause.tries_next_trunk() {
+                    dialling.worst = None;
+                    self.next_trunk(conv, cause, status);
+                } else {
+                    self.not_taken(conv, worst.0, status);
+                }
+            }
+        }
+    }
+
+    /// The dialling has come to nothing.
+    pub fn not_taken(&mut self, conv: &mut Conversation, cause: Cause, status: Status) {
+        let transfer = match std::mem::replace(&mut conv.stage, Stage::Routing) {
+            Stage::Dialling(dialling) => dialling.transfer,
+            other => {
+                conv.stage = other;
+                return;
+            }
+        };
+        self.stop_ringing(conv, None);
+        match transfer {
+            Some(transfer) => self.transferred(conv, transfer, Notice::Failed(status)),
+            // 3xx is not followed, and a peer's challenge is not passed on: the cause's own status says it better.
+            None if status.code() < 400 || matches!(status.code(), 401 | 407) => self.fail(conv, cause, None),
+            None => {
+                let mapped = Status::new(cause.to_status());
+                self.fail(conv, cause, mapped);
+            }
+        }
+    }
+
+    /// It rang long enough.
+    pub fn dialling_expired(&mut self, conv: &mut Conversation) {
+        self.not_taken(conv, Cause::NoAnswer, Status::TEMPORARILY_UNAVAILABLE);
+    }
+
+    /// A trunk wants to know who calls: the INVITE again, with its credentials.
+    fn answer_challenge(&mut self, conv: &mut Conversation, id: LegId, response: &Response) -> bool {
+        let config = self.config();
+        let Some(leg) = conv.legs.get_mut(&id) else { return false };
+        let Peer::Trunk(name) = &leg.peer else { return false };
+        let Some(trunk) = config.trunks.get(name) else { return false };
+        let (Some(user), Some(secret)) = (&trunk.user, &trunk.secret) else { return false };
+        let Some(sent) = leg.call.invite() else { return false };
+        // Once: a second challenge means that the credentials are wrong.
+        let stale = response.headers.challenges(&HeaderName::WwwAuthenticate).iter().any(|c| c.stale);
+        if !stale && (sent.headers.contains(&HeaderName::Authorization) || sent.headers.contains(&HeaderName::ProxyAuthorization))
+        {
+            return false;
+        }
+        let Some(mut again) = leg.call.invite_again() else { return false };
+        let cnonce = self.hub.chance.token();
+        if !crate::registrar::answer_challenge(&mut again, response, user, secret, &cnonce) {
+            return false;
+        }
+        let Some(to) = leg.call.flow().copied() else { return false };
+        let transaction = self.request(again.clone(), to, Purpose::Invite(id));
+        if let Some(leg) = conv.legs.get_mut(&id) {
+            leg.call.reinvited_in(transaction, again, to);
+        }
+        true
+    }
+}
+
+/// How telling a refusal is.
+fn rank(cause: Cause) -> u8 {
+    match cause {
+        Cause::Declined => 4,
+        Cause::Busy => 3,
+        Cause::NoAnswer => 2,
+        Cause::Unavailable | Cause::NotFound => 1,
+        _ => 0,
+    }
+}

@@ -1,0 +1,173 @@
+//! The end of legs and of conversations.
+//!
+//! A leg ends in three steps: it is decided (`cause`), its SIP is told (CANCEL, BYE, a refusal) and its media closed. A conversation is
+//! over when its end is decided and every leg's media has reported (or a deadline has passed); then `call.ended` is told, and what SIP
+//! still has to finish goes on as a `Departing` leg.
+
+use std::time::Duration;
+
+use super::event::{By, CallEnded, Kind, LegSummary, MediaQuality, MenuLeft, QueueLeft};
+use super::hub::{Cx, Departing, Purpose};
+use super::output::RecorderCommand;
+use super::queueing::millis;
+use crate::conversation::{Conversation, End, Gone, Stage};
+use crate::dialog::Hangup;
+use crate::ids::LegId;
+use crate::media::{Command, Quality};
+use crate::route::{Cause, Direction};
+use crate::sip::{Reason, Status};
+
+/// A worker answers `Close` within a tick; a stalled one must not keep a conversation open.
+const CLOSE_REPORT: Duration = Duration::from_secs(2);
+
+/// Longer than any INVITE transaction lives (64·T1 = 32 s, twice: a CANCEL whose 487 is lost).
+const DEPARTING: Duration = Duration::from_secs(70);
+
+impl Cx<'_> {
+    /// Decides the end of a conversation; the first decision stands.
+    pub fn end(&mut self, conv: &mut Conversation, cause: Cause, by: By) {
+        self.end_with(conv, cause, None, by);
+    }
+
+    /// As `end`, with the status that an unanswered caller gets.
+    pub fn end_with(&mut self, conv: &mut Conversation, cause: Cause, status: Option<Status>, by: By) {
+        if conv.is_ending() {
+            return;
+        }
+        let customer = conv.customer();
+        self.leave_stage(conv, cause, &by);
+        conv.stage = Stage::Ending;
+        let legs: Vec<LegId> = conv.legs.keys().copied().collect();
+        let status = status.unwrap_or_else(|| Status::new(cause.to_status()).unwrap_or(Status::TEMPORARILY_UNAVAILABLE));
+        for id in legs {
+            self.release(conv, id, cause, status, None);
+        }
+        if let Some(recording) = conv.recording {
+            self.out.push(super::Output::Recorder(RecorderCommand::End { recording, at: self.now.mono }));
+        }
+        let status = customer.and_then(|id| conv.leg(id)).and_then(|l| l.status).or_else(|| {
+            conv.legs.values().filter(|l| conv.direction != Direction::Outbound || l.peer.is_trunk()).find_map(|l| l.status)
+        });
+        conv.end = Some(End { cause, by, status, gives_up: self.now.mono + CLOSE_REPORT, at: self.now.mono });
+        self.hub.stirred = true;
+    }
+
+    /// What a stage owes the log when the conversation leaves it by ending.
+    fn leave_stage(&mut self, conv: &mut Conversation, cause: Cause, by: &By) {
+        match &conv.stage {
+            Stage::Bridged { .. } => self.unbridge(conv),
+            Stage::Menu { menu, node, .. } => {
+                let to = if *by == By::Customer { "caller hung up".to_owned() } else { cause.to_string() };
+                let kind = Kind::MenuLeft(MenuLeft { menu: menu.clone(), node: node.clone(), to });
+                self.tell(Some(conv.id), kind);
+            }
+            Stage::Queue { .. } => {
+                if let Some(left) = self.hub.acd.abandon(conv.id, self.now) {
+                    let data = QueueLeft { queue: left.queue, waited_ms: millis(left.waited), to: None };
+                    self.tell(Some(conv.id), Kind::QueueAbandoned(data));
+                }
+            }
+            Stage::Routing | Stage::Dialling(_) | Stage::Announcing { .. } | Stage::Originating { .. } | Stage::Ending => {}
+        }
+    }
+
+    /// Ends one leg from our side. `status` answers its INVITE, if that still waits.
+    pub fn release(&mut self, conv: &mut Conversation, id: LegId, cause: Cause, status: Status, reason: Option<Reason>) {
+        let Some(leg) = conv.legs.get_mut(&id) else { return };
+        if leg.cause.is_none() {
+            leg.cause = Some(cause);
+        }
+        let hangup = leg.call.hang_up(status, reason.clone());
+        if let Hangup::Refuse(_, response) = &hangup {
+            leg.status = Some(response.status.code());
+        }
+        self.carry_out(hangup, reason);
+        self.close(conv, id);
+    }
+
+    /// A leg that the peer ended.
+    pub fn ended_by_peer(&mut self, conv: &mut Conversation, id: LegId, cause: Cause) {
+        let Some(leg) = conv.legs.get_mut(&id) else { return };
+        if leg.cause.is_none() {
+            leg.cause = Some(cause);
+        }
+        leg.call.ended_by_peer();
+        self.close(conv, id);
+    }
+
+    fn close(&mut self, conv: &mut Conversation, id: LegId) {
+        let Some(leg) = conv.legs.get_mut(&id) else { return };
+        if !leg.closed {
+            leg.closed = true;
+            self.media(conv.worker, Command::Close { leg: id });
+        }
+        self.hub.index.release(id);
+        self.hub.stirred = true;
+    }
+
+    pub fn carry_out(&mut self, hangup: Hangup, reason: Option<Reason>) {
+        match hangup {
+            Hangup::Refuse(transaction, response) => self.respond(transaction, &response),
+            Hangup::Cancel(transaction) => self.cancel(transaction, reason),
+            Hangup::Bye(bye, to) => {
+                self.request(bye, to, Purpose::InDialog);
+            }
+            Hangup::AfterAck | Hangup::Nothing => {}
+        }
+    }
+
+    /// A worker's last word on a leg.
+    pub fn closed(&mut self, conv: &mut Conversation, id: LegId, quality: Quality) {
+        let Some(leg) = conv.legs.get_mut(&id) else { return };
+        leg.quality = Some(quality);
+        if quality.packets_received + quality.packets_sent > 0 {
+            let data = MediaQuality { leg: id, peer: leg.peer.to_string(), quality };
+            self.tell(Some(conv.id), Kind::MediaQuality(data));
+        }
+        self.sweep(conv, id);
+    }
+
+    /// Forgets a leg that is over in every respect: a queue that rings agents for an hour must not pile up legs.
+    pub fn sweep(&mut self, conv: &mut Conversation, id: LegId) {
+        let done = conv.leg(id).is_some_and(|l| l.call.is_over() && l.closed && l.quality.is_some());
+        if done && let Some(leg) = conv.legs.remove(&id) {
+            self.hub.index.forget(id, leg.call.key());
+            conv.remember(Gone::of(&leg));
+        }
+    }
+
+    /// Whether everything is in that `call.ended` tells; then it is told, and SIP's unfinished business goes on without the conversation.
+    pub fn finish(&mut self, conv: &mut Conversation) -> bool {
+        let Some(end) = conv.end.clone() else { return false };
+        let waiting = conv.legs.values().any(|l| l.quality.is_none());
+        if waiting && self.now.mono < end.gives_up {
+            return false;
+        }
+        for (id, leg) in std::mem::take(&mut conv.legs) {
+            conv.remember(Gone::of(&leg));
+            let key = leg.call.key().clone();
+            self.hub.index.forget(id, &key);
+            if !leg.call.is_over() {
+                self.hub.index.keys.insert(key, id);
+                self.hub.departing.insert(id, Departing { call: leg.call, until: self.now.mono + DEPARTING });
+            }
+        }
+        let legs = conv.gone.iter().map(|g| LegSummary {
+            leg: g.leg,
+            peer: g.peer.to_string(),
+            cause: g.cause,
+            status: g.status,
+            quality: g.quality,
+        });
+        let ended = CallEnded {
+            cause: end.cause,
+            status: end.status,
+            by: end.by,
+            answered_ms: conv.answered.map(|at| millis(end.at.since(at))),
+            talk_ms: millis(conv.talked),
+            legs: legs.collect(),
+        };
+        self.tell(Some(conv.id), Kind::CallEnded(ended));
+        true
+    }
+}

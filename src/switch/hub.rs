@@ -1,0 +1,304 @@
+//! All state but the conversations, and the small things that every part of the core does with it: send, number, lease, tell.
+//!
+//! The conversations stand apart so that a function can hold one of them and the hub at once ([`Cx`]); what spans several is done in
+//! `Switch`, after the one at hand is put back.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::acd::{Acd, Elsewhere, Floor};
+use crate::chance::Chance;
+use crate::clock::{Mono, Now};
+use crate::config::{Advertise, Config};
+use crate::conversation::{Conversation, Leg, Peer, Role};
+use crate::dialog::{Call, Key};
+use crate::ids::{ConversationId, LegId, MenuName, Number, TrunkName};
+use crate::ivr::Graph;
+use crate::media::{self, Lease};
+use crate::registrar::{Outward, Registrar};
+use crate::route::Hosts;
+use crate::sip::{Flow, HostPort, Method, NameAddr, Reason, Request, Response, SipUri, Transport};
+use crate::transaction::{self, Sending, TransactionId, Transactions};
+
+use super::event::Kind;
+use super::{Event, Output};
+
+/// What we understand, for Allow (§20.5).
+pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, INFO, REFER, NOTIFY";
+pub(super) const AGENT: &str = concat!("Cordboard/", env!("CARGO_PKG_VERSION"));
+
+pub(super) struct Hub {
+    pub config: Arc<Config>,
+    pub graphs: BTreeMap<MenuName, Arc<Graph>>,
+    pub chance: Chance,
+    pub transactions: Transactions,
+    pub registrar: Registrar,
+    pub outward: BTreeMap<TrunkName, Outward>,
+    pub acd: Acd,
+    pub index: Index,
+    /// What a client transaction was for.
+    pub purposes: BTreeMap<TransactionId, Purpose>,
+    /// Legs of conversations that are gone, whose SIP has an end to find yet.
+    pub departing: BTreeMap<LegId, Departing>,
+    pub ports: BTreeMap<u8, VecDeque<Lease>>,
+    pub hosts: Hosts,
+    /// Our address on the way to each of a trunk's.
+    pub routes: BTreeMap<IpAddr, IpAddr>,
+    pub queries: BTreeMap<super::output::QueryId, String>,
+    /// When names are asked for again.
+    pub resolves_at: Mono,
+    pub next_leg: u64,
+    pub next_number: u64,
+    pub draining: bool,
+    pub degraded: BTreeMap<String, String>,
+    pub counters: BTreeMap<String, u64>,
+    /// The acd has something to reconsider.
+    pub stirred: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Invite(LegId),
+    /// BYE, NOTIFY: what comes back changes nothing.
+    InDialog,
+    Register(TrunkName),
+}
+
+/// A leg without a conversation.
+#[derive(Debug)]
+pub(super) struct Departing {
+    pub call: Call,
+    /// Forgotten then, whatever the peer does: longer than any transaction lives.
+    pub until: Mono,
+}
+
+/// Finds legs. Derived from the conversations; rebuilt after a fault.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    pub legs: BTreeMap<LegId, At>,
+    pub keys: BTreeMap<Key, LegId>,
+    phones: BTreeMap<Number, BTreeSet<LegId>>,
+}
+
+/// What the index knows of a live leg.
+#[derive(Clone, Debug)]
+pub(super) struct At {
+    pub conversation: ConversationId,
+    pub peer: Peer,
+    /// Belongs to an offer of the acd.
+    pub offered: bool,
+    /// Is rung by us and not answered.
+    pub rings: bool,
+}
+
+impl Index {
+    pub fn put(&mut self, conversation: ConversationId, leg: &Leg) {
+        let offered = match leg.role {
+            Role::Agent { .. } => true,
+            Role::Caller | Role::Callee => false,
+        };
+        self.keys.insert(leg.call.key().clone(), leg.id);
+        if let Peer::Phone(number) = &leg.peer {
+            self.phones.entry(number.clone()).or_default().insert(leg.id);
+        }
+        self.legs.insert(leg.id, At { conversation, peer: leg.peer.clone(), offered, rings: leg.call.is_inviting() });
+    }
+
+    pub fn answered(&mut self, leg: LegId) {
+        if let Some(at) = self.legs.get_mut(&leg) {
+            at.rings = false;
+        }
+    }
+
+    /// The leg is over as far as conversations and agents are concerned; its key still finds it.
+    pub fn release(&mut self, leg: LegId) {
+        let Some(at) = self.legs.get(&leg) else { return };
+        if let Peer::Phone(number) = &at.peer
+            && let Some(legs) = self.phones.get_mut(number)
+        {
+            legs.remove(&leg);
+            if legs.is_empty() {
+                self.phones.remove(number);
+            }
+        }
+    }
+
+    pub fn forget(&mut self, leg: LegId, key: &Key) {
+        self.release(leg);
+        self.legs.remove(&leg);
+        if self.keys.get(key) == Some(&leg) {
+            self.keys.remove(key);
+        }
+    }
+
+    pub fn of_phone(&self, phone: &Number) -> impl Iterator<Item = (LegId, &At)> {
+        self.phones.get(phone).into_iter().flatten().filter_map(|id| Some((*id, self.legs.get(id)?)))
+    }
+
+    pub fn calls_on(&self, trunk: &TrunkName) -> u32 {
+        let on = |at: &&At| matches!(&at.peer, Peer::Trunk(t) if t == trunk);
+        u32::try_from(self.legs.values().filter(on).count()).unwrap_or(u32::MAX)
+    }
+}
+
+/// What the acd asks of the rest.
+pub(super) struct View<'a> {
+    pub index: &'a Index,
+    pub registrar: &'a Registrar,
+    pub conversations: &'a BTreeMap<ConversationId, Conversation>,
+}
+
+impl Floor for View<'_> {
+    fn registered(&self, phone: &Number) -> bool {
+        self.registrar.is_registered(phone)
+    }
+
+    fn elsewhere(&self, phone: &Number) -> Elsewhere {
+        let own = self.index.of_phone(phone).filter(|(_, at)| !at.offered);
+        own.map(|(_, at)| if at.rings { Elsewhere::Rings } else { Elsewhere::Talks }).max().unwrap_or(Elsewhere::Nothing)
+    }
+
+    fn talks(&self, phone: &Number, caller: ConversationId) -> bool {
+        self.index.of_phone(phone).any(|(_, at)| at.conversation == caller)
+    }
+
+    fn present(&self, caller: ConversationId) -> bool {
+        self.conversations.get(&caller).is_some_and(|c| !c.is_ending())
+    }
+}
+
+/// The hub, the time, and where outputs go: what every step works with.
+pub(super) struct Cx<'a> {
+    pub hub: &'a mut Hub,
+    pub now: Now,
+    pub out: &'a mut Vec<Output>,
+}
+
+impl Cx<'_> {
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.hub.config)
+    }
+
+    pub fn count(&mut self, name: impl Into<String>) {
+        *self.hub.counters.entry(name.into()).or_insert(0) += 1;
+    }
+
+    pub fn tell(&mut self, conversation: Option<ConversationId>, kind: Kind) {
+        self.out.push(Output::Event(Event { at: self.now.wall, conversation, kind }));
+    }
+
+    pub fn media(&mut self, worker: u8, command: media::Command) {
+        self.out.push(Output::Media { worker, command });
+    }
+
+    pub fn next_number(&mut self) -> u64 {
+        self.hub.next_number += 1;
+        self.hub.next_number
+    }
+
+    pub fn sends(&mut self, sends: Vec<Sending>) {
+        self.out.extend(sends.into_iter().map(|s| Output::Sip { to: s.to, bytes: s.bytes, report: s.report }));
+    }
+
+    pub fn respond(&mut self, transaction: TransactionId, response: &Response) {
+        let mut sends = Vec::new();
+        self.hub.transactions.respond(transaction, response, self.now.mono, &mut sends);
+        self.sends(sends);
+    }
+
+    fn target(&self, flow: Flow) -> transaction::Target {
+        transaction::Target { flow, sent_by: self.sent_by(&flow) }
+    }
+
+    /// A request of ours in a client transaction.
+    pub fn request(&mut self, request: Request, to: Flow, purpose: Purpose) -> TransactionId {
+        let branch = self.hub.chance.branch();
+        let mut sends = Vec::new();
+        let tcp = self.also_by_tcp(&to).map(|flow| self.target(flow));
+        let target = self.target(to);
+        let id = self.hub.transactions.request(request, target, tcp, &branch, self.now.mono, &mut sends);
+        self.sends(sends);
+        self.hub.purposes.insert(id, purpose);
+        id
+    }
+
+    /// An ACK to a 2xx: no transaction of its own (§13.2.2.4); the INVITE's repeats it with each repeat of the 2xx.
+    pub fn ack(&mut self, transaction: TransactionId, ack: &Request, to: Flow) {
+        let branch = self.hub.chance.branch();
+        let target = self.target(to);
+        let mut sends = Vec::new();
+        self.hub.transactions.ack(transaction, ack, &target, &branch, self.now.mono, &mut sends);
+        self.sends(sends);
+    }
+
+    pub fn cancel(&mut self, transaction: TransactionId, reason: Option<Reason>) {
+        let mut sends = Vec::new();
+        self.hub.transactions.cancel(transaction, reason, self.now.mono, &mut sends);
+        self.sends(sends);
+    }
+
+    /// A request that outgrows a datagram goes there by TCP (§18.1.1), if the peer has it.
+    fn also_by_tcp(&self, to: &Flow) -> Option<Flow> {
+        if to.transport != Transport::Udp || self.hub.config.sip.tcp.is_empty() {
+            return None;
+        }
+        let takes = self.hub.config.trunks.values().any(|t| {
+            t.peer.tcp
+                && (t.peer.host.parse() == Ok(to.remote.ip())
+                    || self.hub.hosts.get(&t.peer.host).is_some_and(|a| a.contains(&to.remote.ip())))
+        });
+        takes.then_some(Flow { transport: Transport::Tcp, connection: None, ..*to })
+    }
+
+    /// What our Via and Contact say on this flow: where the peer reaches us.
+    pub fn sent_by(&self, flow: &Flow) -> HostPort {
+        let ip = match self.hub.config.sip.advertise {
+            Advertise::Fixed(ip) => ip,
+            Advertise::Auto => flow.local.ip(),
+        };
+        let listeners = if flow.transport.is_reliable() { &self.hub.config.sip.tcp } else { &self.hub.config.sip.udp };
+        // A connection that we opened has a port of chance; requests to us go to the listener.
+        let port = match listeners.iter().find(|l| l.port() == flow.local.port()).or_else(|| listeners.first()) {
+            Some(listener) => listener.port(),
+            None => flow.local.port(),
+        };
+        HostPort { host: ip.into(), port: Some(port) }
+    }
+
+    pub fn contact(&self, user: &str, flow: &Flow) -> NameAddr {
+        let at = self.sent_by(flow);
+        let uri = SipUri::new(user, at.host, at.port);
+        NameAddr::new(if flow.transport == Transport::Udp { uri } else { uri.with_transport(flow.transport) })
+    }
+
+    /// Where our audio goes in a description that is sent on this flow.
+    pub fn media_address(&self, flow: &Flow) -> IpAddr {
+        match self.hub.config.media.advertise {
+            Advertise::Fixed(ip) => ip,
+            Advertise::Auto if self.hub.config.media.listen.is_unspecified() => flow.local.ip(),
+            Advertise::Auto => self.hub.config.media.listen,
+        }
+    }
+
+    /// A port of this worker, which a new leg gets at once.
+    pub fn lease(&mut self, worker: u8) -> Option<Lease> {
+        self.hub.ports.get_mut(&worker)?.pop_front()
+    }
+
+    /// The worker with the most ports in waiting; of equals the first.
+    pub fn roomiest_worker(&self) -> Option<u8> {
+        let room = self.hub.ports.iter().filter(|(_, ports)| !ports.is_empty());
+        room.max_by_key(|(worker, ports)| (ports.len(), std::cmp::Reverse(**worker))).map(|(worker, _)| *worker)
+    }
+
+    pub fn next_leg(&mut self) -> LegId {
+        self.hub.next_leg += 1;
+        LegId(self.hub.next_leg)
+    }
+}
+
+/// `sip_requests_total{method="INVITE"}`; an unknown method counts as `other`, so that a scanner cannot make labels.
+pub(super) fn method_label(method: &Method) -> &str {
+    if method.is_known() { method.as_str() } else { "other" }
+}

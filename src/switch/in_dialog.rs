@@ -1,0 +1,226 @@
+//! Requests of a peer within a leg's dialog.
+
+use super::event::By;
+use super::hub::{ALLOW, Cx};
+use crate::conversation::{Conversation, Stage, Transferring};
+use crate::ids::LegId;
+use crate::ivr;
+use crate::media::PlayId;
+use crate::route::Cause;
+use crate::sdp::Description;
+use crate::sip::{Flow, HeaderName, Method, Request, Status};
+use crate::transaction::TransactionId;
+
+impl Cx<'_> {
+    pub fn in_dialog(&mut self, conv: &mut Conversation, id: LegId, transaction: TransactionId, request: &Request, flow: Flow) {
+        let Some(leg) = conv.legs.get_mut(&id) else { return };
+        if request.method == Method::Invite
+            && let Err(status) = leg.call.takes_reinvite()
+        {
+            return self.respond(transaction, &request.response(status));
+        }
+        if let Err(status) = leg.call.receive(request, flow) {
+            let mut response = request.response(status);
+            if status == Status::SERVER_INTERNAL_ERROR {
+                // §14.2: out of order; up to ten seconds.
+                response.headers.push(HeaderName::RetryAfter, self.hub.chance.below(10) as u32);
+            }
+            return self.respond(transaction, &response);
+        }
+        match request.method {
+            Method::Invite => self.reinvited(conv, id, transaction, request),
+            Method::Bye => {
+                self.respond(transaction, &request.response(Status::OK));
+                self.left(conv, id, Cause::Normal);
+            }
+            Method::Info => self.info(conv, id, transaction, request),
+            Method::Refer => self.referred(conv, id, transaction, request),
+            Method::Options => {
+                let mut response = request.response(Status::OK);
+                response.headers.push(HeaderName::Allow, ALLOW);
+                self.respond(transaction, &response);
+            }
+            Method::Notify => self.respond(transaction, &request.response(Status::OK)),
+            Method::Ack
+            | Method::Cancel
+            | Method::Register
+            | Method::Subscribe
+            | Method::Update
+            | Method::Prack
+            | Method::Message
+            | Method::Publish
+            | Method::Other(_) => {
+                let status = if request.method.is_known() { Status::METHOD_NOT_ALLOWED } else { Status::NOT_IMPLEMENTED };
+                let mut response = request.response(status);
+                response.headers.push(HeaderName::Allow, ALLOW);
+                self.respond(transaction, &response);
+            }
+        }
+    }
+
+    fn reinvited(&mut self, conv: &mut Conversation, id: LegId, transaction: TransactionId, request: &Request) {
+        match self.renegotiate(conv, id, &request.body) {
+            Ok(body) => {
+                let Some(leg) = conv.legs.get_mut(&id) else { return };
+                let response = leg.call.accept_reinvite(transaction, request, body);
+                self.respond(transaction, &response);
+            }
+            Err(refused) => self.respond(transaction, &request.response(refused.0)),
+        }
+    }
+
+    /// The ACK to a 2xx of ours; a late offer's answer comes in it.
+    pub fn acked(&mut self, conv: &mut Conversation, id: LegId, request: &Request) {
+        let Some(leg) = conv.legs.get_mut(&id) else { return };
+        if !leg.call.owns(request) {
+            return;
+        }
+        let first = leg.call.awaits_ack_of().is_some();
+        let (_, bye) = leg.call.acked();
+        if let Some((bye, to)) = bye {
+            self.request(bye, to, super::hub::Purpose::InDialog);
+            return self.sweep(conv, id);
+        }
+        if !first || !leg.negotiation.is_open() || !leg.is_live() {
+            return;
+        }
+        let was_held = leg.is_holding();
+        let answer = Description::parse(&request.body).ok().and_then(|d| leg.negotiation.answered(&d).ok());
+        match answer {
+            Some(agreed) => self.agreed(conv, id, agreed, was_held),
+            // Our offer without an answer: there is no session to have (§13.2.1).
+            None => {
+                leg.negotiation.withdraw();
+                if leg.negotiation.agreed().is_none() {
+                    self.leg_fails(conv, id, Cause::NotAcceptable);
+                }
+            }
+        }
+    }
+
+    /// A peer never acknowledged our 2xx.
+    pub fn unacked(&mut self, conv: &mut Conversation, id: LegId) {
+        let Some(leg) = conv.legs.get_mut(&id) else { return };
+        if let Some((bye, to)) = leg.call.unacked() {
+            self.request(bye, to, super::hub::Purpose::InDialog);
+        }
+        if leg.is_live() {
+            self.left(conv, id, Cause::Lost);
+        } else {
+            self.sweep(conv, id);
+        }
+    }
+
+    /// A leg is gone by its peer's will, or is dead: what that means for the conversation.
+    pub fn left(&mut self, conv: &mut Conversation, id: LegId, cause: Cause) {
+        let by = if cause == Cause::Normal { self.side(conv, id) } else { By::Switch };
+        let bridged = conv.other(id).is_some();
+        let is_subject = conv.subject == id;
+        if conv.is_ending() || !(bridged || is_subject) {
+            // A transferrer who hangs up, a loser of a fork, the second BYE of two that crossed.
+            self.ended_by_peer(conv, id, cause);
+            return self.sweep(conv, id);
+        }
+        // Before the leg is ended, so that the end knows the customer and its status.
+        if let Some(leg) = conv.legs.get_mut(&id) {
+            leg.cause = Some(cause);
+            leg.call.ended_by_peer();
+        }
+        self.end(conv, cause, by);
+    }
+
+    /// A leg can't go on, by our judgement: it is told, and the conversation with it.
+    pub fn leg_fails(&mut self, conv: &mut Conversation, id: LegId, cause: Cause) {
+        let matters = conv.subject == id || conv.other(id).is_some();
+        if matters {
+            self.end(conv, cause, By::Switch);
+        } else {
+            self.release(conv, id, cause, Status::TEMPORARILY_UNAVAILABLE, None);
+        }
+    }
+
+    /// A digit as `application/dtmf-relay` (`Signal=5`) or `application/dtmf` (`5`): no standard, but every desk phone can send it.
+    fn info(&mut self, conv: &mut Conversation, id: LegId, transaction: TransactionId, request: &Request) {
+        let kind = request.headers.content_type().ok().flatten();
+        let digit = match &kind {
+            Some(k) if k.is("application", "dtmf-relay") => signal(&request.body),
+            Some(k) if k.is("application", "dtmf") => digit(&request.body),
+            Some(_) => return self.respond(transaction, &request.response(Status::UNSUPPORTED_MEDIA_TYPE)),
+            // An empty INFO asks whether the dialog lives.
+            None if request.body.is_empty() => return self.respond(transaction, &request.response(Status::OK)),
+            None => None,
+        };
+        match digit {
+            Some(digit) => {
+                self.respond(transaction, &request.response(Status::OK));
+                self.digit(conv, id, digit);
+            }
+            None => self.respond(transaction, &request.response(Status::BAD_REQUEST)),
+        }
+    }
+
+    pub fn digit(&mut self, conv: &mut Conversation, id: LegId, digit: char) {
+        if conv.subject == id {
+            self.menu_event(conv, ivr::Event::Digit(digit));
+        }
+    }
+
+    pub fn play_ended(&mut self, conv: &mut Conversation, play: PlayId) {
+        match &conv.stage {
+            Stage::Menu { play: current, .. } if *current == play => self.menu_event(conv, ivr::Event::PlayEnded),
+            Stage::Announcing { play: current, .. } if *current == play => self.announced(conv),
+            _ => {}
+        }
+    }
+
+    fn referred(&mut self, conv: &mut Conversation, id: LegId, transaction: TransactionId, request: &Request) {
+        let target = match request.headers.refer_to() {
+            Ok(Some(target)) => target,
+            Ok(None) | Err(_) => return self.respond(transaction, &request.response(Status::BAD_REQUEST)),
+        };
+        // Attended transfer names a dialog to replace: not yet, and blindly calling the target would be something else.
+        let replaces = target.uri.sip().and_then(|u| u.headers()).is_some_and(|h| h.to_ascii_lowercase().contains("replaces"));
+        if replaces {
+            return self.respond(transaction, &request.response(Status::NOT_IMPLEMENTED));
+        }
+        let Some(to) = target.uri.dialled() else {
+            return self.respond(transaction, &request.response(Status::UNSUPPORTED_URI_SCHEME));
+        };
+        let number = request.headers.cseq().map(|c| c.number).unwrap_or_default();
+        let by = self.side(conv, id);
+        match self.may_transfer(conv, id, &to, true) {
+            Ok((target, other)) => {
+                let mut response = request.response(Status::ACCEPTED);
+                if let Some(leg) = conv.leg(id) {
+                    response.headers.push(HeaderName::Contact, &leg.call.own().contact);
+                }
+                self.respond(transaction, &response);
+                self.transfer(conv, other, target, Transferring { from: id, refer: Some(number), by, to });
+            }
+            Err((status, _)) => self.respond(transaction, &request.response(status)),
+        }
+    }
+}
+
+fn signal(body: &[u8]) -> Option<char> {
+    let text = std::str::from_utf8(body).ok()?;
+    let line = text.lines().find_map(|l| l.trim().strip_prefix("Signal").and_then(|l| l.trim_start().strip_prefix('=')))?;
+    key(line.trim())
+}
+
+fn digit(body: &[u8]) -> Option<char> {
+    key(std::str::from_utf8(body).ok()?.trim())
+}
+
+/// A key by its name; some phones write `10` and `11` for `*` and `#`, as RFC 4733 numbers them.
+fn key(name: &str) -> Option<char> {
+    match name {
+        "10" => Some('*'),
+        "11" => Some('#'),
+        _ => {
+            let mut chars = name.chars();
+            let c = chars.next()?.to_ascii_uppercase();
+            (chars.next().is_none() && matches!(c, '0'..='9' | '*' | '#' | 'A'..='D')).then_some(c)
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! Requests outside of dialogs: INVITE above all.
+
+use super::event::{By, CallStarted, Direction, Kind};
+use super::hub::{AGENT, ALLOW, Cx};
+use super::routing::caller;
+use crate::conversation::{Conversation, Leg, Peer, Role};
+use crate::dialog::{Call, Own, Reach};
+use crate::ids::Number;
+use crate::media::Command;
+use crate::registrar::Verdict;
+use crate::route::{self, Cause, Rule, Target};
+use crate::sdp::{Description, Local, Negotiation};
+use crate::sip::{Flow, HeaderName, Method, NameAddr, Request, Response, Status, Uri};
+use crate::transaction::TransactionId;
+
+/// Who sent a request, as far as it is proven.
+enum Sender {
+    Phone(Number),
+    Trunk(crate::ids::TrunkName),
+}
+
+impl Cx<'_> {
+    /// A response that ends a request's transaction, with a tag of chance where it has none.
+    pub fn reply(&mut self, transaction: TransactionId, request: &Request, status: Status) {
+        let response = self.response(request, status);
+        self.respond(transaction, &response);
+    }
+
+    pub fn response(&mut self, request: &Request, status: Status) -> Response {
+        let tag = self.hub.chance.token();
+        request.response_with_tag(status, tag)
+    }
+
+    /// Extensions that the peer insists on (§8.2.2.3). We have none of them.
+    fn refused_extension(&mut self, transaction: TransactionId, request: &Request) -> bool {
+        let required = request.headers.require().unwrap_or_default();
+        if required.is_empty() {
+            return false;
+        }
+        let mut response = self.response(request, Status::BAD_EXTENSION);
+        let list: Vec<&str> = required.iter().map(crate::sip::Token::as_str).collect();
+        response.headers.push(HeaderName::Unsupported, list.join(", "));
+        self.respond(transaction, &response);
+        true
+    }
+
+    /// A request that belongs to no dialog. An INVITE may begin a conversation.
+    pub fn out_of_dialog(&mut self, transaction: TransactionId, request: Request, flow: Flow) -> Option<Conversation> {
+        match &request.uri {
+            Uri::Sip(_) | Uri::Tel(_) => {}
+            Uri::Other(_) => {
+                self.reply(transaction, &request, Status::UNSUPPORTED_URI_SCHEME);
+                return None;
+            }
+        }
+        if request.headers.max_forwards().ok().flatten() == Some(0) && request.method != Method::Register {
+            self.reply(transaction, &request, Status::TOO_MANY_HOPS);
+            return None;
+        }
+        if request.method != Method::Cancel && self.refused_extension(transaction, &request) {
+            return None;
+        }
+        match request.method {
+            Method::Invite => return self.invited(transaction, request, flow),
+            Method::Register => self.register(transaction, &request, flow),
+            Method::Options => {
+                let mut response = self.response(&request, Status::OK);
+                response.headers.push(HeaderName::Allow, ALLOW);
+                response.headers.push(HeaderName::Accept, "application/sdp");
+                response.headers.push(HeaderName::UserAgent, AGENT);
+                self.respond(transaction, &response);
+            }
+            Method::Bye | Method::Info | Method::Notify | Method::Refer | Method::Update | Method::Prack => {
+                self.reply(transaction, &request, Status::CALL_TRANSACTION_DOES_NOT_EXIST);
+            }
+            Method::Subscribe | Method::Message | Method::Publish | Method::Other(_) | Method::Ack | Method::Cancel => {
+                let status = if request.method.is_known() { Status::METHOD_NOT_ALLOWED } else { Status::NOT_IMPLEMENTED };
+                let mut response = self.response(&request, status);
+                response.headers.push(HeaderName::Allow, ALLOW);
+                self.respond(transaction, &response);
+            }
+        }
+        None
+    }
+
+    fn register(&mut self, transaction: TransactionId, request: &Request, flow: Flow) {
+        let number = match self.authenticate(transaction, request, flow) {
+            Some(number) => number,
+            None => return,
+        };
+        let tag = self.hub.chance.token();
+        let mut changes = Vec::new();
+        let response = self.hub.registrar.register(&number, request, flow, &tag, self.now, &mut changes);
+        self.respond(transaction, &response);
+        self.bindings_changed(changes);
+    }
+
+    /// The number whose secret the request proves; else it is answered here.
+    fn authenticate(&mut self, transaction: TransactionId, request: &Request, flow: Flow) -> Option<Number> {
+        let config = self.config();
+        let users = |number: &str| config.phones.get(number).map(|p| &p.secret);
+        let tag = self.hub.chance.token();
+        match self.hub.registrar.authenticate(request, &users, &flow, &tag, &mut self.hub.chance, self.now) {
+            Verdict::Proven(number) => Some(number),
+            Verdict::Answer(response) => {
+                self.count(format!("sip_auth_answers_total{{status=\"{}\"}}", response.status.code()));
+                self.respond(transaction, &response);
+                None
+            }
+        }
+    }
+
+    fn invited(&mut self, transaction: TransactionId, request: Request, flow: Flow) -> Option<Conversation> {
+        let config = self.config();
+        let over_tcp = flow.transport.is_reliable();
+        let sender = match route::identify(&config, flow.remote, over_tcp, &self.hub.hosts) {
+            Some(trunk) => Sender::Trunk(trunk.name.clone()),
+            None => Sender::Phone(self.authenticate(transaction, &request, flow)?),
+        };
+        if self.hub.draining {
+            self.busy_now(transaction, &request, 60);
+            return None;
+        }
+        let called = request.uri.dialled().unwrap_or_default();
+        let shown = caller_number(&request);
+        let (peer, number, rule, target) = match &sender {
+            Sender::Trunk(name) => {
+                let trunk = config.trunks.get(name)?;
+                let number = shown.unwrap_or_default();
+                if !route::has_room(trunk, self.hub.index.calls_on(name)) {
+                    self.busy_now(transaction, &request, 5);
+                    return None;
+                }
+                let Some(rule) = route::inbound(&config, trunk, &called) else {
+                    self.reply(transaction, &request, Status::NOT_FOUND);
+                    return None;
+                };
+                let who = caller(&config, &Peer::Trunk(name.clone()), &number)?;
+                let target = route::go(&config, who, &rule.to).map_err(route::Refusal::cause);
+                (Peer::Trunk(name.clone()), number.clone(), Rule::Inbound(rule), target)
+            }
+            Sender::Phone(number) => {
+                let peer = Peer::Phone(number.clone());
+                let who = caller(&config, &peer, number.as_str())?;
+                let target = route::dial(&config, who, &called).map_err(route::Refusal::cause);
+                let rule = match &target {
+                    Ok(Target::Outside(outside)) => config.outbound.get(outside.rule).map_or(Rule::Internal, Rule::Outbound),
+                    Ok(_) | Err(_) => Rule::Internal,
+                };
+                (peer, number.to_string(), rule, target)
+            }
+        };
+        let target = match target {
+            Ok(target) => target,
+            Err(cause) => {
+                self.count(format!("calls_refused_total{{cause=\"{cause}\"}}"));
+                self.reply(transaction, &request, Status::new(cause.to_status()).unwrap_or(Status::NOT_FOUND));
+                return None;
+            }
+        };
+        let offered = match self.offer_of(&request) {
+            Ok(offered) => offered,
+            Err(status) => {
+                self.reply(transaction, &request, status);
+                return None;
+            }
+        };
+        let worker = self.roomiest_worker();
+        let Some(lease) = worker.and_then(|w| self.lease(w)) else {
+            self.count("media_ports_exhausted_total");
+            self.busy_now(transaction, &request, 5);
+            return None;
+        };
+
+        let id = self.next_leg();
+        let direction = rule.direction();
+        let own = Own { tag: self.hub.chance.token(), contact: self.contact(&called, &flow) };
+        let reach = if peer.is_trunk() { Reach::Target } else { Reach::Flow };
+        let session_id = self.hub.chance.next_u64() >> 1;
+        let local = Local { address: self.media_address(&flow), port: lease.port, session_id };
+        let leg = Leg {
+            id,
+            peer: peer.clone(),
+            role: Role::Caller,
+            call: Call::invited(transaction, request, flow, reach, own),
+            lease,
+            negotiation: Negotiation::new(local),
+            offered,
+            shows: number.clone(),
+            rang: false,
+            status: None,
+            cause: None,
+            quality: None,
+            closed: false,
+            lets_go_at: None,
+        };
+        let customer_number = match (direction, &target) {
+            (Direction::Outbound, Target::Outside(outside)) => {
+                outside.attempts.first().map_or(called.clone(), |a| a.number.clone())
+            }
+            (Direction::Inbound | Direction::Internal | Direction::Outbound, _) => number,
+        };
+        let mut conv = Conversation::new(self.hub.chance.conversation(self.now.wall), self.now, direction, peer, lease.worker);
+        conv.caller = id;
+        conv.subject = id;
+        conv.legs.insert(id, leg);
+        conv.customer_number = customer_number;
+        conv.called = called;
+        conv.rule = route::recording(&config, rule);
+        self.begin(&mut conv);
+        self.media(conv.worker, Command::Open { leg: id, lease });
+        self.to(&mut conv, target, None);
+        Some(conv)
+    }
+
+    /// First words of a conversation.
+    pub fn begin(&mut self, conv: &mut Conversation) {
+        let started = CallStarted {
+            direction: conv.direction,
+            leg: conv.caller,
+            trunk: match &conv.origin {
+                Peer::Trunk(name) => Some(name.clone()),
+                Peer::Phone(_) => None,
+            },
+            phone: conv.origin.phone().cloned(),
+            customer_number: conv.customer_number.clone(),
+            called: conv.called.clone(),
+        };
+        self.tell(Some(conv.id), Kind::CallStarted(started));
+        self.decided(conv);
+        if let Some(leg) = conv.leg(conv.caller) {
+            self.hub.index.put(conv.id, leg);
+        }
+        self.hub.stirred = true;
+    }
+
+    /// The description that an INVITE offers; none is a late offer.
+    fn offer_of(&self, request: &Request) -> Result<Option<Description>, Status> {
+        if request.body.is_empty() {
+            return Ok(None);
+        }
+        match request.headers.content_type() {
+            Ok(Some(kind)) if !kind.is_sdp() => return Err(Status::UNSUPPORTED_MEDIA_TYPE),
+            Ok(_) => {}
+            Err(_) => return Err(Status::BAD_REQUEST),
+        }
+        let offer = Description::parse(&request.body).map_err(|e| Status::new(e.status()).unwrap_or(Status::BAD_REQUEST))?;
+        // Whether anything in it can be agreed on is known now; the answer waits until somebody is there.
+        let local = Local { address: [0, 0, 0, 0].into(), port: 0, session_id: 0 };
+        let fits = Negotiation::new(local).answer(&offer, &super::outgoing::codecs(None), None, Default::default());
+        fits.map_err(|e| Status::new(e.status()).unwrap_or(Status::NOT_ACCEPTABLE_HERE))?;
+        Ok(Some(offer))
+    }
+
+    fn busy_now(&mut self, transaction: TransactionId, request: &Request, seconds: u32) {
+        let mut response = self.response(request, Status::SERVICE_UNAVAILABLE);
+        response.headers.push(HeaderName::RetryAfter, seconds);
+        self.respond(transaction, &response);
+    }
+
+    /// The peer's CANCEL of an INVITE that has no final response.
+    pub fn cancelled(&mut self, conv: &mut Conversation, id: crate::ids::LegId) {
+        let Some(leg) = conv.legs.get_mut(&id) else { return };
+        let Some((transaction, response)) = leg.call.cancelled() else { return };
+        leg.status = Some(response.status.code());
+        self.respond(transaction, &response);
+        let by = self.side(conv, id);
+        self.ended_by_peer(conv, id, Cause::Cancelled);
+        self.end(conv, Cause::Cancelled, if conv.caller == id && conv.direction != Direction::Inbound { By::Phone } else { by });
+    }
+}
+
+/// Who calls, as the trunk says: P-Asserted-Identity is from its own network (RFC 3325), From from the caller.
+fn caller_number(request: &Request) -> Option<String> {
+    let asserted = request.headers.asserted_identity().ok().and_then(|list| list.into_iter().find_map(|a| number_of(&a)));
+    asserted.or_else(|| request.headers.from().ok().and_then(|from| number_of(&from)))
+}
+
+fn number_of(address: &NameAddr) -> Option<String> {
+    let number = address.uri.dialled()?;
+    // Whatever stands there is shown to agents and written to disk: no control characters, no novels.
+    let number: String = number.chars().filter(|c| !c.is_control()).take(64).collect();
+    (!number.is_empty() && !number.eq_ignore_ascii_case("anonymous")).then_some(number)
+}

@@ -1,0 +1,75 @@
+//! Menus: carries out what a session asks, and brings it what the caller does.
+
+use super::event::{By, Kind, MenuDigit, MenuEntered, MenuLeft};
+use super::hub::Cx;
+use crate::conversation::{Conversation, Stage};
+use crate::ids::MenuName;
+use crate::ivr::{Action, Event, Session};
+use crate::media::{Audio, ClipName, PlayId};
+use crate::route::Cause;
+
+impl Cx<'_> {
+    pub fn enter_menu(&mut self, conv: &mut Conversation, name: &MenuName) {
+        let Some(graph) = self.hub.graphs.get(name).cloned() else { return self.fail(conv, Cause::NotFound, None) };
+        if !self.answer(conv) {
+            return;
+        }
+        let mut actions = Vec::new();
+        let language = (!conv.language.is_empty()).then(|| conv.language.clone());
+        let session = Session::start(graph, language.as_deref(), self.now, &mut actions);
+        if conv.language.is_empty() {
+            conv.language = session.language().to_owned();
+        }
+        conv.stage = Stage::Menu { menu: name.clone(), node: String::new(), session, play: PlayId(0) };
+        self.menu_actions(conv, actions);
+    }
+
+    pub fn menu_event(&mut self, conv: &mut Conversation, event: Event) {
+        let Stage::Menu { session, .. } = &mut conv.stage else { return };
+        let mut actions = Vec::new();
+        session.handle(event, self.now, &mut actions);
+        self.menu_actions(conv, actions);
+    }
+
+    fn menu_actions(&mut self, conv: &mut Conversation, actions: Vec<Action>) {
+        for action in actions {
+            let Stage::Menu { menu, node: at, .. } = &mut conv.stage else { return };
+            let menu = menu.clone();
+            match action {
+                Action::Play { prompts } => {
+                    let clips = prompts.into_iter().map(|p| ClipName(p.into())).collect();
+                    let started = self.play(conv, conv.subject, Audio::Prompt(clips));
+                    if let Stage::Menu { play, .. } = &mut conv.stage {
+                        *play = started;
+                    }
+                }
+                Action::StopPlay => {
+                    conv.plays += 1;
+                    self.silence(conv, conv.subject);
+                    if let Stage::Menu { play, .. } = &mut conv.stage {
+                        *play = PlayId(0);
+                    }
+                }
+                Action::Entered { node } => {
+                    *at = node.clone();
+                    let language = conv.language.clone();
+                    self.tell(Some(conv.id), Kind::MenuEntered(MenuEntered { menu, node, language }));
+                }
+                Action::Digit { node, digit } => {
+                    let digit = digit.map_or_else(|| "x".to_owned(), String::from);
+                    self.tell(Some(conv.id), Kind::MenuDigit(MenuDigit { menu, node, digit }));
+                }
+                Action::Left { node, to } => self.tell(Some(conv.id), Kind::MenuLeft(MenuLeft { menu, node, to })),
+                Action::Language(language) => conv.language = language,
+                Action::Go(place) => {
+                    conv.stage = Stage::Routing;
+                    return self.go(conv, &place);
+                }
+                Action::Stuck { .. } => {
+                    self.count("menus_stuck_total");
+                    return self.end(conv, Cause::Menu, By::Switch);
+                }
+            }
+        }
+    }
+}

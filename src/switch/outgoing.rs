@@ -1,0 +1,108 @@
+//! New legs: an INVITE of ours to a phone's contact or to a trunk.
+
+use bytes::Bytes;
+
+use super::hub::{AGENT, ALLOW, Cx, Purpose};
+use crate::codec::Codec;
+use crate::conversation::{Conversation, Leg, Peer, Role};
+use crate::dialog::{Call, Own, Reach};
+use crate::ids::LegId;
+use crate::media;
+use crate::sdp::{Direction, Local, Negotiation};
+use crate::sip::{Flow, HeaderName, Method, NameAddr, Request, SipUri, Uri};
+
+/// What the callee's phone shows, and where the INVITE goes.
+pub(super) struct Invitation {
+    pub peer: Peer,
+    pub role: Role,
+    pub target: Uri,
+    pub to: Flow,
+    pub reach: Reach,
+    /// RFC 3327 Path of the binding.
+    pub path: Vec<Bytes>,
+    /// User part of From.
+    pub shows: String,
+    /// Display name of From.
+    pub title: Option<String>,
+    /// User part of Contact: how the callee would call us.
+    pub user: String,
+}
+
+/// No port was free.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Exhausted;
+
+/// In our order of preference; the other leg's codec goes first, so that nothing has to be transcoded.
+pub(super) fn codecs(prefer: Option<Codec>) -> Vec<Codec> {
+    match prefer {
+        Some(Codec::Pcmu) => vec![Codec::Pcmu, Codec::Pcma],
+        Some(Codec::Pcma) | None => vec![Codec::Pcma, Codec::Pcmu],
+    }
+}
+
+impl Cx<'_> {
+    /// Rings somebody for a conversation.
+    pub fn invite(&mut self, conv: &mut Conversation, invitation: Invitation) -> Result<LegId, Exhausted> {
+        let Some(lease) = self.lease(conv.worker) else {
+            self.count("media_ports_exhausted_total");
+            return Err(Exhausted);
+        };
+        let id = self.next_leg();
+        let Invitation { peer, role, target, to, reach, path, shows, title, user } = invitation;
+        let own = Own { tag: self.hub.chance.token(), contact: self.contact(&user, &to) };
+        let session_id = self.hub.chance.next_u64() >> 1;
+        let local = Local { address: self.media_address(&to), port: lease.port, session_id };
+        let mut negotiation = Negotiation::new(local);
+        let prefer = conv.leg(conv.subject).and_then(|l| l.negotiation.agreed()).map(|a| a.codec);
+        let offer = negotiation.offer(&codecs(prefer.or_else(|| conv.first_offered())), Direction::SendRecv);
+
+        let domain = self.hub.config.site.domain.clone();
+        let mut from = NameAddr::new(SipUri::new(&shows, host(&domain), None));
+        if let Some(title) = &title {
+            from = from.with_display(title);
+        }
+        let mut request = Request::new(Method::Invite, target.clone());
+        for hop in &path {
+            request.headers.push(HeaderName::Route, hop.clone());
+        }
+        request.headers.push(HeaderName::MaxForwards, 70u32);
+        request.headers.push(HeaderName::From, from.with_tag(&own.tag));
+        request.headers.push(HeaderName::To, NameAddr::new(target));
+        let call_id = format!("{}@{}", self.hub.chance.token(), domain);
+        request.headers.push(HeaderName::CallId, call_id);
+        request.headers.push(HeaderName::CSeq, crate::sip::CSeq::new(1, Method::Invite));
+        request.headers.push(HeaderName::Contact, &own.contact);
+        request.headers.push(HeaderName::Allow, ALLOW);
+        request.headers.push(HeaderName::UserAgent, AGENT);
+        request.headers.push(HeaderName::ContentType, "application/sdp");
+        request.body = offer;
+
+        let transaction = self.request(request.clone(), to, Purpose::Invite(id));
+        self.media(conv.worker, media::Command::Open { leg: id, lease });
+        let leg = Leg {
+            id,
+            peer,
+            role,
+            call: Call::inviting(transaction, request, to, reach, own),
+            lease,
+            negotiation,
+            offered: None,
+            shows: user,
+            rang: false,
+            status: None,
+            cause: None,
+            quality: None,
+            closed: false,
+            lets_go_at: None,
+        };
+        self.hub.index.put(conv.id, &leg);
+        self.hub.stirred = true;
+        conv.legs.insert(id, leg);
+        Ok(id)
+    }
+}
+
+/// The configured domain is checked to be a host name; were it not, an address that leads nowhere is better than none.
+pub(super) fn host(domain: &str) -> crate::sip::Host {
+    crate::sip::Host::new(domain).unwrap_or(crate::sip::Host::Ip([0, 0, 0, 0].into()))
+}

@@ -1,0 +1,141 @@
+//! Queues: callers in, offers to phones, and what the acd decides carried out.
+
+use std::time::Duration;
+
+use super::event::{Kind, QueueAnswered, QueueEntered, QueueLeft, QueueOffered, QueueUnanswered};
+use super::hub::Cx;
+use crate::acd::{self, OfferEnd, OfferId, Why};
+use crate::conversation::{Conversation, Role, Stage};
+use crate::ids::{LegId, QueueName, StaffNumber};
+use crate::media::Audio;
+use crate::route::Cause;
+use crate::sip::{Reason, Status};
+
+pub(super) fn millis(d: Duration) -> u64 {
+    u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Cx<'_> {
+    pub fn enter_queue(&mut self, conv: &mut Conversation, queue: &QueueName) {
+        if !self.answer(conv) {
+            return;
+        }
+        match self.hub.acd.enter(queue, conv.id, self.now.mono, self.now) {
+            Ok(entered) => {
+                conv.stage = Stage::Queue { queue: queue.clone() };
+                conv.queue = Some(queue.clone());
+                self.play(conv, conv.subject, Audio::Music);
+                let position = u32::try_from(entered.position).unwrap_or(u32::MAX);
+                self.tell(Some(conv.id), Kind::QueueEntered(QueueEntered { queue: queue.clone(), position }));
+                self.describe(conv);
+                self.hub.stirred = true;
+            }
+            // A reload took it away between the check and now.
+            Err(_) => self.fail(conv, Cause::NotFound, None),
+        }
+    }
+
+    /// The acd leases an agent for this caller.
+    pub fn offer(&mut self, conv: &mut Conversation, offer: &acd::Offer) {
+        let data = QueueOffered {
+            queue: offer.queue.clone(),
+            agent: offer.agent.clone(),
+            phone: offer.phone.clone(),
+            waited_ms: millis(offer.waited),
+            rings_for_ms: millis(offer.until.since(offer.began)),
+        };
+        self.tell(Some(conv.id), Kind::QueueOffered(data));
+        let role = Role::Agent { agent: offer.agent.clone(), offer: offer.id };
+        let shows = self.shown_to_phone(conv);
+        let rings = !conv.is_ending() && self.ring_phone(conv, &offer.phone, &role, &shows, Some(&offer.title));
+        if !rings {
+            self.hub.acd.declined(offer.id, Why::Unreachable, self.now);
+            self.hub.stirred = true;
+        }
+    }
+
+    /// The agent's phone was answered: if the lease still holds, the two are bridged.
+    pub fn agent_answered(&mut self, conv: &mut Conversation, id: LegId, agent: &StaffNumber, offer: OfferId) {
+        let answered = match &conv.stage {
+            Stage::Queue { .. } => self.hub.acd.answered(offer, self.now),
+            _ => None,
+        };
+        let Some(answered) = answered else {
+            return self.release(conv, id, Cause::Cancelled, Status::REQUEST_TERMINATED, None);
+        };
+        self.hub.stirred = true;
+        self.stop_ringing(conv, Some(id));
+        if !conv.agents.contains(agent) {
+            conv.agents.push(agent.clone());
+        }
+        let data = QueueAnswered {
+            queue: answered.offer.queue.clone(),
+            agent: agent.clone(),
+            waited_ms: millis(answered.waited),
+            rang_ms: millis(answered.rang),
+        };
+        self.tell(Some(conv.id), Kind::QueueAnswered(data));
+        self.bridge(conv, id);
+        self.describe(conv);
+    }
+
+    /// One contact of the agent's phone refused; the offer fails with the last of them.
+    pub fn offer_refused(&mut self, conv: &mut Conversation, offer: OfferId, cause: Cause) {
+        let rings = |role: &Role| matches!(role, Role::Agent { offer: o, .. } if *o == offer);
+        if conv.legs.values().any(|l| l.is_live() && rings(&l.role)) {
+            return;
+        }
+        let why = match cause {
+            Cause::Busy => Why::Busy,
+            Cause::Declined => Why::Declined,
+            Cause::NoAnswer | Cause::Unavailable => Why::NoAnswer,
+            Cause::Unreachable | Cause::Timeout | Cause::NotFound => Why::Unreachable,
+            _ => Why::Failed,
+        };
+        self.hub.acd.declined(offer, why, self.now);
+        self.hub.stirred = true;
+    }
+
+    /// The lease is over without an answer: whatever rings for it stops.
+    pub fn offer_ended(&mut self, conv: &mut Conversation, offer: &acd::Offer, end: OfferEnd, rang: Duration) {
+        let ringing =
+            conv.legs.values().filter(|l| matches!(&l.role, Role::Agent { offer: o, .. } if *o == offer.id) && l.is_live());
+        let legs: Vec<LegId> = ringing.map(|l| l.id).collect();
+        // No missed call where the agent could not have taken it.
+        let reason = (!end.unanswered()).then(|| Reason::sip(Status::OK, "Call completed elsewhere"));
+        for id in legs {
+            self.release(conv, id, Cause::NoAnswer, Status::REQUEST_TERMINATED, reason.clone());
+        }
+        if end.unanswered() {
+            let cause = match end {
+                OfferEnd::Busy => Cause::Busy,
+                OfferEnd::Declined => Cause::Declined,
+                OfferEnd::Unreachable => Cause::Unreachable,
+                OfferEnd::Failed => Cause::PeerFault,
+                OfferEnd::NoAnswer
+                | OfferEnd::CallerLeft
+                | OfferEnd::AgentLeft
+                | OfferEnd::Unregistered
+                | OfferEnd::OtherCall => Cause::NoAnswer,
+            };
+            let data = QueueUnanswered { queue: offer.queue.clone(), agent: offer.agent.clone(), rang_ms: millis(rang), cause };
+            self.tell(Some(conv.id), Kind::QueueUnanswered(data));
+        }
+    }
+
+    /// The acd sends a caller on.
+    pub fn overflow(&mut self, conv: &mut Conversation, queue: QueueName, to: &crate::config::Place, waited: Duration) {
+        if !matches!(conv.stage, Stage::Queue { .. }) {
+            return;
+        }
+        let data = QueueLeft { queue, waited_ms: millis(waited), to: Some(format!("overflow {to}")) };
+        self.tell(Some(conv.id), Kind::QueueLeft(data));
+        conv.stage = Stage::Routing;
+        match to {
+            crate::config::Place::Hangup => {
+                self.announce(conv, "queue-full", crate::config::Place::Hangup, Cause::NoAnswer);
+            }
+            place => self.go(conv, place),
+        }
+    }
+}

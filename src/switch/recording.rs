@@ -1,0 +1,51 @@
+//! The decision to record, and what the recorder is told.
+
+use super::Output;
+use super::event::{Kind, RecordingDecided};
+use super::hub::Cx;
+use super::output::{About, RecorderCommand};
+use crate::conversation::Conversation;
+use crate::ids::{LegId, RecordingId};
+use crate::media::Command;
+
+impl Cx<'_> {
+    pub fn decided(&mut self, conv: &Conversation) {
+        let data = RecordingDecided { record: conv.rule.record, rule: conv.rule.rule.clone() };
+        self.tell(Some(conv.id), Kind::RecordingDecided(data));
+    }
+
+    /// From the customer's answer on, at the customer's leg: who is at the other end may change, the recording does not.
+    pub fn record(&mut self, conv: &mut Conversation, customer: LegId) {
+        if !conv.rule.record || conv.recording.is_some() {
+            return;
+        }
+        let recording = self.hub.chance.recording(self.now.wall);
+        conv.recording = Some(recording);
+        conv.recording_from = Some(self.now.wall);
+        let about = self.about(conv, recording);
+        self.out.push(Output::Recorder(RecorderCommand::Begin { at: self.now.mono, about }));
+        self.media(conv.worker, Command::Tap { leg: customer, recording });
+    }
+
+    /// What is known by now: the index finds the recording by it.
+    pub fn describe(&mut self, conv: &Conversation) {
+        if let Some(recording) = conv.recording {
+            let about = self.about(conv, recording);
+            self.out.push(Output::Recorder(RecorderCommand::Describe(about)));
+        }
+    }
+
+    fn about(&self, conv: &Conversation, recording: RecordingId) -> About {
+        About {
+            recording,
+            conversation: conv.id,
+            started_at: conv.recording_from.unwrap_or(self.now.wall),
+            direction: conv.direction,
+            customer_number: conv.customer_number.clone(),
+            called: conv.called.clone(),
+            agents: conv.agents.clone(),
+            queue: conv.queue.clone(),
+            rule: conv.rule.rule.clone(),
+        }
+    }
+}

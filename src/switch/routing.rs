@@ -1,0 +1,138 @@
+//! Sends the subject of a conversation somewhere.
+
+use std::time::Duration;
+
+use super::event::{AgentState, By, Kind};
+use super::hub::Cx;
+use super::{Output, transfer::Notice};
+use crate::acd::Wanted;
+use crate::config::{Config, Place};
+use crate::conversation::{Conversation, Peer, Stage, Transferring};
+use crate::media::{Audio, ClipName};
+use crate::route::{self, Caller, Cause, Code, Target};
+use crate::sip::Status;
+
+/// An announcement whose end nobody reports is over by then; the longest prompt takes half of it.
+const ANNOUNCEMENT: Duration = Duration::from_secs(60);
+
+/// For whom a number is dialled: rights and displayed numbers hang on it.
+pub(super) fn caller<'a>(config: &'a Config, peer: &Peer, number: &'a str) -> Option<Caller<'a>> {
+    match peer {
+        Peer::Phone(phone) => config.phones.get(phone).map(Caller::Phone),
+        Peer::Trunk(name) => config.trunks.get(name).map(|trunk| Caller::Trunk { trunk, number: Some(number) }),
+    }
+}
+
+impl Cx<'_> {
+    /// To a configured place, as for who began the conversation.
+    pub fn go(&mut self, conv: &mut Conversation, place: &Place) {
+        let config = self.config();
+        let number = conv.customer_number.clone();
+        let target = match caller(&config, &conv.origin, &number) {
+            Some(who) => route::go(&config, who, place).map_err(route::Refusal::cause),
+            // A reload took the phone or trunk away.
+            None => Err(Cause::Forbidden),
+        };
+        match target {
+            Ok(target) => self.to(conv, target, None),
+            Err(cause) => self.fail(conv, cause, None),
+        }
+    }
+
+    /// To what a number or place stands for. A transfer is complete at once where nobody has to answer.
+    pub fn to(&mut self, conv: &mut Conversation, target: Target, transfer: Option<Transferring>) {
+        match target {
+            Target::Phone(number) => return self.dial_phone(conv, &number, transfer),
+            Target::Outside(outside) => return self.dial_outside(conv, outside, transfer),
+            Target::Menu(name) => self.enter_menu(conv, &name),
+            Target::Queue(name) => self.enter_queue(conv, &name),
+            Target::Voicemail(_) => self.announce(conv, "voicemail", Place::Hangup, Cause::Unavailable),
+            Target::Code(code) => self.code(conv, code),
+            Target::Hangup => self.end(conv, Cause::Menu, By::Switch),
+        }
+        if let Some(transfer) = transfer {
+            self.transferred(conv, transfer, Notice::Completed);
+        }
+    }
+
+    /// The subject can't be sent where it was to go: an unanswered caller gets the status, an answered one hears it.
+    pub fn fail(&mut self, conv: &mut Conversation, cause: Cause, status: Option<Status>) {
+        let answered = conv.leg(conv.subject).is_some_and(|l| l.is_answered());
+        if answered {
+            let prompt = match cause {
+                Cause::Busy => "busy",
+                _ => "unavailable",
+            };
+            self.announce(conv, prompt, Place::Hangup, cause);
+        } else {
+            self.end_with(conv, cause, status, By::Switch);
+        }
+    }
+
+    /// Plays a prompt of the system's own in the caller's language, then goes on.
+    pub fn announce(&mut self, conv: &mut Conversation, prompt: &str, then: Place, cause: Cause) {
+        if !self.answer(conv) {
+            return;
+        }
+        let clip = ClipName(format!("{}/{prompt}", conv.language).into());
+        let play = self.play(conv, conv.subject, Audio::Prompt(vec![clip]));
+        conv.stage = Stage::Announcing { play, until: self.now.mono + ANNOUNCEMENT, then, cause };
+    }
+
+    /// The announcement is over.
+    pub fn announced(&mut self, conv: &mut Conversation) {
+        let Stage::Announcing { then, cause, .. } = &conv.stage else { return };
+        let (then, cause) = (then.clone(), *cause);
+        conv.stage = Stage::Routing;
+        match then {
+            Place::Hangup => self.end(conv, cause, By::Switch),
+            place => self.go(conv, &place),
+        }
+    }
+
+    /// An agent's state, set from the phone that the agent works at.
+    fn code(&mut self, conv: &mut Conversation, code: Code) {
+        let agent = match &conv.origin {
+            Peer::Phone(number) => self.hub.acd.agent_at(number).cloned(),
+            Peer::Trunk(_) => None,
+        };
+        let Some(agent) = agent else { return self.fail(conv, Cause::NotFound, None) };
+        let (wanted, prompt) = match code {
+            Code::Ready => (Wanted::Ready, "agent-ready"),
+            Code::Pause { reason } => (Wanted::Paused { reason }, "agent-paused"),
+            Code::Offline => (Wanted::Offline, "agent-offline"),
+        };
+        match self.wish(&agent, wanted) {
+            Ok(()) => self.announce(conv, prompt, Place::Hangup, Cause::Normal),
+            Err(_) => self.fail(conv, Cause::NotFound, None),
+        }
+    }
+
+    /// What an agent wants from now on; it outlives the process.
+    pub fn wish(&mut self, agent: &crate::ids::StaffNumber, wanted: Wanted) -> Result<(), crate::acd::NoSuchAgent> {
+        let wish = serde_json::to_vec(&wanted).unwrap_or_default();
+        self.hub.acd.set(agent, wanted, self.now)?;
+        self.hub.stirred = true;
+        self.out.push(Output::AgentWish { agent: agent.clone(), wish: wish.into() });
+        Ok(())
+    }
+
+    pub fn agent_changed(&mut self, agent: crate::ids::StaffNumber, to: crate::acd::AgentState) {
+        use crate::acd::AgentState as S;
+        let phone = self.hub.config.agents.get(&agent).map_or_else(|| "".into(), |a| a.phone.clone());
+        let until = |at: crate::clock::Mono| Some(self.now.wall + at.since(self.now.mono));
+        let data = |reason: Option<String>, until| AgentState { agent: agent.clone(), phone: phone.clone(), reason, until };
+        let kind = match to {
+            S::Offline => Kind::AgentOffline(data(None, None)),
+            S::Paused { reason } => Kind::AgentPaused(data(reason, None)),
+            S::NotRegistered => Kind::AgentUnregistered(data(None, None)),
+            S::Ready { .. } => Kind::AgentReady(data(None, None)),
+            S::Offered { until: at, .. } => Kind::AgentRinging(data(None, until(at))),
+            S::Talking { .. } => Kind::AgentTalking(data(None, None)),
+            S::Busy => Kind::AgentBusy(data(None, None)),
+            S::WrapUp { until: at, .. } => Kind::AgentWrapup(data(None, until(at))),
+            S::Unanswered { until: at } => Kind::AgentUnanswered(data(None, until(at))),
+        };
+        self.tell(None, kind);
+    }
+}

@@ -1,0 +1,136 @@
+//! Blind transfer (RFC 3515, RFC 5589 §5): by a phone's REFER or by a command.
+//!
+//! The transferrer is let go as soon as the transfer begins and hears nothing from then on; a phone is told by NOTIFY how it goes, and
+//! takes the other party back if nobody answers and it is still there. The conversation, its recording and the customer's media path
+//! stay as they are.
+
+use std::time::Duration;
+
+use super::event::{Kind, Transfer, TransferOutcome};
+use super::hub::{Cx, Purpose};
+use super::routing::caller;
+use crate::conversation::{Conversation, Peer, Stage, Transferring};
+use crate::ids::LegId;
+use crate::route::{self, Cause};
+use crate::sip::{HeaderName, Method, Status, SubscriptionState};
+
+/// A phone whose transfer is complete hangs up by itself; some wait for the BYE of the other side.
+const LETS_GO: Duration = Duration::from_secs(3);
+
+/// How long a subscription to a REFER may last: longer than any dialling.
+const SUBSCRIPTION: u32 = 120;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Notice {
+    Trying,
+    Ringing,
+    Completed,
+    Failed(Status),
+}
+
+impl Notice {
+    fn status(self) -> Status {
+        match self {
+            Notice::Trying => Status::TRYING,
+            Notice::Ringing => Status::RINGING,
+            Notice::Completed => Status::OK,
+            Notice::Failed(status) => status,
+        }
+    }
+}
+
+impl Cx<'_> {
+    /// Whether `from` may send its partner to `to`: the target, and the partner.
+    pub fn may_transfer(
+        &self,
+        conv: &Conversation,
+        from: LegId,
+        to: &str,
+        by_refer: bool,
+    ) -> Result<(route::Target, LegId), (Status, super::Refusal)> {
+        let gone = || (Status::CALL_TRANSACTION_DOES_NOT_EXIST, super::Refusal::WrongState("nobody is connected"));
+        let undiallable = || super::Refusal::NotDiallable(to.to_owned());
+        let other = conv.other(from).ok_or_else(gone)?;
+        let leg = conv.leg(from).ok_or_else(gone)?;
+        let config = &self.hub.config;
+        // A trunk's REFER would be a way to dial on our account; obeyed only where the configuration says so.
+        let obeyed = match &leg.peer {
+            Peer::Trunk(name) => !by_refer || config.trunks.get(name).is_some_and(|t| t.refer),
+            Peer::Phone(_) => true,
+        };
+        if !obeyed {
+            return Err((Status::FORBIDDEN, undiallable()));
+        }
+        let who = caller(config, &leg.peer, &leg.shows).ok_or_else(|| (Status::FORBIDDEN, undiallable()))?;
+        match route::dial(config, who, to) {
+            Ok(route::Target::Code(_)) => Err((Status::NOT_FOUND, undiallable())),
+            Ok(target) => Ok((target, other)),
+            Err(why) => Err((Status::new(why.cause().to_status()).unwrap_or(Status::NOT_FOUND), undiallable())),
+        }
+    }
+
+    /// `other` is on its way to `target`.
+    pub fn transfer(&mut self, conv: &mut Conversation, other: LegId, target: route::Target, transfer: Transferring) {
+        let Transferring { from, refer, .. } = transfer;
+        self.unbridge(conv);
+        conv.subject = other;
+        self.silence(conv, from);
+        let data = Transfer { leg: from, by: transfer.by.clone(), to: transfer.to.clone(), outcome: TransferOutcome::Started };
+        self.tell(Some(conv.id), Kind::CallTransferred(data));
+        if refer.is_some() {
+            self.notify(conv, from, refer, Notice::Trying);
+        } else {
+            // By command the other party is let go at once.
+            self.release(conv, from, Cause::Transferred, Status::TEMPORARILY_UNAVAILABLE, None);
+        }
+        self.to(conv, target, Some(transfer));
+    }
+
+    /// A transfer has come to its end, one way or the other.
+    pub fn transferred(&mut self, conv: &mut Conversation, transfer: Transferring, notice: Notice) {
+        let Transferring { from, refer, by, to } = transfer;
+        self.notify(conv, from, refer, notice);
+        let outcome = if notice == Notice::Completed { TransferOutcome::Completed } else { TransferOutcome::Failed };
+        self.tell(Some(conv.id), Kind::CallTransferred(Transfer { leg: from, by, to, outcome }));
+        let still_there = conv.leg(from).is_some_and(|l| l.is_answered());
+        match notice {
+            Notice::Completed | Notice::Trying | Notice::Ringing => {
+                if let Some(leg) = conv.legs.get_mut(&from).filter(|l| l.is_live()) {
+                    leg.lets_go_at = Some(self.now.mono + LETS_GO);
+                }
+            }
+            Notice::Failed(_) if still_there => self.bridge(conv, from),
+            Notice::Failed(status) => {
+                conv.stage = Stage::Routing;
+                self.fail(conv, Cause::from_status(status.code()), None);
+            }
+        }
+    }
+
+    /// The transferrer did not hang up by itself.
+    pub fn lets_go(&mut self, conv: &mut Conversation) {
+        let due = |at: Option<crate::clock::Mono>| at.is_some_and(|at| at <= self.now.mono);
+        let legs: Vec<LegId> = conv.legs.values().filter(|l| due(l.lets_go_at)).map(|l| l.id).collect();
+        for id in legs {
+            if let Some(leg) = conv.legs.get_mut(&id) {
+                leg.lets_go_at = None;
+            }
+            self.release(conv, id, Cause::Transferred, Status::TEMPORARILY_UNAVAILABLE, None);
+        }
+    }
+
+    /// NOTIFY with a fragment of the response that the target gave (RFC 3515 §2.4.5).
+    pub fn notify(&mut self, conv: &mut Conversation, to: LegId, refer: Option<u32>, notice: Notice) {
+        let Some(refer) = refer else { return };
+        let Some(leg) = conv.legs.get_mut(&to).filter(|l| l.is_live()) else { return };
+        let Some((mut request, flow)) = leg.call.request(Method::Notify) else { return };
+        let status = notice.status();
+        let state =
+            if status.is_final() { SubscriptionState::terminated("noresource") } else { SubscriptionState::active(SUBSCRIPTION) };
+        request.headers.push(HeaderName::Event, format!("refer;id={refer}"));
+        request.headers.push(HeaderName::SubscriptionState, &state);
+        request.headers.push(HeaderName::ContentType, "message/sipfrag;version=2.0");
+        request.body = format!("SIP/2.0 {} {}\r\n", status.code(), status.reason()).into();
+        self.request(request, flow, Purpose::InDialog);
+    }
+}
