@@ -75,7 +75,7 @@ impl Switch {
     pub fn new(seed: [u8; 32], config: Config) -> Switch {
         let graphs = ivr::graphs(&config).unwrap_or_default();
         let mut chance = Chance::seeded(seed);
-        let registrar = Registrar::new(&config, chance.bytes());
+        let registrar = Registrar::new(&config, &mut chance);
         let outward = trunks::outward(&config, &mut chance);
         let acd = Acd::new(&config, acd::Snapshot::default(), Now::default());
         Switch {
@@ -130,7 +130,7 @@ impl Switch {
                 let lost = cx.hub.transactions.connection_closed(connection, now.mono, &mut sends);
                 cx.sends(sends);
                 let mut changes = Vec::new();
-                cx.hub.registrar.connection_closed(connection, now, &mut changes);
+                cx.hub.registrar.connection_closed(connection, &mut changes);
                 cx.bindings_changed(changes);
                 for lost in lost {
                     self.failed(lost.id, Cause::Unreachable, now, out);
