@@ -13,11 +13,11 @@ use crate::sip::Uri;
 /// What happened to a binding. All are to be made durable; a refresh is no event.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
-    Added(Number, Box<Binding>),
+    Added(Number, Binding),
     /// The same contact, with a later end and maybe another flow.
-    Refreshed(Number, Box<Binding>),
-    Removed(Number, Box<Binding>),
-    Expired(Number, Box<Binding>),
+    Refreshed(Number, Binding),
+    Removed(Number, Binding),
+    Expired(Number, Binding),
 }
 
 #[derive(Clone, Debug)]
@@ -59,10 +59,10 @@ impl Bindings {
         self.find_next();
     }
 
-    pub fn of(&self, number: &Number) -> Vec<Binding> {
-        let mut list: Vec<&Held> = self.held(number).iter().collect();
-        list.sort_by_key(|h| std::cmp::Reverse((h.binding.q, h.until)));
-        list.into_iter().map(|h| h.binding.clone()).collect()
+    pub fn of(&self, number: &Number, now: Mono) -> Vec<Binding> {
+        let mut live: Vec<&Held> = self.held(number).iter().filter(|h| h.until > now).collect();
+        live.sort_by_key(|h| std::cmp::Reverse((h.binding.q, h.until)));
+        live.into_iter().map(|h| h.binding.clone()).collect()
     }
 
     pub fn has(&self, number: &Number) -> bool {
@@ -76,7 +76,7 @@ impl Bindings {
     pub fn restore(&mut self, number: Number, mut binding: Binding, now: Now, changes: &mut Vec<Change>) {
         let left = binding.expires_at.since(now.wall);
         if left.is_zero() {
-            changes.push(Change::Expired(number, Box::new(binding)));
+            changes.push(Change::Expired(number, binding));
             return;
         }
         binding.flow.connection = None;
@@ -90,48 +90,27 @@ impl Bindings {
         if self.next.is_none_or(|next| next > now) {
             return;
         }
-        self.take(
-            |held| held.until <= now,
-            |number, held| {
-                let (until, binding) = (held.until, Box::new(held.binding.clone()));
-                changes.push(if until == Mono::ZERO {
-                    Change::Removed(number, binding)
-                } else {
-                    Change::Expired(number, binding)
-                });
-            },
-        );
+        self.take(|_, held| held.until <= now, |number, binding| changes.push(Change::Expired(number, binding)));
     }
 
-    /// Those of such numbers end now.
-    pub fn orphan(&mut self, is_gone: impl Fn(&Number) -> bool) {
-        for (_, list) in self.by_number.iter_mut().filter(|(number, _)| is_gone(number)) {
-            for held in list {
-                held.until = Mono::ZERO;
-            }
-        }
-        self.find_next();
+    pub fn retain(&mut self, keep: impl Fn(&Number) -> bool, changes: &mut Vec<Change>) {
+        self.take(|number, _| !keep(number), |number, binding| changes.push(Change::Removed(number, binding)));
     }
 
     pub fn remove_where(&mut self, gone: impl Fn(&Binding) -> bool, changes: &mut Vec<Change>) {
-        self.take(
-            |held| gone(&held.binding),
-            |number, held| {
-                changes.push(Change::Removed(number, Box::new(held.binding.clone())));
-            },
-        );
+        self.take(|_, held| gone(&held.binding), |number, binding| changes.push(Change::Removed(number, binding)));
     }
 
     pub fn deadline(&self) -> Option<Mono> {
         self.next
     }
 
-    fn take(&mut self, goes: impl Fn(&Held) -> bool, mut told: impl FnMut(Number, &Held)) {
+    fn take(&mut self, goes: impl Fn(&Number, &Held) -> bool, mut told: impl FnMut(Number, Binding)) {
         self.by_number.retain(|number, list| {
             list.retain(|held| {
-                let gone = goes(held);
+                let gone = goes(number, held);
                 if gone {
-                    told(number.clone(), held);
+                    told(number.clone(), held.binding.clone());
                 }
                 !gone
             });

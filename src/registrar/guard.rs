@@ -38,12 +38,12 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    pub fn new(config: &Config, key: [u8; 32]) -> Guard {
-        let nobody = Secret::new(Algorithm::Sha256.hash(&[&key, b"nobody"]));
+    pub fn new(config: &Config, chance: &mut Chance) -> Guard {
+        let nobody = Secret::new(chance.token());
         let mut guard = Guard {
             realm: String::new(),
             algorithms: Vec::new(),
-            nonces: Nonces::new(key),
+            nonces: Nonces::new(chance),
             throttle: Throttle::default(),
             nobody,
         };

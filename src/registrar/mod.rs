@@ -16,7 +16,7 @@ mod throttle;
 mod tests;
 
 use crate::chance::Chance;
-use crate::clock::{Mono, Now, Wall};
+use crate::clock::{Mono, Now};
 use crate::config::{Config, Secret};
 use crate::ids::Number;
 use crate::sip::{ConnectionId, Flow, Request, Response};
@@ -24,7 +24,7 @@ use crate::sip::{ConnectionId, Flow, Request, Response};
 pub use binding::Binding;
 pub use bindings::Change;
 pub use guard::Verdict;
-pub use outward::{Outward, Step, answer_challenge};
+pub use outward::{News, Outward, Step, answer_challenge};
 
 use bindings::Bindings;
 use guard::Guard;
@@ -37,34 +37,30 @@ pub struct Registrar {
 }
 
 impl Registrar {
-    /// `key` signs nonces.
-    pub fn new(config: &Config, key: [u8; 32]) -> Registrar {
-        Registrar { guard: Guard::new(config, key), limits: Limits::of(config), bindings: Bindings::default() }
+    pub fn new(config: &Config, chance: &mut Chance) -> Registrar {
+        Registrar { guard: Guard::new(config, chance), limits: Limits::of(config), bindings: Bindings::default() }
     }
 
-    /// New rules. Bindings of numbers that are no more can't be refreshed, and are told as removed at the next
-    /// [`expire`](Registrar::expire).
-    pub fn reconfigure(&mut self, config: &Config) {
+    /// A new configuration: bindings of numbers that are no more are removed, all others stay.
+    pub fn configure(&mut self, config: &Config, changes: &mut Vec<Change>) {
         self.guard.configure(config);
         self.limits = Limits::of(config);
-        self.bindings.orphan(|number| !config.phones.contains_key(number));
+        self.bindings.retain(|number| config.phones.contains_key(number), changes);
     }
 
-    /// Puts back what an earlier process knew. Its connections are gone; what expired meanwhile is told.
-    pub fn restore(&mut self, bindings: Vec<(Number, Binding)>, now: Now, changes: &mut Vec<Change>) {
-        for (number, binding) in bindings {
-            self.bindings.restore(number, binding, now, changes);
-        }
+    /// Puts back what an earlier process knew. Connections of that process are gone; what expired meanwhile is told as a change.
+    pub fn restore(&mut self, number: Number, binding: Binding, now: Now, changes: &mut Vec<Change>) {
+        self.bindings.restore(number, binding, now, changes);
     }
 
     /// Whose secret the request proves. `users` finds the secret of a number; `tag` goes into the To of an answer.
     ///
     /// Proven means: a nonce of ours that is fresh, used in order, for this method and URI, in this realm, with an algorithm that was
     /// offered; and From (for REGISTER also To) is of the one who proved it.
-    pub fn authenticate<'s>(
+    pub fn authenticate<'a>(
         &mut self,
         request: &Request,
-        users: &dyn Fn(&str) -> Option<&'s Secret>,
+        users: &dyn Fn(&str) -> Option<&'a Secret>,
         flow: &Flow,
         tag: &str,
         chance: &mut Chance,
@@ -86,13 +82,12 @@ impl Registrar {
         register::register(&mut self.bindings, &self.limits, number, request, flow, tag, now, changes)
     }
 
-    /// Where the number can be reached, best first (q, then the newest). What has ended is gone by [`expire`](Registrar::expire), which
-    /// goes by the monotonic clock: a step of the civil one, `now`, hides no phone.
-    pub fn bindings(&self, number: &Number, _now: Wall) -> Vec<Binding> {
-        self.bindings.of(number)
+    /// Where the number can be reached, best first (q, then the newest).
+    pub fn bindings(&self, number: &Number, now: Now) -> Vec<Binding> {
+        self.bindings.of(number, now.mono)
     }
 
-    pub fn all(&self, _now: Wall) -> impl Iterator<Item = (&Number, &Binding)> {
+    pub fn all(&self) -> impl Iterator<Item = (&Number, &Binding)> {
         self.bindings.iter()
     }
 
@@ -100,17 +95,8 @@ impl Registrar {
         self.bindings.has(number)
     }
 
-    /// Bindings of all numbers.
-    pub fn len(&self) -> usize {
-        self.bindings.iter().count()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.bindings.iter().next().is_none()
-    }
-
     /// What came over this connection can't be reached any more.
-    pub fn connection_closed(&mut self, connection: ConnectionId, _now: Now, changes: &mut Vec<Change>) {
+    pub fn connection_closed(&mut self, connection: ConnectionId, changes: &mut Vec<Change>) {
         self.bindings.remove_where(|binding| binding.flow.connection == Some(connection), changes);
     }
 

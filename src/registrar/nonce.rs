@@ -43,8 +43,8 @@ pub enum Freshness {
 }
 
 impl Nonces {
-    pub fn new(key: [u8; 32]) -> Nonces {
-        Nonces { key, used: BTreeMap::new() }
+    pub fn new(chance: &mut Chance) -> Nonces {
+        Nonces { key: chance.bytes(), used: BTreeMap::new() }
     }
 
     pub fn issue(&self, chance: &mut Chance, now: Mono) -> Bytes {

@@ -136,7 +136,7 @@ fn carry_out(
             if after.iter().any(|held| order.is_late_for(held)) {
                 return Err(Refused::OutOfOrder);
             }
-            changes.extend(after.drain(..).map(|held| Change::Removed(number.clone(), Box::new(held.binding))));
+            changes.extend(after.drain(..).map(|held| Change::Removed(number.clone(), held.binding)));
             return Ok((after, changes));
         }
         Contacts::List(list) if list.len() > limits.contacts => return Err(Refused::TooMany { limit: limits.contacts }),
@@ -149,11 +149,11 @@ fn carry_out(
             return Err(Refused::OutOfOrder);
         }
         if wish.lasts.is_zero() {
-            changes.extend(old.map(|held| Change::Removed(number.clone(), Box::new(held.binding))));
+            changes.extend(old.map(|held| Change::Removed(number.clone(), held.binding)));
             continue;
         }
         if after.len() >= limits.contacts {
-            changes.push(Change::Removed(number.clone(), Box::new(make_room(&mut after, &flow, limits)?)));
+            changes.push(Change::Removed(number.clone(), make_room(&mut after, &flow, limits)?));
         }
         let binding = Binding {
             contact: wish.printed,
@@ -167,13 +167,13 @@ fn carry_out(
         };
         match old {
             Some(held) if held.binding.contact == binding.contact => {
-                changes.push(Change::Refreshed(number.clone(), Box::new(binding.clone())));
+                changes.push(Change::Refreshed(number.clone(), binding.clone()));
             }
             Some(held) => {
-                changes.push(Change::Removed(number.clone(), Box::new(held.binding)));
-                changes.push(Change::Added(number.clone(), Box::new(binding.clone())));
+                changes.push(Change::Removed(number.clone(), held.binding));
+                changes.push(Change::Added(number.clone(), binding.clone()));
             }
-            None => changes.push(Change::Added(number.clone(), Box::new(binding.clone()))),
+            None => changes.push(Change::Added(number.clone(), binding.clone())),
         }
         after.push(Held { binding, until: now.mono + wish.lasts, instance: wish.instance });
     }

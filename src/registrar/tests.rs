@@ -55,8 +55,9 @@ struct Desk {
 impl Desk {
     fn new() -> Desk {
         let config = Config::resolve(&Source::of(CONFIG)).expect("a configuration");
-        let registrar = Registrar::new(&config, [7; 32]);
-        Desk { registrar, config, chance: Chance::seeded([1; 32]), cseq: 0, changes: Vec::new() }
+        let mut chance = Chance::seeded([1; 32]);
+        let registrar = Registrar::new(&config, &mut chance);
+        Desk { registrar, config, chance, cseq: 0, changes: Vec::new() }
     }
 
     fn request(&mut self, method: Method, number: &str) -> Request {
@@ -107,7 +108,7 @@ impl Desk {
     }
 
     fn contacts(&self) -> Vec<String> {
-        let all = self.registrar.bindings(&Number::from("201"), now(0).wall);
+        let all = self.registrar.bindings(&Number::from("201"), now(0));
         all.iter().map(|b| String::from_utf8_lossy(&b.contact).into_owned()).collect()
     }
 }
@@ -353,7 +354,7 @@ fn a_binding_ends_exactly_when_it_was_said_to_and_a_step_of_the_clock_ends_none(
     assert_eq!((desk.changes.len(), desk.contacts().len()), (0, 1));
     desk.registrar.expire(now(90_000), &mut desk.changes);
     assert!(matches!(&desk.changes[..], [Change::Expired(..)]));
-    assert_eq!((desk.registrar.deadline(), desk.registrar.len()), (None, 0));
+    assert_eq!((desk.registrar.deadline(), desk.registrar.all().count()), (None, 0));
 }
 
 #[test]
@@ -436,7 +437,7 @@ fn only_sip_contacts_are_taken_and_what_they_carry_is_bounded() {
     let agent = "A".repeat(4_000);
     desk.register(&[(HeaderName::Contact, "<sip:201@10.0.0.9?Route=x>"), (HeaderName::UserAgent, &agent)], PHONE, 0);
     assert_eq!(desk.contacts(), ["sip:201@10.0.0.9"]);
-    let held = desk.registrar.bindings(&Number::from("201"), now(0).wall);
+    let held = desk.registrar.bindings(&Number::from("201"), now(0));
     assert_eq!(held[0].user_agent.as_ref().map(String::len), Some(128));
 }
 
@@ -451,7 +452,7 @@ fn path_is_kept_and_echoed_to_who_supports_it() {
     ];
     let ok = desk.register(&lines, PHONE, 0);
     assert!(ok.headers.contains(&HeaderName::Path));
-    let held = desk.registrar.bindings(&Number::from("201"), now(0).wall);
+    let held = desk.registrar.bindings(&Number::from("201"), now(0));
     assert_eq!(held[0].path, ["<sip:p2.example;lr>", "<sip:p1.example;lr>"]);
 }
 
@@ -460,11 +461,13 @@ fn what_outlived_a_restart_is_restored_and_what_did_not_is_told() {
     let mut desk = Desk::new();
     desk.register(&[(HeaderName::Contact, "<sip:201@10.0.0.1>;expires=90")], PHONE, 0);
     desk.register(&[(HeaderName::Contact, "<sip:201@10.0.0.2>;expires=300")], PHONE, 0);
-    let kept: Vec<_> = desk.registrar.all(now(0).wall).map(|(n, b)| (n.clone(), b.clone())).collect();
+    let kept: Vec<_> = desk.registrar.all().map(|(n, b)| (n.clone(), b.clone())).collect();
     // A new process: the monotonic clock starts at zero, 100 s have passed.
     let mut fresh = Desk::new();
     let at = Now { mono: Mono::from_millis(5), wall: now(100_000).wall };
-    fresh.registrar.restore(kept, at, &mut fresh.changes);
+    for (number, binding) in kept {
+        fresh.registrar.restore(number, binding, at, &mut fresh.changes);
+    }
     assert!(matches!(&fresh.changes[..], [Change::Expired(_, b)] if b.contact == "sip:201@10.0.0.1"));
     assert_eq!(fresh.contacts(), ["sip:201@10.0.0.2"]);
     assert_eq!(fresh.registrar.deadline(), Some(Mono::from_millis(200_005)));
@@ -477,9 +480,7 @@ fn numbers_that_a_reload_took_away_lose_their_bindings() {
     desk.changes.clear();
     let mut config = desk.config.clone();
     config.phones.remove("201");
-    desk.registrar.reconfigure(&config);
-    assert!(desk.registrar.deadline() <= Some(Mono::from_millis(1)));
-    desk.registrar.expire(now(1), &mut desk.changes);
+    desk.registrar.configure(&config, &mut desk.changes);
     assert!(matches!(&desk.changes[..], [Change::Removed(..)]));
 }
 
@@ -491,15 +492,15 @@ fn a_closed_connection_takes_its_bindings_along() {
     let over = Flow { connection: Some(ConnectionId(4)), transport: Transport::Tcp, ..flow(PHONE) };
     let number = Number::from("201");
     desk.registrar.register(&number, &request, over, "t", now(0), &mut desk.changes);
-    desk.registrar.connection_closed(ConnectionId(3), now(1), &mut desk.changes);
+    desk.registrar.connection_closed(ConnectionId(3), &mut desk.changes);
     assert!(desk.registrar.is_registered(&number));
-    desk.registrar.connection_closed(ConnectionId(4), now(1), &mut desk.changes);
+    desk.registrar.connection_closed(ConnectionId(4), &mut desk.changes);
     assert!(!desk.registrar.is_registered(&number));
 }
 
 mod outward {
     use super::*;
-    use crate::registrar::{Outward, Step};
+    use crate::registrar::{News, Outward, Step};
 
     const TRUNK: &str = r#"
 [[trunk]]
@@ -513,43 +514,41 @@ refresh = "600s"
 
     struct Trunk {
         outward: Outward,
-        chance: Chance,
+        contact: SipUri,
+    }
+
+    fn at(ms: u64) -> Mono {
+        Mono::from_millis(ms)
+    }
+
+    fn told(news: News) -> Step {
+        Step { send: None, news: Some(news) }
+    }
+
+    #[track_caller]
+    fn sent(step: Step) -> Request {
+        assert_eq!(step.news, None);
+        step.send.expect("a request")
     }
 
     impl Trunk {
         fn new() -> Trunk {
             let config = Config::resolve(&Source::of(format!("{CONFIG}{TRUNK}"))).expect("a configuration");
-            let mut chance = Chance::seeded([2; 32]);
-            let mut outward = Outward::new(&config.trunks["carrier"], "cordboard.example", &mut chance);
-            assert_eq!(outward.deadline(), None, "nothing is due before we know where we are reached");
+            let outward = Outward::new(&config.trunks["carrier"], "call".to_owned(), "tag".to_owned(), at(0));
             let contact = SipUri::new("490301234", "192.0.2.1".parse::<std::net::IpAddr>().expect("address"), Some(5060));
-            outward.reach_at(NameAddr::new(contact));
-            Trunk { outward, chance }
+            Trunk { outward: outward.expect("has a user"), contact }
         }
 
-        fn due(&mut self, ms: u64) -> Vec<Step> {
-            self.outward.due(Mono::from_millis(ms), &mut self.chance)
+        fn tick(&mut self, ms: u64) -> Step {
+            self.outward.tick(&self.contact, "c0ffee", at(ms))
         }
 
-        #[track_caller]
-        fn sent(&mut self, ms: u64) -> Request {
-            one(self.due(ms))
-        }
-
-        fn answer(&mut self, request: &Request, status: Status, lines: &[(HeaderName, &str)], ms: u64) -> Vec<Step> {
+        fn answer(&mut self, request: &Request, status: Status, lines: &[(HeaderName, &str)], ms: u64) -> Step {
             let mut response = request.response(status);
             for (name, value) in lines {
                 response.headers.push(name.clone(), *value);
             }
-            self.outward.answered(&response, Mono::from_millis(ms), &mut self.chance)
-        }
-    }
-
-    #[track_caller]
-    fn one(mut steps: Vec<Step>) -> Request {
-        match (steps.pop(), steps.pop()) {
-            (Some(Step::Send(request)), None) => request,
-            other => panic!("{other:?}"),
+            self.outward.answered(&response, &self.contact, "c0ffee", at(ms))
         }
     }
 
@@ -559,10 +558,10 @@ refresh = "600s"
     #[test]
     fn it_answers_the_challenge_and_refreshes_in_time_with_the_same_nonce() {
         let mut trunk = Trunk::new();
-        let plain = trunk.sent(0);
+        let plain = sent(trunk.tick(0));
         assert!(!plain.headers.contains(&HeaderName::Authorization));
-        assert_eq!(trunk.due(100), [], "one at a time");
-        let signed = one(trunk.answer(&plain, Status::UNAUTHORIZED, &[CHALLENGE], 100));
+        assert_eq!(trunk.tick(100), Step::default(), "one at a time");
+        let signed = sent(trunk.answer(&plain, Status::UNAUTHORIZED, &[CHALLENGE], 100));
         let credentials = signed.headers.authorizations().expect("reads").remove(0);
         let ha1 = crate::sip::ha1(Algorithm::Md5, b"490301234", b"carrier", b"s3cret");
         assert!(credentials.verify(&ha1, &Method::Register));
@@ -570,79 +569,89 @@ refresh = "600s"
         assert_eq!(signed.headers.call_id(), plain.headers.call_id());
         assert_eq!(signed.headers.expires(), Ok(Some(600)));
 
-        let steps =
-            trunk.answer(&signed, Status::OK, &[(HeaderName::Contact, "<sip:490301234@192.0.2.1:5060>;expires=300")], 200);
-        assert_eq!(steps, [Step::Up]);
-        assert_eq!(trunk.outward.deadline(), Some(Mono::from_millis(200 + 268_000)), "32 s before the 300 s end");
-        let refresh = trunk.sent(268_200);
+        let contact = (HeaderName::Contact, "<sip:490301234@192.0.2.1:5060>;expires=300");
+        assert_eq!(trunk.answer(&signed, Status::OK, &[contact], 200), told(News::Up));
+        assert_eq!(trunk.outward.deadline(), Some(at(200 + 268_000)), "32 s before the 300 s end");
+        let refresh = sent(trunk.tick(268_200));
         assert_eq!(refresh.headers.authorizations().expect("reads")[0].qop.as_ref().map(|q| q.nc), Some(2));
-        assert_eq!(trunk.answer(&refresh, Status::OK, &[(HeaderName::Expires, "300")], 268_300), [], "still up is no news");
+        let still = trunk.answer(&refresh, Status::OK, &[(HeaderName::Expires, "300")], 268_300);
+        assert_eq!(still, Step::default(), "still up is no news");
     }
 
     #[test]
     fn a_nonce_that_ran_out_is_replaced_and_a_wrong_secret_is_not_tried_for_ever() {
         let mut trunk = Trunk::new();
-        let plain = trunk.sent(0);
-        let signed = one(trunk.answer(&plain, Status::UNAUTHORIZED, &[CHALLENGE], 1));
+        let plain = sent(trunk.tick(0));
+        let signed = sent(trunk.answer(&plain, Status::UNAUTHORIZED, &[CHALLENGE], 1));
         let stale = (HeaderName::WwwAuthenticate, "Digest realm=\"carrier\", nonce=\"n2\", stale=true, qop=\"auth\"");
-        let again = one(trunk.answer(&signed, Status::UNAUTHORIZED, &[stale], 2));
+        let again = sent(trunk.answer(&signed, Status::UNAUTHORIZED, &[stale], 2));
         let failed = trunk.answer(&again, Status::UNAUTHORIZED, &[CHALLENGE], 3);
-        let retry_in = Duration::from_secs(30);
-        assert_eq!(failed, [Step::Failed { status: Some(Status::UNAUTHORIZED), retry_in }]);
-        assert_eq!(trunk.outward.deadline(), Some(Mono::from_millis(30_003)));
-        let plain = trunk.sent(30_003);
+        assert_eq!(failed, told(News::Failed(Some(Status::UNAUTHORIZED))));
+        assert_eq!(trunk.outward.deadline(), Some(at(30_003)));
+        let plain = sent(trunk.tick(30_003));
         assert!(!plain.headers.contains(&HeaderName::Authorization), "what did not work is not sent again");
     }
 
     #[test]
     fn a_proxys_challenge_is_answered_in_its_own_header() {
         let mut trunk = Trunk::new();
-        let plain = trunk.sent(0);
+        let plain = sent(trunk.tick(0));
         let lines = [(HeaderName::ProxyAuthenticate, "Digest realm=\"p\", nonce=\"n\", algorithm=SHA-256")];
-        let signed = one(trunk.answer(&plain, Status::PROXY_AUTHENTICATION_REQUIRED, &lines, 1));
+        let signed = sent(trunk.answer(&plain, Status::PROXY_AUTHENTICATION_REQUIRED, &lines, 1));
         assert_eq!(signed.headers.proxy_authorizations().expect("reads")[0].algorithm, Algorithm::Sha256);
     }
 
     #[test]
     fn a_longer_interval_is_asked_for_once_when_the_trunk_wants_it() {
         let mut trunk = Trunk::new();
-        let plain = trunk.sent(0);
-        let longer = one(trunk.answer(&plain, Status::INTERVAL_TOO_BRIEF, &[(HeaderName::MinExpires, "1800")], 1));
+        let plain = sent(trunk.tick(0));
+        let longer = sent(trunk.answer(&plain, Status::INTERVAL_TOO_BRIEF, &[(HeaderName::MinExpires, "1800")], 1));
         assert_eq!(longer.headers.expires(), Ok(Some(1_800)));
         let again = trunk.answer(&longer, Status::INTERVAL_TOO_BRIEF, &[(HeaderName::MinExpires, "9000")], 2);
-        assert!(matches!(again[..], [Step::Failed { .. }]));
+        assert_eq!(again, told(News::Failed(Some(Status::INTERVAL_TOO_BRIEF))));
     }
 
     #[test]
     fn failures_come_later_and_later_and_the_trunk_is_down_only_when_its_time_is_over() {
         let mut trunk = Trunk::new();
-        let plain = trunk.sent(0);
-        assert_eq!(trunk.answer(&plain, Status::OK, &[(HeaderName::Expires, "600")], 0), [Step::Up]);
-        trunk.sent(540_000);
-        let failed = |s: u64| vec![Step::Failed { status: None, retry_in: Duration::from_secs(s) }];
-        assert_eq!(trunk.outward.unanswered(Mono::from_millis(572_000)), failed(30));
-        let request = trunk.due(602_000);
-        assert!(matches!(request[..], [Step::Down, Step::Send(_)]));
-        for (pause, at) in [(60, 634_000), (120, 700_000), (240, 900_000), (480, 2_000_000), (900, 3_000_000), (900, 5_000_000)] {
-            assert_eq!(trunk.outward.unanswered(Mono::from_millis(at)), failed(pause));
-            trunk.sent(at + pause * 1_000);
+        let plain = sent(trunk.tick(0));
+        assert_eq!(trunk.answer(&plain, Status::OK, &[(HeaderName::Expires, "600")], 0), told(News::Up));
+        sent(trunk.tick(540_000));
+        assert_eq!(trunk.outward.unanswered(at(572_000)), told(News::Failed(None)));
+        assert_eq!(trunk.outward.deadline(), Some(at(600_000)), "the end of what was granted");
+        assert_eq!(trunk.tick(600_000), told(News::Down));
+        let mut now = 602_000;
+        sent(trunk.tick(now));
+        for pause in [60, 120, 240, 480, 900, 900] {
+            assert_eq!(trunk.outward.unanswered(at(now)), told(News::Failed(None)));
+            now += pause * 1_000;
+            assert_eq!(trunk.outward.deadline(), Some(at(now)));
+            sent(trunk.tick(now));
         }
-        let retry =
-            trunk.answer(&plain, Status::SERVICE_UNAVAILABLE, &[(HeaderName::RetryAfter, "120 (maintenance)")], 7_000_000);
-        let retry_in = Duration::from_secs(120);
-        assert_eq!(retry, [Step::Failed { status: Some(Status::SERVICE_UNAVAILABLE), retry_in }]);
+        let wait = (HeaderName::RetryAfter, "120 (maintenance)");
+        trunk.answer(&plain, Status::SERVICE_UNAVAILABLE, &[wait], now);
+        assert_eq!(trunk.outward.deadline(), Some(at(now + 120_000)));
+    }
+
+    #[test]
+    fn a_register_that_cannot_be_made_is_put_off_too() {
+        let mut trunk = Trunk::new();
+        assert_eq!(trunk.outward.unanswered(at(0)), told(News::Failed(None)));
+        assert_eq!(trunk.outward.deadline(), Some(at(30_000)));
+        assert_eq!(trunk.outward.unanswered(at(10_000)), Step::default());
     }
 
     #[test]
     fn it_leaves_once_and_only_if_it_was_there() {
         let mut trunk = Trunk::new();
-        assert_eq!(trunk.outward.leave(Mono::ZERO, &mut trunk.chance), []);
+        assert_eq!(trunk.outward.stop(&trunk.contact, "c"), Step::default());
         let mut trunk = Trunk::new();
-        let plain = trunk.sent(0);
+        let plain = sent(trunk.tick(0));
         trunk.answer(&plain, Status::OK, &[], 0);
-        let steps = trunk.outward.leave(Mono::from_millis(9), &mut trunk.chance);
-        assert!(matches!(&steps[..], [Step::Send(request), Step::Down] if request.headers.expires() == Ok(Some(0))));
-        assert_eq!(trunk.outward.leave(Mono::from_millis(10), &mut trunk.chance), []);
+        let step = trunk.outward.stop(&trunk.contact, "c");
+        assert_eq!(step.news, Some(News::Down));
+        assert_eq!(step.send.map(|r| r.headers.expires()), Some(Ok(Some(0))));
+        assert_eq!(trunk.outward.stop(&trunk.contact, "c"), Step::default());
         assert_eq!(trunk.outward.deadline(), None);
     }
 }
