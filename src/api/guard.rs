@@ -15,9 +15,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use subtle::ConstantTimeEq;
 
+use super::Shared;
 use super::problem::Problem;
 use super::session::fingerprint;
-use super::Shared;
 
 /// Set by our own page and by programs that use a session; its value does not matter.
 const OURS: HeaderName = HeaderName::from_static("x-cordboard");
@@ -78,7 +78,8 @@ fn who(shared: &Shared, request: &Request, address: IpAddr) -> Result<Who, Probl
     let config = shared.parts.config.borrow().clone();
     let password_of = |name: &str| config.users.iter().find(|u| u.name == name).map(|u| fingerprint(u.password.expose()));
     let user = shared.sessions.user(token, password_of, now).ok_or_else(|| Problem::new(401, "the session has ended"))?;
-    let safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) && !headers.contains_key(header::UPGRADE);
+    let safe =
+        matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) && !headers.contains_key(header::UPGRADE);
     if safe || is_ours(headers) {
         Ok(Who(user))
     } else {

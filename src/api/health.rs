@@ -115,7 +115,9 @@ mod tests {
     #[test]
     fn each_metric_has_its_type_once_and_its_values_together() {
         let mut status = Status { live_conversations: 3, ..Status::default() };
-        for (name, value) in [("sip_requests_total{method=\"INVITE\"}", 5), ("sip_requests_total{method=\"BYE\"}", 4), ("sip_requests_totals", 1)] {
+        for (name, value) in
+            [("sip_requests_total{method=\"INVITE\"}", 5), ("sip_requests_total{method=\"BYE\"}", 4), ("sip_requests_totals", 1)]
+        {
             status.counters.insert(name.to_owned(), value);
         }
         status.degraded.insert("a\"b".into(), "x".into());
@@ -125,7 +127,9 @@ mod tests {
         assert!(text.contains("cordboard_degraded{part=\"a\\\"b\"} 1\n"));
         assert!(text.contains("cordboard_conversations_by_direction{direction=\"inbound\"} 2\n"));
         assert_eq!(text.matches("# TYPE cordboard_sip_requests_total counter").count(), 1);
-        assert!(text.contains("cordboard_sip_requests_total{method=\"BYE\"} 4\ncordboard_sip_requests_total{method=\"INVITE\"} 5\n"));
+        assert!(
+            text.contains("cordboard_sip_requests_total{method=\"BYE\"} 4\ncordboard_sip_requests_total{method=\"INVITE\"} 5\n")
+        );
         assert!(text.lines().all(|l| l.starts_with("# ") || l.split(' ').count() == 2));
     }
 }

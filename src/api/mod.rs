@@ -90,8 +90,7 @@ impl<T> List<T> {
 /// The whole HTTP service. `guarded` are routes for those who are logged in (events), `open` ones for everybody (the console's page,
 /// which holds no data). Serve it with `into_make_service_with_connect_info::<SocketAddr>()`: throttling goes by address.
 pub fn router(parts: Parts, guarded: Router, open: Router) -> Router {
-    let shared =
-        Arc::new(Shared { parts, sessions: session::Sessions::default(), throttle: throttle::Throttle::default() });
+    let shared = Arc::new(Shared { parts, sessions: session::Sessions::default(), throttle: throttle::Throttle::default() });
     let inside = Router::new()
         .route("/api/v1/logout", post(login::logout))
         .route("/api/v1/me", get(login::me))

@@ -5,7 +5,10 @@
 pub(super) enum Part {
     Whole,
     /// First byte, and how many.
-    Slice { from: u64, bytes: u64 },
+    Slice {
+        from: u64,
+        bytes: u64,
+    },
     /// 416.
     None,
 }
@@ -27,7 +30,11 @@ pub(super) fn part(header: Option<&str>, length: u64) -> Part {
             bytes => Part::Slice { from: length - bytes, bytes },
         },
         (false, _) if number(first) >= length => {
-            if !last.is_empty() && number(last) < number(first) { Part::Whole } else { Part::None }
+            if !last.is_empty() && number(last) < number(first) {
+                Part::Whole
+            } else {
+                Part::None
+            }
         }
         (false, true) => Part::Slice { from: number(first), bytes: length - number(first) },
         (false, false) if number(last) < number(first) => Part::Whole,

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::{Feed, Filter};
 use crate::store::log::{Follow, LogError, Stored, cloud_event};
@@ -26,6 +26,7 @@ pub(super) struct Subscription {
     follow: Follow,
     filter: Filter,
     source: Arc<str>,
+    stop: watch::Receiver<bool>,
     _seat: OwnedSemaphorePermit,
 }
 
@@ -55,7 +56,7 @@ impl Subscription {
                 refuse(StatusCode::SERVICE_UNAVAILABLE, "the event log can't be read now", None)
             }
         })?;
-        Ok(Subscription { follow, filter, source: feed.source.clone(), _seat: seat })
+        Ok(Subscription { follow, filter, source: feed.source.clone(), stop: feed.stop.clone(), _seat: seat })
     }
 
     /// The next event that is wanted, with its line of JSON.
@@ -63,7 +64,13 @@ impl Subscription {
         // A long stretch that the filter drops must not keep other tasks of this thread waiting.
         let mut dropped = 0_u32;
         loop {
-            let stored = self.follow.next().await?;
+            let stored = tokio::select! {
+                // What is there is given out before the stop is looked at.
+                biased;
+                next = self.follow.next() => next?,
+                // Also when nobody is left who could say it.
+                _ = self.stop.wait_for(|stop| *stop) => return Err(LogError::Closed),
+            };
             let json = cloud_event(&stored, &self.source);
             if self.filter.passes(&stored, &json) {
                 return Ok((stored, json));

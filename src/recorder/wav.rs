@@ -75,15 +75,19 @@ impl WavFile {
         flushed
     }
 
-    /// Adds silence as a hole, which takes no space: it works on a full disk.
-    pub fn silence(self, frames: u64) -> io::Result<WavFile> {
+    /// Adds silence as a hole, which takes no space: it works on a full disk. On failure [`WavFile::frames`] says whether it is in, and
+    /// appending goes on behind what is.
+    pub fn silence(&mut self, frames: u64) -> io::Result<()> {
         let total = self.frames() + frames;
-        let file = self.file.clone();
-        drop(self); // Writes the header of what is there.
-        set_frames(&*file, total)?;
+        set_frames(&*self.file, total)?;
+        // `hound` can't be told to skip; it can only begin again at the end.
         let at = Arc::new(AtomicU64::new(0));
-        let writer = WavWriter::new_append(Positioned { file: file.clone(), at: at.clone() }).map_err(from_hound)?;
-        Ok(WavFile { file, at, writer })
+        let writer =
+            WavWriter::new_append(Positioned { file: self.file.clone(), at: at.clone() }).map_err(from_hound)?;
+        self.at = at;
+        // The old writer's last act is its own, now wrong, header.
+        self.writer = writer;
+        self.checkpoint()
     }
 
     /// For another thread to sync.
@@ -212,7 +216,7 @@ mod tests {
         let folder = tempfile::TempDir::new().unwrap();
         let path = folder.path().join("a.wav");
         let mut wav = WavFile::create(&RealDisk, &path).unwrap();
-        assert_eq!(read(&path), []);
+        assert!(read(&path).is_empty());
         wav.append(&[1, -1, 2, -2]).unwrap();
         wav.checkpoint().unwrap();
         assert_eq!(read(&path), [1, -1, 2, -2]);
@@ -228,7 +232,7 @@ mod tests {
         let path = folder.path().join("a.wav");
         let mut wav = WavFile::create(&RealDisk, &path).unwrap();
         wav.append(&[7, 7]).unwrap();
-        let mut wav = wav.silence(3).unwrap();
+        wav.silence(3).unwrap();
         wav.append(&[8, 8]).unwrap();
         wav.checkpoint().unwrap();
         assert_eq!((wav.frames(), read(&path)), (5, vec![7, 7, 0, 0, 0, 0, 0, 0, 8, 8]));
