@@ -28,6 +28,7 @@ mod hub;
 mod in_dialog;
 mod incoming;
 pub mod input;
+pub mod journal;
 mod menu;
 mod outgoing;
 pub mod output;
