@@ -322,3 +322,6 @@ pub fn seal(disk: &dyn Disk, path: &Path, frames: u64) -> io::Result<Sealed> {
     let (sha256, bytes) = wav::sha256(&*file)?;
     Ok(Sealed { bytes, sha256 })
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,8 @@ mod clerk;
 pub mod command_line;
 mod export;
 pub mod repair;
+#[cfg(test)]
+mod rig;
 mod session;
 mod sidecar;
 mod tap;

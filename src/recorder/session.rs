@@ -16,7 +16,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::timeline::Timeline;
+use super::timeline::{HOLD_BACK, RATE, Timeline};
 use super::wav::{MOST_FRAMES, WavFile, frames_ms};
 use crate::clock::Mono;
 use crate::ids::{ConversationId, RecordingId};
@@ -33,6 +33,7 @@ const RETRY: Duration = Duration::from_secs(1);
 pub struct Session {
     pub recording: RecordingId,
     pub conversation: ConversationId,
+    began: Mono,
     timeline: Timeline,
     /// Complete, interleaved, and not in the file yet.
     pending: Vec<i16>,
@@ -96,6 +97,7 @@ impl Session {
         Session {
             recording,
             conversation,
+            began: at,
             timeline: Timeline::new(at),
             pending: Vec::new(),
             file: File::Opening { missing: 0 },
@@ -139,7 +141,9 @@ impl Session {
 
     /// Moves what is complete at `now` into the file, and makes its header say so.
     pub fn tick(&mut self, now: Mono) -> Progress {
-        while self.timeline.drain(now, &mut self.pending) {
+        // Between its end and its finish no more than up to the end is complete.
+        let until = self.end.map_or(now, |end| now.min(end + HOLD_BACK));
+        while self.timeline.drain(until, &mut self.pending) {
             // After a long stall there is more than one call gives; it goes on in pieces, so that memory stays bounded.
             match self.write(now) {
                 Progress::Fine => {}
@@ -166,6 +170,8 @@ impl Session {
         let _ = self.write(at);
         let lost = |side| self.timeline.losses(side).concealed_ms;
         let lost_ms = [lost(Side::Said), lost(Side::Heard)];
+        // An end that was told late may lie before what is written already: the file is cut to it.
+        let exact = u64::try_from(at.since(self.began).as_micros() * u128::from(RATE) / 1_000_000).unwrap_or(u64::MAX);
         let total = self.timeline.samples();
         let (frames, missing, why) = match &self.file {
             File::Open(wav) => (wav.frames(), 0, Why::Disk),
@@ -175,7 +181,7 @@ impl Session {
             File::Full { frames } => (*frames, total.saturating_sub(*frames), Why::TooLong),
         };
         let gap = missing + self.untold;
-        Ending { frames: frames.min(MOST_FRAMES), lost_ms, gap: (gap > 0).then(|| (why, frames_ms(gap))) }
+        Ending { frames: frames.min(exact).min(MOST_FRAMES), lost_ms, gap: (gap > 0).then(|| (why, frames_ms(gap))) }
     }
 
     fn write(&mut self, now: Mono) -> Progress {

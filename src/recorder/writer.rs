@@ -110,10 +110,6 @@ impl Writer {
         self.sessions.values().any(Session::is_stalled)
     }
 
-    pub fn live(&self) -> usize {
-        self.sessions.len()
-    }
-
     fn finish(&mut self, id: RecordingId, now: Mono, report: &mut Reports<'_>) {
         let Some(mut session) = self.sessions.remove(&id) else { return };
         let dropped_ms = session.take_dropped_ms();

@@ -177,6 +177,11 @@ impl Switch {
         .min()
     }
 
+    /// Nothing waits for an answer any more: no conversation, no leg that says goodbye.
+    pub fn is_quiet(&self) -> bool {
+        self.conversations.is_empty() && self.hub.departing.is_empty() && self.hub.purposes.is_empty()
+    }
+
     /// Conversations that are not over yet.
     pub fn live(&self) -> usize {
         self.conversations.len()
