@@ -1,10 +1,13 @@
 //! Conversations: the rows, and control of the live ones.
 
+use std::time::Duration;
+
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderName, StatusCode, header};
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
+use tokio::time::interval;
 
 use super::guard::{Me, Who};
 use super::problem::Problem;
@@ -12,6 +15,14 @@ use super::{Api, List, Shared};
 use crate::ids::ConversationId;
 use crate::store::conversations::{Conversation, MOST_PER_PAGE};
 use crate::switch::{Answer, Command};
+
+/// After this long a conversation's first event is on the disk, or the disk is in trouble.
+const NEW_MS: u64 = 1_000;
+
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// A second of looking; also the end for an identifier that says it is of the future.
+const MOST_LOOKS: u32 = 50;
 
 /// Longest number or address that is taken to be dialled.
 const LONGEST_NUMBER: usize = 128;
@@ -51,9 +62,24 @@ pub(super) async fn list(State(shared): Api, Query(wanted): Query<Wanted>) -> Re
     responses((status = 200, body = Conversation), (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn show(State(shared): Api, Path(id): Path<String>) -> Result<Json<Conversation>, Problem> {
     let id = conversation(&id)?;
-    let conversations = shared.parts.conversations.clone();
-    let row = blocking(move || conversations.row(id)).await??;
+    let row = row(&shared, id).await?;
     row.map(Json).ok_or_else(|| Problem::new(404, format!("there is no conversation {id}")))
+}
+
+/// The row, waited for if the conversation has only just begun: its first event may be on its way to the disk, and who has originated a
+/// call asks for it at once.
+async fn row(shared: &Shared, id: ConversationId) -> Result<Option<Conversation>, Problem> {
+    let mut pace = interval(LOOK_AGAIN);
+    for _ in 0..MOST_LOOKS {
+        pace.tick().await;
+        let conversations = shared.parts.conversations.clone();
+        let row = blocking(move || conversations.row(id)).await??;
+        let now = u64::try_from(shared.parts.clock.now().wall.as_millis()).unwrap_or(0);
+        if row.is_some() || now > id.timestamp_ms().saturating_add(NEW_MS) {
+            return Ok(row);
+        }
+    }
+    Ok(None)
 }
 
 #[derive(Deserialize, utoipa::ToSchema)]

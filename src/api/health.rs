@@ -3,15 +3,18 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use tokio::sync::Mutex;
 
 use super::problem::Problem;
 use super::{Api, Shared};
+use crate::clock::Mono;
 use crate::switch::command::Status;
 use crate::switch::{Answer, Command};
 
@@ -51,9 +54,27 @@ pub(super) async fn metrics(State(shared): Api) -> Result<Response, Problem> {
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }
 
+/// What the core said last, and when. These addresses are open to everybody, and the core writes each question into its journal: so it
+/// is asked once in a while, however often they are.
+#[derive(Default)]
+pub(super) struct Heard(Mutex<Option<(Mono, Box<Status>)>>);
+
+/// An answer as old as this still does. Prometheus asks every 15 s, a load balancer every second.
+const FRESH: Duration = Duration::from_millis(500);
+
 async fn status(shared: &Arc<Shared>) -> Result<Box<Status>, Problem> {
+    // Held while the core is asked, so that many who come at once are one question.
+    let mut heard = shared.heard.0.lock().await;
+    if let Some((at, status)) = &*heard
+        && shared.parts.clock.mono().since(*at) < FRESH
+    {
+        return Ok(status.clone());
+    }
     match shared.parts.core.ask("health", Command::Status).await? {
-        Answer::Status(status) => Ok(status),
+        Answer::Status(status) => {
+            *heard = Some((shared.parts.clock.mono(), status.clone()));
+            Ok(status)
+        }
         Answer::Done
         | Answer::Started(_)
         | Answer::Registrations(_)

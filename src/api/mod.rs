@@ -8,7 +8,7 @@
 //! | rows, recordings and audio out of the store | `conversations` `recordings` `range` |
 //! | the description of it all | `openapi` |
 //!
-//! Nothing is kept here but sessions and failed log-ins. Handlers ask the core or the store and print what they say; the events' routes
+//! Nothing is kept here but sessions, failed log-ins, and for half a second what the core said of itself. Handlers ask the core or the store and print what they say; the events' routes
 //! and the console's page are handed in by the server and stand behind the same guard and the same limits.
 
 mod agents;
@@ -69,6 +69,7 @@ struct Shared {
     parts: Parts,
     sessions: session::Sessions,
     throttle: throttle::Throttle,
+    heard: health::Heard,
 }
 
 type Api = axum::extract::State<Arc<Shared>>;
@@ -90,7 +91,12 @@ impl<T> List<T> {
 /// The whole HTTP service. `guarded` are routes for those who are logged in (events), `open` ones for everybody (the console's page,
 /// which holds no data). Serve it with `into_make_service_with_connect_info::<SocketAddr>()`: throttling goes by address.
 pub fn router(parts: Parts, guarded: Router, open: Router) -> Router {
-    let shared = Arc::new(Shared { parts, sessions: session::Sessions::default(), throttle: throttle::Throttle::default() });
+    let shared = Arc::new(Shared {
+        parts,
+        sessions: session::Sessions::default(),
+        throttle: throttle::Throttle::default(),
+        heard: health::Heard::default(),
+    });
     let inside = Router::new()
         .route("/api/v1/logout", post(login::logout))
         .route("/api/v1/me", get(login::me))

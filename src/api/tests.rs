@@ -46,6 +46,7 @@ struct Site {
     asked: mpsc::Receiver<Asked>,
     folder: TempDir,
     recordings: Recordings,
+    conversations: Conversations,
     config: watch::Sender<Arc<Config>>,
     log: Log,
 }
@@ -84,6 +85,7 @@ impl Site {
         let (core, asked) = Core::channel();
         let (config, users) = watch::channel(Arc::new(Config::resolve(&Source::of(CENTRE)).unwrap()));
         let recordings = Recordings::new(database.clone());
+        let conversations = Conversations::new(database);
         let parts = Parts {
             core,
             config: users,
@@ -91,12 +93,12 @@ impl Site {
             clock,
             log: log.clone(),
             recordings: recordings.clone(),
-            conversations: Conversations::new(database),
+            conversations: conversations.clone(),
             folder: Folder::new(folder.path()),
         };
         let guarded = Router::new().route("/api/v1/events", get(|| async { "events" }));
         let open = Router::new().route("/", get(|| async { "page" }));
-        Site { router: router(parts, guarded, open), asked, folder, recordings, config, log }
+        Site { router: router(parts, guarded, open), asked, folder, recordings, conversations, config, log }
     }
 
     async fn send(&self, request: Request<Body>) -> Reply {
@@ -405,16 +407,63 @@ async fn registrations_and_queues_are_lists() {
 
 #[tokio::test]
 async fn readiness_tells_degraded_from_draining() {
-    let mut site = Site::new();
     let mut degraded = Status::default();
     degraded.degraded.insert("recording".into(), "no space left".into());
     let draining = Status { draining: true, ..Status::default() };
     for (status, code, word) in [(Status::default(), 200, "ready"), (degraded, 200, "degraded"), (draining, 503, "draining")] {
+        let mut site = Site::new();
         let (reply, _) = site.served(empty(Request::get("/readyz")), vec![Answer::Status(Box::new(status))]).await;
         assert_eq!((reply.status, reply.json()["status"].as_str()), (code, Some(word)));
     }
-    let (reply, _) = site.served(empty(Request::get("/metrics")), vec![Answer::Status(Box::default())]).await;
-    assert!(String::from_utf8(reply.body).unwrap().contains("cordboard_conversations 0\n"));
+}
+
+#[tokio::test]
+async fn the_core_is_asked_once_for_many_who_want_its_health() {
+    let mut site = Site::new();
+    let router = site.router.clone();
+    let many = (0..50).map(|n| router.clone().oneshot(empty(Request::get(if n % 2 == 0 { "/metrics" } else { "/readyz" }))));
+    let core = async {
+        let asked = site.asked.recv().await.unwrap();
+        let _ = asked.reply.send(Answer::Status(Box::default()));
+    };
+    let (replies, ()) = tokio::join!(futures_util::future::join_all(many), core);
+    assert!(replies.into_iter().all(|r| r.unwrap().status() == StatusCode::OK));
+    assert!(site.asked.try_recv().is_err());
+    let text = site.send(empty(Request::get("/metrics"))).await.body;
+    assert!(String::from_utf8(text).unwrap().contains("cordboard_conversations 0\n"));
+}
+
+#[tokio::test]
+async fn a_conversation_that_has_just_begun_is_waited_for() {
+    let site = Site::new();
+    let now = System::start().now().wall;
+    // Of an hour ahead, so that a slow machine does not make it old.
+    let id = ConversationId::from_parts(now.as_millis() as u64 + 3_600_000, 7);
+    let path = format!("/api/v1/conversations/{id}");
+    let show = site.get(&path);
+    let log = async {
+        let folder = TempDir::new().unwrap();
+        let options = LogOptions { reserve_bytes: 0, ..LogOptions::default() };
+        let log = Log::open(folder.path(), options, Arc::new(RealDisk), System::start(), Arc::new(|_, _| {})).unwrap();
+        let started = crate::switch::event::CallStarted {
+            direction: Direction::Inbound,
+            leg: crate::ids::LegId(1),
+            trunk: Some("carrier".into()),
+            phone: None,
+            customer_number: "+4930123".into(),
+            called: "+49305550".into(),
+        };
+        let kind = crate::switch::event::Kind::CallStarted(started);
+        log.append([crate::switch::event::Event { at: now, conversation: Some(id), kind }]);
+        assert!(log.wait_past(0, std::time::Duration::from_secs(20)));
+        let mut reader = site.conversations.reader(&log).unwrap();
+        assert_eq!(site.conversations.fold(&mut reader).unwrap(), 1);
+        log.close();
+    };
+    let (reply, ()) = tokio::join!(show, log);
+    assert_eq!((reply.status, reply.json()["trunk"].as_str()), (200, Some("carrier")));
+    let live = site.get("/api/v1/conversations?state=live").await;
+    assert_eq!(live.json()["items"][0]["id"], id.to_string());
 }
 
 #[tokio::test]

@@ -148,11 +148,12 @@ impl Outward {
         self.fail(Some(status), retry_after, now)
     }
 
-    /// No final response: a timeout, or no way there.
+    /// No final response (a timeout, or no way there), or a REGISTER that is due can't even be made: later, then.
     pub fn unanswered(&mut self, now: Mono) -> Step {
         match self.phase {
             Phase::InFlight { .. } => self.fail(None, None, now),
-            Phase::Due { .. } | Phase::Stopped => Step::default(),
+            Phase::Due { at } if at <= now => self.fail(None, None, now),
+            Phase::Due { .. } | Phase::Stopped => Step { send: None, news: self.lapse(now) },
         }
     }
 

@@ -28,6 +28,7 @@ mod hub;
 mod in_dialog;
 mod incoming;
 pub mod input;
+pub mod journal;
 mod menu;
 mod outgoing;
 pub mod output;
@@ -174,6 +175,11 @@ impl Switch {
         .into_iter()
         .flatten()
         .min()
+    }
+
+    /// Nothing waits for an answer any more: no conversation, no leg that says goodbye.
+    pub fn is_quiet(&self) -> bool {
+        self.conversations.is_empty() && self.hub.departing.is_empty() && self.hub.purposes.is_empty()
     }
 
     /// Conversations that are not over yet.

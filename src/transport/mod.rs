@@ -1,1 +1,190 @@
-//! SIP transports: UDP and TCP (written by net).
+//! SIP transports: UDP and TCP (written by net). RFC 3261 §18, keep-alives of RFC 5626.
+//!
+//! Takes bytes from the network, frames and parses them, and hands whole messages to the core; takes bytes from the core and sends them.
+//! What it decides by itself: what is refused as malformed (with the parser's answer), who is shed when the core is behind (`gate.rs`),
+//! who may hold a connection and for how long (`tcp/`). It knows no transaction and keeps no dialog.
+//!
+//! The rule: [`Transport::send`] and [`Transport::resolve`] never wait, because the core's driver calls them. All that comes of them
+//! arrives as an [`Input`] later.
+//!
+//! | task | how many | waits for the core |
+//! |---|---|---|
+//! | UDP listener (`udp/`) | one an address | never: it drops and counts |
+//! | owner of the connections (`tcp/mod.rs`) | one | never |
+//! | connection (`tcp/connection.rs`) | one each | yes: that is back-pressure |
+//! | resolver (`resolver.rs`), reports (`reports.rs`) | one each | yes, with bounded queues before them |
+
+mod counters;
+mod gate;
+mod reports;
+mod resolver;
+mod settings;
+mod tcp;
+#[cfg(test)]
+mod tests;
+mod udp;
+mod wording;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tracing::info;
+
+use self::counters::Counters;
+use self::reports::Reports;
+use self::resolver::{Listening, Query};
+pub use self::settings::Settings;
+use crate::clock::System;
+use crate::config;
+use crate::sip::{self, Flow};
+use crate::switch::Input;
+use crate::switch::output::QueryId;
+use crate::transaction::SendId;
+
+/// An address of the configuration that cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {transport} {address}: {source}")]
+pub struct BindError {
+    pub transport: sip::Transport,
+    pub address: SocketAddr,
+    pub source: io::Error,
+}
+
+/// The running transports. Dropping it ends them at once.
+pub struct Transport {
+    udp: Vec<Arc<udp::Listener>>,
+    connections: mpsc::Sender<tcp::Order>,
+    queries: mpsc::Sender<Query>,
+    reports: Reports,
+    counters: Arc<Counters>,
+    addresses: Addresses,
+    closing: watch::Sender<bool>,
+    settings: Settings,
+    /// Accept no more once the switch ends.
+    listeners: JoinSet<()>,
+    /// End by themselves then, with what they have to send.
+    workers: JoinSet<()>,
+    /// Serve the others, to the last.
+    servants: JoinSet<()>,
+}
+
+/// What is listened on, with the ports that the system chose where the configuration said 0.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Addresses {
+    pub udp: Vec<SocketAddr>,
+    pub tcp: Vec<SocketAddr>,
+}
+
+/// Listens on all addresses of the configuration, or on none.
+pub async fn start(config: &config::Sip, core: mpsc::Sender<Input>) -> Result<Transport, BindError> {
+    start_with(config, Settings::for_registrations_of(config.max_expires), core).await
+}
+
+/// [`start`] with other times and bounds.
+pub async fn start_with(config: &config::Sip, settings: Settings, core: mpsc::Sender<Input>) -> Result<Transport, BindError> {
+    let counters = Arc::new(Counters::default());
+    let (reports, pump) = Reports::new(core.clone(), counters.clone());
+    let (closing, closes) = watch::channel(false);
+    let mut addresses = Addresses::default();
+    let (mut listeners, mut workers, mut servants) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
+
+    let mut udp = Vec::new();
+    for &address in &config.udp {
+        let bound = udp::Listener::bind(address, core.clone(), reports.clone(), counters.clone());
+        let (listener, work) = bound.map_err(|source| BindError { transport: sip::Transport::Udp, address, source })?;
+        info!(address = %listener.local(), "listening for SIP over UDP");
+        addresses.udp.push(listener.local());
+        udp.push(listener);
+        workers.spawn(work.run(settings.clone(), closes.clone()));
+    }
+
+    // Numbers of connections go on where no earlier process can have come to: no process opens a million connections a second.
+    let first = u64::try_from(System::start().now().wall.as_micros()).unwrap_or_default();
+    let (connections, hub) = tcp::Hub::new(first, settings.clone(), core.clone(), reports.clone(), counters.clone());
+    workers.spawn(hub);
+    for &address in &config.tcp {
+        let bound = tcp::Listener::bind(address);
+        let listener = bound.map_err(|source| BindError { transport: sip::Transport::Tcp, address, source })?;
+        info!(address = %listener.local(), "listening for SIP over TCP");
+        addresses.tcp.push(listener.local());
+        listeners.spawn(listener.run(connections.clone()));
+    }
+
+    let listening = Listening(addresses.udp.iter().chain(&addresses.tcp).copied().collect());
+    let (queries, resolver) = resolver::resolver(listening, core, settings.clone(), counters.clone());
+    servants.spawn(resolver);
+    servants.spawn(pump);
+    Ok(Transport { udp, connections, queries, reports, counters, addresses, closing, settings, listeners, workers, servants })
+}
+
+impl Transport {
+    /// Sends, or reports that it cannot be done. Never waits.
+    pub fn send(&self, to: Flow, bytes: Bytes, report: Option<SendId>) {
+        match to.transport {
+            sip::Transport::Udp => match self.udp_for(&to) {
+                Some(listener) => listener.send(&to, bytes, report),
+                None => {
+                    self.counters.udp_send_failed.add();
+                    self.reports.undeliverable(report);
+                }
+            },
+            sip::Transport::Tcp => {
+                if self.connections.try_send(tcp::Order::Send { to, bytes, report }).is_err() {
+                    self.counters.tcp_send_failed.add();
+                    self.reports.undeliverable(report);
+                }
+            }
+            // Nothing of these ever came in.
+            sip::Transport::Tls | sip::Transport::Ws | sip::Transport::Wss => self.reports.undeliverable(report),
+        }
+    }
+
+    /// The listener on the flow's own address and port; else one that can send from that address.
+    fn udp_for(&self, to: &Flow) -> Option<&Arc<udp::Listener>> {
+        let mut fitting =
+            self.udp.iter().filter(|l| l.can_send_from(to.local.ip()) && l.local().is_ipv4() == to.remote.is_ipv4());
+        let first = fitting.clone().next();
+        fitting.find(|listener| listener.serves(to.local)).or(first)
+    }
+
+    /// Asks for the addresses of a host name or literal. The answer is an `Input::Resolved` in any case.
+    pub fn resolve(&self, query: QueryId, host: String, port: u16) {
+        if self.queries.try_send(Query { query, host, port }).is_err() {
+            self.counters.lookups_failed.add();
+            self.reports.post(Input::Resolved { query, addresses: Vec::new() });
+        }
+    }
+
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// Names and values for the metrics.
+    pub fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.counters.iter()
+    }
+
+    /// Refused messages by what was wrong with them, as `ParseError::label` calls it.
+    pub fn malformed(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.counters.malformed()
+    }
+
+    /// Listens no more, sends what waits as far as peers take it within [`Settings::linger`], and closes all. The core's queue must still
+    /// be read meanwhile, or the end waits for nothing but that time.
+    pub async fn shutdown(mut self) {
+        self.listeners.shutdown().await;
+        let _ = self.closing.send(true);
+        let end = async {
+            // Behind everything that was sent before.
+            let _ = self.connections.send(tcp::Order::Close).await;
+            while self.workers.join_next().await.is_some() {}
+        };
+        // Each worker keeps to the time itself; twice as long is for what hangs.
+        let _ = tokio::time::timeout(self.settings.linger * 2, end).await;
+        self.servants.shutdown().await;
+    }
+}

@@ -1,0 +1,232 @@
+//! Who gets into the core's queue when it fills: calls that live before calls that are new.
+//!
+//! | free in the core's queue | new INVITE (no tag in To) | anything else |
+//! |---|---|---|
+//! | more than a quarter | in | in |
+//! | less | 503 with Retry-After, built from the request alone (RFC 3261 §8.2.7, §21.5.4) | in |
+//! | nothing | as above | UDP: dropped, the peer repeats it; TCP: the connection is not read until there is room |
+//!
+//! Over UDP an INVITE is repeated, and a repetition must fare as the first one did: a 503 to the copy of an INVITE that the core has taken
+//! would end a call that it is setting up. So a listener remembers the last [`REMEMBERED`] of them.
+
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{HashMap, VecDeque};
+use std::hash::{Hash, Hasher};
+use std::net::SocketAddr;
+
+use tokio::sync::mpsc;
+
+use super::settings::KEEP_FREE;
+use crate::sip::{Flow, HeaderName, Message, Method, Request, Response, Status};
+use crate::switch::Input;
+
+/// New INVITEs that a UDP listener remembers: at 100 calls a second, the 32 s in which a peer may repeat them.
+const REMEMBERED: usize = 4_096;
+/// Seconds, and as many again spread over those who are shed, so that they do not all come back at once.
+const RETRY_AFTER: u32 = 5;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Taken,
+    Shed,
+}
+
+/// The door for what comes once: a stream's messages.
+pub struct Gate {
+    core: mpsc::Sender<Input>,
+}
+
+impl Gate {
+    pub fn new(core: mpsc::Sender<Input>) -> Gate {
+        Gate { core }
+    }
+
+    /// The answer to a message that should not get in.
+    pub fn judge(&self, message: &Message) -> Option<Response> {
+        let request = new_call(message)?;
+        self.is_crowded().then(|| busy(request))
+    }
+
+    /// Waits for room. False if the core is gone.
+    pub async fn enter(&self, input: Input) -> bool {
+        self.core.send(input).await.is_ok()
+    }
+
+    fn is_crowded(&self) -> bool {
+        self.core.capacity() < self.core.max_capacity().div_ceil(KEEP_FREE)
+    }
+}
+
+/// The door for what peers repeat: datagrams.
+pub struct DatagramGate {
+    gate: Gate,
+    memory: Memory,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub enum Offered {
+    Taken,
+    /// To be answered so.
+    Shed(Response),
+    /// No room. The peer repeats it.
+    Full,
+}
+
+#[derive(Default)]
+struct Memory {
+    fates: HashMap<u64, Fate>,
+    order: VecDeque<u64>,
+}
+
+impl DatagramGate {
+    pub fn new(core: mpsc::Sender<Input>) -> DatagramGate {
+        DatagramGate { gate: Gate::new(core), memory: Memory::default() }
+    }
+
+    pub fn offer(&mut self, flow: Flow, message: Message) -> Offered {
+        let identity = new_call(&message).map(|request| identity(request, flow.remote));
+        match identity.and_then(|identity| self.memory.fates.get(&identity)) {
+            Some(Fate::Taken) => {}
+            Some(Fate::Shed) => {
+                if let Some(request) = new_call(&message) {
+                    return Offered::Shed(busy(request));
+                }
+            }
+            None => {
+                if let Some(response) = self.gate.judge(&message) {
+                    self.memory.remember(identity, Fate::Shed);
+                    return Offered::Shed(response);
+                }
+            }
+        }
+        if self.gate.core.try_send(Input::Sip { flow, message }).is_err() {
+            return Offered::Full;
+        }
+        self.memory.remember(identity, Fate::Taken);
+        Offered::Taken
+    }
+}
+
+impl Memory {
+    fn remember(&mut self, identity: Option<u64>, fate: Fate) {
+        let Some(identity) = identity else { return };
+        if self.fates.insert(identity, fate).is_some() {
+            return;
+        }
+        self.order.push_back(identity);
+        if self.order.len() > REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.fates.remove(&oldest);
+        }
+    }
+}
+
+fn new_call(message: &Message) -> Option<&Request> {
+    match message {
+        Message::Request(request) => {
+            (request.method == Method::Invite && request.headers.to().is_ok_and(|to| to.tag().is_none())).then_some(request)
+        }
+        Message::Response(_) => None,
+    }
+}
+
+/// The same for a request and its repetitions, and for no other (§17.2.3, and §8.1.1.7's lack of a branch).
+fn identity(request: &Request, source: SocketAddr) -> u64 {
+    let mut hash = DefaultHasher::new();
+    source.hash(&mut hash);
+    for name in [HeaderName::Via, HeaderName::From, HeaderName::CallId, HeaderName::CSeq] {
+        request.headers.get(&name).hash(&mut hash);
+    }
+    hash.finish()
+}
+
+/// 503 from the request alone: the tag is a digest of it, so that each repetition gets the same (§8.2.7).
+fn busy(request: &Request) -> Response {
+    let mut hash = DefaultHasher::new();
+    for name in [HeaderName::Via, HeaderName::From, HeaderName::CallId, HeaderName::CSeq] {
+        request.headers.get(&name).hash(&mut hash);
+    }
+    let hash = hash.finish();
+    let mut response = request.response_with_tag(Status::SERVICE_UNAVAILABLE, format!("{hash:016x}"));
+    response.headers.push(HeaderName::RetryAfter, RETRY_AFTER + (hash % u64::from(RETRY_AFTER)) as u32);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::sip::Transport;
+
+    fn request(method: &str, branch: u32, tag: &str) -> Message {
+        let text = format!(
+            "{method} sip:100@a SIP/2.0\r\nVia: SIP/2.0/UDP b;branch=z9hG4bK{branch}\r\nFrom: <sip:1@b>;tag=f\r\nTo: <sip:100@a>{tag}\r\n\
+             Call-ID: c\r\nCSeq: 1 {method}\r\nMax-Forwards: 70\r\n\r\n"
+        );
+        crate::sip::intake(Bytes::from(text)).expect("valid")
+    }
+
+    fn flow() -> Flow {
+        let at = |text: &str| text.parse().expect("address");
+        Flow { transport: Transport::Udp, local: at("192.0.2.9:5060"), remote: at("192.0.2.1:5060"), connection: None }
+    }
+
+    fn fill(core: &mpsc::Sender<Input>) {
+        while core.try_send(Input::Tick).is_ok() {}
+    }
+
+    /// RFC 3261 §21.5.4.
+    #[test]
+    fn a_new_call_is_shed_while_the_core_is_crowded_and_nothing_else_is() {
+        let (core, _queue) = mpsc::channel(8);
+        let gate = Gate::new(core.clone());
+        for _ in 0..6 {
+            assert_eq!(gate.judge(&request("INVITE", 1, "")), None);
+            core.try_send(Input::Tick).expect("room");
+        }
+        core.try_send(Input::Tick).expect("room");
+        for (method, tag) in [("INVITE", ";tag=t"), ("BYE", ";tag=t"), ("REGISTER", ""), ("OPTIONS", ""), ("ACK", "")] {
+            assert_eq!(gate.judge(&request(method, 1, tag)), None, "{method}");
+        }
+        let response = gate.judge(&request("INVITE", 2, "")).expect("shed");
+        assert_eq!(response.status, Status::SERVICE_UNAVAILABLE);
+        assert!(response.headers.contains(&HeaderName::RetryAfter));
+        assert_eq!(gate.judge(&request("INVITE", 2, "")), Some(response), "the same tag each time");
+    }
+
+    #[test]
+    fn a_repetition_fares_as_the_first_one_did() {
+        let (core, mut queue) = mpsc::channel(4);
+        let mut gate = DatagramGate::new(core.clone());
+        assert_eq!(gate.offer(flow(), request("INVITE", 1, "")), Offered::Taken);
+        fill(&core);
+        assert_eq!(gate.offer(flow(), request("INVITE", 1, "")), Offered::Full, "the core has it: no 503");
+        assert!(matches!(gate.offer(flow(), request("INVITE", 2, "")), Offered::Shed(_)));
+        while queue.try_recv().is_ok() {}
+        assert!(matches!(gate.offer(flow(), request("INVITE", 2, "")), Offered::Shed(_)), "the peer has its 503");
+        assert_eq!(gate.offer(flow(), request("INVITE", 1, "")), Offered::Taken);
+        assert_eq!(gate.offer(flow(), request("INVITE", 3, "")), Offered::Taken);
+    }
+
+    #[test]
+    fn what_lives_is_taken_until_there_is_no_room_at_all() {
+        let (core, _queue) = mpsc::channel(4);
+        let mut gate = DatagramGate::new(core);
+        for _ in 0..4 {
+            assert_eq!(gate.offer(flow(), request("BYE", 1, ";tag=t")), Offered::Taken);
+        }
+        assert_eq!(gate.offer(flow(), request("BYE", 1, ";tag=t")), Offered::Full);
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut memory = Memory::default();
+        for identity in 0..3 * REMEMBERED as u64 {
+            memory.remember(Some(identity), Fate::Taken);
+            memory.remember(Some(identity), Fate::Taken);
+        }
+        assert_eq!((memory.fates.len(), memory.order.len()), (REMEMBERED, REMEMBERED));
+    }
+}

@@ -1,0 +1,281 @@
+//! TCP (RFC 3261 §18, with the keep-alives of RFC 5626): the one owner of all connections, and who may have one.
+//!
+//! [`Hub`] runs in a task of its own and takes [`Order`]s; it never waits for anybody, so nobody who waits for it waits for long. A
+//! connection lives in a task too (`connection.rs`), exactly as long as its entry here: to remove the entry is to cut it.
+//!
+//! | a message for | goes |
+//! |---|---|
+//! | a connection (`Flow::connection`) | there, or is undeliverable; a response then goes to the peer's `sent-by` (§18.2.2) |
+//! | an address | by a connection to exactly this address, whoever opened it, or a new one from the flow's local address |
+//!
+//! A new connection that finds all places taken gets that of the oldest one that has not said anything valid yet, of the same source if it
+//! is the source that has too many. Where there is none, it is closed.
+
+mod connection;
+mod listener;
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use bytes::Bytes;
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tracing::debug;
+
+use self::connection::{Connection, Link};
+pub use self::listener::Listener;
+use super::counters::Counters;
+use super::gate::Gate;
+use super::reports::Reports;
+use super::settings::{ORDERS, Settings};
+use super::wording;
+use crate::sip::{ConnectionId, Flow, Transport};
+use crate::switch::Input;
+use crate::transaction::SendId;
+
+pub enum Order {
+    Send {
+        to: Flow,
+        bytes: Bytes,
+        report: Option<SendId>,
+    },
+    Accepted {
+        stream: TcpStream,
+        local: SocketAddr,
+        remote: SocketAddr,
+    },
+    /// A connection's task is over, or about to be.
+    Ended(ConnectionId),
+    /// Write what waits, then end.
+    Close,
+}
+
+/// What waits to be written to a connection.
+pub enum Item {
+    Message {
+        bytes: Bytes,
+        report: Option<SendId>,
+    },
+    /// The answer to a keep-alive.
+    Pong,
+    /// Nothing comes after this.
+    Last,
+}
+
+/// How far a connection is trusted: what it may take up, and for how long. It only grows.
+#[derive(Clone, Default)]
+pub struct Standing(Arc<AtomicU8>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Trust {
+    /// Nothing valid was heard yet.
+    None,
+    /// It speaks SIP.
+    Valid,
+    /// The switch took a registration or a call on it, or has opened it or used it of its own accord.
+    Used,
+}
+
+impl Standing {
+    pub fn of(&self) -> Trust {
+        match self.0.load(Ordering::Relaxed) {
+            0 => Trust::None,
+            1 => Trust::Valid,
+            _ => Trust::Used,
+        }
+    }
+
+    pub fn rise(&self, to: Trust) {
+        self.0.fetch_max(to as u8, Ordering::Relaxed);
+    }
+}
+
+struct Entry {
+    queue: mpsc::Sender<Item>,
+    remote: SocketAddr,
+    standing: Standing,
+    /// Dropped with the entry, which the connection's task notices.
+    _life: oneshot::Sender<()>,
+}
+
+pub struct Hub {
+    settings: Settings,
+    core: mpsc::Sender<Input>,
+    reports: Reports,
+    counters: Arc<Counters>,
+    /// In the order of their age.
+    entries: BTreeMap<ConnectionId, Entry>,
+    by_remote: HashMap<SocketAddr, ConnectionId>,
+    tasks: JoinSet<()>,
+    /// For the connections' tasks.
+    orders: mpsc::WeakSender<Order>,
+    next: u64,
+}
+
+impl Hub {
+    /// `first` is the first connection's number. Numbers must not come back in the next process, because registrations outlive it.
+    pub fn new(
+        first: u64,
+        settings: Settings,
+        core: mpsc::Sender<Input>,
+        reports: Reports,
+        counters: Arc<Counters>,
+    ) -> (mpsc::Sender<Order>, impl Future<Output = ()> + Send + 'static) {
+        let (orders, waiting) = mpsc::channel(ORDERS);
+        let hub = Hub {
+            settings,
+            core,
+            reports,
+            counters,
+            entries: BTreeMap::new(),
+            by_remote: HashMap::new(),
+            tasks: JoinSet::new(),
+            orders: orders.downgrade(),
+            next: first,
+        };
+        (orders, hub.run(waiting))
+    }
+
+    async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
+        loop {
+            let order = tokio::select! {
+                order = orders.recv() => order,
+                Some(_) = self.tasks.join_next() => continue,
+            };
+            match order {
+                Some(Order::Send { to, bytes, report }) => self.send(&to, bytes, report),
+                Some(Order::Accepted { stream, local, remote }) => self.accepted(stream, local, remote),
+                Some(Order::Ended(id)) => self.remove(id),
+                Some(Order::Close) | None => break,
+            }
+        }
+        self.close(orders).await;
+    }
+
+    fn send(&mut self, to: &Flow, bytes: Bytes, report: Option<SendId>) {
+        debug!(flow = %to, size = bytes.len(), "sending {}", wording::of_bytes(&bytes));
+        let found = match to.connection {
+            Some(id) if self.entries.contains_key(&id) => Some(id),
+            Some(_) if !wording::is_response(&bytes) => return self.undeliverable(report),
+            Some(_) | None => self.by_remote.get(&to.remote).copied().or_else(|| self.open(to)),
+        };
+        let Some((id, entry)) = found.and_then(|id| Some((id, self.entries.get(&id)?))) else {
+            return self.undeliverable(report);
+        };
+        if wording::shows_trust(&bytes) {
+            entry.standing.rise(Trust::Used);
+        }
+        if entry.queue.try_send(Item::Message { bytes, report }).is_err() {
+            // Its task is over, or the peer does not read.
+            debug!(connection = id.0, remote = %entry.remote, "too slow");
+            self.counters.tcp_too_slow.add();
+            self.remove(id);
+            self.undeliverable(report);
+        }
+    }
+
+    fn undeliverable(&self, report: Option<SendId>) {
+        self.counters.tcp_send_failed.add();
+        self.reports.undeliverable(report);
+    }
+
+    /// Begins to connect. What is sent meanwhile waits in the connection's queue.
+    fn open(&mut self, to: &Flow) -> Option<ConnectionId> {
+        if self.entries.len() >= self.settings.max_connections && !self.evict(None) {
+            self.counters.tcp_refused.add();
+            return None;
+        }
+        let standing = Standing::default();
+        standing.rise(Trust::Used);
+        Some(self.start(Link::ToOpen { from: to.local.ip() }, to.local, to.remote, standing))
+    }
+
+    fn accepted(&mut self, stream: TcpStream, local: SocketAddr, remote: SocketAddr) {
+        let source = source(remote.ip());
+        let from_there = self.entries.values().filter(|entry| self::source(entry.remote.ip()) == source).count();
+        let room = if from_there >= self.settings.max_per_source {
+            self.evict(Some(source))
+        } else {
+            self.entries.len() < self.settings.max_connections || self.evict(None)
+        };
+        if !room {
+            self.counters.tcp_refused.add();
+            debug!(%remote, from_there, "no room for the connection");
+            return;
+        }
+        self.counters.tcp_accepted.add();
+        self.start(Link::Open(stream), local, remote, Standing::default());
+    }
+
+    /// Cuts the oldest connection that has said nothing valid, if there is one.
+    fn evict(&mut self, of: Option<IpAddr>) -> bool {
+        let is_loser = |entry: &Entry| {
+            entry.standing.of() == Trust::None && of.is_none_or(|source| self::source(entry.remote.ip()) == source)
+        };
+        let Some(id) = self.entries.iter().find(|(_, entry)| is_loser(entry)).map(|(id, _)| *id) else { return false };
+        self.counters.tcp_evicted.add();
+        self.remove(id);
+        true
+    }
+
+    fn start(&mut self, link: Link, local: SocketAddr, remote: SocketAddr, standing: Standing) -> ConnectionId {
+        let id = ConnectionId(self.next);
+        self.next += 1;
+        let (queue, waiting) = mpsc::channel(self.settings.write_queue);
+        let (life, cut) = oneshot::channel();
+        let connection = Connection {
+            flow: Flow { transport: Transport::Tcp, local, remote, connection: Some(id) },
+            gate: Gate::new(self.core.clone()),
+            queue: queue.downgrade(),
+            standing: standing.clone(),
+            settings: self.settings.clone(),
+            counters: self.counters.clone(),
+        };
+        let (core, orders) = (self.core.clone(), self.orders.clone());
+        self.tasks.spawn(async move {
+            connection.run(link, waiting, cut, core).await;
+            if let Some(orders) = orders.upgrade() {
+                let _ = orders.send(Order::Ended(id)).await;
+            }
+        });
+        self.entries.insert(id, Entry { queue, remote, standing, _life: life });
+        self.by_remote.insert(remote, id);
+        id
+    }
+
+    fn remove(&mut self, id: ConnectionId) {
+        let Some(entry) = self.entries.remove(&id) else { return };
+        if self.by_remote.get(&entry.remote) == Some(&id) {
+            self.by_remote.remove(&entry.remote);
+        }
+    }
+
+    /// What waits is written as far as the peers read it in time.
+    async fn close(&mut self, mut orders: mpsc::Receiver<Order>) {
+        for entry in self.entries.values() {
+            // Without room in its queue it is cut with the rest.
+            let _ = entry.queue.try_send(Item::Last);
+        }
+        let end = async {
+            while !self.tasks.is_empty() {
+                tokio::select! {
+                    _ = self.tasks.join_next() => {}
+                    // So that no task waits to say that it is over.
+                    _ = orders.recv() => {}
+                }
+            }
+        };
+        let _ = tokio::time::timeout(self.settings.linger, end).await;
+    }
+}
+
+/// Whom connections are counted for: one host, or one site of IPv6.
+fn source(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(_) => ip,
+        IpAddr::V6(six) => IpAddr::V6(Ipv6Addr::from_bits(six.to_bits() & (u128::MAX << 64))),
+    }
+}
