@@ -61,6 +61,14 @@ fn millis(at: Wall) -> u64 {
     u64::try_from(at.as_millis()).unwrap_or(0)
 }
 
+/// A seed from the operating system, for a real run.
+pub fn from_system() -> [u8; 32] {
+    let mut rng = ChaCha12Rng::from_os_rng();
+    let mut seed = [0; 32];
+    rng.fill_bytes(&mut seed);
+    seed
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,1 +1,130 @@
-fn main() {}
+//! The command line.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use cordboard::config;
+use cordboard::recorder::catalogue::ApiAccess;
+use cordboard::recorder::command_line;
+use cordboard::{ivr, server};
+
+/// A SIP switch with recording for a small call centre.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// The configuration.
+    #[arg(long, global = true, default_value = "config/cordboard.toml")]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs the switch until SIGTERM, which lets live calls end; a second one ends them. SIGHUP reads the configuration anew.
+    Serve,
+    /// Says what is wrong with the configuration and its menus, with file and line; exits 2 if there is anything.
+    Check,
+    /// Lists, shows, verifies, exports recordings, or builds their index anew.
+    Recordings {
+        #[command(subcommand)]
+        command: command_line::Command,
+        /// Bearer token for the API of a switch that runs.
+        #[arg(long, env = "CORDBOARD_ADMIN_TOKEN", hide_env_values = true)]
+        token: Option<String>,
+    },
+    /// Lists who may use the API.
+    Users,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("cordboard: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<ExitCode> {
+    match &arguments.command {
+        Command::Serve => serve(&arguments.config),
+        Command::Check => check(&arguments.config),
+        Command::Recordings { command, token } => recordings(&arguments.config, command, token.clone()),
+        Command::Users => users(&arguments.config),
+    }
+}
+
+fn serve(path: &Path) -> Result<ExitCode> {
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()))
+        .with_writer(std::io::stderr)
+        .init();
+    let (source, generated) = config::load_or_generate(path)?;
+    let problems = ivr::check_all(&source);
+    if !problems.is_empty() {
+        return Ok(report(&problems));
+    }
+    if let Some(secrets) = generated {
+        println!("Secrets that the configuration left out were made: {}", secrets.display());
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime can't be started")?;
+    let ended = runtime.block_on(server::run(source, path.to_owned()))?;
+    Ok(match ended {
+        server::Ended::Asked => ExitCode::SUCCESS,
+        server::Ended::Faulty => ExitCode::from(70),
+    })
+}
+
+fn check(path: &Path) -> Result<ExitCode> {
+    let problems = ivr::check_all(&config::load(path)?);
+    if problems.is_empty() {
+        println!("{}: nothing is wrong", path.display());
+        return Ok(ExitCode::SUCCESS);
+    }
+    Ok(report(&problems))
+}
+
+fn report(problems: &[config::Problem]) -> ExitCode {
+    for problem in problems {
+        eprintln!("{problem}");
+    }
+    ExitCode::from(2)
+}
+
+/// The configuration as resolved; what is wrong with it is said first.
+fn resolve(path: &Path) -> Result<Option<config::Config>> {
+    match config::Config::resolve(&config::load(path)?) {
+        Ok(config) => Ok(Some(config)),
+        Err(problems) => {
+            report(&problems);
+            Ok(None)
+        }
+    }
+}
+
+fn recordings(path: &Path, command: &command_line::Command, token: Option<String>) -> Result<ExitCode> {
+    let Some(config) = resolve(path)? else { return Ok(ExitCode::from(2)) };
+    let token = token.or_else(|| config.users.iter().find_map(|u| u.token.as_ref()).map(|t| t.expose().to_owned()));
+    let api = ApiAccess { base: format!("http://{}", config.http.listen), token };
+    let mut out = std::io::stdout().lock();
+    let outcome = command_line::run(command, &config.recording.folder, &api, &mut out)?;
+    out.flush()?;
+    Ok(match outcome {
+        command_line::Outcome::Fine => ExitCode::SUCCESS,
+        command_line::Outcome::Faults => ExitCode::from(1),
+    })
+}
+
+fn users(path: &Path) -> Result<ExitCode> {
+    let Some(config) = resolve(path)? else { return Ok(ExitCode::from(2)) };
+    for user in &config.users {
+        println!("{}", user.name);
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,1 +1,223 @@
-//! Builds the parts and joins them.
+//! Builds the parts and joins them: which queue leads where, who holds what, and the order in which all of it ends.
+//!
+//! ```text
+//! transport ─┐                    ┌─> transport, media workers, recorder
+//! media     ─┤  inputs (bounded)  ├─> event log ─> events, conversations
+//! recorder  ─┼───────────────────>│core├─> keeper (bindings, wishes)
+//! signals   ─┤                    └─> journal
+//! API       ─┘  asked (bounded), answered by ticket
+//! ```
+//!
+//! The end, in order: the core is told to drain, then to halt; transports send what is left and close; the recorder makes its files
+//! durable; the log and the index are closed.
+
+mod driver;
+mod startup;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+
+use crate::clock::System;
+use crate::config::{Config, Secret, Source};
+use crate::media::{Clips, Frame, Lease, Report};
+use crate::media_engine::{Outlets, sounds};
+use crate::recorder::{Recorder, Tap, repair};
+use crate::store::disk::{Disk, RealDisk};
+use crate::store::{Health, LogOptions, Store};
+use crate::switch::Input;
+use crate::{api, console, events, media_engine, transport};
+
+use driver::{Driver, Order};
+
+/// Inputs that wait for the core. It takes some 100,000 a second; a full queue means that it stands still, and transports shed new calls
+/// long before (they see how full it is).
+const INPUTS: usize = 8_192;
+
+/// How the switch came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    Asked,
+    /// Two faults of the core within a minute: whoever started the process is to start it again.
+    Faulty,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    #[error(transparent)]
+    Store(#[from] crate::store::StoreError),
+    #[error("recordings can't be repaired: {0}")]
+    Repair(#[from] repair::RepairError),
+    #[error(transparent)]
+    Bind(#[from] transport::BindError),
+    #[error(transparent)]
+    Media(#[from] media_engine::StartError),
+    #[error("cannot listen for HTTP on {address}: {error}")]
+    Http { address: std::net::SocketAddr, error: std::io::Error },
+    #[error("a part cannot be started: {0}")]
+    Start(#[from] std::io::Error),
+    #[error("the configuration has {0} faults")]
+    Configuration(usize),
+}
+
+/// Everything that the process needs to know of where its configuration came from.
+pub(crate) struct Place {
+    pub config_file: PathBuf,
+}
+
+/// Media workers' and recorder's way to the core. Nothing here waits.
+#[derive(Clone)]
+struct ToCore {
+    inputs: mpsc::Sender<Input>,
+    tap: Tap,
+}
+
+impl Outlets for ToCore {
+    fn report(&self, report: Report) {
+        if self.inputs.try_send(Input::Media(report)).is_err() {
+            tracing::warn!("the core does not keep up: a report of a media worker is lost");
+        }
+    }
+
+    fn leases(&self, leases: Vec<Lease>) {
+        if self.inputs.try_send(Input::Ports(leases)).is_err() {
+            tracing::error!("the core does not keep up: ports are lost until the next start");
+        }
+    }
+
+    fn tap(&self, frame: Frame) -> bool {
+        // The recorder counts what it has no room for, by recording; a second count would tell each gap twice.
+        self.tap.offer(frame);
+        true
+    }
+}
+
+/// Runs the switch until it is told to stop.
+pub async fn run(source: Source, config_file: PathBuf) -> Result<Ended, ServerError> {
+    let config = Config::resolve(&source).map_err(|problems| ServerError::Configuration(problems.len()))?;
+    let clock = System::start();
+    let (inputs, waiting) = mpsc::channel(INPUTS);
+    let health = health_to(inputs.clone());
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+
+    let store = Store::open(&config.recording.folder, LogOptions::default(), disk.clone(), clock, health.clone())?;
+    if store.index_is_new {
+        repair::rebuild(&store.folder, &store.recordings, &store.conversations, &*disk)?;
+    }
+    let repaired = repair::repair(&store, &*disk)?;
+    let recovered = store.recovered(repaired)?;
+    startup::tell_recovered(&recovered);
+
+    let reports = {
+        let inputs = inputs.clone();
+        // From the recorder's own threads, which may wait.
+        Arc::new(move |report| drop(inputs.blocking_send(Input::Recorder(report))))
+    };
+    let recorder = Recorder::start(&store, disk, clock, reports, health.clone())?;
+    let seed = crate::chance::from_system();
+    let outlets = ToCore { inputs: inputs.clone(), tap: recorder.tap() };
+    let clips = clips(&source, &config, &config_file);
+    let media_seed = u64::from_le_bytes([seed[0], seed[1], seed[2], seed[3], seed[4], seed[5], seed[6], seed[7]]).rotate_left(17);
+    let engine = media_engine::start(&config.media, config.site.country, &clips, clock, media_seed, &outlets)?;
+    let transport = transport::start(&config.sip, inputs.clone()).await?;
+
+    let (current, configs) = watch::channel(Arc::new(config.clone()));
+    let (core, asked) = api::Core::channel();
+    let (orders, ordered) = mpsc::channel(8);
+    let parts = api::Parts {
+        core,
+        config: configs,
+        admin_token: std::env::var("CORDBOARD_ADMIN_TOKEN").ok().filter(|t| !t.is_empty()).map(Secret::new),
+        clock,
+        log: store.log.clone(),
+        recordings: store.recordings.clone(),
+        conversations: store.conversations.clone(),
+        folder: store.folder.clone(),
+    };
+    let (stop, stops) = watch::channel(false);
+    let guarded = events::router(store.log.clone(), &config.site.domain, stops).merge(startup::reload_route(orders.clone()));
+    let app = api::router(parts, guarded, console::router());
+    let address = config.http.listen;
+    let listener = TcpListener::bind(address).await.map_err(|error| ServerError::Http { address, error })?;
+    let http = serve_http(listener, app);
+
+    startup::tell_up(&config, transport.addresses());
+    let signals = heed_signals(orders.clone())?;
+    let driver = Driver {
+        clock,
+        waiting,
+        asked,
+        ordered,
+        transport,
+        engine,
+        recorder,
+        store,
+        current,
+        place: Place { config_file },
+        health,
+    };
+    let ended = driver.run(seed, source, recovered).await;
+    let _ = stop.send(true);
+    signals.abort();
+    http.abort();
+    Ok(ended)
+}
+
+/// Trouble of a part, told by its thread, to the core.
+fn health_to(inputs: mpsc::Sender<Input>) -> Health {
+    Arc::new(move |part, trouble| {
+        let input = Input::Health { part: part.to_owned(), trouble: trouble.map(str::to_owned) };
+        if inputs.try_send(input).is_err() {
+            tracing::warn!(part, trouble, "the core does not keep up: trouble of a part is not told");
+        }
+    })
+}
+
+/// Sounds as the configuration names them; what cannot be read is told, and silent.
+pub(crate) fn clips(source: &Source, config: &Config, config_file: &std::path::Path) -> Clips {
+    let folder = config_file.with_file_name("prompts");
+    let (clips, errors) = sounds::load(&folder, source.prompts.iter().map(String::as_str), config.media.hold_music.as_deref());
+    for error in errors {
+        tracing::warn!(%error, "a sound can't be played");
+    }
+    clips
+}
+
+fn serve_http(listener: TcpListener, app: Router) -> tokio::task::JoinHandle<()> {
+    let service = app.into_make_service_with_connect_info::<std::net::SocketAddr>();
+    #[allow(clippy::disallowed_methods, reason = "the server owns its tasks")]
+    tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, service).await {
+            tracing::error!(%error, "HTTP has ended");
+        }
+    })
+}
+
+/// SIGTERM and SIGINT drain, a second one halts; SIGHUP reloads.
+fn heed_signals(orders: mpsc::Sender<Order>) -> std::io::Result<tokio::task::JoinHandle<()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    #[allow(clippy::disallowed_methods, reason = "the server owns its tasks")]
+    let task = tokio::spawn(async move {
+        loop {
+            let order = tokio::select! {
+                _ = terminate.recv() => Order::Stop,
+                _ = interrupt.recv() => Order::Stop,
+                _ = hangup.recv() => Order::Reload { by: "SIGHUP".to_owned(), done: None },
+            };
+            if orders.send(order).await.is_err() {
+                return;
+            }
+        }
+    });
+    Ok(task)
+}
+
+/// BYEs that are sent at the end get this long to be answered.
+pub(crate) const LAST_WORDS: Duration = Duration::from_secs(2);

@@ -226,6 +226,10 @@ const ADDED: &[(&str, &str)] = &[
     ("[[outbound]]\npattern = '110'\nstrip = 3\ntrunk = ['carrier']\n", "2: strip takes 3 digits off `110`, and nothing is left"),
     ("[[extension]]\nnumber = '201'\nto = 'queue:support'\n", "2: number `201` is already there in line 24"),
     ("[[extension]]\nnumber = '600'\nto = 'number:600'\n", "3: extension `600` leads to itself"),
+    (
+        "[[extension]]\nnumber = '600'\nto = 'number:601'\n[[extension]]\nnumber = '601'\nto = 'number:600'\n",
+        "6: extension `601` leads to itself",
+    ),
     ("[[extension]]\nnumber = '*21'\nto = 'queue:support'\n", "2: number: `*21` is no extension"),
     ("[codes]\nready = '21'\n", "2: ready: `21` is no feature code"),
     ("[codes]\nready = '*1'\noffline = '*1'\n", "3: code `*1` is already there"),

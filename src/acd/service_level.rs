@@ -25,7 +25,13 @@ pub enum Formula {
 impl Formula {
     pub const ALL: [Formula; 5] = [Formula::F1, Formula::F2, Formula::F3, Formula::F4, Formula::F5];
 
-    /// To print beside every figure.
+    /// To print beside every figure, with the thresholds that it was counted by.
+    pub fn spelled(self, threshold: Duration, short: Duration) -> String {
+        let text = self.text().replace('T', &format!("{}s", threshold.as_secs_f64()));
+        text.replace("short", &format!("{}s", short.as_secs_f64()))
+    }
+
+    /// With T and short as letters.
     pub fn text(self) -> &'static str {
         match self {
             Formula::F1 => "F1 (answered≤T + abandoned≤T) / (answered + abandoned)",
@@ -138,6 +144,13 @@ mod tests {
         tally.count_abandoned(s(5), s(20), s(5));
         assert_eq!((tally.answered_in_time, tally.abandoned_in_time, tally.abandoned_short), (1, 1, 1));
         assert_eq!(tally.average_wait(), Some(Duration::from_nanos(20_000_000_500)));
+    }
+
+    #[test]
+    fn a_formula_is_spelled_with_its_thresholds() {
+        let (t, short) = (Duration::from_secs(20), Duration::from_millis(2_500));
+        assert_eq!(Formula::F3.spelled(t, short), "F3 answered≤20s / (answered + abandoned)");
+        assert_eq!(Formula::F5.spelled(t, short), "F5 (answered≤20s + abandoned≤2.5s) / (answered + abandoned)");
     }
 
     #[test]

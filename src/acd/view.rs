@@ -41,6 +41,8 @@ pub struct QueueView {
     pub agents: BTreeMap<StateKind, usize>,
     /// T of the service level.
     pub threshold: Duration,
+    /// Abandoned within this long is a short abandon.
+    pub short: Duration,
     /// Since the site's midnight.
     pub tally: Tally,
 }
@@ -102,6 +104,7 @@ impl Acd {
             waiting,
             agents,
             threshold: queue.rules.service_level,
+            short: queue.rules.short_abandon,
             tally,
         })
     }

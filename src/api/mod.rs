@@ -1,1 +1,132 @@
-//! The HTTP interface.
+//! The HTTP interface: `/healthz`, `/readyz`, `/metrics`, and `/api/v1/…` in JSON.
+//!
+//! | part | file |
+//! |---|---|
+//! | who may come in: bearer tokens, sessions, throttling, no foreign origins | `guard` `login` `session` `throttle` |
+//! | every error as problem details (RFC 9457), also those of the framework | `problem` |
+//! | commands to the core over a bounded channel | `core` |
+//! | rows, recordings and audio out of the store | `conversations` `recordings` `range` |
+//! | the description of it all | `openapi` |
+//!
+//! Nothing is kept here but sessions, failed log-ins, and for half a second what the core said of itself. Handlers ask the core or the store and print what they say; the events' routes
+//! and the console's page are handed in by the server and stand behind the same guard and the same limits.
+
+mod agents;
+mod conversations;
+mod core;
+mod guard;
+mod health;
+mod login;
+mod openapi;
+mod problem;
+mod queues;
+mod range;
+mod recordings;
+mod registrations;
+mod session;
+mod throttle;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use axum::{Router, middleware};
+use serde::Serialize;
+use tokio::sync::watch;
+
+pub use self::core::{Asked, Core, MOST_ASKED};
+pub use openapi::document as openapi;
+
+use crate::clock::System;
+use crate::config::{Config, Secret};
+use crate::store::conversations::Conversations;
+use crate::store::log::Log;
+use crate::store::recordings::{Folder, Recordings};
+
+/// Largest request body; the largest real one is a transfer's few dozen bytes.
+const LARGEST_BODY: usize = 16 * 1024;
+
+/// What the handlers work with.
+pub struct Parts {
+    pub core: Core,
+    /// Users and their secrets, as of the last reload.
+    pub config: watch::Receiver<Arc<Config>>,
+    /// `CORDBOARD_ADMIN_TOKEN`.
+    pub admin_token: Option<Secret>,
+    pub clock: System,
+    pub log: Log,
+    pub recordings: Recordings,
+    pub conversations: Conversations,
+    /// Where the WAV files lie.
+    pub folder: Folder,
+}
+
+/// What every handler shares.
+struct Shared {
+    parts: Parts,
+    sessions: session::Sessions,
+    throttle: throttle::Throttle,
+    heard: health::Heard,
+}
+
+type Api = axum::extract::State<Arc<Shared>>;
+
+/// A list, in the shape of every list here.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct List<T> {
+    items: Vec<T>,
+    /// For `cursor` of the next page; `null` at the end.
+    next: Option<String>,
+}
+
+impl<T> List<T> {
+    fn whole(items: Vec<T>) -> Self {
+        List { items, next: None }
+    }
+}
+
+/// The whole HTTP service. `guarded` are routes for those who are logged in (events), `open` ones for everybody (the console's page,
+/// which holds no data). Serve it with `into_make_service_with_connect_info::<SocketAddr>()`: throttling goes by address.
+pub fn router(parts: Parts, guarded: Router, open: Router) -> Router {
+    let shared = Arc::new(Shared {
+        parts,
+        sessions: session::Sessions::default(),
+        throttle: throttle::Throttle::default(),
+        heard: health::Heard::default(),
+    });
+    let inside = Router::new()
+        .route("/api/v1/logout", post(login::logout))
+        .route("/api/v1/me", get(login::me))
+        .route("/api/v1/registrations", get(registrations::list))
+        .route("/api/v1/conversations", get(conversations::list).post(conversations::originate))
+        .route("/api/v1/conversations/{id}", get(conversations::show))
+        .route("/api/v1/conversations/{id}/hangup", post(conversations::hangup))
+        .route("/api/v1/conversations/{id}/hold", post(conversations::hold))
+        .route("/api/v1/conversations/{id}/resume", post(conversations::resume))
+        .route("/api/v1/conversations/{id}/transfer", post(conversations::transfer))
+        .route("/api/v1/agents", get(agents::list))
+        .route("/api/v1/agents/{staff_number}/state", post(agents::set))
+        .route("/api/v1/queues", get(queues::list))
+        .route("/api/v1/recordings", get(recordings::list))
+        .route("/api/v1/recordings/{id}", get(recordings::show))
+        .route("/api/v1/recordings/{id}/audio", get(recordings::audio))
+        .with_state(shared.clone())
+        .merge(guarded)
+        .layer(middleware::from_fn_with_state(shared.clone(), guard::admit));
+    Router::new()
+        .route("/healthz", get(health::live))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .route("/api/v1/login", post(login::login))
+        .route("/api/v1/openapi.json", get(openapi::serve))
+        .with_state(shared)
+        .merge(inside)
+        .merge(open)
+        .fallback(problem::not_found)
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(middleware::from_fn(guard::limit_and_label))
+        .layer(middleware::from_fn(problem::explain))
+}

@@ -27,13 +27,17 @@ impl Country {
     pub fn ring_cycle(self) -> Duration {
         let ms = match &self.0 {
             // 0.4 on, 0.2 off, 0.4 on, 2.0 off
-            b"GB" | b"IE" | b"AU" | b"NZ" | b"IN" | b"SG" | b"MY" | b"HK" | b"ZA" => 3_000,
+            b"GB" | b"IE" | b"AU" | b"NZ" | b"IN" | b"SG" | b"MY" | b"ZA" => 3_000,
+            // 0.4 on, 0.2 off, 0.4 on, 3.0 off
+            b"HK" => 4_000,
             // 1 on, 2 off
-            b"JP" | b"KR" => 3_000,
+            b"JP" | b"KR" | b"TW" => 3_000,
+            // 1 on, 3 off
+            b"BE" => 4_000,
             // 1.5 on, 3 off
             b"ES" => 4_500,
             // 2 on, 4 off
-            b"US" | b"CA" | b"MX" | b"TW" | b"PR" => 6_000,
+            b"US" | b"CA" | b"PR" => 6_000,
             // 1 on, 5 off
             b"SE" | b"AT" | b"PT" => 6_000,
             _ => 5_000,

@@ -13,6 +13,10 @@ use toml::de::{DeTable, DeValue, Error, ValueDeserializer};
 
 use super::Problem;
 
+/// After so many faults in one table the rest of it is not read: it is something else than a configuration, and reading again after each
+/// fault takes time that grows with their square.
+const MOST_FAULTS_IN_A_TABLE: usize = 50;
+
 pub(crate) struct Reader {
     path: PathBuf,
     /// Offset of each line's first byte.
@@ -88,6 +92,9 @@ impl Reader {
             self.fault(at, Entry { key: &key, message: error.message().trim_end() });
             table.remove(key.as_str());
             taken.push(key);
+            if taken.len() >= MOST_FAULTS_IN_A_TABLE {
+                return None;
+            }
         }
     }
 

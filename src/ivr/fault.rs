@@ -8,6 +8,8 @@ pub(super) enum Fault {
     OtherName { name: String, file: String },
     #[error("there is no node; write [node.{0}]")]
     NoNodes(String),
+    #[error("{nodes} nodes are too many for one menu (at most {most}); lead some of its exits to a menu of their own")]
+    TooManyNodes { nodes: usize, most: usize },
     #[error("node `{0}` has no kind; write kind = \"play\", menu, collect, hours, language, go, voicemail or hangup")]
     NoKind(String),
     #[error("`{0}` is no kind of node: write play, menu, collect, hours, language, go, voicemail or hangup")]

@@ -26,6 +26,9 @@ use crate::config::units::{Time, is_name};
 use crate::config::{MenuText, Place, Problem};
 use crate::ids::MenuName;
 
+/// More nodes than any menu that people can find their way in; a bound for the work of checking one.
+const MOST_NODES: usize = 500;
+
 /// A checked menu: every place exists, every prompt is there in every language that a caller can have, every node can be reached, none
 /// spins.
 #[derive(Debug)]
@@ -128,6 +131,11 @@ impl Graph {
         }
     }
 
+    /// As other menus and places name it.
+    pub fn name(&self) -> &MenuName {
+        &self.name
+    }
+
     pub(super) fn node(&self, id: NodeId) -> Option<&Node> {
         self.nodes.get(id.0)
     }
@@ -154,6 +162,10 @@ fn read(reader: &mut Reader, name: &MenuName, text: &MenuText, context: &Context
             return None;
         }
     };
+    if tables.len() > MOST_NODES {
+        reader.fault(0, Fault::TooManyNodes { nodes: tables.len(), most: MOST_NODES });
+        return None;
+    }
     let ids: BTreeMap<String, NodeId> =
         tables.keys().enumerate().map(|(i, key)| (key.get_ref().clone().into_owned(), NodeId(i))).collect();
     let stored = stored(&tables);

@@ -148,13 +148,11 @@ impl Presence {
         }
     }
 
-    /// When the next check may find something; packets until then move it.
+    /// When the next check may find something; packets until then move it. While packets are missing it looks every second, because
+    /// what brings them back does not move the timer.
     pub fn deadline(&self, settings: &Settings, now: Mono) -> Mono {
-        let missing = (!self.missing).then(|| self.heard + settings.missing_after);
-        let dead = (!self.dead).then(|| self.alive + settings.dead_after);
-        let next = [missing, dead].into_iter().flatten().min();
-        // Found both: only a packet can change that, and the check sees it when it comes round.
-        next.unwrap_or(now + settings.missing_after.max(Duration::from_secs(1)))
+        let missing = if self.missing { now + Duration::from_secs(1) } else { self.heard + settings.missing_after };
+        if self.dead { missing } else { missing.min(self.alive + settings.dead_after) }
     }
 }
 
@@ -174,7 +172,7 @@ mod tests {
         assert_eq!(p.check(&settings, s(4)), None);
         p.alive(s(20));
         assert_eq!(p.check(&settings, s(30)), None);
-        assert_eq!(p.deadline(&settings, s(30)), s(50));
+        assert_eq!((p.deadline(&settings, s(30)), p.deadline(&settings, s(49))), (s(31), s(50)));
         assert_eq!(p.check(&settings, s(50)), Some(Finding::Dead));
         assert_eq!(p.check(&settings, s(51)), None);
         assert!(p.heard(s(52)) && !p.heard(s(53)));

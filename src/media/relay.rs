@@ -16,6 +16,9 @@ use super::PlayId;
 /// jitter.
 const JUMP: i32 = 16_000;
 
+/// Packets by which the start of a splice follows its newest packet: more than any reordering.
+const FOLLOW: i16 = 4_096;
+
 /// Ticks of the 8 kHz clock in a time.
 pub fn ticks(later: Mono, earlier: Mono) -> u32 {
     (later.since(earlier).as_micros() * 8 / 1_000) as u32
@@ -28,7 +31,8 @@ struct Splice {
     ssrc: u32,
     sequence_offset: u16,
     timestamp_offset: u32,
-    /// Packets before this one, in the source's numbers, are from before the splice.
+    /// Packets before this one, in the source's numbers, are from before the splice. Follows at a distance, so that it is never half
+    /// the numbers' circle behind.
     first: u16,
 }
 
@@ -100,8 +104,14 @@ impl Outgoing {
                 (splice, true)
             }
         };
-        if sequence_gap(splice.first, packet.sequence) < 0 {
+        let since = sequence_gap(splice.first, packet.sequence);
+        if since < 0 {
             return None;
+        }
+        if since > 2 * FOLLOW
+            && let Feed::Leg(splice) = &mut self.feed
+        {
+            splice.first = splice.first.wrapping_add(FOLLOW as u16);
         }
         let sequence = packet.sequence.wrapping_add(splice.sequence_offset);
         let timestamp = packet.timestamp.wrapping_add(splice.timestamp_offset);
@@ -257,6 +267,16 @@ mod tests {
         }
         let after = out.relay(A, &packet(5, 252, 40_160), SOUND, false, ms(5_020));
         assert_eq!(numbers(after), Some((261, 40_160, false)));
+    }
+
+    #[test]
+    fn an_hour_long_call_is_relayed_to_its_end() {
+        let mut out = Outgoing::new(9, 10, 0);
+        for n in 0..180_000u32 {
+            let at = ms(u64::from(n) * 20);
+            let f = numbers(out.relay(A, &packet(5, n as u16, n * 160), SOUND, false, at));
+            assert_eq!(f, Some((10u16.wrapping_add(n as u16), n * 160, n == 0)));
+        }
     }
 
     #[test]

@@ -419,6 +419,20 @@ fn silence_is_missing_then_dead_and_packets_bring_it_back() {
 }
 
 #[test]
+fn packets_that_come_back_and_go_again_are_missed_again_in_time() {
+    let mut b = Bench::with_legs(&[(A, Codec::Pcmu)]);
+    b.run(4_100);
+    for i in 0..20u16 {
+        b.say(A, packet(7, i, u32::from(i) * 160, 0, &[1; 160]));
+        b.run(20);
+    }
+    b.run(2_979);
+    assert_eq!(b.out.reports, [Report::Missing { leg: A }, Report::Present { leg: A }]);
+    b.run(1);
+    assert_eq!(b.out.reports[2..], [Report::Missing { leg: A }]);
+}
+
+#[test]
 fn a_leg_that_sends_only_reports_is_missing_and_not_dead() {
     let mut b = Bench::with_legs(&[(A, Codec::Pcmu)]);
     for _ in 0..10 {

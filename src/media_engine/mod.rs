@@ -1,1 +1,190 @@
-//! Media workers: threads, sockets, ports.
+//! Media workers: threads, sockets, ports. The driver around [`media::Worker`](crate::media::Worker).
+//!
+//! | what | whose |
+//! |---|---|
+//! | what happens to a packet | `media` |
+//! | a worker's loop, its catch of panics | `worker_thread` |
+//! | which ports are bound, leased, draining | `ports` |
+//! | system calls | `sys` |
+//! | WAV files | `sounds` |
+//!
+//! [`start`] begins as many threads as the configuration says. Each owns its legs and sockets alone; what joins them to the rest is a
+//! bounded queue of commands with a wake-up, and [`Outlets`], which must not block.
+
+mod ports;
+pub mod sounds;
+#[allow(unsafe_code, reason = "system calls that the standard library has not")]
+mod sys;
+mod worker_thread;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+
+use crate::clock::System;
+use crate::config;
+use crate::media::{Clips, Command, Frame, Lease, Report, Settings, Worker};
+
+use ports::Ports;
+use sys::{Inbox, Poll, Wake};
+use worker_thread::{Doors, Order, WorkerThread};
+
+/// Commands that wait for a worker: a few for each leg that it can have. A worker takes all at once within a millisecond, so a full
+/// queue means that its thread is stuck; then [`Engine::command`] says so and the leg is to be given up.
+const COMMANDS: usize = 4_096;
+/// More threads than this are not worth a port range of their own.
+const MOST_WORKERS: u8 = 64;
+
+/// Where workers' doings go. Called on their threads: nothing here may block.
+pub trait Outlets: Clone + Send + 'static {
+    fn report(&self, report: Report);
+    /// Ports that are bound from now on, for calls to come.
+    fn leases(&self, leases: Vec<Lease>);
+    /// A copy for the recorder; `false`: it has no room, the frame is lost and counted.
+    fn tap(&self, frame: Frame) -> bool;
+}
+
+/// What the workers have done since the start, for metrics.
+#[derive(Debug, Default)]
+pub struct Counters {
+    pub received: AtomicU64,
+    pub sent: AtomicU64,
+    /// Datagrams that the kernel had no room for, or no route.
+    pub send_dropped: AtomicU64,
+    pub tap_dropped: AtomicU64,
+    /// Legs that were given up: a panic over one of their datagrams or commands, or a port that could not be opened.
+    pub panics: AtomicU64,
+    /// Open legs, by worker.
+    pub legs: Box<[AtomicU64]>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("no media port of {first}-{last} can be bound: {error}")]
+    NoPort { first: u16, last: u16, error: io::Error },
+    #[error("the range {first}-{last} has no pair of ports for each of {workers} media workers")]
+    RangeTooSmall { first: u16, last: u16, workers: u8 },
+    #[error("a media worker cannot be started: {error}")]
+    Thread { error: io::Error },
+}
+
+/// The worker's queue is full, or its thread is gone: its legs are to be given up.
+#[derive(Debug, thiserror::Error)]
+#[error("media worker {worker} does not take commands")]
+pub struct Stuck {
+    pub worker: u8,
+}
+
+/// The running workers. Dropping it stops them.
+#[derive(Debug)]
+pub struct Engine {
+    threads: Vec<Handle>,
+    counters: Arc<Counters>,
+}
+
+struct Handle {
+    /// `None` once the engine stops: that the sender is gone is what ends the thread.
+    orders: Option<SyncSender<Order>>,
+    wake: Arc<Wake>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handle").field("thread", &self.thread).finish_non_exhaustive()
+    }
+}
+
+/// Binds the first ports, begins the threads; the first leases come through `outlets`. `seed`: for SSRCs and the order of ports.
+pub fn start(
+    config: &config::Media,
+    country: config::Country,
+    clips: &Clips,
+    clock: System,
+    seed: u64,
+    outlets: &impl Outlets,
+) -> Result<Engine, StartError> {
+    sys::raise_file_limit();
+    let workers = config.workers.clamp(1, MOST_WORKERS);
+    let (first, last) = (*config.ports.start(), *config.ports.end());
+    let counters = Arc::new(Counters { legs: (0..workers).map(|_| AtomicU64::new(0)).collect(), ..Counters::default() });
+    let mut engine = Engine { threads: Vec::new(), counters: counters.clone() };
+    for worker in 0..workers {
+        let seed = seed.wrapping_add(u64::from(worker));
+        let mut ports = Ports::new(worker, workers, config.listen, &config.ports, seed);
+        if ports.is_empty() {
+            return Err(StartError::RangeTooSmall { first, last, workers });
+        }
+        let (leases, error) = ports.replenish(clock.mono());
+        match error {
+            Some(error) if leases.is_empty() => return Err(StartError::NoPort { first, last, error }),
+            Some(_) | None => outlets.leases(leases),
+        }
+        let system = |error| StartError::Thread { error };
+        let (sender, orders) = sync_channel(COMMANDS);
+        let wake = Arc::new(Wake::new().map_err(system)?);
+        let thread = WorkerThread {
+            worker: Worker::new(Settings {
+                missing_after: config.missing_after,
+                dead_after: config.dead_after,
+                country: country.0,
+                seed,
+            }),
+            clips: clips.clone(),
+            clock,
+            orders,
+            wake: wake.clone(),
+            poll: Poll::new().map_err(system)?,
+            doors: Doors { ports, outlets: outlets.clone(), counters: counters.clone(), overflow: Default::default() },
+            inbox: Inbox::new(),
+        };
+        let builder = std::thread::Builder::new().name(format!("media-{worker}"));
+        let thread = builder.spawn(move || thread.run()).map_err(system)?;
+        engine.threads.push(Handle { orders: Some(sender), wake, thread: Some(thread) });
+    }
+    Ok(engine)
+}
+
+impl Engine {
+    /// Hands a command to the worker of its leg. Never blocks.
+    pub fn command(&self, worker: u8, command: Command) -> Result<(), Stuck> {
+        self.order(worker, Order::Command(command))
+    }
+
+    /// New sounds, after a reload; what plays goes on with the old ones.
+    pub fn set_clips(&self, clips: &Clips) -> Result<(), Stuck> {
+        (0..self.threads.len()).try_for_each(|w| self.order(w as u8, Order::Clips(clips.clone())))
+    }
+
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
+    fn order(&self, worker: u8, order: Order) -> Result<(), Stuck> {
+        let handle = self.threads.get(usize::from(worker)).ok_or(Stuck { worker })?;
+        let orders = handle.orders.as_ref().ok_or(Stuck { worker })?;
+        orders.try_send(order).map_err(|_: TrySendError<Order>| Stuck { worker })?;
+        handle.wake.wake();
+        Ok(())
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        for handle in &mut self.threads {
+            handle.orders = None;
+            handle.wake.wake();
+        }
+        for handle in &mut self.threads {
+            if let Some(thread) = handle.thread.take() {
+                // It has caught its panics; one that it did not is printed already.
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

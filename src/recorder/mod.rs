@@ -1,3 +1,36 @@
-//! Writes what the tap copies to stereo WAV.
+//! Writes what the tap copies to stereo WAV, and keeps files, sidecars and index in step.
+//!
+//! ```text
+//! media workers ── frames (bounded; dropped and counted when full) ──┐
+//! core ────────── commands (bounded) ────────────────────────────────┴─> writer ──> page cache, every 200 ms
+//!                                                              opened ^   │ begin, describe, sync, finish
+//!                                                                     └── clerk ──> fsync, sidecar, row, report
+//!                                                                          │ ^
+//!                                                                          v │ hash
+//!                                                                         sealer
+//! ```
+//! The rule: audio never waits for a disk, and nothing is reported that is not durable. What was spoken reaches the page cache within
+//! 0.4 s and so survives a kill of the process; it is synced every ten seconds and at the end, for a power cut. On trouble with the
+//! disk the calls go on, the file's length stays the time that has passed, and the part `recording` is reported as degraded.
 
+pub mod catalogue;
+mod clerk;
+pub mod command_line;
+mod export;
+pub mod repair;
+#[cfg(test)]
+mod rig;
+mod session;
+mod sidecar;
+mod tap;
+mod threads;
 pub mod timeline;
+pub mod verify;
+mod wav;
+mod writer;
+
+pub use tap::{Dropped, FRAMES, Tap};
+pub use threads::{COMMANDS, Recorder};
+
+/// Where reports to the core go.
+pub type Reports<'a> = dyn FnMut(crate::switch::input::RecorderReport) + 'a;

@@ -25,16 +25,21 @@ macro_rules! headers {
             /// Any case, long or compact. `None` if it is no token.
             pub fn parse(bytes: impl Into<Bytes>) -> Option<HeaderName> {
                 let bytes = bytes.into();
+                HeaderName::parse_in(&bytes, &bytes)
+            }
+
+            /// `part` lies in `src`, of which only a name that is not in the table keeps a slice.
+            pub(super) fn parse_in(src: &Bytes, part: &[u8]) -> Option<HeaderName> {
                 let mut lower = [0u8; LONGEST];
-                if let Some(lower) = lower.get_mut(..bytes.len()) {
-                    lower.copy_from_slice(&bytes);
+                if let Some(lower) = lower.get_mut(..part.len()) {
+                    lower.copy_from_slice(part);
                     lower.make_ascii_lowercase();
                     match &lower[..] {
                         $($lower $(| $compact)? => return Some(HeaderName::$name),)*
                         _ => {}
                     }
                 }
-                Token::new(bytes).map(|token| HeaderName::Other(OtherName(token)))
+                Token::new(src.slice_ref(part)).map(|token| HeaderName::Other(OtherName(token)))
             }
 
             pub fn as_str(&self) -> &str {

@@ -18,7 +18,7 @@ use super::via::Via;
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers(Vec<(HeaderName, Bytes)>);
 
-/// A value that can be printed: CR, LF and NUL outside of what was parsed have become spaces, and it is trimmed.
+/// A value that can be printed: CR and LF have become spaces, and it is trimmed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeaderValue(Bytes);
 
@@ -88,7 +88,7 @@ macro_rules! printed {
     };
 }
 printed!(NameAddr Via Uri super::values::CSeq super::values::Reason super::values::Replaces super::values::SubscriptionState
-    super::digest::Challenge super::digest::Credentials);
+    super::authentication::Challenge super::authentication::Credentials);
 
 impl Headers {
     pub fn new() -> Headers {

@@ -8,6 +8,7 @@
 //! This is the only module that names `rsip`, and only for its vocabulary: `status.rs` takes numbers and names of statuses from it,
 //! `method.rs` holds itself against its methods. Its parser, its header types and its printing are not used; DESIGN says why.
 
+mod authentication;
 mod digest;
 mod error;
 mod flow;
@@ -22,7 +23,9 @@ mod name_addr;
 mod params;
 mod parse;
 mod refusal;
+mod sip_uri;
 mod status;
+mod tel_uri;
 mod text;
 mod typed;
 mod uri;
@@ -30,7 +33,8 @@ mod validate;
 mod values;
 mod via;
 
-pub use digest::{Algorithm, Challenge, Credentials, Login, QopAuth, ha1, response, response_from_ha1, same};
+pub use authentication::{Challenge, Credentials, Login, QopAuth};
+pub use digest::{Algorithm, ha1, response, response_from_ha1, same};
 pub use error::{ParseError, Syntax};
 pub use flow::{ConnectionId, Flow, Transport};
 pub use framing::{Frame, MAX_BODY, MAX_HEAD, MAX_HEADERS, PING, PONG, StreamFramer};
@@ -43,10 +47,12 @@ pub use name_addr::NameAddr;
 pub use params::Params;
 pub use parse::{intake, parse_datagram};
 pub use refusal::Malformed;
+pub use sip_uri::SipUri;
 pub use status::{Class, Status};
+pub use tel_uri::TelUri;
 pub use text::{Ascii, Token};
 pub use typed::Contacts;
-pub use uri::{OtherUri, SipUri, TelUri, Uri};
+pub use uri::{OtherUri, Uri};
 pub use validate::validate;
 pub use values::{CSeq, Event, MediaType, Reason, Refresher, Replaces, SessionExpires, SubscriptionState};
 pub use via::{MAGIC_COOKIE, Via};

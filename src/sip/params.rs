@@ -116,6 +116,22 @@ impl Params {
         self.0.iter().find(|p| p.is(name))
     }
 
+    /// §19.1.4, for URIs: a parameter in both must match in any case; one of `significant` in only one of them makes a difference, any
+    /// other does not.
+    pub(super) fn equivalent(&self, other: &Params, significant: &[&str]) -> bool {
+        let covers = |a: &Params, b: &Params| {
+            a.iter().all(|(name, value)| {
+                if !b.has(name) {
+                    return !significant.iter().any(|s| s.eq_ignore_ascii_case(name));
+                }
+                let mine = value.map(text::unescape).unwrap_or_default();
+                let theirs = b.get(name).map(text::unescape).unwrap_or_default();
+                mine.eq_ignore_ascii_case(&theirs)
+            })
+        };
+        covers(self, other) && covers(other, self)
+    }
+
     /// `rest` is empty or starts with a `;`, and lies in `src`. Values are tokens, addresses or quoted strings; other printable
     /// characters that cannot be mistaken for a delimiter are let through, since branches and tags of many makes hold them.
     pub(super) fn parse_header(src: &Bytes, rest: &[u8]) -> Result<Params, Syntax> {

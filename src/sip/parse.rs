@@ -211,7 +211,7 @@ fn header(src: &Bytes, line: &[u8]) -> Option<(HeaderName, Bytes)> {
         [start @ .., b' ' | b'\t'] => text::trim(start),
         name => name,
     };
-    Some((HeaderName::parse(src.slice_ref(name))?, src.slice_ref(text::trim(value))))
+    Some((HeaderName::parse_in(src, name)?, src.slice_ref(text::trim(value))))
 }
 
 /// `METHOD SP URI SP SIP/2.0` or `SIP/2.0 SP code SP reason` (§7.1, §7.2), with single spaces: a proxy before or behind us may cut the

@@ -86,7 +86,7 @@ impl Token {
 pub struct Ascii(Bytes);
 
 impl Ascii {
-    pub fn new(bytes: impl Into<Bytes>) -> Option<Ascii> {
+    pub(super) fn new(bytes: impl Into<Bytes>) -> Option<Ascii> {
         let bytes = bytes.into();
         bytes.iter().all(u8::is_ascii_graphic).then_some(Ascii(bytes))
     }

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 
-use super::digest::{Challenge, Credentials};
+use super::authentication::{Challenge, Credentials};
 use super::error::{ParseError, Syntax};
 use super::header::HeaderName;
 use super::headers::Headers;

@@ -7,12 +7,13 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
 
 pub trait Disk: Send + Sync {
     /// A new file, or an old one made empty. Readable and writable.
-    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
     /// A file that is there.
-    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>>;
     fn create_folders(&self, path: &Path) -> io::Result<()>;
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     fn remove(&self, path: &Path) -> io::Result<()>;
@@ -37,7 +38,7 @@ pub trait Disk: Send + Sync {
 /// Appended to the name of a file that is not whole yet. What is left of them after a kill is removed by the repair at start.
 pub const TEMPORARY: &str = ".new";
 
-pub trait DiskFile: Send {
+pub trait DiskFile: Send + Sync {
     fn write_all_at(&self, bytes: &[u8], at: u64) -> io::Result<()>;
     /// Fewer than asked only at the end of the file.
     fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize>;
@@ -46,8 +47,6 @@ pub trait DiskFile: Send {
     fn set_len(&self, len: u64) -> io::Result<()>;
     /// fdatasync: content and length survive a power cut from here on.
     fn sync(&self) -> io::Result<()>;
-    /// The same file once more, for another thread.
-    fn duplicate(&self) -> io::Result<Box<dyn DiskFile>>;
 }
 
 /// The operating system's.
@@ -55,13 +54,13 @@ pub trait DiskFile: Send {
 pub struct RealDisk;
 
 impl Disk for RealDisk {
-    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
-        Ok(Box::new(file))
+        Ok(Arc::new(file))
     }
 
-    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(OpenOptions::new().read(true).write(true).open(path)?))
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(OpenOptions::new().read(true).write(true).open(path)?))
     }
 
     fn create_folders(&self, path: &Path) -> io::Result<()> {
@@ -110,17 +109,13 @@ impl DiskFile for File {
     fn sync(&self) -> io::Result<()> {
         self.sync_data()
     }
-
-    fn duplicate(&self) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(self.try_clone()?))
-    }
 }
 
 #[cfg(test)]
 pub mod faulty {
     //! A disk that is full, or broken, when a test wants it.
 
-    use std::path::{Path, PathBuf};
+    use std::path::Path;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
@@ -155,13 +150,13 @@ pub mod faulty {
             if self.broken.load(Ordering::SeqCst) { Err(io::Error::other("broken disk")) } else { Ok(()) }
         }
 
-        fn wrap(&self, path: &Path, file: Box<dyn DiskFile>) -> Box<dyn DiskFile> {
-            Box::new(FaultyFile { disk: self.clone(), path: path.to_owned(), file })
+        fn wrap(&self, file: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
+            Arc::new(FaultyFile { disk: self.clone(), file })
         }
     }
 
     impl Disk for FaultyDisk {
-        fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
             self.check()?;
             if self.free() <= 0 {
                 return Err(io::ErrorKind::StorageFull.into());
@@ -169,11 +164,11 @@ pub mod faulty {
             let old = std::fs::metadata(path).map_or(0, |m| m.len());
             let file = RealDisk.create(path)?;
             self.free.fetch_add(old as i64, Ordering::SeqCst);
-            Ok(self.wrap(path, file))
+            Ok(self.wrap(file))
         }
 
-        fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-            Ok(self.wrap(path, RealDisk.open(path)?))
+        fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+            Ok(self.wrap(RealDisk.open(path)?))
         }
 
         fn create_folders(&self, path: &Path) -> io::Result<()> {
@@ -204,8 +199,7 @@ pub mod faulty {
 
     struct FaultyFile {
         disk: FaultyDisk,
-        path: PathBuf,
-        file: Box<dyn DiskFile>,
+        file: Arc<dyn DiskFile>,
     }
 
     impl DiskFile for FaultyFile {
@@ -243,10 +237,6 @@ pub mod faulty {
         fn sync(&self) -> io::Result<()> {
             self.disk.check()?;
             self.file.sync()
-        }
-
-        fn duplicate(&self) -> io::Result<Box<dyn DiskFile>> {
-            Ok(self.disk.wrap(&self.path, self.file.duplicate()?))
         }
     }
 }

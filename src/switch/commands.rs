@@ -47,7 +47,7 @@ impl Switch {
                 };
                 self.cx(now, out).wish(&agent, wanted).map_err(|_| Refusal::NoAgent(agent))
             }
-            Command::Registrations => return Answer::Registrations(self.registrations(now)),
+            Command::Registrations => return Answer::Registrations(self.registrations()),
             Command::Agents => return Answer::Agents(self.agents(now)),
             Command::Queues => return Answer::Queues(self.queues(now)),
             Command::Status => return Answer::Status(Box::new(self.status())),
@@ -115,8 +115,8 @@ impl Switch {
         View { index: &self.hub.index, registrar: &self.hub.registrar, conversations: &self.conversations }
     }
 
-    fn registrations(&self, now: Now) -> Vec<RegistrationView> {
-        let all = self.hub.registrar.all(now.wall);
+    fn registrations(&self) -> Vec<RegistrationView> {
+        let all = self.hub.registrar.all();
         all.map(|(number, binding)| RegistrationView {
             number: number.to_string(),
             contact: String::from_utf8_lossy(&binding.contact).into_owned(),
@@ -193,7 +193,7 @@ impl Switch {
             live_conversations: self.conversations.len() as u64,
             legs: self.hub.index.legs.len() as u64,
             transactions: self.hub.transactions.len() as u64,
-            registrations: self.hub.registrar.len() as u64,
+            registrations: self.hub.registrar.all().count() as u64,
             free_ports: self.hub.ports.values().map(|p| p.len() as u64).sum(),
             counters: self.hub.counters.clone(),
             live_by_direction: live,
@@ -209,15 +209,16 @@ impl Switch {
         self.hub.acd = crate::acd::Acd::new(&self.hub.config, snapshot, now);
         let mut changes = Vec::new();
         let config = Arc::clone(&self.hub.config);
-        let known = registrations.into_iter().filter(|(number, _)| config.phones.contains_key(number));
-        self.hub.registrar.restore(known.collect(), now, &mut changes);
+        for (number, binding) in registrations.into_iter().filter(|(number, _)| config.phones.contains_key(number)) {
+            self.hub.registrar.restore(number, binding, now, &mut changes);
+        }
         let mut cx = self.cx(now, out);
         cx.bindings_changed(changes);
         let data = SystemStarted {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             recovered_conversations: open.len() as u64,
             repaired_recordings: repaired.len() as u64,
-            registrations: cx.hub.registrar.len() as u64,
+            registrations: cx.hub.registrar.all().count() as u64,
         };
         cx.tell(None, Kind::SystemStarted(data));
         for repaired in repaired {
@@ -246,10 +247,12 @@ impl Switch {
         let changes = crate::config::differences(&self.hub.config, &config);
         let mut cx = self.cx(now, out);
         cx.hub.graphs = graphs;
-        cx.hub.registrar.reconfigure(&config);
+        let mut bindings = Vec::new();
+        cx.hub.registrar.configure(&config, &mut bindings);
+        cx.bindings_changed(bindings);
         cx.hub.acd.reconfigure(&config, now);
-        cx.hub.config = Arc::new(config);
-        cx.trunks_reconfigured();
+        let old = std::mem::replace(&mut cx.hub.config, Arc::new(config));
+        cx.trunks_reconfigured(&old);
         cx.hub.stirred = true;
         let by = if by.0 == "SIGHUP" { By::Switch } else { By::Api(by.0.clone()) };
         cx.tell(None, Kind::ConfigReloaded(ConfigReloaded { by, changes }));

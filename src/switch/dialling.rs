@@ -50,7 +50,7 @@ impl Cx<'_> {
         shows: &str,
         title: Option<&str>,
     ) -> bool {
-        let bindings = self.hub.registrar.bindings(number, self.now.wall);
+        let bindings = self.hub.registrar.bindings(number, self.now);
         let mut any = false;
         for binding in bindings {
             let Ok(target) = Uri::parse(binding.contact.clone()) else { continue };

@@ -28,6 +28,7 @@ mod hub;
 mod in_dialog;
 mod incoming;
 pub mod input;
+pub mod journal;
 mod menu;
 mod outgoing;
 pub mod output;
@@ -75,7 +76,7 @@ impl Switch {
     pub fn new(seed: [u8; 32], config: Config) -> Switch {
         let graphs = ivr::graphs(&config).unwrap_or_default();
         let mut chance = Chance::seeded(seed);
-        let registrar = Registrar::new(&config, chance.bytes());
+        let registrar = Registrar::new(&config, &mut chance);
         let outward = trunks::outward(&config, &mut chance);
         let acd = Acd::new(&config, acd::Snapshot::default(), Now::default());
         Switch {
@@ -130,7 +131,7 @@ impl Switch {
                 let lost = cx.hub.transactions.connection_closed(connection, now.mono, &mut sends);
                 cx.sends(sends);
                 let mut changes = Vec::new();
-                cx.hub.registrar.connection_closed(connection, now, &mut changes);
+                cx.hub.registrar.connection_closed(connection, &mut changes);
                 cx.bindings_changed(changes);
                 for lost in lost {
                     self.failed(lost.id, Cause::Unreachable, now, out);
@@ -174,6 +175,11 @@ impl Switch {
         .into_iter()
         .flatten()
         .min()
+    }
+
+    /// Nothing waits for an answer any more: no conversation, no leg that says goodbye.
+    pub fn is_quiet(&self) -> bool {
+        self.conversations.is_empty() && self.hub.departing.is_empty() && self.hub.purposes.is_empty()
     }
 
     /// Conversations that are not over yet.

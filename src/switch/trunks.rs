@@ -6,20 +6,29 @@ use std::time::Duration;
 
 use super::event::{self, Kind, Registration};
 use super::hub::{Cx, Purpose};
+use super::Output;
 use super::output::{QueryId, RegistrationChange, Resolved};
-use super::{Output, trunks};
 use crate::chance::Chance;
+use crate::clock::Mono;
 use crate::config::{Config, Trunk};
 use crate::ids::TrunkName;
-use crate::registrar::{Change, Outward, Step};
-use crate::sip::{self, Response};
+use crate::registrar::{Change, News, Outward, Step};
+use crate::sip::{Response, SipUri};
 
 /// Names are asked for again so often: what carriers give as TTL for their proxies. A first failure is tried again sooner.
 const RESOLVE_EVERY: Duration = Duration::from_secs(60);
 
 pub(super) fn outward(config: &Config, chance: &mut Chance) -> BTreeMap<TrunkName, Outward> {
-    let registering = config.trunks.values().filter(|t| t.register);
-    registering.map(|t| (t.name.clone(), Outward::new(t, &config.site.domain, chance))).collect()
+    let mut all = BTreeMap::new();
+    for trunk in config.trunks.values().filter(|t| t.register) {
+        all.extend(fresh(trunk, config, chance, Mono::ZERO).map(|o| (trunk.name.clone(), o)));
+    }
+    all
+}
+
+fn fresh(trunk: &Trunk, config: &Config, chance: &mut Chance, now: Mono) -> Option<Outward> {
+    let call_id = format!("{}@{}", chance.token(), config.site.domain);
+    Outward::new(trunk, call_id, chance.token(), now)
 }
 
 fn host(trunk: &Trunk) -> &str {
@@ -41,7 +50,7 @@ impl Cx<'_> {
             .map(|(name, _)| name.clone())
             .collect();
         for name in due {
-            self.outward(&name, |outward, chance, now| outward.due(now, chance));
+            self.outward(&name, |outward, contact, cnonce, now| outward.tick(contact, cnonce, now));
         }
     }
 
@@ -67,66 +76,67 @@ impl Cx<'_> {
         for address in addresses {
             self.hub.routes.insert(address.remote.ip(), address.local);
         }
-        self.hub.hosts.insert(host.clone(), ips);
-        let config = self.config();
-        for trunk in config.trunks.values().filter(|t| t.register && trunks::host(t) == host) {
-            self.outward(&trunk.name, |outward, chance, now| outward.due(now, chance));
-        }
+        self.hub.hosts.insert(host, ips);
     }
 
     /// Lets a registration of ours take a step, and does what it says.
-    fn outward(&mut self, name: &TrunkName, act: impl FnOnce(&mut Outward, &mut Chance, crate::clock::Mono) -> Vec<Step>) {
+    fn outward(&mut self, name: &TrunkName, act: impl FnOnce(&mut Outward, &SipUri, &str, Mono) -> Step) {
         let config = self.config();
         let Some(trunk) = config.trunks.get(name) else { return };
-        // Without an address nothing can be sent; the look-up's answer comes back here.
-        let Some(to) = self.way_to(trunk) else { return };
-        let contact = self.contact(trunk.user.as_deref().unwrap_or(name.as_str()), &to);
+        // Without an address nothing can be sent: as good as no answer, so that it is tried again, later each time.
+        let to = self.way_to(trunk);
         let now = self.now.mono;
+        let cnonce = self.hub.chance.token();
+        let contact = to.map(|to| self.contact(trunk.user.as_deref().unwrap_or(name.as_str()), &to));
         let Some(outward) = self.hub.outward.get_mut(name) else { return };
-        outward.reach_at(contact);
-        let steps = act(outward, &mut self.hub.chance, now);
-        for step in steps {
-            match step {
-                Step::Send(request) => {
-                    self.request(request, to, Purpose::Register(name.clone()));
-                }
-                Step::Up => self.tell(None, Kind::TrunkUp(event::Trunk { trunk: name.clone() })),
-                Step::Down => self.tell(None, Kind::TrunkDown(event::Trunk { trunk: name.clone() })),
-                Step::Failed { status, retry_in } => {
-                    let data = event::TrunkFailure {
-                        trunk: name.clone(),
-                        status: status.map(sip::Status::code),
-                        retry_in_s: retry_in.as_secs(),
-                    };
-                    self.tell(None, Kind::TrunkRegistrationFailed(data));
-                }
+        let step = match contact.as_ref().and_then(|c| c.uri.sip()) {
+            Some(contact) => act(outward, contact, &cnonce, now),
+            None => outward.unanswered(now),
+        };
+        if let (Some(request), Some(to)) = (step.send, to) {
+            self.request(request, to, Purpose::Register(name.clone()));
+        }
+        match step.news {
+            None => {}
+            Some(News::Up) => self.tell(None, Kind::TrunkUp(event::Trunk { trunk: name.clone() })),
+            Some(News::Down) => self.tell(None, Kind::TrunkDown(event::Trunk { trunk: name.clone() })),
+            Some(News::Failed(status)) => {
+                let status = status.map(crate::sip::Status::code);
+                let next = self.hub.outward.get(name).and_then(Outward::deadline);
+                let retry_in = next.map_or(std::time::Duration::ZERO, |at| at.since(now));
+                let data = event::TrunkFailure { trunk: name.clone(), status, retry_in_s: retry_in.as_secs() };
+                self.tell(None, Kind::TrunkRegistrationFailed(data));
             }
         }
     }
 
     pub fn registered_there(&mut self, name: &TrunkName, response: &Response) {
-        self.outward(name, |outward, chance, now| outward.answered(response, now, chance));
+        self.outward(name, |outward, contact, cnonce, now| outward.answered(response, contact, cnonce, now));
     }
 
     pub fn unregistered_there(&mut self, name: &TrunkName) {
-        self.outward(name, |outward, _, now| outward.unanswered(now));
+        self.outward(name, |outward, _, _, now| outward.unanswered(now));
     }
 
     /// Takes our registrations back, at the end.
     pub fn leave_trunks(&mut self) {
         let names: Vec<TrunkName> = self.hub.outward.keys().cloned().collect();
         for name in names {
-            self.outward(&name, |outward, chance, now| outward.leave(now, chance));
+            self.outward(&name, |outward, contact, cnonce, _| outward.stop(contact, cnonce));
         }
     }
 
     /// After a reload: trunks that are new begin, those that are gone are forgotten, those that are as they were go on.
-    pub fn trunks_reconfigured(&mut self) {
+    pub fn trunks_reconfigured(&mut self, old: &Config) {
         let config = self.config();
-        self.hub.outward.retain(|name, outward| config.trunks.get(name).is_some_and(|t| t.register && outward.is_for(t)));
+        self.hub.outward.retain(|name, _| {
+            let was = old.trunks.get(name);
+            config.trunks.get(name).is_some_and(|t| t.register && was == Some(t))
+        });
         for trunk in config.trunks.values().filter(|t| t.register) {
-            if !self.hub.outward.contains_key(&trunk.name) {
-                let new = Outward::new(trunk, &config.site.domain, &mut self.hub.chance);
+            if !self.hub.outward.contains_key(&trunk.name)
+                && let Some(new) = fresh(trunk, &config, &mut self.hub.chance, self.now.mono)
+            {
                 self.hub.outward.insert(trunk.name.clone(), new);
             }
         }
@@ -140,10 +150,10 @@ impl Cx<'_> {
             match change {
                 Change::Added(number, binding) => {
                     self.tell(None, Kind::RegistrationAdded(registration(&number, &binding)));
-                    self.out.push(Output::Registration(RegistrationChange::Put(number, binding)));
+                    self.out.push(Output::Registration(RegistrationChange::Put(number, Box::new(binding))));
                 }
                 Change::Refreshed(number, binding) => {
-                    self.out.push(Output::Registration(RegistrationChange::Put(number, binding)))
+                    self.out.push(Output::Registration(RegistrationChange::Put(number, Box::new(binding))))
                 }
                 Change::Removed(number, binding) => {
                     self.tell(None, Kind::RegistrationRemoved(registration(&number, &binding)));

@@ -160,7 +160,7 @@ class Switch:
 
 
 CONFIGURATION = """\
-# Made by scripts/bench: calls from {caller} are a trunk; 5000 goes to the callee, 5001 the same recorded, 5002 a menu.
+# Made by scripts/bench: calls from {caller} are a trunk; 5000 goes to the callee, 5001 the same recorded.
 [site]
 name = "Bench"
 domain = "bench.example"
@@ -185,6 +185,7 @@ folder = "../recordings"
 [[trunk]]
 name = "load"
 peer = "{caller}"
+transit = true                         # its callers reach the other trunk
 
 [[trunk]]
 name = "callee"
@@ -201,35 +202,11 @@ trunk = "load"
 number = "5001"
 to = "number:95001"
 
-[[inbound]]
-trunk = "load"
-number = "5002"
-to = "menu:bench"
-record = false
-
 [[outbound]]
 pattern = "9*"
 strip = 1
 trunk = ["callee"]
 """
-
-MENU = """\
-name = "bench"
-language = "en"
-start = "top"
-
-[node.top]
-kind = "play"
-prompt = "bench"
-next = "node:top2"
-
-[node.top2]
-kind = "menu"
-prompt = "bench"
-timeout = "60s"
-digits = { "1" = "hangup" }
-"""
-
 
 def binary():
     """The release binary, built if need be; CORDBOARD_BINARY names another one."""
@@ -244,14 +221,11 @@ def binary():
 @contextmanager
 def switch(tools, program):
     site = Path(tempfile.mkdtemp(dir=tools.folder, prefix="site-"))
-    (site / "config/menus").mkdir(parents=True)
-    (site / "config/prompts/en").mkdir(parents=True)
+    (site / "config").mkdir()
     (site / "recordings").mkdir()
     sip, http = free_port(), free_port()
     text = CONFIGURATION.format(caller=CALLER, callee=CALLEE, port=SIP_PORT, sip=sip, http=http)
     (site / "config/cordboard.toml").write_text(text)
-    (site / "config/menus/bench.toml").write_text(MENU)
-    write_silence(site / "config/prompts/en/bench.wav", 10)
     with running([program, "serve", "--config", "config/cordboard.toml"], site / "log", cwd=site) as child:
         one = Switch(child, sip, http)
         try:
@@ -261,16 +235,6 @@ def switch(tools, program):
         if child.poll() is not None:
             raise Failed(f"the switch ended at once:\n{(site / 'log').read_text()[-2000:]}")
         yield one
-
-
-def write_silence(path, seconds):
-    import wave
-
-    with wave.open(str(path), "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(2)
-        out.setframerate(8000)
-        out.writeframes(b"\0\0" * 8000 * seconds)
 
 
 def version(program, pattern=r"\d+(\.\d+)+"):

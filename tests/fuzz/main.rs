@@ -4,6 +4,7 @@
 //! so a failure repeats: the message names seed and execution, and shows the input. `FUZZ_EXECUTIONS` is how many are spread over all
 //! targets (a tenth of a million if not set), `FUZZ_EACH` how many each gets, `FUZZ_SEED` another seed. `scripts/fuzz` runs a million each.
 
+mod config;
 mod mutate;
 mod sip;
 
@@ -32,6 +33,9 @@ macro_rules! targets {
 }
 
 targets! {
+    config_main: config::Main;
+    config_secrets: config::Secrets;
+    config_menu: config::Menu;
     sip_datagram: sip::Datagram;
     sip_stream: sip::Stream;
     sip_values: sip::Values;

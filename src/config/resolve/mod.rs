@@ -213,15 +213,14 @@ impl Checking {
     }
 }
 
-/// A length of time as it is written.
+/// A length of time as it is written, in the largest unit that divides it.
 fn show(time: Duration) -> String {
     let ms = time.as_millis();
-    match ms {
-        _ if ms % 1_000 != 0 => format!("{ms}ms"),
-        _ if ms % 86_400_000 == 0 && ms > 0 => format!("{}d", ms / 86_400_000),
-        _ if ms % 3_600_000 == 0 && ms > 0 => format!("{}h", ms / 3_600_000),
-        _ if ms % 60_000 == 0 && ms > 0 => format!("{}m", ms / 60_000),
-        _ => format!("{}s", ms / 1_000),
+    let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
+    match units.into_iter().find(|(_, length)| ms >= *length && ms.is_multiple_of(*length)) {
+        Some((unit, length)) => format!("{}{unit}", ms / length),
+        None if ms == 0 => "0s".to_owned(),
+        None => format!("{ms}ms"),
     }
 }
 

@@ -46,14 +46,15 @@ impl Checking {
 
     pub(super) fn extensions(&mut self, given: Vec<Spanned<given::Extra>>, outbound: &[Outbound]) -> BTreeMap<Number, Place> {
         let mut extensions = BTreeMap::new();
-        for extension in given.into_iter().map(Spanned::into_inner) {
-            let number = extension.number.get_ref().0.clone();
-            self.take_number(&number, &extension.number);
+        let mut given: Vec<given::Extra> = given.into_iter().map(Spanned::into_inner).collect();
+        for extension in &given {
+            self.take_number(&extension.number.get_ref().0, &extension.number);
             self.place(&extension.to, outbound);
-            if extension.to.get_ref().0 == Place::Number(number.clone()) {
-                self.fault(&extension.to, Fault::LeadsToItself(number.clone()));
-            }
-            extensions.insert(Number::from(number.as_str()), extension.to.into_inner().0);
+            extensions.insert(Number::from(extension.number.get_ref().0.as_str()), extension.to.get_ref().0.clone());
+        }
+        given.retain(|e| leads_in_a_circle(&e.number.get_ref().0, &extensions));
+        for extension in given {
+            self.fault(&extension.to, Fault::LeadsToItself(extension.number.into_inner().0));
         }
         extensions
     }
@@ -163,4 +164,19 @@ impl Checking {
         }
         rules
     }
+}
+
+/// Whether who follows extensions from this one comes back to it. A circle further on is a fault of those that are on it.
+fn leads_in_a_circle(number: &str, extensions: &BTreeMap<Number, Place>) -> bool {
+    let mut at = number;
+    for _ in 0..extensions.len() {
+        match extensions.get(at) {
+            Some(Place::Number(next)) if next == number => return true,
+            Some(Place::Number(next)) => at = next,
+            Some(Place::Menu(_) | Place::Queue(_) | Place::Phone(_) | Place::Voicemail(_) | Place::Hangup) | None => {
+                return false;
+            }
+        }
+    }
+    false
 }

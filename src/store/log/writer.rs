@@ -44,7 +44,7 @@ pub struct Writer {
 
 struct Active {
     first: u64,
-    file: Box<dyn DiskFile>,
+    file: Arc<dyn DiskFile>,
     end: u64,
 }
 
@@ -280,7 +280,7 @@ fn repair(disk: &dyn Disk, last: &Segment) -> io::Result<(Active, u64)> {
     Ok((Active { first: last.first, file, end: tail.end }, tail.last))
 }
 
-fn create(disk: &dyn Disk, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+fn create(disk: &dyn Disk, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
     let file = disk.create(path)?;
     file.write_all_at(&MAGIC, 0)?;
     file.sync()?;

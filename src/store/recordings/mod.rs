@@ -5,7 +5,7 @@
 
 pub mod folder;
 mod number;
-mod row;
+pub mod row;
 mod search;
 
 use std::sync::Arc;

@@ -1,0 +1,156 @@
+//! Who comes in: a bearer token, or a browser's session from a page of ours.
+//!
+//! A cookie is sent by the browser whoever made the page, so a request with a cookie that changes something, or opens a WebSocket, must
+//! show that it comes from a page of this very host (`Sec-Fetch-Site`, else `Origin`), or carry a header that no foreign form can set.
+//! A bearer token is never sent by itself and needs no such proof.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use subtle::ConstantTimeEq;
+
+use super::Shared;
+use super::problem::Problem;
+use super::session::fingerprint;
+
+/// Set by our own page and by programs that use a session; its value does not matter.
+const OURS: HeaderName = HeaderName::from_static("x-cordboard");
+
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+pub(super) const COOKIE: &str = "cordboard_session";
+
+/// Longest path and query. The longest real one, a search with all filters, has some 300 characters.
+const LONGEST_URL: usize = 4_096;
+
+/// Who asks: a user's name, or `admin` for the token of the environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Who(pub String);
+
+/// The peer's address, or none in a test without one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer(pub IpAddr);
+
+impl<S: Send + Sync> FromRequestParts<S> for Peer {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(peer(parts.extensions.get::<ConnectInfo<SocketAddr>>()))
+    }
+}
+
+fn peer(info: Option<&ConnectInfo<SocketAddr>>) -> Peer {
+    Peer(info.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(address)| address.ip()))
+}
+
+/// Lets in, or answers 401, 403, 429.
+pub(super) async fn admit(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
+    let Peer(address) = peer(request.extensions().get());
+    match who(&shared, &request, address) {
+        Ok(who) => {
+            request.extensions_mut().insert(who);
+            next.run(request).await
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+fn who(shared: &Shared, request: &Request, address: IpAddr) -> Result<Who, Problem> {
+    let headers = request.headers();
+    let now = shared.parts.clock.mono();
+    if let Some(given) = headers.get(header::AUTHORIZATION) {
+        shared.throttle.check(address, None, now).map_err(slow_down)?;
+        return match bearer(given).and_then(|token| token_of(shared, token)) {
+            Some(who) => Ok(who),
+            None => {
+                shared.throttle.failed(address, None, now);
+                Err(Problem::new(401, "the token is not known"))
+            }
+        };
+    }
+    let token = cookie(headers).ok_or_else(|| Problem::new(401, "log in, or send a bearer token"))?;
+    let config = shared.parts.config.borrow().clone();
+    let password_of = |name: &str| config.users.iter().find(|u| u.name == name).map(|u| fingerprint(u.password.expose()));
+    let user = shared.sessions.user(token, password_of, now).ok_or_else(|| Problem::new(401, "the session has ended"))?;
+    let safe =
+        matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) && !headers.contains_key(header::UPGRADE);
+    if safe || is_ours(headers) {
+        Ok(Who(user))
+    } else {
+        Err(Problem::new(403, "a request with a session must come from this switch's own page, or carry the header X-Cordboard"))
+    }
+}
+
+pub(super) fn slow_down(left: std::time::Duration) -> Problem {
+    Problem::too_many("too many wrong passwords or tokens came from there", left.as_secs().max(1))
+}
+
+/// Whether the request comes from a page of this host.
+pub(super) fn is_ours(headers: &HeaderMap) -> bool {
+    if headers.contains_key(&OURS) {
+        // Setting it across origins needs a preflight, which is never answered with leave.
+        return true;
+    }
+    match headers.get(&FETCH_SITE).map(HeaderValue::as_bytes) {
+        Some(b"same-origin" | b"none") => true,
+        Some(_) => false,
+        None => {
+            let host = headers.get(header::HOST).and_then(|h| h.to_str().ok());
+            let origin = headers.get(header::ORIGIN).and_then(|o| o.to_str().ok()).and_then(|o| o.split_once("://"));
+            host.is_some_and(|host| origin.is_some_and(|(_, origin)| origin.eq_ignore_ascii_case(host)))
+        }
+    }
+}
+
+fn bearer(value: &HeaderValue) -> Option<&str> {
+    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// Every known token is compared, each in constant time.
+fn token_of(shared: &Shared, token: &str) -> Option<Who> {
+    let given = fingerprint(token);
+    let is = |secret: &crate::config::Secret| {
+        // An empty secret opens nothing.
+        !secret.expose().is_empty() && bool::from(fingerprint(secret.expose()).ct_eq(&given))
+    };
+    let mut found = shared.parts.admin_token.as_ref().filter(|t| is(t)).map(|_| Who("admin".to_owned()));
+    for user in &shared.parts.config.borrow().users {
+        if user.token.as_ref().is_some_and(is) && found.is_none() {
+            found = Some(Who(user.name.clone()));
+        }
+    }
+    found
+}
+
+pub(super) fn cookie(headers: &HeaderMap) -> Option<&str> {
+    let all = headers.get_all(header::COOKIE).iter().filter_map(|h| h.to_str().ok()).flat_map(|h| h.split(';'));
+    all.filter_map(|pair| pair.trim().split_once('=')).find(|(name, _)| *name == COOKIE).map(|(_, value)| value)
+}
+
+/// What holds for every address: the length of what is asked, and headers on what is answered.
+pub(super) async fn limit_and_label(request: Request, next: Next) -> Response {
+    if request.uri().path_and_query().is_some_and(|p| p.as_str().len() > LONGEST_URL) {
+        return Problem::new(414, "the address is too long").into_response();
+    }
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    // JSON and audio are no pages; the console's page says what it needs itself.
+    headers
+        .entry(header::CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; sandbox"));
+    response
+}
+
+/// The one who was let in.
+pub(super) type Me = Extension<Who>;

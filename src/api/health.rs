@@ -1,0 +1,156 @@
+//! Liveness, readiness, metrics: open to everybody who reaches the listener, and free of names and numbers of people.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use tokio::sync::Mutex;
+
+use super::problem::Problem;
+use super::{Api, Shared};
+use crate::clock::Mono;
+use crate::switch::command::Status;
+use crate::switch::{Answer, Command};
+
+/// The process runs and answers.
+#[utoipa::path(get, path = "/healthz", tag = "health", security(()), responses((status = 200, body = str, content_type = "text/plain")))]
+pub(super) async fn live() -> &'static str {
+    "ok\n"
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(super) struct Readiness {
+    /// `ready`, `degraded` (calls go on, something else does not) or `draining`.
+    status: &'static str,
+    /// Part → what is wrong with it.
+    degraded: BTreeMap<String, String>,
+}
+
+/// Whether calls are taken. Degraded is 200 with what is wrong: calls go on. Draining, or a core that does not answer, is 503.
+#[utoipa::path(get, path = "/readyz", tag = "health", security(()), responses(
+    (status = 200, body = Readiness), (status = 503, body = Readiness)))]
+pub(super) async fn ready(State(shared): Api) -> Result<Response, Problem> {
+    let status = status(&shared).await?;
+    let (code, word) = match (status.draining, status.degraded.is_empty()) {
+        (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
+        (false, true) => (StatusCode::OK, "ready"),
+        (false, false) => (StatusCode::OK, "degraded"),
+    };
+    let body = Readiness { status: word, degraded: status.degraded };
+    Ok((code, Json(body)).into_response())
+}
+
+/// Prometheus text format 0.0.4.
+#[utoipa::path(get, path = "/metrics", tag = "health", security(()), responses((status = 200, body = str, content_type = "text/plain")))]
+pub(super) async fn metrics(State(shared): Api) -> Result<Response, Problem> {
+    let status = status(&shared).await?;
+    let text = exposition(&status, shared.parts.log.last(), shared.parts.log.waiting());
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
+}
+
+/// What the core said last, and when. These addresses are open to everybody, and the core writes each question into its journal: so it
+/// is asked once in a while, however often they are.
+#[derive(Default)]
+pub(super) struct Heard(Mutex<Option<(Mono, Box<Status>)>>);
+
+/// An answer as old as this still does. Prometheus asks every 15 s, a load balancer every second.
+const FRESH: Duration = Duration::from_millis(500);
+
+async fn status(shared: &Arc<Shared>) -> Result<Box<Status>, Problem> {
+    // Held while the core is asked, so that many who come at once are one question.
+    let mut heard = shared.heard.0.lock().await;
+    if let Some((at, status)) = &*heard
+        && shared.parts.clock.mono().since(*at) < FRESH
+    {
+        return Ok(status.clone());
+    }
+    match shared.parts.core.ask("health", Command::Status).await? {
+        Answer::Status(status) => {
+            *heard = Some((shared.parts.clock.mono(), status.clone()));
+            Ok(status)
+        }
+        Answer::Done
+        | Answer::Started(_)
+        | Answer::Registrations(_)
+        | Answer::Agents(_)
+        | Answer::Queues(_)
+        | Answer::Refused(_) => Err(Problem::mismatch()),
+    }
+}
+
+fn exposition(status: &Status, log_last: u64, log_waiting: usize) -> String {
+    let mut text = String::with_capacity(4_096);
+    let mut gauge = |name: &str, help: &str, value: u64| {
+        let _ = write!(text, "# HELP cordboard_{name} {help}\n# TYPE cordboard_{name} gauge\ncordboard_{name} {value}\n");
+    };
+    gauge("conversations", "Live conversations.", status.live_conversations);
+    gauge("legs", "Live legs.", status.legs);
+    gauge("sip_transactions", "Live SIP transactions.", status.transactions);
+    gauge("registrations", "Bindings of phones.", status.registrations);
+    gauge("media_ports_free", "RTP ports that are leased and wait for a leg.", status.free_ports);
+    gauge("draining", "1 while the switch is being stopped.", u64::from(status.draining));
+    gauge("event_log_waiting", "Events that are not durable yet.", log_waiting as u64);
+    let _ = write!(text, "# HELP cordboard_events_total Events in the log.\n# TYPE cordboard_events_total counter\n");
+    let _ = writeln!(text, "cordboard_events_total {log_last}");
+    text.push_str("# HELP cordboard_conversations_by_direction Live conversations by direction.\n");
+    text.push_str("# TYPE cordboard_conversations_by_direction gauge\n");
+    for (direction, count) in &status.live_by_direction {
+        let name = format!("{direction:?}").to_ascii_lowercase();
+        let _ = writeln!(text, "cordboard_conversations_by_direction{{direction=\"{name}\"}} {count}");
+    }
+    text.push_str("# HELP cordboard_degraded 1 for each part that is in trouble.\n# TYPE cordboard_degraded gauge\n");
+    for part in status.degraded.keys() {
+        let _ = writeln!(text, "cordboard_degraded{{part=\"{}\"}} 1", label(part));
+    }
+    // The map is sorted, and `{` sorts behind every letter: but a longer name may stand between two of one base, so gather first.
+    let mut counters: BTreeMap<&str, Vec<(&str, u64)>> = BTreeMap::new();
+    for (name, value) in &status.counters {
+        let (base, labels) = name.find('{').map_or((name.as_str(), ""), |at| name.split_at(at));
+        counters.entry(base).or_default().push((labels, *value));
+    }
+    for (base, values) in counters {
+        let _ = writeln!(text, "# TYPE cordboard_{base} counter");
+        for (labels, value) in values {
+            let _ = writeln!(text, "cordboard_{base}{labels} {value}");
+        }
+    }
+    text
+}
+
+/// A label's value, escaped as the format wants it.
+fn label(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::route::Direction;
+
+    #[test]
+    fn each_metric_has_its_type_once_and_its_values_together() {
+        let mut status = Status { live_conversations: 3, ..Status::default() };
+        for (name, value) in
+            [("sip_requests_total{method=\"INVITE\"}", 5), ("sip_requests_total{method=\"BYE\"}", 4), ("sip_requests_totals", 1)]
+        {
+            status.counters.insert(name.to_owned(), value);
+        }
+        status.degraded.insert("a\"b".into(), "x".into());
+        status.live_by_direction.insert(Direction::Inbound, 2);
+        let text = exposition(&status, 7, 0);
+        assert!(text.contains("cordboard_conversations 3\n") && text.contains("cordboard_events_total 7\n"));
+        assert!(text.contains("cordboard_degraded{part=\"a\\\"b\"} 1\n"));
+        assert!(text.contains("cordboard_conversations_by_direction{direction=\"inbound\"} 2\n"));
+        assert_eq!(text.matches("# TYPE cordboard_sip_requests_total counter").count(), 1);
+        assert!(
+            text.contains("cordboard_sip_requests_total{method=\"BYE\"} 4\ncordboard_sip_requests_total{method=\"INVITE\"} 5\n")
+        );
+        assert!(text.lines().all(|l| l.starts_with("# ") || l.split(' ').count() == 2));
+    }
+}

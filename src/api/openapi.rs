@@ -1,0 +1,88 @@
+//! The interface's description (OpenAPI 3.1), generated from the types that are sent.
+
+use axum::Json;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+use super::{agents, conversations, guard, health, login, problem, queues, recordings, registrations};
+use crate::switch::event;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Cordboard", description = "A SIP switch with recording for small call centres."),
+    paths(
+        health::live, health::ready, health::metrics, login::login, login::logout, login::me, registrations::list,
+        conversations::list, conversations::show, conversations::originate, conversations::hangup, conversations::hold,
+        conversations::resume, conversations::transfer, agents::list, agents::set, queues::list, recordings::list, recordings::show,
+        recordings::audio, events, events_ws, serve
+    ),
+    components(schemas(event::Kind, CloudEvent, problem::Problem)),
+    modifiers(&Access),
+    security(("bearer" = []), ("session" = []))
+)]
+struct Description;
+
+/// CloudEvents 1.0, one event. `type` and `data` are as in `Kind`, with `cordboard.` in front of the type.
+#[derive(utoipa::ToSchema)]
+#[allow(dead_code, reason = "only described: the store prints events")]
+struct CloudEvent {
+    specversion: String,
+    id: String,
+    source: String,
+    #[schema(rename = "type")]
+    kind: String,
+    /// RFC 3339, UTC, milliseconds.
+    time: String,
+    /// Conversation.
+    subject: Option<String>,
+    /// Decimal digits; without gaps.
+    sequence: String,
+    data: serde_json::Value,
+}
+
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "only described: the events' own routes read it")]
+struct EventsWanted {
+    /// The last event that was seen; 0 is from the very first; absent is from now on. The header Last-Event-ID wins.
+    since: Option<u64>,
+    /// `call.*,queue.entered`
+    types: Option<String>,
+    conversation: Option<String>,
+}
+
+/// Events as they happen (Server-Sent Events); `id:` is the sequence.
+#[utoipa::path(get, path = "/api/v1/events", tag = "events", params(EventsWanted), responses(
+    (status = 200, body = CloudEvent, content_type = "text/event-stream"),
+    (status = 410, body = problem::Problem, content_type = "application/problem+json",
+        description = "`since` is no longer kept; `first` is the first that is.")))]
+#[allow(dead_code, reason = "only described")]
+fn events() {}
+
+/// The same over WebSocket: one text message an event.
+#[utoipa::path(get, path = "/api/v1/events/ws", tag = "events", params(EventsWanted), responses(
+    (status = 101, description = "Text messages, each a CloudEvent."),
+    (status = 410, body = problem::Problem, content_type = "application/problem+json")))]
+#[allow(dead_code, reason = "only described")]
+fn events_ws() {}
+
+struct Access;
+
+impl Modify for Access {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let components = openapi.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build()));
+        components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(guard::COOKIE))));
+    }
+}
+
+/// The description as a value, for the documentation too.
+pub fn document() -> utoipa::openapi::OpenApi {
+    Description::openapi()
+}
+
+/// This description.
+#[utoipa::path(get, path = "/api/v1/openapi.json", tag = "health", security(()), responses((status = 200, body = serde_json::Value)))]
+pub(super) async fn serve() -> Json<utoipa::openapi::OpenApi> {
+    Json(document())
+}

@@ -1,0 +1,277 @@
+//! The engine with real sockets on loopback. Waits are reads with a deadline.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+
+use super::*;
+use crate::codec::Codec;
+use crate::config::{Advertise, Country};
+use crate::ids::{LegId, RecordingId};
+use crate::media::{Audio, Clip, ClipName, PlayId, Session, Side, Source};
+use crate::rtp::{Fields, HEADER, Packet};
+
+const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[derive(Clone)]
+struct Outs {
+    reports: SyncSender<Report>,
+    leases: SyncSender<Vec<Lease>>,
+    frames: SyncSender<Frame>,
+    /// A frame of this recording is more than the recorder can bear.
+    fatal: RecordingId,
+}
+
+impl Outlets for Outs {
+    fn report(&self, report: Report) {
+        self.reports.try_send(report).unwrap();
+    }
+
+    fn leases(&self, leases: Vec<Lease>) {
+        self.leases.try_send(leases).unwrap();
+    }
+
+    fn tap(&self, frame: Frame) -> bool {
+        assert_ne!(frame.recording, self.fatal, "a panic that the test wants");
+        self.frames.try_send(frame).is_ok()
+    }
+}
+
+struct Running {
+    engine: Engine,
+    reports: Receiver<Report>,
+    leases: Receiver<Vec<Lease>>,
+    frames: Receiver<Frame>,
+    ready: Vec<Lease>,
+}
+
+fn recording(n: u128) -> RecordingId {
+    RecordingId::from_parts(1, n)
+}
+
+fn config(ports: std::ops::RangeInclusive<u16>, workers: u8) -> config::Media {
+    config::Media {
+        listen: LOCAL,
+        advertise: Advertise::Auto,
+        ports,
+        workers,
+        missing_after: Duration::from_secs(3),
+        dead_after: Duration::from_secs(30),
+        hold_music: None,
+    }
+}
+
+fn clips() -> Clips {
+    let clip = Arc::new(Clip::new(vec![8_000; 1_600]));
+    Clips::new([(ClipName("en/welcome".into()), clip.clone())].into(), Some(clip))
+}
+
+fn run(ports: std::ops::RangeInclusive<u16>, workers: u8) -> Running {
+    let (reports, leases, frames) = (sync_channel(100), sync_channel(100), sync_channel(40));
+    let outs = Outs { reports: reports.0, leases: leases.0, frames: frames.0, fatal: recording(666) };
+    let config = config(ports, workers);
+    let engine = start(&config, Country(*b"DE"), &clips(), System::start(), 1, &outs).unwrap();
+    Running { engine, reports: reports.1, leases: leases.1, frames: frames.1, ready: Vec::new() }
+}
+
+impl Running {
+    fn lease(&mut self, worker: u8) -> Lease {
+        loop {
+            if let Some(at) = self.ready.iter().position(|l| l.worker == worker) {
+                return self.ready.remove(at);
+            }
+            self.ready.extend(self.leases.recv_timeout(PATIENCE).unwrap());
+        }
+    }
+
+    fn command(&self, command: Command) {
+        self.engine.command(0, command).unwrap();
+    }
+
+    /// A leg whose peer is a new socket.
+    fn leg(&mut self, id: u64) -> Peer {
+        let lease = self.lease(0);
+        let socket = UdpSocket::bind((LOCAL, 0)).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let leg = LegId(id);
+        self.command(Command::Open { leg, lease });
+        let remote = Some(socket.local_addr().unwrap());
+        let session = Session {
+            remote,
+            remote_rtcp: None,
+            codec: Codec::Pcmu,
+            payload_type: 0,
+            telephone_event: Some(101),
+            telephone_event_in: Some(101),
+            send: true,
+            receive: true,
+            ptime_ms: 20,
+        };
+        self.command(Command::Agree { leg, session });
+        Peer { leg, socket, to: SocketAddr::new(LOCAL, lease.port), sequence: 0 }
+    }
+
+    fn bridge(&self, a: &Peer, b: &Peer) {
+        self.command(Command::Hear { leg: a.leg, source: Source::Leg(b.leg) });
+        self.command(Command::Hear { leg: b.leg, source: Source::Leg(a.leg) });
+    }
+
+    fn report(&self) -> Report {
+        self.reports.recv_timeout(PATIENCE).unwrap()
+    }
+}
+
+struct Peer {
+    leg: LegId,
+    socket: UdpSocket,
+    to: SocketAddr,
+    sequence: u16,
+}
+
+impl Peer {
+    fn say(&mut self, byte: u8) {
+        self.say_from(byte, None);
+    }
+
+    fn say_from(&mut self, byte: u8, other: Option<&UdpSocket>) {
+        self.sequence += 1;
+        let mut header = [0; HEADER];
+        let timestamp = u32::from(self.sequence) * 160;
+        Fields { marker: false, payload_type: 0, sequence: self.sequence, timestamp, ssrc: self.leg.0 as u32 }.write(&mut header);
+        let bytes = [&header[..], &[byte; 160]].concat();
+        other.unwrap_or(&self.socket).send_to(&bytes, self.to).unwrap();
+    }
+
+    /// The next packet: numbers, first byte of sound, sender.
+    fn hear(&self) -> (Fields, u8, SocketAddr) {
+        let mut bytes = [0; 2_000];
+        let (n, from) = self.socket.recv_from(&mut bytes).unwrap();
+        let packet = Packet::parse(&bytes[..n]).unwrap();
+        (packet.fields(), packet.payload()[0], from)
+    }
+
+    /// Says until it is heard at the other end: what crosses with the commands is lost.
+    fn reach(&mut self, other: &Peer) {
+        other.socket.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        let mut bytes = [0; 2_000];
+        let reached = (0..500).any(|_| {
+            self.say(1);
+            other.socket.recv(&mut bytes).is_ok()
+        });
+        while other.socket.recv(&mut bytes).is_ok() {}
+        other.socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        assert!(reached);
+    }
+}
+
+#[test]
+fn two_peers_hear_each_other_and_a_stranger_is_not_heard() {
+    let mut r = run(28_000..=28_099, 2);
+    let (mut a, mut b) = (r.leg(1), r.leg(2));
+    r.bridge(&a, &b);
+    a.reach(&b);
+    b.reach(&a);
+    let stranger = UdpSocket::bind((LOCAL, 0)).unwrap();
+    a.say_from(9, Some(&stranger));
+    for n in 10..60 {
+        a.say(n);
+    }
+    let heard: Vec<_> = (10..60).map(|_| b.hear()).collect();
+    assert_eq!(heard.iter().map(|h| h.1).collect::<Vec<_>>(), (10..60).collect::<Vec<_>>());
+    assert!(heard.iter().all(|h| h.2 == b.to && h.0.ssrc == heard[0].0.ssrc && h.0.ssrc != 1));
+    r.command(Command::Close { leg: a.leg });
+    let Report::Closed { leg: LegId(1), quality } = r.report() else { panic!() };
+    assert_eq!(quality.refused, 1);
+    assert!(quality.packets_received >= 51 && quality.packets_lost == 1, "{quality:?}");
+    assert!(r.engine.counters().received.load(Relaxed) >= 52);
+}
+
+#[test]
+fn a_prompt_arrives_whole_and_is_tapped() {
+    let mut r = run(28_100..=28_199, 1);
+    let a = r.leg(1);
+    r.command(Command::Tap { leg: a.leg, recording: recording(1) });
+    let audio = Audio::Prompt(vec![ClipName("en/welcome".into())]);
+    r.command(Command::Hear { leg: a.leg, source: Source::Play(PlayId(3), audio) });
+    let heard: Vec<_> = (0..10).map(|_| a.hear()).collect();
+    assert!(heard.iter().all(|h| h.1 == Codec::Pcmu.encode(8_000)));
+    assert!(heard.windows(2).all(|w| w[1].0.timestamp.wrapping_sub(w[0].0.timestamp) == 160));
+    assert_eq!(r.report(), Report::PlayEnded { leg: a.leg, play: PlayId(3) });
+    let frames: Vec<_> = r.frames.try_iter().collect();
+    assert!(frames.len() == 10 && frames.iter().all(|f| f.side == Side::Heard && f.recording == recording(1)));
+    let took = frames[9].at.since(frames[0].at);
+    assert!(took >= Duration::from_millis(178), "paced, not in a burst: {took:?}");
+}
+
+#[test]
+fn frames_that_the_recorder_has_no_room_for_are_reported() {
+    let mut r = run(28_200..=28_299, 1);
+    let a = r.leg(1);
+    r.command(Command::Tap { leg: a.leg, recording: recording(1) });
+    r.command(Command::Hear { leg: a.leg, source: Source::Play(PlayId(1), Audio::Music) });
+    for _ in 0..50 {
+        a.hear();
+    }
+    r.command(Command::Untap { leg: a.leg });
+    let mut lost = 0;
+    while lost + 40 < 50 {
+        let Report::TapOverflow { leg: LegId(1), recording: of, frames } = r.report() else { panic!() };
+        assert_eq!(of, recording(1));
+        lost += frames;
+    }
+    assert_eq!(r.frames.try_iter().count(), 40);
+}
+
+#[test]
+fn a_panic_ends_its_leg_and_no_other() {
+    let mut r = run(28_300..=28_399, 1);
+    let (mut a, mut b, mut c) = (r.leg(1), r.leg(2), r.leg(3));
+    r.bridge(&a, &b);
+    a.reach(&b);
+    r.command(Command::Tap { leg: a.leg, recording: recording(666) });
+    let mut reports = Vec::new();
+    while reports.len() < 2 {
+        a.say(1);
+        reports.extend(r.reports.recv_timeout(Duration::from_millis(20)));
+    }
+    assert!(matches!(reports[..], [Report::Dead { leg: LegId(1) }, Report::Closed { leg: LegId(1), .. }]), "{reports:?}");
+    r.bridge(&b, &c);
+    b.reach(&c);
+    c.reach(&b);
+    assert_eq!(r.engine.counters().panics.load(Relaxed), 1);
+}
+
+#[test]
+fn a_leg_on_a_port_that_was_not_leased_is_dead_at_once() {
+    let r = run(28_400..=28_499, 1);
+    r.command(Command::Open { leg: LegId(1), lease: Lease { worker: 0, port: 28_398 } });
+    assert_eq!(r.report(), Report::Dead { leg: LegId(1) });
+    assert!(matches!(r.report(), Report::Closed { leg: LegId(1), .. }));
+    assert!(r.engine.command(1, Command::Close { leg: LegId(1) }).is_err(), "there is no second worker");
+}
+
+#[test]
+fn leases_are_made_up_for_as_they_are_used_until_the_range_is() {
+    let mut r = run(28_500..=28_579, 1);
+    let first = r.leases.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(first.len(), 32);
+    r.ready = first;
+    let mut ports: Vec<u16> = (0..40).map(|n| r.leg(n).to.port()).collect();
+    ports.sort_unstable();
+    assert_eq!(ports, (28_500..28_580).step_by(2).collect::<Vec<_>>());
+    assert!(r.ready.is_empty() && r.leases.try_recv().is_err());
+}
+
+#[test]
+fn without_ports_there_is_no_start() {
+    let outs = {
+        let (reports, leases, frames) = (sync_channel(1).0, sync_channel(1).0, sync_channel(1).0);
+        Outs { reports, leases, frames, fatal: recording(666) }
+    };
+    let start = |config| start(&config, Country(*b"DE"), &clips(), System::start(), 1, &outs).map(|_| ());
+    assert!(matches!(start(config(28_601..=28_602, 1)), Err(StartError::RangeTooSmall { .. })));
+    let _taken = UdpSocket::bind((LOCAL, 28_604)).unwrap();
+    assert!(matches!(start(config(28_604..=28_605, 1)), Err(StartError::NoPort { .. })));
+}

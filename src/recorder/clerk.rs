@@ -1,0 +1,327 @@
+//! The durable side of the recorder: makes files, sidecars and rows, syncs them, and says so only then.
+//!
+//! The clerk keeps a desk for each recording with what is wanted of it, and works until disk and index agree. What fails stays on the
+//! desk and is tried again; what is asked meanwhile replaces what was asked before. All rows of a round share one flush of the index.
+//!
+//! | step | order on disk |
+//! |---|---|
+//! | begin | sidecar, WAV (synced), folders (synced), row (flushed), then `Started` |
+//! | describe | sidecar, folder, row |
+//! | finish | length and header, sync, hash; sidecar, folder, row (flushed), then `Finished` |
+//!
+//! A kill between any two leaves what the repair at start completes. The hash is taken by reading the file back at its end, because its
+//! first bytes, the header, are the last to be known; that is some 0.3 s for an hour, from the page cache, in a thread of its own.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::wav::{self, WavFile, frames_ms};
+use super::{Reports, sidecar};
+use crate::ids::RecordingId;
+use crate::store::database::DatabaseError;
+use crate::store::disk::{Disk, DiskFile};
+use crate::store::recordings::{Folder, Recording, Recordings, State};
+use crate::switch::input::RecorderReport;
+use crate::switch::output::About;
+
+/// To the clerk.
+pub enum Job {
+    Begin(About),
+    Describe(About),
+    /// Make what was written survive a power cut.
+    Sync(Arc<dyn DiskFile>),
+    /// No more samples come; the file is to have this length.
+    Finish { recording: RecordingId, frames: u64, lost_ms: [u64; 2] },
+    /// From the thread that hashes.
+    Hashed { recording: RecordingId, result: io::Result<Sealed> },
+    /// Nothing more comes from the writer.
+    WriterEnded,
+}
+
+/// A file that is complete and synced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    pub bytes: u64,
+    pub sha256: String,
+}
+
+/// To the thread that hashes.
+pub struct ToSeal {
+    pub recording: RecordingId,
+    pub frames: u64,
+}
+
+/// To the writer.
+pub struct Opened {
+    pub recording: RecordingId,
+    pub wav: WavFile,
+}
+
+pub struct Clerk {
+    disk: Arc<dyn Disk>,
+    folder: Folder,
+    table: Recordings,
+    desks: BTreeMap<RecordingId, Desk>,
+    /// The last day's folder that was synced with all above it.
+    synced_day: PathBuf,
+    /// What failed in the last round.
+    trouble: Option<String>,
+    /// What failed since, outside of a round.
+    failed: Option<String>,
+    writer_ended: bool,
+}
+
+struct Desk {
+    about: About,
+    stage: Stage,
+    /// The index or the sidecar does not say yet what `about` says.
+    stale: bool,
+}
+
+enum Stage {
+    /// Nothing is durable yet. `told`: that it can't be written was reported.
+    Beginning { end: Option<End>, told: bool },
+    Running,
+    /// Waiting for the hash, or for somebody to take the order.
+    Sealing { end: End, ordered: bool },
+    /// Only sidecar and row are missing.
+    Closing { end: End, sealed: Sealed },
+    /// The file is no longer there.
+    Vanished,
+}
+
+#[derive(Clone, Copy)]
+struct End {
+    frames: u64,
+    lost_ms: [u64; 2],
+}
+
+/// What a round asks of its surroundings.
+pub trait Surroundings {
+    fn opened(&mut self, opened: Opened);
+    /// `false`: not now.
+    fn seal(&mut self, order: ToSeal) -> bool;
+}
+
+impl Clerk {
+    pub fn new(disk: Arc<dyn Disk>, folder: Folder, table: Recordings) -> Self {
+        Clerk {
+            disk,
+            folder,
+            table,
+            desks: BTreeMap::new(),
+            synced_day: PathBuf::new(),
+            trouble: None,
+            failed: None,
+            writer_ended: false,
+        }
+    }
+
+    /// All that was ever asked is durable, and nothing more will be asked.
+    pub fn is_done(&self) -> bool {
+        self.writer_ended && self.desks.is_empty()
+    }
+
+    pub fn writer_ended(&self) -> bool {
+        self.writer_ended
+    }
+
+    /// Recordings that are not closed.
+    pub fn open(&self) -> usize {
+        self.desks.len()
+    }
+
+    pub fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
+    }
+
+    pub fn take(&mut self, job: Job) {
+        match job {
+            Job::Begin(about) => {
+                let stage = Stage::Beginning { end: None, told: false };
+                self.desks.entry(about.recording).or_insert(Desk { about, stage, stale: true });
+            }
+            Job::Describe(about) => {
+                if let Some(desk) = self.desks.get_mut(&about.recording)
+                    && desk.about != about
+                {
+                    desk.about = about;
+                    desk.stale = true;
+                }
+            }
+            Job::Sync(file) => {
+                if let Err(error) = file.sync() {
+                    tracing::error!(%error, "a recording can't be synced");
+                    self.failed = Some(error.to_string());
+                }
+            }
+            Job::Finish { recording, frames, lost_ms } => {
+                if let Some(desk) = self.desks.get_mut(&recording) {
+                    let given = End { frames, lost_ms };
+                    match &mut desk.stage {
+                        Stage::Beginning { end, .. } => *end = Some(given),
+                        Stage::Running => desk.stage = Stage::Sealing { end: given, ordered: false },
+                        Stage::Sealing { .. } | Stage::Closing { .. } | Stage::Vanished => {}
+                    }
+                }
+            }
+            Job::Hashed { recording, result } => {
+                let Some(desk) = self.desks.get_mut(&recording) else { return };
+                let Stage::Sealing { end, ordered } = &mut desk.stage else { return };
+                match result {
+                    Ok(sealed) => desk.stage = Stage::Closing { end: *end, sealed },
+                    // Somebody removed it. The row still says that it is being recorded; the repair at the next start closes it.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => desk.stage = Stage::Vanished,
+                    Err(error) => {
+                        *ordered = false;
+                        tracing::error!(%recording, %error, "a recording can't be closed");
+                        self.failed = Some(error.to_string());
+                    }
+                }
+            }
+            Job::WriterEnded => self.writer_ended = true,
+        }
+    }
+
+    /// One round over all desks with something to do. What fails stays, to be tried in a later round.
+    pub fn work(&mut self, around: &mut dyn Surroundings, report: &mut Reports<'_>) {
+        self.trouble = self.failed.take();
+        self.tell_vanished(report);
+        let mut opened = Vec::new();
+        let mut rows = Vec::new();
+        for (id, desk) in &mut self.desks {
+            let done = match &mut desk.stage {
+                Stage::Beginning { told, .. } => match begin(&*self.disk, &self.folder, &desk.about, &mut self.synced_day) {
+                    Ok(wav) => {
+                        opened.push(Opened { recording: *id, wav });
+                        rows.push(Recording::begun(&desk.about));
+                        Ok(())
+                    }
+                    Err(error) => {
+                        if !std::mem::replace(told, true) {
+                            report(RecorderReport::Failed {
+                                conversation: desk.about.conversation,
+                                recording: *id,
+                                reason: error.to_string(),
+                            });
+                        }
+                        Err(error)
+                    }
+                },
+                Stage::Running if desk.stale => {
+                    describe(&*self.disk, &self.folder, &Recording::begun(&desk.about)).map(|row| rows.push(row))
+                }
+                Stage::Running | Stage::Vanished => Ok(()),
+                Stage::Sealing { end, ordered } => {
+                    if !*ordered {
+                        *ordered = around.seal(ToSeal { recording: *id, frames: end.frames });
+                    }
+                    Ok(())
+                }
+                Stage::Closing { end, sealed } => {
+                    let row = closed(&desk.about, *end, sealed);
+                    describe(&*self.disk, &self.folder, &row).map(|row| rows.push(row))
+                }
+            };
+            if let Err(error) = done {
+                self.trouble.get_or_insert_with(|| error.to_string());
+            }
+        }
+        if rows.is_empty() {
+            return;
+        }
+        let written = rows.iter().try_for_each(|row| self.table.put(row, false)).and_then(|()| self.table.flush());
+        match written {
+            Ok(()) => self.written(&rows, opened, around, report),
+            Err(error) => self.not_written(error),
+        }
+    }
+
+    /// All of these rows are durable.
+    fn written(&mut self, rows: &[Recording], opened: Vec<Opened>, around: &mut dyn Surroundings, report: &mut Reports<'_>) {
+        for row in rows {
+            let Some(desk) = self.desks.get_mut(&row.id) else { continue };
+            desk.stale = false;
+            let conversation = desk.about.conversation;
+            match (row.finished(), &desk.stage) {
+                (Some(finished), _) => {
+                    self.desks.remove(&row.id);
+                    report(RecorderReport::Finished { conversation, finished });
+                }
+                (None, Stage::Beginning { end, .. }) => {
+                    desk.stage = match *end {
+                        Some(end) => Stage::Sealing { end, ordered: false },
+                        None => Stage::Running,
+                    };
+                    report(RecorderReport::Started { conversation, recording: row.id });
+                }
+                (None, Stage::Running | Stage::Sealing { .. } | Stage::Closing { .. } | Stage::Vanished) => {}
+            }
+        }
+        opened.into_iter().for_each(|o| around.opened(o));
+    }
+
+    fn tell_vanished(&mut self, report: &mut Reports<'_>) {
+        let vanished = |(id, desk): (&RecordingId, &Desk)| matches!(desk.stage, Stage::Vanished).then_some(*id);
+        let ids: Vec<RecordingId> = self.desks.iter().filter_map(vanished).collect();
+        for recording in ids {
+            if let Some(desk) = self.desks.remove(&recording) {
+                let reason = "the file was removed while it was being recorded".to_owned();
+                report(RecorderReport::Failed { conversation: desk.about.conversation, recording, reason });
+            }
+        }
+    }
+
+    fn not_written(&mut self, error: DatabaseError) {
+        tracing::error!(%error, "recordings can't be indexed");
+        self.trouble.get_or_insert_with(|| error.to_string());
+    }
+}
+
+/// Sidecar and WAV, synced with their folders. Can be repeated: nothing was written to the file before this has succeeded.
+fn begin(disk: &dyn Disk, folder: &Folder, about: &About, synced_day: &mut PathBuf) -> io::Result<WavFile> {
+    let day = folder.day(about.recording);
+    disk.create_folders(&day)?;
+    sidecar::write(disk, folder, &Recording::begun(about))?;
+    let wav = WavFile::create(disk, &folder.audio(about.recording))?;
+    wav.file().sync()?;
+    disk.sync_folder(&day)?;
+    if day != *synced_day {
+        for parent in day.ancestors().skip(1).take_while(|p| p.starts_with(folder.root())) {
+            disk.sync_folder(parent)?;
+        }
+        *synced_day = day;
+    }
+    Ok(wav)
+}
+
+fn describe(disk: &dyn Disk, folder: &Folder, row: &Recording) -> io::Result<Recording> {
+    sidecar::write(disk, folder, row)?;
+    disk.sync_folder(&folder.day(row.id))?;
+    Ok(row.clone())
+}
+
+fn closed(about: &About, end: End, sealed: &Sealed) -> Recording {
+    Recording {
+        duration_ms: frames_ms(end.frames),
+        bytes: sealed.bytes,
+        sha256: Some(sealed.sha256.clone()),
+        state: State::Finished,
+        lost_ms: end.lost_ms,
+        ..Recording::begun(about)
+    }
+}
+
+/// Gives a file its length and header, syncs it, and takes its hash.
+pub fn seal(disk: &dyn Disk, path: &Path, frames: u64) -> io::Result<Sealed> {
+    let file = disk.open(path)?;
+    wav::set_frames(&*file, frames)?;
+    file.sync()?;
+    let (sha256, bytes) = wav::sha256(&*file)?;
+    Ok(Sealed { bytes, sha256 })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,154 @@
+//! Writer and clerk together, on virtual time and on disks in trouble.
+
+use super::super::rig::{Rig, about, recording};
+use super::super::verify::{self, How};
+use super::*;
+use crate::ids::StaffNumber;
+use crate::store::recordings::Filter;
+use crate::switch::event::RecordingFinished;
+use crate::switch::output::RecorderCommand;
+
+const STRICT: How = How { hash: true, live: false };
+
+fn finished(reports: &[RecorderReport]) -> Vec<&RecordingFinished> {
+    reports
+        .iter()
+        .filter_map(|r| match r {
+            RecorderReport::Finished { finished, .. } => Some(finished),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn a_recording_exists_whole_before_it_is_reported_and_is_closed_at_the_exact_sample() {
+    let mut rig = Rig::new();
+    rig.begin(1);
+    rig.round();
+    assert!(matches!(rig.reports[..], [RecorderReport::Started { recording: id, .. }] if id == recording(1)));
+    let row = rig.store.recordings.row(recording(1)).unwrap().unwrap();
+    assert_eq!(row.state, State::Recording);
+    assert!(verify::row(&rig.folder(), &row, How { hash: true, live: true }).is_empty());
+
+    rig.run(3_020);
+    rig.writer.command(RecorderCommand::Describe(About {
+        agents: vec![StaffNumber::from("1024")],
+        queue: Some("support".into()),
+        ..about(1)
+    }));
+    rig.run(1_000);
+    let by_agent = Filter { agent: Some("1024".into()), ..Filter::default() };
+    assert_eq!(rig.store.recordings.search(&by_agent).unwrap().items.len(), 1);
+    rig.end(1);
+    rig.run(1_000);
+
+    let done = finished(&rig.reports);
+    assert_eq!(done.len(), 1);
+    assert_eq!((done[0].duration_ms, done[0].bytes, done[0].lost_ms), (4_020, 44 + 4_020 * 32, [0, 0]));
+    let row = rig.store.recordings.row(recording(1)).unwrap().unwrap();
+    assert_eq!((row.finished().as_ref(), row.agents.len()), (Some(done[0]), 1));
+    assert!(verify::row(&rig.folder(), &row, STRICT).is_empty());
+    assert_eq!((rig.clerk.open(), rig.reports.len()), (0, 2));
+}
+
+#[test]
+fn a_full_disk_fails_the_beginning_aloud_and_the_recording_begins_when_there_is_room() {
+    let mut rig = Rig::new();
+    rig.disk.set_free(0);
+    rig.begin(1);
+    rig.run(3_000);
+    assert!(matches!(rig.reports[..], [RecorderReport::Failed { .. }]), "told once: {:?}", rig.reports);
+    assert!(rig.clerk.trouble().is_some());
+    rig.disk.set_free(1 << 30);
+    rig.run(3_000);
+    assert!(rig.clerk.trouble().is_none() && !rig.writer.is_stalled());
+    rig.end(1);
+    rig.run(1_000);
+    let done = finished(&rig.reports);
+    assert_eq!((done.len(), done[0].duration_ms), (1, 6_000));
+    let gaps: Vec<u64> = rig
+        .reports
+        .iter()
+        .filter_map(|r| match r {
+            RecorderReport::Gap { gap_ms, reason, .. } if reason == "disk" => Some(*gap_ms),
+            _ => None,
+        })
+        .collect();
+    assert!(gaps.len() == 1 && (2_500..3_500).contains(&gaps[0]), "{gaps:?}");
+    let row = rig.store.recordings.row(recording(1)).unwrap().unwrap();
+    assert!(verify::row(&rig.folder(), &row, STRICT).is_empty());
+}
+
+#[test]
+fn a_call_that_ends_on_a_broken_disk_is_closed_when_the_disk_is_back() {
+    let mut rig = Rig::new();
+    rig.begin(1);
+    rig.run(2_000);
+    rig.disk.set_broken(true);
+    rig.run(1_000);
+    rig.end(1);
+    rig.run(2_000);
+    assert!(finished(&rig.reports).is_empty() && rig.clerk.open() == 1);
+    rig.disk.set_broken(false);
+    rig.run(1_000);
+    let done = finished(&rig.reports);
+    assert_eq!((done.len(), done[0].duration_ms), (1, 3_000));
+    let row = rig.store.recordings.row(recording(1)).unwrap().unwrap();
+    assert!(verify::row(&rig.folder(), &row, STRICT).is_empty());
+}
+
+#[test]
+fn a_file_that_somebody_removes_during_the_call_is_told_and_stops_nothing() {
+    let mut rig = Rig::new();
+    rig.begin(1);
+    rig.begin(2);
+    rig.run(1_000);
+    std::fs::remove_file(rig.folder().audio(recording(1))).unwrap();
+    rig.run(1_000);
+    rig.end(1);
+    rig.end(2);
+    rig.run(1_000);
+    assert!(rig.reports.iter().any(|r| matches!(r, RecorderReport::Failed { recording: id, .. } if *id == recording(1))));
+    assert_eq!((finished(&rig.reports).len(), rig.clerk.open()), (1, 0));
+}
+
+#[test]
+fn frames_that_found_the_queue_full_are_told_as_a_gap() {
+    let mut rig = Rig::new();
+    rig.begin(1);
+    rig.run(1_000);
+    rig.writer.dropped([(recording(1), [1_600, 800])].into());
+    rig.end(1);
+    rig.run(1_000);
+    assert!(rig.reports.iter().any(
+        |r| matches!(r, RecorderReport::Gap { reason, gap_ms: 200, .. } if reason == "queue_full")
+    ));
+}
+
+#[test]
+fn an_end_that_is_told_late_cuts_the_file_to_it() {
+    let mut rig = Rig::new();
+    rig.begin(1);
+    rig.run(3_000);
+    rig.writer.command(RecorderCommand::End { recording: recording(1), at: crate::clock::Mono::from_millis(1_500) });
+    rig.run(1_000);
+    let done = finished(&rig.reports);
+    assert_eq!((done[0].duration_ms, done[0].bytes), (1_500, 44 + 1_500 * 32));
+    let row = rig.store.recordings.row(recording(1)).unwrap().unwrap();
+    assert!(verify::row(&rig.folder(), &row, STRICT).is_empty());
+}
+
+/// `cargo test --release -- --ignored cost_of --nocapture`
+#[test]
+#[ignore = "a measurement"]
+fn cost_of_a_hundred_recordings() {
+    let mut rig = Rig::new();
+    for n in 0..100 {
+        rig.begin(n);
+    }
+    rig.run(1_000);
+    let clock = crate::clock::System::start();
+    rig.run(20_000);
+    let spent = clock.mono().as_micros() as f64 / 1e6;
+    println!("100 recordings: {:.2} % of a core, {:.1} us a frame", spent / 20.0 * 100.0, spent * 1e6 / 200_000.0);
+}

@@ -1,0 +1,236 @@
+//! What a kill left: made whole at start, before anything else runs. And the index, made anew from the files.
+//!
+//! Three things are brought together: rows in the index, files with their sidecars, and what the event log has heard. Every step can be
+//! repeated, so a kill in the middle of the repair is repaired by the next.
+//!
+//! | found | done |
+//! |---|---|
+//! | row or sidecar in state *recording* | file mended by its length, hashed; sidecar and row closed as *repaired*; told |
+//! | row closed, but the log has not heard | told again |
+//! | file or sidecar without a row, in the newest days | as a rebuild does, told |
+//! | half-written files of ours | removed |
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::PathBuf;
+
+use super::clerk::seal;
+use super::sidecar;
+use super::wav::{WavFile, frames_by_length, frames_ms};
+use crate::clock::Wall;
+use crate::ids::{ConversationId, RecordingId};
+use crate::route::Direction;
+use crate::store::database::DatabaseError;
+use crate::store::disk::Disk;
+use crate::store::recordings::row::{CHANNELS, SAMPLE_RATE};
+use crate::store::recordings::{Folder, Recording, Recordings, State};
+use crate::store::{Conversations, Store};
+use crate::switch::input::Repaired;
+
+/// Folders of days that are searched for files without a row. A recording is made row and all in one second, so a kill can only leave
+/// such a file on the last day that the switch ran; the others are for clocks that were set.
+const DAYS: usize = 3;
+
+#[derive(Debug, thiserror::Error)]
+pub enum RepairError {
+    #[error(transparent)]
+    Index(#[from] DatabaseError),
+    #[error("{path}: {error}")]
+    Io { path: PathBuf, error: io::Error },
+}
+
+/// Repairs what the last run left. A recording that can't be repaired (its disk refuses) is logged and tried again at the next start;
+/// the switch starts without.
+///
+/// # Errors
+/// Where index or folder can't be read at all.
+pub fn repair(store: &Store, disk: &dyn Disk) -> Result<Vec<Repaired>, RepairError> {
+    if store.index_is_new {
+        let rebuilt = rebuild(&store.folder, &store.recordings, &store.conversations, disk)?;
+        tracing::info!(rows = rebuilt.rows, repaired = rebuilt.repaired, faults = rebuilt.faults.len(), "the index is rebuilt");
+    }
+    let mender = Mender { folder: &store.folder, table: &store.recordings, conversations: &store.conversations, disk };
+    let mut ids: BTreeSet<RecordingId> = store.recordings.unannounced()?.into_iter().collect();
+    for day in store.folder.days().map_err(at(&store.folder))?.into_iter().take(DAYS) {
+        mender.tidy(&day);
+        for found in store.folder.in_day(&day).map_err(at(&store.folder))? {
+            if matches!(store.recordings.row(found.id), Ok(None) | Err(DatabaseError::Row { .. })) {
+                ids.insert(found.id);
+            }
+        }
+    }
+    let mut repaired = Vec::new();
+    for id in ids {
+        match mender.close(id) {
+            Ok(row) => repaired.extend(row.finished().map(|finished| Repaired { conversation: row.conversation, finished })),
+            Err(error) => tracing::error!(recording = %id, %error, "a recording can't be repaired"),
+        }
+    }
+    store.recordings.flush()?;
+    Ok(repaired)
+}
+
+/// What a rebuild did.
+#[derive(Debug, Default)]
+pub struct Rebuilt {
+    pub rows: u64,
+    /// Of these, files that were unfinished or had no sidecar.
+    pub repaired: u64,
+    pub faults: Vec<(RecordingId, String)>,
+}
+
+/// Makes the index of recordings anew from WAV files and sidecars. A WAV without a sidecar gets one, as far as the log knows what it is.
+/// Not while a switch runs (its lock on the index sees to that).
+pub fn rebuild(
+    folder: &Folder,
+    table: &Recordings,
+    conversations: &Conversations,
+    disk: &dyn Disk,
+) -> Result<Rebuilt, RepairError> {
+    let mender = Mender { folder, table, conversations, disk };
+    // What the log has not heard of is still to be told after the rebuild.
+    let unannounced: BTreeSet<RecordingId> = table.unannounced()?.into_iter().collect();
+    table.clear()?;
+    let mut rebuilt = Rebuilt::default();
+    for day in folder.days().map_err(at(folder))? {
+        mender.tidy(&day);
+        for found in folder.in_day(&day).map_err(at(folder))? {
+            let done = sidecar::read(folder, found.id).map_err(at(folder)).and_then(|row| match row {
+                Some(row) if row.state != State::Recording && found.has_audio => {
+                    table.put(&row, !unannounced.contains(&row.id))?;
+                    Ok(row)
+                }
+                // A sidecar whose file is gone stays out of the index: nothing could be played.
+                Some(row) if row.state != State::Recording => Err(RepairError::Io {
+                    path: folder.audio(row.id),
+                    error: io::ErrorKind::NotFound.into(),
+                }),
+                Some(_) | None => {
+                    rebuilt.repaired += 1;
+                    mender.close(found.id)
+                }
+            });
+            match done {
+                Ok(_) => rebuilt.rows += 1,
+                Err(error) => rebuilt.faults.push((found.id, error.to_string())),
+            }
+        }
+        table.flush()?;
+    }
+    table.flush()?;
+    Ok(rebuilt)
+}
+
+struct Mender<'a> {
+    folder: &'a Folder,
+    table: &'a Recordings,
+    conversations: &'a Conversations,
+    disk: &'a dyn Disk,
+}
+
+impl Mender<'_> {
+    /// Makes file, sidecar and row agree and be closed. Leaves alone what is.
+    fn close(&self, id: RecordingId) -> Result<Recording, RepairError> {
+        let row = match self.table.row(id) {
+            Ok(row) => row,
+            Err(DatabaseError::Row { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+        if let Some(row) = &row
+            && row.state != State::Recording
+        {
+            return Ok(row.clone());
+        }
+        let beside = sidecar::read(self.folder, id).map_err(at(self.folder))?;
+        if let Some(beside) = &beside
+            && beside.state != State::Recording
+        {
+            // Killed between the sidecar and the row.
+            self.table.put(beside, false)?;
+            return Ok(beside.clone());
+        }
+        let known = match row.or(beside) {
+            Some(row) => row,
+            None => self.from_log(id)?,
+        };
+        let frames = self.mend(id).map_err(|error| RepairError::Io { path: self.folder.audio(id), error })?;
+        let sealed = seal(self.disk, &self.folder.audio(id), frames)
+            .map_err(|error| RepairError::Io { path: self.folder.audio(id), error })?;
+        let row = Recording {
+            duration_ms: frames_ms(frames),
+            bytes: sealed.bytes,
+            sha256: Some(sealed.sha256),
+            state: State::Repaired,
+            ..known
+        };
+        sidecar::write(self.disk, self.folder, &row)
+            .and_then(|()| self.disk.sync_folder(&self.folder.day(id)))
+            .map_err(|error| RepairError::Io { path: self.folder.sidecar(id), error })?;
+        self.table.put(&row, false)?;
+        Ok(row)
+    }
+
+    /// Whole frames in the file by its length; a file that is not there is made, empty.
+    fn mend(&self, id: RecordingId) -> io::Result<u64> {
+        let path = self.folder.audio(id);
+        match self.disk.open(&path) {
+            Ok(file) => frames_by_length(&*file),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                self.disk.create_folders(&self.folder.day(id))?;
+                WavFile::create(self.disk, &path).map(|_| 0)
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    /// What the log knows of a recording that has neither row nor sidecar.
+    fn from_log(&self, id: RecordingId) -> Result<Recording, RepairError> {
+        let told = self.conversations.of_recording(id)?;
+        let started_at = Wall::from_micros(i64::try_from(id.timestamp_ms()).unwrap_or(0).saturating_mul(1_000));
+        let mut row = Recording {
+            id,
+            // A conversation of its own, where nothing is known.
+            conversation: ConversationId::from_bytes(id.to_bytes()),
+            started_at,
+            duration_ms: 0,
+            direction: Direction::Inbound,
+            customer_number: String::new(),
+            called: String::new(),
+            agents: Vec::new(),
+            queue: None,
+            channels: CHANNELS,
+            sample_rate: SAMPLE_RATE,
+            bytes: 0,
+            sha256: None,
+            state: State::Recording,
+            rule: "found without its sidecar".to_owned(),
+            lost_ms: [0, 0],
+        };
+        if let Some(told) = told {
+            row.conversation = told.id;
+            row.direction = told.direction;
+            row.customer_number = told.customer_number;
+            row.called = told.called;
+            row.agents = told.agents;
+            row.queue = told.queues.last().cloned();
+            row.rule = told.recorded.map_or(row.rule, |r| r.rule);
+        }
+        Ok(row)
+    }
+
+    fn tidy(&self, day: &std::path::Path) {
+        for path in self.folder.leftovers(day).unwrap_or_default() {
+            if let Err(error) = self.disk.remove(&path) {
+                tracing::warn!(path = %path.display(), %error, "a half-written file can't be removed");
+            }
+        }
+    }
+}
+
+fn at(folder: &Folder) -> impl Fn(io::Error) -> RepairError {
+    let path = folder.root().to_owned();
+    move |error| RepairError::Io { path: path.clone(), error }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,317 @@
+//! The recorder's three threads.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::clerk::{self, Clerk, Job, Opened, Surroundings, ToSeal};
+use super::tap::{Dropped, FRAMES, Tap};
+use super::writer::{WRITE_EVERY, Writer};
+use crate::clock::{Mono, System};
+use crate::media::Frame;
+use crate::store::disk::Disk;
+use crate::store::recordings::{Folder, Recordings};
+use crate::store::{Health, Store};
+use crate::switch::input::RecorderReport;
+use crate::switch::output::RecorderCommand;
+
+/// Commands from the core: a few a call. When full the driver waits, which it never does in practice: the writer empties this queue
+/// before it touches the disk.
+pub const COMMANDS: usize = 1_024;
+
+/// Jobs between writer, sealer and clerk. When full they stay in the writer's own outbox.
+const JOBS: usize = 1_024;
+
+/// Files that wait for their hash. When full they stay on the clerk's desk.
+const SEALS: usize = 256;
+
+/// The writer looks at its queues this often. Workers don't wake it: at 10,000 frames a second waking would cost more than the work.
+const LOOK_EVERY: Duration = Duration::from_millis(40);
+
+/// Frames taken before commands are looked at again.
+const FRAMES_AT_ONCE: usize = 2_048;
+
+/// The clerk looks again at what failed.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Rounds in trouble after the recorder was told to stop, before what is left is left to the repair.
+const LAST_TRIES: u32 = 5;
+
+/// The part that [`Health`] is told about.
+const PART: &str = "recording";
+
+/// A handle to the running recorder.
+pub struct Recorder {
+    commands: SyncSender<RecorderCommand>,
+    tap: Tap,
+    stop: Arc<AtomicBool>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// Sends a report to the core's driver. Called from the recorder's threads; may wait a little.
+pub type ReportTo = Arc<dyn Fn(RecorderReport) + Send + Sync>;
+
+impl Recorder {
+    /// Run [`super::repair::repair`] first. `clock` is the core's.
+    pub fn start(
+        store: &Store,
+        disk: Arc<dyn Disk>,
+        clock: System,
+        report: ReportTo,
+        health: Health,
+    ) -> std::io::Result<Recorder> {
+        Self::start_on(store.folder.clone(), store.recordings.clone(), disk, clock, report, health)
+    }
+
+    fn start_on(
+        folder: Folder,
+        table: Recordings,
+        disk: Arc<dyn Disk>,
+        clock: System,
+        report: ReportTo,
+        health: Health,
+    ) -> std::io::Result<Recorder> {
+        let (commands, command_queue) = sync_channel(COMMANDS);
+        let (frames, frame_queue) = sync_channel(FRAMES);
+        let (jobs, job_queue) = sync_channel(JOBS);
+        let (opened, opened_queue) = sync_channel(JOBS);
+        let (seals, seal_queue) = sync_channel::<ToSeal>(SEALS);
+        let dropped = Arc::new(Dropped::default());
+        let stop = Arc::new(AtomicBool::new(false));
+        let health = Trouble { health, parts: Arc::default() };
+
+        let sealer = {
+            let (disk, folder, jobs) = (disk.clone(), folder.clone(), jobs.clone());
+            move || {
+                while let Ok(ToSeal { recording, frames }) = seal_queue.recv() {
+                    let result = clerk::seal(&*disk, &folder.audio(recording), frames);
+                    if jobs.send(Job::Hashed { recording, result }).is_err() {
+                        return;
+                    }
+                }
+            }
+        };
+        let clerk = ClerkThread {
+            clerk: Clerk::new(disk, folder, table),
+            jobs: job_queue,
+            around: Around { opened, seals },
+            report: report.clone(),
+            clock,
+            health: health.clone(),
+            stop: stop.clone(),
+        };
+        let writer = WriterThread {
+            writer: Writer::default(),
+            commands: command_queue,
+            frames: frame_queue,
+            opened: opened_queue,
+            dropped: dropped.clone(),
+            jobs,
+            clock,
+            report,
+            health,
+            stop: stop.clone(),
+        };
+        let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| std::thread::Builder::new().name(name.into()).spawn(run);
+        let threads = vec![
+            spawn("recorder", Box::new(move || writer.run()))?,
+            spawn("recorder-clerk", Box::new(move || clerk.run()))?,
+            spawn("recorder-seal", Box::new(sealer))?,
+        ];
+        Ok(Recorder { commands, tap: Tap::new(frames, dropped), stop, threads: Mutex::new(threads) })
+    }
+
+    /// For the driver of the core, in the order in which the core says it.
+    pub fn command(&self, command: RecorderCommand) {
+        if self.commands.send(command).is_err() {
+            tracing::error!("the recorder has ended, and is asked to record");
+        }
+    }
+
+    /// For media workers; clone it for each.
+    pub fn tap(&self) -> Tap {
+        self.tap.clone()
+    }
+
+    /// Ends all recordings now, waits until they are durable as far as the disk takes them, and ends the threads. What a disk in
+    /// trouble leaves undone, the repair at the next start does.
+    pub fn close(&self) {
+        self.stop.store(true, Ordering::Release);
+        for thread in self.threads.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the recorder has panicked");
+            }
+        }
+    }
+}
+
+struct WriterThread {
+    writer: Writer,
+    commands: Receiver<RecorderCommand>,
+    frames: Receiver<Frame>,
+    opened: Receiver<Opened>,
+    dropped: Arc<Dropped>,
+    jobs: SyncSender<Job>,
+    clock: System,
+    report: ReportTo,
+    health: Trouble,
+    stop: Arc<AtomicBool>,
+}
+
+impl WriterThread {
+    fn run(mut self) {
+        let report = self.report.clone();
+        let mut report = move |r| report(r);
+        let mut next_tick = self.clock.mono() + WRITE_EVERY;
+        loop {
+            let stop = self.stop.load(Ordering::Acquire);
+            match self.commands.recv_timeout(LOOK_EVERY) {
+                Ok(command) => self.writer.command(command),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            }
+            let now = self.drain();
+            if now >= next_tick {
+                next_tick = now + WRITE_EVERY;
+                self.writer.dropped(self.dropped.take());
+                self.writer.tick(now, &mut report);
+                self.health.say("disk", self.writer.is_stalled().then_some("a recording can't be written"));
+            }
+            if stop {
+                self.writer.dropped(self.dropped.take());
+                self.writer.finish_all(now, &mut report);
+            }
+            self.send();
+            if stop && self.writer.outbox.is_empty() {
+                let _ = self.jobs.send(Job::WriterEnded);
+                return;
+            }
+        }
+    }
+
+    fn drain(&mut self) -> Mono {
+        loop {
+            while let Ok(command) = self.commands.try_recv() {
+                self.writer.command(command);
+            }
+            let mut taken = 0;
+            while taken < FRAMES_AT_ONCE
+                && let Ok(frame) = self.frames.try_recv()
+            {
+                self.writer.frame(&frame);
+                taken += 1;
+            }
+            let now = self.clock.mono();
+            while let Ok(opened) = self.opened.try_recv() {
+                self.writer.opened(opened, now);
+            }
+            if taken < FRAMES_AT_ONCE {
+                return now;
+            }
+        }
+    }
+
+    fn send(&mut self) {
+        while let Some(job) = self.writer.outbox.pop_front() {
+            match self.jobs.try_send(job) {
+                Ok(()) => {}
+                Err(TrySendError::Full(job)) => {
+                    self.writer.outbox.push_front(job);
+                    return;
+                }
+                Err(TrySendError::Disconnected(_)) => {}
+            }
+        }
+    }
+}
+
+struct ClerkThread {
+    clerk: Clerk,
+    jobs: Receiver<Job>,
+    around: Around,
+    report: ReportTo,
+    clock: System,
+    health: Trouble,
+    stop: Arc<AtomicBool>,
+}
+
+struct Around {
+    opened: SyncSender<Opened>,
+    seals: SyncSender<ToSeal>,
+}
+
+impl Surroundings for Around {
+    fn opened(&mut self, opened: Opened) {
+        // The writer empties this on each look, and after its end nobody needs the handle.
+        let _ = self.opened.send(opened);
+    }
+
+    fn seal(&mut self, order: ToSeal) -> bool {
+        self.seals.try_send(order).is_ok()
+    }
+}
+
+impl ClerkThread {
+    fn run(mut self) {
+        let to = self.report.clone();
+        let mut report = move |r| to(r);
+        let mut patience = LAST_TRIES;
+        let mut next_round = Mono::ZERO;
+        loop {
+            match self.jobs.recv_timeout(RETRY) {
+                Ok(job) => self.clerk.take(job),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            }
+            while let Ok(job) = self.jobs.try_recv() {
+                self.clerk.take(job);
+            }
+            // A disk in trouble is asked once in a while, not at each job.
+            let now = self.clock.mono();
+            if self.clerk.trouble().is_some() && now < next_round {
+                continue;
+            }
+            next_round = now + RETRY;
+            self.clerk.work(&mut self.around, &mut report);
+            self.health.say("files and index", self.clerk.trouble());
+            if self.stop.load(Ordering::Acquire) {
+                // A writer that panicked never says that it has ended.
+                if self.clerk.trouble().is_some() || !self.clerk.writer_ended() {
+                    patience -= 1;
+                }
+                if self.clerk.is_done() {
+                    return;
+                }
+                if patience == 0 {
+                    tracing::error!(recordings = self.clerk.open(), "recordings are left to the repair at the next start");
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Two threads speak for one part: it is well when both are.
+#[derive(Clone)]
+struct Trouble {
+    health: Health,
+    parts: Arc<Mutex<std::collections::BTreeMap<&'static str, String>>>,
+}
+
+impl Trouble {
+    fn say(&self, who: &'static str, what: Option<&str>) {
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        if parts.get(who).map(String::as_str) == what {
+            return;
+        }
+        match what {
+            Some(what) => drop(parts.insert(who, what.to_owned())),
+            None => drop(parts.remove(who)),
+        }
+        let all: Vec<&str> = parts.values().map(String::as_str).collect();
+        (self.health)(PART, (!all.is_empty()).then(|| all.join("; ")).as_deref());
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,272 @@
+//! One recording's file: stereo, 16 bit, 8 kHz, its header valid after every [`WavFile::checkpoint`].
+//!
+//! Left is what the customer said, right what the customer heard. `hound` writes; beneath it stands a file that is written by position,
+//! so that its seeking to and from the header costs no system calls, and so that a write that failed can be repeated at its place.
+
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hound::{SampleFormat, WavSpec, WavWriter};
+use sha2::{Digest, Sha256};
+
+use crate::store::disk::{Disk, DiskFile};
+use crate::store::recordings::row::{CHANNELS, SAMPLE_RATE};
+
+pub const SPEC: WavSpec =
+    WavSpec { channels: CHANNELS, sample_rate: SAMPLE_RATE, bits_per_sample: 16, sample_format: SampleFormat::Int };
+
+/// Bytes before the samples: RIFF, a 16 byte `fmt `, the head of `data`.
+pub const HEADER: u64 = 44;
+
+/// Bytes of one sample of both channels.
+pub const FRAME: u64 = 4;
+
+/// A file ends here, short of 2 GiB: `hound` wraps the sizes in its header beyond 4 GiB without a word, and many players stop at 2. It
+/// is a call of 18 hours and 38 minutes.
+pub const MOST_FRAMES: u64 = ((1 << 31) - (1 << 16)) / FRAME;
+
+/// Milliseconds that so many frames last.
+pub fn frames_ms(frames: u64) -> u64 {
+    frames * 1_000 / u64::from(SAMPLE_RATE)
+}
+
+/// Open for appending.
+pub struct WavFile {
+    file: Arc<dyn DiskFile>,
+    /// Where `hound` writes next: shared with the file beneath it, to be put right after a failure.
+    at: Arc<AtomicU64>,
+    writer: WavWriter<Positioned>,
+}
+
+impl WavFile {
+    /// A new file with a valid header and no samples.
+    pub fn create(disk: &dyn Disk, path: &Path) -> io::Result<WavFile> {
+        let file = disk.create(path)?;
+        let at = Arc::new(AtomicU64::new(0));
+        let writer = WavWriter::new(Positioned { file: file.clone(), at: at.clone() }, SPEC).map_err(from_hound)?;
+        let mut wav = WavFile { file, at, writer };
+        wav.checkpoint()?;
+        Ok(wav)
+    }
+
+    /// Samples of both channels that were appended.
+    pub fn frames(&self) -> u64 {
+        u64::from(self.writer.duration())
+    }
+
+    /// Appends interleaved samples, left first. On failure nothing is appended, and the same call may be repeated.
+    pub fn append(&mut self, interleaved: &[i16]) -> io::Result<()> {
+        let count = u32::try_from(interleaved.len()).map_err(io::Error::other)?;
+        let mut samples = self.writer.get_i16_writer(count);
+        for sample in interleaved {
+            samples.write_sample(*sample);
+        }
+        samples.flush().map_err(from_hound)
+    }
+
+    /// Makes the header tell of all that was appended. What was written reaches the page cache: it survives a kill, not a power cut.
+    pub fn checkpoint(&mut self) -> io::Result<()> {
+        let end = self.at.load(Ordering::Relaxed);
+        let flushed = self.writer.flush().map_err(from_hound);
+        // After a failure in the header `hound` would go on writing samples there.
+        self.at.store(end, Ordering::Relaxed);
+        flushed
+    }
+
+    /// Adds silence as a hole, which takes no space: it works on a full disk. On failure [`WavFile::frames`] says whether it is in, and
+    /// appending goes on behind what is.
+    pub fn silence(&mut self, frames: u64) -> io::Result<()> {
+        let total = self.frames() + frames;
+        set_frames(&*self.file, total)?;
+        // `hound` can't be told to skip; it can only begin again at the end.
+        let at = Arc::new(AtomicU64::new(0));
+        let writer =
+            WavWriter::new_append(Positioned { file: self.file.clone(), at: at.clone() }).map_err(from_hound)?;
+        self.at = at;
+        // The old writer's last act is its own, now wrong, header.
+        self.writer = writer;
+        self.checkpoint()
+    }
+
+    /// For another thread to sync.
+    pub fn file(&self) -> Arc<dyn DiskFile> {
+        self.file.clone()
+    }
+}
+
+/// Makes a file hold so many frames: cut, or filled with silence as a hole, with the header that says so. Can be repeated.
+pub fn set_frames(file: &dyn DiskFile, frames: u64) -> io::Result<()> {
+    let frames = frames.min(MOST_FRAMES);
+    file.set_len(HEADER + frames * FRAME)?;
+    file.write_all_at(&header(frames), 0)
+}
+
+/// Frames that a file holds by its length, whatever its header says. An incomplete last one does not count.
+pub fn frames_by_length(file: &dyn DiskFile) -> io::Result<u64> {
+    Ok((file.len()?.saturating_sub(HEADER) / FRAME).min(MOST_FRAMES))
+}
+
+/// SHA-256 of a whole file, in hexadecimal, and its length.
+pub fn sha256(file: &dyn DiskFile) -> io::Result<(String, u64)> {
+    let mut hash = Sha256::new();
+    let mut chunk = vec![0; 256 << 10];
+    let mut at = 0;
+    loop {
+        let read = file.read_at(&mut chunk, at)?;
+        if read == 0 {
+            break;
+        }
+        hash.update(&chunk[..read]);
+        at += read as u64;
+    }
+    let hex = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok((hex, at))
+}
+
+/// The header that `hound` writes for [`SPEC`].
+pub fn header(frames: u64) -> [u8; HEADER as usize] {
+    let data = u32::try_from(frames.min(MOST_FRAMES) * FRAME).unwrap_or(u32::MAX);
+    let block = FRAME as u16;
+    let mut out = [0; HEADER as usize];
+    let mut at = 0;
+    let mut put = |bytes: &[u8]| {
+        out[at..at + bytes.len()].copy_from_slice(bytes);
+        at += bytes.len();
+    };
+    put(b"RIFF");
+    put(&(data + HEADER as u32 - 8).to_le_bytes());
+    put(b"WAVEfmt ");
+    put(&16u32.to_le_bytes());
+    put(&1u16.to_le_bytes());
+    put(&CHANNELS.to_le_bytes());
+    put(&SAMPLE_RATE.to_le_bytes());
+    put(&(SAMPLE_RATE * u32::from(block)).to_le_bytes());
+    put(&block.to_le_bytes());
+    put(&16u16.to_le_bytes());
+    put(b"data");
+    put(&data.to_le_bytes());
+    out
+}
+
+/// A file with a cursor of our own.
+struct Positioned {
+    file: Arc<dyn DiskFile>,
+    at: Arc<AtomicU64>,
+}
+
+impl Write for Positioned {
+    /// All or nothing, as far as the cursor goes.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let at = self.at.load(Ordering::Relaxed);
+        self.file.write_all_at(bytes, at)?;
+        self.at.store(at + bytes.len() as u64, Ordering::Relaxed);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Read for Positioned {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let at = self.at.load(Ordering::Relaxed);
+        let read = self.file.read_at(into, at)?;
+        self.at.store(at + read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+impl Seek for Positioned {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let at = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::Current(by) => self.at.load(Ordering::Relaxed).checked_add_signed(by),
+            SeekFrom::End(by) => self.file.len()?.checked_add_signed(by),
+        };
+        let at = at.ok_or(io::ErrorKind::InvalidInput)?;
+        self.at.store(at, Ordering::Relaxed);
+        Ok(at)
+    }
+}
+
+fn from_hound(error: hound::Error) -> io::Error {
+    match error {
+        hound::Error::IoError(error) => error,
+        other => io::Error::other(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::disk::RealDisk;
+    use crate::store::disk::faulty::FaultyDisk;
+
+    fn read(path: &Path) -> Vec<i16> {
+        let mut reader = hound::WavReader::open(path).unwrap();
+        assert_eq!(reader.spec(), SPEC);
+        reader.samples::<i16>().map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn a_file_reads_whole_after_every_checkpoint_and_its_header_is_hounds() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("a.wav");
+        let mut wav = WavFile::create(&RealDisk, &path).unwrap();
+        assert!(read(&path).is_empty());
+        wav.append(&[1, -1, 2, -2]).unwrap();
+        wav.checkpoint().unwrap();
+        assert_eq!(read(&path), [1, -1, 2, -2]);
+        wav.append(&[3, -3]).unwrap();
+        wav.checkpoint().unwrap();
+        assert_eq!(read(&path), [1, -1, 2, -2, 3, -3]);
+        assert_eq!(std::fs::read(&path).unwrap()[..44], header(3));
+    }
+
+    #[test]
+    fn silence_is_a_hole_of_the_exact_length() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("a.wav");
+        let mut wav = WavFile::create(&RealDisk, &path).unwrap();
+        wav.append(&[7, 7]).unwrap();
+        wav.silence(3).unwrap();
+        wav.append(&[8, 8]).unwrap();
+        wav.checkpoint().unwrap();
+        assert_eq!((wav.frames(), read(&path)), (5, vec![7, 7, 0, 0, 0, 0, 0, 0, 8, 8]));
+    }
+
+    #[test]
+    fn a_write_that_failed_is_repeated_at_its_place() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("a.wav");
+        let disk = FaultyDisk::with_free(50);
+        let mut wav = WavFile::create(&disk, &path).unwrap();
+        assert!(wav.append(&[1, 2, 3, 4]).is_err());
+        disk.set_broken(true);
+        assert!(wav.checkpoint().is_err());
+        disk.set_broken(false);
+        disk.set_free(100);
+        wav.append(&[1, 2, 3, 4]).unwrap();
+        wav.checkpoint().unwrap();
+        assert_eq!(read(&path), [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_is_mended_to_its_whole_frames() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("a.wav");
+        let mut wav = WavFile::create(&RealDisk, &path).unwrap();
+        wav.append(&[5; 40]).unwrap();
+        drop(wav);
+        let bytes = std::fs::read(&path).unwrap();
+        for cut in 0..=bytes.len() {
+            std::fs::write(&path, &bytes[..cut]).unwrap();
+            let file = RealDisk.open(&path).unwrap();
+            set_frames(&*file, frames_by_length(&*file).unwrap()).unwrap();
+            assert_eq!(read(&path), vec![5; cut.saturating_sub(44) / 4 * 2], "cut at {cut}");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The bindings of all numbers, by number and contact, and when each ends.
+//!
+//! Two clocks: `expires_at` of a [`Binding`] is civil time, so that it outlives the process; what ends it while we run is the monotonic
+//! deadline kept beside it, so that a step of the civil clock logs no phone off.
+
+use std::collections::BTreeMap;
+
+use super::Binding;
+use crate::clock::{Mono, Now};
+use crate::ids::Number;
+use crate::sip::Uri;
+
+/// What happened to a binding. All are to be made durable; a refresh is no event.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    Added(Number, Binding),
+    /// The same contact, with a later end and maybe another flow.
+    Refreshed(Number, Binding),
+    Removed(Number, Binding),
+    Expired(Number, Binding),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub binding: Binding,
+    pub until: Mono,
+    /// `+sip.instance` (RFC 5626): the device, whatever contact it has today. Not known after a restart, until it registers again.
+    pub instance: Option<String>,
+}
+
+impl Held {
+    /// The same contact (§10.3: compared as URIs), or the same device with another one (RFC 5626 §4.1).
+    pub fn is_same(&self, contact: &Uri, instance: Option<&str>) -> bool {
+        let same_device = instance.is_some() && self.instance.as_deref() == instance;
+        same_device || Uri::parse(self.binding.contact.clone()).is_ok_and(|uri| uri.equivalent(contact))
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Bindings {
+    /// Numbers without a binding are not in it.
+    by_number: BTreeMap<Number, Vec<Held>>,
+    /// Of all; found anew after each change.
+    next: Option<Mono>,
+}
+
+impl Bindings {
+    pub fn held(&self, number: &Number) -> &[Held] {
+        self.by_number.get(number).map_or(&[], Vec::as_slice)
+    }
+
+    /// Puts a whole new list in place of the old one.
+    pub fn replace(&mut self, number: &Number, held: Vec<Held>) {
+        if held.is_empty() {
+            self.by_number.remove(number);
+        } else {
+            self.by_number.insert(number.clone(), held);
+        }
+        self.find_next();
+    }
+
+    pub fn of(&self, number: &Number, now: Mono) -> Vec<Binding> {
+        let mut live: Vec<&Held> = self.held(number).iter().filter(|h| h.until > now).collect();
+        live.sort_by_key(|h| std::cmp::Reverse((h.binding.q, h.until)));
+        live.into_iter().map(|h| h.binding.clone()).collect()
+    }
+
+    pub fn has(&self, number: &Number) -> bool {
+        self.by_number.contains_key(number)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&Number, &Binding)> {
+        self.by_number.iter().flat_map(|(number, list)| list.iter().map(move |h| (number, &h.binding)))
+    }
+
+    pub fn restore(&mut self, number: Number, mut binding: Binding, now: Now, changes: &mut Vec<Change>) {
+        let left = binding.expires_at.since(now.wall);
+        if left.is_zero() {
+            changes.push(Change::Expired(number, binding));
+            return;
+        }
+        binding.flow.connection = None;
+        let list = self.by_number.entry(number).or_default();
+        list.retain(|h| h.binding.contact != binding.contact);
+        list.push(Held { binding, until: now.mono + left, instance: None });
+        self.find_next();
+    }
+
+    pub fn expire(&mut self, now: Mono, changes: &mut Vec<Change>) {
+        if self.next.is_none_or(|next| next > now) {
+            return;
+        }
+        self.take(|_, held| held.until <= now, |number, binding| changes.push(Change::Expired(number, binding)));
+    }
+
+    pub fn retain(&mut self, keep: impl Fn(&Number) -> bool, changes: &mut Vec<Change>) {
+        self.take(|number, _| !keep(number), |number, binding| changes.push(Change::Removed(number, binding)));
+    }
+
+    pub fn remove_where(&mut self, gone: impl Fn(&Binding) -> bool, changes: &mut Vec<Change>) {
+        self.take(|_, held| gone(&held.binding), |number, binding| changes.push(Change::Removed(number, binding)));
+    }
+
+    pub fn deadline(&self) -> Option<Mono> {
+        self.next
+    }
+
+    fn take(&mut self, goes: impl Fn(&Number, &Held) -> bool, mut told: impl FnMut(Number, Binding)) {
+        self.by_number.retain(|number, list| {
+            list.retain(|held| {
+                let gone = goes(number, held);
+                if gone {
+                    told(number.clone(), held.binding.clone());
+                }
+                !gone
+            });
+            !list.is_empty()
+        });
+        self.find_next();
+    }
+
+    fn find_next(&mut self) {
+        self.next = self.by_number.values().flatten().map(|h| h.until).min();
+    }
+}

@@ -1,0 +1,250 @@
+//! Our own registration at a trunk (RFC 3261 §10.2), and the answer to a challenge of one (§22.2).
+//!
+//! ```text
+//! Due ──tick──▶ InFlight ──2xx──▶ Due (before it ends)
+//!                  ├─401/407 with something new, 423─▶ InFlight (at once, with what was asked for)
+//!                  └─anything else, nothing─▶ Due (later and later)
+//! any ──stop──▶ Stopped
+//! ```
+//!
+//! Beside it stands until when the trunk believes us: `Up` and `Down` are told when that begins and ends, not for each refresh. The core
+//! resolves the peer's name, sends what comes out in a transaction, and hands back its end.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::clock::Mono;
+use crate::config::{Secret, Trunk};
+use crate::sip::{CSeq, Challenge, Contacts, HeaderName, Host, Login, Method, NameAddr, Request, Response, SipUri, Status, Uri};
+
+/// First pause after a failure; each further one is twice as long, up to `SLOWEST`. RFC 5626 §4.5 has 30 s for this.
+const FIRST_PAUSE: Duration = Duration::from_secs(30);
+/// A carrier's outage ends without us; a wrong password does not end by trying.
+const SLOWEST: Duration = Duration::from_secs(900);
+/// However long the peer's Retry-After says.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3_600);
+/// Challenges answered in one attempt: the first, and those that say `stale`. A second plain one means that the secret is wrong.
+const MAX_ANSWERS: u8 = 3;
+/// However soon the peer lets it end.
+const SHORTEST_REFRESH: Duration = Duration::from_secs(5);
+
+pub struct Outward {
+    host: String,
+    port: Option<u16>,
+    user: String,
+    secret: Secret,
+    call_id: String,
+    tag: String,
+    cseq: u32,
+    /// Seconds to ask for.
+    asks: u32,
+    challenge: Option<Standing>,
+    phase: Phase,
+    up_until: Option<Mono>,
+    failures: u32,
+}
+
+/// A challenge that is answered in advance until the peer makes a new one.
+struct Standing {
+    challenge: Challenge,
+    header: HeaderName,
+    nc: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Due { at: Mono },
+    InFlight { answers: u8, lengthened: bool },
+    Stopped,
+}
+
+/// What to do and to tell.
+#[derive(Debug, Default, PartialEq)]
+pub struct Step {
+    pub send: Option<Request>,
+    pub news: Option<News>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    Up,
+    /// What the trunk believed of us has ended.
+    Down,
+    /// It said no (with the status), or nothing. While an earlier registration still holds, the trunk is up all the same.
+    Failed(Option<Status>),
+}
+
+impl Outward {
+    /// `None` for a trunk that has no user and secret. `call_id` and `tag` are chance.
+    pub fn new(trunk: &Trunk, call_id: String, tag: String, now: Mono) -> Option<Outward> {
+        Some(Outward {
+            host: trunk.peer.host.clone(),
+            port: trunk.peer.port,
+            user: trunk.user.clone()?,
+            secret: trunk.secret.clone()?,
+            call_id,
+            tag,
+            cseq: 0,
+            asks: u32::try_from(trunk.refresh.as_secs()).unwrap_or(u32::MAX),
+            challenge: None,
+            phase: Phase::Due { at: now },
+            up_until: None,
+            failures: 0,
+        })
+    }
+
+    pub fn is_up(&self) -> bool {
+        self.up_until.is_some()
+    }
+
+    pub fn deadline(&self) -> Option<Mono> {
+        let due = match self.phase {
+            Phase::Due { at } => Some(at),
+            Phase::InFlight { .. } | Phase::Stopped => None,
+        };
+        [due, self.up_until].into_iter().flatten().min()
+    }
+
+    /// Registers when it is time to. `contact` is where the trunk is to send calls, as it sees us now.
+    pub fn tick(&mut self, contact: &SipUri, cnonce: &str, now: Mono) -> Step {
+        let mut step = Step { news: self.lapse(now), send: None };
+        match self.phase {
+            Phase::Due { at } if at <= now => {
+                self.phase = Phase::InFlight { answers: 0, lengthened: false };
+                step.send = self.register(contact, self.asks, cnonce);
+            }
+            Phase::Due { .. } | Phase::InFlight { .. } | Phase::Stopped => {}
+        }
+        step
+    }
+
+    /// The final response to what was sent.
+    pub fn answered(&mut self, response: &Response, contact: &SipUri, cnonce: &str, now: Mono) -> Step {
+        let Phase::InFlight { answers, lengthened } = self.phase else { return Step::default() };
+        let status = response.status;
+        if status.is_success() {
+            return self.registered(response, contact, now);
+        }
+        if matches!(status, Status::UNAUTHORIZED | Status::PROXY_AUTHENTICATION_REQUIRED)
+            && let Some((header, challenge)) = pick(response)
+            && (answers == 0 || challenge.stale && answers < MAX_ANSWERS)
+        {
+            self.challenge = Some(Standing { challenge, header, nc: 0 });
+            self.phase = Phase::InFlight { answers: answers + 1, lengthened };
+            return Step { send: self.register(contact, self.asks, cnonce), news: None };
+        }
+        if status == Status::INTERVAL_TOO_BRIEF
+            && !lengthened
+            && let Ok(Some(least)) = response.headers.min_expires()
+            && least > self.asks
+        {
+            self.asks = least;
+            self.phase = Phase::InFlight { answers, lengthened: true };
+            return Step { send: self.register(contact, self.asks, cnonce), news: None };
+        }
+        self.challenge = None;
+        let retry_after = response.headers.retry_after().ok().flatten().map(|s| Duration::from_secs(s.into()));
+        self.fail(Some(status), retry_after, now)
+    }
+
+    /// No final response (a timeout, or no way there), or a REGISTER that is due can't even be made: later, then.
+    pub fn unanswered(&mut self, now: Mono) -> Step {
+        match self.phase {
+            Phase::InFlight { .. } => self.fail(None, None, now),
+            Phase::Due { at } if at <= now => self.fail(None, None, now),
+            Phase::Due { .. } | Phase::Stopped => Step { send: None, news: self.lapse(now) },
+        }
+    }
+
+    /// Takes the registration back, if there is one.
+    pub fn stop(&mut self, contact: &SipUri, cnonce: &str) -> Step {
+        self.phase = Phase::Stopped;
+        match self.up_until.take() {
+            Some(_) => Step { send: self.register(contact, 0, cnonce), news: Some(News::Down) },
+            None => Step::default(),
+        }
+    }
+
+    fn registered(&mut self, response: &Response, contact: &SipUri, now: Mono) -> Step {
+        let granted = granted(response, contact).unwrap_or(self.asks);
+        if granted == 0 {
+            return self.fail(Some(response.status), None, now);
+        }
+        let lasts = Duration::from_secs(granted.into());
+        // Time for the repeats of a lost request before it ends: a tenth of it, at least timer F where it is long enough for that.
+        let early = (lasts / 10).max(Duration::from_secs(32)).min(lasts / 2);
+        let was_down = self.up_until.replace(now + lasts).is_none();
+        self.failures = 0;
+        self.phase = Phase::Due { at: now + (lasts - early).max(SHORTEST_REFRESH) };
+        Step { send: None, news: was_down.then_some(News::Up) }
+    }
+
+    fn fail(&mut self, status: Option<Status>, retry_after: Option<Duration>, now: Mono) -> Step {
+        let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(10)).min(SLOWEST);
+        let pause = retry_after.map_or(pause, |wanted| wanted.clamp(pause.min(FIRST_PAUSE), LONGEST_RETRY_AFTER));
+        self.failures = self.failures.saturating_add(1);
+        self.phase = Phase::Due { at: now + pause };
+        Step { send: None, news: Some(News::Failed(status)) }
+    }
+
+    fn lapse(&mut self, now: Mono) -> Option<News> {
+        self.up_until.take_if(|until| *until <= now).map(|_| News::Down)
+    }
+
+    fn register(&mut self, contact: &SipUri, expires: u32, cnonce: &str) -> Option<Request> {
+        let host = Host::new(&self.host)?;
+        let registrar = SipUri::of_host(crate::sip::HostPort { host: host.clone(), port: self.port });
+        let own = SipUri::new(&self.user, host, None);
+        self.cseq = self.cseq.saturating_add(1);
+        let mut request = Request::new(Method::Register, registrar);
+        request.headers.push(HeaderName::From, NameAddr::new(own.clone()).with_tag(&self.tag));
+        request.headers.push(HeaderName::To, NameAddr::new(own));
+        request.headers.push(HeaderName::CallId, self.call_id.as_str());
+        request.headers.push(HeaderName::CSeq, CSeq::new(self.cseq, Method::Register));
+        request.headers.push(HeaderName::MaxForwards, 70);
+        request.headers.push(HeaderName::Contact, NameAddr::new(contact.clone()));
+        request.headers.push(HeaderName::Expires, expires);
+        if let Some(standing) = &mut self.challenge {
+            standing.nc += 1;
+            let uri = Bytes::from(request.uri.to_string());
+            let login = Login { username: &self.user, password: self.secret.expose() };
+            let credentials = standing.challenge.answer(&login, &Method::Register, &uri, standing.nc, cnonce.as_bytes());
+            request.headers.push(standing.header.clone(), credentials);
+        }
+        Some(request)
+    }
+}
+
+/// What the peer granted to our contact: its `expires`, else the Expires header.
+fn granted(response: &Response, contact: &SipUri) -> Option<u32> {
+    let listed = match response.headers.contacts() {
+        Ok(Contacts::List(list)) => list
+            .iter()
+            .find(|c| matches!(&c.uri, Uri::Sip(uri) if uri.equivalent(contact)))
+            .and_then(|c| c.params.number("expires")),
+        Ok(Contacts::Star) | Err(_) => None,
+    };
+    listed.or_else(|| response.headers.expires().ok().flatten())
+}
+
+/// The first challenge that we can answer (RFC 8760 §2.4: the server lists them by preference), and the header that the answer goes in.
+fn pick(response: &Response) -> Option<(HeaderName, Challenge)> {
+    let (asked, answer) = match response.status {
+        Status::UNAUTHORIZED => (HeaderName::WwwAuthenticate, HeaderName::Authorization),
+        Status::PROXY_AUTHENTICATION_REQUIRED => (HeaderName::ProxyAuthenticate, HeaderName::ProxyAuthorization),
+        _ => return None,
+    };
+    response.headers.challenges(&asked).into_iter().next().map(|challenge| (answer, challenge))
+}
+
+/// Puts the credentials that a 401 or 407 asks for into a request that is to be sent again (its CSeq already counted up). False if there
+/// is nothing in it that we can answer.
+pub fn answer_challenge(request: &mut Request, response: &Response, user: &str, secret: &Secret, cnonce: &str) -> bool {
+    let Some((header, challenge)) = pick(response) else { return false };
+    let uri = Bytes::from(request.uri.to_string());
+    let login = Login { username: user, password: secret.expose() };
+    let credentials = challenge.answer(&login, &request.method, &uri, 1, cnonce.as_bytes());
+    request.headers.set(header, credentials);
+    true
+}

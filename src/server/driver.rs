@@ -1,0 +1,282 @@
+//! The one task that drives the core: brings inputs and time, carries outputs out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
+
+use super::{Ended, LAST_WORDS, Place, clips};
+use crate::api::Asked;
+use crate::clock::{Mono, System};
+use crate::config::{self, Config, Problem, Source};
+use crate::ivr;
+use crate::media::{Command, Quality, Report};
+use crate::media_engine::Engine;
+use crate::recorder::Recorder;
+use crate::store::{Health, Store};
+use crate::switch::input::{Actor, Recovered};
+use crate::switch::output::Ticket;
+use crate::switch::{Answer, Input, Output, Switch, guarded};
+use crate::transport::Transport;
+
+/// Inputs that are taken before outputs are carried out and the clock is looked at again.
+const AT_ONCE: usize = 64;
+
+/// A second fault within this long ends the process: what the first one left may be worse than it looked.
+const FAULTS: Duration = Duration::from_secs(60);
+
+/// From signals and the API to the driver.
+pub enum Order {
+    Stop,
+    Reload { by: String, done: Option<oneshot::Sender<Result<(), Vec<Problem>>>> },
+}
+
+pub(super) struct Driver {
+    pub clock: System,
+    pub waiting: mpsc::Receiver<Input>,
+    pub asked: mpsc::Receiver<Asked>,
+    pub ordered: mpsc::Receiver<Order>,
+    pub transport: Transport,
+    pub engine: Engine,
+    pub recorder: Recorder,
+    pub store: Store,
+    pub current: watch::Sender<Arc<Config>>,
+    pub place: Place,
+    pub health: Health,
+}
+
+/// Where the run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Serving,
+    /// No new calls; the live ones end by then.
+    Draining { until: Mono },
+    /// BYE is sent to all; their answers are waited for until then.
+    Halting { until: Mono },
+}
+
+/// The core with what a run of it needs.
+struct Run {
+    switch: Switch,
+    tickets: BTreeMap<Ticket, oneshot::Sender<Answer>>,
+    next_ticket: u64,
+    last_fault: Option<Mono>,
+    out: Vec<Output>,
+    /// Reports that carrying out brought about at once.
+    back: Vec<Input>,
+}
+
+impl Driver {
+    pub async fn run(mut self, seed: [u8; 32], source: Source, recovered: Recovered) -> Ended {
+        let Ok(config) = Config::resolve(&source) else { return Ended::Faulty };
+        let mut run = Run {
+            switch: Switch::new(seed, config),
+            tickets: BTreeMap::new(),
+            next_ticket: 0,
+            last_fault: None,
+            out: Vec::new(),
+            back: Vec::new(),
+        };
+        let mut phase = Phase::Serving;
+        let mut ended = if self.take(&mut run, Input::Started(Box::new(recovered))) { None } else { Some(Ended::Faulty) };
+        while ended.is_none() {
+            self.carry_out(&mut run);
+            let now = self.clock.mono();
+            match phase {
+                Phase::Serving => {}
+                Phase::Draining { .. } if run.switch.live() == 0 => break,
+                Phase::Draining { until } if until <= now => phase = self.halt(&mut run),
+                Phase::Halting { until } if until <= now || run.switch.is_quiet() => break,
+                Phase::Draining { .. } | Phase::Halting { .. } => {}
+            }
+            if run.switch.deadline().is_some_and(|at| at <= self.clock.mono()) && !self.take(&mut run, Input::Tick) {
+                ended = Some(Ended::Faulty);
+                continue;
+            }
+            self.carry_out(&mut run);
+            let phase_ends = match phase {
+                Phase::Serving => None,
+                Phase::Draining { until } | Phase::Halting { until } => Some(until),
+            };
+            // Far enough that it never comes first.
+            let idle = self.clock.mono() + Duration::from_secs(3_600);
+            let wake = [run.switch.deadline(), phase_ends, Some(idle)].into_iter().flatten().min().unwrap_or(idle);
+            #[allow(clippy::disallowed_methods, reason = "the driver's one timer")]
+            let timer = sleep_until(Instant::from_std(self.clock.instant(wake)));
+            let fine = tokio::select! {
+                biased;
+                order = self.ordered.recv() => match order {
+                    Some(order) => self.obey(&mut run, &mut phase, order).await,
+                    None => true,
+                },
+                input = self.waiting.recv() => match input {
+                    Some(input) => self.take_all(&mut run, input),
+                    None => false,
+                },
+                Some(asked) = self.asked.recv() => {
+                    run.next_ticket += 1;
+                    let ticket = Ticket(run.next_ticket);
+                    run.tickets.insert(ticket, asked.reply);
+                    self.take(&mut run, Input::Command { ticket, by: asked.by, command: asked.command })
+                }
+                () = timer => true,
+            };
+            if !fine {
+                ended = Some(Ended::Faulty);
+            }
+        }
+        self.carry_out(&mut run);
+        self.close().await;
+        ended.unwrap_or(Ended::Asked)
+    }
+
+    fn take_all(&mut self, run: &mut Run, first: Input) -> bool {
+        let mut next = Some(first);
+        for _ in 0..AT_ONCE {
+            let Some(input) = next.take().or_else(|| self.waiting.try_recv().ok()) else { break };
+            if !self.take(run, input) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// One input; false if the core can't be trusted any more.
+    fn take(&mut self, run: &mut Run, input: Input) -> bool {
+        let now = self.clock.now();
+        let handled = guarded(&mut run.switch, input, now, &mut run.out);
+        let Err(fault) = handled else { return true };
+        tracing::error!(conversation = ?fault.conversation, "the core panicked; the conversation was ended");
+        let again = run.last_fault.is_some_and(|last| now.mono.since(last) < FAULTS);
+        run.last_fault = Some(now.mono);
+        if again {
+            tracing::error!("second fault within a minute: the process ends, to be started again");
+        }
+        !again
+    }
+
+    fn carry_out(&mut self, run: &mut Run) {
+        while !run.out.is_empty() {
+            let mut out = std::mem::take(&mut run.out);
+            let mut events = Vec::new();
+            for output in out.drain(..) {
+                match output {
+                    Output::Sip { to, bytes, report } => self.transport.send(to, bytes, report),
+                    Output::Resolve { query, host, port } => self.transport.resolve(query, host, port),
+                    Output::Media { worker, command } => self.media(run, worker, command),
+                    Output::Recorder(command) => self.recorder.command(command),
+                    Output::Event(event) => events.push(event),
+                    Output::Registration(change) => self.store.keeper.registration(change),
+                    Output::AgentWish { agent, wish } => self.store.keeper.wish(&agent, wish),
+                    Output::Reply { ticket, answer } => {
+                        if let Some(reply) = run.tickets.remove(&ticket) {
+                            // Who asked may have gone away.
+                            let _ = reply.send(answer);
+                        }
+                    }
+                }
+            }
+            if !events.is_empty() {
+                self.store.log.append(events);
+            }
+            // What came back at once; its outputs are carried out in the next round.
+            run.out = out;
+            for input in std::mem::take(&mut run.back) {
+                self.take(run, input);
+            }
+        }
+    }
+
+    fn media(&mut self, run: &mut Run, worker: u8, command: Command) {
+        let closing = matches!(command, Command::Close { .. });
+        let leg = command.leg();
+        if self.engine.command(worker, command).is_err() {
+            (self.health)("media", Some("a media worker does not take commands"));
+            let report = if closing { Report::Closed { leg, quality: Quality::default() } } else { Report::Dead { leg } };
+            run.back.push(Input::Media(report));
+        }
+    }
+
+    async fn obey(&mut self, run: &mut Run, phase: &mut Phase, order: Order) -> bool {
+        match order {
+            Order::Stop => match *phase {
+                Phase::Serving => {
+                    let patience = self.current.borrow().sip.drain;
+                    tracing::info!(live = run.switch.live(), ?patience, "stopping: no new calls, live ones may end; once more to stop at once");
+                    *phase = Phase::Draining { until: self.clock.mono() + patience };
+                    self.take(run, Input::Drain)
+                }
+                Phase::Draining { .. } => {
+                    *phase = self.halt(run);
+                    true
+                }
+                Phase::Halting { .. } => {
+                    *phase = Phase::Halting { until: self.clock.mono() };
+                    true
+                }
+            },
+            Order::Reload { by, done } => {
+                let result = self.reload(run, by);
+                if let Err(problems) = &result {
+                    for problem in problems {
+                        tracing::error!("{problem}");
+                    }
+                    tracing::error!("the configuration was not taken: {} faults", problems.len());
+                }
+                if let Some(done) = done {
+                    let _ = done.send(result);
+                }
+                true
+            }
+        }
+    }
+
+    fn halt(&mut self, run: &mut Run) -> Phase {
+        self.take(run, Input::Halt);
+        Phase::Halting { until: self.clock.mono() + LAST_WORDS }
+    }
+
+    /// Reads the files anew. With any fault nothing changes.
+    fn reload(&mut self, run: &mut Run, by: String) -> Result<(), Vec<Problem>> {
+        let path = &self.place.config_file;
+        let (source, generated) = config::load_or_generate(path).map_err(|error| vec![Problem::new(path, 1, error)])?;
+        if let Some(secrets) = generated {
+            tracing::info!(path = %secrets.display(), "secrets that the configuration left out were made");
+        }
+        let problems = ivr::check_all(&source);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let config = Config::resolve(&source)?;
+        if self.engine.set_clips(&clips(&source, &config, path)).is_err() {
+            tracing::error!("a media worker does not take the new sounds");
+        }
+        let running = self.current.borrow().clone();
+        for what in super::startup::only_at_start(&running, &config) {
+            tracing::warn!("{what} is taken at the next start");
+        }
+        self.take(run, Input::Configured { by: Actor(by), source: Box::new(source) });
+        self.current.send_replace(Arc::new(config));
+        tracing::info!("the configuration was read anew");
+        Ok(())
+    }
+
+    /// In the order in which each needs the next.
+    async fn close(self) {
+        let Driver { transport, engine, recorder, store, mut waiting, .. } = self;
+        // Whoever still reports must not wait for a reader that is gone.
+        waiting.close();
+        transport.shutdown().await;
+        drop(engine);
+        let closing = tokio::task::spawn_blocking(move || {
+            recorder.close();
+            store.close();
+        });
+        if closing.await.is_err() {
+            tracing::error!("the files were not closed in order; the next start repairs them");
+        }
+        tracing::info!("stopped");
+    }
+}

@@ -1,0 +1,98 @@
+//! Words at the start, and the one route that is the server's own.
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use tokio::sync::{mpsc, oneshot};
+
+use super::driver::Order;
+use crate::config::{Config, Peer};
+use crate::switch::input::Recovered;
+use crate::transport::Addresses;
+
+pub fn tell_recovered(recovered: &Recovered) {
+    if !recovered.open.is_empty() || !recovered.repaired.is_empty() {
+        tracing::warn!(
+            conversations = recovered.open.len(),
+            recordings = recovered.repaired.len(),
+            "the last run did not end in order: its conversations are closed, its recordings made whole"
+        );
+    }
+}
+
+/// What a person wants to know first: whether it is up, what to open, what to dial.
+pub fn tell_up(config: &Config, addresses: &Addresses) {
+    let list = |all: &[std::net::SocketAddr]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    println!("Cordboard is up: {}", config.site.name);
+    println!("  SIP          udp {}; tcp {}", list(&addresses.udp), list(&addresses.tcp));
+    println!("  Console      http://{}/", config.http.listen);
+    println!("  Recordings   {}", config.recording.folder.display());
+    let phones: Vec<&str> = config.phones.keys().map(crate::ids::Number::as_str).collect();
+    println!("  Phones       {} (realm {})", phones.join(", "), config.site.domain);
+    for queue in config.queues.values() {
+        if let Some(number) = &queue.number {
+            println!("  Dial         {number} for the queue {}", queue.name);
+        }
+    }
+    for rule in &config.inbound {
+        let number = match &rule.number {
+            crate::config::Pattern::Exact(number) => number.clone(),
+            crate::config::Pattern::Prefix(prefix) => format!("{prefix}*"),
+        };
+        let peer = config.trunks.get(&rule.trunk).map_or_else(String::new, |t| peer_of(&t.peer));
+        println!("  From {}  {number} leads to {}{peer}", rule.trunk, rule.to);
+    }
+}
+
+fn peer_of(peer: &Peer) -> String {
+    format!(" (calls from {})", peer.host)
+}
+
+/// What a reload cannot change while sockets and threads run on the old value.
+pub fn only_at_start(old: &Config, new: &Config) -> Vec<&'static str> {
+    let mut all = Vec::new();
+    if old.sip.udp != new.sip.udp || old.sip.tcp != new.sip.tcp {
+        all.push("a change of [sip] udp or tcp");
+    }
+    if old.media.listen != new.media.listen || old.media.ports != new.media.ports || old.media.workers != new.media.workers {
+        all.push("a change of [media] listen, ports or workers");
+    }
+    if old.http != new.http {
+        all.push("a change of [http]");
+    }
+    if old.recording.folder != new.recording.folder {
+        all.push("a change of [recording] folder");
+    }
+    all
+}
+
+/// `POST /api/v1/config/reload`: 204, or 422 with all faults, each with file and line.
+pub fn reload_route(orders: mpsc::Sender<Order>) -> Router {
+    Router::new().route("/api/v1/config/reload", post(reload)).with_state(orders)
+}
+
+async fn reload(State(orders): State<mpsc::Sender<Order>>) -> Response {
+    let (done, result) = oneshot::channel();
+    let order = Order::Reload { by: "api".to_owned(), done: Some(done) };
+    if orders.send(order).await.is_err() {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    match result.await {
+        Ok(Ok(())) => StatusCode::NO_CONTENT.into_response(),
+        Ok(Err(problems)) => {
+            let faults: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            let body = serde_json::json!({
+                "type": "about:blank",
+                "title": "the configuration was not taken",
+                "status": 422,
+                "detail": format!("{} faults; nothing was changed", faults.len()),
+                "faults": faults,
+            });
+            let headers = [(axum::http::header::CONTENT_TYPE, "application/problem+json")];
+            (StatusCode::UNPROCESSABLE_ENTITY, headers, body.to_string()).into_response()
+        }
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
+}

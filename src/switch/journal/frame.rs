@@ -1,0 +1,47 @@
+//! Frames: length and CRC-32 of the payload, both as four bytes with the lowest first, then the payload. What is torn or rotten is found
+//! before it is read.
+
+use super::Record;
+
+const HEAD: usize = 8;
+
+/// A longer payload is none of ours: an input holds at most a datagram, or a configuration.
+const MAX_PAYLOAD: usize = 64 << 20;
+
+pub fn encode(record: &Record) -> Result<Vec<u8>, serde_json::Error> {
+    let payload = serde_json::to_vec(record)?;
+    let mut frame = Vec::with_capacity(HEAD + payload.len());
+    frame.extend_from_slice(&u32::try_from(payload.len()).unwrap_or(u32::MAX).to_le_bytes());
+    frame.extend_from_slice(&crc32fast::hash(&payload).to_le_bytes());
+    frame.extend_from_slice(&payload);
+    Ok(frame)
+}
+
+/// What stands at the front of the bytes.
+pub enum Next {
+    /// With the bytes that it takes up.
+    Record(Box<Record>, usize),
+    /// Nothing, or the beginning of a frame only.
+    Torn,
+    /// A frame whose sum is wrong.
+    Rotten,
+    /// A whole frame that we can't read.
+    Unreadable(serde_json::Error),
+}
+
+pub fn decode(bytes: &[u8]) -> Next {
+    let Some((head, rest)) = bytes.split_first_chunk::<HEAD>() else { return Next::Torn };
+    let [l0, l1, l2, l3, c0, c1, c2, c3] = *head;
+    let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
+    if length > MAX_PAYLOAD {
+        return Next::Rotten;
+    }
+    let Some(payload) = rest.get(..length) else { return Next::Torn };
+    if crc32fast::hash(payload) != u32::from_le_bytes([c0, c1, c2, c3]) {
+        return Next::Rotten;
+    }
+    match serde_json::from_slice(payload) {
+        Ok(record) => Next::Record(Box::new(record), HEAD + length),
+        Err(error) => Next::Unreadable(error),
+    }
+}

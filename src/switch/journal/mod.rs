@@ -1,0 +1,142 @@
+//! The journal of a run: everything that reached the core, and a running digest of all that it said, so that a fault can be had again.
+//!
+//! A journal is a sequence of [frames](frame): one [`Record::Header`], then for each input a [`Record::Input`] (before it is handled: what
+//! killed the process is in it) and a [`Record::Outputs`] (after). It ends with a [`Record::End`], or torn where the process was killed.
+//! Within its bound it stops by itself with [`Ended::Full`]; the switch goes on without one, and a new journal begins at the next start.
+//!
+//! Pure: bytes come out of [`Journal`], which a driver appends to a file, and [`replay`] takes bytes. Replaying needs the same build.
+//!
+//! No secret is in it: the configuration has pseudonyms in their place ([`Redaction`]), and credentials that came in are made anew as if
+//! the phone had had the pseudonym ([`resign`]). What a journal does hold are numbers, names and the seed that nonces and tags come
+//! from: it is as private as a call log.
+
+mod digest;
+mod frame;
+mod replay;
+mod resign;
+
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Input, Output};
+use crate::clock::Now;
+use crate::config::{Config, Redaction, Source};
+pub use digest::{OutputsDigest, digest_output};
+pub use replay::{ReplayError, Replayed, replay};
+use resign::Resigner;
+
+/// Of the format, not of the program.
+pub const FORMAT: u32 = 1;
+
+/// A journal says that it is full and stops before it is longer: a day or two of 100 agents (a call is about 15 KB).
+pub const MOST_BYTES: u64 = (1 << 30) - 4_096;
+
+/// Left free for the frame that says so.
+const END_ROOM: u64 = 256;
+
+/// What stands in one frame, as JSON: a person may have to read it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Record {
+    Header {
+        format: u32,
+        /// Of the program: another one may answer the same inputs otherwise.
+        version: String,
+        seed: [u8; 32],
+        source: Box<Source>,
+    },
+    Input {
+        now: Now,
+        input: Box<Input>,
+    },
+    /// The running digest of the outputs so far: its first 16 bytes, in hex.
+    Outputs(String),
+    End(Ended),
+}
+
+/// Why a journal ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ended {
+    /// The switch stopped in order.
+    Stopped,
+    /// It would be longer than its bound.
+    Full,
+    /// An input could not be written down.
+    Unwritable { why: String },
+}
+
+/// Makes a journal, frame by frame. After its end it makes nothing.
+pub struct Journal {
+    resigner: Resigner,
+    outputs: OutputsDigest,
+    bytes: u64,
+    most: u64,
+    ended: bool,
+}
+
+impl Journal {
+    /// The journal of a `Switch::new(seed, Config::resolve(source))`, and its first frame. `salt` is chance that is kept nowhere.
+    pub fn begin(seed: [u8; 32], source: &Source, config: &Config, salt: [u8; 32]) -> (Journal, Vec<u8>) {
+        Journal::within(MOST_BYTES, seed, source, config, salt)
+    }
+
+    /// As [`begin`](Journal::begin), with another bound.
+    pub fn within(most: u64, seed: [u8; 32], source: &Source, config: &Config, salt: [u8; 32]) -> (Journal, Vec<u8>) {
+        let redaction = Redaction::new(salt);
+        let header = Record::Header {
+            format: FORMAT,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            seed,
+            source: Box::new(source.redacted(&redaction)),
+        };
+        let resigner = Resigner::new(redaction, config);
+        let mut journal = Journal { resigner, outputs: OutputsDigest::default(), bytes: 0, most, ended: false };
+        let frame = journal.frame(&header);
+        (journal, frame)
+    }
+
+    /// An input that is about to be handled. Empty once the journal has ended.
+    pub fn input(&mut self, now: Now, input: &Input) -> Vec<u8> {
+        if self.ended {
+            return Vec::new();
+        }
+        let input = Box::new(self.resigner.redacted(input));
+        self.frame(&Record::Input { now, input })
+    }
+
+    /// What came of the input, in its order.
+    pub fn outputs(&mut self, outputs: &[Output]) -> Vec<u8> {
+        if self.ended {
+            return Vec::new();
+        }
+        for output in outputs {
+            self.outputs.add(output);
+        }
+        self.frame(&Record::Outputs(self.outputs.short()))
+    }
+
+    /// Nothing follows.
+    pub fn end(&mut self, why: Ended) -> Vec<u8> {
+        if self.ended {
+            return Vec::new();
+        }
+        self.ended = true;
+        frame::encode(&Record::End(why)).unwrap_or_default()
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    fn frame(&mut self, record: &Record) -> Vec<u8> {
+        match frame::encode(record) {
+            Ok(frame) if self.bytes + frame.len() as u64 + END_ROOM <= self.most => {
+                self.bytes += frame.len() as u64;
+                frame
+            }
+            Ok(_) => self.end(Ended::Full),
+            Err(error) => self.end(Ended::Unwritable { why: error.to_string().chars().take(100).collect() }),
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! A short run, its journal, and what a replay makes of it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::*;
+use crate::clock::{Mono, Wall};
+use crate::sip::{CSeq, Flow, HeaderName, Login, Message, Method, Request, Status, Transport, Uri};
+use crate::switch::input::{Actor, Recovered};
+use crate::switch::{Switch, guarded};
+
+const CONFIG: &str = r#"
+[site]
+name = "Example"
+domain = "cordboard.example"
+time_zone = "Europe/Berlin"
+country = "DE"
+
+[[phone]]
+number = "201"
+secret = "geheim-201"
+
+[[phone]]
+number = "202"
+secret = "geheim-202"
+
+[[trunk]]
+name = "carrier"
+peer = "198.51.100.10:5060"
+user = "490301234"
+secret = "carrier-secret"
+register = true
+"#;
+
+const SEED: [u8; 32] = [5; 32];
+
+fn now(ms: u64) -> Now {
+    Now { mono: Mono::from_millis(ms), wall: Wall::from_micros(1_795_338_000_000_000) + Duration::from_millis(ms) }
+}
+
+fn flow() -> Flow {
+    Flow {
+        transport: Transport::Udp,
+        local: "192.0.2.1:5060".parse().expect("address"),
+        remote: "192.0.2.9:5060".parse().expect("address"),
+        connection: None,
+    }
+}
+
+/// A switch whose inputs and outputs are written down.
+struct Run {
+    switch: Switch,
+    journal: Journal,
+    bytes: Vec<u8>,
+    at: u64,
+}
+
+impl Run {
+    fn new(most: u64) -> Run {
+        let source = Source::of(CONFIG);
+        let config = Config::resolve(&source).expect("a configuration");
+        let (journal, bytes) = Journal::within(most, SEED, &source, &config, [9; 32]);
+        let mut run = Run { switch: Switch::new(SEED, config), journal, bytes, at: 0 };
+        run.input(Input::Started(Box::new(Recovered::default())));
+        run
+    }
+
+    fn input(&mut self, input: Input) -> Vec<Output> {
+        self.at += 10;
+        self.bytes.extend(self.journal.input(now(self.at), &input));
+        let mut out = Vec::new();
+        guarded(&mut self.switch, input, now(self.at), &mut out).expect("no fault");
+        self.bytes.extend(self.journal.outputs(&out));
+        out
+    }
+
+    fn end(&mut self) -> Vec<u8> {
+        self.bytes.extend(self.journal.end(Ended::Stopped));
+        self.bytes.clone()
+    }
+
+    /// Sends a REGISTER; the status that it gets and the bytes that carried it.
+    fn register(&mut self, cseq: u32, authorization: Option<Bytes>) -> (Status, Vec<Output>) {
+        let out = self.input(Input::Sip { flow: flow(), message: Message::Request(register(cseq, authorization)) });
+        let answers = out.iter().filter_map(|output| match output {
+            Output::Sip { bytes, .. } => match Message::from_bytes(bytes.clone()) {
+                Ok(Message::Response(response)) => Some(response.status),
+                Ok(Message::Request(_)) | Err(_) => None,
+            },
+            _ => None,
+        });
+        (answers.last().expect("an answer"), out)
+    }
+
+    /// Registers with this password.
+    fn log_in(&mut self, cseq: u32, password: &str) -> Status {
+        let (_, out) = self.register(cseq, None);
+        let Some(Output::Sip { bytes, .. }) = out.first() else { panic!("no challenge") };
+        let Ok(Message::Response(response)) = Message::from_bytes(bytes.clone()) else { panic!("no response") };
+        let challenge = response.headers.challenges(&HeaderName::WwwAuthenticate).remove(0);
+        let login = Login { username: "201", password };
+        let credentials = challenge.answer(&login, &Method::Register, b"sip:cordboard.example", 1, b"cnonce");
+        let mut headers = crate::sip::Headers::new();
+        headers.push(HeaderName::Authorization, credentials);
+        self.register(cseq + 1, headers.get(&HeaderName::Authorization).cloned()).0
+    }
+}
+
+fn register(cseq: u32, authorization: Option<Bytes>) -> Request {
+    let mut request = Request::new(Method::Register, Uri::parse("sip:cordboard.example").expect("uri"));
+    let headers = &mut request.headers;
+    headers.push(HeaderName::Via, format!("SIP/2.0/UDP 192.0.2.9:5060;rport;branch=z9hG4bK{cseq}"));
+    headers.push(HeaderName::From, "<sip:201@cordboard.example>;tag=f");
+    headers.push(HeaderName::To, "<sip:201@cordboard.example>");
+    headers.push(HeaderName::CallId, "phone-1");
+    headers.push(HeaderName::CSeq, CSeq::new(cseq, Method::Register));
+    headers.push(HeaderName::Contact, "<sip:201@192.0.2.9:5060>");
+    if let Some(authorization) = authorization {
+        headers.push(HeaderName::Authorization, authorization);
+    }
+    request
+}
+
+/// Phones that log in and fail to, a trunk that challenges us, a reload with a new secret.
+fn eventful() -> Run {
+    let mut run = Run::new(MOST_BYTES);
+    run.input(Input::Tick);
+    assert_eq!(run.log_in(1, "geheim-201"), Status::OK);
+    assert_eq!(run.log_in(3, "mistyped"), Status::UNAUTHORIZED);
+    assert_eq!(run.register(5, Some(Bytes::from_static(b"Basic Z2VoZWltLTIwMQ=="))).0, Status::UNAUTHORIZED);
+    assert_eq!(run.register(6, Some(Bytes::from_static(b"Digest username=\"geheim-201"))).0, Status::BAD_REQUEST);
+    let changed = Source::of(CONFIG.replace("geheim-201", "neu-201"));
+    run.input(Input::Configured { by: Actor("test".to_owned()), source: Box::new(changed) });
+    assert_eq!(run.log_in(7, "geheim-201"), Status::UNAUTHORIZED);
+    assert_eq!(run.log_in(9, "neu-201"), Status::OK);
+    run
+}
+
+#[test]
+fn a_run_replays_to_the_same_digest() {
+    let mut run = eventful();
+    let live = run.journal.outputs.value();
+    let replayed = replay(&run.end()).expect("replays");
+    assert_eq!(replayed, Replayed { inputs: 13, faults: 0, digest: live, ended: Some(Ended::Stopped) });
+}
+
+#[test]
+fn no_secret_is_in_a_journal_nor_what_it_could_be_guessed_from() {
+    let mut run = eventful();
+    let text = String::from_utf8_lossy(&run.end()).into_owned();
+    for secret in ["geheim", "neu-201", "carrier-secret", "mistyped", "Z2VoZWltLTIwMQ"] {
+        assert!(!text.contains(secret), "{secret}");
+    }
+}
+
+#[test]
+fn what_our_own_credentials_hash_to_is_not_in_the_digest_and_all_else_is() {
+    let output = |text: &str| {
+        let mut digest = OutputsDigest::default();
+        digest.add(&Output::Sip { to: flow(), bytes: Bytes::from(text.to_owned()), report: None });
+        digest.value()
+    };
+    let message = |response: &str, body: &str| {
+        output(&format!("REGISTER sip:x SIP/2.0\r\nAuthorization: Digest nc=1, response=\"{response}\", x=1\r\n\r\n{body}"))
+    };
+    assert_eq!(message("0123", "b"), message("4567", "b"));
+    assert_ne!(message("0123", "b"), message("0123", "c"));
+    assert_ne!(message("0123", "response=\"1\""), message("0123", "response=\"2\""));
+}
+
+/// The records of a journal, with what `change` makes of them.
+fn changed(journal: &[u8], mut change: impl FnMut(usize, &mut Record)) -> Vec<u8> {
+    let (mut at, mut index, mut new) = (0, 0, Vec::new());
+    while let frame::Next::Record(mut record, length) = frame::decode(&journal[at..]) {
+        change(index, &mut record);
+        new.extend(frame::encode(&record).expect("encodes"));
+        at += length;
+        index += 1;
+    }
+    new
+}
+
+#[test]
+fn one_changed_input_gives_another_digest() {
+    let journal = eventful().end();
+    let flipped = changed(&journal, |_, record| {
+        if let Record::Input { input, .. } = record
+            && let Input::Sip { message: Message::Request(request), .. } = input.as_mut()
+            && request.headers.cseq().expect("cseq").number == 2
+        {
+            request.headers.set(HeaderName::CallId, "phone-2");
+        }
+    });
+    assert_eq!(flipped.len(), journal.len());
+    assert!(matches!(replay(&flipped), Err(ReplayError::Diverged { input: 4, .. })), "{:?}", replay(&flipped));
+}
+
+#[test]
+fn a_torn_journal_replays_as_far_as_it_goes_and_a_rotten_one_says_where() {
+    let journal = eventful().end();
+    for cut in [journal.len() - 1, journal.len() - 30, journal.len() / 2] {
+        let torn = replay(&journal[..cut]).expect("replays");
+        assert_eq!(torn.ended, None);
+        assert!(torn.inputs > 0);
+    }
+    let mut rotten = journal.clone();
+    rotten[journal.len() / 2] ^= 1;
+    assert!(matches!(replay(&rotten), Err(ReplayError::Rotten { .. })));
+    assert!(matches!(replay(b"RIFF"), Err(ReplayError::NotAJournal)));
+}
+
+#[test]
+fn other_formats_and_versions_are_refused_by_name() {
+    let journal = eventful().end();
+    let other = changed(&journal, |_, record| {
+        if let Record::Header { format, .. } = record {
+            *format = 99;
+        }
+    });
+    assert!(matches!(replay(&other), Err(ReplayError::Format { found: 99 })));
+    let other = changed(&journal, |_, record| {
+        if let Record::Header { version, .. } = record {
+            *version = "0.0.0-else".to_owned();
+        }
+    });
+    assert!(matches!(replay(&other), Err(ReplayError::Version { .. })));
+}
+
+#[test]
+fn a_full_journal_says_so_and_nothing_follows() {
+    let most = 6_000;
+    let mut run = Run::new(most);
+    for cseq in 1..100 {
+        run.register(cseq, None);
+    }
+    assert!(run.journal.has_ended());
+    assert!(run.bytes.len() as u64 <= most);
+    let replayed = replay(&run.end()).expect("replays");
+    assert_eq!(replayed.ended, Some(Ended::Full));
+    assert!((2..100).contains(&replayed.inputs));
+}

@@ -1,0 +1,457 @@
+//! A call centre in a test: the core, its media workers and its recorder on a virtual clock, with simulated phones and trunks on a
+//! simulated network that loses, delays, reorders and repeats by a seed.
+//!
+//! Everything that the core sends is carried out here as the drivers would, but in virtual time: a day of calls takes seconds. The peers
+//! ([`ua`]) are written on `sip`'s message type alone and keep their own simple timers, so that a fault in the core's transactions is
+//! not hidden by the same fault on the other side.
+
+pub mod audio;
+pub mod network;
+pub mod ua;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use bytes::Bytes;
+use cordboard::clock::{Mono, Now, Wall};
+use cordboard::config::{Config, File, Source};
+use cordboard::ids::{ConversationId, LegId, RecordingId};
+use cordboard::media::{self, Clips, Lease, Port, Worker};
+use cordboard::recorder::Timeline;
+use cordboard::sip::{self, Flow, Transport};
+use cordboard::switch::event::RecordingFinished;
+use cordboard::switch::input::{Actor, Recovered, RecorderReport};
+use cordboard::switch::output::{RecorderCommand, Resolved, Ticket};
+use cordboard::switch::{Answer, Command, Event, Input, Kind, Output, Switch, guarded};
+
+use audio::Loudspeaker;
+use network::{Network, Parcel};
+use ua::Ua;
+
+pub const SWITCH: &str = "10.0.0.1:5060";
+/// Ports that the media worker has; enough for any scenario.
+const PORTS: std::ops::Range<u16> = 20_000..24_000;
+/// A worker wakes at this pace when something plays; the simulation looks at its deadline besides.
+const START: Wall = Wall::from_micros(1_795_338_000_000_000);
+
+/// A recording as the recorder's pure part made it.
+pub struct Recorded {
+    pub conversation: ConversationId,
+    pub began: Mono,
+    pub ended: Option<Mono>,
+    pub timeline: Timeline,
+    /// Interleaved: left said, right heard.
+    pub samples: Vec<i16>,
+    pub about: cordboard::switch::output::About,
+}
+
+pub struct Sim {
+    pub switch: Switch,
+    pub now: Now,
+    pub network: Network,
+    pub uas: BTreeMap<SocketAddr, Ua>,
+    /// RTP address → signalling address of the peer.
+    rtp_of: BTreeMap<SocketAddr, SocketAddr>,
+    worker: Worker,
+    clips: Clips,
+    legs: BTreeMap<u16, LegId>,
+    ports: BTreeMap<LegId, u16>,
+    pub recordings: BTreeMap<RecordingId, Recorded>,
+    pub events: Vec<Event>,
+    answers: BTreeMap<Ticket, Answer>,
+    next_ticket: u64,
+    /// Every byte that the core sent, in order: two runs with the same seed have the same.
+    pub trace: Vec<Bytes>,
+    pub inputs: u64,
+    pub packets: u64,
+    /// Ports whose drivers refuse to send: transport errors.
+    pub unreachable: BTreeSet<SocketAddr>,
+    pub registrations: BTreeMap<(String, String), cordboard::registrar::Binding>,
+    out: Vec<Output>,
+}
+
+/// A small centre: phones 201–204 with agents 1001–1004, queues support and sales, a menu, one trunk.
+pub fn centre() -> Source {
+    let menu = File { path: "menus/main.toml".into(), text: include_str!("main.toml").into() };
+    let prompts = ["welcome", "closed", "invalid", "voicemail", "unavailable", "busy", "queue-full"];
+    let prompts = prompts.iter().chain(&["agent-ready", "agent-paused", "agent-offline"]).map(|p| format!("en/{p}")).collect();
+    Source {
+        main: File { path: "cordboard.toml".into(), text: include_str!("centre.toml").into() },
+        secrets: None,
+        menus: vec![menu],
+        prompts,
+    }
+}
+
+impl Sim {
+    pub fn new(seed: u8) -> Sim {
+        Sim::with(seed, centre())
+    }
+
+    pub fn with(seed: u8, source: Source) -> Sim {
+        let config = match Config::resolve(&source) {
+            Ok(config) => config,
+            Err(problems) => panic!("{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")),
+        };
+        let settings = media::Settings {
+            missing_after: config.media.missing_after,
+            dead_after: config.media.dead_after,
+            country: *b"DE",
+            seed: u64::from(seed),
+        };
+        let clips = audio::clips(&source.prompts);
+        let mut sim = Sim {
+            switch: Switch::new([seed; 32], config),
+            now: Now { mono: Mono::from_millis(1_000), wall: START },
+            network: Network::new(seed),
+            uas: BTreeMap::new(),
+            rtp_of: BTreeMap::new(),
+            worker: Worker::new(settings),
+            clips,
+            legs: BTreeMap::new(),
+            ports: BTreeMap::new(),
+            recordings: BTreeMap::new(),
+            events: Vec::new(),
+            answers: BTreeMap::new(),
+            next_ticket: 0,
+            trace: Vec::new(),
+            inputs: 0,
+            packets: 0,
+            unreachable: BTreeSet::new(),
+            registrations: BTreeMap::new(),
+            out: Vec::new(),
+        };
+        sim.input(Input::Started(Box::new(Recovered::default())));
+        sim.input(Input::Ports(PORTS.step_by(2).map(|port| Lease { worker: 0, port }).collect()));
+        sim
+    }
+
+    /// Another process on what the last one left on disk.
+    pub fn restart(&mut self, open: Vec<cordboard::switch::input::OpenConversation>) {
+        let config = Config::resolve(&centre()).unwrap_or_else(|_| panic!("the centre's configuration"));
+        self.switch = Switch::new([9; 32], config);
+        self.legs.clear();
+        self.ports.clear();
+        let registrations = self.registrations.iter().map(|((number, _), b)| (number.as_str().into(), b.clone())).collect();
+        self.input(Input::Started(Box::new(Recovered { registrations, open, ..Recovered::default() })));
+        self.input(Input::Ports(PORTS.step_by(2).map(|port| Lease { worker: 0, port }).collect()));
+    }
+
+    /// A phone or trunk of the simulation; its audio is a byte of its own, so that it is known when it is heard.
+    pub fn add(&mut self, ua: Ua) -> SocketAddr {
+        let at = ua.at;
+        self.rtp_of.insert(ua.rtp, at);
+        self.uas.insert(at, ua);
+        at
+    }
+
+    /// A phone that is registered and answers at once.
+    pub fn phone(&mut self, number: &str) -> SocketAddr {
+        let last = number.parse::<u16>().map_or(1, |n| (n % 250) as u8);
+        let at = self.add(Ua::phone(number, [10, 1, 0, last].into()));
+        self.act(at, |ua, now| ua.register(now));
+        self.run_until(&format!("{number} is registered"), |sim| sim.uas[&at].registered);
+        at
+    }
+
+    pub fn trunk(&mut self) -> SocketAddr {
+        self.add(Ua::trunk([10, 2, 0, 1].into()))
+    }
+
+    pub fn act(&mut self, at: SocketAddr, act: impl FnOnce(&mut Ua, Mono)) {
+        let now = self.now.mono;
+        if let Some(ua) = self.uas.get_mut(&at) {
+            act(ua, now);
+        }
+        self.collect(at);
+    }
+
+    pub fn ua(&self, at: SocketAddr) -> &Ua {
+        &self.uas[&at]
+    }
+
+    /// Asks the core as the API would.
+    pub fn ask(&mut self, command: Command) -> Answer {
+        self.next_ticket += 1;
+        let ticket = Ticket(self.next_ticket);
+        self.input(Input::Command { ticket, by: Actor("admin".into()), command });
+        self.answers.remove(&ticket).unwrap_or_else(|| panic!("no answer"))
+    }
+
+    pub fn reload(&mut self, source: Source) {
+        self.input(Input::Configured { by: Actor("SIGHUP".into()), source: Box::new(source) });
+    }
+
+    /// Runs until the condition holds; ten virtual minutes without it fail the test.
+    #[track_caller]
+    pub fn run_until(&mut self, what: &str, condition: impl Fn(&Sim) -> bool) {
+        let limit = self.now.mono + Duration::from_secs(600);
+        while !condition(self) {
+            if self.now.mono >= limit {
+                panic!("never: {what}\n{}", self.story());
+            }
+            self.step(limit);
+        }
+    }
+
+    pub fn run_for(&mut self, time: Duration) {
+        let limit = self.now.mono + time;
+        while self.now.mono < limit {
+            self.step(limit);
+        }
+    }
+
+    /// To the next thing that is due, at most to `limit`.
+    fn step(&mut self, limit: Mono) {
+        let next = [
+            self.switch.deadline(),
+            self.worker.deadline(),
+            self.network.next(),
+            self.uas.values().filter_map(Ua::deadline).min(),
+            Some(limit),
+        ];
+        let at = next.into_iter().flatten().min().unwrap_or(limit).max(self.now.mono);
+        let ahead = at.since(self.now.mono);
+        self.now = self.now + ahead;
+        if self.worker.deadline().is_some_and(|d| d <= at) {
+            let mut speaker = Loudspeaker::default();
+            self.worker.tick(at, &mut speaker);
+            self.heard(speaker);
+        }
+        while let Some((to, parcel)) = self.network.due(at) {
+            self.deliver(to, parcel);
+        }
+        let due: Vec<SocketAddr> = self.uas.values().filter(|u| u.deadline().is_some_and(|d| d <= at)).map(|u| u.at).collect();
+        for ua in due {
+            self.act(ua, |ua, now| ua.due(now));
+        }
+        if self.switch.deadline().is_some_and(|d| d <= at) {
+            self.input(Input::Tick);
+        }
+        for recorded in self.recordings.values_mut().filter(|r| r.ended.is_none()) {
+            recorded.timeline.drain(at, &mut recorded.samples);
+        }
+    }
+
+    fn deliver(&mut self, to: SocketAddr, parcel: Parcel) {
+        match parcel {
+            Parcel::Sip { from, bytes, transport } => {
+                if to.to_string() == SWITCH {
+                    let flow = Flow { transport, local: to, remote: from, connection: None };
+                    match sip::parse_datagram(&bytes) {
+                        Ok(message) => self.input(Input::Sip { flow, message }),
+                        Err(malformed) => {
+                            if let Some(reply) = malformed.reply {
+                                self.network.send(to, from, Parcel::Sip { from: to, bytes: reply.to_bytes(), transport }, self.now.mono);
+                            }
+                        }
+                    }
+                } else {
+                    self.act(to, |ua, now| ua.receive(&bytes, now));
+                }
+            }
+            Parcel::Rtp { from, mut bytes, rtcp } => {
+                if let Some(&leg) = self.legs.get(&(to.port() & !1)).filter(|_| to.ip() == switch().ip()) {
+                    self.packets += 1;
+                    let port = if rtcp { Port::Rtcp } else { Port::Rtp };
+                    let Some(slot) = self.worker.slot(leg) else { return };
+                    let mut speaker = Loudspeaker::default();
+                    let now = self.now.mono;
+                    if let Some(forward) = self.worker.receive(slot, port, from, &mut bytes, now, &mut speaker) {
+                        let packet = bytes[forward.start..forward.start + forward.len].to_vec();
+                        speaker.sent.push((forward.leg, port, forward.to, packet));
+                    }
+                    self.heard(speaker);
+                } else if let Some(&at) = self.rtp_of.get(&to) {
+                    if let Some(ua) = self.uas.get_mut(&at) {
+                        ua.hear(from, &bytes, rtcp, self.now.mono);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What the media worker did.
+    fn heard(&mut self, speaker: Loudspeaker) {
+        for (leg, port, to, packet) in speaker.sent {
+            let Some(&own) = self.ports.get(&leg) else { continue };
+            let rtcp = port == Port::Rtcp;
+            let from = SocketAddr::new(switch().ip(), own + u16::from(rtcp));
+            self.network.send(from, to, Parcel::Rtp { from, bytes: packet, rtcp }, self.now.mono);
+        }
+        for frame in speaker.frames {
+            if let Some(recorded) = self.recordings.get_mut(&frame.recording) {
+                recorded.timeline.push(&frame);
+            }
+        }
+        for report in speaker.reports {
+            self.input(Input::Media(report));
+        }
+    }
+
+    pub fn input(&mut self, input: Input) {
+        self.inputs += 1;
+        let mut out = std::mem::take(&mut self.out);
+        if let Err(fault) = guarded(&mut self.switch, input, self.now, &mut out) {
+            panic!("the core panicked in {fault:?}\n{}", self.story());
+        }
+        let mut later = Vec::new();
+        for output in out.drain(..) {
+            self.carry_out(output, &mut later);
+        }
+        self.out = out;
+        for input in later {
+            self.input(input);
+        }
+    }
+
+    fn carry_out(&mut self, output: Output, later: &mut Vec<Input>) {
+        match output {
+            Output::Sip { to, bytes, report } => {
+                self.trace.push(bytes.clone());
+                if self.unreachable.contains(&to.remote) {
+                    later.extend(report.map(|report| Input::Undeliverable { report }));
+                } else {
+                    let parcel = Parcel::Sip { from: switch(), bytes, transport: to.transport };
+                    self.network.send(switch(), to.remote, parcel, self.now.mono);
+                }
+            }
+            Output::Resolve { query, host, port } => {
+                let addresses = match host.parse::<IpAddr>() {
+                    Ok(ip) => vec![Resolved { remote: SocketAddr::new(ip, port), local: switch().ip() }],
+                    Err(_) => Vec::new(),
+                };
+                later.push(Input::Resolved { query, addresses });
+            }
+            Output::Media { command, .. } => self.media(command, later),
+            Output::Recorder(command) => self.record(command, later),
+            Output::Event(event) => self.events.push(event),
+            Output::Registration(change) => match change {
+                cordboard::switch::output::RegistrationChange::Put(number, binding) => {
+                    let contact = String::from_utf8_lossy(&binding.contact).into_owned();
+                    self.registrations.insert((number.to_string(), contact), *binding);
+                }
+                cordboard::switch::output::RegistrationChange::Remove(number, contact) => {
+                    self.registrations.remove(&(number.to_string(), contact));
+                }
+            },
+            Output::AgentWish { .. } => {}
+            Output::Reply { ticket, answer } => {
+                self.answers.insert(ticket, answer);
+            }
+        }
+    }
+
+    fn media(&mut self, command: media::Command, later: &mut Vec<Input>) {
+        match &command {
+            media::Command::Open { leg, lease } => {
+                assert!(self.legs.insert(lease.port, *leg).is_none(), "port {} leased twice", lease.port);
+                self.ports.insert(*leg, lease.port);
+            }
+            media::Command::Close { leg } => {
+                if let Some(port) = self.ports.get(leg) {
+                    self.legs.remove(port);
+                    later.push(Input::Ports(vec![Lease { worker: 0, port: *port }]));
+                }
+            }
+            media::Command::Agree { .. } | media::Command::Hear { .. } | media::Command::Tap { .. } | media::Command::Untap { .. } => {}
+        }
+        let mut speaker = Loudspeaker::default();
+        self.worker.handle(command, &self.clips, self.now.mono, &mut speaker);
+        later.extend(std::mem::take(&mut speaker.reports).into_iter().map(Input::Media));
+        self.heard(speaker);
+    }
+
+    fn record(&mut self, command: RecorderCommand, later: &mut Vec<Input>) {
+        match command {
+            RecorderCommand::Begin { at, about } => {
+                let (recording, conversation) = (about.recording, about.conversation);
+                let recorded =
+                    Recorded { conversation, began: at, ended: None, timeline: Timeline::new(at), samples: Vec::new(), about };
+                self.recordings.insert(recording, recorded);
+                later.push(Input::Recorder(RecorderReport::Started { conversation, recording }));
+            }
+            RecorderCommand::Describe(about) => {
+                if let Some(recorded) = self.recordings.get_mut(&about.recording) {
+                    recorded.about = about;
+                }
+            }
+            RecorderCommand::End { recording, at } => {
+                let Some(recorded) = self.recordings.get_mut(&recording) else { return };
+                recorded.ended = Some(at);
+                recorded.timeline.finish(at, &mut recorded.samples);
+                let duration_ms = recorded.samples.len() as u64 / 2 / 8;
+                let finished = RecordingFinished { recording, duration_ms, bytes: 0, sha256: String::new(), lost_ms: [0, 0] };
+                later.push(Input::Recorder(RecorderReport::Finished { conversation: recorded.conversation, finished }));
+            }
+        }
+    }
+
+    /// What a peer wants sent.
+    fn collect(&mut self, at: SocketAddr) {
+        let Some(ua) = self.uas.get_mut(&at) else { return };
+        for (to, parcel) in ua.take_parcels() {
+            self.network.send(at, to, parcel, self.now.mono);
+        }
+    }
+
+    /// The types of the events so far, without those named.
+    pub fn types(&self) -> Vec<String> {
+        self.events.iter().map(kind_name).collect()
+    }
+
+    pub fn has(&self, kind: &str) -> bool {
+        self.count(kind) > 0
+    }
+
+    pub fn count(&self, kind: &str) -> usize {
+        self.events.iter().filter(|e| kind_name(e) == kind).count()
+    }
+
+    /// For the message of a failed test.
+    pub fn story(&self) -> String {
+        let mut lines: Vec<String> = self
+            .events
+            .iter()
+            .map(|e| format!("{} {} {}", e.at, kind_name(e), serde_json::to_value(&e.kind).map_or_else(|_| String::new(), |v| v["data"].to_string())))
+            .collect();
+        for ua in self.uas.values() {
+            lines.push(format!("{} {:?}: {}", ua.at, ua.number, ua.log.join(" | ")));
+        }
+        lines.join("\n")
+    }
+
+    pub fn ended(&self) -> Vec<&cordboard::switch::event::CallEnded> {
+        let ended = |e: &'_ Event| matches!(e.kind, Kind::CallEnded(_));
+        self.events
+            .iter()
+            .filter(|e| ended(e))
+            .filter_map(|e| match &e.kind {
+                Kind::CallEnded(data) => Some(data),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Nothing is left of any call: no conversation, leg, port or transaction.
+    pub fn assert_clean(&mut self) {
+        self.run_for(Duration::from_secs(120));
+        assert_eq!(self.switch.live(), 0, "conversations are left\n{}", self.story());
+        assert_eq!(self.worker.legs(), 0, "media legs are left");
+        let Answer::Status(status) = self.ask(Command::Status) else { panic!("status") };
+        assert_eq!((status.legs, status.transactions), (0, 0), "legs or transactions are left\n{}", self.story());
+        assert_eq!(status.free_ports, PORTS.len() as u64 / 2, "ports are left");
+    }
+}
+
+pub fn switch() -> SocketAddr {
+    SWITCH.parse().unwrap_or_else(|_| unreachable!())
+}
+
+pub fn kind_name(event: &Event) -> String {
+    let value = serde_json::to_value(&event.kind).unwrap_or_default();
+    value["type"].as_str().unwrap_or_default().to_owned()
+}
+
+pub const UDP: Transport = Transport::Udp;
