@@ -151,7 +151,7 @@ impl Transport {
         fitting.find(|listener| listener.serves(to.local)).or(first)
     }
 
-    /// Asks for the addresses of a host name or literal. The answer is an `Input::Resolved` in any case.
+    /// Asks for the addresses of a host name or literal. The answer is an `Input::Resolved`, without addresses if that fails.
     pub fn resolve(&self, query: QueryId, host: String, port: u16) {
         if self.queries.try_send(Query { query, host, port }).is_err() {
             self.counters.lookups_failed.add();
