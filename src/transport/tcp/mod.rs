@@ -116,8 +116,8 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// `first` is the first connection's number. Numbers must not come back in the next process, because registrations outlive it.
-    pub fn new(
+    /// The future is its task. `first` is the first connection's number. Numbers must not come back in the next process, because registrations outlive it.
+    pub fn start(
         first: u64,
         settings: Settings,
         core: mpsc::Sender<Input>,
