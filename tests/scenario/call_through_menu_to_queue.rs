@@ -53,7 +53,7 @@ fn a_caller_goes_through_menu_and_queue_to_an_agent_and_all_of_it_is_recorded_an
 
     sim.act(trunk, |t, now| t.hang_up(now));
     sim.run_until("told", |s| s.has("recording.finished") && s.has("call.ended"));
-    assert!(sim.ua(agent).is_idle());
+    sim.run_until("the agent's phone is told", |s| s.ua(agent).is_idle());
     sim.run_until("wrap-up is over", |s| s.events.last().is_some_and(|e| kind_name(e) == "agent.ready"));
 
     let story: Vec<String> = sim.events[began..].iter().map(kind_name).filter(|k| k != "media.quality").collect();
@@ -124,7 +124,7 @@ fn digits_by_info_choose_as_those_of_rfc_4733_do() {
     sim.run_until("the menu answers", |s| s.ua(trunk).is_up());
     sim.act(trunk, |t, now| t.digit_by_info('1', now));
     sim.run_until("in the queue", |s| s.has("queue.entered"));
-    assert_eq!(sim.ua(trunk).last_status("INFO"), Some(200));
+    sim.run_until("acknowledged", |s| s.ua(trunk).last_status("INFO") == Some(200));
     assert_eq!(sim.count("menu.digit"), 1);
     sim.act(trunk, |t, now| t.hang_up(now));
     sim.assert_clean();
@@ -159,7 +159,7 @@ fn a_menu_without_an_answer_asks_again_and_then_hangs_up() {
     });
     sim.run_until("it is over", |s| s.has("call.ended"));
     assert_eq!(sim.ended()[0].cause, Cause::Menu, "{}", sim.story());
-    assert_eq!(sim.ua(trunk).byes, 1);
+    sim.run_until("the caller is told", |s| s.ua(trunk).byes == 1);
     sim.assert_clean();
 }
 
@@ -188,7 +188,7 @@ fn a_number_that_is_not_to_be_recorded_is_not_and_an_event_says_by_which_rule() 
     sim.act(trunk, |t, now| {
         t.call("+4930555299", now);
     });
-    sim.run_until("they talk", |s| s.has("call.bridged"));
+    sim.run_until("they talk", |s| s.ua(trunk).is_up());
     let decided = sim.events.iter().find_map(|e| if let Kind::RecordingDecided(d) = &e.kind { Some(d.clone()) } else { None });
     let decided = decided.expect("a decision");
     assert!(!decided.record && decided.rule.contains("record=false"), "{decided:?}");

@@ -73,7 +73,7 @@ fn a_second_hold_before_the_first_is_acknowledged_gets_491_and_changes_nothing()
     });
     sim.run_for(SECOND);
     let statuses: Vec<u16> = sim.ua(phone).statuses.iter().filter(|(m, s)| m == "INVITE" && *s >= 200).map(|(_, s)| *s).collect();
-    assert_eq!(statuses, [491, 200], "{}", sim.story());
+    assert_eq!(statuses, [200, 491], "{}", sim.story());
     assert_eq!(sim.count("call.held"), 1);
     sim.act(phone, |p, now| p.resume(now));
     sim.run_until("resumed", |s| s.has("call.resumed"));

@@ -20,7 +20,7 @@ use cordboard::config::{Config, File, Source};
 use cordboard::ids::{ConversationId, LegId, RecordingId};
 use cordboard::media::{self, Clips, Lease, Port, Worker};
 use cordboard::recorder::timeline::Timeline;
-use cordboard::sip::{self, Flow, Transport};
+use cordboard::sip::{self, Flow};
 use cordboard::switch::event::RecordingFinished;
 use cordboard::switch::input::{Actor, Recovered, RecorderReport};
 use cordboard::switch::output::{RecorderCommand, Resolved, Ticket};
@@ -77,7 +77,7 @@ pub struct Sim {
 /// A small centre: phones 201–204 with agents 1001–1004, queues support and sales, a menu, one trunk.
 pub fn centre() -> Source {
     let menu = File { path: "menus/main.toml".into(), text: include_str!("main.toml").into() };
-    let prompts = ["welcome", "closed", "invalid", "voicemail", "unavailable", "busy", "queue-full"];
+    let prompts = ["welcome", "closed", "invalid", "no-voicemail", "unavailable"];
     let prompts = prompts.iter().chain(&["agent-ready", "agent-paused", "agent-offline"]).map(|p| format!("en/{p}")).collect();
     Source {
         main: File { path: "cordboard.toml".into(), text: include_str!("centre.toml").into() },
@@ -412,11 +412,6 @@ impl Sim {
         }
     }
 
-    /// The types of the events so far, without those named.
-    pub fn types(&self) -> Vec<String> {
-        self.events.iter().map(kind_name).collect()
-    }
-
     pub fn has(&self, kind: &str) -> bool {
         self.count(kind) > 0
     }
@@ -469,5 +464,3 @@ pub fn kind_name(event: &Event) -> String {
     let value = serde_json::to_value(&event.kind).unwrap_or_default();
     value["type"].as_str().unwrap_or_default().to_owned()
 }
-
-pub const UDP: Transport = Transport::Udp;

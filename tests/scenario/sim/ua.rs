@@ -66,11 +66,9 @@ pub enum Phase {
 /// An INVITE that came.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    pub at: Mono,
     pub display: Option<String>,
     pub number: String,
     pub uri: String,
-    pub bytes: Bytes,
 }
 
 pub struct Call {
@@ -288,12 +286,6 @@ impl Ua {
         self.invite(number, false, now)
     }
 
-    /// Gives up the call that it makes.
-    pub fn cancel(&mut self, now: Mono) {
-        let Some(i) = self.calls.iter().rposition(|c| c.phase == Phase::Calling) else { return };
-        self.cancel_call(i, now);
-    }
-
     /// Whatever the last call is in.
     pub fn hang_up(&mut self, now: Mono) {
         let Some(i) = self.calls.iter().rposition(|c| c.phase != Phase::Over) else { return };
@@ -448,7 +440,7 @@ impl Ua {
             return;
         }
         match sip::parse_datagram(bytes) {
-            Ok(Message::Request(request)) => self.requested(request, Bytes::copy_from_slice(bytes), now),
+            Ok(Message::Request(request)) => self.requested(request, now),
             Ok(Message::Response(response)) => self.answered(response, now),
             Err(_) => panic!("the switch sent what cannot be read:\n{}", String::from_utf8_lossy(bytes)),
         }
@@ -465,7 +457,7 @@ impl Ua {
         }
     }
 
-    fn requested(&mut self, request: Request, bytes: Bytes, now: Mono) {
+    fn requested(&mut self, request: Request, now: Mono) {
         let method = request.method.to_string();
         self.note(now, format!("<- {method}"));
         let branch = branch_of(&request);
@@ -480,12 +472,12 @@ impl Ua {
         match request.method {
             Method::Invite => match found {
                 Some(i) => self.reinvited(i, &request, now),
-                None => self.invited(request, bytes, now),
+                None => self.invited(request, now),
             },
             Method::Cancel => {
                 let reason = request.headers.reasons().into_iter().find(|r| r.protocol().eq_ignore_ascii_case("SIP"));
                 self.cancels.push(reason.and_then(|r| r.cause()));
-                self.reply(&request, 200, now);
+                self.reply(&request, 200);
                 let ringing = self.calls.iter().position(|c| c.phase == Phase::Ringing && c.invite_branch == branch);
                 if let Some(i) = ringing {
                     self.refuse(i, 487, now);
@@ -495,13 +487,13 @@ impl Ua {
                 Some(i) => {
                     self.byes += 1;
                     self.over(i, now);
-                    self.reply(&request, 200, now);
+                    self.reply(&request, 200);
                 }
-                None => self.reply(&request, 481, now),
+                None => self.reply(&request, 481),
             },
             Method::Notify => {
                 let text = String::from_utf8_lossy(&request.body).trim().to_owned();
-                self.reply(&request, 200, now);
+                self.reply(&request, 200);
                 let status: u16 = text.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
                 self.notifies.push(text);
                 if let Some(i) = found
@@ -511,27 +503,29 @@ impl Ua {
                     self.end(i, now);
                 }
             }
-            Method::Options | Method::Info => self.reply(&request, 200, now),
-            _ => self.reply(&request, 405, now),
+            Method::Options | Method::Info => self.reply(&request, 200),
+            _ => self.reply(&request, 405),
         }
     }
 
-    fn invited(&mut self, request: Request, bytes: Bytes, now: Mono) {
+    fn invited(&mut self, request: Request, now: Mono) {
         if request.headers.to().is_ok_and(|to| to.tag().is_some()) {
-            return self.reply(&request, 481, now);
+            return self.reply(&request, 481);
         }
         let branch = branch_of(&request);
-        if self.calls.iter().any(|c| c.invite_branch == branch) {
-            return; // A repeat of what rings.
+        if let Some(i) = self.calls.iter().position(|c| !c.outgoing && c.invite_branch == branch) {
+            // Again, while it rings: our 180 was lost.
+            if self.calls[i].phase == Phase::Ringing {
+                self.ring(i);
+            }
+            return;
         }
         let what = self.script.pop_front().unwrap_or(self.on_invite);
         let from = request.headers.from().unwrap_or_else(|e| panic!("From: {e}"));
         self.invites.push(Seen {
-            at: now,
             display: from.display_text().map(|d| d.into_owned()),
             number: from.uri.dialled().unwrap_or_default(),
             uri: request.uri.to_string(),
-            bytes,
         });
         if what == OnInvite::Ignore {
             return;
@@ -547,10 +541,10 @@ impl Ua {
         let i = self.calls.len() - 1;
         match what {
             OnInvite::Answer(d) | OnInvite::AnswerThenBye(d) | OnInvite::RefuseAfter(_, d) if d > Duration::ZERO => {
-                self.ring(i, now);
+                self.ring(i);
                 self.calls[i].act_at = Some((now + d, what));
             }
-            OnInvite::Ring => self.ring(i, now),
+            OnInvite::Ring => self.ring(i),
             other => self.carry_out(i, other, now),
         }
     }
@@ -905,7 +899,7 @@ impl Ua {
         }
     }
 
-    fn ring(&mut self, i: usize, _now: Mono) {
+    fn ring(&mut self, i: usize) {
         let invite = self.calls[i].invite.clone();
         let response = self.response(&invite, 180, i);
         self.put(response.to_bytes());
@@ -962,7 +956,7 @@ impl Ua {
         response
     }
 
-    fn reply(&mut self, request: &Request, code: u16, _now: Mono) {
+    fn reply(&mut self, request: &Request, code: u16) {
         let status = Status::new(code).unwrap_or_else(|| panic!("status {code}"));
         let tag = self.token("r");
         let bytes = request.response_with_tag(status, tag).to_bytes();
@@ -1123,11 +1117,6 @@ impl Call {
     pub fn is_of_a_queue(&self) -> bool {
         let title = self.invite.headers.from().ok().and_then(|f| f.display_text().map(|d| d.into_owned()));
         !self.outgoing && matches!(title.as_deref(), Some("Support" | "Sales"))
-    }
-
-    /// Whether the other side told us not to send.
-    pub fn is_held_by_peer(&self) -> bool {
-        !self.peer_listens
     }
 
     fn description(&self, codecs: &[u8], events: bool) -> String {
