@@ -471,7 +471,7 @@ impl Ua {
         let found = self.find(&request);
         match request.method {
             Method::Invite => match found {
-                Some(i) => self.reinvited(i, &request, now),
+                Some(i) => self.reinvited(i, &request),
                 None => self.invited(request, now),
             },
             Method::Cancel => {
@@ -565,7 +565,7 @@ impl Ua {
         }
     }
 
-    fn reinvited(&mut self, i: usize, request: &Request, now: Mono) {
+    fn reinvited(&mut self, i: usize, request: &Request) {
         self.calls[i].take_description(&request.body);
         let body = self.calls[i].description(&self.codecs, self.events);
         let mut response = self.response(request, 200, i);
