@@ -106,7 +106,8 @@ impl Index {
         if let Peer::Phone(number) = &leg.peer {
             self.phones.entry(number.clone()).or_default().insert(leg.id);
         }
-        self.legs.insert(leg.id, At { conversation, peer: leg.peer.clone(), offered, rings: leg.call.is_inviting(), over: false });
+        self.legs
+            .insert(leg.id, At { conversation, peer: leg.peer.clone(), offered, rings: leg.call.is_inviting(), over: false });
     }
 
     pub fn answered(&mut self, leg: LegId) {

@@ -187,6 +187,18 @@ impl Switch {
         self.conversations.len()
     }
 
+    /// What is kept for calls beside the conversations themselves: legs, dialogs that find their end, requests without an answer, timers.
+    /// Zero when all calls are over and their transactions too: whatever leaks shows here.
+    pub fn residue(&self) -> usize {
+        let hub = &self.hub;
+        hub.index.legs.len()
+            + hub.index.keys.len()
+            + hub.departing.len()
+            + hub.purposes.len()
+            + self.timers.len()
+            + self.armed.len()
+    }
+
     fn cx<'a>(&'a mut self, now: Now, out: &'a mut Vec<Output>) -> Cx<'a> {
         Cx { hub: &mut self.hub, now, out }
     }

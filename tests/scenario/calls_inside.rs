@@ -116,7 +116,9 @@ fn a_wrong_password_registers_nobody_and_calls_nobody() {
 #[test]
 fn a_caller_may_give_up_at_every_moment() {
     // Virtual time from the INVITE: before 100, before 180, while it rings, as it is answered, and after.
-    for wait_us in [0, 500, 1_500, 2_500, 3_500, 4_500, 5_500, 1_000_000, 2_002_000, 2_003_000, 2_004_000, 2_005_000, 2_006_000, 2_010_000] {
+    for wait_us in
+        [0, 500, 1_500, 2_500, 3_500, 4_500, 5_500, 1_000_000, 2_002_000, 2_003_000, 2_004_000, 2_005_000, 2_006_000, 2_010_000]
+    {
         let mut sim = Sim::new(7);
         let (a, b) = (sim.phone("201"), sim.phone("210"));
         sim.act(a, |a, now| {
@@ -338,7 +340,9 @@ fn what_a_phone_asks_within_a_call_is_answered() {
         a.call("210", now);
     });
     sim.run_until("they talk", |s| s.ua(a).is_up() && s.ua(b).is_up());
-    for (method, status) in [(Method::Options, 200), (Method::Info, 200), (Method::Update, 405), (Method::Message, 405), (Method::Refer, 400)] {
+    for (method, status) in
+        [(Method::Options, 200), (Method::Info, 200), (Method::Update, 405), (Method::Message, 405), (Method::Refer, 400)]
+    {
         let name = method.to_string();
         sim.act(a, |a, now| a.request(method, now));
         sim.run_for(SECOND / 10);

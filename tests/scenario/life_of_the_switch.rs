@@ -78,7 +78,12 @@ fn a_reload_touches_no_call_that_runs() {
     let text = &source.main.text;
     let keep: Vec<&str> = text
         .split("\n\n")
-        .filter(|t| !t.contains("number = \"210\"") && !t.contains("number = \"211\"") && !t.contains("name = \"sales\"") && !t.contains("to = \"queue:sales\""))
+        .filter(|t| {
+            !t.contains("number = \"210\"")
+                && !t.contains("number = \"211\"")
+                && !t.contains("name = \"sales\"")
+                && !t.contains("to = \"queue:sales\"")
+        })
         .collect();
     source.main.text = keep.join("\n\n");
     source.menus[0].text = source.menus[0].text.replace("\"2\" = \"queue:sales\", ", "");
@@ -123,7 +128,8 @@ fn after_a_restart_phones_are_reached_and_open_conversations_have_their_end() {
     sim.run_for(2 * SECOND);
     let conversation = sim.events.iter().find_map(|e| e.conversation).expect("a conversation");
     let started_at = sim.events.iter().find(|e| e.conversation.is_some()).expect("an event").at;
-    let open = OpenConversation { conversation, started_at, answered_at: Some(started_at), talk_ms: 1_000, last_at: sim.now.wall };
+    let open =
+        OpenConversation { conversation, started_at, answered_at: Some(started_at), talk_ms: 1_000, last_at: sim.now.wall };
     sim.restart(vec![open]);
     assert!(sim.ended().iter().any(|e| e.cause == Cause::Restart));
     let started = sim.events.iter().rev().find_map(|e| if let Kind::SystemStarted(s) = &e.kind { Some(s.clone()) } else { None });

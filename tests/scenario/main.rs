@@ -3,6 +3,7 @@
 
 #![allow(clippy::indexing_slicing, reason = "a scenario that names a phone that it did not add is broken")]
 
+#[allow(dead_code, reason = "the bench of the core uses the rest")]
 mod sim;
 
 mod call_through_menu_to_queue;

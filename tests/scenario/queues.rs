@@ -46,13 +46,16 @@ fn three_rings_without_an_answer_and_the_next_agent_is_rung_while_the_caller_kee
 
 #[test]
 fn a_phone_that_refuses_gives_the_offer_back_at_once() {
-    for (what, cause) in [(OnInvite::Refuse(486), Cause::Busy), (OnInvite::Refuse(603), Cause::Declined), (OnInvite::Refuse(480), Cause::NoAnswer)] {
+    for (what, cause) in
+        [(OnInvite::Refuse(486), Cause::Busy), (OnInvite::Refuse(603), Cause::Declined), (OnInvite::Refuse(480), Cause::NoAnswer)]
+    {
         let mut sim = Sim::new(2);
         let (one, two, trunk) = (sim.phone("201"), sim.phone("202"), sim.trunk());
         sim.set(one, what);
         call(&mut sim, trunk, "+4930555600");
         sim.run_until("they talk", |s| s.ua(two).is_up());
-        let unanswered = sim.events.iter().find_map(|e| if let Kind::QueueUnanswered(u) = &e.kind { Some(u.cause) } else { None });
+        let unanswered =
+            sim.events.iter().find_map(|e| if let Kind::QueueUnanswered(u) = &e.kind { Some(u.cause) } else { None });
         assert_eq!(unanswered, Some(cause));
         sim.act(trunk, |t, now| t.hang_up(now));
         sim.assert_clean();

@@ -99,7 +99,9 @@ fn carry_out(sim: &mut Sim, phones: &[SocketAddr], trunk: SocketAddr, what: Happ
         Happening::Registers(a) => sim.act(pick(phones, a), |p, now| p.register(now)),
         Happening::Unregisters(a) => sim.act(pick(phones, a), |p, now| p.unregister(now)),
         Happening::Refers(a, b) => sim.act(pick(phones, a), |p, now| p.refer(pick(&DIALLED, b), now)),
-        Happening::Holds(a) => sim.act(pick(phones, a), |p, now| p.hold(pick(&[Hold::SendOnly, Hold::Inactive, Hold::ZeroAddress], a), now)),
+        Happening::Holds(a) => {
+            sim.act(pick(phones, a), |p, now| p.hold(pick(&[Hold::SendOnly, Hold::Inactive, Hold::ZeroAddress], a), now))
+        }
         Happening::Resumes(a) => sim.act(pick(phones, a), |p, now| p.resume(now)),
         Happening::Sets(a, b) => {
             let state = pick(&[WantedState::Ready, WantedState::Ready, WantedState::Paused, WantedState::Offline], b);
@@ -124,8 +126,17 @@ fn carry_out(sim: &mut Sim, phones: &[SocketAddr], trunk: SocketAddr, what: Happ
     }
 }
 
+/// A few dozen days, or as many as `PROPTEST_CASES` says.
+fn config() -> ProptestConfig {
+    let given = ProptestConfig { max_shrink_iters: 60, failure_persistence: None, ..ProptestConfig::default() };
+    match std::env::var_os("PROPTEST_CASES") {
+        Some(_) => given,
+        None => ProptestConfig { cases: 24, ..given },
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn whatever_happens_no_agent_has_two_calls_nobody_waits_in_vain_and_nothing_is_left(

@@ -22,7 +22,7 @@ use cordboard::media::{self, Clips, Lease, Port, Worker};
 use cordboard::recorder::timeline::Timeline;
 use cordboard::sip::{self, Flow};
 use cordboard::switch::event::RecordingFinished;
-use cordboard::switch::input::{Actor, Recovered, RecorderReport};
+use cordboard::switch::input::{Actor, RecorderReport, Recovered};
 use cordboard::switch::output::{RecorderCommand, Resolved, Ticket};
 use cordboard::switch::{Answer, Command, Event, Input, Kind, Output, Switch, guarded};
 
@@ -71,6 +71,8 @@ pub struct Sim {
     pub unreachable: BTreeSet<SocketAddr>,
     pub registrations: BTreeMap<(String, String), cordboard::registrar::Binding>,
     wishes: BTreeMap<cordboard::ids::StaffNumber, Bytes>,
+    /// Where a bench counts what the core (parsing included) spends: its clock, and the sum.
+    pub core_cpu: Option<(fn() -> Duration, Duration)>,
     out: Vec<Output>,
 }
 
@@ -125,6 +127,7 @@ impl Sim {
             unreachable: BTreeSet::new(),
             registrations: BTreeMap::new(),
             wishes: BTreeMap::new(),
+            core_cpu: None,
             out: Vec::new(),
         };
         sim.input(Input::Started(Box::new(Recovered::default())));
@@ -255,11 +258,16 @@ impl Sim {
             Parcel::Sip { from, bytes, transport } => {
                 if to.to_string() == SWITCH {
                     let flow = Flow { transport, local: to, remote: from, connection: None };
-                    match sip::parse_datagram(&bytes) {
+                    match self.counted(|_| sip::parse_datagram(&bytes)) {
                         Ok(message) => self.input(Input::Sip { flow, message }),
                         Err(malformed) => {
                             if let Some(reply) = malformed.reply {
-                                self.network.send(to, from, Parcel::Sip { from: to, bytes: reply.to_bytes(), transport }, self.now.mono);
+                                self.network.send(
+                                    to,
+                                    from,
+                                    Parcel::Sip { from: to, bytes: reply.to_bytes(), transport },
+                                    self.now.mono,
+                                );
                             }
                         }
                     }
@@ -307,7 +315,8 @@ impl Sim {
     pub fn input(&mut self, input: Input) {
         self.inputs += 1;
         let mut out = std::mem::take(&mut self.out);
-        if let Err(fault) = guarded(&mut self.switch, input, self.now, &mut out) {
+        let handled = self.counted(|sim| guarded(&mut sim.switch, input, sim.now, &mut out));
+        if let Err(fault) = handled {
             panic!("the core panicked in {fault:?}\n{}", self.story());
         }
         let mut later = Vec::new();
@@ -318,6 +327,24 @@ impl Sim {
         for input in later {
             self.input(input);
         }
+    }
+
+    fn counted<R>(&mut self, act: impl FnOnce(&mut Sim) -> R) -> R {
+        let Some((clock, _)) = self.core_cpu else { return act(self) };
+        let before = clock();
+        let result = act(self);
+        let took = clock().saturating_sub(before);
+        if let Some((_, spent)) = &mut self.core_cpu {
+            *spent += took;
+        }
+        result
+    }
+
+    /// Drops what was noted of calls that are over: for runs of thousands.
+    pub fn forget(&mut self) {
+        self.events.clear();
+        self.trace.clear();
+        self.recordings.clear();
     }
 
     fn carry_out(&mut self, output: Output, later: &mut Vec<Input>) {
@@ -371,7 +398,10 @@ impl Sim {
                     later.push(Input::Ports(vec![Lease { worker: 0, port: *port }]));
                 }
             }
-            media::Command::Agree { .. } | media::Command::Hear { .. } | media::Command::Tap { .. } | media::Command::Untap { .. } => {}
+            media::Command::Agree { .. }
+            | media::Command::Hear { .. }
+            | media::Command::Tap { .. }
+            | media::Command::Untap { .. } => {}
         }
         let mut speaker = Loudspeaker::default();
         self.worker.handle(command, &self.clips, self.now.mono, &mut speaker);
@@ -425,7 +455,14 @@ impl Sim {
         let mut lines: Vec<String> = self
             .events
             .iter()
-            .map(|e| format!("{} {} {}", e.at, kind_name(e), serde_json::to_value(&e.kind).map_or_else(|_| String::new(), |v| v["data"].to_string())))
+            .map(|e| {
+                format!(
+                    "{} {} {}",
+                    e.at,
+                    kind_name(e),
+                    serde_json::to_value(&e.kind).map_or_else(|_| String::new(), |v| v["data"].to_string())
+                )
+            })
             .collect();
         for ua in self.uas.values() {
             lines.push(format!("{} {:?}: {}", ua.at, ua.number, ua.log.join(" | ")));
@@ -452,6 +489,7 @@ impl Sim {
         assert_eq!(self.worker.legs(), 0, "media legs are left");
         let Answer::Status(status) = self.ask(Command::Status) else { panic!("status") };
         assert_eq!((status.legs, status.transactions), (0, 0), "legs or transactions are left\n{}", self.story());
+        assert_eq!(self.switch.residue(), 0, "something of a call is left in the core\n{}", self.story());
         assert_eq!(status.free_ports, PORTS.len() as u64 / 2, "ports are left");
     }
 }
