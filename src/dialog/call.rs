@@ -76,6 +76,7 @@ enum State {
 }
 
 /// What is to be sent so that a leg ends.
+#[allow(clippy::large_enum_variant, reason = "returned and matched at once, never stored")]
 #[derive(Debug)]
 pub enum Hangup {
     /// Final response in the INVITE's server transaction.
@@ -91,6 +92,7 @@ pub enum Hangup {
 }
 
 /// What a final answer to our INVITE made of it.
+#[allow(clippy::large_enum_variant, reason = "returned and matched at once, never stored")]
 #[derive(Debug)]
 pub enum Progress {
     /// Send this ACK that way; the dialog stands.
@@ -159,11 +161,9 @@ impl Call {
     fn dialog_mut(&mut self) -> Option<&mut Dialog> {
         match &mut self.state {
             State::Answered { dialog, .. } | State::Confirmed { dialog, .. } => Some(dialog),
-            State::Invited { .. }
-            | State::Inviting { .. }
-            | State::Cancelled { .. }
-            | State::Leaving { .. }
-            | State::Over => None,
+            State::Invited { .. } | State::Inviting { .. } | State::Cancelled { .. } | State::Leaving { .. } | State::Over => {
+                None
+            }
         }
     }
 
@@ -252,11 +252,9 @@ impl Call {
         match &self.state {
             State::Answered { transaction, .. } => Some(*transaction),
             State::Confirmed { unacked, .. } => *unacked,
-            State::Invited { .. }
-            | State::Inviting { .. }
-            | State::Cancelled { .. }
-            | State::Leaving { .. }
-            | State::Over => None,
+            State::Invited { .. } | State::Inviting { .. } | State::Cancelled { .. } | State::Leaving { .. } | State::Over => {
+                None
+            }
         }
     }
 
@@ -282,11 +280,9 @@ impl Call {
         let (invite, flow, wanted) = match &self.state {
             State::Inviting { invite, flow, .. } => (invite, flow, true),
             State::Cancelled { invite, flow } => (invite, flow, false),
-            State::Invited { .. }
-            | State::Answered { .. }
-            | State::Confirmed { .. }
-            | State::Leaving { .. }
-            | State::Over => return Progress::Ignored,
+            State::Invited { .. } | State::Answered { .. } | State::Confirmed { .. } | State::Leaving { .. } | State::Over => {
+                return Progress::Ignored;
+            }
         };
         let cseq = invite.headers.cseq().map_or(1, |c| c.number);
         // A response over UDP comes from where requests reach the peer; over a stream the connection is what counts.
@@ -316,11 +312,9 @@ impl Call {
                 self.state = State::Over;
                 true
             }
-            State::Invited { .. }
-            | State::Answered { .. }
-            | State::Confirmed { .. }
-            | State::Leaving { .. }
-            | State::Over => false,
+            State::Invited { .. } | State::Answered { .. } | State::Confirmed { .. } | State::Leaving { .. } | State::Over => {
+                false
+            }
         }
     }
 
@@ -349,11 +343,9 @@ impl Call {
             State::Answered { dialog, .. } | State::Confirmed { dialog, .. } => dialog,
             // All that may still come is a BYE that crossed ours.
             State::Leaving { dialog } if request.method == Method::Bye => dialog,
-            State::Invited { .. }
-            | State::Inviting { .. }
-            | State::Cancelled { .. }
-            | State::Leaving { .. }
-            | State::Over => return Err(Status::CALL_TRANSACTION_DOES_NOT_EXIST),
+            State::Invited { .. } | State::Inviting { .. } | State::Cancelled { .. } | State::Leaving { .. } | State::Over => {
+                return Err(Status::CALL_TRANSACTION_DOES_NOT_EXIST);
+            }
         };
         if !dialog.owns(request) {
             return Err(Status::CALL_TRANSACTION_DOES_NOT_EXIST);
@@ -374,11 +366,7 @@ impl Call {
         match &self.state {
             State::Confirmed { unacked: None, .. } => Ok(()),
             State::Confirmed { unacked: Some(_), .. } | State::Answered { .. } => Err(Status::REQUEST_PENDING),
-            State::Invited { .. }
-            | State::Inviting { .. }
-            | State::Cancelled { .. }
-            | State::Leaving { .. }
-            | State::Over => {
+            State::Invited { .. } | State::Inviting { .. } | State::Cancelled { .. } | State::Leaving { .. } | State::Over => {
                 Err(Status::CALL_TRANSACTION_DOES_NOT_EXIST)
             }
         }
