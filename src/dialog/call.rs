@@ -76,6 +76,7 @@ enum State {
 }
 
 /// What is to be sent so that a leg ends.
+#[allow(clippy::large_enum_variant, reason = "returned and matched at once, never stored")]
 #[derive(Debug)]
 pub enum Hangup {
     /// Final response in the INVITE's server transaction.
@@ -91,6 +92,7 @@ pub enum Hangup {
 }
 
 /// What a final answer to our INVITE made of it.
+#[allow(clippy::large_enum_variant, reason = "returned and matched at once, never stored")]
 #[derive(Debug)]
 pub enum Progress {
     /// Send this ACK that way; the dialog stands.
