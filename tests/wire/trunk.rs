@@ -37,7 +37,7 @@ fn caller(site: &Site, switch: &Cordboard, scenario: &str) -> Builder {
 
 /// `caller.xml` up to its final response, which is another one.
 fn refused_with(status: u16) -> String {
-    let kept = kept("caller");
+    let kept = kept("caller").replace(" start_rtd=\"1\"", ""); // of a time that never ends SIPp makes an error
     let upto = kept.find("  <recv response=\"200\"").unwrap_or(kept.len());
     let ack = r#"  <send><![CDATA[
 ACK sip:[service]@[remote_ip]:[remote_port] SIP/2.0
@@ -187,11 +187,12 @@ fn an_invite_that_comes_twice_is_one_call_and_a_late_ack_ends_the_repeats_of_the
     let story = switch.events("since=0");
     let late = kept("uac")
         .replace("\"3000\"", "\"500\"")
-        .replace("rrs=\"true\"></recv>\n", "rrs=\"true\"></recv>\n  <recv response=\"200\"></recv>\n");
+        .replace("rrs=\"true\"></recv>\n", "rrs=\"true\"></recv>\n  <pause milliseconds=\"1200\"/>\n");
     let outcome = caller(&site, &switch, &late).start().finish(SOON);
     assert_eq!(outcome.code, Some(0), "{outcome:#?}");
     story.wait_for("call.ended", SOON, |_| true);
     assert_eq!(story.events().iter().filter(|e| e.kind == "call.started").count(), 1);
+    assert!(outcome.messages.matches("SIP/2.0 200 OK").count() >= 3, "the 200 was not repeated: {}", outcome.messages);
 }
 
 /// A customer and a phone hear each other, and the phone's BYE ends the customer's side.
