@@ -139,12 +139,50 @@ fn a_phone_that_nobody_answers_gives_480_after_a_minute_and_stops_ringing() {
 fn a_wrong_password_and_an_unknown_number_are_refused_alike() {
     let site = site("password");
     let switch = site.start();
-    let refused = |number: &str| {
-        let phone = Baresip::phone(site.folder(), number).registrar(switch.sip(), "wrong").start();
-        phone.wait_for("REGISTER_FAIL", SOON)["param"].clone()
+    let told = |number: &str, password: &str, last: u16| {
+        let scenario = register(number, password, last);
+        let phone = Sipp::scenario(site.folder().path(), &format!("phone-{number}-{last}"), &scenario).target(switch.sip()).start();
+        let outcome = phone.finish(SOON);
+        assert_eq!(outcome.code, Some(0), "{outcome:#?}");
+        let lines = outcome.messages.lines().map(|line| line.split([':', ' ']).next().unwrap_or_default().to_owned());
+        lines.filter(|word| !word.is_empty() && !word.starts_with("----")).collect::<Vec<String>>()
     };
-    assert_eq!(refused("201"), refused("299"));
+    assert_eq!(told("201", "wrong", 401), told("299", "wrong", 401), "an unknown number shows");
     assert_eq!(switch.items("/api/v1/registrations").len(), 0);
+    told("201", &secret("201"), 200);
+    assert_eq!(switch.items("/api/v1/registrations").len(), 1);
+}
+
+/// REGISTER, a challenge, REGISTER with credentials, and what comes of it.
+fn register(number: &str, password: &str, last: u16) -> String {
+    let request = |cseq: u32, more: &str| {
+        format!(
+            r#"  <send retrans="500"><![CDATA[
+REGISTER sip:[remote_ip]:[remote_port] SIP/2.0
+Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
+Max-Forwards: 70
+From: <sip:{number}@[remote_ip]>;tag=[pid]r[call_number]
+To: <sip:{number}@[remote_ip]>
+Call-ID: [call_id]
+CSeq: {cseq} REGISTER
+Contact: <sip:{number}@[local_ip]:[local_port]>
+Expires: 60
+{more}Content-Length: 0
+
+]]></send>
+"#
+        )
+    };
+    format!(
+        r#"<?xml version="1.0" encoding="ISO-8859-1" ?>
+<scenario name="register">
+{}  <recv response="401" auth="true"></recv>
+{}  <recv response="{last}"></recv>
+</scenario>
+"#,
+        request(1, ""),
+        request(2, &format!("[authentication username={number} password={password}]\n")),
+    )
 }
 
 /// A caller whose every message may be lost on the way out: SIPp drops what it sends, or what it gets.
@@ -210,4 +248,39 @@ fn a_customer_talks_to_a_phone_by_its_direct_number() {
     let (outcome, heard) = customer.finish(SOON);
     assert_eq!(outcome.code, Some(0), "{outcome:#?}");
     assert!(heard.audio().halves(0, &[440.0])[1].is_only(0), "{}", heard.audio().picture(&[440.0]));
+}
+
+/// RFC 3261 §17.1: what the switch sends first is what may be lost here: INVITE, ACK, BYE, and the answers to them.
+#[test]
+fn calls_to_the_outside_come_through_although_a_fifth_of_the_messages_is_lost() {
+    const CALLS: usize = 4;
+    let port = super::support::ports::port();
+    let site = Site::new("lossy-outside")
+        .with("[[phone]]\nnumber = \"205\"\nsecret = \"secret-205\"\noutside = true\n")
+        .trunk("carrier", format!("{TRUNK}:{port}"))
+        .with("[[outbound]]\npattern = \"0*\"\nstrip = 1\ntrunk = [\"carrier\"]\n");
+    let switch = site.start();
+    let carrier = Sipp::scenario(site.folder().path(), "carrier", &kept("uas"))
+        .address(TRUNK)
+        .port(port)
+        .key("audio_port", 9)
+        .calls(CALLS as u32)
+        .argument("-lost")
+        .argument(20)
+        .start();
+    carrier.wait_until_bound();
+    let mut phone = Baresip::phone(site.folder(), "205").registrar(switch.sip(), &secret("205")).start();
+    switch.wait_for_registration("205", SOON);
+    let story = switch.events("since=0");
+    for call in 1..=CALLS {
+        phone.dial(&format!("sip:0301234@{}", switch.sip()));
+        phone.wait_for_nth("CALL_ESTABLISHED", call, PATIENT);
+        phone.hang_up();
+        let ended = story.wait_in_events("an end of each call", PATIENT, |all| {
+            all.iter().filter(|e| e.kind == "call.ended").nth(call - 1).cloned()
+        });
+        assert_eq!(ended.data()["cause"], "normal", "{}", ended.cloud_event);
+    }
+    let outcome = carrier.finish(PATIENT);
+    assert_eq!((outcome.successful, outcome.failed), (CALLS as u32, 0), "{}", outcome.errors);
 }
