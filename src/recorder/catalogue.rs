@@ -181,3 +181,47 @@ fn query(filter: &Filter) -> Vec<(&'static str, String)> {
     put("cursor", filter.cursor.map(|c| c.to_string()));
     pairs
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// Answers one request after another, and gives back what was asked.
+    fn serve(answers: Vec<(u16, &'static str)>) -> (String, std::thread::JoinHandle<Vec<String>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let base = format!("http://{}/", listener.local_addr().unwrap());
+        let run = move || {
+            let mut asked = Vec::new();
+            for (status, body) in answers {
+                let (mut stream, _) = listener.accept().unwrap();
+                let lines: Vec<String> =
+                    BufReader::new(&stream).lines().map(Result::unwrap).take_while(|l| !l.is_empty()).collect();
+                asked.push(lines.join("|"));
+                let length = body.len();
+                write!(stream, "HTTP/1.1 {status} x\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}").unwrap();
+            }
+            asked
+        };
+        (base, std::thread::Builder::new().spawn(run).unwrap())
+    }
+
+    #[test]
+    fn a_running_switch_is_asked_page_by_page() {
+        let id = RecordingId::from_parts(5, 5);
+        let page = format!(r#"{{"items":[],"next":"{id}"}}"#);
+        let page: &'static str = page.leak();
+        let (base, server) = serve(vec![(200, page), (200, r#"{"items":[],"next":null}"#), (404, "{}"), (401, "{}")]);
+        let rows = Catalogue::Running(Client::new(&base, "secret"));
+        let filter = Filter { number: Some("+49 30".into()), min_s: Some(3), ..Filter::default() };
+        rows.each(&filter, 10, |_| Ok::<(), CatalogueError>(())).unwrap();
+        assert!(matches!(rows.row(id), Ok(None)));
+        assert!(matches!(rows.row(id), Err(CatalogueError::Refused { .. })));
+        let asked = server.join().unwrap();
+        assert!(asked[0].starts_with("GET /api/v1/recordings?number=%2B49%2030&min_s=3&limit=10 "), "{}", asked[0]);
+        assert!(asked[0].to_lowercase().contains("authorization: bearer secret"));
+        assert!(asked[1].contains(&format!("cursor={id} ")) && asked[2].contains(&format!("/{id} ")));
+    }
+}

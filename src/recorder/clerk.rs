@@ -33,9 +33,16 @@ pub enum Job {
     /// Make what was written survive a power cut.
     Sync(Arc<dyn DiskFile>),
     /// No more samples come; the file is to have this length.
-    Finish { recording: RecordingId, frames: u64, lost_ms: [u64; 2] },
+    Finish {
+        recording: RecordingId,
+        frames: u64,
+        lost_ms: [u64; 2],
+    },
     /// From the thread that hashes.
-    Hashed { recording: RecordingId, result: io::Result<Sealed> },
+    Hashed {
+        recording: RecordingId,
+        result: io::Result<Sealed>,
+    },
     /// Nothing more comes from the writer.
     WriterEnded,
 }
@@ -82,12 +89,21 @@ struct Desk {
 
 enum Stage {
     /// Nothing is durable yet. `told`: that it can't be written was reported.
-    Beginning { end: Option<End>, told: bool },
+    Beginning {
+        end: Option<End>,
+        told: bool,
+    },
     Running,
     /// Waiting for the hash, or for somebody to take the order.
-    Sealing { end: End, ordered: bool },
+    Sealing {
+        end: End,
+        ordered: bool,
+    },
     /// Only sidecar and row are missing.
-    Closing { end: End, sealed: Sealed },
+    Closing {
+        end: End,
+        sealed: Sealed,
+    },
     /// The file is no longer there.
     Vanished,
 }

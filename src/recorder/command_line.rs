@@ -169,13 +169,7 @@ fn show(rows: &Catalogue, folder: &Folder, id: RecordingId, out: &mut dyn Write)
     Ok(Outcome::Fine)
 }
 
-fn verify_all(
-    root: &Path,
-    api: &ApiAccess,
-    filter: &Filter,
-    hash: bool,
-    out: &mut dyn Write,
-) -> Result<Outcome, CommandError> {
+fn verify_all(root: &Path, api: &ApiAccess, filter: &Filter, hash: bool, out: &mut dyn Write) -> Result<Outcome, CommandError> {
     let rows = Catalogue::open(root, api)?;
     let folder = Folder::new(root);
     let how = How { hash, live: rows.is_running() };

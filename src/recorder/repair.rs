@@ -101,10 +101,9 @@ pub fn rebuild(
                     Ok(row)
                 }
                 // A sidecar whose file is gone stays out of the index: nothing could be played.
-                Some(row) if row.state != State::Recording => Err(RepairError::Io {
-                    path: folder.audio(row.id),
-                    error: io::ErrorKind::NotFound.into(),
-                }),
+                Some(row) if row.state != State::Recording => {
+                    Err(RepairError::Io { path: folder.audio(row.id), error: io::ErrorKind::NotFound.into() })
+                }
                 Some(_) | None => {
                     rebuilt.repaired += 1;
                     mender.close(found.id)
@@ -151,7 +150,7 @@ impl Mender<'_> {
         }
         let known = match row.or(beside) {
             Some(row) => row,
-            None => self.from_log(id)?,
+            None => self.told_by_log(id)?,
         };
         let frames = self.mend(id).map_err(|error| RepairError::Io { path: self.folder.audio(id), error })?;
         let sealed = seal(self.disk, &self.folder.audio(id), frames)
@@ -184,7 +183,7 @@ impl Mender<'_> {
     }
 
     /// What the log knows of a recording that has neither row nor sidecar.
-    fn from_log(&self, id: RecordingId) -> Result<Recording, RepairError> {
+    fn told_by_log(&self, id: RecordingId) -> Result<Recording, RepairError> {
         let told = self.conversations.of_recording(id)?;
         let started_at = Wall::from_micros(i64::try_from(id.timestamp_ms()).unwrap_or(0).saturating_mul(1_000));
         let mut row = Recording {

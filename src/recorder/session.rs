@@ -47,11 +47,19 @@ pub struct Session {
 }
 
 enum File {
-    Opening { missing: u64 },
+    Opening {
+        missing: u64,
+    },
     Open(WavFile),
-    Stalled { wav: WavFile, missing: u64, retry_at: Mono },
+    Stalled {
+        wav: WavFile,
+        missing: u64,
+        retry_at: Mono,
+    },
     /// At its bound of 2 GiB.
-    Full { frames: u64 },
+    Full {
+        frames: u64,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +85,9 @@ pub enum Progress {
     /// A write failed just now.
     Fell(io::Error),
     /// It works again; so much is silence.
-    Back { gap_ms: u64 },
+    Back {
+        gap_ms: u64,
+    },
     /// The file has reached its bound.
     Full,
 }

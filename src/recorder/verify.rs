@@ -21,8 +21,14 @@ pub enum Fault {
     SidecarDiffers,
     /// A file without a row: `rebuild` takes it in.
     NoRow,
-    Length { file: u64, row: u64 },
-    Duration { file_ms: u64, row_ms: u64 },
+    Length {
+        file: u64,
+        row: u64,
+    },
+    Duration {
+        file_ms: u64,
+        row_ms: u64,
+    },
     /// Not the format that we write.
     Format,
     Sha256,

@@ -82,8 +82,7 @@ impl WavFile {
         set_frames(&*self.file, total)?;
         // `hound` can't be told to skip; it can only begin again at the end.
         let at = Arc::new(AtomicU64::new(0));
-        let writer =
-            WavWriter::new_append(Positioned { file: self.file.clone(), at: at.clone() }).map_err(from_hound)?;
+        let writer = WavWriter::new_append(Positioned { file: self.file.clone(), at: at.clone() }).map_err(from_hound)?;
         self.at = at;
         // The old writer's last act is its own, now wrong, header.
         self.writer = writer;
@@ -105,7 +104,7 @@ pub fn set_frames(file: &dyn DiskFile, frames: u64) -> io::Result<()> {
 
 /// Frames that a file holds by its length, whatever its header says. An incomplete last one does not count.
 pub fn frames_by_length(file: &dyn DiskFile) -> io::Result<u64> {
-    Ok((file.len()?.saturating_sub(HEADER) / FRAME).min(MOST_FRAMES))
+    Ok((file.length()?.saturating_sub(HEADER) / FRAME).min(MOST_FRAMES))
 }
 
 /// SHA-256 of a whole file, in hexadecimal, and its length.
@@ -184,7 +183,7 @@ impl Seek for Positioned {
         let at = match to {
             SeekFrom::Start(at) => Some(at),
             SeekFrom::Current(by) => self.at.load(Ordering::Relaxed).checked_add_signed(by),
-            SeekFrom::End(by) => self.file.len()?.checked_add_signed(by),
+            SeekFrom::End(by) => self.file.length()?.checked_add_signed(by),
         };
         let at = at.ok_or(io::ErrorKind::InvalidInput)?;
         self.at.store(at, Ordering::Relaxed);

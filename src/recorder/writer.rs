@@ -24,7 +24,6 @@ pub const SYNC_EVERY: Duration = Duration::from_secs(10);
 /// Frames may still be in the queue when the end is told.
 pub const END_GRACE: Duration = Duration::from_millis(200);
 
-
 #[derive(Default)]
 pub struct Writer {
     sessions: BTreeMap<RecordingId, Session>,
@@ -127,11 +126,5 @@ impl Writer {
 }
 
 fn gap(session: &Session, reason: &str, gap_ms: u64) -> RecorderReport {
-    RecorderReport::Gap {
-        conversation: session.conversation,
-        recording: session.recording,
-        reason: reason.to_owned(),
-        gap_ms,
-    }
+    RecorderReport::Gap { conversation: session.conversation, recording: session.recording, reason: reason.to_owned(), gap_ms }
 }
-

@@ -22,6 +22,8 @@ use crate::sip::{CSeq, Challenge, Contacts, HeaderName, Host, Login, Method, Nam
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
 /// A carrier's outage ends without us; a wrong password does not end by trying.
 const SLOWEST: Duration = Duration::from_secs(900);
+/// Until a look-up that is under way may have ended.
+const NO_ADDRESS_PAUSE: Duration = Duration::from_secs(1);
 /// However long the peer's Retry-After says.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3_600);
 /// Challenges answered in one attempt: the first, and those that say `stale`. A second plain one means that the secret is wrong.
@@ -148,12 +150,16 @@ impl Outward {
         self.fail(Some(status), retry_after, now)
     }
 
-    /// No final response (a timeout, or no way there), or a REGISTER that is due can't even be made: later, then.
+    /// No final response came: a timeout, or no way there. One that is due but can't be made, because the peer's address is not known
+    /// yet, is put off a little and is no failure.
     pub fn unanswered(&mut self, now: Mono) -> Step {
         match self.phase {
             Phase::InFlight { .. } => self.fail(None, None, now),
-            Phase::Due { at } if at <= now => self.fail(None, None, now),
-            Phase::Due { .. } | Phase::Stopped => Step { send: None, news: self.lapse(now) },
+            Phase::Due { at } => {
+                self.phase = Phase::Due { at: at.max(now + NO_ADDRESS_PAUSE) };
+                Step { send: None, news: self.lapse(now) }
+            }
+            Phase::Stopped => Step::default(),
         }
     }
 

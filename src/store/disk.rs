@@ -42,7 +42,7 @@ pub trait DiskFile: Send + Sync {
     fn write_all_at(&self, bytes: &[u8], at: u64) -> io::Result<()>;
     /// Fewer than asked only at the end of the file.
     fn read_at(&self, into: &mut [u8], at: u64) -> io::Result<usize>;
-    fn len(&self) -> io::Result<u64>;
+    fn length(&self) -> io::Result<u64>;
     /// Cuts, or extends by a hole that reads as zeros.
     fn set_len(&self, len: u64) -> io::Result<()>;
     /// fdatasync: content and length survive a power cut from here on.
@@ -98,7 +98,7 @@ impl DiskFile for File {
         Ok(filled)
     }
 
-    fn len(&self) -> io::Result<u64> {
+    fn length(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
     }
 
@@ -206,7 +206,7 @@ pub mod faulty {
         /// Writes what there is room for, then fails: as a full disk does.
         fn write_all_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
             self.disk.check()?;
-            let len = self.file.len()?;
+            let len = self.file.length()?;
             let growth = (at + bytes.len() as u64).saturating_sub(len.max(at)) as i64;
             let room = self.disk.free().max(0);
             let taken = growth.min(room);
@@ -220,13 +220,13 @@ pub mod faulty {
             self.file.read_at(into, at)
         }
 
-        fn len(&self) -> io::Result<u64> {
-            self.file.len()
+        fn length(&self) -> io::Result<u64> {
+            self.file.length()
         }
 
         fn set_len(&self, len: u64) -> io::Result<()> {
             self.disk.check()?;
-            let old = self.file.len()?;
+            let old = self.file.length()?;
             self.file.set_len(len)?;
             if len < old {
                 self.disk.free.fetch_add((old - len) as i64, Ordering::SeqCst);

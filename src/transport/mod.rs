@@ -104,7 +104,7 @@ pub async fn start_with(config: &config::Sip, settings: Settings, core: mpsc::Se
 
     // Numbers of connections go on where no earlier process can have come to: no process opens a million connections a second.
     let first = u64::try_from(System::start().now().wall.as_micros()).unwrap_or_default();
-    let (connections, hub) = tcp::Hub::new(first, settings.clone(), core.clone(), reports.clone(), counters.clone());
+    let (connections, hub) = tcp::Hub::begin(first, settings.clone(), core.clone(), reports.clone(), counters.clone());
     workers.spawn(hub);
     for &address in &config.tcp {
         let bound = tcp::Listener::bind(address);
@@ -151,7 +151,7 @@ impl Transport {
         fitting.find(|listener| listener.serves(to.local)).or(first)
     }
 
-    /// Asks for the addresses of a host name or literal. The answer is an `Input::Resolved` in any case.
+    /// Asks for the addresses of a host name or literal. The answer is an `Input::Resolved`, without addresses if that fails.
     pub fn resolve(&self, query: QueryId, host: String, port: u16) {
         if self.queries.try_send(Query { query, host, port }).is_err() {
             self.counters.lookups_failed.add();

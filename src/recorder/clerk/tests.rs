@@ -120,9 +120,7 @@ fn frames_that_found_the_queue_full_are_told_as_a_gap() {
     rig.writer.dropped([(recording(1), [1_600, 800])].into());
     rig.end(1);
     rig.run(1_000);
-    assert!(rig.reports.iter().any(
-        |r| matches!(r, RecorderReport::Gap { reason, gap_ms: 200, .. } if reason == "queue_full")
-    ));
+    assert!(rig.reports.iter().any(|r| matches!(r, RecorderReport::Gap { reason, gap_ms: 200, .. } if reason == "queue_full")));
 }
 
 #[test]

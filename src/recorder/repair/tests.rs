@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::super::command_line::{Command, Format, Outcome, Which, run};
 use super::super::catalogue::ApiAccess;
+use super::super::command_line::{Command, Format, Outcome, Which, run};
 use super::super::rig::{Rig, open_store, recording};
 use super::super::verify::{self, How};
 use super::*;

@@ -1,9 +1,9 @@
 //! The threads, on real time: short, and waiting for facts.
 
 use super::*;
+use crate::media::Side;
 use crate::recorder::repair::repair;
 use crate::recorder::rig::{about, frame, recording};
-use crate::media::Side;
 use crate::store::LogOptions;
 use crate::store::disk::RealDisk;
 use crate::store::recordings::State;

@@ -204,11 +204,7 @@ impl Conversation {
             conversation: self.id,
             started_at: self.started_at,
             answered_at: self.answered_at,
-            talk_ms: self
-                .intervals
-                .iter()
-                .filter_map(|i| matches!(i.span, Span::Bridge { .. }).then(|| so_far(i.from, i.to)))
-                .sum(),
+            talk_ms: self.intervals.iter().filter(|i| matches!(i.span, Span::Bridge { .. })).map(|i| so_far(i.from, i.to)).sum(),
             last_at: self.last_at,
         }
     }

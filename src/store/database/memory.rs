@@ -6,11 +6,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{Change, Database, DatabaseError, Entry, Order, Tree};
 
+type Trees = BTreeMap<Tree, BTreeMap<Vec<u8>, Vec<u8>>>;
+
 #[derive(Default)]
-pub struct Memory(Mutex<BTreeMap<Tree, BTreeMap<Vec<u8>, Vec<u8>>>>);
+pub struct Memory(Mutex<Trees>);
 
 impl Memory {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Tree, BTreeMap<Vec<u8>, Vec<u8>>>> {
+    fn lock(&self) -> MutexGuard<'_, Trees> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

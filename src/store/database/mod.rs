@@ -160,6 +160,7 @@ impl<'a> Descending<'a> {
         Descending { database, tree, from, to, page: Vec::new().into_iter(), ended: false }
     }
 
+    #[allow(clippy::should_implement_trait, reason = "each step can fail, and a failure is not the end")]
     pub fn next(&mut self) -> Result<Option<Entry>, DatabaseError> {
         if let Some(entry) = self.page.next() {
             return Ok(Some(entry));

@@ -39,6 +39,37 @@ fn a_damaged_index_is_put_aside_and_begins_anew() {
     assert!(opened.fresh && opened.put_aside.unwrap().exists());
 }
 
+/// `mount -t tmpfs -o size=12m none DIR`, then `SMALL_DISK=DIR cargo test -- --ignored sled_goes_on`
+#[test]
+#[ignore = "needs a small file system"]
+fn sled_goes_on_after_a_full_disk() {
+    let Some(small) = std::env::var_os("SMALL_DISK").map(std::path::PathBuf::from) else { return };
+    let database = SledDatabase::open(&small.join("index"), System::start()).unwrap().database;
+    let put = |n: u32| {
+        let change = Change::Put(Tree::Numbers, n.to_be_bytes().to_vec(), vec![n as u8; 4_000]);
+        database.commit(&[change]).and_then(|()| database.flush())
+    };
+    put(0).unwrap();
+    let filler = small.join("filler");
+    let mut bytes = 32 << 20;
+    while bytes > 1_000 {
+        use std::io::Write;
+        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(&filler).unwrap();
+        if file.write_all(&vec![0; bytes]).is_err() {
+            bytes /= 2;
+        }
+    }
+    let full = (1..5_000).find(|n| put(*n).is_err()).unwrap();
+    println!("full at {full}: {:?}", put(full));
+    std::fs::remove_file(&filler).unwrap();
+    let clock = System::start();
+    while let Err(error) = put(full) {
+        assert!(clock.mono() < crate::clock::Mono::from_millis(20_000), "{error}");
+        std::thread::yield_now();
+    }
+    assert!((0..=full).all(|n| database.get(Tree::Numbers, &n.to_be_bytes()).unwrap().is_some()));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
 

@@ -54,6 +54,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`LogError::Gone`] where retention has overtaken this reader; [`LogError::Io`].
+    #[allow(clippy::should_implement_trait, reason = "each step can fail, and the end is only for now")]
     pub fn next(&mut self) -> Result<Option<Stored>, LogError> {
         loop {
             // Beyond this there may be half a batch in the file: it is not looked at.

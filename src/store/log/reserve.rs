@@ -35,7 +35,7 @@ impl Reserve {
         if self.held {
             return Ok(());
         }
-        if self.disk.open(&self.path).and_then(|f| f.len()).is_ok_and(|len| len == self.bytes) {
+        if self.disk.open(&self.path).and_then(|f| f.length()).is_ok_and(|len| len == self.bytes) {
             self.held = true;
             return Ok(());
         }

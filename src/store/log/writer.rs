@@ -227,11 +227,12 @@ impl Writer {
             return;
         }
         // While the reserve is missing the disk is as good as full, and that is what is said.
-        if !self.reserve.is_held() && (self.good_batches >= REFILL_AFTER || self.shared.inbox.len() == 0) {
-            if let Err(error) = self.reserve.fill() {
-                self.good_batches = 0;
-                self.report(Some(format!("no room for its reserve: {error}")));
-            }
+        if !self.reserve.is_held()
+            && (self.good_batches >= REFILL_AFTER || self.shared.inbox.len() == 0)
+            && let Err(error) = self.reserve.fill()
+        {
+            self.good_batches = 0;
+            self.report(Some(format!("no room for its reserve: {error}")));
         }
         if self.reserve.is_held() {
             self.report(None);
@@ -258,7 +259,7 @@ fn repair(disk: &dyn Disk, last: &Segment) -> io::Result<(Active, u64)> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => create(disk, &last.path)?,
         Err(e) => return Err(e),
     };
-    let len = file.len()?;
+    let len = file.length()?;
     let mut bytes = vec![0; usize::try_from(len).map_err(io::Error::other)?];
     let read = file.read_at(&mut bytes, 0)?;
     bytes.truncate(read);

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use super::*;
 use crate::clock::{Mono, Wall};
 use crate::sip::{CSeq, Flow, HeaderName, Login, Message, Method, Request, Status, Transport, Uri};
-use crate::switch::input::{Actor, Recovered};
+use crate::switch::input::Actor;
+use crate::switch::output::Resolved;
 use crate::switch::{Switch, guarded};
 
 const CONFIG: &str = r#"
@@ -53,6 +54,7 @@ struct Run {
     switch: Switch,
     journal: Journal,
     bytes: Vec<u8>,
+    started: Vec<Output>,
     at: u64,
 }
 
@@ -61,9 +63,30 @@ impl Run {
         let source = Source::of(CONFIG);
         let config = Config::resolve(&source).expect("a configuration");
         let (journal, bytes) = Journal::within(most, SEED, &source, &config, [9; 32]);
-        let mut run = Run { switch: Switch::new(SEED, config), journal, bytes, at: 0 };
-        run.input(Input::Started(Box::new(Recovered::default())));
+        let mut run = Run { switch: Switch::new(SEED, config), journal, bytes, started: Vec::new(), at: 0 };
+        run.started = run.input(Input::Started(Box::default()));
         run
+    }
+
+    /// The carrier's name is resolved, our REGISTER goes there, is challenged, and goes again with credentials.
+    fn register_at_carrier(&mut self) {
+        let queries = self.started.iter().filter_map(|output| match output {
+            Output::Resolve { query, .. } => Some(*query),
+            _ => None,
+        });
+        let query = queries.last().expect("a query");
+        let remote = "198.51.100.10:5060".parse().expect("address");
+        let addresses = vec![Resolved { remote, local: flow().local.ip() }];
+        let mut out = self.input(Input::Resolved { query, addresses });
+        self.at += 2_000;
+        out.extend(self.input(Input::Tick));
+        let plain = requests(&out).into_iter().find(|r| r.method == Method::Register).expect("a REGISTER");
+        let mut challenge = plain.response_with_tag(Status::UNAUTHORIZED, "t");
+        challenge.headers.push(HeaderName::WwwAuthenticate, "Digest realm=\"carrier\", nonce=\"n\", qop=\"auth\"");
+        let flow = Flow { remote, ..flow() };
+        let out = self.input(Input::Sip { flow, message: Message::Response(challenge) });
+        let signed = requests(&out);
+        assert!(signed.iter().any(|r| r.headers.contains(&HeaderName::Authorization)), "{signed:?}");
     }
 
     fn input(&mut self, input: Input) -> Vec<Output> {
@@ -122,10 +145,21 @@ fn register(cseq: u32, authorization: Option<Bytes>) -> Request {
     request
 }
 
+fn requests(out: &[Output]) -> Vec<Request> {
+    let read = |output: &Output| match output {
+        Output::Sip { bytes, .. } => match Message::from_bytes(bytes.clone()) {
+            Ok(Message::Request(request)) => Some(request),
+            Ok(Message::Response(_)) | Err(_) => None,
+        },
+        _ => None,
+    };
+    out.iter().filter_map(read).collect()
+}
+
 /// Phones that log in and fail to, a trunk that challenges us, a reload with a new secret.
 fn eventful() -> Run {
     let mut run = Run::new(MOST_BYTES);
-    run.input(Input::Tick);
+    run.register_at_carrier();
     assert_eq!(run.log_in(1, "geheim-201"), Status::OK);
     assert_eq!(run.log_in(3, "mistyped"), Status::UNAUTHORIZED);
     assert_eq!(run.register(5, Some(Bytes::from_static(b"Basic Z2VoZWltLTIwMQ=="))).0, Status::UNAUTHORIZED);
@@ -142,7 +176,7 @@ fn a_run_replays_to_the_same_digest() {
     let mut run = eventful();
     let live = run.journal.outputs.value();
     let replayed = replay(&run.end()).expect("replays");
-    assert_eq!(replayed, Replayed { inputs: 13, faults: 0, digest: live, ended: Some(Ended::Stopped) });
+    assert_eq!(replayed, Replayed { inputs: 15, faults: 0, digest: live, ended: Some(Ended::Stopped) });
 }
 
 #[test]
@@ -193,7 +227,7 @@ fn one_changed_input_gives_another_digest() {
         }
     });
     assert_eq!(flipped.len(), journal.len());
-    assert!(matches!(replay(&flipped), Err(ReplayError::Diverged { input: 4, .. })), "{:?}", replay(&flipped));
+    assert!(matches!(replay(&flipped), Err(ReplayError::Diverged { input: 6, .. })), "{:?}", replay(&flipped));
 }
 
 #[test]

@@ -23,7 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Sleep, timeout};
 use tracing::debug;
 
-use super::{Item, Standing, Trust, listener};
+use super::{Item, Order, Standing, Trust, listener};
 use crate::sip::{Flow, Frame, Malformed, PONG, Response, StreamFramer};
 use crate::switch::Input;
 use crate::transaction::SendId;
@@ -53,6 +53,8 @@ pub struct Connection {
     pub standing: Standing,
     pub settings: Settings,
     pub counters: Arc<Counters>,
+    pub core: mpsc::Sender<Input>,
+    pub orders: mpsc::WeakSender<Order>,
 }
 
 /// Why a connection is over.
@@ -79,18 +81,12 @@ enum End {
 }
 
 impl Connection {
-    pub async fn run(
-        self,
-        link: Link,
-        mut waiting: mpsc::Receiver<Item>,
-        mut cut: oneshot::Receiver<()>,
-        core: mpsc::Sender<Input>,
-    ) {
+    pub async fn run(self, link: Link, mut waiting: mpsc::Receiver<Item>, mut cut: oneshot::Receiver<()>) {
         let opened = tokio::select! {
             opened = self.open(link) => opened,
             _ = &mut cut => Err(End::Cut),
         };
-        let is_known = opened.is_ok();
+        let is_open = opened.is_ok();
         let end = match opened {
             Ok(mut stream) => {
                 let (read, write) = stream.split();
@@ -115,7 +111,7 @@ impl Connection {
                 };
                 self.count(&end);
                 if let Some(report) = current {
-                    self.fail(report, &core).await;
+                    self.fail(report).await;
                 }
                 end
             }
@@ -126,14 +122,21 @@ impl Connection {
         };
         debug!(flow = %self.flow, connection = self.flow.connection.map(|c| c.0), "connection ended: {end}");
         waiting.close();
+        // Before the core hears of it, so that what the core sends then finds this connection no more.
+        if let (Some(id), Some(orders)) = (self.flow.connection, self.orders.upgrade()) {
+            let _ = orders.send(Order::Ended(id)).await;
+        }
         while let Some(item) = waiting.recv().await {
             if let Item::Message { report, .. } = item {
-                self.fail(report, &core).await;
+                self.fail(report).await;
             }
         }
-        if let (true, Some(connection)) = (is_known, self.flow.connection) {
+        if is_open {
             self.counters.tcp_closed.add();
-            let _ = core.send(Input::ConnectionClosed { connection }).await;
+        }
+        // Of one that never said anything valid the core has not heard; a flood of them is none of its business.
+        if let (true, Some(connection)) = (is_open && self.standing.of() > Trust::None, self.flow.connection) {
+            let _ = self.core.send(Input::ConnectionClosed { connection }).await;
         }
     }
 
@@ -154,10 +157,10 @@ impl Connection {
         Ok(stream)
     }
 
-    async fn fail(&self, report: Option<SendId>, core: &mpsc::Sender<Input>) {
+    async fn fail(&self, report: Option<SendId>) {
         self.counters.tcp_send_failed.add();
         if let Some(report) = report {
-            let _ = core.send(Input::Undeliverable { report }).await;
+            let _ = self.core.send(Input::Undeliverable { report }).await;
         }
     }
 

@@ -116,8 +116,8 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// `first` is the first connection's number. Numbers must not come back in the next process, because registrations outlive it.
-    pub fn new(
+    /// The future is its task. `first` is the first connection's number. Numbers must not come back in the next process, because registrations outlive it.
+    pub fn begin(
         first: u64,
         settings: Settings,
         core: mpsc::Sender<Input>,
@@ -168,13 +168,17 @@ impl Hub {
         if wording::shows_trust(&bytes) {
             entry.standing.rise(Trust::Used);
         }
-        if entry.queue.try_send(Item::Message { bytes, report }).is_err() {
-            // Its task is over, or the peer does not read.
-            debug!(connection = id.0, remote = %entry.remote, "too slow");
+        let full = match entry.queue.try_send(Item::Message { bytes, report }) {
+            Ok(()) => return,
+            Err(error) => matches!(error, mpsc::error::TrySendError::Full(_)),
+        };
+        if full {
+            debug!(connection = id.0, remote = %entry.remote, "the peer does not read");
             self.counters.tcp_too_slow.add();
-            self.remove(id);
-            self.undeliverable(report);
         }
+        // Or its task is over and about to say so.
+        self.remove(id);
+        self.undeliverable(report);
     }
 
     fn undeliverable(&self, report: Option<SendId>) {
@@ -233,14 +237,10 @@ impl Hub {
             standing: standing.clone(),
             settings: self.settings.clone(),
             counters: self.counters.clone(),
+            core: self.core.clone(),
+            orders: self.orders.clone(),
         };
-        let (core, orders) = (self.core.clone(), self.orders.clone());
-        self.tasks.spawn(async move {
-            connection.run(link, waiting, cut, core).await;
-            if let Some(orders) = orders.upgrade() {
-                let _ = orders.send(Order::Ended(id)).await;
-            }
-        });
+        self.tasks.spawn(connection.run(link, waiting, cut));
         self.entries.insert(id, Entry { queue, remote, standing, _life: life });
         self.by_remote.insert(remote, id);
         id
