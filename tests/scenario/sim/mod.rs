@@ -130,7 +130,7 @@ impl Sim {
             core_cpu: None,
             out: Vec::new(),
         };
-        sim.input(Input::Started(Box::new(Recovered::default())));
+        sim.input(Input::Started(Box::default()));
         sim.input(Input::Ports(PORTS.step_by(2).map(|port| Lease { worker: 0, port }).collect()));
         sim
     }
