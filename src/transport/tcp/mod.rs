@@ -117,7 +117,7 @@ pub struct Hub {
 
 impl Hub {
     /// The future is its task. `first` is the first connection's number. Numbers must not come back in the next process, because registrations outlive it.
-    pub fn start(
+    pub fn launch(
         first: u64,
         settings: Settings,
         core: mpsc::Sender<Input>,
