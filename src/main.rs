@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 use cordboard::config;
 use cordboard::recorder::catalogue::ApiAccess;
 use cordboard::recorder::command_line;
+use cordboard::switch::journal;
 use cordboard::{ivr, server};
 
 /// A SIP switch with recording for a small call centre.
@@ -38,6 +39,8 @@ enum Command {
     },
     /// Lists who may use the API.
     Users,
+    /// Plays a journal to a fresh core and compares all that comes of it with what came of it then; exits 1 where it differs.
+    Replay { journal: PathBuf },
 }
 
 fn main() -> ExitCode {
@@ -57,6 +60,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         Command::Check => check(&arguments.config),
         Command::Recordings { command, token } => recordings(&arguments.config, command, token.clone()),
         Command::Users => users(&arguments.config),
+        Command::Replay { journal } => replay(journal),
     }
 }
 
@@ -126,5 +130,22 @@ fn users(path: &Path) -> Result<ExitCode> {
     for user in &config.users {
         println!("{}", user.name);
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn replay(path: &Path) -> Result<ExitCode> {
+    let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+    let replayed = journal::replay(&bytes)?;
+    let digest: String = replayed.digest.iter().map(|b| format!("{b:02x}")).collect();
+    println!(
+        "{} inputs, {} faults, {}: the same",
+        replayed.inputs,
+        replayed.faults,
+        match replayed.ended {
+            Some(why) => format!("ended ({why:?})"),
+            None => "torn at the end".to_owned(),
+        }
+    );
+    println!("{digest}");
     Ok(ExitCode::SUCCESS)
 }

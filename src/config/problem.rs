@@ -15,8 +15,13 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// A fault takes one line, whatever the text holds that it quotes: control characters are written as escapes.
     pub fn new(file: impl AsRef<Path>, line: u32, what: impl fmt::Display) -> Self {
-        Problem { file: file.as_ref().to_owned(), line, what: what.to_string() }
+        let mut text = String::new();
+        for c in what.to_string().chars() {
+            if c.is_control() { text.extend(c.escape_default()) } else { text.push(c) }
+        }
+        Problem { file: file.as_ref().to_owned(), line, what: text }
     }
 }
 

@@ -1,12 +1,14 @@
 //! A leg's INVITE usage, as callee or caller.
 //!
 //! ```text
-//! callee: Invited ──answer──▶ Answered ──acked──▶ Confirmed ──hang_up/BYE──▶ Over
+//! callee: Invited ──answer──▶ Answered ──acked──▶ Confirmed ──hang_up──▶ Leaving ──answered, or the peer's BYE──▶ Over
 //!            └─refuse/CANCEL─▶ Over   └─hang_up─▶ (BYE waits for the ACK, §15) ─▶ Over
 //! caller: Inviting ──2xx──▶ Confirmed ─────────────────────────▶ Over
 //!            ├─3xx–6xx, nothing reached─▶ Over
 //!            └─hang_up─▶ Cancelled ──2xx: ACK and BYE──▶ Over
 //! ```
+//!
+//! In `Leaving` our BYE is on its way: the peer's own, if they cross, is answered as one of a dialog that we know.
 //!
 //! A re-INVITE of the peer is answered within `Confirmed`; until its ACK another one gets 491. The media side (offer and answer) is
 //! the owner's.
@@ -66,10 +68,15 @@ enum State {
         /// A re-INVITE of the peer that we answered with 2xx and that is not acknowledged yet.
         unacked: Option<TransactionId>,
     },
+    /// Our BYE is out, and not answered.
+    Leaving {
+        dialog: Box<Dialog>,
+    },
     Over,
 }
 
 /// What is to be sent so that a leg ends.
+#[allow(clippy::large_enum_variant, reason = "returned and matched at once, never stored")]
 #[derive(Debug)]
 pub enum Hangup {
     /// Final response in the INVITE's server transaction.
@@ -85,6 +92,7 @@ pub enum Hangup {
 }
 
 /// What a final answer to our INVITE made of it.
+#[allow(clippy::large_enum_variant, reason = "returned and matched at once, never stored")]
 #[derive(Debug)]
 pub enum Progress {
     /// Send this ACK that way; the dialog stands.
@@ -146,14 +154,16 @@ impl Call {
     pub fn invite(&self) -> Option<&Request> {
         match &self.state {
             State::Invited { invite, .. } | State::Inviting { invite, .. } | State::Cancelled { invite, .. } => Some(invite),
-            State::Answered { .. } | State::Confirmed { .. } | State::Over => None,
+            State::Answered { .. } | State::Confirmed { .. } | State::Leaving { .. } | State::Over => None,
         }
     }
 
     fn dialog_mut(&mut self) -> Option<&mut Dialog> {
         match &mut self.state {
             State::Answered { dialog, .. } | State::Confirmed { dialog, .. } => Some(dialog),
-            State::Invited { .. } | State::Inviting { .. } | State::Cancelled { .. } | State::Over => None,
+            State::Invited { .. } | State::Inviting { .. } | State::Cancelled { .. } | State::Leaving { .. } | State::Over => {
+                None
+            }
         }
     }
 
@@ -161,7 +171,7 @@ impl Call {
     pub fn flow(&self) -> Option<&Flow> {
         match &self.state {
             State::Invited { flow, .. } | State::Inviting { flow, .. } | State::Cancelled { flow, .. } => Some(flow),
-            State::Answered { dialog, .. } | State::Confirmed { dialog, .. } => Some(dialog.flow()),
+            State::Answered { dialog, .. } | State::Confirmed { dialog, .. } | State::Leaving { dialog } => Some(dialog.flow()),
             State::Over => None,
         }
     }
@@ -174,9 +184,12 @@ impl Call {
                 response.headers.push(HeaderName::Contact, &self.own.contact);
                 Some((*transaction, response))
             }
-            State::Answered { .. } | State::Inviting { .. } | State::Cancelled { .. } | State::Confirmed { .. } | State::Over => {
-                None
-            }
+            State::Answered { .. }
+            | State::Inviting { .. }
+            | State::Cancelled { .. }
+            | State::Confirmed { .. }
+            | State::Leaving { .. }
+            | State::Over => None,
         }
     }
 
@@ -195,8 +208,8 @@ impl Call {
     /// The ACK to our 2xx came, of the first INVITE or of a re-INVITE: its transaction, and the BYE that waited for it.
     pub fn acked(&mut self) -> (Option<TransactionId>, Option<(Request, Flow)>) {
         match std::mem::replace(&mut self.state, State::Over) {
-            State::Answered { transaction, mut dialog, leaving } => match leaving {
-                Some(reason) => (Some(transaction), Some(bye(&mut dialog, reason))),
+            State::Answered { transaction, dialog, leaving } => match leaving {
+                Some(reason) => (Some(transaction), Some(self.leave(dialog, reason))),
                 None => {
                     self.state = State::Confirmed { dialog, unacked: None };
                     (Some(transaction), None)
@@ -206,7 +219,11 @@ impl Call {
                 self.state = State::Confirmed { dialog, unacked: None };
                 (unacked, None)
             }
-            other @ (State::Invited { .. } | State::Inviting { .. } | State::Cancelled { .. } | State::Over) => {
+            other @ (State::Invited { .. }
+            | State::Inviting { .. }
+            | State::Cancelled { .. }
+            | State::Leaving { .. }
+            | State::Over) => {
                 self.state = other;
                 (None, None)
             }
@@ -216,12 +233,13 @@ impl Call {
     /// The peer never acknowledged our 2xx (§13.3.1.4): the session is to be ended with this BYE.
     pub fn unacked(&mut self) -> Option<(Request, Flow)> {
         match std::mem::replace(&mut self.state, State::Over) {
-            State::Answered { mut dialog, leaving, .. } => Some(bye(&mut dialog, leaving.flatten())),
-            State::Confirmed { mut dialog, unacked: Some(_) } => Some(bye(&mut dialog, None)),
+            State::Answered { dialog, leaving, .. } => Some(self.leave(dialog, leaving.flatten())),
+            State::Confirmed { dialog, unacked: Some(_) } => Some(self.leave(dialog, None)),
             other @ (State::Confirmed { .. }
             | State::Invited { .. }
             | State::Inviting { .. }
             | State::Cancelled { .. }
+            | State::Leaving { .. }
             | State::Over) => {
                 self.state = other;
                 None
@@ -234,7 +252,9 @@ impl Call {
         match &self.state {
             State::Answered { transaction, .. } => Some(*transaction),
             State::Confirmed { unacked, .. } => *unacked,
-            State::Invited { .. } | State::Inviting { .. } | State::Cancelled { .. } | State::Over => None,
+            State::Invited { .. } | State::Inviting { .. } | State::Cancelled { .. } | State::Leaving { .. } | State::Over => {
+                None
+            }
         }
     }
 
@@ -260,20 +280,21 @@ impl Call {
         let (invite, flow, wanted) = match &self.state {
             State::Inviting { invite, flow, .. } => (invite, flow, true),
             State::Cancelled { invite, flow } => (invite, flow, false),
-            State::Invited { .. } | State::Answered { .. } | State::Confirmed { .. } | State::Over => return Progress::Ignored,
+            State::Invited { .. } | State::Answered { .. } | State::Confirmed { .. } | State::Leaving { .. } | State::Over => {
+                return Progress::Ignored;
+            }
         };
         let cseq = invite.headers.cseq().map_or(1, |c| c.number);
         // A response over UDP comes from where requests reach the peer; over a stream the connection is what counts.
         let flow = if heard_on.transport == flow.transport { heard_on } else { *flow };
         match Dialog::answered(invite, response, flow, self.reach) {
-            Ok(mut dialog) => {
+            Ok(dialog) => {
                 let (ack, to) = (dialog.ack(cseq), dialog.next_hop());
                 if wanted {
                     self.state = State::Confirmed { dialog: Box::new(dialog), unacked: None };
                     Progress::Established { ack, to }
                 } else {
-                    self.state = State::Over;
-                    let (bye, to) = bye(&mut dialog, None);
+                    let (bye, to) = self.leave(Box::new(dialog), None);
                     Progress::TooLate { ack, bye, to }
                 }
             }
@@ -291,7 +312,9 @@ impl Call {
                 self.state = State::Over;
                 true
             }
-            State::Invited { .. } | State::Answered { .. } | State::Confirmed { .. } | State::Over => false,
+            State::Invited { .. } | State::Answered { .. } | State::Confirmed { .. } | State::Leaving { .. } | State::Over => {
+                false
+            }
         }
     }
 
@@ -301,9 +324,12 @@ impl Call {
             State::Invited { transaction, invite, .. } => {
                 Some((*transaction, invite.response_with_tag(Status::REQUEST_TERMINATED, &self.own.tag)))
             }
-            State::Answered { .. } | State::Inviting { .. } | State::Cancelled { .. } | State::Confirmed { .. } | State::Over => {
-                None
-            }
+            State::Answered { .. }
+            | State::Inviting { .. }
+            | State::Cancelled { .. }
+            | State::Confirmed { .. }
+            | State::Leaving { .. }
+            | State::Over => None,
         };
         if due.is_some() {
             self.state = State::Over;
@@ -313,7 +339,14 @@ impl Call {
 
     /// A request of the peer within the dialog: whose it is and its order are checked here.
     pub fn receive(&mut self, request: &Request, flow: Flow) -> Result<(), Status> {
-        let Some(dialog) = self.dialog_mut() else { return Err(Status::CALL_TRANSACTION_DOES_NOT_EXIST) };
+        let dialog = match &mut self.state {
+            State::Answered { dialog, .. } | State::Confirmed { dialog, .. } => dialog,
+            // All that may still come is a BYE that crossed ours.
+            State::Leaving { dialog } if request.method == Method::Bye => dialog,
+            State::Invited { .. } | State::Inviting { .. } | State::Cancelled { .. } | State::Leaving { .. } | State::Over => {
+                return Err(Status::CALL_TRANSACTION_DOES_NOT_EXIST);
+            }
+        };
         if !dialog.owns(request) {
             return Err(Status::CALL_TRANSACTION_DOES_NOT_EXIST);
         }
@@ -323,7 +356,7 @@ impl Call {
     /// The peer's tag is this dialog's: for requests that change nothing else, such as ACK.
     pub fn owns(&self, request: &Request) -> bool {
         match &self.state {
-            State::Answered { dialog, .. } | State::Confirmed { dialog, .. } => dialog.owns(request),
+            State::Answered { dialog, .. } | State::Confirmed { dialog, .. } | State::Leaving { dialog } => dialog.owns(request),
             State::Invited { .. } | State::Inviting { .. } | State::Cancelled { .. } | State::Over => false,
         }
     }
@@ -333,7 +366,7 @@ impl Call {
         match &self.state {
             State::Confirmed { unacked: None, .. } => Ok(()),
             State::Confirmed { unacked: Some(_), .. } | State::Answered { .. } => Err(Status::REQUEST_PENDING),
-            State::Invited { .. } | State::Inviting { .. } | State::Cancelled { .. } | State::Over => {
+            State::Invited { .. } | State::Inviting { .. } | State::Cancelled { .. } | State::Leaving { .. } | State::Over => {
                 Err(Status::CALL_TRANSACTION_DOES_NOT_EXIST)
             }
         }
@@ -381,17 +414,27 @@ impl Call {
                 self.state = State::Cancelled { invite, flow };
                 Hangup::Nothing
             }
-            State::Confirmed { mut dialog, .. } => {
-                let (bye, to) = bye(&mut dialog, reason);
+            State::Confirmed { dialog, .. } => {
+                let (bye, to) = self.leave(dialog, reason);
                 Hangup::Bye(bye, to)
+            }
+            State::Leaving { dialog } => {
+                self.state = State::Leaving { dialog };
+                Hangup::Nothing
             }
             State::Over => Hangup::Nothing,
         }
     }
 
-    /// The peer's BYE was taken.
+    /// The peer's BYE was taken, or ours is answered, or will not be.
     pub fn ended_by_peer(&mut self) {
         self.state = State::Over;
+    }
+
+    fn leave(&mut self, mut dialog: Box<Dialog>, reason: Option<Reason>) -> (Request, Flow) {
+        let bye = bye(&mut dialog, reason);
+        self.state = State::Leaving { dialog };
+        bye
     }
 }
 

@@ -176,7 +176,7 @@ impl Dialog {
         };
         match target {
             // A peer on the public network that names a private address is behind NAT: its flow is the only way to it.
-            Some(at) if at != self.flow.remote && !(is_private(at.ip()) && !is_private(self.flow.remote.ip())) => {
+            Some(at) if at != self.flow.remote && (!is_private(at.ip()) || is_private(self.flow.remote.ip())) => {
                 Flow { remote: at, connection: None, ..self.flow }
             }
             Some(_) | None => self.flow,

@@ -109,7 +109,7 @@ impl Rig {
                 self.writer.frame(&frame(*id, self.now, Side::Heard));
             }
             self.now += Duration::from_millis(20);
-            if self.now.as_micros() % 200_000 == 0 {
+            if self.now.as_micros().is_multiple_of(200_000) {
                 self.tick();
             }
         }

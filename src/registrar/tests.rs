@@ -404,9 +404,9 @@ fn a_thousand_contacts_are_forbidden_and_a_restarted_phone_is_let_in() {
     assert_eq!((refused.status, desk.contacts().len()), (Status::FORBIDDEN, 0));
 
     let most = desk.config.sip.max_contacts;
-    for n in 0..most + 3 {
+    for (n, contact) in many.iter().enumerate().take(most + 3) {
         let source = format!("192.0.2.9:{}", 7_000 + n);
-        let ok = desk.register(&[(HeaderName::Contact, &many[n])], &source, n as u64);
+        let ok = desk.register(&[(HeaderName::Contact, contact)], &source, n as u64);
         assert_eq!(ok.status, Status::OK, "a new port each time: its oldest goes");
         assert!(desk.contacts().len() <= most);
     }

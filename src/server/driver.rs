@@ -15,8 +15,10 @@ use crate::ivr;
 use crate::media::{Command, Quality, Report};
 use crate::media_engine::Engine;
 use crate::recorder::Recorder;
+use crate::store::journal_file::JournalFile;
 use crate::store::{Health, Store};
 use crate::switch::input::{Actor, Recovered};
+use crate::switch::journal::{self, Journal};
 use crate::switch::output::Ticket;
 use crate::switch::{Answer, Input, Output, Switch, guarded};
 use crate::transport::Transport;
@@ -52,14 +54,20 @@ pub(super) struct Driver {
 enum Phase {
     Serving,
     /// No new calls; the live ones end by then.
-    Draining { until: Mono },
+    Draining {
+        until: Mono,
+    },
     /// BYE is sent to all; their answers are waited for until then.
-    Halting { until: Mono },
+    Halting {
+        until: Mono,
+    },
 }
 
 /// The core with what a run of it needs.
 struct Run {
     switch: Switch,
+    /// `None` where the disk has no room for one, or it is full.
+    journal: Option<(Journal, JournalFile)>,
     tickets: BTreeMap<Ticket, oneshot::Sender<Answer>>,
     next_ticket: u64,
     last_fault: Option<Mono>,
@@ -71,8 +79,10 @@ struct Run {
 impl Driver {
     pub async fn run(mut self, seed: [u8; 32], source: Source, recovered: Recovered) -> Ended {
         let Ok(config) = Config::resolve(&source) else { return Ended::Faulty };
+        let journal = self.begin_journal(seed, &source, &config);
         let mut run = Run {
             switch: Switch::new(seed, config),
+            journal,
             tickets: BTreeMap::new(),
             next_ticket: 0,
             last_fault: None,
@@ -128,8 +138,27 @@ impl Driver {
             }
         }
         self.carry_out(&mut run);
+        if let Some((journal, file)) = &mut run.journal {
+            let frame = journal.end(journal::Ended::Stopped);
+            file.append(&frame);
+            file.flush();
+        }
         self.close().await;
         ended.unwrap_or(Ended::Asked)
+    }
+
+    fn begin_journal(&self, seed: [u8; 32], source: &Source, config: &Config) -> Option<(Journal, JournalFile)> {
+        let folder = crate::store::journal_folder(&config.recording.folder);
+        match JournalFile::create(&folder, self.clock.now().wall) {
+            Ok(mut file) => {
+                let (journal, header) = Journal::begin(seed, source, config, crate::chance::from_system());
+                file.append(&header).then_some((journal, file))
+            }
+            Err(error) => {
+                tracing::warn!(%error, "there is no journal: what the core is told can't be replayed");
+                None
+            }
+        }
     }
 
     fn take_all(&mut self, run: &mut Run, first: Input) -> bool {
@@ -146,7 +175,20 @@ impl Driver {
     /// One input; false if the core can't be trusted any more.
     fn take(&mut self, run: &mut Run, input: Input) -> bool {
         let now = self.clock.now();
+        if let Some((journal, file)) = &mut run.journal {
+            let frame = journal.input(now, &input);
+            file.append(&frame);
+        }
+        let before = run.out.len();
         let handled = guarded(&mut run.switch, input, now, &mut run.out);
+        if let Some((journal, file)) = &mut run.journal {
+            let frame = journal.outputs(run.out.get(before..).unwrap_or_default());
+            if !file.append(&frame) || journal.has_ended() {
+                tracing::info!(path = %file.path().display(), "the journal ends here; a new one begins at the next start");
+                file.flush();
+                run.journal = None;
+            }
+        }
         let Err(fault) = handled else { return true };
         tracing::error!(conversation = ?fault.conversation, "the core panicked; the conversation was ended");
         let again = run.last_fault.is_some_and(|last| now.mono.since(last) < FAULTS);
@@ -187,6 +229,9 @@ impl Driver {
                 self.take(run, input);
             }
         }
+        if let Some((_, file)) = &mut run.journal {
+            file.flush();
+        }
     }
 
     fn media(&mut self, run: &mut Run, worker: u8, command: Command) {
@@ -204,7 +249,11 @@ impl Driver {
             Order::Stop => match *phase {
                 Phase::Serving => {
                     let patience = self.current.borrow().sip.drain;
-                    tracing::info!(live = run.switch.live(), ?patience, "stopping: no new calls, live ones may end; once more to stop at once");
+                    tracing::info!(
+                        live = run.switch.live(),
+                        ?patience,
+                        "stopping: no new calls, live ones may end; once more to stop at once"
+                    );
                     *phase = Phase::Draining { until: self.clock.mono() + patience };
                     self.take(run, Input::Drain)
                 }

@@ -36,6 +36,9 @@ macro_rules! statuses {
 
             /// The phrase of the registry; for a code that has none, one for its class.
             pub fn reason(self) -> &'static str {
+                if self == Status::ACCEPTED {
+                    return "Accepted";
+                }
                 match StatusCode::from(self.0) {
                     $(StatusCode::$rsip => $reason,)*
                     StatusCode::Other(..) => match self.class() {
@@ -63,7 +66,7 @@ statuses! {
     SESSION_PROGRESS = 183, SessionProgress, "Session Progress";
     EARLY_DIALOG_TERMINATED = 199, EarlyDialogTerminated, "Early Dialog Terminated";
     OK = 200, OK, "OK";
-    ACCEPTED = 201, Accepted, "Accepted";
+    CREATED = 201, Accepted, "Created";
     NO_NOTIFICATION = 204, NoNotification, "No Notification";
     MULTIPLE_CHOICES = 300, MultipleChoices, "Multiple Choices";
     MOVED_PERMANENTLY = 301, MovedPermanently, "Moved Permanently";
@@ -132,6 +135,9 @@ statuses! {
 }
 
 impl Status {
+    /// RFC 3515 §2.4.2: a REFER that is obeyed. rsip gives the name to 201.
+    pub const ACCEPTED: Status = Status(202);
+
     pub fn new(code: u16) -> Option<Status> {
         (100..700).contains(&code).then_some(Status(code))
     }
@@ -214,5 +220,6 @@ mod tests {
         assert_eq!(Status::new(700), None);
         assert_eq!(Status::new(499).map(Status::reason), Some("Request Failure"));
         assert_eq!(Status::BUSY_HERE.to_string(), "486 Busy Here");
+        assert_eq!(Status::ACCEPTED.to_string(), "202 Accepted");
     }
 }

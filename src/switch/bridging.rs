@@ -139,7 +139,7 @@ impl Cx<'_> {
         let Some(leg) = conv.leg(says) else { return Source::Nothing };
         match leg.negotiation.agreed() {
             // A phone that holds: the centre's music. A trunk that holds and still sends: its own music is what is meant to be heard.
-            Some(agreed) if !agreed.send && !(leg.peer.is_trunk() && agreed.receive) => music(conv),
+            Some(agreed) if !agreed.send && !has_music(leg.peer.is_trunk(), agreed.receive) => music(conv),
             Some(_) | None => Source::Leg(says),
         }
     }
@@ -207,6 +207,11 @@ impl Cx<'_> {
         };
         if is_customer { By::Customer } else { By::Phone }
     }
+}
+
+/// A peer that holds plays music of its own: a trunk that still sends.
+fn has_music(is_trunk: bool, sends: bool) -> bool {
+    is_trunk && sends
 }
 
 /// The status that a re-INVITE is refused with; the session goes on as it was (§14.2).

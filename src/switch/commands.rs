@@ -65,7 +65,7 @@ impl Switch {
         out: &mut Vec<Output>,
         act: impl FnOnce(&mut Cx<'_>, &mut Conversation) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
-        if !self.conversations.get(&id).is_some_and(|c| !c.is_ending()) {
+        if self.conversations.get(&id).is_none_or(Conversation::is_ending) {
             return Err(Refusal::NoConversation(id));
         }
         self.with(id, now, out, act).unwrap_or(Err(Refusal::NoConversation(id)))

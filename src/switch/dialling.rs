@@ -207,7 +207,7 @@ impl Cx<'_> {
             Progress::Established { ack, to } => self.ack(transaction, &ack, to),
             Progress::TooLate { ack, bye, to } => {
                 self.ack(transaction, &ack, to);
-                self.request(bye, to, Purpose::InDialog);
+                self.request(bye, to, Purpose::Bye(id));
                 return self.sweep(conv, id);
             }
             Progress::Unusable(_) => {

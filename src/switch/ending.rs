@@ -81,7 +81,7 @@ impl Cx<'_> {
         if let Hangup::Refuse(_, response) = &hangup {
             leg.status = Some(response.status.code());
         }
-        self.carry_out(hangup, reason);
+        self.carry_out(id, hangup, reason);
         self.close(conv, id);
     }
 
@@ -105,12 +105,12 @@ impl Cx<'_> {
         self.hub.stirred = true;
     }
 
-    pub fn carry_out(&mut self, hangup: Hangup, reason: Option<Reason>) {
+    pub fn carry_out(&mut self, leg: LegId, hangup: Hangup, reason: Option<Reason>) {
         match hangup {
             Hangup::Refuse(transaction, response) => self.respond(transaction, &response),
             Hangup::Cancel(transaction) => self.cancel(transaction, reason),
             Hangup::Bye(bye, to) => {
-                self.request(bye, to, Purpose::InDialog);
+                self.request(bye, to, Purpose::Bye(leg));
             }
             Hangup::AfterAck | Hangup::Nothing => {}
         }

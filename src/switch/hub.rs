@@ -60,8 +60,10 @@ pub(super) struct Hub {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     Invite(LegId),
-    /// BYE, NOTIFY: what comes back changes nothing.
+    /// NOTIFY: what comes back changes nothing.
     InDialog,
+    /// Whatever comes back, or nothing: the leg is over then.
+    Bye(LegId),
     Register(TrunkName),
 }
 
@@ -90,6 +92,8 @@ pub(super) struct At {
     pub offered: bool,
     /// Is rung by us and not answered.
     pub rings: bool,
+    /// Over, but for what SIP and media have yet to say.
+    pub over: bool,
 }
 
 impl Index {
@@ -102,7 +106,8 @@ impl Index {
         if let Peer::Phone(number) = &leg.peer {
             self.phones.entry(number.clone()).or_default().insert(leg.id);
         }
-        self.legs.insert(leg.id, At { conversation, peer: leg.peer.clone(), offered, rings: leg.call.is_inviting() });
+        self.legs
+            .insert(leg.id, At { conversation, peer: leg.peer.clone(), offered, rings: leg.call.is_inviting(), over: false });
     }
 
     pub fn answered(&mut self, leg: LegId) {
@@ -113,7 +118,8 @@ impl Index {
 
     /// The leg is over as far as conversations and agents are concerned; its key still finds it.
     pub fn release(&mut self, leg: LegId) {
-        let Some(at) = self.legs.get(&leg) else { return };
+        let Some(at) = self.legs.get_mut(&leg) else { return };
+        at.over = true;
         if let Peer::Phone(number) = &at.peer
             && let Some(legs) = self.phones.get_mut(number)
         {
@@ -137,7 +143,7 @@ impl Index {
     }
 
     pub fn calls_on(&self, trunk: &TrunkName) -> u32 {
-        let on = |at: &&At| matches!(&at.peer, Peer::Trunk(t) if t == trunk);
+        let on = |at: &&At| !at.over && matches!(&at.peer, Peer::Trunk(t) if t == trunk);
         u32::try_from(self.legs.values().filter(on).count()).unwrap_or(u32::MAX)
     }
 }

@@ -78,7 +78,7 @@ impl Cx<'_> {
         let first = leg.call.awaits_ack_of().is_some();
         let (_, bye) = leg.call.acked();
         if let Some((bye, to)) = bye {
-            self.request(bye, to, super::hub::Purpose::InDialog);
+            self.request(bye, to, super::hub::Purpose::Bye(id));
             return self.sweep(conv, id);
         }
         if !first || !leg.negotiation.is_open() || !leg.is_live() {
@@ -102,7 +102,7 @@ impl Cx<'_> {
     pub fn unacked(&mut self, conv: &mut Conversation, id: LegId) {
         let Some(leg) = conv.legs.get_mut(&id) else { return };
         if let Some((bye, to)) = leg.call.unacked() {
-            self.request(bye, to, super::hub::Purpose::InDialog);
+            self.request(bye, to, super::hub::Purpose::Bye(id));
         }
         if leg.is_live() {
             self.left(conv, id, Cause::Lost);

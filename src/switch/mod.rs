@@ -187,6 +187,18 @@ impl Switch {
         self.conversations.len()
     }
 
+    /// What is kept for calls beside the conversations themselves: legs, dialogs that find their end, requests without an answer, timers.
+    /// Zero when all calls are over and their transactions too: whatever leaks shows here.
+    pub fn residue(&self) -> usize {
+        let hub = &self.hub;
+        hub.index.legs.len()
+            + hub.index.keys.len()
+            + hub.departing.len()
+            + hub.purposes.len()
+            + self.timers.len()
+            + self.armed.len()
+    }
+
     fn cx<'a>(&'a mut self, now: Now, out: &'a mut Vec<Output>) -> Cx<'a> {
         Cx { hub: &mut self.hub, now, out }
     }
@@ -328,7 +340,7 @@ impl Switch {
             && departing.call.owns(request)
             && let (_, Some((bye, to))) = departing.call.acked()
         {
-            cx.request(bye, to, Purpose::InDialog);
+            cx.request(bye, to, Purpose::Bye(leg));
         }
     }
 
@@ -345,7 +357,23 @@ impl Switch {
                 None => self.cx(now, out).departing_answered(leg, id, response, flow),
             },
             Purpose::InDialog => {}
+            Purpose::Bye(leg) if response.status.is_final() => self.bye_done(leg, now, out),
+            Purpose::Bye(_) => {}
             Purpose::Register(trunk) => self.cx(now, out).registered_there(&trunk, response),
+        }
+    }
+
+    /// Our BYE has its answer, or will have none.
+    fn bye_done(&mut self, leg: LegId, now: Now, out: &mut Vec<Output>) {
+        if let Some(conversation) = self.conversation_of(leg) {
+            self.with(conversation, now, out, |cx, conv| {
+                if let Some(leg) = conv.legs.get_mut(&leg) {
+                    leg.call.ended_by_peer();
+                }
+                cx.sweep(conv, leg);
+            });
+        } else if let Some(departing) = self.hub.departing.get_mut(&leg) {
+            departing.call.ended_by_peer();
         }
     }
 
@@ -363,6 +391,7 @@ impl Switch {
                 }
             },
             Some(Purpose::Register(trunk)) => self.cx(now, out).unregistered_there(&trunk),
+            Some(Purpose::Bye(leg)) => self.bye_done(leg, now, out),
             Some(Purpose::InDialog) | None => {}
         }
     }
@@ -412,9 +441,9 @@ impl Switch {
             return;
         }
         let mut cx = self.cx(now, out);
-        let bye = cx.hub.departing.values_mut().find(|d| awaits(&d.call)).and_then(|d| d.call.unacked());
-        if let Some((bye, to)) = bye {
-            cx.request(bye, to, Purpose::InDialog);
+        let departing = cx.hub.departing.iter_mut().find(|(_, d)| awaits(&d.call));
+        if let Some((leg, (bye, to))) = departing.and_then(|(leg, d)| Some((*leg, d.call.unacked()?))) {
+            cx.request(bye, to, Purpose::Bye(leg));
         }
     }
 
@@ -515,7 +544,7 @@ impl Cx<'_> {
         match departing.call.established(response, flow) {
             crate::dialog::Progress::TooLate { ack, bye, to } => {
                 self.ack(transaction, &ack, to);
-                self.request(bye, to, Purpose::InDialog);
+                self.request(bye, to, Purpose::Bye(leg));
             }
             crate::dialog::Progress::Established { .. }
             | crate::dialog::Progress::Unusable(_)

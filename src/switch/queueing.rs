@@ -133,7 +133,7 @@ impl Cx<'_> {
         conv.stage = Stage::Routing;
         match to {
             crate::config::Place::Hangup => {
-                self.announce(conv, "queue-full", crate::config::Place::Hangup, Cause::NoAnswer);
+                self.announce(conv, "unavailable", crate::config::Place::Hangup, Cause::NoAnswer);
             }
             place => self.go(conv, place),
         }

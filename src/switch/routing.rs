@@ -46,7 +46,7 @@ impl Cx<'_> {
             Target::Outside(outside) => return self.dial_outside(conv, outside, transfer),
             Target::Menu(name) => self.enter_menu(conv, &name),
             Target::Queue(name) => self.enter_queue(conv, &name),
-            Target::Voicemail(_) => self.announce(conv, "voicemail", Place::Hangup, Cause::Unavailable),
+            Target::Voicemail(_) => self.announce(conv, "no-voicemail", Place::Hangup, Cause::Unavailable),
             Target::Code(code) => self.code(conv, code),
             Target::Hangup => self.end(conv, Cause::Menu, By::Switch),
         }
@@ -59,11 +59,7 @@ impl Cx<'_> {
     pub fn fail(&mut self, conv: &mut Conversation, cause: Cause, status: Option<Status>) {
         let answered = conv.leg(conv.subject).is_some_and(|l| l.is_answered());
         if answered {
-            let prompt = match cause {
-                Cause::Busy => "busy",
-                _ => "unavailable",
-            };
-            self.announce(conv, prompt, Place::Hangup, cause);
+            self.announce(conv, "unavailable", Place::Hangup, cause);
         } else {
             self.end_with(conv, cause, status, By::Switch);
         }
@@ -74,9 +70,22 @@ impl Cx<'_> {
         if !self.answer(conv) {
             return;
         }
-        let clip = ClipName(format!("{}/{prompt}", conv.language).into());
+        let clip = ClipName(self.spoken(&conv.language, prompt).into());
         let play = self.play(conv, conv.subject, Audio::Prompt(vec![clip]));
         conv.stage = Stage::Announcing { play, until: self.now.mono + ANNOUNCEMENT, then, cause };
+    }
+
+    /// A prompt of ours in this language; where it is missing, or nobody has chosen a language yet, in English, else in any.
+    fn spoken(&self, language: &str, prompt: &str) -> String {
+        let there = &self.hub.config.prompts;
+        let wanted = [language, "en"].map(|l| format!("{l}/{prompt}"));
+        let any = || there.iter().find(|p| p.split_once('/').is_some_and(|(_, name)| name == prompt)).cloned();
+        let [first, english] = &wanted;
+        wanted.iter().find(|w| there.contains(w)).cloned().or_else(any).unwrap_or(if language.is_empty() {
+            english.clone()
+        } else {
+            first.clone()
+        })
     }
 
     /// The announcement is over.

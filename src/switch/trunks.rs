@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::Output;
 use super::event::{self, Kind, Registration};
 use super::hub::{Cx, Purpose};
-use super::Output;
 use super::output::{QueryId, RegistrationChange, Resolved};
 use crate::chance::Chance;
 use crate::clock::Mono;

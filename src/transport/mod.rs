@@ -104,7 +104,7 @@ pub async fn start_with(config: &config::Sip, settings: Settings, core: mpsc::Se
 
     // Numbers of connections go on where no earlier process can have come to: no process opens a million connections a second.
     let first = u64::try_from(System::start().now().wall.as_micros()).unwrap_or_default();
-    let (connections, hub) = tcp::Hub::launch(first, settings.clone(), core.clone(), reports.clone(), counters.clone());
+    let (connections, hub) = tcp::Hub::begin(first, settings.clone(), core.clone(), reports.clone(), counters.clone());
     workers.spawn(hub);
     for &address in &config.tcp {
         let bound = tcp::Listener::bind(address);

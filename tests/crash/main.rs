@@ -16,7 +16,8 @@ use support::stream::assert_gapless;
 use support::tones::Audio;
 
 const SOON: Duration = Duration::from_secs(30);
-const ROUNDS: usize = 10;
+/// Rounds, unless the environment's `CRASH_ROUNDS` says another number.
+const ROUNDS: usize = 3;
 const CALLS: usize = 25;
 /// What a kill may cost of each recording.
 const LOST_S: f64 = 0.5;
@@ -34,7 +35,7 @@ digits = { "1" = "hangup" }
 "#;
 
 #[test]
-fn ten_times_killed_with_calls_in_progress_nothing_but_half_a_second_is_lost() {
+fn killed_with_calls_in_progress_nothing_but_half_a_second_is_lost() {
     let site = Site::new("crash")
         .phone("201")
         .trunk("carrier", TRUNK)
@@ -45,7 +46,9 @@ fn ten_times_killed_with_calls_in_progress_nothing_but_half_a_second_is_lost() {
     let _phone = Baresip::phone(site.folder(), "201").registrar(switch.sip(), &secret("201")).register_every(3_600).start();
     switch.wait_for_registration("201", SOON);
 
-    for round in 1..=ROUNDS {
+    let rounds = std::env::var("CRASH_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(ROUNDS);
+    for round in 1..=rounds {
+        let registered = switch.items("/api/v1/registrations");
         let story = switch.events("");
         let callers: Vec<(Caller, Instant)> = (0..CALLS)
             .map(|index| {
@@ -76,7 +79,8 @@ fn ten_times_killed_with_calls_in_progress_nothing_but_half_a_second_is_lost() {
         drop(callers);
 
         switch = site.start();
-        switch.wait_for_registration("201", SOON);
+        // As it was, at once: the phone itself comes back only after an hour.
+        assert_eq!(switch.items("/api/v1/registrations"), registered, "round {round}");
         let rows = switch.items("/api/v1/recordings?limit=1000");
         let mut durations = Vec::new();
         for conversation in &conversations {
@@ -92,9 +96,9 @@ fn ten_times_killed_with_calls_in_progress_nothing_but_half_a_second_is_lost() {
         }
         // Calls were answered one after the other, so the longest recording is the first call's.
         durations.sort_by(|a, b| b.total_cmp(a));
-        for (recorded, talked) in durations.iter().zip(&talked) {
-            assert!(talked - recorded <= LOST_S, "round {round}: {recorded} s of {talked} s are there");
-        }
+        let lost = durations.iter().zip(&talked).map(|(recorded, talked)| talked - recorded).fold(f64::MIN, f64::max);
+        println!("round {round}: {CALLS} calls of up to {:.1} s, at most {lost:.3} s lost", talked[0]);
+        assert!(lost <= LOST_S, "round {round}: {lost} s are lost; recorded {durations:?} of {talked:?}");
 
         let told = switch.events("since=0");
         let all = told.wait_in_events("an end of every conversation", SOON, |all| {

@@ -137,8 +137,10 @@ fn check_recording(site: &Site, switch: &Cordboard, conversation: &str) {
     assert!((audio.seconds() * 1_000.0 - row["duration_ms"].as_f64().unwrap_or(0.0)).abs() < 1.0, "{row}");
 
     let (left, right) = (audio.halves(0, &TONES), audio.halves(1, &TONES));
-    assert!(left.iter().all(|half| half.is_silent() || half.is_only(0)), "left is not the customer alone");
-    assert!(left.iter().filter(|half| half.is_only(0)).count() > left.len() / 2, "left misses the customer");
+    assert!(left.iter().all(|half| half.is_silent() || half.tones == [0]), "left is not the customer alone");
+    // While the customer presses the digit he does not speak, and a tone that starts and stops is not pure.
+    let broken = left.iter().filter(|half| !half.is_only(0)).count();
+    assert!(broken <= 2 && left.len() > 10, "left misses the customer in {broken} of {} halves", left.len());
     assert!(right.iter().all(|half| !half.tones.contains(&0)), "the customer hears himself on the right");
     let place = |likes: &dyn Fn(&Half) -> bool| right.iter().position(likes);
     let (prompt, agent) = (place(&|h| h.is_only(2)), place(&|h| h.is_only(1)));

@@ -47,7 +47,7 @@ impl Scene {
             self.session.push(&frame(self.now, Side::Said));
             self.session.push(&frame(self.now, Side::Heard));
             self.now += Duration::from_millis(20);
-            if self.now.as_micros() % 200_000 == 0 {
+            if self.now.as_micros().is_multiple_of(200_000) {
                 match self.session.tick(self.now) {
                     Progress::Fine => {}
                     Progress::Fell(_) => self.told.push("fell".into()),

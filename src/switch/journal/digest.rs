@@ -32,7 +32,7 @@ pub fn digest_output(output: &Output, hash: &mut Sha256) {
     match output {
         Output::Sip { to, bytes, report } => {
             // Writing to a hash cannot fail.
-            let _ = write!(Hashed(hash), "Sip {to:?} {report:?} {}\n", bytes.len());
+            let _ = writeln!(Hashed(hash), "Sip {to:?} {report:?} {}", bytes.len());
             without_digests(bytes, |part| hash.update(part));
         }
         Output::Resolve { .. }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::*;
 use crate::clock::{Mono, Wall};
 use crate::sip::{CSeq, Flow, HeaderName, Login, Message, Method, Request, Status, Transport, Uri};
-use crate::switch::input::{Actor, Recovered};
+use crate::switch::input::Actor;
 use crate::switch::output::Resolved;
 use crate::switch::{Switch, guarded};
 
@@ -64,7 +64,7 @@ impl Run {
         let config = Config::resolve(&source).expect("a configuration");
         let (journal, bytes) = Journal::within(most, SEED, &source, &config, [9; 32]);
         let mut run = Run { switch: Switch::new(SEED, config), journal, bytes, started: Vec::new(), at: 0 };
-        run.started = run.input(Input::Started(Box::new(Recovered::default())));
+        run.started = run.input(Input::Started(Box::default()));
         run
     }
 

@@ -117,7 +117,7 @@ pub struct Hub {
 
 impl Hub {
     /// The future is its task. `first` is the first connection's number. Numbers must not come back in the next process, because registrations outlive it.
-    pub fn launch(
+    pub fn begin(
         first: u64,
         settings: Settings,
         core: mpsc::Sender<Input>,

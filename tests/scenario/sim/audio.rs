@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use cordboard::ids::LegId;
-use cordboard::media::{Clip, ClipName, Clips, Frame, Port, Report, Sink};
+use cordboard::media::{Clip, ClipName, Clips, Frame, Port, Report, Sink, Slot};
 
 #[derive(Default)]
 pub struct Loudspeaker {
@@ -15,7 +15,7 @@ pub struct Loudspeaker {
 }
 
 impl Sink for Loudspeaker {
-    fn send(&mut self, leg: LegId, port: Port, to: SocketAddr, datagram: &[u8]) {
+    fn send(&mut self, _slot: Slot, leg: LegId, port: Port, to: SocketAddr, datagram: &[u8]) {
         self.sent.push((leg, port, to, datagram.to_vec()));
     }
 
@@ -33,10 +33,10 @@ pub const MUSIC: u8 = 0x21;
 pub const PROMPT: u8 = 0x32;
 
 pub fn clips(prompts: &[String]) -> Clips {
-    let sample = cordboard::codec::pcmu::decode(PROMPT);
+    let sample = cordboard::codec::Codec::Pcmu.decode(PROMPT);
     let second = Arc::new(Clip::new(vec![sample; 8_000]));
     let named: BTreeMap<ClipName, Arc<Clip>> =
         prompts.iter().map(|p| (ClipName(p.as_str().into()), Arc::clone(&second))).collect();
-    let music = Clip::new(vec![cordboard::codec::pcmu::decode(MUSIC); 16_000]);
+    let music = Clip::new(vec![cordboard::codec::Codec::Pcmu.decode(MUSIC); 16_000]);
     Clips::new(named, Some(Arc::new(music)))
 }

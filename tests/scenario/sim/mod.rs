@@ -6,6 +6,7 @@
 //! not hidden by the same fault on the other side.
 
 pub mod audio;
+pub mod invariants;
 pub mod network;
 pub mod ua;
 
@@ -18,16 +19,16 @@ use cordboard::clock::{Mono, Now, Wall};
 use cordboard::config::{Config, File, Source};
 use cordboard::ids::{ConversationId, LegId, RecordingId};
 use cordboard::media::{self, Clips, Lease, Port, Worker};
-use cordboard::recorder::Timeline;
-use cordboard::sip::{self, Flow, Transport};
+use cordboard::recorder::timeline::Timeline;
+use cordboard::sip::{self, Flow};
 use cordboard::switch::event::RecordingFinished;
-use cordboard::switch::input::{Actor, Recovered, RecorderReport};
+use cordboard::switch::input::{Actor, RecorderReport, Recovered};
 use cordboard::switch::output::{RecorderCommand, Resolved, Ticket};
 use cordboard::switch::{Answer, Command, Event, Input, Kind, Output, Switch, guarded};
 
 use audio::Loudspeaker;
 use network::{Network, Parcel};
-use ua::Ua;
+use ua::{OnInvite, Ua};
 
 pub const SWITCH: &str = "10.0.0.1:5060";
 /// Ports that the media worker has; enough for any scenario.
@@ -51,9 +52,10 @@ pub struct Sim {
     pub now: Now,
     pub network: Network,
     pub uas: BTreeMap<SocketAddr, Ua>,
-    /// RTP address → signalling address of the peer.
-    rtp_of: BTreeMap<SocketAddr, SocketAddr>,
+    /// Host → signalling address of the peer that it is.
+    hosts: BTreeMap<IpAddr, SocketAddr>,
     worker: Worker,
+    settings: media::Settings,
     clips: Clips,
     legs: BTreeMap<u16, LegId>,
     ports: BTreeMap<LegId, u16>,
@@ -68,13 +70,16 @@ pub struct Sim {
     /// Ports whose drivers refuse to send: transport errors.
     pub unreachable: BTreeSet<SocketAddr>,
     pub registrations: BTreeMap<(String, String), cordboard::registrar::Binding>,
+    wishes: BTreeMap<cordboard::ids::StaffNumber, Bytes>,
+    /// Where a bench counts what the core (parsing included) spends: its clock, and the sum.
+    pub core_cpu: Option<(fn() -> Duration, Duration)>,
     out: Vec<Output>,
 }
 
 /// A small centre: phones 201–204 with agents 1001–1004, queues support and sales, a menu, one trunk.
 pub fn centre() -> Source {
     let menu = File { path: "menus/main.toml".into(), text: include_str!("main.toml").into() };
-    let prompts = ["welcome", "closed", "invalid", "voicemail", "unavailable", "busy", "queue-full"];
+    let prompts = ["welcome", "closed", "invalid", "no-voicemail", "unavailable"];
     let prompts = prompts.iter().chain(&["agent-ready", "agent-paused", "agent-offline"]).map(|p| format!("en/{p}")).collect();
     Source {
         main: File { path: "cordboard.toml".into(), text: include_str!("centre.toml").into() },
@@ -106,8 +111,9 @@ impl Sim {
             now: Now { mono: Mono::from_millis(1_000), wall: START },
             network: Network::new(seed),
             uas: BTreeMap::new(),
-            rtp_of: BTreeMap::new(),
-            worker: Worker::new(settings),
+            hosts: BTreeMap::new(),
+            worker: Worker::new(settings.clone()),
+            settings,
             clips,
             legs: BTreeMap::new(),
             ports: BTreeMap::new(),
@@ -120,9 +126,11 @@ impl Sim {
             packets: 0,
             unreachable: BTreeSet::new(),
             registrations: BTreeMap::new(),
+            wishes: BTreeMap::new(),
+            core_cpu: None,
             out: Vec::new(),
         };
-        sim.input(Input::Started(Box::new(Recovered::default())));
+        sim.input(Input::Started(Box::default()));
         sim.input(Input::Ports(PORTS.step_by(2).map(|port| Lease { worker: 0, port }).collect()));
         sim
     }
@@ -131,25 +139,32 @@ impl Sim {
     pub fn restart(&mut self, open: Vec<cordboard::switch::input::OpenConversation>) {
         let config = Config::resolve(&centre()).unwrap_or_else(|_| panic!("the centre's configuration"));
         self.switch = Switch::new([9; 32], config);
+        self.worker = Worker::new(self.settings.clone());
         self.legs.clear();
         self.ports.clear();
+        let wishes = self.wishes.clone().into_iter().collect();
         let registrations = self.registrations.iter().map(|((number, _), b)| (number.as_str().into(), b.clone())).collect();
-        self.input(Input::Started(Box::new(Recovered { registrations, open, ..Recovered::default() })));
+        self.input(Input::Started(Box::new(Recovered { registrations, wishes, open, ..Recovered::default() })));
         self.input(Input::Ports(PORTS.step_by(2).map(|port| Lease { worker: 0, port }).collect()));
     }
 
     /// A phone or trunk of the simulation; its audio is a byte of its own, so that it is known when it is heard.
     pub fn add(&mut self, ua: Ua) -> SocketAddr {
         let at = ua.at;
-        self.rtp_of.insert(ua.rtp, at);
+        self.hosts.insert(at.ip(), at);
         self.uas.insert(at, ua);
         at
     }
 
-    /// A phone that is registered and answers at once.
+    /// A phone that is registered, and answers after two seconds.
     pub fn phone(&mut self, number: &str) -> SocketAddr {
         let last = number.parse::<u16>().map_or(1, |n| (n % 250) as u8);
-        let at = self.add(Ua::phone(number, [10, 1, 0, last].into()));
+        self.phone_at(number, [10, 1, 0, last])
+    }
+
+    /// The same number on another device.
+    pub fn phone_at(&mut self, number: &str, ip: [u8; 4]) -> SocketAddr {
+        let at = self.add(Ua::phone(number, ip.into()));
         self.act(at, |ua, now| ua.register(now));
         self.run_until(&format!("{number} is registered"), |sim| sim.uas[&at].registered);
         at
@@ -165,6 +180,10 @@ impl Sim {
             act(ua, now);
         }
         self.collect(at);
+    }
+
+    pub fn set(&mut self, at: SocketAddr, what: OnInvite) {
+        self.act(at, |ua, _| ua.on_invite = what);
     }
 
     pub fn ua(&self, at: SocketAddr) -> &Ua {
@@ -239,11 +258,16 @@ impl Sim {
             Parcel::Sip { from, bytes, transport } => {
                 if to.to_string() == SWITCH {
                     let flow = Flow { transport, local: to, remote: from, connection: None };
-                    match sip::parse_datagram(&bytes) {
+                    match self.counted(|_| sip::parse_datagram(&bytes)) {
                         Ok(message) => self.input(Input::Sip { flow, message }),
                         Err(malformed) => {
                             if let Some(reply) = malformed.reply {
-                                self.network.send(to, from, Parcel::Sip { from: to, bytes: reply.to_bytes(), transport }, self.now.mono);
+                                self.network.send(
+                                    to,
+                                    from,
+                                    Parcel::Sip { from: to, bytes: reply.to_bytes(), transport },
+                                    self.now.mono,
+                                );
                             }
                         }
                     }
@@ -263,10 +287,8 @@ impl Sim {
                         speaker.sent.push((forward.leg, port, forward.to, packet));
                     }
                     self.heard(speaker);
-                } else if let Some(&at) = self.rtp_of.get(&to) {
-                    if let Some(ua) = self.uas.get_mut(&at) {
-                        ua.hear(from, &bytes, rtcp, self.now.mono);
-                    }
+                } else if let Some(ua) = self.hosts.get(&to.ip()).and_then(|at| self.uas.get_mut(at)) {
+                    ua.hear(to, &bytes, rtcp, self.now.mono);
                 }
             }
         }
@@ -293,7 +315,8 @@ impl Sim {
     pub fn input(&mut self, input: Input) {
         self.inputs += 1;
         let mut out = std::mem::take(&mut self.out);
-        if let Err(fault) = guarded(&mut self.switch, input, self.now, &mut out) {
+        let handled = self.counted(|sim| guarded(&mut sim.switch, input, sim.now, &mut out));
+        if let Err(fault) = handled {
             panic!("the core panicked in {fault:?}\n{}", self.story());
         }
         let mut later = Vec::new();
@@ -304,6 +327,24 @@ impl Sim {
         for input in later {
             self.input(input);
         }
+    }
+
+    fn counted<R>(&mut self, act: impl FnOnce(&mut Sim) -> R) -> R {
+        let Some((clock, _)) = self.core_cpu else { return act(self) };
+        let before = clock();
+        let result = act(self);
+        let took = clock().saturating_sub(before);
+        if let Some((_, spent)) = &mut self.core_cpu {
+            *spent += took;
+        }
+        result
+    }
+
+    /// Drops what was noted of calls that are over: for runs of thousands.
+    pub fn forget(&mut self) {
+        self.events.clear();
+        self.trace.clear();
+        self.recordings.clear();
     }
 
     fn carry_out(&mut self, output: Output, later: &mut Vec<Input>) {
@@ -336,7 +377,9 @@ impl Sim {
                     self.registrations.remove(&(number.to_string(), contact));
                 }
             },
-            Output::AgentWish { .. } => {}
+            Output::AgentWish { agent, wish } => {
+                self.wishes.insert(agent, wish);
+            }
             Output::Reply { ticket, answer } => {
                 self.answers.insert(ticket, answer);
             }
@@ -355,7 +398,10 @@ impl Sim {
                     later.push(Input::Ports(vec![Lease { worker: 0, port: *port }]));
                 }
             }
-            media::Command::Agree { .. } | media::Command::Hear { .. } | media::Command::Tap { .. } | media::Command::Untap { .. } => {}
+            media::Command::Agree { .. }
+            | media::Command::Hear { .. }
+            | media::Command::Tap { .. }
+            | media::Command::Untap { .. } => {}
         }
         let mut speaker = Loudspeaker::default();
         self.worker.handle(command, &self.clips, self.now.mono, &mut speaker);
@@ -396,11 +442,6 @@ impl Sim {
         }
     }
 
-    /// The types of the events so far, without those named.
-    pub fn types(&self) -> Vec<String> {
-        self.events.iter().map(kind_name).collect()
-    }
-
     pub fn has(&self, kind: &str) -> bool {
         self.count(kind) > 0
     }
@@ -414,7 +455,14 @@ impl Sim {
         let mut lines: Vec<String> = self
             .events
             .iter()
-            .map(|e| format!("{} {} {}", e.at, kind_name(e), serde_json::to_value(&e.kind).map_or_else(|_| String::new(), |v| v["data"].to_string())))
+            .map(|e| {
+                format!(
+                    "{} {} {}",
+                    e.at,
+                    kind_name(e),
+                    serde_json::to_value(&e.kind).map_or_else(|_| String::new(), |v| v["data"].to_string())
+                )
+            })
             .collect();
         for ua in self.uas.values() {
             lines.push(format!("{} {:?}: {}", ua.at, ua.number, ua.log.join(" | ")));
@@ -441,6 +489,7 @@ impl Sim {
         assert_eq!(self.worker.legs(), 0, "media legs are left");
         let Answer::Status(status) = self.ask(Command::Status) else { panic!("status") };
         assert_eq!((status.legs, status.transactions), (0, 0), "legs or transactions are left\n{}", self.story());
+        assert_eq!(self.switch.residue(), 0, "something of a call is left in the core\n{}", self.story());
         assert_eq!(status.free_ports, PORTS.len() as u64 / 2, "ports are left");
     }
 }
@@ -453,5 +502,3 @@ pub fn kind_name(event: &Event) -> String {
     let value = serde_json::to_value(&event.kind).unwrap_or_default();
     value["type"].as_str().unwrap_or_default().to_owned()
 }
-
-pub const UDP: Transport = Transport::Udp;

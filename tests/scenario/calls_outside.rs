@@ -1,0 +1,182 @@
+//! Trunks: which one is tried, what the caller's side gets, what is refused.
+
+use std::time::Duration;
+
+use cordboard::route::Cause;
+use cordboard::switch::Kind;
+
+use crate::sim::Sim;
+use crate::sim::ua::{OnInvite, Ua};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn outside(seed: u8) -> (Sim, std::net::SocketAddr, std::net::SocketAddr, std::net::SocketAddr) {
+    let mut sim = Sim::new(seed);
+    let phone = sim.phone("210");
+    let carrier = sim.trunk();
+    let backup = sim.add(Ua::trunk([10, 2, 0, 2].into()));
+    (sim, phone, carrier, backup)
+}
+
+#[test]
+fn a_call_goes_out_with_the_phones_outside_number_and_is_recorded() {
+    let (mut sim, phone, carrier, _) = outside(1);
+    sim.act(phone, |p, now| {
+        p.call("04940123", now);
+    });
+    sim.run_until("they talk", |s| s.ua(phone).is_up() && s.ua(carrier).is_up());
+    let invite = sim.ua(carrier).invites[0].clone();
+    assert_eq!(invite.number, "+4930555210");
+    assert!(invite.uri.starts_with("sip:4940123@10.2.0.1"), "{}", invite.uri);
+    sim.run_for(3 * SECOND);
+    sim.act(carrier, |c, now| c.hang_up(now));
+    sim.run_until("over", |s| s.has("recording.finished"));
+    let started = sim.events.iter().find_map(|e| if let Kind::CallStarted(s) = &e.kind { Some(s.clone()) } else { None });
+    assert_eq!(started.expect("started").customer_number, "4940123");
+    assert_eq!(sim.ended()[0].by, cordboard::switch::event::By::Customer);
+    let recorded = sim.recordings.values().next().expect("a recording");
+    let said = |at| cordboard::codec::Codec::Pcmu.decode(sim.ua(at).byte);
+    let (left, right) = (said(carrier), said(phone));
+    let middle = &recorded.samples[8_000 * 2 * 2..][..2];
+    assert_eq!(middle, [left, right], "left is what the callee said");
+    sim.assert_clean();
+}
+
+#[test]
+fn the_next_trunk_is_tried_after_503_and_500_and_after_no_answer_at_all() {
+    for what in [OnInvite::Refuse(503), OnInvite::Refuse(500), OnInvite::Ignore, OnInvite::Refuse(408)] {
+        let (mut sim, phone, carrier, backup) = outside(2);
+        sim.set(carrier, what);
+        sim.act(phone, |p, now| {
+            p.call("04940123", now);
+        });
+        sim.run_until("they talk", |s| s.ua(phone).is_up() && s.ua(backup).is_up());
+        sim.act(phone, |p, now| p.hang_up(now));
+        sim.run_for(SECOND);
+        assert!(sim.ua(backup).is_idle());
+        sim.assert_clean();
+    }
+}
+
+#[test]
+fn the_next_trunk_is_tried_at_once_when_the_first_cannot_be_reached() {
+    let (mut sim, phone, carrier, backup) = outside(3);
+    sim.unreachable.insert(carrier);
+    sim.act(phone, |p, now| {
+        p.call("04940123", now);
+    });
+    sim.run_for(SECOND);
+    assert!(sim.ua(backup).is_ringing());
+    sim.run_until("they talk", |s| s.ua(phone).is_up());
+    sim.act(phone, |p, now| p.hang_up(now));
+    sim.run_for(SECOND);
+    sim.assert_clean();
+}
+
+#[test]
+fn an_answer_about_the_callee_is_passed_on_and_no_other_trunk_is_tried() {
+    for (status, cause) in [(404, Cause::NotFound), (486, Cause::Busy), (603, Cause::Declined), (480, Cause::Unavailable)] {
+        let (mut sim, phone, carrier, backup) = outside(4);
+        sim.set(carrier, OnInvite::Refuse(status));
+        sim.act(phone, |p, now| {
+            p.call("04940123", now);
+        });
+        sim.run_until("over", |s| s.ua(phone).is_idle());
+        assert_eq!(sim.ua(phone).final_status(), Some(status));
+        assert_eq!(sim.ended()[0].cause, cause);
+        assert!(sim.ua(backup).invites.is_empty(), "{status}");
+        sim.assert_clean();
+    }
+}
+
+#[test]
+fn when_all_trunks_fail_the_caller_hears_it_once() {
+    let (mut sim, phone, carrier, backup) = outside(5);
+    sim.set(carrier, OnInvite::Refuse(503));
+    sim.set(backup, OnInvite::Refuse(503));
+    sim.act(phone, |p, now| {
+        p.call("04940123", now);
+    });
+    sim.run_until("over", |s| s.ua(phone).is_idle());
+    assert_eq!(sim.ua(phone).final_status(), Some(503));
+    assert_eq!(sim.ended().len(), 1);
+    sim.assert_clean();
+}
+
+#[test]
+fn a_phone_without_the_right_dials_nobody_outside() {
+    let mut sim = Sim::new(6);
+    let phone = sim.phone("211");
+    let carrier = sim.trunk();
+    sim.act(phone, |p, now| {
+        p.call("04940123", now);
+    });
+    sim.run_until("refused", |s| s.ua(phone).is_idle());
+    assert_eq!(sim.ua(phone).final_status(), Some(403));
+    assert!(sim.ua(carrier).invites.is_empty());
+    sim.assert_clean();
+}
+
+#[test]
+fn a_trunks_caller_reaches_another_trunk_only_where_the_configuration_says_so() {
+    let mut sim = Sim::new(7);
+    let carrier = sim.trunk();
+    let partner = sim.add(Ua::trunk([10, 2, 0, 3].into()));
+    sim.act(carrier, |c, now| {
+        c.call("+4930555900", now);
+    });
+    sim.run_until("refused", |s| s.ua(carrier).is_idle());
+    assert_eq!(sim.ua(carrier).final_status(), Some(403));
+    assert!(sim.ua(carrier).invites.is_empty());
+    sim.act(partner, |p, now| {
+        p.call("+4930555900", now);
+    });
+    sim.run_until("they talk", |s| s.ua(partner).is_up() && s.ua(carrier).is_up());
+    sim.act(partner, |p, now| p.hang_up(now));
+    sim.run_for(SECOND);
+    sim.assert_clean();
+}
+
+#[test]
+fn an_unknown_number_of_a_trunk_is_not_found() {
+    let mut sim = Sim::new(8);
+    let carrier = sim.trunk();
+    sim.act(carrier, |c, now| {
+        c.call("+49305", now);
+    });
+    sim.run_until("refused", |s| s.ua(carrier).is_idle());
+    assert_eq!(sim.ua(carrier).final_status(), Some(404));
+    sim.assert_clean();
+}
+
+#[test]
+fn the_carriers_word_on_who_calls_counts_more_than_the_callers() {
+    let mut sim = Sim::new(9);
+    let (phone, carrier) = (sim.phone("201"), sim.trunk());
+    sim.act(carrier, |c, now| {
+        c.asserted = Some("\"x\" <sip:+4940999@10.2.0.1>".into());
+        c.call("+4930555201", now);
+    });
+    sim.run_until("it rings", |s| s.ua(phone).is_ringing());
+    assert_eq!(sim.ua(phone).invites[0].number, "+4940999");
+    sim.act(carrier, |c, now| c.hang_up(now));
+    sim.run_for(SECOND);
+    assert!(sim.ua(phone).is_idle());
+    sim.assert_clean();
+}
+
+#[test]
+fn a_caller_who_gives_up_while_it_rings_outside_stops_the_ringing_there() {
+    let (mut sim, phone, carrier, _) = outside(10);
+    sim.set(carrier, OnInvite::Ring);
+    sim.act(phone, |p, now| {
+        p.call("04940123", now);
+    });
+    sim.run_until("it rings", |s| s.ua(carrier).is_ringing());
+    sim.act(phone, |p, now| p.hang_up(now));
+    sim.run_for(SECOND);
+    assert_eq!(sim.ua(carrier).cancels.len(), 1);
+    assert_eq!(sim.ua(phone).final_status(), Some(487));
+    assert_eq!(sim.ended()[0].cause, Cause::Cancelled);
+    sim.assert_clean();
+}

@@ -1,0 +1,153 @@
+//! Peers that lose their power, forget their ACK, say nothing, or hang up in the same moment.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use cordboard::route::Cause;
+
+use crate::sim::Sim;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn talking(seed: u8) -> (Sim, SocketAddr, SocketAddr) {
+    let mut sim = Sim::new(seed);
+    let (phone, trunk) = (sim.phone("201"), sim.trunk());
+    sim.act(trunk, |t, now| {
+        t.call("+4930555201", now);
+    });
+    sim.run_until("they talk", |s| s.ua(trunk).is_up() && s.ua(phone).is_up());
+    sim.run_for(SECOND);
+    (sim, phone, trunk)
+}
+
+#[test]
+fn a_phone_that_lost_its_power_ends_the_call_after_half_a_minute() {
+    let (mut sim, phone, trunk) = talking(1);
+    sim.act(phone, |p, _| p.dead = true);
+    let died = sim.now.mono;
+    sim.run_until("said", |s| s.has("media.missing"));
+    let after = sim.now.mono.since(died);
+    assert!((3 * SECOND - SECOND / 10..4 * SECOND).contains(&after), "{after:?}");
+    sim.run_until("ended", |s| s.ua(trunk).is_idle());
+    let after = sim.now.mono.since(died);
+    assert!((29 * SECOND..32 * SECOND).contains(&after), "{after:?}");
+    sim.run_until("told", |s| s.has("call.ended"));
+    assert_eq!(sim.ended()[0].cause, Cause::NoMedia);
+    assert!(sim.has("recording.finished"));
+    sim.assert_clean();
+}
+
+#[test]
+fn a_customer_who_lost_its_power_in_the_queue_leaves_it() {
+    let mut sim = Sim::new(2);
+    let trunk = sim.trunk();
+    sim.act(trunk, |t, now| {
+        t.call("+4930555600", now);
+    });
+    sim.run_until("in the queue", |s| s.has("queue.entered"));
+    sim.run_for(SECOND);
+    sim.act(trunk, |t, _| t.dead = true);
+    sim.run_until("over", |s| s.has("call.ended"));
+    assert_eq!(sim.ended()[0].cause, Cause::NoMedia);
+    assert_eq!(sim.count("queue.abandoned"), 1);
+    sim.assert_clean();
+}
+
+#[test]
+fn missing_sound_is_told_and_so_is_its_return() {
+    let (mut sim, phone, trunk) = talking(3);
+    sim.act(phone, |p, _| p.mute = true);
+    sim.run_for(10 * SECOND);
+    assert_eq!((sim.count("media.missing"), sim.count("media.present")), (1, 0));
+    sim.act(phone, |p, _| p.mute = false);
+    sim.run_for(SECOND);
+    assert_eq!((sim.count("media.missing"), sim.count("media.present")), (1, 1));
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.assert_clean();
+}
+
+#[test]
+fn an_answer_that_is_never_acknowledged_is_taken_back_by_bye() {
+    let mut sim = Sim::new(4);
+    let (phone, trunk) = (sim.phone("201"), sim.trunk());
+    sim.act(trunk, |t, now| {
+        t.acks = false;
+        t.call("+4930555201", now);
+    });
+    sim.run_until("answered", |s| s.has("call.answered"));
+    let answered = sim.now.mono;
+    sim.run_until("over", |s| s.has("call.ended"));
+    assert!((31 * SECOND..34 * SECOND).contains(&sim.now.mono.since(answered)));
+    assert_eq!(sim.ended()[0].cause, Cause::Lost);
+    sim.run_for(SECOND);
+    assert_eq!(sim.ua(trunk).byes, 1);
+    assert!(sim.ua(phone).is_idle());
+    sim.assert_clean();
+}
+
+#[test]
+fn a_call_that_ends_before_its_ack_waits_for_it_with_the_bye() {
+    let mut sim = Sim::new(5);
+    let (phone, trunk) = (sim.phone("201"), sim.trunk());
+    sim.act(trunk, |t, now| {
+        t.acks = false;
+        t.call("+4930555201", now);
+    });
+    sim.run_until("answered", |s| s.ua(phone).is_up() && s.ua(trunk).is_up());
+    sim.act(phone, |p, now| p.hang_up(now));
+    sim.run_for(2 * SECOND);
+    assert_eq!(sim.ua(trunk).byes, 0, "§15: no BYE before the ACK");
+    sim.act(trunk, |t, _| t.acks = true);
+    sim.run_for(5 * SECOND);
+    assert_eq!(sim.ua(trunk).byes, 0, "its ACK was never made, so there is none to repeat");
+    sim.run_for(40 * SECOND);
+    assert_eq!(sim.ua(trunk).byes, 1);
+    sim.assert_clean();
+}
+
+#[test]
+fn two_byes_that_cross_are_both_answered_with_200() {
+    let (mut sim, phone, trunk) = talking(6);
+    sim.act(phone, |p, now| p.hang_up(now));
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.run_for(5 * SECOND);
+    assert_eq!(sim.ua(phone).last_status("BYE"), Some(200));
+    assert_eq!(sim.ua(trunk).last_status("BYE"), Some(200), "{}", sim.story());
+    assert_eq!(sim.ended().len(), 1);
+    sim.assert_clean();
+}
+
+#[test]
+fn a_bye_from_a_stranger_ends_nothing() {
+    use cordboard::sip::Method;
+    let (mut sim, phone, trunk) = talking(7);
+    // The dialog of one call, asked for by another party that knows its Call-ID but not its tags.
+    sim.act(trunk, |t, now| {
+        t.forge_tag(b"guessed");
+        t.request(Method::Bye, now);
+    });
+    sim.run_for(SECOND);
+    assert_eq!(sim.ua(trunk).last_status("BYE"), Some(481));
+    assert!(sim.ua(phone).is_up());
+    sim.act(phone, |p, now| p.hang_up(now));
+    sim.assert_clean();
+}
+
+#[test]
+fn a_phone_whose_sound_comes_from_another_port_is_heard_and_hears() {
+    let (mut sim, phone, trunk) = talking(8);
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.run_for(20 * SECOND);
+    sim.act(phone, |p, _| p.rtp_shift = 100);
+    sim.act(trunk, |t, now| {
+        t.call("+4930555201", now);
+    });
+    sim.run_until("they talk", |s| s.ua(trunk).is_up() && s.ua(phone).is_up());
+    sim.run_for(SECOND);
+    let since = sim.now.mono;
+    sim.run_for(2 * SECOND);
+    let (t, p) = (sim.ua(trunk).byte, sim.ua(phone).byte);
+    assert!(sim.ua(trunk).heard(p, since) > 80 && sim.ua(phone).heard(t, since) > 80);
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.assert_clean();
+}

@@ -1,0 +1,135 @@
+//! Hold and resume, in every form that phones have for it, and by command.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use cordboard::switch::{Answer, Command, Kind};
+
+use crate::sim::Sim;
+use crate::sim::audio::MUSIC;
+use crate::sim::ua::Hold;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A customer and the phone that it talks to.
+fn talking(seed: u8) -> (Sim, SocketAddr, SocketAddr) {
+    let mut sim = Sim::new(seed);
+    let (phone, trunk) = (sim.phone("201"), sim.trunk());
+    sim.act(trunk, |t, now| {
+        t.call("+4930555201", now);
+    });
+    sim.run_until("they talk", |s| s.ua(trunk).is_up() && s.ua(phone).is_up());
+    sim.run_for(SECOND);
+    (sim, phone, trunk)
+}
+
+#[test]
+fn a_held_customer_hears_music_and_a_resumed_one_the_phone_again() {
+    for (nth, how) in [Hold::SendOnly, Hold::Inactive, Hold::ZeroAddress].into_iter().enumerate() {
+        let (mut sim, phone, trunk) = talking(nth as u8);
+        let (t, p) = (sim.ua(trunk).byte, sim.ua(phone).byte);
+        sim.act(phone, |p, now| p.hold(how, now));
+        sim.run_until("held", |s| s.has("call.held"));
+        let since = sim.now.mono + SECOND / 10;
+        // Longer than a dead leg lives: a held phone may be silent.
+        sim.run_for(60 * SECOND);
+        assert_eq!(sim.ua(trunk).hears(since).keys().copied().collect::<Vec<_>>(), [MUSIC], "{how:?}");
+        assert_eq!(sim.ua(phone).heard(t, since), 0, "{how:?}: the phone hears nothing");
+        assert!(sim.ua(phone).is_up() && sim.ua(trunk).is_up(), "{}", sim.story());
+        sim.act(phone, |p, now| p.resume(now));
+        sim.run_until("resumed", |s| s.has("call.resumed"));
+        let since = sim.now.mono + SECOND / 10;
+        sim.run_for(2 * SECOND);
+        assert_eq!(sim.ua(trunk).hears(since).keys().copied().collect::<Vec<_>>(), [p], "{how:?}");
+        assert!(sim.ua(phone).heard(t, since) > 80, "{how:?}");
+        assert_eq!((sim.count("call.held"), sim.count("call.resumed")), (1, 1));
+        sim.act(trunk, |t, now| t.hang_up(now));
+        sim.assert_clean();
+    }
+}
+
+#[test]
+fn a_late_offer_within_the_call_resumes_it() {
+    let (mut sim, phone, trunk) = talking(4);
+    sim.act(phone, |p, now| p.hold(Hold::SendOnly, now));
+    sim.run_until("held", |s| s.has("call.held"));
+    sim.run_for(SECOND);
+    sim.act(phone, |p, now| p.resume_with_late_offer(now));
+    sim.run_until("resumed", |s| s.has("call.resumed"));
+    let since = sim.now.mono + SECOND / 10;
+    sim.run_for(SECOND);
+    let p = sim.ua(phone).byte;
+    assert!(sim.ua(trunk).heard(p, since) > 40);
+    sim.act(phone, |p, now| p.hang_up(now));
+    sim.assert_clean();
+}
+
+#[test]
+fn a_second_hold_before_the_first_is_acknowledged_gets_491_and_changes_nothing() {
+    let (mut sim, phone, trunk) = talking(5);
+    sim.act(phone, |p, now| {
+        p.hold(Hold::SendOnly, now);
+        p.hold(Hold::Inactive, now);
+    });
+    sim.run_for(SECOND);
+    let statuses: Vec<u16> = sim.ua(phone).statuses.iter().filter(|(m, s)| m == "INVITE" && *s >= 200).map(|(_, s)| *s).collect();
+    assert_eq!(statuses, [200, 491], "{}", sim.story());
+    assert_eq!(sim.count("call.held"), 1);
+    sim.act(phone, |p, now| p.resume(now));
+    sim.run_until("resumed", |s| s.has("call.resumed"));
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.assert_clean();
+}
+
+#[test]
+fn both_sides_may_hold_and_each_takes_its_own_back() {
+    let (mut sim, phone, trunk) = talking(6);
+    sim.act(phone, |p, now| p.hold(Hold::SendOnly, now));
+    sim.act(trunk, |t, now| t.hold(Hold::Inactive, now));
+    sim.run_for(5 * SECOND);
+    assert_eq!(sim.count("call.held"), 2);
+    sim.act(phone, |p, now| p.resume(now));
+    sim.run_for(5 * SECOND);
+    sim.act(trunk, |t, now| t.resume(now));
+    sim.run_for(SECOND);
+    let since = sim.now.mono;
+    sim.run_for(SECOND);
+    let (t, p) = (sim.ua(trunk).byte, sim.ua(phone).byte);
+    assert!(sim.ua(trunk).heard(p, since) > 40 && sim.ua(phone).heard(t, since) > 40);
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.assert_clean();
+}
+
+#[test]
+fn a_command_holds_and_resumes_and_says_who_gave_it() {
+    let (mut sim, phone, trunk) = talking(7);
+    let conversation = sim.events.iter().find_map(|e| e.conversation).expect("a conversation");
+    assert_eq!(sim.ask(Command::Hold { conversation }), Answer::Done);
+    assert!(matches!(sim.ask(Command::Hold { conversation }), Answer::Refused(_)), "twice is once");
+    let since = sim.now.mono + SECOND / 10;
+    sim.run_for(5 * SECOND);
+    let (t, p) = (sim.ua(trunk).byte, sim.ua(phone).byte);
+    assert_eq!(sim.ua(trunk).hears(since).keys().copied().collect::<Vec<_>>(), [MUSIC]);
+    assert_eq!(sim.ua(phone).heard(t, since), 0);
+    assert_eq!(sim.ask(Command::Resume { conversation }), Answer::Done);
+    let since = sim.now.mono + SECOND / 10;
+    sim.run_for(2 * SECOND);
+    assert!(sim.ua(trunk).heard(p, since) > 80 && sim.ua(phone).heard(t, since) > 80);
+    let by = sim.events.iter().find_map(|e| if let Kind::CallHeld(d) = &e.kind { Some(d.by.clone()) } else { None });
+    assert_eq!(by, Some(cordboard::switch::event::By::Api("admin".into())));
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.run_for(SECOND);
+    assert!(matches!(sim.ask(Command::Resume { conversation }), Answer::Refused(_)));
+    sim.assert_clean();
+}
+
+#[test]
+fn hanging_up_while_holding_ends_the_call_for_both() {
+    let (mut sim, phone, trunk) = talking(8);
+    sim.act(phone, |p, now| p.hold(Hold::SendOnly, now));
+    sim.run_for(SECOND);
+    sim.act(phone, |p, now| p.hang_up(now));
+    sim.run_for(SECOND);
+    assert!(sim.ua(trunk).is_idle());
+    sim.assert_clean();
+}

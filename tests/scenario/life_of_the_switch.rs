@@ -1,0 +1,161 @@
+//! Drain, halt, reload, restart.
+
+use std::time::Duration;
+
+use cordboard::route::Cause;
+use cordboard::switch::input::OpenConversation;
+use cordboard::switch::{Answer, Command, Input, Kind};
+
+use crate::sim::{Sim, centre};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn a_switch_that_drains_refuses_new_calls_and_lets_live_ones_end_by_themselves() {
+    let mut sim = Sim::new(1);
+    let (a, b, trunk) = (sim.phone("201"), sim.phone("210"), sim.trunk());
+    sim.act(a, |a, now| {
+        a.call("210", now);
+    });
+    sim.run_until("they talk", |s| s.ua(b).is_up());
+    sim.input(Input::Drain);
+    sim.input(Input::Drain);
+    assert_eq!(sim.count("system.stopping"), 1);
+    sim.act(trunk, |t, now| {
+        t.call("+4930555000", now);
+    });
+    sim.run_until("refused", |s| s.ua(trunk).is_idle());
+    assert_eq!(sim.ua(trunk).final_status(), Some(503));
+    assert!(matches!(sim.ask(Command::Originate { from: "201".into(), to: "210".into() }), Answer::Refused(_)));
+    sim.run_for(10 * SECOND);
+    assert!(sim.ua(a).is_up());
+    sim.act(a, |a, now| a.hang_up(now));
+    sim.assert_clean();
+}
+
+#[test]
+fn a_halt_ends_every_call_whatever_it_is_at_and_says_so() {
+    let mut sim = Sim::new(2);
+    let (a, b, agent, trunk) = (sim.phone("210"), sim.phone("211"), sim.phone("201"), sim.trunk());
+    sim.set(agent, crate::sim::ua::OnInvite::Ring);
+    sim.act(a, |a, now| {
+        a.call("211", now);
+    });
+    for number in ["+4930555000", "+4930555600", "+4930555700", "+4930555201"] {
+        sim.act(trunk, |t, now| {
+            t.call(number, now);
+        });
+    }
+    sim.run_until("they talk", |s| s.ua(b).is_up());
+    sim.run_for(SECOND);
+    assert_eq!(sim.switch.live(), 5);
+    sim.input(Input::Halt);
+    sim.run_for(3 * SECOND);
+    assert_eq!(sim.switch.live(), 0);
+    assert_eq!(sim.ended().len(), 5);
+    assert!(sim.ended().iter().all(|e| e.cause == Cause::Shutdown));
+    assert!([a, b, agent, trunk].iter().all(|at| sim.ua(*at).is_idle()), "{}", sim.story());
+    assert_eq!(sim.count("recording.finished"), 3);
+    sim.assert_clean();
+}
+
+#[test]
+fn a_reload_touches_no_call_that_runs() {
+    let mut sim = Sim::new(3);
+    let (a, b, agent, trunk) = (sim.phone("210"), sim.phone("211"), sim.phone("201"), sim.trunk());
+    sim.act(a, |a, now| {
+        a.call("211", now);
+    });
+    sim.act(trunk, |t, now| {
+        t.call("+4930555600", now);
+    });
+    sim.act(trunk, |t, now| {
+        t.call("+4930555700", now);
+    });
+    sim.run_until("they talk", |s| s.ua(b).is_up() && s.ua(agent).is_up());
+    // 210 and 211, the queue that somebody waits in and the trunk's numbers are gone.
+    let mut source = centre();
+    let text = &source.main.text;
+    let keep: Vec<&str> = text
+        .split("\n\n")
+        .filter(|t| {
+            !t.contains("number = \"210\"")
+                && !t.contains("number = \"211\"")
+                && !t.contains("name = \"sales\"")
+                && !t.contains("to = \"queue:sales\"")
+        })
+        .collect();
+    source.main.text = keep.join("\n\n");
+    source.menus[0].text = source.menus[0].text.replace("\"2\" = \"queue:sales\", ", "");
+    sim.reload(source);
+    assert_eq!(sim.count("config.reloaded"), 1);
+    let since = sim.now.mono;
+    sim.run_for(2 * SECOND);
+    assert!(sim.ua(a).is_up() && sim.ua(b).is_up() && sim.ua(agent).is_up());
+    let byte_b = sim.ua(b).byte;
+    assert!(sim.ua(a).heard(byte_b, since) > 80);
+    assert_eq!(sim.count("registration.removed"), 2);
+    assert_eq!(sim.count("queue.left"), 1, "whoever waited in the queue that is gone goes to its overflow\n{}", sim.story());
+    sim.act(a, |a, now| a.hang_up(now));
+    sim.run_for(SECOND);
+    sim.act(a, |a, now| {
+        a.call("201", now);
+    });
+    sim.run_until("refused", |s| s.ua(a).is_idle());
+    assert_eq!(sim.ua(a).final_status(), Some(401));
+    sim.act(trunk, |t, now| t.end(0, now));
+    sim.assert_clean();
+}
+
+#[test]
+fn a_configuration_that_does_not_resolve_changes_nothing() {
+    let mut sim = Sim::new(4);
+    let mut source = centre();
+    source.main.text.push_str("\n[nonsense]\n");
+    sim.reload(source);
+    assert_eq!(sim.count("config.reloaded"), 0);
+    sim.assert_clean();
+}
+
+#[test]
+fn after_a_restart_phones_are_reached_and_open_conversations_have_their_end() {
+    let mut sim = Sim::new(5);
+    let (a, b) = (sim.phone("201"), sim.phone("210"));
+    sim.act(a, |a, now| {
+        a.call("210", now);
+    });
+    sim.run_until("they talk", |s| s.ua(b).is_up());
+    sim.run_for(2 * SECOND);
+    let conversation = sim.events.iter().find_map(|e| e.conversation).expect("a conversation");
+    let started_at = sim.events.iter().find(|e| e.conversation.is_some()).expect("an event").at;
+    let open =
+        OpenConversation { conversation, started_at, answered_at: Some(started_at), talk_ms: 1_000, last_at: sim.now.wall };
+    sim.restart(vec![open]);
+    assert!(sim.ended().iter().any(|e| e.cause == Cause::Restart));
+    let started = sim.events.iter().rev().find_map(|e| if let Kind::SystemStarted(s) = &e.kind { Some(s.clone()) } else { None });
+    let started = started.expect("started");
+    assert_eq!((started.registrations, started.recovered_conversations), (2, 1));
+    // What the phones still hold of the old call is nothing here.
+    sim.act(a, |a, now| a.hang_up(now));
+    sim.act(b, |b, now| b.hang_up(now));
+    sim.run_for(SECOND);
+    assert_eq!(sim.ua(a).last_status("BYE"), Some(481));
+    sim.act(a, |a, now| {
+        a.call("210", now);
+    });
+    sim.run_until("they talk again", |s| s.ua(b).is_up());
+    sim.act(a, |a, now| a.hang_up(now));
+    sim.assert_clean();
+}
+
+#[test]
+fn an_agents_wish_outlives_the_process() {
+    use cordboard::switch::command::WantedState;
+    let mut sim = Sim::new(6);
+    sim.phone("201");
+    sim.ask(Command::SetAgent { agent: "1001".into(), state: WantedState::Paused, reason: Some("break".into()) });
+    sim.restart(Vec::new());
+    let Answer::Agents(agents) = sim.ask(Command::Agents) else { panic!("agents") };
+    assert_eq!((agents[0].state.as_str(), agents[0].reason.as_deref()), ("paused", Some("break")));
+    sim.assert_clean();
+}

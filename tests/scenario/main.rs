@@ -1,0 +1,18 @@
+//! Whole days of a call centre on a virtual clock: the core with its media workers and its recorder, simulated phones and trunks, and a
+//! network that loses, delays, swaps and repeats by a seed. No sockets, no sleeps; the same seed gives the same bytes.
+
+#![allow(clippy::indexing_slicing, reason = "a scenario that names a phone that it did not add is broken")]
+
+#[allow(dead_code, reason = "the bench of the core uses the rest")]
+mod sim;
+
+mod call_through_menu_to_queue;
+mod calls_inside;
+mod calls_outside;
+mod faults_of_peers;
+mod hold;
+mod life_of_the_switch;
+mod loss;
+mod queues;
+mod random_days;
+mod transfers;

@@ -1,0 +1,515 @@
+//! A SIP user agent of the simulation: a phone that registers with digest, or a trunk that does not.
+//!
+//! It is a script's puppet: what it does on an INVITE is set beforehand ([`OnInvite`]), everything else is told to it by name. Its
+//! timers are its own and as simple as the RFC allows: a request is repeated until it is answered, a final response to an INVITE until
+//! its ACK. It sends one byte of µ-law for ever, so that whoever hears it knows whom.
+
+mod call;
+mod receive;
+mod send;
+mod sound;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use bytes::Bytes;
+use cordboard::clock::Mono;
+use cordboard::sip::{self, HeaderName, Host, Method, NameAddr, Request, Response, SipUri, Uri};
+
+pub use call::Call;
+
+use super::network::Parcel;
+use super::switch;
+
+const T1: Duration = Duration::from_millis(500);
+const T2: Duration = Duration::from_secs(4);
+const GIVE_UP: Duration = Duration::from_secs(32);
+const PACKET: Duration = Duration::from_millis(20);
+/// What its descriptions call telephone-event.
+const EVENT: u8 = 101;
+
+/// What it does when it is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnInvite {
+    /// 180, and after so long 200; at once without 180.
+    Answer(Duration),
+    /// 180 and nothing more.
+    Ring,
+    Refuse(u16),
+    /// 180, and after so long that refusal.
+    RefuseAfter(u16, Duration),
+    /// 200, and BYE as soon as that is acknowledged.
+    AnswerThenBye(Duration),
+    /// 200 with a description that nobody can use.
+    AnswerUnusably,
+    /// Not even 100.
+    Ignore,
+}
+
+/// How a hold is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    SendOnly,
+    Inactive,
+    ZeroAddress,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// We called; nothing, or 1xx, has come.
+    Calling,
+    /// We are called.
+    Ringing,
+    /// Our 200 waits for its ACK.
+    Answered,
+    Up,
+    Over,
+}
+
+/// An INVITE that came.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub display: Option<String>,
+    pub number: String,
+    pub uri: String,
+}
+
+/// Something that is repeated until it is answered.
+struct Repeat {
+    key: (Bytes, String),
+    bytes: Bytes,
+    resend_at: Mono,
+    gap: Duration,
+    until: Mono,
+    call: Option<usize>,
+    request: Option<Request>,
+    /// INVITE: not repeated any more after a provisional response.
+    quiet: bool,
+    tried_auth: bool,
+}
+
+pub struct Ua {
+    pub at: SocketAddr,
+    pub number: String,
+    pub secret: String,
+    is_phone: bool,
+    pub byte: u8,
+    pub on_invite: OnInvite,
+    /// One behaviour a call, before `on_invite` counts.
+    pub script: VecDeque<OnInvite>,
+    pub registered: bool,
+    /// Sends no RTP at all.
+    pub mute: bool,
+    /// Acknowledges 2xx.
+    pub acks: bool,
+    /// Receives and sends nothing: lost its power.
+    pub dead: bool,
+    /// Its sound comes from and goes to so many ports above what its descriptions say, as behind a NAT.
+    pub rtp_shift: u16,
+    /// Puts its own BYE after a final NOTIFY, as phones do.
+    pub leaves_after_transfer: bool,
+    /// Payload types offered, in order.
+    pub codecs: Vec<u8>,
+    /// Shows telephone-event in its descriptions.
+    pub events: bool,
+    pub asserted: Option<String>,
+    pub statuses: Vec<(String, u16)>,
+    pub invites: Vec<Seen>,
+    /// `cause` of the Reason header of each CANCEL that came.
+    pub cancels: Vec<Option<u16>>,
+    pub byes: usize,
+    pub notifies: Vec<String>,
+    pub calls: Vec<Call>,
+    pub log: Vec<String>,
+    repeats: Vec<Repeat>,
+    /// Final answers that were given, by branch and method, for repeats.
+    given: BTreeMap<(Bytes, String), Bytes>,
+    refresh_at: Option<Mono>,
+    register_cseq: u32,
+    nc: u32,
+    counter: u64,
+    parcels: Vec<(SocketAddr, Parcel)>,
+}
+
+impl Ua {
+    pub fn phone(number: &str, ip: IpAddr) -> Ua {
+        let last = number.parse::<u16>().map_or(0x41, |n| (n % 100) as u8);
+        Ua::new(number, ip, 0x40 | (last & 0x3f), true)
+    }
+
+    pub fn trunk(ip: IpAddr) -> Ua {
+        let last = match ip {
+            IpAddr::V4(ip) => ip.octets()[3],
+            IpAddr::V6(_) => 0,
+        };
+        Ua::new("+493012345678", ip, 0x10 | (last & 0x0f), false)
+    }
+
+    fn new(number: &str, ip: IpAddr, byte: u8, is_phone: bool) -> Ua {
+        Ua {
+            at: SocketAddr::new(ip, 5060),
+            number: number.to_owned(),
+            secret: format!("secret-{number}"),
+            is_phone,
+            byte,
+            on_invite: OnInvite::Answer(Duration::from_secs(2)),
+            script: VecDeque::new(),
+            registered: false,
+            mute: false,
+            acks: true,
+            dead: false,
+            rtp_shift: 0,
+            leaves_after_transfer: true,
+            codecs: vec![0],
+            events: true,
+            asserted: None,
+            statuses: Vec::new(),
+            invites: Vec::new(),
+            cancels: Vec::new(),
+            byes: 0,
+            notifies: Vec::new(),
+            calls: Vec::new(),
+            log: Vec::new(),
+            repeats: Vec::new(),
+            given: BTreeMap::new(),
+            refresh_at: None,
+            register_cseq: 0,
+            nc: 0,
+            counter: 0,
+            parcels: Vec::new(),
+        }
+    }
+
+    // ---- what a script looks at ----
+
+    /// The last call that is not over, else the last.
+    pub fn last(&self) -> Option<&Call> {
+        self.calls.iter().rfind(|c| c.phase != Phase::Over).or(self.calls.last())
+    }
+
+    pub fn is_up(&self) -> bool {
+        self.calls.iter().any(|c| c.phase == Phase::Up)
+    }
+
+    pub fn is_ringing(&self) -> bool {
+        self.calls.iter().any(|c| c.phase == Phase::Ringing)
+    }
+
+    pub fn is_idle(&self) -> bool {
+        self.calls.iter().all(|c| c.phase == Phase::Over)
+    }
+
+    pub fn open_calls(&self) -> usize {
+        self.calls.iter().filter(|c| c.phase != Phase::Over).count()
+    }
+
+    /// Finals that its last INVITE got.
+    pub fn final_status(&self) -> Option<u16> {
+        self.calls.iter().rfind(|c| c.outgoing).and_then(|c| c.final_status)
+    }
+
+    pub fn last_status(&self, method: &str) -> Option<u16> {
+        self.statuses.iter().rfind(|(m, s)| m == method && *s >= 200).map(|(_, s)| *s)
+    }
+
+    /// How many packets of this byte it has heard since then, over all calls.
+    pub fn heard(&self, byte: u8, since: Mono) -> usize {
+        self.calls.iter().flat_map(|c| &c.heard).filter(|(at, _, b)| *at >= since && *b == byte).count()
+    }
+
+    /// Every byte heard since then, with its number of packets.
+    pub fn hears(&self, since: Mono) -> BTreeMap<u8, usize> {
+        let mut all = BTreeMap::new();
+        for (_, _, byte) in self.calls.iter().flat_map(|c| &c.heard).filter(|(at, pt, _)| *at >= since && *pt < 96) {
+            *all.entry(*byte).or_insert(0) += 1;
+        }
+        all
+    }
+
+    // ---- what a script tells it ----
+
+    pub fn register(&mut self, now: Mono) {
+        self.send_register(3_600, now);
+    }
+
+    pub fn unregister(&mut self, now: Mono) {
+        self.refresh_at = None;
+        self.send_register(0, now);
+    }
+
+    pub fn call(&mut self, number: &str, now: Mono) -> usize {
+        self.invite(number, true, now)
+    }
+
+    /// An INVITE without a description: the answer's offer is answered in the ACK.
+    pub fn call_with_late_offer(&mut self, number: &str, now: Mono) -> usize {
+        self.invite(number, false, now)
+    }
+
+    /// Whatever the last call is in.
+    pub fn hang_up(&mut self, now: Mono) {
+        let Some(i) = self.calls.iter().rposition(|c| c.phase != Phase::Over) else { return };
+        self.end(i, now);
+    }
+
+    pub fn end(&mut self, i: usize, now: Mono) {
+        match self.calls[i].phase {
+            Phase::Calling => self.cancel_call(i, now),
+            Phase::Ringing => self.refuse(i, 603, now),
+            Phase::Answered | Phase::Up => {
+                self.over(i, now);
+                self.in_dialog(i, Method::Bye, |_| {}, now);
+            }
+            Phase::Over => {}
+        }
+    }
+
+    /// Picks up the call that rings.
+    pub fn answer(&mut self, now: Mono) {
+        if let Some(i) = self.calls.iter().rposition(|c| c.phase == Phase::Ringing) {
+            self.accept(i, false, now);
+        }
+    }
+
+    pub fn hold(&mut self, how: Hold, now: Mono) {
+        let (direction, zero) = match how {
+            Hold::SendOnly => ("sendonly", false),
+            Hold::Inactive => ("inactive", false),
+            Hold::ZeroAddress => ("sendrecv", true),
+        };
+        self.reinvite(direction, zero, true, now);
+    }
+
+    pub fn resume(&mut self, now: Mono) {
+        self.reinvite("sendrecv", false, true, now);
+    }
+
+    /// A re-INVITE without a description.
+    pub fn resume_with_late_offer(&mut self, now: Mono) {
+        self.reinvite("sendrecv", false, false, now);
+    }
+
+    pub fn refer(&mut self, number: &str, now: Mono) {
+        let Some(i) = self.up() else { return };
+        let to = format!("<sip:{number}@{}>", switch());
+        self.in_dialog(i, Method::Refer, |r| r.headers.push(HeaderName::ReferTo, to.as_str()), now);
+    }
+
+    pub fn digit(&mut self, digit: char) {
+        if let Some(i) = self.up() {
+            self.calls[i].digits.push_back(digit);
+        }
+    }
+
+    pub fn digit_by_info(&mut self, digit: char, now: Mono) {
+        let Some(i) = self.up() else { return };
+        let body = format!("Signal={digit}\r\nDuration=160\r\n");
+        let fill = |r: &mut Request| {
+            r.headers.push(HeaderName::ContentType, "application/dtmf-relay");
+            r.body = body.into();
+        };
+        self.in_dialog(i, Method::Info, fill, now);
+    }
+
+    /// A request within the last call's dialog, as it is.
+    pub fn request(&mut self, method: Method, now: Mono) {
+        if let Some(i) = self.up() {
+            self.in_dialog(i, method, |_| {}, now);
+        }
+    }
+
+    /// Drops what was noted of calls that are over.
+    pub fn forget(&mut self) {
+        if self.is_idle() && self.repeats.is_empty() {
+            self.calls.clear();
+            self.given.clear();
+            self.statuses.clear();
+            self.invites.clear();
+        }
+    }
+
+    /// From here on it speaks as somebody who does not know its own tag.
+    pub fn forge_tag(&mut self, tag: &[u8]) {
+        if let Some(i) = self.up() {
+            self.calls[i].local = self.calls[i].local.clone().with_tag(tag);
+        }
+    }
+
+    pub fn take_parcels(&mut self) -> Vec<(SocketAddr, Parcel)> {
+        std::mem::take(&mut self.parcels)
+    }
+
+    // ---- time ----
+
+    pub fn deadline(&self) -> Option<Mono> {
+        let repeats = self.repeats.iter().map(|r| if r.quiet { r.until } else { r.resend_at.min(r.until) });
+        let calls = self.calls.iter().filter(|c| c.phase != Phase::Over);
+        let calls = calls.flat_map(|c| c.next_rtp.into_iter().chain(c.act_at.map(|(at, _)| at)));
+        repeats.chain(calls).chain(self.refresh_at).min()
+    }
+
+    pub fn due(&mut self, now: Mono) {
+        if self.refresh_at.is_some_and(|at| at <= now) {
+            self.refresh_at = None;
+            self.register(now);
+        }
+        let mut given_up = Vec::new();
+        let mut i = 0;
+        while i < self.repeats.len() {
+            let r = &mut self.repeats[i];
+            if r.until <= now {
+                given_up.push(self.repeats.remove(i));
+                continue;
+            }
+            if !r.quiet && r.resend_at <= now {
+                r.gap = (r.gap * 2).min(if r.key.1 == "INVITE" { GIVE_UP } else { T2 });
+                r.resend_at = now + r.gap;
+                let bytes = r.bytes.clone();
+                self.put(bytes);
+            }
+            i += 1;
+        }
+        for repeat in given_up {
+            self.nothing_came(repeat, now);
+        }
+        for i in 0..self.calls.len() {
+            if let Some((_, what)) = self.calls[i].act_at.take_if(|(at, _)| *at <= now) {
+                self.carry_out(i, what, now);
+            }
+            self.speak(i, now);
+        }
+    }
+
+    fn nothing_came(&mut self, repeat: Repeat, now: Mono) {
+        self.note(now, format!("gave up {}", repeat.key.1));
+        match (&repeat.request, repeat.call) {
+            // A request of ours: as good as a 408.
+            (Some(request), call) => {
+                self.statuses.push((request.method.to_string(), 408));
+                if request.method == Method::Invite
+                    && let Some(i) = call
+                    && self.calls[i].phase == Phase::Calling
+                {
+                    self.calls[i].final_status = Some(408);
+                    self.over(i, now);
+                }
+            }
+            // A 200 of ours without an ACK: the session is ended (§13.3.1.4).
+            (None, Some(i)) if self.calls[i].phase == Phase::Answered => {
+                self.over(i, now);
+                self.in_dialog(i, Method::Bye, |_| {}, now);
+            }
+            (None, _) => {}
+        }
+    }
+
+    fn blank(
+        &mut self,
+        outgoing: bool,
+        call_id: String,
+        local: NameAddr,
+        remote: NameAddr,
+        target: Uri,
+        invite: Request,
+    ) -> Call {
+        let port = 40_000 + (self.calls.len() % 5_000) as u16 * 2;
+        Call {
+            phase: Phase::Calling,
+            outgoing,
+            call_id,
+            local,
+            remote,
+            cseq: 0,
+            target,
+            invite,
+            invite_branch: Bytes::new(),
+            wants_cancel: false,
+            rang: false,
+            rtp: SocketAddr::new(self.at.ip(), port),
+            rtp_remote: None,
+            direction: "sendrecv",
+            zero: false,
+            peer_listens: true,
+            version: 1,
+            sequence: 100,
+            timestamp: 5_000,
+            next_rtp: None,
+            digits: VecDeque::new(),
+            pressing: None,
+            heard: Vec::new(),
+            act_at: None,
+            bye_on_ack: false,
+            late_answer: false,
+            final_status: None,
+        }
+    }
+
+    fn up(&self) -> Option<usize> {
+        self.calls.iter().rposition(|c| c.phase == Phase::Up)
+    }
+
+    fn over(&mut self, i: usize, now: Mono) {
+        let call = &mut self.calls[i];
+        if call.phase != Phase::Over {
+            call.phase = Phase::Over;
+            call.next_rtp = None;
+            call.act_at = None;
+            self.note(now, "over".into());
+        }
+        // A 200 that is not acknowledged need not be any more.
+        self.repeats.retain(|r| !(r.call == Some(i) && r.request.is_none()));
+    }
+
+    /// The call whose dialog a request is in.
+    fn find(&self, request: &Request) -> Option<usize> {
+        let id = call_id(&request.headers);
+        let to = request.headers.to().ok()?;
+        let tag = to.tag()?;
+        self.calls
+            .iter()
+            .position(|c| c.call_id == id && c.local.tag() == Some(tag) && matches!(c.phase, Phase::Up | Phase::Answered))
+    }
+
+    fn contact(&self) -> NameAddr {
+        NameAddr::new(SipUri::new(&self.number, self.host(), Some(self.at.port())))
+    }
+
+    fn host(&self) -> Host {
+        Host::Ip(self.at.ip())
+    }
+
+    fn token(&mut self, kind: &str) -> String {
+        self.counter += 1;
+        let ip = self.at.ip().to_string().replace('.', "x");
+        format!("{kind}{}y{ip}", self.counter)
+    }
+
+    fn note(&mut self, now: Mono, what: String) {
+        if self.log.len() < 400 {
+            self.log.push(format!("{:.3} {what}", now.as_micros() as f64 / 1e6));
+        }
+    }
+}
+
+fn with_body(response: &mut Response, body: String) {
+    response.headers.push(HeaderName::ContentType, "application/sdp");
+    response.body = body.into();
+}
+
+fn branch_of(request: &Request) -> Bytes {
+    let via = request.headers.via().unwrap_or_else(|e| panic!("Via: {e}"));
+    Bytes::copy_from_slice(via.branch().unwrap_or_default())
+}
+
+fn call_id(headers: &sip::Headers) -> String {
+    headers.call_id().map_or_else(|e| panic!("Call-ID: {e}"), |id| String::from_utf8_lossy(id).into_owned())
+}
+
+fn contact_of(headers: &sip::Headers) -> Option<Uri> {
+    headers.contact().ok().flatten().map(|c| c.uri)
+}
+
+fn switch_host() -> Host {
+    Host::Ip(switch().ip())
+}

@@ -1,0 +1,68 @@
+//! RTP: a byte of its own every 20 ms, and key presses.
+
+use std::net::SocketAddr;
+
+use cordboard::clock::Mono;
+use cordboard::rtp::{Event, Fields, HEADER};
+
+use super::call::Press;
+use super::{EVENT, PACKET, Phase, Ua};
+use crate::sim::network::Parcel;
+
+impl Ua {
+    pub(super) fn begin_to_speak(&mut self, i: usize, now: Mono) {
+        let call = &mut self.calls[i];
+        if call.next_rtp.is_none() && call.phase == Phase::Up {
+            call.next_rtp = Some(now);
+        }
+    }
+
+    pub(super) fn speak(&mut self, i: usize, now: Mono) {
+        let (mute, byte) = (self.mute || self.dead, self.byte);
+        let call = &mut self.calls[i];
+        let Some(at) = call.next_rtp.filter(|at| *at <= now && call.phase == Phase::Up) else { return };
+        call.next_rtp = Some(at + PACKET);
+        call.timestamp = call.timestamp.wrapping_add(160);
+        if call.pressing.is_none()
+            && let Some(digit) = call.digits.pop_front()
+        {
+            let code = Event::code_of(digit).unwrap_or_else(|| panic!("key {digit}"));
+            call.pressing = Some(Press { code, timestamp: call.timestamp, duration: 0, ends: 0 });
+        }
+        let speaks = call.direction == "sendrecv" && !call.zero && call.peer_listens && !mute;
+        let Some(to) = call.rtp_remote.filter(|_| speaks || (call.pressing.is_some() && !mute)) else { return };
+        call.sequence = call.sequence.wrapping_add(1);
+        let ssrc = 0x1000_0000 + i as u32 * 256 + u32::from(byte);
+        let mut fields = Fields { marker: false, payload_type: 0, sequence: call.sequence, timestamp: call.timestamp, ssrc };
+        let payload = match &mut call.pressing {
+            Some(press) => {
+                // 100 ms, and its end three times.
+                fields.payload_type = EVENT;
+                fields.timestamp = press.timestamp;
+                fields.marker = press.duration == 0;
+                let end = press.duration >= 800;
+                if end {
+                    press.ends += 1;
+                } else {
+                    press.duration += 160;
+                }
+                let event = Event { code: press.code, end, volume: 10, duration: press.duration };
+                if press.ends == 3 {
+                    call.pressing = None;
+                }
+                event.to_bytes().to_vec()
+            }
+            None => vec![byte; 160],
+        };
+        if fields.payload_type == 0 {
+            fields.payload_type = self.codecs.first().copied().unwrap_or(0);
+        }
+        let mut packet = vec![0; HEADER];
+        if let Some(header) = packet.first_chunk_mut() {
+            fields.write(header);
+        }
+        packet.extend(payload);
+        let from = SocketAddr::new(call.rtp.ip(), call.rtp.port() + self.rtp_shift);
+        self.parcels.push((to, Parcel::Rtp { from, bytes: packet, rtcp: false }));
+    }
+}

@@ -1,0 +1,243 @@
+//! Blind transfer: by a phone's REFER and by command; to phones, queues, menus and outside; and when it comes to nothing.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use cordboard::switch::event::TransferOutcome;
+use cordboard::switch::{Answer, Command, Kind};
+
+use crate::sim::Sim;
+use crate::sim::audio::MUSIC;
+use crate::sim::ua::{OnInvite, Ua};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A customer who talks to 201, with 210 standing by.
+fn talking(seed: u8) -> (Sim, SocketAddr, SocketAddr, SocketAddr) {
+    let mut sim = Sim::new(seed);
+    let (phone, other, trunk) = (sim.phone("201"), sim.phone("210"), sim.trunk());
+    sim.act(trunk, |t, now| {
+        t.call("+4930555201", now);
+    });
+    sim.run_until("they talk", |s| s.ua(trunk).is_up() && s.ua(phone).is_up());
+    sim.run_for(SECOND);
+    (sim, phone, other, trunk)
+}
+
+fn outcomes(sim: &Sim) -> Vec<TransferOutcome> {
+    sim.events.iter().filter_map(|e| if let Kind::CallTransferred(t) = &e.kind { Some(t.outcome) } else { None }).collect()
+}
+
+#[test]
+fn a_phone_transfers_its_customer_to_another_and_the_recording_goes_on() {
+    let (mut sim, phone, other, trunk) = talking(1);
+    sim.act(phone, |p, now| p.refer("210", now));
+    sim.run_until("the target answers", |s| s.ua(other).is_up());
+    sim.run_for(SECOND);
+    assert_eq!(sim.ua(phone).last_status("REFER"), Some(202));
+    assert!(sim.ua(phone).notifies.iter().any(|n| n.contains("100")), "{:?}", sim.ua(phone).notifies);
+    assert!(sim.ua(phone).notifies.iter().any(|n| n.contains("180")), "{:?}", sim.ua(phone).notifies);
+    assert_eq!(sim.ua(phone).notifies.last().map(String::as_str), Some("SIP/2.0 200 OK"));
+    assert!(sim.ua(phone).is_idle(), "{}", sim.story());
+    assert_eq!(outcomes(&sim), [TransferOutcome::Started, TransferOutcome::Completed]);
+    let since = sim.now.mono;
+    sim.run_for(2 * SECOND);
+    let (t, o) = (sim.ua(trunk).byte, sim.ua(other).byte);
+    assert!(sim.ua(trunk).heard(o, since) > 80 && sim.ua(other).heard(t, since) > 80);
+    assert_eq!(sim.ua(other).invites[0].number, "+493012345678", "the target sees the customer");
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.run_until("over", |s| s.has("recording.finished"));
+    assert_eq!((sim.recordings.len(), sim.ended().len()), (1, 1));
+    assert_eq!(sim.count("call.bridged"), 2);
+    assert_eq!(sim.count("call.unbridged"), 2);
+    sim.assert_clean();
+}
+
+#[test]
+fn a_transferrer_who_waits_for_our_bye_gets_it() {
+    let (mut sim, phone, other, trunk) = talking(2);
+    sim.act(phone, |p, now| {
+        p.leaves_after_transfer = false;
+        p.refer("210", now);
+    });
+    sim.run_until("the target answers", |s| s.ua(other).is_up());
+    sim.run_for(5 * SECOND);
+    assert!(sim.ua(phone).is_idle());
+    assert_eq!(sim.ua(phone).byes, 1);
+    assert!(sim.ua(trunk).is_up());
+    sim.act(other, |o, now| o.hang_up(now));
+    sim.assert_clean();
+}
+
+#[test]
+fn a_target_that_is_busy_or_silent_brings_the_customer_back() {
+    for (what, fragment) in [(OnInvite::Refuse(486), "486"), (OnInvite::Ring, "480")] {
+        let (mut sim, phone, other, trunk) = talking(3);
+        sim.set(other, what);
+        sim.act(phone, |p, now| p.refer("210", now));
+        sim.run_until("it failed", |s| outcomes(s).len() == 2);
+        assert_eq!(outcomes(&sim), [TransferOutcome::Started, TransferOutcome::Failed]);
+        sim.run_for(SECOND);
+        assert!(sim.ua(phone).notifies.last().is_some_and(|n| n.contains(fragment)), "{:?}", sim.ua(phone).notifies);
+        let since = sim.now.mono;
+        sim.run_for(2 * SECOND);
+        let (t, p) = (sim.ua(trunk).byte, sim.ua(phone).byte);
+        assert!(sim.ua(trunk).heard(p, since) > 80 && sim.ua(phone).heard(t, since) > 80, "{what:?}");
+        sim.act(trunk, |t, now| t.hang_up(now));
+        sim.assert_clean();
+    }
+}
+
+#[test]
+fn a_transfer_to_a_queue_or_a_menu_is_complete_at_once() {
+    for (number, event) in [("601", "queue.entered"), ("600", "menu.entered")] {
+        let (mut sim, phone, _, trunk) = talking(4);
+        sim.act(phone, |p, now| p.refer(number, now));
+        sim.run_until("there", |s| s.has(event));
+        assert_eq!(outcomes(&sim), [TransferOutcome::Started, TransferOutcome::Completed]);
+        sim.run_until("the transferrer has left", |s| s.ua(phone).is_idle());
+        let since = sim.now.mono;
+        sim.run_for(SECOND / 2);
+        let expected = if number == "601" { MUSIC } else { crate::sim::audio::PROMPT };
+        assert!(sim.ua(trunk).heard(expected, since) > 10, "{number}");
+        sim.act(trunk, |t, now| t.hang_up(now));
+        sim.assert_clean();
+    }
+}
+
+#[test]
+fn a_transferrer_may_hang_up_at_once_and_the_transfer_goes_on() {
+    let (mut sim, phone, other, trunk) = talking(5);
+    sim.act(phone, |p, now| p.refer("210", now));
+    sim.run_until("taken", |s| s.ua(phone).last_status("REFER") == Some(202));
+    sim.act(phone, |p, now| p.hang_up(now));
+    sim.run_until("the target answers", |s| s.ua(other).is_up());
+    sim.run_for(SECOND);
+    assert!(sim.ua(trunk).is_up() && sim.ua(phone).is_idle());
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.assert_clean();
+}
+
+#[test]
+fn a_customer_whose_transferrer_has_left_hears_that_nobody_answers() {
+    let (mut sim, phone, other, trunk) = talking(6);
+    sim.set(other, OnInvite::RefuseAfter(486, SECOND));
+    sim.act(phone, |p, now| p.refer("210", now));
+    sim.run_until("taken", |s| s.ua(phone).last_status("REFER") == Some(202));
+    sim.act(phone, |p, now| p.hang_up(now));
+    let since = sim.now.mono;
+    sim.run_until("over", |s| s.has("call.ended"));
+    assert!(sim.ua(trunk).heard(crate::sim::audio::PROMPT, since) > 20, "an announcement\n{}", sim.story());
+    assert_eq!(sim.ended()[0].cause, cordboard::route::Cause::Busy);
+    sim.assert_clean();
+}
+
+#[test]
+fn a_trunk_may_not_transfer_unless_the_configuration_says_so() {
+    let (mut sim, phone, other, trunk) = talking(7);
+    sim.act(trunk, |t, now| t.refer("210", now));
+    sim.run_for(SECOND);
+    assert_eq!(sim.ua(trunk).last_status("REFER"), Some(403));
+    assert!(sim.ua(phone).is_up() && sim.ua(other).invites.is_empty());
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.run_for(30 * SECOND);
+
+    let partner = sim.add(Ua::trunk([10, 2, 0, 3].into()));
+    sim.act(partner, |t, now| {
+        t.call("+4930555201", now);
+    });
+    sim.run_until("they talk", |s| s.ua(partner).is_up() && s.ua(phone).is_up());
+    sim.act(partner, |t, now| t.refer("210", now));
+    sim.run_until("taken", |s| s.ua(partner).last_status("REFER") == Some(202));
+    sim.run_until("the phones talk", |s| s.ua(other).is_up());
+    sim.run_for(5 * SECOND);
+    let since = sim.now.mono;
+    sim.run_for(SECOND);
+    let (p, o) = (sim.ua(phone).byte, sim.ua(other).byte);
+    assert!(sim.ua(phone).heard(o, since) > 40 && sim.ua(other).heard(p, since) > 40, "{}", sim.story());
+    sim.act(other, |o, now| o.hang_up(now));
+    sim.assert_clean();
+}
+
+#[test]
+fn a_transfer_to_nowhere_is_refused_and_the_call_goes_on() {
+    let (mut sim, phone, _, trunk) = talking(8);
+    for (number, status) in [("999", 404), ("*22", 404)] {
+        sim.act(phone, |p, now| p.refer(number, now));
+        sim.run_for(SECOND);
+        assert_eq!(sim.ua(phone).last_status("REFER"), Some(status), "{number}");
+    }
+    let since = sim.now.mono;
+    sim.run_for(SECOND);
+    let t = sim.ua(trunk).byte;
+    assert!(sim.ua(phone).heard(t, since) > 40);
+    assert!(outcomes(&sim).is_empty());
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.assert_clean();
+}
+
+#[test]
+fn a_command_transfers_and_lets_the_phone_go() {
+    let (mut sim, phone, other, trunk) = talking(9);
+    let conversation = sim.events.iter().find_map(|e| e.conversation).expect("a conversation");
+    assert!(matches!(sim.ask(Command::Transfer { conversation, to: "999".into() }), Answer::Refused(_)));
+    assert_eq!(sim.ask(Command::Transfer { conversation, to: "210".into() }), Answer::Done);
+    sim.run_until("the target answers", |s| s.ua(other).is_up());
+    sim.run_for(SECOND);
+    assert!(sim.ua(phone).is_idle() && sim.ua(trunk).is_up());
+    assert_eq!(outcomes(&sim), [TransferOutcome::Started, TransferOutcome::Completed]);
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.assert_clean();
+}
+
+#[test]
+fn an_agents_transfer_ends_the_agents_call_and_wrap_up_begins() {
+    let mut sim = Sim::new(10);
+    let (agent, other, trunk) = (sim.phone("201"), sim.phone("210"), sim.trunk());
+    sim.act(trunk, |t, now| {
+        t.call("+4930555600", now);
+    });
+    sim.run_until("they talk", |s| s.ua(agent).is_up());
+    sim.run_for(SECOND);
+    sim.act(agent, |a, now| a.refer("210", now));
+    sim.run_until("the target answers", |s| s.ua(other).is_up());
+    sim.run_until("wrap-up", |s| s.has("agent.wrapup"));
+    assert!(sim.ua(trunk).is_up());
+    sim.act(other, |o, now| o.hang_up(now));
+    sim.assert_clean();
+}
+
+#[test]
+fn a_customer_who_hangs_up_during_a_transfer_ends_all_of_it() {
+    let (mut sim, phone, other, trunk) = talking(11);
+    sim.set(other, OnInvite::Ring);
+    sim.act(phone, |p, now| p.refer("210", now));
+    sim.run_until("it rings", |s| s.ua(other).is_ringing());
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.run_for(SECOND);
+    assert!(sim.ua(phone).is_idle() && sim.ua(other).is_idle(), "{}", sim.story());
+    sim.assert_clean();
+}
+
+#[test]
+fn a_phone_that_called_out_may_transfer_the_callee_inside() {
+    let mut sim = Sim::new(12);
+    let (phone, other, trunk) = (sim.phone("201"), sim.phone("210"), sim.trunk());
+    sim.act(phone, |p, now| {
+        p.call("04940123", now);
+    });
+    sim.run_until("they talk", |s| s.ua(trunk).is_up() && s.ua(phone).is_up());
+    sim.run_for(SECOND);
+    sim.act(phone, |p, now| p.refer("210", now));
+    sim.run_until("the target answers", |s| s.ua(other).is_up());
+    sim.run_for(SECOND);
+    assert!(sim.ua(phone).is_idle() && sim.ua(trunk).is_up(), "{}", sim.story());
+    let since = sim.now.mono;
+    sim.run_for(SECOND);
+    let (t, o) = (sim.ua(trunk).byte, sim.ua(other).byte);
+    assert!(sim.ua(trunk).heard(o, since) > 40 && sim.ua(other).heard(t, since) > 40);
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.run_until("over", |s| s.has("recording.finished"));
+    assert_eq!(sim.recordings.len(), 1);
+    sim.assert_clean();
+}
