@@ -9,6 +9,8 @@ const FIRST: u32 = 10_000;
 /// Linux gives out 32768 and above by itself.
 const COUNT: u32 = 22_000;
 const BLOCK: u32 = 400;
+/// No range is longer. Every range begins below `COUNT` less this: with one modulus for all, ranges of different lengths do not overlap.
+const LONGEST: u32 = 1_000;
 
 static HANDED_OUT: AtomicU32 = AtomicU32::new(0);
 
@@ -22,7 +24,7 @@ pub fn range(count: u16) -> RangeInclusive<u16> {
     for _ in 0..COUNT {
         let wanted = u32::from(count) + 1; // one more, so that the first can be even
         let offset = HANDED_OUT.fetch_add(wanted, Ordering::Relaxed);
-        let start = (std::process::id() * BLOCK + offset) % (COUNT - wanted);
+        let start = (std::process::id() * BLOCK + offset) % (COUNT - LONGEST);
         let Ok(first) = u16::try_from(FIRST + start + start % 2) else { continue };
         let ports = first..=first + count - 1;
         if ports.clone().all(is_free) {
