@@ -68,6 +68,7 @@ fn serve(path: &Path) -> Result<ExitCode> {
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()))
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .init();
     let (source, generated) = config::load_or_generate(path)?;
     let problems = ivr::check_all(&source);

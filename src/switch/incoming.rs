@@ -236,6 +236,11 @@ impl Cx<'_> {
 
     /// The description that an INVITE offers; none is a late offer.
     fn offer_of(&self, request: &Request) -> Result<Option<Description>, Status> {
+        // No Accept means SDP (§20.1); one without it could not read our answer.
+        let accepts = request.headers.accept().map_err(|_| Status::BAD_REQUEST)?;
+        if request.headers.contains(&HeaderName::Accept) && !accepts.iter().any(|kind| kind.covers("application", "sdp")) {
+            return Err(Status::NOT_ACCEPTABLE);
+        }
         if request.body.is_empty() {
             return Ok(None);
         }

@@ -5,6 +5,7 @@
 //! targets (a tenth of a million if not set), `FUZZ_EACH` how many each gets, `FUZZ_SEED` another seed. `scripts/fuzz` runs a million each.
 
 mod config;
+mod media;
 mod mutate;
 mod sip;
 
@@ -39,6 +40,9 @@ targets! {
     sip_datagram: sip::Datagram;
     sip_stream: sip::Stream;
     sip_values: sip::Values;
+    sdp: media::Sdp;
+    rtp: media::Rtp;
+    rtcp: media::Reports;
 }
 
 /// Inputs longer than this are cut: everything that is read has its own bound far below.

@@ -1,3 +1,4 @@
 //! What the RFCs say, one file a section.
 
 mod torture;
+mod torture_core;
