@@ -19,14 +19,13 @@ use std::time::Duration;
 pub use leg::{Gone, Leg, Peer, Role};
 pub use stage::{Dialling, NextTrunks, Stage, Transferring};
 
-use crate::clock::{Mono, Now};
+use crate::clock::Mono;
 use crate::ids::{ConversationId, LegId, QueueName, RecordingId, StaffNumber};
 use crate::route::{Cause, Direction};
 
 #[derive(Debug)]
 pub struct Conversation {
     pub id: ConversationId,
-    pub began: Now,
     pub direction: Direction,
     /// The worker that has all its legs' ports.
     pub worker: u8,
@@ -81,10 +80,9 @@ pub struct End {
 
 impl Conversation {
     /// Born without legs; its first one becomes caller and subject.
-    pub fn new(id: ConversationId, began: Now, direction: Direction, origin: Peer, worker: u8) -> Conversation {
+    pub fn new(id: ConversationId, direction: Direction, origin: Peer, worker: u8) -> Conversation {
         Conversation {
             id,
-            began,
             direction,
             worker,
             origin,
@@ -121,10 +119,6 @@ impl Conversation {
 
     pub fn leg(&self, id: LegId) -> Option<&Leg> {
         self.legs.get(&id)
-    }
-
-    pub fn leg_mut(&mut self, id: LegId) -> Option<&mut Leg> {
-        self.legs.get_mut(&id)
     }
 
     /// The leg that is bridged with this one.

@@ -90,7 +90,7 @@ impl Switch {
         };
         let id = cx.hub.chance.conversation(now.wall);
         let peer = Peer::Phone(phone.number.clone());
-        let mut conv = Conversation::new(id, now, rule.direction(), peer, worker);
+        let mut conv = Conversation::new(id, rule.direction(), peer, worker);
         conv.customer_number = match &target {
             route::Target::Outside(outside) => outside.attempts.first().map_or(to.clone(), |a| a.number.clone()),
             _ => phone.number.to_string(),

@@ -200,7 +200,7 @@ impl Cx<'_> {
             }
             (Direction::Inbound | Direction::Internal | Direction::Outbound, _) => number,
         };
-        let mut conv = Conversation::new(self.hub.chance.conversation(self.now.wall), self.now, direction, peer, lease.worker);
+        let mut conv = Conversation::new(self.hub.chance.conversation(self.now.wall), direction, peer, lease.worker);
         conv.caller = id;
         conv.subject = id;
         conv.legs.insert(id, leg);

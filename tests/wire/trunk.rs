@@ -216,9 +216,9 @@ fn calls_come_through_although_a_tenth_of_the_messages_is_lost() {
     wait_until("no conversation is left", PATIENT, || switch.items("/api/v1/conversations?state=live").is_empty());
 }
 
-/// RFC 3261 §17.2.1: the same INVITE twice is one call, and the 2xx goes out until the ACK comes.
+/// RFC 3261 §13.3.1.4: the 2xx goes out until the ACK comes. (An INVITE that comes twice is `transaction/tests.rs`'s and the scenarios'.)
 #[test]
-fn an_invite_that_comes_twice_is_one_call_and_a_late_ack_ends_the_repeats_of_the_200() {
+fn a_late_ack_ends_the_repeats_of_the_200() {
     let site = site("twice");
     let switch = site.start();
     let _phone = Baresip::phone(site.folder(), "201").registrar(switch.sip(), &secret("201")).answers().start();
