@@ -85,7 +85,7 @@ impl Site {
         let (core, asked) = Core::channel();
         let (config, users) = watch::channel(Arc::new(Config::resolve(&Source::of(CENTRE)).unwrap()));
         let recordings = Recordings::new(database.clone());
-        let conversations = Conversations::new(database);
+        let conversations = Conversations::open(database).unwrap();
         let parts = Parts {
             core,
             config: users,
@@ -456,8 +456,7 @@ async fn a_conversation_that_has_just_begun_is_waited_for() {
         let kind = crate::switch::event::Kind::CallStarted(started);
         log.append([crate::switch::event::Event { at: now, conversation: Some(id), kind }]);
         assert!(log.wait_past(0, std::time::Duration::from_secs(20)));
-        let mut reader = site.conversations.reader(&log).unwrap();
-        assert_eq!(site.conversations.fold(&mut reader).unwrap(), 1);
+        site.conversations.catch_up(&log).unwrap();
         log.close();
     };
     let (reply, ()) = tokio::join!(show, log);

@@ -77,7 +77,7 @@ impl Catalogue {
         match SledDatabase::open(&index_folder(folder), System::start()) {
             Ok(opened) => {
                 let database = std::sync::Arc::new(opened.database);
-                Ok(Catalogue::Files(Recordings::new(database.clone()), Conversations::new(database)))
+                Ok(Catalogue::Files(Recordings::new(database.clone()), Conversations::open(database)?))
             }
             Err(DatabaseError::Locked { .. }) => Err(CatalogueError::Running { folder: folder.to_owned() }),
             Err(error) => Err(error.into()),

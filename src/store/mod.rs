@@ -108,10 +108,12 @@ impl Store {
         let opened = SledDatabase::open(&index_folder(root), clock)?;
         let database: Arc<dyn Database> = Arc::new(opened.database);
         let log = Log::open(&events_folder(root), options, disk, clock, health.clone())?;
-        let conversations = Conversations::new(database.clone());
-        let mut reader = conversations.reader(&log)?;
-        while conversations.fold(&mut reader)? > 0 {}
+        let conversations = Conversations::open(database.clone())?;
+        conversations.not_beyond(log.last());
+        conversations.catch_up(&log)?;
         database.flush()?;
+        let rows = conversations.clone();
+        log.on_durable(move |events| rows.take(events.iter().map(|stored| &**stored)));
         let projector = Projector::start(conversations.clone(), log.clone(), health.clone()).map_err(io)?;
         Ok(Store {
             folder: Folder::new(root),
@@ -130,7 +132,7 @@ impl Store {
         Ok(Recovered {
             registrations: keeper::registrations(&*self.database)?,
             wishes: keeper::wishes(&*self.database)?,
-            open: self.conversations.open()?,
+            open: self.conversations.unended(),
             repaired,
         })
     }

@@ -1,12 +1,20 @@
 //! Conversations as rows: a fold of the event log, kept in the index with the place in the log that it is folded up to.
 //!
-//! Rows and the checkpoint change in one transaction, so after a kill the fold goes on exactly where the rows are. Rows that the log no
-//! longer reaches stay as they are.
+//! A durable event changes its row in memory at once, on the log's thread and before followers hear of it: whoever is told of an event
+//! finds it in the row. About once a second what has changed is written, rows and checkpoint in one transaction, so after a kill the
+//! fold goes on exactly where the index is. Rows that the log no longer reaches stay as they are.
+//!
+//! ```text
+//! log ──take──> rows in memory: live ones, and those that the index has not yet ──commit, 1/s──> index
+//!   └─────catch_up: what was not taken, at start and after trouble with the index ─────┘
+//! ```
 
 mod fold;
 mod row;
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use fold::apply;
 pub use row::{Conversation, Ended, Interval, Leg, OfferOutcome, QueueOutcome, Recorded, RecordingOutcome, RecordingRef, Span};
@@ -23,8 +31,11 @@ const FOLD: u32 = 1;
 
 const CHECKPOINT: &[u8] = b"conversations";
 
-/// Events folded in one transaction.
+/// Events that are caught up on in one transaction.
 const BATCH: usize = 512;
+
+/// Rows that wait for an index that can't be written: some tens of megabytes. What comes after is left to the log.
+const MOST_CHANGED: usize = 20_000;
 
 /// Items a page at most.
 pub const MOST_PER_PAGE: usize = 1_000;
@@ -39,9 +50,23 @@ pub enum FoldError {
     Database(#[from] DatabaseError),
 }
 
+/// A handle; clones are the same rows.
 #[derive(Clone)]
 pub struct Conversations {
     database: Arc<dyn Database>,
+    ahead: Arc<Mutex<Ahead>>,
+}
+
+/// What memory knows beyond the index.
+#[derive(Default)]
+struct Ahead {
+    /// Last number that is folded.
+    position: u64,
+    /// Conversations without an end, and those that have changed since the index was written.
+    rows: BTreeMap<ConversationId, Conversation>,
+    changed: BTreeSet<ConversationId>,
+    /// Recordings whose end was told.
+    announced: Vec<RecordingId>,
 }
 
 /// Newest first.
@@ -53,54 +78,72 @@ pub struct Page {
 }
 
 impl Conversations {
-    pub fn new(database: Arc<dyn Database>) -> Self {
-        Conversations { database }
+    /// The rows of an index, as far as they are folded there.
+    pub fn open(database: Arc<dyn Database>) -> Result<Self, DatabaseError> {
+        let mut ahead = Ahead { position: checkpoint(&*database)?, ..Ahead::default() };
+        for (key, _) in database.page(Tree::LiveConversations, &[], None, Order::Ascending, usize::MAX)? {
+            let Some(bytes) = database.get(Tree::Conversations, &key)? else { continue };
+            match read(&bytes) {
+                Ok(row) => drop(ahead.rows.insert(row.id, row)),
+                Err(error) => tracing::warn!(%error, "a conversation is passed over"),
+            }
+        }
+        Ok(Conversations { database, ahead: Arc::new(Mutex::new(ahead)) })
     }
 
     pub fn row(&self, id: ConversationId) -> Result<Option<Conversation>, DatabaseError> {
-        self.database.get(Tree::Conversations, &id.to_bytes())?.map(|bytes| read(&bytes)).transpose()
+        let ahead = self.ahead().rows.get(&id).cloned();
+        if ahead.is_some() { Ok(ahead) } else { self.indexed(id) }
     }
 
     /// Newest first, only those without an end where `live`; `limit` of 0 is 50, at most [`MOST_PER_PAGE`].
     pub fn list(&self, live: bool, limit: usize, cursor: Option<ConversationId>) -> Result<Page, DatabaseError> {
         let limit = if limit == 0 { PER_PAGE } else { limit.min(MOST_PER_PAGE) };
-        let tree = if live { Tree::LiveConversations } else { Tree::Conversations };
-        let mut walk = Descending::new(&*self.database, tree, Vec::new(), cursor.map(|c| c.to_bytes().to_vec()));
-        let mut items: Vec<Conversation> = Vec::new();
-        while let Some((key, value)) = walk.next()? {
-            if items.len() == limit {
-                return Ok(Page { next: items.last().map(|c| c.id), items });
-            }
-            let value = if live { self.database.get(Tree::Conversations, &key)? } else { Some(value) };
-            // `Err`: one bad row must not hide the others. `None`: it ended between the two reads.
-            if let Some(row) = value.and_then(|v| read(&v).ok()) {
-                items.push(row);
+        // One more than asked for, to know whether there is another page.
+        let most = limit + 1;
+        let mut rows: BTreeMap<ConversationId, Conversation> = {
+            let ahead = self.ahead();
+            let below = (Bound::Unbounded, cursor.map_or(Bound::Unbounded, Bound::Excluded));
+            let wanted = ahead.rows.range(below).rev().filter(|(_, row)| !live || row.is_live());
+            wanted.take(most).map(|(id, row)| (*id, row.clone())).collect()
+        };
+        if !live {
+            let mut walk =
+                Descending::new(&*self.database, Tree::Conversations, Vec::new(), cursor.map(|c| c.to_bytes().to_vec()));
+            let mut indexed = 0;
+            while indexed < most
+                && let Some((_, value)) = walk.next()?
+            {
+                // One bad row must not hide the others.
+                if let Ok(row) = read(&value) {
+                    indexed += 1;
+                    rows.entry(row.id).or_insert(row);
+                }
             }
         }
-        Ok(Page { items, next: None })
+        let more = rows.len() > limit;
+        let items: Vec<Conversation> = rows.into_values().rev().take(limit).collect();
+        Ok(Page { next: if more { items.last().map(|row| row.id) } else { None }, items })
     }
 
     /// Conversations that the log, as far as it is folded, shows without an end; oldest first.
-    pub fn open(&self) -> Result<Vec<OpenConversation>, DatabaseError> {
-        let live = self.database.page(Tree::LiveConversations, &[], None, Order::Ascending, usize::MAX)?;
-        let mut open = Vec::with_capacity(live.len());
-        for (key, _) in live {
-            if let Some(bytes) = self.database.get(Tree::Conversations, &key)? {
-                open.push(read(&bytes)?.open());
-            }
-        }
-        Ok(open)
+    pub fn unended(&self) -> Vec<OpenConversation> {
+        self.ahead().rows.values().filter(|row| row.is_live()).map(Conversation::open).collect()
     }
 
     /// The conversation that a recording is of, as the log tells: for a WAV file that lost its sidecar. Looks from the newest down.
     pub fn of_recording(&self, recording: RecordingId) -> Result<Option<Conversation>, DatabaseError> {
+        let has = |row: &Conversation| row.recordings.iter().any(|r| r.id == recording);
+        if let Some(row) = self.ahead().rows.values().find(|row| has(row)) {
+            return Ok(Some(row.clone()));
+        }
         // A recording begins after its conversation, so its id is the later one; clocks set back are covered by looking on a little.
         let latest = ConversationId::from_parts((recording.timestamp_ms() + 3_600_000).min((1 << 48) - 1), u128::MAX);
         let mut walk = Descending::new(&*self.database, Tree::Conversations, Vec::new(), Some(latest.to_bytes().to_vec()));
         for _ in 0..100_000 {
             let Some((_, value)) = walk.next()? else { break };
             if let Ok(row) = read(&value)
-                && row.recordings.iter().any(|r| r.id == recording)
+                && has(&row)
             {
                 return Ok(Some(row));
             }
@@ -108,79 +151,147 @@ impl Conversations {
         Ok(None)
     }
 
-    /// Up to where the log is folded.
-    pub fn checkpoint(&self) -> Result<u64, DatabaseError> {
-        let Some(bytes) = self.database.get(Tree::Checkpoints, CHECKPOINT)? else { return Ok(0) };
-        match (bytes.first_chunk::<4>(), bytes.last_chunk::<8>()) {
-            (Some(version), Some(sequence)) if bytes.len() == 12 && u32::from_be_bytes(*version) == FOLD => {
-                Ok(u64::from_be_bytes(*sequence))
+    /// Last number that is folded.
+    pub fn position(&self) -> u64 {
+        self.ahead().position
+    }
+
+    /// Folds the events that have become durable. Those that do not follow on what is folded, and all while too much waits for an
+    /// index that can't be written, are left to [`catch_up`](Conversations::catch_up). Quick, and can't fail: the log's thread calls it.
+    pub fn take<'a>(&self, events: impl IntoIterator<Item = &'a Stored>) {
+        let mut ahead = self.ahead();
+        for stored in events {
+            if stored.sequence <= ahead.position {
+                continue;
             }
-            _ => Ok(0),
+            if stored.sequence != ahead.position + 1 || ahead.changed.len() >= MOST_CHANGED {
+                return;
+            }
+            ahead.take(stored, |id| self.indexed(id));
         }
     }
 
+    /// Folds what the log has and nobody gave to [`take`](Conversations::take), and writes it.
+    pub fn catch_up(&self, log: &Log) -> Result<(), FoldError> {
+        while self.position() < log.last() {
+            let mut reader = self.reader(log)?;
+            let mut events = Vec::new();
+            while events.len() < BATCH
+                && let Some(stored) = reader.next()?
+            {
+                events.push(stored);
+            }
+            let mut ahead = self.ahead();
+            for stored in &events {
+                if stored.sequence > ahead.position {
+                    ahead.take(stored, |id| self.indexed(id));
+                }
+            }
+            // Numbers that are damaged or of a newer version have no event.
+            ahead.position = ahead.position.max(reader.position());
+            drop(ahead);
+            self.commit()?;
+        }
+        Ok(())
+    }
+
+    /// Writes what has changed into the index. On failure all of it still counts as changed.
+    pub fn commit(&self) -> Result<(), DatabaseError> {
+        let (mut changes, written, announced) = {
+            let ahead = self.ahead();
+            if ahead.changed.is_empty() && ahead.announced.is_empty() {
+                return Ok(());
+            }
+            let mut changes = Vec::with_capacity(2 * ahead.changed.len() + ahead.announced.len() + 1);
+            let mut written = Vec::with_capacity(ahead.changed.len());
+            for row in ahead.changed.iter().filter_map(|id| ahead.rows.get(id)) {
+                let key = row.id.to_bytes().to_vec();
+                changes.push(match row.is_live() {
+                    true => Change::Put(Tree::LiveConversations, key.clone(), Vec::new()),
+                    false => Change::Remove(Tree::LiveConversations, key.clone()),
+                });
+                let value =
+                    serde_json::to_vec(row).map_err(|error| DatabaseError::Row { tree: Tree::Conversations.name(), error })?;
+                changes.push(Change::Put(Tree::Conversations, key, value));
+                written.push((row.id, row.sequence));
+            }
+            let checkpoint = [&FOLD.to_be_bytes()[..], &ahead.position.to_be_bytes()[..]].concat();
+            changes.push(Change::Put(Tree::Checkpoints, CHECKPOINT.to_vec(), checkpoint));
+            (changes, written, ahead.announced.clone())
+        };
+        changes.extend(announced.iter().map(|r| Change::Remove(Tree::Unannounced, r.to_bytes().to_vec())));
+        self.database.commit(&changes)?;
+        let mut ahead = self.ahead();
+        ahead.announced.drain(..announced.len());
+        for (id, sequence) in written {
+            // What came meanwhile is for the next time.
+            let Some(row) = ahead.rows.get(&id).filter(|row| row.sequence == sequence) else { continue };
+            let live = row.is_live();
+            ahead.changed.remove(&id);
+            if !live {
+                ahead.rows.remove(&id);
+            }
+        }
+        Ok(())
+    }
+
+    fn indexed(&self, id: ConversationId) -> Result<Option<Conversation>, DatabaseError> {
+        self.database.get(Tree::Conversations, &id.to_bytes())?.map(|bytes| read(&bytes)).transpose()
+    }
+
     /// A reader that stands where the fold is.
-    pub fn reader(&self, log: &Log) -> Result<Reader, FoldError> {
-        match log.since(self.checkpoint()?) {
+    fn reader(&self, log: &Log) -> Result<Reader, FoldError> {
+        match log.since(self.position()) {
             Ok(reader) => Ok(reader),
             Err(LogError::Gone { first_kept }) => {
                 tracing::warn!(first_kept, "conversations are folded from the first event that is kept");
                 Ok(log.since(first_kept.saturating_sub(1))?)
             }
-            // The log was cut or replaced under the index.
-            Err(LogError::Ahead { last }) => Ok(log.since(last)?),
-            Err(error @ (LogError::TooSlow | LogError::Closed | LogError::Io { .. })) => Err(error.into()),
+            Err(error @ (LogError::Ahead { .. } | LogError::TooSlow | LogError::Closed | LogError::Io { .. })) => {
+                Err(error.into())
+            }
         }
     }
 
-    /// Folds the next events that are durable, at most a batch. Returns how many there were; 0 is the end of the log for now.
-    pub fn fold(&self, reader: &mut Reader) -> Result<usize, FoldError> {
-        let mut events = Vec::new();
-        while events.len() < BATCH {
-            match reader.next()? {
-                Some(stored) => events.push(stored),
-                None => break,
-            }
-        }
-        self.fold_events(&events, reader.position())?;
-        Ok(events.len())
+    /// The log was cut or replaced under the index: its numbers go on from `last`.
+    pub fn not_beyond(&self, last: u64) {
+        let mut ahead = self.ahead();
+        ahead.position = ahead.position.min(last);
     }
 
-    fn fold_events(&self, events: &[Stored], position: u64) -> Result<(), DatabaseError> {
-        if events.is_empty() {
-            return Ok(());
+    fn ahead(&self) -> MutexGuard<'_, Ahead> {
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ahead {
+    fn take(&mut self, stored: &Stored, indexed: impl FnOnce(ConversationId) -> Result<Option<Conversation>, DatabaseError>) {
+        self.position = stored.sequence;
+        self.announced.extend(announced(&stored.event.kind));
+        let Some(id) = stored.event.conversation else { return };
+        let row = match self.rows.remove(&id) {
+            Some(row) => Some(row),
+            None if matches!(stored.event.kind, Kind::CallStarted(_)) => None,
+            // Its end is written already, and this comes after it.
+            None => indexed(id).unwrap_or_else(|error| {
+                tracing::error!(%error, conversation = %id, sequence = stored.sequence, "an event can't be folded");
+                None
+            }),
+        };
+        if let Some(row) = apply(row, stored) {
+            self.rows.insert(id, row);
+            self.changed.insert(id);
         }
-        let mut rows = std::collections::BTreeMap::<ConversationId, Option<Conversation>>::new();
-        let mut changes = Vec::new();
-        for stored in events {
-            if let Some(recording) = announced(&stored.event.kind) {
-                changes.push(Change::Remove(Tree::Unannounced, recording.to_bytes().to_vec()));
-            }
-            let Some(id) = stored.event.conversation else { continue };
-            let row = match rows.remove(&id) {
-                Some(row) => row,
-                None => match self.row(id) {
-                    Ok(row) => row,
-                    Err(DatabaseError::Row { .. }) => None,
-                    Err(error) => return Err(error),
-                },
-            };
-            rows.insert(id, apply(row, stored));
+    }
+}
+
+fn checkpoint(database: &dyn Database) -> Result<u64, DatabaseError> {
+    let Some(bytes) = database.get(Tree::Checkpoints, CHECKPOINT)? else { return Ok(0) };
+    match (bytes.first_chunk::<4>(), bytes.last_chunk::<8>()) {
+        (Some(version), Some(sequence)) if bytes.len() == 12 && u32::from_be_bytes(*version) == FOLD => {
+            Ok(u64::from_be_bytes(*sequence))
         }
-        for (id, row) in rows {
-            let Some(row) = row else { continue };
-            let key = id.to_bytes().to_vec();
-            changes.push(match row.is_live() {
-                true => Change::Put(Tree::LiveConversations, key.clone(), Vec::new()),
-                false => Change::Remove(Tree::LiveConversations, key.clone()),
-            });
-            let value =
-                serde_json::to_vec(&row).map_err(|error| DatabaseError::Row { tree: Tree::Conversations.name(), error })?;
-            changes.push(Change::Put(Tree::Conversations, key, value));
-        }
-        let checkpoint = [&FOLD.to_be_bytes()[..], &position.to_be_bytes()[..]].concat();
-        changes.push(Change::Put(Tree::Checkpoints, CHECKPOINT.to_vec(), checkpoint));
-        self.database.commit(&changes)
+        _ => Ok(0),
     }
 }
 

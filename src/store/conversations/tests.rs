@@ -142,31 +142,24 @@ fn folding_twice_from_an_older_place_changes_nothing() {
     assert_eq!(once, twice);
 }
 
+fn log(folder: &tempfile::TempDir) -> Log {
+    let options = LogOptions { reserve_bytes: 0, ..LogOptions::default() };
+    Log::open(folder.path(), options, Arc::new(RealDisk), crate::clock::System::start(), Arc::new(|_, _| {})).unwrap()
+}
+
 #[test]
 fn a_fold_goes_on_at_its_checkpoint_and_knows_what_is_open() {
     let folder = tempfile::TempDir::new().unwrap();
-    let log = Log::open(
-        folder.path(),
-        LogOptions { reserve_bytes: 0, ..LogOptions::default() },
-        Arc::new(RealDisk),
-        crate::clock::System::start(),
-        Arc::new(|_, _| {}),
-    )
-    .unwrap();
+    let log = log(&folder);
     let database = Arc::new(Memory::default());
-    let rows = Conversations::new(database.clone());
+    let rows = Conversations::open(database.clone()).unwrap();
     let all = events();
-    let catch_up = |rows: &Conversations, last: u64| {
-        log.wait_past(last - 1, Duration::from_secs(20));
-        let mut reader = rows.reader(&log).unwrap();
-        while rows.fold(&mut reader).unwrap() > 0 {}
-    };
 
     log.append(all[..13].to_vec());
-    log.wait_past(12, Duration::from_secs(20));
-    catch_up(&rows, 13);
-    assert_eq!(rows.checkpoint().unwrap(), 13);
-    let open = rows.open().unwrap();
+    assert!(log.wait_past(12, Duration::from_secs(20)));
+    rows.catch_up(&log).unwrap();
+    assert_eq!((rows.position(), checkpoint(&*database).unwrap()), (13, 13));
+    let open = rows.unended();
     // Bridged at 3 s, last heard of at 6 s.
     assert_eq!((open.len(), open[0].talk_ms, open[0].last_at), (1, 3_000, Wall::from_micros(7_000_000)));
     assert_eq!(rows.list(true, 0, None).unwrap().items.len(), 1);
@@ -174,9 +167,11 @@ fn a_fold_goes_on_at_its_checkpoint_and_knows_what_is_open() {
     assert_eq!(rows.of_recording(recording).unwrap().map(|r| r.id), Some(id()));
 
     log.append(all[13..].to_vec());
-    log.wait_past(15, Duration::from_secs(20));
-    catch_up(&Conversations::new(database), 16);
-    assert_eq!((rows.checkpoint().unwrap(), rows.open().unwrap().len()), (16, 0));
+    assert!(log.wait_past(15, Duration::from_secs(20)));
+    let rows = Conversations::open(database.clone()).unwrap();
+    assert_eq!(rows.unended().len(), 1, "as the index was left");
+    rows.catch_up(&log).unwrap();
+    assert_eq!((checkpoint(&*database).unwrap(), rows.unended().len()), (16, 0));
     assert_eq!(rows.list(true, 0, None).unwrap().items.len(), 0);
     let direct = stored().iter().fold(None, apply);
     assert_eq!(rows.row(id()).unwrap(), direct);
@@ -184,8 +179,55 @@ fn a_fold_goes_on_at_its_checkpoint_and_knows_what_is_open() {
 }
 
 #[test]
+fn a_row_has_an_event_before_a_follower_hears_of_it() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let log = log(&folder);
+    let rows = Conversations::open(Arc::new(Memory::default())).unwrap();
+    let taken = rows.clone();
+    log.on_durable(move |events| taken.take(events.iter().map(|stored| &**stored)));
+    for (n, event) in (0..).zip(events()) {
+        log.append([event]);
+        assert!(log.wait_past(n, Duration::from_secs(20)));
+        assert_eq!(rows.row(id()).unwrap().map(|row| row.sequence), Some(n + 1));
+    }
+    log.close();
+}
+
+#[test]
+fn what_an_index_does_not_take_stays_in_memory_and_is_written_later() {
+    let database = Arc::new(Memory::default());
+    let rows = Conversations::open(database.clone()).unwrap();
+    let stored = stored();
+    rows.take(&stored[..14]);
+    rows.commit().unwrap();
+    assert_eq!(rows.row(id()).unwrap().unwrap().sequence, 14);
+    rows.take(&stored[14..15]);
+    rows.take(&stored[14..]);
+    let whole = stored.iter().fold(None, apply);
+    assert_eq!((rows.row(id()).unwrap(), rows.position()), (whole.clone(), 16));
+    assert_eq!(Conversations::open(database.clone()).unwrap().row(id()).unwrap().unwrap().sequence, 14);
+    rows.commit().unwrap();
+    assert_eq!((rows.row(id()).unwrap(), rows.ahead().rows.len()), (whole.clone(), 0));
+    assert_eq!(Conversations::open(database).unwrap().row(id()).unwrap(), whole);
+}
+
+#[test]
+fn events_that_do_not_follow_are_left_to_be_caught_up_on() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let log = log(&folder);
+    log.append(events());
+    assert!(log.wait_past(15, Duration::from_secs(20)));
+    let rows = Conversations::open(Arc::new(Memory::default())).unwrap();
+    rows.take(&stored()[4..]);
+    assert_eq!((rows.position(), rows.row(id()).unwrap()), (0, None));
+    rows.catch_up(&log).unwrap();
+    assert_eq!(rows.row(id()).unwrap(), stored().iter().fold(None, apply));
+    log.close();
+}
+
+#[test]
 fn a_list_is_newest_first_and_goes_on_at_its_cursor() {
-    let rows = Conversations::new(Arc::new(Memory::default()));
+    let rows = Conversations::open(Arc::new(Memory::default())).unwrap();
     let events: Vec<Stored> = (0..10u64)
         .map(|n| {
             let (_, kind) = story().swap_remove(0);
@@ -193,7 +235,13 @@ fn a_list_is_newest_first_and_goes_on_at_its_cursor() {
             Stored { sequence: n + 1, event }
         })
         .collect();
-    rows.fold_events(&events, 10).unwrap();
+    // Some only in memory, some in both.
+    for (n, stored) in events.iter().enumerate() {
+        rows.take([stored]);
+        if n == 6 {
+            rows.commit().unwrap();
+        }
+    }
     let first = rows.list(false, 4, None).unwrap();
     let second = rows.list(true, 4, first.next).unwrap();
     let third = rows.list(false, 4, second.next).unwrap();

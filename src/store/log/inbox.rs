@@ -16,10 +16,6 @@ pub const BACKLOG: usize = 65_536;
 /// Most that one write takes. A batch this long is some 400 KB: one write and one sync for all of it.
 pub const BATCH: usize = 1_024;
 
-/// How long a first event waits for company. One sync for what a call's answer sets off (three to six events) instead of one for
-/// each; too short for anyone to notice.
-const LINGER: Duration = Duration::from_millis(5);
-
 #[derive(Clone, Debug, PartialEq)]
 pub enum Entry {
     Event(Event),
@@ -69,19 +65,20 @@ impl Inbox {
         }
     }
 
-    /// Moves what waits into the empty `batch`, up to [`BATCH`]; waits for it at most `patience`. `false` when closed and empty.
-    pub fn take(&self, batch: &mut Vec<Entry>, patience: Duration) -> bool {
+    /// Moves what waits into the empty `batch`, up to [`BATCH`]; waits for it at most `patience`, and from then on for `company` to come
+    /// to a first event. `false` when closed and empty.
+    pub fn take(&self, batch: &mut Vec<Entry>, patience: Duration, company: impl FnOnce() -> Duration) -> bool {
         let mut state = self.lock();
         if state.queue.is_empty() && state.lost == 0 && !state.closed {
             state.asleep = true;
             let waited = self.came.wait_timeout_while(state, patience, |s| s.queue.is_empty() && s.lost == 0 && !s.closed);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
             state.asleep = false;
-            let waited = self
-                .came
-                .wait_timeout_while(state, LINGER, |s| s.queue.len() < BATCH && !s.closed && (!s.queue.is_empty() || s.lost > 0));
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+        let waited = self
+            .came
+            .wait_timeout_while(state, company(), |s| s.queue.len() < BATCH && !s.closed && (!s.queue.is_empty() || s.lost > 0));
+        state = waited.unwrap_or_else(PoisonError::into_inner).0;
         let room = BATCH.min(state.queue.len());
         batch.extend(state.queue.drain(..room));
         if state.queue.is_empty() && state.lost > 0 {

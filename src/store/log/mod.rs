@@ -5,7 +5,7 @@
 //! again: not over restarts, and not when the end of the last file is torn.
 //!
 //! ```text
-//! append ──> inbox (bounded) ──> writer: number, write, fdatasync ──> broadcast ──> Follow (live; cut when too slow)
+//! append ──> inbox (bounded) ──> writer: number, write, fdatasync ──> fold ──> broadcast ──> Follow (live; cut when too slow)
 //!                                           │
 //!                                           └─> segments ──> Reader (from any kept number)
 //! ```
@@ -30,7 +30,7 @@ mod writer;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -46,6 +46,9 @@ use super::Health;
 use super::disk::Disk;
 use crate::clock::System;
 use crate::switch::Event;
+
+/// What is done with each batch of events as soon as it is durable.
+type Fold = Box<dyn Fn(&[Arc<Stored>]) + Send + Sync>;
 
 /// An event with its number.
 #[derive(Clone, Debug, PartialEq)]
@@ -114,6 +117,8 @@ struct Shared {
     durable: AtomicU64,
     segments: RwLock<Vec<Segment>>,
     live: broadcast::Sender<Arc<Stored>>,
+    /// Hears each batch before the followers.
+    fold: OnceLock<Fold>,
     /// Signalled when `durable` grows; the gate guards nothing but the moment between looking and waiting.
     grown: Condvar,
     grown_gate: Mutex<()>,
@@ -132,6 +137,7 @@ impl Log {
             durable: AtomicU64::new(0),
             segments: RwLock::default(),
             live,
+            fold: OnceLock::new(),
             grown: Condvar::new(),
             grown_gate: Mutex::default(),
         });
@@ -141,6 +147,11 @@ impl Log {
             .spawn(move || writer.run())
             .map_err(|error| LogError::Io { path: folder.to_owned(), error })?;
         Ok(Log { shared, thread: Arc::new(Mutex::new(Some(thread))) })
+    }
+
+    /// From here on `fold` is given each batch, in order, on the log's thread, before followers are. Once: a second one is not heard.
+    pub fn on_durable(&self, fold: impl Fn(&[Arc<Stored>]) + Send + Sync + 'static) {
+        let _ = self.shared.fold.set(Box::new(fold));
     }
 
     /// Hands events over in their order. Never waits and never fails: see the table above.
