@@ -15,8 +15,9 @@ use ::sled::transaction::{ConflictableTransactionError, TransactionError, Transa
 use super::{Change, Database, DatabaseError, Entry, Order, Tree};
 use crate::clock::{Mono, System};
 
-/// The working set (a day of rows, all registrations) is a few MB.
-const CACHE_BYTES: u64 = 24 << 20;
+/// What is written again and again (rows of live calls, registrations) is well below that. What is read is read page by page, and the
+/// operating system's cache has those.
+const CACHE_BYTES: u64 = 1 << 20;
 
 /// Between two attempts to open it again after a fault.
 const REOPEN: Duration = Duration::from_secs(1);
@@ -55,12 +56,12 @@ impl SledDatabase {
             fresh,
             put_aside,
         };
-        match open(folder) {
+        match open(folder, clock) {
             Ok(open) => Ok(opened(open, fresh, None)),
             Err(DatabaseError::Damaged { reason }) => {
                 let aside = put_aside(folder).map_err(DatabaseError::Io)?;
                 tracing::error!(reason, put_aside = %aside.display(), "the index is damaged and begins anew");
-                Ok(opened(open(folder)?, true, Some(aside)))
+                Ok(opened(open(folder, clock)?, true, Some(aside)))
             }
             Err(
                 error @ (DatabaseError::Io(_) | DatabaseError::Locked { .. } | DatabaseError::Closed | DatabaseError::Row { .. }),
@@ -93,7 +94,7 @@ impl SledDatabase {
             if now.since(*since) < REOPEN {
                 return Err(DatabaseError::Closed);
             }
-            match open(&self.folder) {
+            match open(&self.folder, self.clock) {
                 Ok(open) => *state = State::Open(open),
                 Err(error) => {
                     *state = State::Closed { since: now };
@@ -170,7 +171,24 @@ impl Database for SledDatabase {
     }
 }
 
-fn open(folder: &Path) -> Result<Open, DatabaseError> {
+/// sled lets go of its files a moment after it was dropped: its threads may still be at their last write. Whoever opens it again at once
+/// (after a fault, or a restart) waits so long.
+const LET_GO: Duration = Duration::from_millis(250);
+
+fn open(folder: &Path, clock: System) -> Result<Open, DatabaseError> {
+    let until = clock.mono() + LET_GO;
+    loop {
+        match open_now(folder) {
+            Err(DatabaseError::Locked { .. }) if clock.mono() < until => {
+                #[allow(clippy::disallowed_methods, reason = "nothing tells when the lock is free")]
+                std::thread::sleep(LET_GO / 20);
+            }
+            done => return done,
+        }
+    }
+}
+
+fn open_now(folder: &Path) -> Result<Open, DatabaseError> {
     let attempt = || -> ::sled::Result<Open> {
         let db = ::sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).open()?;
         let trees = Tree::ALL.iter().map(|t| db.open_tree(t.name())).collect::<::sled::Result<_>>()?;
