@@ -1,4 +1,4 @@
-//! Bytes in journals and snapshots: text where they are UTF-8 (a person may have to read it), base64 where they are not.
+//! Bytes in journals and snapshots. In a format that people read: text where they are UTF-8, base64 where they are not.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -9,6 +9,9 @@ use serde::{Deserialize, Deserializer, Serializer};
 const BINARY: &str = "\u{1}";
 
 pub(super) fn serialize<S: Serializer>(bytes: &[u8], s: S) -> Result<S::Ok, S::Error> {
+    if !s.is_human_readable() {
+        return s.serialize_bytes(bytes);
+    }
     match std::str::from_utf8(bytes) {
         Ok(text) => s.serialize_str(text),
         Err(_) => s.collect_str(&format_args!("{BINARY}{}", STANDARD.encode(bytes))),
@@ -16,6 +19,9 @@ pub(super) fn serialize<S: Serializer>(bytes: &[u8], s: S) -> Result<S::Ok, S::E
 }
 
 pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Bytes, D::Error> {
+    if !d.is_human_readable() {
+        return Bytes::deserialize(d);
+    }
     let text = String::deserialize(d)?;
     match text.strip_prefix(BINARY) {
         Some(encoded) => STANDARD.decode(encoded).map(Bytes::from).map_err(serde::de::Error::custom),

@@ -48,7 +48,7 @@ pub enum WantedState {
     Offline,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum Answer {
     Done,
     /// The conversation that a command began.
@@ -61,7 +61,7 @@ pub enum Answer {
 }
 
 /// Why a command was not carried out.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 pub enum Refusal {
     #[error("there is no live conversation {0}")]
     NoConversation(ConversationId),

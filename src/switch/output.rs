@@ -15,7 +15,7 @@ use crate::registrar::Binding;
 use crate::sip::Flow;
 pub use crate::transaction::SendId;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub enum Output {
     /// Send these bytes. Where `report` is set and it can't be done (connection refused, ICMP unreachable, resolver said no), an
     /// `Input::Undeliverable` with it comes back.
@@ -64,7 +64,7 @@ pub struct Resolved {
 }
 
 /// One binding put or removed, keyed by number and contact.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub enum RegistrationChange {
     Put(Number, Box<Binding>),
     /// The key is the binding's contact URI as text.

@@ -1,59 +1,53 @@
 //! The digest of all outputs of a run, in their order.
 //!
-//! The canonical form of an output is what `Debug` prints of it, which names every field and is the same in each process of one build;
-//! bytes of SIP go in as they are. Left out is the one thing that depends on a secret: the `response` in credentials that we send.
-
-use std::fmt::{self, Write as _};
+//! The canonical form of an output is its MessagePack, without names; bytes of SIP go in as they are. Left out is the one thing that
+//! depends on a secret: the `response` in credentials that we send.
 
 use sha2::{Digest as _, Sha256};
 
 use super::super::Output;
 
+/// As a journal has it: the first half of the digest.
+pub const SHORT: usize = 16;
+
 #[derive(Clone, Default)]
-pub struct OutputsDigest(Sha256);
+pub struct OutputsDigest {
+    hash: Sha256,
+    /// An output, put together before it is hashed: it comes in crumbs.
+    packed: Vec<u8>,
+}
 
 impl OutputsDigest {
+    /// Adds an output in its canonical form, with an end that no output holds.
     pub fn add(&mut self, output: &Output) {
-        digest_output(output, &mut self.0);
+        self.packed.clear();
+        // Writing to memory cannot fail, and each type that is in an output can be written.
+        let packed = match output {
+            Output::Sip { to, bytes, report } => {
+                without_digests(bytes, |part| self.hash.update(part));
+                rmp_serde::encode::write(&mut self.packed, &(to, report, bytes.len()))
+            }
+            Output::Resolve { .. }
+            | Output::Media { .. }
+            | Output::Recorder(_)
+            | Output::Event(_)
+            | Output::Registration(_)
+            | Output::AgentWish { .. }
+            | Output::Reply { .. } => rmp_serde::encode::write(&mut self.packed, output),
+        };
+        debug_assert!(packed.is_ok(), "{packed:?}: {output:?}");
+        // With its length behind it, no output runs into the next.
+        self.hash.update(&self.packed);
+        self.hash.update((self.packed.len() as u64).to_le_bytes());
     }
 
     /// Of all so far.
     pub fn value(&self) -> [u8; 32] {
-        self.0.clone().finalize().into()
+        self.hash.clone().finalize().into()
     }
 
-    pub fn short(&self) -> String {
-        self.value().iter().take(16).map(|b| format!("{b:02x}")).collect()
-    }
-}
-
-/// Adds an output in its canonical form, with an end that no output holds.
-pub fn digest_output(output: &Output, hash: &mut Sha256) {
-    match output {
-        Output::Sip { to, bytes, report } => {
-            // Writing to a hash cannot fail.
-            let _ = writeln!(Hashed(hash), "Sip {to:?} {report:?} {}", bytes.len());
-            without_digests(bytes, |part| hash.update(part));
-        }
-        Output::Resolve { .. }
-        | Output::Media { .. }
-        | Output::Recorder(_)
-        | Output::Event(_)
-        | Output::Registration(_)
-        | Output::AgentWish { .. }
-        | Output::Reply { .. } => {
-            let _ = write!(Hashed(hash), "{output:?}");
-        }
-    }
-    hash.update([0]);
-}
-
-struct Hashed<'a>(&'a mut Sha256);
-
-impl fmt::Write for Hashed<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.update(text.as_bytes());
-        Ok(())
+    pub fn short(&self) -> [u8; SHORT] {
+        *self.value().first_chunk().unwrap_or(&[0; SHORT])
     }
 }
 

@@ -1,5 +1,5 @@
-//! Frames: length and CRC-32 of the payload, both as four bytes with the lowest first, then the payload. What is torn or rotten is found
-//! before it is read.
+//! Frames: length and CRC-32 of the payload, both as four bytes with the lowest first, then the payload: MessagePack with the names of
+//! fields. What is torn or rotten is found before it is read.
 
 use super::Record;
 
@@ -8,25 +8,29 @@ const HEAD: usize = 8;
 /// A longer payload is none of ours: an input holds at most a datagram, or a configuration.
 const MAX_PAYLOAD: usize = 64 << 20;
 
-pub fn encode(record: &Record) -> Result<Vec<u8>, serde_json::Error> {
-    let payload = serde_json::to_vec(record)?;
-    let mut frame = Vec::with_capacity(HEAD + payload.len());
-    frame.extend_from_slice(&u32::try_from(payload.len()).unwrap_or(u32::MAX).to_le_bytes());
-    frame.extend_from_slice(&crc32fast::hash(&payload).to_le_bytes());
-    frame.extend_from_slice(&payload);
+/// A message and what stands around it.
+const USUAL: usize = 2_048;
+
+pub fn encode(record: &Record<'_>) -> Result<Vec<u8>, rmp_serde::encode::Error> {
+    let mut frame = Vec::with_capacity(USUAL);
+    frame.extend_from_slice(&[0; HEAD]);
+    rmp_serde::encode::write_named(&mut frame, record)?;
+    let (head, payload) = frame.split_at_mut(HEAD);
+    head[..4].copy_from_slice(&u32::try_from(payload.len()).unwrap_or(u32::MAX).to_le_bytes());
+    head[4..].copy_from_slice(&crc32fast::hash(payload).to_le_bytes());
     Ok(frame)
 }
 
 /// What stands at the front of the bytes.
 pub enum Next {
     /// With the bytes that it takes up.
-    Record(Box<Record>, usize),
+    Record(Box<Record<'static>>, usize),
     /// Nothing, or the beginning of a frame only.
     Torn,
     /// A frame whose sum is wrong.
     Rotten,
     /// A whole frame that we can't read.
-    Unreadable(serde_json::Error),
+    Unreadable(rmp_serde::decode::Error),
 }
 
 pub fn decode(bytes: &[u8]) -> Next {
@@ -40,7 +44,7 @@ pub fn decode(bytes: &[u8]) -> Next {
     if crc32fast::hash(payload) != u32::from_le_bytes([c0, c1, c2, c3]) {
         return Next::Rotten;
     }
-    match serde_json::from_slice(payload) {
+    match rmp_serde::from_slice(payload) {
         Ok(record) => Next::Record(Box::new(record), HEAD + length),
         Err(error) => Next::Unreadable(error),
     }

@@ -1,7 +1,7 @@
 //! The journal of a run: everything that reached the core, and a running digest of all that it said, so that a fault can be had again.
 //!
 //! A journal is a sequence of [frames](frame): one [`Record::Header`], then for each input a [`Record::Input`] (before it is handled: what
-//! killed the process is in it) and a [`Record::Outputs`] (after). It ends with a [`Record::End`], or torn where the process was killed.
+//! made it panic is in it) and, if anything came of it, a [`Record::Outputs`] (after). It ends with a [`Record::End`], or torn where the process was killed.
 //! Within its bound it stops by itself with [`Ended::Full`]; the switch goes on without one, and a new journal begins at the next start.
 //!
 //! Pure: bytes come out of [`Journal`], which a driver appends to a file, and [`replay`] takes bytes. Replaying needs the same build.
@@ -18,27 +18,31 @@ mod resign;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Input, Output};
 use crate::clock::Now;
 use crate::config::{Config, Redaction, Source};
-pub use digest::{OutputsDigest, digest_output};
+pub use digest::OutputsDigest;
+use digest::SHORT;
 pub use replay::{ReplayError, Replayed, replay};
 use resign::Resigner;
 
 /// Of the format, not of the program.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
-/// A journal says that it is full and stops before it is longer: a day or two of 100 agents (a call is about 15 KB).
+/// A journal says that it is full and stops before it is longer: two days of 100 agents (a call is some 10 KB).
 pub const MOST_BYTES: u64 = (1 << 30) - 4_096;
 
 /// Left free for the frame that says so.
 const END_ROOM: u64 = 256;
 
-/// What stands in one frame, as JSON: a person may have to read it.
+/// What stands in one frame.
+#[allow(clippy::large_enum_variant, reason = "most records are inputs, and none is kept")]
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum Record {
+pub enum Record<'a> {
     Header {
         format: u32,
         /// Of the program: another one may answer the same inputs otherwise.
@@ -48,10 +52,10 @@ pub enum Record {
     },
     Input {
         now: Now,
-        input: Box<Input>,
+        input: Cow<'a, Input>,
     },
-    /// The running digest of the outputs so far: its first 16 bytes, in hex.
-    Outputs(String),
+    /// The running digest of the outputs so far, where an input had any.
+    Outputs([u8; SHORT]),
     End(Ended),
 }
 
@@ -101,13 +105,13 @@ impl Journal {
         if self.ended {
             return Vec::new();
         }
-        let input = Box::new(self.resigner.redacted(input));
+        let input = self.resigner.redacted(input);
         self.frame(&Record::Input { now, input })
     }
 
     /// What came of the input, in its order.
     pub fn outputs(&mut self, outputs: &[Output]) -> Vec<u8> {
-        if self.ended {
+        if self.ended || outputs.is_empty() {
             return Vec::new();
         }
         for output in outputs {
@@ -129,7 +133,7 @@ impl Journal {
         self.ended
     }
 
-    fn frame(&mut self, record: &Record) -> Vec<u8> {
+    fn frame(&mut self, record: &Record<'_>) -> Vec<u8> {
         match frame::encode(record) {
             Ok(frame) if self.bytes + frame.len() as u64 + END_ROOM <= self.most => {
                 self.bytes += frame.len() as u64;

@@ -31,7 +31,7 @@ pub enum ReplayError {
     #[error("byte {at}: damaged")]
     Rotten { at: usize },
     #[error("byte {at}: {error}")]
-    Unreadable { at: usize, error: serde_json::Error },
+    Unreadable { at: usize, error: rmp_serde::decode::Error },
     #[error("byte {at}: a record out of its place")]
     Misplaced { at: usize },
     #[error("input {input}, before byte {at}: outputs had the digest {recorded}, now {replayed}")]
@@ -61,13 +61,13 @@ pub fn replay(journal: &[u8]) -> Result<Replayed, ReplayError> {
         match records.next()? {
             Some(Record::Input { now, input }) => {
                 inputs += 1;
-                faults += u64::from(guarded(&mut switch, *input, now, &mut out).is_err());
+                faults += u64::from(guarded(&mut switch, input.into_owned(), now, &mut out).is_err());
                 out.drain(..).for_each(|output| outputs.add(&output));
             }
             Some(Record::Outputs(recorded)) => {
                 let replayed = outputs.short();
                 if recorded != replayed {
-                    return Err(ReplayError::Diverged { input: inputs, at, recorded, replayed });
+                    return Err(ReplayError::Diverged { input: inputs, at, recorded: hex(&recorded), replayed: hex(&replayed) });
                 }
             }
             Some(Record::End(why)) => return Ok(Replayed { inputs, faults, digest: outputs.value(), ended: Some(why) }),
@@ -77,6 +77,10 @@ pub fn replay(journal: &[u8]) -> Result<Replayed, ReplayError> {
     }
 }
 
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
 struct Records<'a> {
     journal: &'a [u8],
     at: usize,
@@ -84,7 +88,7 @@ struct Records<'a> {
 
 impl Records<'_> {
     /// `None` at the end, or where the journal is torn.
-    fn next(&mut self) -> Result<Option<Record>, ReplayError> {
+    fn next(&mut self) -> Result<Option<Record<'static>>, ReplayError> {
         let at = self.at;
         match frame::decode(self.journal.get(at..).unwrap_or_default()) {
             Next::Record(record, length) => {

@@ -8,6 +8,7 @@
 //! | Proxy-Authorization | left out: nobody here reads it |
 //! | a new configuration | redacted, and its secrets are those from here on |
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -35,18 +36,18 @@ impl Resigner {
         self.secrets = config.phones.iter().map(|(number, phone)| (number.clone(), phone.secret.clone())).collect();
     }
 
-    pub fn redacted(&mut self, input: &Input) -> Input {
+    pub fn redacted<'a>(&mut self, input: &'a Input) -> Cow<'a, Input> {
         match input {
             Input::Sip { flow, message: Message::Request(request) } if has_credentials(&request.headers) => {
                 let mut request = request.clone();
                 request.headers = self.headers(&request.headers, &request.method);
-                Input::Sip { flow: *flow, message: Message::Request(request) }
+                Cow::Owned(Input::Sip { flow: *flow, message: Message::Request(request) })
             }
             Input::Configured { by, source } => {
                 if let Ok(config) = Config::resolve(source) {
                     self.learn(&config);
                 }
-                Input::Configured { by: by.clone(), source: Box::new(source.redacted(&self.redaction)) }
+                Cow::Owned(Input::Configured { by: by.clone(), source: Box::new(source.redacted(&self.redaction)) })
             }
             Input::Started(_)
             | Input::Sip { .. }
@@ -60,7 +61,7 @@ impl Resigner {
             | Input::Health { .. }
             | Input::Drain
             | Input::Halt
-            | Input::Tick => input.clone(),
+            | Input::Tick => Cow::Borrowed(input),
         }
     }
 

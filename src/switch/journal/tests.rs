@@ -220,7 +220,7 @@ fn one_changed_input_gives_another_digest() {
     let journal = eventful().end();
     let flipped = changed(&journal, |_, record| {
         if let Record::Input { input, .. } = record
-            && let Input::Sip { message: Message::Request(request), .. } = input.as_mut()
+            && let Input::Sip { message: Message::Request(request), .. } = input.to_mut()
             && request.headers.cseq().expect("cseq").number == 2
         {
             request.headers.set(HeaderName::CallId, "phone-2");
