@@ -12,7 +12,7 @@ use super::play::Play;
 use super::relay::Outgoing;
 use super::rtcp::Control;
 use super::stats::Incoming;
-use super::worker::{Settings, Slot};
+use super::worker::{Settings, Slot, Timer};
 use super::{Session, dtmf};
 
 /// A leg from `Open` to `Close`.
@@ -92,6 +92,17 @@ pub struct Due {
     pub report: Option<Mono>,
     pub check: Option<Mono>,
     pub digit: Option<Mono>,
+}
+
+impl Due {
+    pub fn of(&mut self, timer: Timer) -> &mut Option<Mono> {
+        match timer {
+            Timer::Play => &mut self.play,
+            Timer::Report => &mut self.report,
+            Timer::Check => &mut self.check,
+            Timer::Digit => &mut self.digit,
+        }
+    }
 }
 
 /// Whether the peer is still there.

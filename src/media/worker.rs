@@ -142,23 +142,22 @@ impl Worker {
             && at <= now
         {
             self.timers.pop();
-            let Some(leg) = self.leg_in(slot) else { continue };
-            let due = match timer {
-                Timer::Play => &mut leg.due.play,
-                Timer::Report => &mut leg.due.report,
-                Timer::Check => &mut leg.due.check,
-                Timer::Digit => &mut leg.due.digit,
-            };
-            if *due != Some(at) {
-                continue;
+            match self.leg_in(slot).map(|leg| leg.due.of(timer)) {
+                Some(due) if *due == Some(at) => *due = None,
+                Some(_) | None => continue,
             }
-            *due = None;
             match timer {
                 Timer::Play => self.play_due(slot, at, now, out),
                 Timer::Report => self.report_due(slot, now, out),
                 Timer::Check => self.check_due(slot, now, out),
                 Timer::Digit => self.digit_due(slot, now, out),
             }
+        }
+        // Nobody is to be woken for a leg that is gone.
+        while let Some(Reverse((at, slot, timer))) = self.timers.peek().copied()
+            && self.due(slot, timer) != Some(at)
+        {
+            self.timers.pop();
         }
     }
 
@@ -375,15 +374,13 @@ impl Worker {
         Some(leg)
     }
 
+    fn due(&mut self, slot: Slot, timer: Timer) -> Option<Mono> {
+        *self.leg_in(slot)?.due.of(timer)
+    }
+
     pub(super) fn schedule(&mut self, slot: Slot, timer: Timer, at: Mono) {
         let Some(leg) = self.leg_in(slot) else { return };
-        let due = match timer {
-            Timer::Play => &mut leg.due.play,
-            Timer::Report => &mut leg.due.report,
-            Timer::Check => &mut leg.due.check,
-            Timer::Digit => &mut leg.due.digit,
-        };
-        *due = Some(at);
+        *leg.due.of(timer) = Some(at);
         self.timers.push(Reverse((at, slot, timer)));
     }
 

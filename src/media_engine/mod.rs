@@ -87,6 +87,8 @@ pub struct Engine {
 struct Handle {
     /// `None` once the engine stops: that the sender is gone is what ends the thread.
     orders: Option<SyncSender<Order>>,
+    /// It has orders that it was not woken for.
+    ordered: bool,
     wake: Arc<Wake>,
     thread: Option<JoinHandle<()>>,
 }
@@ -142,31 +144,42 @@ pub fn start(
         };
         let builder = std::thread::Builder::new().name(format!("media-{worker}"));
         let thread = builder.spawn(move || thread.run()).map_err(system)?;
-        engine.threads.push(Handle { orders: Some(sender), wake, thread: Some(thread) });
+        engine.threads.push(Handle { orders: Some(sender), ordered: false, wake, thread: Some(thread) });
     }
     Ok(engine)
 }
 
 impl Engine {
-    /// Hands a command to the worker of its leg. Never blocks.
-    pub fn command(&self, worker: u8, command: Command) -> Result<(), Stuck> {
+    /// Hands a command to the worker of its leg, which takes it after the next [`Engine::wake`], or before. Never blocks.
+    pub fn command(&mut self, worker: u8, command: Command) -> Result<(), Stuck> {
         self.order(worker, Order::Command(command))
     }
 
+    /// Wakes the workers that have got orders: once for all commands that belong together.
+    pub fn wake(&mut self) {
+        for handle in &mut self.threads {
+            if std::mem::take(&mut handle.ordered) {
+                handle.wake.wake();
+            }
+        }
+    }
+
     /// New sounds, after a reload; what plays goes on with the old ones.
-    pub fn set_clips(&self, clips: &Clips) -> Result<(), Stuck> {
-        (0..self.threads.len()).try_for_each(|w| self.order(w as u8, Order::Clips(clips.clone())))
+    pub fn set_clips(&mut self, clips: &Clips) -> Result<(), Stuck> {
+        (0..self.threads.len()).try_for_each(|w| self.order(w as u8, Order::Clips(clips.clone())))?;
+        self.wake();
+        Ok(())
     }
 
     pub fn counters(&self) -> &Arc<Counters> {
         &self.counters
     }
 
-    fn order(&self, worker: u8, order: Order) -> Result<(), Stuck> {
-        let handle = self.threads.get(usize::from(worker)).ok_or(Stuck { worker })?;
+    fn order(&mut self, worker: u8, order: Order) -> Result<(), Stuck> {
+        let handle = self.threads.get_mut(usize::from(worker)).ok_or(Stuck { worker })?;
         let orders = handle.orders.as_ref().ok_or(Stuck { worker })?;
         orders.try_send(order).map_err(|_: TrySendError<Order>| Stuck { worker })?;
-        handle.wake.wake();
+        handle.ordered = true;
         Ok(())
     }
 }

@@ -26,11 +26,15 @@ use super::sys::{Inbox, Poll};
 
 /// Pairs that are bound and waiting, so that a call never waits for a socket: more than calls begin in the time that the core takes to
 /// hear of new ones.
-pub const AHEAD: usize = 32;
+pub const AHEAD: usize = 40;
+/// They are bound in bunches of so many, so that the core hears of new ones once in a few calls.
+const BUNCH: usize = 8;
 /// A closed leg's sockets read to nothing for this long: a peer stops sending within a round trip of its BYE.
 pub const DRAIN: Duration = Duration::from_secs(5);
 /// And their ports rest for this long more.
 pub const QUARANTINE: Duration = Duration::from_secs(10);
+/// Draining and resting are looked at this often, all that is due at once.
+const ROUND: Duration = Duration::from_millis(500);
 /// Bytes that a socket may hold: 200 ms of 50 packets a second are 10, and the kernel counts each as about 1 kB; the rest is room for
 /// a stall of the thread.
 const RECEIVE_BUFFER: usize = 128 * 1_024;
@@ -118,10 +122,13 @@ impl Ports {
         self.free.is_empty() && self.resting.is_empty() && self.pairs.is_empty()
     }
 
-    /// Binds pairs until enough are ahead or none is free; the new leases. The error is of the last pair that could not be bound, for
+    /// Binds pairs, if a bunch of them is missing, until enough are ahead or none is free; the new leases. The error is of the last pair that could not be bound, for
     /// a start that gets none at all.
     pub fn replenish(&mut self, now: Mono) -> (Vec<Lease>, Option<io::Error>) {
         let (mut leases, mut error, mut tries) = (Vec::new(), None, 0);
+        if !self.are_wanted() {
+            return (leases, error);
+        }
         while self.leased < AHEAD && !self.free.is_empty() && tries < TRIES {
             let at = self.chance.next_u32() as usize % self.free.len();
             let port = self.free.swap_remove(at);
@@ -139,6 +146,10 @@ impl Ports {
             }
         }
         (leases, error)
+    }
+
+    fn are_wanted(&self) -> bool {
+        self.leased + BUNCH <= AHEAD
     }
 
     fn put(&mut self, pair: Pair) -> usize {
@@ -178,7 +189,7 @@ impl Ports {
         }
     }
 
-    /// Closes what has drained and frees what has rested. `true`: there are free ports again where there were none.
+    /// Closes what has drained and frees what has rested. `true`: there are free ports again, and some are wanted.
     pub fn tick(&mut self, now: Mono) -> bool {
         while let Some((at, index)) = self.draining.front().copied()
             && at <= now
@@ -196,13 +207,14 @@ impl Ports {
             self.resting.pop_front();
             self.free.push(port);
         }
-        self.free.len() > before && self.leased < AHEAD
+        self.free.len() > before && self.are_wanted()
     }
 
     pub fn deadline(&self) -> Option<Mono> {
         let drained = self.draining.front().map(|(at, _)| *at);
         let rested = self.resting.front().map(|(at, _)| *at);
-        [drained, rested].into_iter().flatten().min()
+        let round = ROUND.as_micros() as u64;
+        [drained, rested].into_iter().flatten().min().map(|at| Mono::from_micros(at.as_micros().div_ceil(round) * round))
     }
 
     pub fn pair(&self, index: usize) -> Option<&Pair> {

@@ -86,8 +86,9 @@ impl Running {
         }
     }
 
-    fn command(&self, command: Command) {
+    fn command(&mut self, command: Command) {
         self.engine.command(0, command).unwrap();
+        self.engine.wake();
     }
 
     /// A leg whose peer is a new socket.
@@ -113,7 +114,7 @@ impl Running {
         Peer { leg, socket, to: SocketAddr::new(LOCAL, lease.port), sequence: 0 }
     }
 
-    fn bridge(&self, a: &Peer, b: &Peer) {
+    fn bridge(&mut self, a: &Peer, b: &Peer) {
         self.command(Command::Hear { leg: a.leg, source: Source::Leg(b.leg) });
         self.command(Command::Hear { leg: b.leg, source: Source::Leg(a.leg) });
     }
@@ -245,7 +246,7 @@ fn a_panic_ends_its_leg_and_no_other() {
 
 #[test]
 fn a_leg_on_a_port_that_was_not_leased_is_dead_at_once() {
-    let r = run(28_400..=28_499, 1);
+    let mut r = run(28_400..=28_499, 1);
     r.command(Command::Open { leg: LegId(1), lease: Lease { worker: 0, port: 28_398 } });
     assert_eq!(r.report(), Report::Dead { leg: LegId(1) });
     assert!(matches!(r.report(), Report::Closed { leg: LegId(1), .. }));
@@ -254,13 +255,13 @@ fn a_leg_on_a_port_that_was_not_leased_is_dead_at_once() {
 
 #[test]
 fn leases_are_made_up_for_as_they_are_used_until_the_range_is() {
-    let mut r = run(28_500..=28_579, 1);
+    let mut r = run(28_500..=28_599, 1);
     let first = r.leases.recv_timeout(PATIENCE).unwrap();
-    assert_eq!(first.len(), 32);
+    assert_eq!(first.len(), 40);
     r.ready = first;
-    let mut ports: Vec<u16> = (0..40).map(|n| r.leg(n).to.port()).collect();
+    let mut ports: Vec<u16> = (0..50).map(|n| r.leg(n).to.port()).collect();
     ports.sort_unstable();
-    assert_eq!(ports, (28_500..28_580).step_by(2).collect::<Vec<_>>());
+    assert_eq!(ports, (28_500..28_600).step_by(2).collect::<Vec<_>>());
     assert!(r.ready.is_empty() && r.leases.try_recv().is_err());
 }
 
