@@ -10,7 +10,7 @@ use super::server::Received;
 use super::table::{ClientMachine, Expired, Expiry, Record, SendId, Sending, TransactionId, Transactions};
 use super::timers::Wire;
 use crate::clock::Mono;
-use crate::sip::{CSeq, ConnectionId, Flow, HeaderName, HostPort, Method, Reason, Request, Response, Via};
+use crate::sip::{CSeq, ConnectionId, Flow, HeaderName, Headers, HostPort, Method, Reason, Request, Response, Via};
 
 /// A longer request goes over a congestion-controlled transport where the peer has one (§18.1.1).
 const MAX_DATAGRAM: usize = 1_300;
@@ -37,8 +37,9 @@ pub(super) struct Client {
     to: Flow,
     wire: Wire,
     branch: Bytes,
-    /// As sent, with its Via: what ACK, CANCEL and a second attempt are made from.
-    request: Request,
+    /// As sent, with its Via: what ACK, CANCEL and a second attempt are made from. `None` once a final response came: what lingers for
+    /// half a minute after a call is to be small.
+    request: Option<Request>,
     /// Where to try if the stream that it was put on for its length can't be had.
     fallback: Option<Target>,
     purpose: Purpose,
@@ -134,6 +135,7 @@ impl Transactions {
         };
         let status = response.status;
         let report = SendId::new(id, 0);
+        let is_final = !status.is_provisional();
         let (deliver, cancel) = match &client.machine {
             ClientMachine::Invite(_) => {
                 let event = if status.is_provisional() {
@@ -158,6 +160,9 @@ impl Transactions {
                 (told == Some(client_non_invite::Notice::Deliver) && matches!(client.purpose, Purpose::Core { .. }), false)
             }
         };
+        if is_final {
+            client.request = None;
+        }
         self.settle(id);
         if cancel {
             self.send_cancel(id, now, out);
@@ -224,7 +229,7 @@ impl Transactions {
         let wire = Wire::of(to.transport);
         let key = Key::of_client(&branch, &request.method);
         let (machine, send) = begin(&request.method, bytes, wire, now);
-        let client = Client { machine, keys: Vec::with_capacity(1), to, wire, branch, request, fallback, purpose };
+        let client = Client { machine, keys: Vec::with_capacity(1), to, wire, branch, request: Some(request), fallback, purpose };
         let attempt = client.attempt();
         let id = self.insert(Record::Client(Box::new(client)));
         self.index(key, id);
@@ -238,7 +243,7 @@ impl Transactions {
         let Purpose::Core { cancel } = &mut client.purpose else { return };
         let CancelWish::Waiting { reason } = std::mem::replace(cancel, CancelWish::Sent) else { return };
         client.invite(client_invite::Event::CancelSent, SendId::new(id, 0), now, out);
-        let mut request = client.follow_up(Method::Cancel);
+        let Some(mut request) = client.follow_up(Method::Cancel) else { return };
         if let Some(reason) = reason {
             request.headers.push(HeaderName::Reason, reason);
         }
@@ -286,20 +291,23 @@ impl Client {
 
     /// The same request, anew, by another way; its timers start again.
     fn retry(&mut self, target: Target, id: TransactionId, now: Mono, out: &mut Vec<Sending>) {
-        self.request.headers.remove_top_via();
-        self.request = with_via(&self.request, &target, &self.branch);
+        let Some(mut request) = self.request.take() else { return };
+        request.headers.remove_top_via();
+        let request = with_via(&request, &target, &self.branch);
         self.to = target.flow;
         self.wire = Wire::of(target.flow.transport);
-        let (machine, send) = begin(&self.request.method, self.request.to_bytes(), self.wire, now);
+        let (machine, send) = begin(&request.method, request.to_bytes(), self.wire, now);
+        self.request = Some(request);
         self.machine = machine;
         out.extend(send.map(|bytes| Sending { to: self.to, bytes, report: Some(SendId::new(id, self.attempt())) }));
     }
 
     /// ACK and CANCEL (§17.1.1.3, §9.1): Request-URI, From, Call-ID, Route, the top Via and the number of CSeq are the INVITE's; To is
     /// too, until the ACK gets that of the response.
-    fn follow_up(&self, method: Method) -> Request {
-        let invite = &self.request.headers;
-        let mut request = Request::new(method.clone(), self.request.uri.clone());
+    fn follow_up(&self, method: Method) -> Option<Request> {
+        let sent = self.request.as_ref()?;
+        let invite = &sent.headers;
+        let mut request = Request::new(method.clone(), sent.uri.clone());
         if let Ok(via) = invite.via() {
             request.headers.push_via(&via);
         }
@@ -310,11 +318,12 @@ impl Client {
             request.headers.push(HeaderName::CSeq, CSeq::new(cseq.number, method));
         }
         request.headers.push(HeaderName::MaxForwards, MAX_FORWARDS);
-        request
+        Some(request)
     }
 
+    /// Empty after a final response: the machine has its ACK then.
     fn ack_failure(&self, response: &Response) -> Bytes {
-        let mut ack = self.follow_up(Method::Ack);
+        let Some(mut ack) = self.follow_up(Method::Ack) else { return Bytes::new() };
         if let Some(to) = response.headers.get(&HeaderName::To) {
             ack.headers.set(HeaderName::To, to);
         }
@@ -385,7 +394,10 @@ fn begin(method: &Method, bytes: Bytes, wire: Wire, now: Mono) -> (ClientMachine
 fn with_via(request: &Request, target: &Target, branch: &Bytes) -> Request {
     let mut via = Via::new(target.flow.transport, target.sent_by.clone(), branch);
     via.params.set_flag("rport");
-    let mut request = request.clone();
-    request.headers.push_via(&via);
-    request
+    let mut headers = Headers::with_capacity(request.headers.len() + 1);
+    headers.push_via(&via);
+    for (name, value) in request.headers.iter() {
+        headers.push(name.clone(), value);
+    }
+    Request { headers, method: request.method.clone(), uri: request.uri.clone(), body: request.body.clone() }
 }
