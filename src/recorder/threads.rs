@@ -1,8 +1,9 @@
 //! The recorder's three threads.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -17,9 +18,9 @@ use crate::store::{Health, Store};
 use crate::switch::input::RecorderReport;
 use crate::switch::output::RecorderCommand;
 
-/// Commands from the core: a few a call. When full the driver waits, which it never does in practice: the writer empties this queue
-/// before it touches the disk.
-pub const COMMANDS: usize = 1_024;
+/// Commands from the core that wait while the writer hangs on a disk: a few a call, so this is hours of a hundred agents. The core must
+/// never wait for a disk; what comes beyond is refused, and told.
+pub const COMMANDS: usize = 65_536;
 
 /// Jobs between writer, sealer and clerk. When full they stay in the writer's own outbox.
 const JOBS: usize = 1_024;
@@ -44,7 +45,7 @@ const PART: &str = "recording";
 
 /// A handle to the running recorder.
 pub struct Recorder {
-    commands: SyncSender<RecorderCommand>,
+    commands: Arc<Commands>,
     tap: Tap,
     stop: Arc<AtomicBool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -73,7 +74,7 @@ impl Recorder {
         report: ReportTo,
         health: Health,
     ) -> std::io::Result<Recorder> {
-        let (commands, command_queue) = sync_channel(COMMANDS);
+        let commands = Arc::new(Commands::default());
         let (frames, frame_queue) = sync_channel(FRAMES);
         let (jobs, job_queue) = sync_channel(JOBS);
         let (opened, opened_queue) = sync_channel(JOBS);
@@ -104,7 +105,7 @@ impl Recorder {
         };
         let writer = WriterThread {
             writer: Writer::default(),
-            commands: command_queue,
+            commands: commands.clone(),
             frames: frame_queue,
             opened: opened_queue,
             dropped: dropped.clone(),
@@ -123,10 +124,10 @@ impl Recorder {
         Ok(Recorder { commands, tap: Tap::new(frames, dropped), stop, threads: Mutex::new(threads) })
     }
 
-    /// For the driver of the core, in the order in which the core says it.
+    /// For the driver of the core, in the order in which the core says it. Never waits.
     pub fn command(&self, command: RecorderCommand) {
-        if self.commands.send(command).is_err() {
-            tracing::error!("the recorder has ended, and is asked to record");
+        if !self.commands.push(command) {
+            tracing::error!("the recorder hangs, and a command to it is lost");
         }
     }
 
@@ -147,9 +148,42 @@ impl Recorder {
     }
 }
 
+/// A bounded queue that the core puts into without waiting.
+#[derive(Default)]
+struct Commands {
+    queue: Mutex<VecDeque<RecorderCommand>>,
+    came: Condvar,
+}
+
+impl Commands {
+    fn push(&self, command: RecorderCommand) -> bool {
+        let mut queue = self.lock();
+        let taken = queue.len() < COMMANDS;
+        if taken {
+            queue.push_back(command);
+        }
+        drop(queue);
+        self.came.notify_one();
+        taken
+    }
+
+    /// Sleeps until there is one, for `patience` at most.
+    fn wait(&self, patience: Duration) {
+        drop(self.came.wait_timeout_while(self.lock(), patience, |queue| queue.is_empty()));
+    }
+
+    fn pop(&self) -> Option<RecorderCommand> {
+        self.lock().pop_front()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<RecorderCommand>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 struct WriterThread {
     writer: Writer,
-    commands: Receiver<RecorderCommand>,
+    commands: Arc<Commands>,
     frames: Receiver<Frame>,
     opened: Receiver<Opened>,
     dropped: Arc<Dropped>,
@@ -167,10 +201,7 @@ impl WriterThread {
         let mut next_tick = self.clock.mono() + WRITE_EVERY;
         loop {
             let stop = self.stop.load(Ordering::Acquire);
-            match self.commands.recv_timeout(LOOK_EVERY) {
-                Ok(command) => self.writer.command(command),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
-            }
+            self.commands.wait(LOOK_EVERY);
             let now = self.drain();
             if now >= next_tick {
                 next_tick = now + WRITE_EVERY;
@@ -192,7 +223,7 @@ impl WriterThread {
 
     fn drain(&mut self) -> Mono {
         loop {
-            while let Ok(command) = self.commands.try_recv() {
+            while let Some(command) = self.commands.pop() {
                 self.writer.command(command);
             }
             let mut taken = 0;
