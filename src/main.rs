@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
@@ -78,8 +79,18 @@ fn serve(path: &Path) -> Result<ExitCode> {
     if let Some(secrets) = generated {
         println!("Secrets that the configuration left out were made: {}", secrets.display());
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime can't be started")?;
-    let ended = runtime.block_on(server::run(source, path.to_owned()))?;
+    // SIP and the core share a thread: a message goes through both without waking another one. HTTP has its own, so that no search, however
+    // long, is felt in a call.
+    let runtime = |mut builder: tokio::runtime::Builder| builder.enable_all().build().context("the runtime can't be started");
+    let web = runtime({
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(2).thread_name("http");
+        builder
+    })?;
+    let ended =
+        runtime(tokio::runtime::Builder::new_current_thread())?.block_on(server::run(source, path.to_owned(), web.handle()));
+    web.shutdown_timeout(Duration::from_secs(1));
+    let ended = ended?;
     Ok(match ended {
         server::Ended::Asked => ExitCode::SUCCESS,
         server::Ended::Faulty => ExitCode::from(70),

@@ -12,8 +12,12 @@
 //! durable; the log and the index are closed.
 
 mod driver;
+#[allow(unsafe_code, reason = "a call of the allocator that no crate offers")]
+mod memory;
 mod startup;
 
+use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,9 +62,9 @@ pub enum ServerError {
     #[error(transparent)]
     Media(#[from] media_engine::StartError),
     #[error("cannot listen for HTTP on {address}: {error}")]
-    Http { address: std::net::SocketAddr, error: std::io::Error },
+    Http { address: SocketAddr, error: io::Error },
     #[error("a part cannot be started: {0}")]
-    Start(#[from] std::io::Error),
+    Start(#[from] io::Error),
     #[error("the configuration has {0} faults")]
     Configuration(usize),
 }
@@ -97,8 +101,8 @@ impl Outlets for ToCore {
     }
 }
 
-/// Runs the switch until it is told to stop.
-pub async fn run(source: Source, config_file: PathBuf) -> Result<Ended, ServerError> {
+/// Runs the switch until it is told to stop: HTTP on `web`, the rest on the runtime that this is awaited on.
+pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Handle) -> Result<Ended, ServerError> {
     let config = Config::resolve(&source).map_err(|problems| ServerError::Configuration(problems.len()))?;
     let clock = System::start();
     let (inputs, waiting) = mpsc::channel(INPUTS);
@@ -143,9 +147,10 @@ pub async fn run(source: Source, config_file: PathBuf) -> Result<Ended, ServerEr
     let guarded = events::router(store.log.clone(), &config.site.domain, stops).merge(startup::reload_route(orders.clone()));
     let app = api::router(parts, guarded, console::router());
     let address = config.http.listen;
-    let listener = TcpListener::bind(address).await.map_err(|error| ServerError::Http { address, error })?;
-    let http = serve_http(listener, app);
+    let http = serve_http(web, address, app).map_err(|error| ServerError::Http { address, error })?;
 
+    #[allow(clippy::disallowed_methods, reason = "the server owns its tasks")]
+    let memory = web.spawn(memory::give_back());
     startup::tell_up(&config, transport.addresses());
     let signals = heed_signals(orders.clone())?;
     let driver = Driver {
@@ -165,6 +170,7 @@ pub async fn run(source: Source, config_file: PathBuf) -> Result<Ended, ServerEr
     let _ = stop.send(true);
     signals.abort();
     http.abort();
+    memory.abort();
     Ok(ended)
 }
 
@@ -188,18 +194,25 @@ pub(crate) fn clips(source: &Source, config: &Config, config_file: &std::path::P
     clips
 }
 
-fn serve_http(listener: TcpListener, app: Router) -> tokio::task::JoinHandle<()> {
-    let service = app.into_make_service_with_connect_info::<std::net::SocketAddr>();
+fn serve_http(web: &tokio::runtime::Handle, address: SocketAddr, app: Router) -> io::Result<tokio::task::JoinHandle<()>> {
+    let listener = std::net::TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    let listener = {
+        // The runtime that a socket is made in is the one that watches it.
+        let _on = web.enter();
+        TcpListener::from_std(listener)?
+    };
+    let service = app.into_make_service_with_connect_info::<SocketAddr>();
     #[allow(clippy::disallowed_methods, reason = "the server owns its tasks")]
-    tokio::spawn(async move {
+    Ok(web.spawn(async move {
         if let Err(error) = axum::serve(listener, service).await {
             tracing::error!(%error, "HTTP has ended");
         }
-    })
+    }))
 }
 
 /// SIGTERM and SIGINT drain, a second one halts; SIGHUP reloads.
-fn heed_signals(orders: mpsc::Sender<Order>) -> std::io::Result<tokio::task::JoinHandle<()>> {
+fn heed_signals(orders: mpsc::Sender<Order>) -> io::Result<tokio::task::JoinHandle<()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;

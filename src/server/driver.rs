@@ -29,6 +29,9 @@ const AT_ONCE: usize = 64;
 /// A second fault within this long ends the process: what the first one left may be worse than it looked.
 const FAULTS: Duration = Duration::from_secs(60);
 
+/// What the journal holds back at most before the operating system has it: a kill costs it so much.
+const JOURNAL_LAG: Duration = Duration::from_millis(100);
+
 /// From signals and the API to the driver.
 pub enum Order {
     Stop,
@@ -68,12 +71,25 @@ struct Run {
     switch: Switch,
     /// `None` where the disk has no room for one, or it is full.
     journal: Option<(Journal, JournalFile)>,
+    /// When what was appended to it is handed to the operating system.
+    journal_flush: Option<Mono>,
     tickets: BTreeMap<Ticket, oneshot::Sender<Answer>>,
     next_ticket: u64,
     last_fault: Option<Mono>,
     out: Vec<Output>,
     /// Reports that carrying out brought about at once.
     back: Vec<Input>,
+}
+
+impl Run {
+    fn flush_journal(&mut self, now: Mono) {
+        if self.journal_flush.is_some_and(|at| at <= now) {
+            self.journal_flush = None;
+            if let Some((_, file)) = &mut self.journal {
+                file.flush();
+            }
+        }
+    }
 }
 
 impl Driver {
@@ -83,6 +99,7 @@ impl Driver {
         let mut run = Run {
             switch: Switch::new(seed, config),
             journal,
+            journal_flush: None,
             tickets: BTreeMap::new(),
             next_ticket: 0,
             last_fault: None,
@@ -106,13 +123,15 @@ impl Driver {
                 continue;
             }
             self.carry_out(&mut run);
+            run.flush_journal(self.clock.mono());
             let phase_ends = match phase {
                 Phase::Serving => None,
                 Phase::Draining { until } | Phase::Halting { until } => Some(until),
             };
             // Far enough that it never comes first.
             let idle = self.clock.mono() + Duration::from_secs(3_600);
-            let wake = [run.switch.deadline(), phase_ends, Some(idle)].into_iter().flatten().min().unwrap_or(idle);
+            let wake =
+                [run.switch.deadline(), phase_ends, run.journal_flush, Some(idle)].into_iter().flatten().min().unwrap_or(idle);
             #[allow(clippy::disallowed_methods, reason = "the driver's one timer")]
             let timer = sleep_until(Instant::from_std(self.clock.instant(wake)));
             let fine = tokio::select! {
@@ -138,12 +157,12 @@ impl Driver {
             }
         }
         self.carry_out(&mut run);
-        if let Some((journal, file)) = &mut run.journal {
+        let journal_file = run.journal.take().map(|(mut journal, mut file)| {
             let frame = journal.end(journal::Ended::Stopped);
             file.append(&frame);
-            file.flush();
-        }
-        self.close().await;
+            file
+        });
+        self.close(journal_file).await;
         ended.unwrap_or(Ended::Asked)
     }
 
@@ -178,6 +197,7 @@ impl Driver {
         if let Some((journal, file)) = &mut run.journal {
             let frame = journal.input(now, &input);
             file.append(&frame);
+            run.journal_flush.get_or_insert(now.mono + JOURNAL_LAG);
         }
         let before = run.out.len();
         let handled = guarded(&mut run.switch, input, now, &mut run.out);
@@ -190,6 +210,9 @@ impl Driver {
             }
         }
         let Err(fault) = handled else { return true };
+        if let Some((_, file)) = &mut run.journal {
+            file.flush();
+        }
         tracing::error!(conversation = ?fault.conversation, "the core panicked; the conversation was ended");
         let again = run.last_fault.is_some_and(|last| now.mono.since(last) < FAULTS);
         run.last_fault = Some(now.mono);
@@ -229,9 +252,7 @@ impl Driver {
                 self.take(run, input);
             }
         }
-        if let Some((_, file)) = &mut run.journal {
-            file.flush();
-        }
+        self.engine.wake();
     }
 
     fn media(&mut self, run: &mut Run, worker: u8, command: Command) {
@@ -313,7 +334,7 @@ impl Driver {
     }
 
     /// In the order in which each needs the next.
-    async fn close(self) {
+    async fn close(self, journal: Option<JournalFile>) {
         let Driver { transport, engine, recorder, store, mut waiting, .. } = self;
         // Whoever still reports must not wait for a reader that is gone.
         waiting.close();
@@ -322,6 +343,9 @@ impl Driver {
         let closing = tokio::task::spawn_blocking(move || {
             recorder.close();
             store.close();
+            if let Some(journal) = journal {
+                journal.close();
+            }
         });
         if closing.await.is_err() {
             tracing::error!("the files were not closed in order; the next start repairs them");
