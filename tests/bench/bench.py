@@ -7,6 +7,7 @@ import argparse
 import os
 import subprocess
 import sys
+import time
 import tomllib
 
 import rig
@@ -15,9 +16,13 @@ import rtpengine
 RELAYED_TO_FLOOR = 2.0
 RECORDED_TO_FLOOR = 3.0
 CPU_MS_A_CALL = 1.0
+# What the goal was set beside: the floor took this share of a core for 100 calls on the machine of the goal, when it was quiet. A busy
+# neighbour or a slower machine moves floor and call alike, so what is judged is the figure brought to that floor.
+QUIET_FLOOR = 0.019
 ADDED_SETUP_P99_MS = 5.0
 KB_A_RECORDED_CALL = 100.0
 MEMORY_GROWTH = 1.10
+LINGER_S = 45
 
 
 class Table:
@@ -105,12 +110,18 @@ def rival(table, tools, options):
 
 
 def calls(table, tools, options):
+    def floor():
+        with rig.floor(tools, 100) as where:
+            return tools.medload(100, 8, **where)["cpu_share"]
+
     with rig.switch(tools, options.binary) as switch:
-        say("1,000 short calls at 50 a second")
+        say("1,000 short calls at 50 a second, with the floor before and after")
         tools.short_calls(switch.pid, switch.sip, "5000", 50, 100)  # what is allocated once is not a call's cost
-        figures = tools.short_calls(switch.pid, switch.sip, "5000", 50, 1000)
-        retransmitted = f"{figures['retransmissions']} retransmissions"
-        table.add("CPU a call set up and ended", f"{figures['cpu_ms']:.2f} ms, {retransmitted}", figures["cpu_ms"], CPU_MS_A_CALL, " ms")
+        before, figures, after = floor(), tools.short_calls(switch.pid, switch.sip, "5000", 50, 1000), floor()
+        share = (before + after) / 2
+        figure = f"{figures['cpu_ms']:.2f} ms here, {figures['retransmissions']} retransmissions"
+        figure += f"; the floor takes {100 * share:.1f} % for 100 calls, {100 * QUIET_FLOOR} % where the goal was set"
+        table.add("CPU a call set up and ended", figure, figures["cpu_ms"] * QUIET_FLOOR / share, CPU_MS_A_CALL, " ms at that floor")
 
         say("set-up time, directly and through the switch")
         direct = tools.medload(500, 1, sw=rig.CALLEE, port=rig.SIP_PORT, cps=50, mute_a=1, mute_b=1)
@@ -130,13 +141,18 @@ def memory(table, tools, options):
         figure = f"{figures['rss_before_kb']} KB before, {figures['rss_window_kb']} KB with {options.calls}"
         table.add("memory a live recorded call", figure, each, KB_A_RECORDED_CALL, " KB")
     with rig.switch(tools, options.binary) as switch:
-        say("memory after 1,000 and 10,000 short calls (two minutes)")
+        say("memory after 1,000 and 10,000 short calls (four minutes)")
+
+        def after(calls):
+            tools.short_calls(switch.pid, switch.sip, "5000", 100, calls)
+            at_once = rig.rss_kb(switch.pid)
+            # Over UDP a transaction lingers for 32 s (RFC 3261, timers H and J): what a call costs is gone after that.
+            time.sleep(LINGER_S)
+            return at_once, rig.rss_kb(switch.pid)
+
         start = rig.settled(lambda: rig.rss_kb(switch.pid))
-        tools.short_calls(switch.pid, switch.sip, "5000", 100, 1000)
-        first = rig.settled(lambda: rig.rss_kb(switch.pid))
-        tools.short_calls(switch.pid, switch.sip, "5000", 100, 9000)
-        last = rig.settled(lambda: rig.rss_kb(switch.pid))
-        figure = f"{start} KB at start, {first} KB after 1,000, {last} KB after 10,000"
+        (busy, first), (busiest, last) = after(1000), after(9000)
+        figure = f"{start} KB at start, {first} KB {LINGER_S} s after 1,000 ({busy} at once), {last} KB after 10,000 ({busiest} at once)"
         table.add("memory after 10,000 short calls", figure, last / first, MEMORY_GROWTH, " × after 1,000")
 
 
