@@ -14,7 +14,7 @@ use crate::switch::event;
         health::live, health::ready, health::metrics, login::login, login::logout, login::me, registrations::list,
         conversations::list, conversations::show, conversations::originate, conversations::hangup, conversations::hold,
         conversations::resume, conversations::transfer, agents::list, agents::set, queues::list, recordings::list, recordings::show,
-        recordings::audio, events, events_ws, serve
+        recordings::audio, events, events_ws, reload, serve
     ),
     components(schemas(event::Kind, CloudEvent, problem::Problem)),
     modifiers(&Access),
@@ -65,6 +65,26 @@ fn events() {}
     (status = 410, body = problem::Problem, content_type = "application/problem+json")))]
 #[allow(dead_code, reason = "only described")]
 fn events_ws() {}
+
+/// What was wrong with the files; nothing of them was taken.
+#[derive(utoipa::ToSchema)]
+#[allow(dead_code, reason = "only described")]
+struct NotTaken {
+    #[schema(rename = "type")]
+    kind: String,
+    title: String,
+    status: u16,
+    detail: String,
+    /// `file:line: what is wrong`, one each.
+    faults: Vec<String>,
+}
+
+/// Reads the configuration's files anew, as SIGHUP does. Running calls are not touched.
+#[utoipa::path(post, path = "/api/v1/config/reload", tag = "config", responses(
+    (status = 204, description = "It is in force."),
+    (status = 422, body = NotTaken, content_type = "application/problem+json", description = "It has faults; nothing was changed.")))]
+#[allow(dead_code, reason = "only described: the route is the server's own")]
+fn reload() {}
 
 struct Access;
 

@@ -4,5 +4,6 @@
 mod support;
 
 mod harness;
+mod journal;
 mod phones;
 mod trunk;

@@ -216,7 +216,33 @@ fn calls_come_through_although_a_tenth_of_the_messages_is_lost() {
     wait_until("no conversation is left", PATIENT, || switch.items("/api/v1/conversations?state=live").is_empty());
 }
 
-/// RFC 3261 §13.3.1.4: the 2xx goes out until the ACK comes. (An INVITE that comes twice is `transaction/tests.rs`'s and the scenarios'.)
+/// RFC 3261 §17: a caller and a callee, both SIPp, on lines that lose each message once. Whatever the switch sends it sends again, and a
+/// request that comes again, the INVITE too, is no second one.
+#[test]
+fn a_call_comes_through_although_each_of_its_messages_is_lost_once() {
+    const FAR: &str = "127.0.0.3";
+    let port = super::support::ports::port();
+    let site = Site::new("deaf")
+        .with(&format!("[[trunk]]\nname = \"carrier\"\npeer = \"{TRUNK}\"\ntransit = true\n"))
+        .trunk("far", format!("{FAR}:{port}"))
+        .inbound("carrier", NUMBER, "number:90301234")
+        .with("[[outbound]]\npattern = \"9*\"\nstrip = 1\ntrunk = [\"far\"]\n");
+    let switch = site.start();
+    let story = switch.events("since=0");
+    let far = Sipp::scenario(site.folder().path(), "far", &kept("deaf_callee")).address(FAR).port(port).key("audio_port", 9);
+    let far = far.argument("-nr").start();
+    far.wait_until_bound();
+    let near = caller(&site, &switch, &kept("deaf_caller")).argument("-nr").start().finish(PATIENT);
+    assert_eq!(near.code, Some(0), "{near:#?}");
+    let far = far.finish(PATIENT);
+    assert_eq!(far.code, Some(0), "{far:#?}");
+    ends_with(&switch, &story, "normal", 200);
+    assert_eq!(story.events().iter().filter(|e| e.kind == "call.started").count(), 1);
+    let sent = |method: &str| far.messages.matches(&format!("\n{method} sip:")).count();
+    assert_eq!((sent("INVITE"), sent("ACK"), sent("BYE")), (2, 2, 2), "{}", far.messages);
+}
+
+/// RFC 3261 §13.3.1.4: the 2xx goes out until the ACK comes.
 #[test]
 fn a_late_ack_ends_the_repeats_of_the_200() {
     let site = site("twice");
