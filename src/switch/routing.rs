@@ -24,11 +24,12 @@ pub(super) fn caller<'a>(config: &'a Config, peer: &Peer, number: &'a str) -> Op
 }
 
 impl Cx<'_> {
-    /// To a configured place, as for who began the conversation.
+    /// To a configured place, with the rights of who is sent there: after a transfer that is not who began the conversation.
     pub fn go(&mut self, conv: &mut Conversation, place: &Place) {
         let config = self.config();
         let number = conv.customer_number.clone();
-        let target = match caller(&config, &conv.origin, &number) {
+        let who = conv.leg(conv.subject).map_or(&conv.origin, |leg| &leg.peer);
+        let target = match caller(&config, who, &number) {
             Some(who) => route::go(&config, who, place).map_err(route::Refusal::cause),
             // A reload took the phone or trunk away.
             None => Err(Cause::Forbidden),

@@ -48,7 +48,8 @@ impl Cx<'_> {
         to: &str,
         by_refer: bool,
     ) -> Result<(route::Target, LegId), (Status, super::Refusal)> {
-        let gone = || (Status::CALL_TRANSACTION_DOES_NOT_EXIST, super::Refusal::WrongState("nobody is connected"));
+        // Neither status ends the dialog, as 481 or 404 would (RFC 5057 §5.1): the phone keeps its call.
+        let gone = || (Status::REQUEST_PENDING, super::Refusal::WrongState("nobody is connected"));
         let undiallable = || super::Refusal::NotDiallable(to.to_owned());
         let other = conv.other(from).ok_or_else(gone)?;
         let leg = conv.leg(from).ok_or_else(gone)?;
@@ -63,9 +64,17 @@ impl Cx<'_> {
         }
         let who = caller(config, &leg.peer, &leg.shows).ok_or_else(|| (Status::FORBIDDEN, undiallable()))?;
         match route::dial(config, who, to) {
-            Ok(route::Target::Code(_)) => Err((Status::NOT_FOUND, undiallable())),
+            Ok(route::Target::Outside(_)) if self.is_bound_to_stay(conv, other) => Err((Status::FORBIDDEN, undiallable())),
+            Ok(route::Target::Code(_)) | Err(_) => Err((Status::FORBIDDEN, undiallable())),
             Ok(target) => Ok((target, other)),
-            Err(why) => Err((Status::new(why.cause().to_status()).unwrap_or(Status::NOT_FOUND), undiallable())),
+        }
+    }
+
+    /// A trunk's caller who may not go out by a trunk again, on our account (`transit`), whoever sends him there.
+    fn is_bound_to_stay(&self, conv: &Conversation, other: LegId) -> bool {
+        match conv.leg(other).map(|l| &l.peer) {
+            Some(Peer::Trunk(name)) => !self.hub.config.trunks.get(name).is_some_and(|t| t.transit),
+            Some(Peer::Phone(_)) | None => false,
         }
     }
 
