@@ -95,6 +95,11 @@ impl Leg {
         self.is_live() && self.call.is_answered()
     }
 
+    /// A 2xx has passed, whether it is over since or not.
+    pub fn was_answered(&self) -> bool {
+        self.call.is_answered() || self.status.is_some_and(|status| (200..300).contains(&status))
+    }
+
     /// The peer does not listen: it put us on hold.
     pub fn is_holding(&self) -> bool {
         self.negotiation.agreed().is_some_and(|a| !a.send)

@@ -113,7 +113,7 @@ impl Conversation {
             Direction::Inbound | Direction::Internal => {
                 Some(if self.legs.contains_key(&self.caller) { self.caller } else { self.subject })
             }
-            Direction::Outbound => self.legs.values().find(|l| l.peer.is_trunk() && l.call.is_answered()).map(|l| l.id),
+            Direction::Outbound => self.legs.values().find(|l| l.peer.is_trunk() && l.was_answered()).map(|l| l.id),
         }
     }
 

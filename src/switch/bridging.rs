@@ -95,7 +95,28 @@ impl Cx<'_> {
         let kind = Kind::CallBridged(self.bridge_data(conv, with));
         self.tell(Some(conv.id), kind);
         self.connect(conv);
+        self.note_agents(conv, with);
         self.hub.stirred = true;
+    }
+
+    /// A conversation is found under each agent that was in it, by whatever way the call came to the phone.
+    fn note_agents(&mut self, conv: &mut Conversation, with: LegId) {
+        let mut came = false;
+        for id in [conv.subject, with] {
+            let Some(agent) = conv.leg(id).and_then(|leg| self.agent_of(leg)) else { continue };
+            if !conv.agents.contains(&agent) {
+                conv.agents.push(agent);
+                came = true;
+            }
+        }
+        if came {
+            self.describe(conv);
+        }
+    }
+
+    /// Whom an offer rang, or who works at the phone.
+    fn agent_of(&self, leg: &crate::conversation::Leg) -> Option<crate::ids::StaffNumber> {
+        leg.agent().or_else(|| self.hub.acd.agent_at(leg.peer.phone()?)).cloned()
     }
 
     /// The bridge is over, if there is one; its time is added.
@@ -115,7 +136,7 @@ impl Cx<'_> {
         Bridge {
             legs: [customer, second],
             phone: leg.and_then(|l| l.peer.phone().cloned()),
-            agent: leg.and_then(|l| l.agent().cloned()),
+            agent: leg.and_then(|l| self.agent_of(l)),
         }
     }
 

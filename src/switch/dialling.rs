@@ -20,6 +20,12 @@ use crate::transaction::TransactionId;
 /// Nobody answers: a call to a phone or outside is given up. Carriers give up after 2 to 3 minutes; a person after one.
 const RING: Duration = Duration::from_secs(60);
 
+/// A trunk that says nothing at all to an INVITE is given up for the next one. A live one says 100 within a round trip or two.
+const SILENT: Duration = Duration::from_secs(5);
+
+/// And one that said 100, but not that it rings: mobile networks take up to ten seconds to find a handset.
+const UNDECIDED: Duration = Duration::from_secs(20);
+
 impl Cx<'_> {
     pub fn dial_phone(&mut self, conv: &mut Conversation, number: &Number, transfer: Option<Transferring>) {
         let config = self.config();
@@ -111,9 +117,18 @@ impl Cx<'_> {
                 continue;
             };
             if self.invite(conv, self.outside_invitation(&attempt, trunk, to)).is_ok() {
+                self.give_time(conv, SILENT);
                 return;
             }
             (cause, status) = (Cause::Congestion, Status::SERVICE_UNAVAILABLE);
+        }
+    }
+
+    /// What is being dialled gets so long from now; the last of the trunks as long as anybody.
+    fn give_time(&mut self, conv: &mut Conversation, time: Duration) {
+        if let Stage::Dialling(dialling) = &mut conv.stage {
+            let time = if dialling.trunks.0.is_empty() { RING } else { time };
+            dialling.until = self.now.mono + time;
         }
     }
 
@@ -158,6 +173,10 @@ impl Cx<'_> {
         flow: Flow,
     ) {
         if response.status.is_provisional() {
+            if conv.leg(id).is_some_and(|l| l.peer.is_trunk() && l.is_ringing() && !l.rang) {
+                let time = if response.status == Status::TRYING { UNDECIDED } else { RING };
+                self.give_time(conv, time);
+            }
             if response.status != Status::TRYING {
                 self.callee_rings(conv, id);
             }
@@ -319,9 +338,11 @@ impl Cx<'_> {
                     Some(_) | None => (cause, status.code()),
                 };
                 dialling.worst = Some(worst);
-                if still {
+                // A 6xx is for all of them (RFC 3261 §21.6): a person pressed the key.
+                if still && cause != Cause::Declined {
                     return;
                 }
+                let worst = if cause == Cause::Declined { (cause, status.code()) } else { worst };
                 let status = Status::new(worst.1).unwrap_or(status);
                 if was_trunk && cause.tries_next_trunk() {
                     dialling.worst = None;
@@ -354,8 +375,16 @@ impl Cx<'_> {
         }
     }
 
-    /// It rang long enough.
+    /// It rang long enough; or a trunk did not get as far as that, and there is another.
     pub fn dialling_expired(&mut self, conv: &mut Conversation) {
+        let rings = |l: &crate::conversation::Leg| l.is_ringing() && l.role == Role::Callee && l.rang;
+        if let Stage::Dialling(dialling) = &conv.stage
+            && !dialling.trunks.0.is_empty()
+            && !conv.legs.values().any(rings)
+        {
+            self.stop_ringing(conv, None);
+            return self.next_trunk(conv, Cause::Timeout, Status::REQUEST_TIMEOUT);
+        }
         self.not_taken(conv, Cause::NoAnswer, Status::TEMPORARILY_UNAVAILABLE);
     }
 

@@ -16,20 +16,21 @@ pub struct Fault {
     pub conversation: Option<ConversationId>,
 }
 
-/// Handles an input; a panic in it discards its outputs, ends its conversation, and is told. The driver counts faults: a second one
+/// Handles an input; a panic in it discards what the conversation at hand had said in it, ends that, and is told. What other
+/// conversations had said before (many come up in one tick) stands. The driver counts faults: a second one
 /// within a minute is reason to restart the process.
 pub fn guarded(switch: &mut Switch, input: Input, now: Now, out: &mut Vec<Output>) -> Result<(), Fault> {
-    let before = out.len();
     // What the panic leaves half done is one conversation and the indices; the first is ended and the second are built anew.
     let handled = catch_unwind(AssertUnwindSafe(|| switch.handle(input, now, out)));
     if handled.is_ok() {
         return Ok(());
     }
-    out.truncate(before);
+    let whole = switch.whole.min(out.len());
+    out.truncate(whole);
     let fault = Fault { conversation: switch.at_hand.take() };
     let recovered = catch_unwind(AssertUnwindSafe(|| switch.recover(fault.conversation, now, out)));
     if recovered.is_err() {
-        out.truncate(before);
+        out.truncate(whole);
         if let Some(id) = fault.conversation {
             switch.conversations.remove(&id);
         }

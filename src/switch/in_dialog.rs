@@ -70,12 +70,17 @@ impl Cx<'_> {
     }
 
     /// The ACK to a 2xx of ours; a late offer's answer comes in it.
-    pub fn acked(&mut self, conv: &mut Conversation, id: LegId, request: &Request) {
+    pub fn acked(&mut self, conv: &mut Conversation, id: LegId, invite: Option<TransactionId>, request: &Request) {
         let Some(leg) = conv.legs.get_mut(&id) else { return };
         if !leg.call.owns(request) {
             return;
         }
-        let first = leg.call.awaits_ack_of().is_some();
+        let awaited = leg.call.awaits_ack_of();
+        // An ACK of the first INVITE that comes again is none of the re-INVITE's.
+        if invite.is_some() && awaited.is_some() && invite != awaited {
+            return;
+        }
+        let first = awaited.is_some();
         let (_, bye) = leg.call.acked();
         if let Some((bye, to)) = bye {
             self.request(bye, to, super::hub::Purpose::Bye(id));

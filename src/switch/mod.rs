@@ -69,6 +69,8 @@ pub struct Switch {
     armed: BTreeMap<ConversationId, Mono>,
     /// The conversation that the input at hand belongs to.
     at_hand: Option<ConversationId>,
+    /// Outputs of this input that no fault at hand can have spoilt.
+    whole: usize,
 }
 
 impl Switch {
@@ -107,12 +109,14 @@ impl Switch {
             timers: BTreeSet::new(),
             armed: BTreeMap::new(),
             at_hand: None,
+            whole: 0,
         }
     }
 
     /// Takes one input to its end. Never blocks, never does I/O, reads no clock, draws chance only from its seeded generator.
     pub fn handle(&mut self, input: Input, now: Now, out: &mut Vec<Output>) {
         self.at_hand = None;
+        self.whole = out.len();
         match input {
             Input::Started(recovered) => self.started(*recovered, now, out),
             Input::Sip { flow, message } => self.sip(message, flow, now, out),
@@ -223,6 +227,8 @@ impl Switch {
         } else {
             self.arm(id, deadline);
         }
+        self.at_hand = None;
+        self.whole = out.len();
         Some(result)
     }
 
@@ -269,7 +275,7 @@ impl Switch {
                     self.with(conversation, now, out, |cx, conv| cx.cancelled(conv, leg));
                 }
             }
-            Received::Ack { request, .. } => self.acknowledged(&request, now, out),
+            Received::Ack { invite, request, .. } => self.acknowledged(invite, &request, now, out),
             Received::Response { id, response, flow } => self.responded(id, &response, flow, now, out),
             Received::Stray { .. } => self.cx(now, out).count("sip_stray_responses_total"),
             Received::Answered(status) => {
@@ -329,10 +335,10 @@ impl Switch {
         })
     }
 
-    fn acknowledged(&mut self, request: &Request, now: Now, out: &mut Vec<Output>) {
+    fn acknowledged(&mut self, invite: Option<TransactionId>, request: &Request, now: Now, out: &mut Vec<Output>) {
         let Some(leg) = self.leg_of(request) else { return };
         if let Some(conversation) = self.conversation_of(leg) {
-            self.with(conversation, now, out, |cx, conv| cx.acked(conv, leg, request));
+            self.with(conversation, now, out, |cx, conv| cx.acked(conv, leg, invite, request));
             return;
         }
         let mut cx = self.cx(now, out);

@@ -65,9 +65,6 @@ impl Cx<'_> {
         };
         self.hub.stirred = true;
         self.stop_ringing(conv, Some(id));
-        if !conv.agents.contains(agent) {
-            conv.agents.push(agent.clone());
-        }
         let data = QueueAnswered {
             queue: answered.offer.queue.clone(),
             agent: agent.clone(),
@@ -76,13 +73,14 @@ impl Cx<'_> {
         };
         self.tell(Some(conv.id), Kind::QueueAnswered(data));
         self.bridge(conv, id);
+        // The queue is new, even if the agent is not.
         self.describe(conv);
     }
 
-    /// One contact of the agent's phone refused; the offer fails with the last of them.
+    /// One contact of the agent's phone refused; the offer fails with the last of them, or at once where a person declined.
     pub fn offer_refused(&mut self, conv: &mut Conversation, offer: OfferId, cause: Cause) {
         let rings = |role: &Role| matches!(role, Role::Agent { offer: o, .. } if *o == offer);
-        if conv.legs.values().any(|l| l.is_live() && rings(&l.role)) {
+        if cause != Cause::Declined && conv.legs.values().any(|l| l.is_live() && rings(&l.role)) {
             return;
         }
         let why = match cause {
