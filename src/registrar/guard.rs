@@ -3,7 +3,7 @@
 //! | the peer sends | gets |
 //! |---|---|
 //! | no credentials for our realm, or with an algorithm that we did not offer | 401 with a challenge for each algorithm, in the order of the configuration |
-//! | a nonce that is old or strange, or a count that was used; the digest being right | 401, `stale=true`: the phone answers anew by itself |
+//! | a nonce that is old or strange, or a count that was used | 401, `stale=true`: the phone answers anew by itself |
 //! | a wrong digest, an unknown user, a digest for another URI | 401: the same bytes and the same work for each |
 //! | too many wrong digests in a minute | 503 with Retry-After, whether this one is right or not |
 //! | credentials that can't be read, or a message whose From or To can't | 400 |
@@ -88,13 +88,15 @@ impl Guard {
         let hash = ha1(credentials.algorithm, &credentials.username, self.realm.as_bytes(), password.as_bytes());
         // Not `&&`: each of them takes its time whatever the others say.
         let right = credentials.verify(&hash, &request.method) & secret.is_some() & is_for(credentials, request);
-        if !right {
-            self.throttle.failed(source, &credentials.username, now);
-            return self.challenge(request, tag, false, chance, now);
-        }
+        // Who has not heard a challenge of ours may stand under another's address: neither counted nor told whether it was right, so that
+        // nobody is locked out by a stranger and no password is tried for nothing.
         match self.nonces.check(&credentials.nonce, now) {
             Freshness::Fresh => {}
             Freshness::Old | Freshness::Strange => return self.challenge(request, tag, true, chance, now),
+        }
+        if !right {
+            self.throttle.failed(source, &credentials.username, now);
+            return self.challenge(request, tag, false, chance, now);
         }
         if !self.nonces.spend(&credentials.nonce, credentials.qop.as_ref().map(|q| q.nc), now) {
             return self.challenge(request, tag, true, chance, now);
