@@ -16,15 +16,17 @@ mod driver;
 mod memory;
 mod startup;
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 
 use crate::clock::System;
@@ -78,20 +80,45 @@ pub(crate) struct Place {
 #[derive(Clone)]
 struct ToCore {
     inputs: mpsc::Sender<Input>,
+    /// What the core must hear and had no room for: ports that else are never used again, legs that else never end. Bounded by how many
+    /// ports there are.
+    held: Arc<Mutex<VecDeque<Input>>>,
     tap: Tap,
+}
+
+impl ToCore {
+    fn offer(&self, input: Option<Input>) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.extend(input);
+        while let Some(next) = held.pop_front() {
+            if let Err(TrySendError::Full(next) | TrySendError::Closed(next)) = self.inputs.try_send(next) {
+                held.push_front(next);
+                return;
+            }
+        }
+    }
 }
 
 impl Outlets for ToCore {
     fn report(&self, report: Report) {
-        if self.inputs.try_send(Input::Media(report)).is_err() {
+        let must_arrive = match &report {
+            Report::Dead { .. } | Report::Closed { .. } | Report::PlayEnded { .. } | Report::ClipMissing { .. } => true,
+            // Told again, or of no use later.
+            _ => false,
+        };
+        if must_arrive {
+            self.offer(Some(Input::Media(report)));
+        } else if self.inputs.try_send(Input::Media(report)).is_err() {
             tracing::warn!("the core does not keep up: a report of a media worker is lost");
         }
     }
 
     fn leases(&self, leases: Vec<Lease>) {
-        if self.inputs.try_send(Input::Ports(leases)).is_err() {
-            tracing::error!("the core does not keep up: ports are lost until the next start");
-        }
+        self.offer(Some(Input::Ports(leases)));
+    }
+
+    fn again(&self) {
+        self.offer(None);
     }
 
     fn tap(&self, frame: Frame) -> bool {
@@ -110,9 +137,6 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
 
     let store = Store::open(&config.recording.folder, LogOptions::default(), disk.clone(), clock, health.clone())?;
-    if store.index_is_new {
-        repair::rebuild(&store.folder, &store.recordings, &store.conversations, &*disk)?;
-    }
     let repaired = repair::repair(&store, &*disk)?;
     let recovered = store.recovered(repaired)?;
     startup::tell_recovered(&recovered);
@@ -124,7 +148,7 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
     };
     let recorder = Recorder::start(&store, disk, clock, reports, health.clone())?;
     let seed = crate::chance::from_system();
-    let outlets = ToCore { inputs: inputs.clone(), tap: recorder.tap() };
+    let outlets = ToCore { inputs: inputs.clone(), held: Arc::default(), tap: recorder.tap() };
     let clips = clips(&source, &config, &config_file);
     let media_seed = u64::from_le_bytes([seed[0], seed[1], seed[2], seed[3], seed[4], seed[5], seed[6], seed[7]]).rotate_left(17);
     let engine = media_engine::start(&config.media, config.site.country, &clips, clock, media_seed, &outlets)?;
@@ -158,6 +182,7 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
         waiting,
         asked,
         ordered,
+        orders,
         transport,
         engine,
         recorder,

@@ -93,6 +93,10 @@ enum Stage {
         end: Option<End>,
         told: bool,
     },
+    /// File and sidecar are there, the row is not yet.
+    Unindexed {
+        end: Option<End>,
+    },
     Running,
     /// Waiting for the hash, or for somebody to take the order.
     Sealing {
@@ -177,7 +181,7 @@ impl Clerk {
                 if let Some(desk) = self.desks.get_mut(&recording) {
                     let given = End { frames, lost_ms };
                     match &mut desk.stage {
-                        Stage::Beginning { end, .. } => *end = Some(given),
+                        Stage::Beginning { end, .. } | Stage::Unindexed { end } => *end = Some(given),
                         Stage::Running => desk.stage = Stage::Sealing { end: given, ordered: false },
                         Stage::Sealing { .. } | Stage::Closing { .. } | Stage::Vanished => {}
                     }
@@ -205,13 +209,14 @@ impl Clerk {
     pub fn work(&mut self, around: &mut dyn Surroundings, report: &mut Reports<'_>) {
         self.trouble = self.failed.take();
         self.tell_vanished(report);
-        let mut opened = Vec::new();
         let mut rows = Vec::new();
         for (id, desk) in &mut self.desks {
             let done = match &mut desk.stage {
-                Stage::Beginning { told, .. } => match begin(&*self.disk, &self.folder, &desk.about, &mut self.synced_day) {
+                Stage::Beginning { told, end } => match begin(&*self.disk, &self.folder, &desk.about, &mut self.synced_day) {
                     Ok(wav) => {
-                        opened.push(Opened { recording: *id, wav });
+                        // Audio does not wait for an index in trouble.
+                        around.opened(Opened { recording: *id, wav });
+                        desk.stage = Stage::Unindexed { end: *end };
                         rows.push(Recording::begun(&desk.about));
                         Ok(())
                     }
@@ -226,8 +231,12 @@ impl Clerk {
                         Err(error)
                     }
                 },
-                Stage::Running if desk.stale => {
+                Stage::Running | Stage::Unindexed { .. } if desk.stale => {
                     describe(&*self.disk, &self.folder, &Recording::begun(&desk.about)).map(|row| rows.push(row))
+                }
+                Stage::Unindexed { .. } => {
+                    rows.push(Recording::begun(&desk.about));
+                    Ok(())
                 }
                 Stage::Running | Stage::Vanished => Ok(()),
                 Stage::Sealing { end, ordered } => {
@@ -250,13 +259,13 @@ impl Clerk {
         }
         let written = rows.iter().try_for_each(|row| self.table.put(row, false)).and_then(|()| self.table.flush());
         match written {
-            Ok(()) => self.written(&rows, opened, around, report),
+            Ok(()) => self.written(&rows, report),
             Err(error) => self.not_written(error),
         }
     }
 
     /// All of these rows are durable.
-    fn written(&mut self, rows: &[Recording], opened: Vec<Opened>, around: &mut dyn Surroundings, report: &mut Reports<'_>) {
+    fn written(&mut self, rows: &[Recording], report: &mut Reports<'_>) {
         for row in rows {
             let Some(desk) = self.desks.get_mut(&row.id) else { continue };
             desk.stale = false;
@@ -266,17 +275,19 @@ impl Clerk {
                     self.desks.remove(&row.id);
                     report(RecorderReport::Finished { conversation, finished });
                 }
-                (None, Stage::Beginning { end, .. }) => {
+                (None, Stage::Unindexed { end }) => {
                     desk.stage = match *end {
                         Some(end) => Stage::Sealing { end, ordered: false },
                         None => Stage::Running,
                     };
                     report(RecorderReport::Started { conversation, recording: row.id });
                 }
-                (None, Stage::Running | Stage::Sealing { .. } | Stage::Closing { .. } | Stage::Vanished) => {}
+                (
+                    None,
+                    Stage::Beginning { .. } | Stage::Running | Stage::Sealing { .. } | Stage::Closing { .. } | Stage::Vanished,
+                ) => {}
             }
         }
-        opened.into_iter().for_each(|o| around.opened(o));
     }
 
     fn tell_vanished(&mut self, report: &mut Reports<'_>) {

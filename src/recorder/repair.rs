@@ -116,7 +116,7 @@ pub fn rebuild(
         }
         table.flush()?;
     }
-    table.flush()?;
+    table.set_whole()?;
     Ok(rebuilt)
 }
 

@@ -288,6 +288,7 @@ impl ClerkThread {
         let to = self.report.clone();
         let mut report = move |r| to(r);
         let mut patience = LAST_TRIES;
+        let mut next_loss = Mono::ZERO;
         let mut next_round = Mono::ZERO;
         loop {
             match self.jobs.recv_timeout(RETRY) {
@@ -307,8 +308,9 @@ impl ClerkThread {
             self.health.say("files and index", self.clerk.trouble());
             if self.stop.load(Ordering::Acquire) {
                 // A writer that panicked never says that it has ended.
-                if self.clerk.trouble().is_some() || !self.clerk.writer_ended() {
+                if (self.clerk.trouble().is_some() || !self.clerk.writer_ended()) && now >= next_loss {
                     patience -= 1;
+                    next_loss = now + RETRY;
                 }
                 if self.clerk.is_done() {
                     return;

@@ -5,6 +5,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -57,7 +58,8 @@ impl JournalFile {
         }
         // `2026-11-22T09-00-00.123Z`: sorted by name is sorted by time.
         let path = folder.join(format!("{}.{EXTENSION}", started.to_string().replace(':', "-")));
-        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&path)?;
+        // It holds what tags and nonces come from.
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
         let writer = Writer::start(file, path.clone())?;
         Ok(JournalFile { path, held: Vec::new(), writer, bytes: 0, most, ended: false })
     }

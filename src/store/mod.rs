@@ -85,7 +85,7 @@ pub struct Store {
     pub recordings: Recordings,
     pub conversations: Conversations,
     pub keeper: Keeper,
-    /// The index had to begin anew: the recordings are to be indexed again from their sidecars before anything else.
+    /// The index had to begin anew, or was left half rebuilt: the recordings are to be indexed again from their sidecars before anything else.
     pub index_is_new: bool,
     projector: Mutex<Option<Projector>>,
 }
@@ -115,14 +115,16 @@ impl Store {
         let rows = conversations.clone();
         log.on_durable(move |events| rows.take(events.iter().map(|stored| &**stored)));
         let projector = Projector::start(conversations.clone(), log.clone(), health.clone()).map_err(io)?;
+        let recordings = Recordings::new(database.clone());
+        let index_is_new = opened.fresh || !recordings.is_whole()?;
         Ok(Store {
             folder: Folder::new(root),
-            recordings: Recordings::new(database.clone()),
+            recordings,
             keeper: Keeper::start(database.clone(), health).map_err(io)?,
             conversations,
             database,
             log,
-            index_is_new: opened.fresh,
+            index_is_new,
             projector: Mutex::new(Some(projector)),
         })
     }

@@ -167,7 +167,10 @@ impl Conversations {
             if stored.sequence != ahead.position + 1 || ahead.changed.len() >= MOST_CHANGED {
                 return;
             }
-            ahead.take(stored, |id| self.indexed(id));
+            if let Err(error) = ahead.take(stored, |id| self.indexed(id)) {
+                tracing::warn!(%error, sequence = stored.sequence, "events are folded later");
+                return;
+            }
         }
     }
 
@@ -184,7 +187,7 @@ impl Conversations {
             let mut ahead = self.ahead();
             for stored in &events {
                 if stored.sequence > ahead.position {
-                    ahead.take(stored, |id| self.indexed(id));
+                    ahead.take(stored, |id| self.indexed(id))?;
                 }
             }
             // Numbers that are damaged or of a newer version have no event.
@@ -221,6 +224,8 @@ impl Conversations {
         };
         changes.extend(announced.iter().map(|r| Change::Remove(Tree::Unannounced, r.to_bytes().to_vec())));
         self.database.commit(&changes)?;
+        // Not before it is durable: a disk that fills up loses what was committed, and the log is read from the checkpoint only.
+        self.database.flush()?;
         let mut ahead = self.ahead();
         ahead.announced.drain(..announced.len());
         for (id, sequence) in written {
@@ -265,23 +270,31 @@ impl Conversations {
 }
 
 impl Ahead {
-    fn take(&mut self, stored: &Stored, indexed: impl FnOnce(ConversationId) -> Result<Option<Conversation>, DatabaseError>) {
+    /// Nothing is changed where the row can't be had.
+    fn take(
+        &mut self,
+        stored: &Stored,
+        indexed: impl FnOnce(ConversationId) -> Result<Option<Conversation>, DatabaseError>,
+    ) -> Result<(), DatabaseError> {
+        if let Some(id) = stored.event.conversation {
+            let row = match self.rows.remove(&id) {
+                Some(row) => Some(row),
+                None if matches!(stored.event.kind, Kind::CallStarted(_)) => None,
+                // Its end is written already, and this comes after it.
+                None => match indexed(id) {
+                    // One bad row must not stop the others.
+                    Err(DatabaseError::Row { .. }) => None,
+                    row => row?,
+                },
+            };
+            if let Some(row) = apply(row, stored) {
+                self.rows.insert(id, row);
+                self.changed.insert(id);
+            }
+        }
         self.position = stored.sequence;
         self.announced.extend(announced(&stored.event.kind));
-        let Some(id) = stored.event.conversation else { return };
-        let row = match self.rows.remove(&id) {
-            Some(row) => Some(row),
-            None if matches!(stored.event.kind, Kind::CallStarted(_)) => None,
-            // Its end is written already, and this comes after it.
-            None => indexed(id).unwrap_or_else(|error| {
-                tracing::error!(%error, conversation = %id, sequence = stored.sequence, "an event can't be folded");
-                None
-            }),
-        };
-        if let Some(row) = apply(row, stored) {
-            self.rows.insert(id, row);
-            self.changed.insert(id);
-        }
+        Ok(())
     }
 }
 

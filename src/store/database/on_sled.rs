@@ -6,6 +6,7 @@
 //! a fault the database is closed and opened again at the next use. What was committed but not flushed is then gone, and its owner, who
 //! was told so by the failed flush, does it again.
 
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
@@ -73,7 +74,7 @@ impl SledDatabase {
         let done = {
             let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
             match &*state {
-                State::Open(open) => work(open),
+                State::Open(open) => guarded(|| work(open)),
                 State::Closed { .. } => Err(DatabaseError::Closed),
             }
         };
@@ -103,10 +104,15 @@ impl SledDatabase {
             }
         }
         match &*state {
-            State::Open(open) => work(open),
+            State::Open(open) => guarded(|| work(open)),
             State::Closed { .. } => Err(DatabaseError::Closed),
         }
     }
+}
+
+/// sled panics on some damage instead of saying so.
+fn guarded<T>(work: impl FnOnce() -> Result<T, DatabaseError>) -> Result<T, DatabaseError> {
+    std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(DatabaseError::Damaged { reason: "sled panicked" }))
 }
 
 impl Open {
@@ -167,6 +173,10 @@ impl Database for SledDatabase {
     }
 
     fn flush(&self) -> Result<(), DatabaseError> {
+        // Opened anew it would be durable, but without what was to be made so.
+        if matches!(&*self.state.read().unwrap_or_else(PoisonError::into_inner), State::Closed { .. }) {
+            return Err(DatabaseError::Closed);
+        }
         self.with(|open| open.db.flush().map(drop).map_err(from_sled))
     }
 }

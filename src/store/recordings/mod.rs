@@ -19,6 +19,9 @@ use super::database::{Change, Database, DatabaseError, Order, Tree, behind, name
 use crate::ids::RecordingId;
 
 /// The table of recordings.
+/// Stands among the checkpoints once the index has every recording.
+const WHOLE: &[u8] = b"recordings_whole";
+
 #[derive(Clone)]
 pub struct Recordings {
     database: Arc<dyn Database>,
@@ -76,8 +79,20 @@ impl Recordings {
         Ok(found.iter().filter_map(|(key, _)| id_at_end(key)).collect())
     }
 
+    /// Whether the index has what the files have: a new one has not, nor one whose rebuild was interrupted.
+    pub fn is_whole(&self) -> Result<bool, DatabaseError> {
+        Ok(self.database.get(Tree::Checkpoints, WHOLE)?.is_some())
+    }
+
+    /// A rebuild is done.
+    pub fn set_whole(&self) -> Result<(), DatabaseError> {
+        self.database.commit(&[Change::Put(Tree::Checkpoints, WHOLE.to_vec(), Vec::new())])?;
+        self.database.flush()
+    }
+
     /// Empties rows and indices, for a rebuild.
     pub fn clear(&self) -> Result<(), DatabaseError> {
+        self.database.commit(&[Change::Remove(Tree::Checkpoints, WHOLE.to_vec())])?;
         let trees = [
             Tree::Recordings,
             Tree::RecordingsByAgent,
