@@ -66,9 +66,12 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 fn serve(path: &Path) -> Result<ExitCode> {
+    // A reader of our words that stalls or dies must not stop a call: lines that it does not take are dropped.
+    let (log, _lines_are_written_while_this_lives) = tracing_appender::non_blocking(std::io::stderr());
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()))
-        .with_writer(std::io::stderr)
+        .with_writer(log)
+        .log_internal_errors(false)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .init();
     let (source, generated) = config::load_or_generate(path)?;

@@ -42,6 +42,8 @@ pub trait Outlets: Clone + Send + 'static {
     fn report(&self, report: Report);
     /// Ports that are bound from now on, for calls to come.
     fn leases(&self, leases: Vec<Lease>);
+    /// Once a second: what could not be taken may be tried again.
+    fn again(&self) {}
     /// A copy for the recorder; `false`: it has no room, the frame is lost and counted.
     fn tap(&self, frame: Frame) -> bool;
 }

@@ -153,6 +153,7 @@ impl<O: Outlets> WorkerThread<O> {
             }
             if now >= overflow_at {
                 self.doors.report_overflow();
+                self.doors.outlets.again();
                 overflow_at = now + OVERFLOW_EVERY;
             }
         }

@@ -1,6 +1,7 @@
 //! The one task that drives the core: brings inputs and time, carries outputs out.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use crate::api::Asked;
 use crate::clock::{Mono, System};
 use crate::config::{self, Config, Problem, Source};
 use crate::ivr;
-use crate::media::{Command, Quality, Report};
+use crate::media::{Clips, Command, Quality, Report};
 use crate::media_engine::Engine;
 use crate::recorder::Recorder;
 use crate::store::journal_file::JournalFile;
@@ -35,7 +36,27 @@ const JOURNAL_LAG: Duration = Duration::from_millis(100);
 /// From signals and the API to the driver.
 pub enum Order {
     Stop,
-    Reload { by: String, done: Option<oneshot::Sender<Result<(), Vec<Problem>>>> },
+    /// Read the configuration anew.
+    Reload {
+        by: String,
+        done: Option<Done>,
+    },
+    /// It was read.
+    Loaded {
+        by: String,
+        done: Option<Done>,
+        result: Result<Box<Loaded>, Vec<Problem>>,
+    },
+}
+
+/// Hears how a reload went.
+pub type Done = oneshot::Sender<Result<(), Vec<Problem>>>;
+
+/// A configuration that was found whole, with its sounds.
+pub struct Loaded {
+    source: Source,
+    config: Config,
+    clips: Clips,
 }
 
 pub(super) struct Driver {
@@ -43,6 +64,8 @@ pub(super) struct Driver {
     pub waiting: mpsc::Receiver<Input>,
     pub asked: mpsc::Receiver<Asked>,
     pub ordered: mpsc::Receiver<Order>,
+    /// To itself.
+    pub orders: mpsc::Sender<Order>,
     pub transport: Transport,
     pub engine: Engine,
     pub recorder: Recorder,
@@ -288,7 +311,18 @@ impl Driver {
                 }
             },
             Order::Reload { by, done } => {
-                let result = self.reload(run, by);
+                // Files, and sounds that may have to be resampled: seconds, in which calls go on.
+                let (path, running, orders) =
+                    (self.place.config_file.clone(), self.current.borrow().clone(), self.orders.clone());
+                #[allow(clippy::disallowed_methods, reason = "the driver owns its tasks")]
+                tokio::task::spawn_blocking(move || {
+                    let result = load(&path, &running).map(Box::new);
+                    let _ = orders.blocking_send(Order::Loaded { by, done, result });
+                });
+                true
+            }
+            Order::Loaded { by, done, result } => {
+                let result = result.map(|loaded| self.reload(run, by, *loaded));
                 if let Err(problems) = &result {
                     for problem in problems {
                         tracing::error!("{problem}");
@@ -308,29 +342,14 @@ impl Driver {
         Phase::Halting { until: self.clock.mono() + LAST_WORDS }
     }
 
-    /// Reads the files anew. With any fault nothing changes.
-    fn reload(&mut self, run: &mut Run, by: String) -> Result<(), Vec<Problem>> {
-        let path = &self.place.config_file;
-        let (source, generated) = config::load_or_generate(path).map_err(|error| vec![Problem::new(path, 1, error)])?;
-        if let Some(secrets) = generated {
-            tracing::info!(path = %secrets.display(), "secrets that the configuration left out were made");
-        }
-        let problems = ivr::check_all(&source);
-        if !problems.is_empty() {
-            return Err(problems);
-        }
-        let config = Config::resolve(&source)?;
-        if self.engine.set_clips(&clips(&source, &config, path)).is_err() {
+    fn reload(&mut self, run: &mut Run, by: String, loaded: Loaded) {
+        let Loaded { source, config, clips } = loaded;
+        if self.engine.set_clips(&clips).is_err() {
             tracing::error!("a media worker does not take the new sounds");
-        }
-        let running = self.current.borrow().clone();
-        for what in super::startup::only_at_start(&running, &config) {
-            tracing::warn!("{what} is taken at the next start");
         }
         self.take(run, Input::Configured { by: Actor(by), source: Box::new(source) });
         self.current.send_replace(Arc::new(config));
         tracing::info!("the configuration was read anew");
-        Ok(())
     }
 
     /// In the order in which each needs the next.
@@ -352,4 +371,24 @@ impl Driver {
         }
         tracing::info!("stopped");
     }
+}
+
+/// Reads the files anew. With any fault nothing changes; so it is with what sockets and threads were made from, since half of a change
+/// would be worse than none.
+fn load(path: &Path, running: &Config) -> Result<Loaded, Vec<Problem>> {
+    let (source, generated) = config::load_or_generate(path).map_err(|error| vec![Problem::new(path, 1, error)])?;
+    if let Some(secrets) = generated {
+        tracing::info!(path = %secrets.display(), "secrets that the configuration left out were made");
+    }
+    let problems = ivr::check_all(&source);
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let config = Config::resolve(&source)?;
+    let fixed = super::startup::only_at_start(running, &config);
+    if !fixed.is_empty() {
+        return Err(fixed.into_iter().map(|what| Problem::new(path, 1, format!("{what} needs a restart"))).collect());
+    }
+    let clips = clips(&source, &config, path);
+    Ok(Loaded { source, config, clips })
 }

@@ -50,21 +50,22 @@ fn peer_of(peer: &Peer) -> String {
     format!(" (calls from {})", peer.host)
 }
 
-/// What a reload cannot change while sockets and threads run on the old value.
+/// What a reload cannot change, because sockets, threads and files run on the old value.
 pub fn only_at_start(old: &Config, new: &Config) -> Vec<&'static str> {
     let mut all = Vec::new();
-    if old.sip.udp != new.sip.udp || old.sip.tcp != new.sip.tcp {
-        all.push("a change of [sip] udp or tcp");
-    }
-    if old.media.listen != new.media.listen || old.media.ports != new.media.ports || old.media.workers != new.media.workers {
-        all.push("a change of [media] listen, ports or workers");
-    }
-    if old.http != new.http {
-        all.push("a change of [http]");
-    }
-    if old.recording.folder != new.recording.folder {
-        all.push("a change of [recording] folder");
-    }
+    let mut fixed = |same: bool, what| {
+        if !same {
+            all.push(what);
+        }
+    };
+    fixed(old.site.domain == new.site.domain, "a change of [site] domain");
+    fixed(old.site.country == new.site.country, "a change of [site] country");
+    fixed(old.sip.udp == new.sip.udp && old.sip.tcp == new.sip.tcp, "a change of [sip] udp or tcp");
+    fixed(old.sip.max_expires == new.sip.max_expires, "a change of [sip] max_expires");
+    let media = |c: &Config| (c.media.listen, c.media.ports.clone(), c.media.workers, c.media.missing_after, c.media.dead_after);
+    fixed(media(old) == media(new), "a change of [media] listen, ports, workers, missing_after or dead_after");
+    fixed(old.http == new.http, "a change of [http]");
+    fixed(old.recording.folder == new.recording.folder, "a change of [recording] folder");
     all
 }
 
