@@ -65,9 +65,13 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
 }
 
+/// Lines of the log that wait for whoever reads it.
+const LOG_LINES: usize = 4_096;
+
 fn serve(path: &Path) -> Result<ExitCode> {
     // A reader of our words that stalls or dies must not stop a call: lines that it does not take are dropped.
-    let (log, _lines_are_written_while_this_lives) = tracing_appender::non_blocking(std::io::stderr());
+    let (log, _lines_are_written_while_this_lives) =
+        tracing_appender::non_blocking::NonBlockingBuilder::default().buffered_lines_limit(LOG_LINES).finish(std::io::stderr());
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()))
         .with_writer(log)
