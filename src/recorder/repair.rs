@@ -47,7 +47,9 @@ pub enum RepairError {
 pub fn repair(store: &Store, disk: &dyn Disk) -> Result<Vec<Repaired>, RepairError> {
     if store.index_is_new {
         let rebuilt = rebuild(&store.folder, &store.recordings, &store.conversations, disk)?;
-        tracing::info!(rows = rebuilt.rows, repaired = rebuilt.repaired, faults = rebuilt.faults.len(), "the index is rebuilt");
+        if rebuilt.rows > 0 || !rebuilt.faults.is_empty() {
+            tracing::info!(rows = rebuilt.rows, repaired = rebuilt.repaired, faults = rebuilt.faults.len(), "the index is rebuilt");
+        }
     }
     let mender = Mender { folder: &store.folder, table: &store.recordings, conversations: &store.conversations, disk };
     let mut ids: BTreeSet<RecordingId> = store.recordings.unannounced()?.into_iter().collect();

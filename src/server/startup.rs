@@ -1,5 +1,7 @@
 //! Words at the start, and the one route that is the server's own.
 
+use std::path::{Path, PathBuf};
+
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -28,13 +30,16 @@ pub fn tell_up(config: &Config, addresses: &Addresses) {
     println!("Cordboard is up: {}", config.site.name);
     println!("  SIP          udp {}; tcp {}", list(&addresses.udp), list(&addresses.tcp));
     println!("  Console      http://{}/", config.http.listen);
-    println!("  Recordings   {}", config.recording.folder.display());
+    println!("  Recordings   {}", tidy(&config.recording.folder).display());
     let phones: Vec<&str> = config.phones.keys().map(crate::ids::Number::as_str).collect();
     println!("  Phones       {} (realm {})", phones.join(", "), config.site.domain);
     for queue in config.queues.values() {
         if let Some(number) = &queue.number {
             println!("  Dial         {number} for the queue {}", queue.name);
         }
+    }
+    for (number, place) in &config.extensions {
+        println!("  Dial         {number} for {place}");
     }
     for rule in &config.inbound {
         let number = match &rule.number {
@@ -44,6 +49,11 @@ pub fn tell_up(config: &Config, addresses: &Addresses) {
         let peer = config.trunks.get(&rule.trunk).map_or_else(String::new, |t| peer_of(&t.peer));
         println!("  From {}  {number} leads to {}{peer}", rule.trunk, rule.to);
     }
+}
+
+/// Without the `..` of a path that is relative to the configuration.
+fn tidy(folder: &Path) -> PathBuf {
+    folder.canonicalize().unwrap_or_else(|_| folder.to_owned())
 }
 
 fn peer_of(peer: &Peer) -> String {
