@@ -48,7 +48,12 @@ pub fn repair(store: &Store, disk: &dyn Disk) -> Result<Vec<Repaired>, RepairErr
     if store.index_is_new {
         let rebuilt = rebuild(&store.folder, &store.recordings, &store.conversations, disk)?;
         if rebuilt.rows > 0 || !rebuilt.faults.is_empty() {
-            tracing::info!(rows = rebuilt.rows, repaired = rebuilt.repaired, faults = rebuilt.faults.len(), "the index is rebuilt");
+            tracing::info!(
+                rows = rebuilt.rows,
+                repaired = rebuilt.repaired,
+                faults = rebuilt.faults.len(),
+                "the index is rebuilt"
+            );
         }
     }
     let mender = Mender { folder: &store.folder, table: &store.recordings, conversations: &store.conversations, disk };
