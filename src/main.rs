@@ -155,7 +155,6 @@ fn users(path: &Path) -> Result<ExitCode> {
 fn replay(path: &Path) -> Result<ExitCode> {
     let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
     let replayed = journal::replay(&bytes)?;
-    let digest: String = replayed.digest.iter().map(|b| format!("{b:02x}")).collect();
     println!(
         "{} inputs, {} faults, {}: the same",
         replayed.inputs,
@@ -165,6 +164,6 @@ fn replay(path: &Path) -> Result<ExitCode> {
             None => "torn at the end".to_owned(),
         }
     );
-    println!("{digest}");
+    println!("{}", journal::hex(&replayed.digest));
     Ok(ExitCode::SUCCESS)
 }

@@ -104,7 +104,11 @@ impl Outlets for ToCore {
         let must_arrive = match &report {
             Report::Dead { .. } | Report::Closed { .. } | Report::PlayEnded { .. } | Report::ClipMissing { .. } => true,
             // Told again, or of no use later.
-            _ => false,
+            Report::Digit { .. }
+            | Report::Missing { .. }
+            | Report::Present { .. }
+            | Report::Latched { .. }
+            | Report::TapOverflow { .. } => false,
         };
         if must_arrive {
             self.offer(Some(Input::Media(report)));

@@ -122,8 +122,8 @@ impl Ports {
         self.free.is_empty() && self.resting.is_empty() && self.pairs.is_empty()
     }
 
-    /// Binds pairs, if a bunch of them is missing, until enough are ahead or none is free; the new leases. The error is of the last pair that could not be bound, for
-    /// a start that gets none at all.
+    /// Binds pairs, if a bunch of them is missing, until enough are ahead or none is free; the new leases. The error is of the last pair
+    /// that could not be bound, for a start that gets none at all.
     pub fn replenish(&mut self, now: Mono) -> (Vec<Lease>, Option<io::Error>) {
         let (mut leases, mut error, mut tries) = (Vec::new(), None, 0);
         if !self.are_wanted() {

@@ -20,7 +20,7 @@ pub async fn give_back() {
     }
 }
 
-/// Takes about a millisecond a 50 MB, in which threads that allocate in the same arena wait.
+/// Threads that allocate in the arena at hand wait meanwhile.
 #[cfg(target_env = "gnu")]
 fn trim() {
     // SAFETY: takes no pointer, and may be called at any time from any thread (malloc_trim(3): MT-Safe).

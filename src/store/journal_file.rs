@@ -19,7 +19,7 @@ const EXTENSION: &str = "journal";
 /// Journals kept, this run's included.
 pub const KEPT: usize = 8;
 
-/// A journal ends here: a day or two of 100 agents. What comes after is not written, and the log says so once.
+/// A journal ends here, whatever it says of itself. What comes after is not written, and the log says so once.
 pub const MOST_BYTES: u64 = 1 << 30;
 
 /// Flushes that wait for the disk.

@@ -85,7 +85,8 @@ pub struct Store {
     pub recordings: Recordings,
     pub conversations: Conversations,
     pub keeper: Keeper,
-    /// The index had to begin anew, or was left half rebuilt: the recordings are to be indexed again from their sidecars before anything else.
+    /// The index had to begin anew, or was left half rebuilt: the recordings are to be indexed again from their sidecars before
+    /// anything else.
     pub index_is_new: bool,
     projector: Mutex<Option<Projector>>,
 }

@@ -17,8 +17,8 @@ pub struct Fault {
 }
 
 /// Handles an input; a panic in it discards what the conversation at hand had said in it, ends that, and is told. What other
-/// conversations had said before (many come up in one tick) stands. The driver counts faults: a second one
-/// within a minute is reason to restart the process.
+/// conversations had said before (many come up in one tick) stands. The driver counts faults: a second one within a minute is reason
+/// to restart the process.
 pub fn guarded(switch: &mut Switch, input: Input, now: Now, out: &mut Vec<Output>) -> Result<(), Fault> {
     // What the panic leaves half done is one conversation and the indices; the first is ended and the second are built anew.
     let handled = catch_unwind(AssertUnwindSafe(|| switch.handle(input, now, out)));

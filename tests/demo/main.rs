@@ -10,44 +10,18 @@ mod support;
 use std::time::Duration;
 
 use support::baresip::Baresip;
-use support::caller::{Caller, Stays, TRUNK};
+use support::caller::{CUSTOMER, Caller, MAIN_NUMBER, PROMPT_TONE, Stays, centre};
 use support::cordboard::{Cordboard, Site, secret};
 use support::stream::{Event, assert_gapless};
 use support::tones::{Audio, Half};
 
 const SOON: Duration = Duration::from_secs(20);
-const CUSTOMER: &str = "+4930123456";
-const MAIN_NUMBER: &str = "+4930600";
 /// Customer, agent, prompt.
-const TONES: [f64; 3] = [440.0, 1_000.0, 600.0];
-
-const MENU: &str = r#"
-name = "main"
-language = "en"
-start = "top"
-
-[node.top]
-kind = "menu"
-prompt = "welcome"
-timeout = "8s"
-retries = 3
-digits = { "1" = "queue:support" }
-"#;
-
-fn site() -> Site {
-    Site::new("demo")
-        .phone("201")
-        .agent("1024", "Olena", "201")
-        .with("[[queue]]\nname = \"support\"\nstrategy = \"longest_idle\"\nagents = [\"1024\"]\n")
-        .trunk("carrier", TRUNK)
-        .inbound("carrier", MAIN_NUMBER, "menu:main")
-        .menu("main", MENU)
-        .prompt_of_tone("en", "welcome", TONES[2], 6)
-}
+const TONES: [f64; 3] = [440.0, 1_000.0, PROMPT_TONE];
 
 #[test]
 fn a_customer_goes_through_menu_queue_and_agent_into_an_indexed_recording() {
-    let site = site();
+    let site = centre("demo");
     let switch = site.start();
     let mut agent = Baresip::phone(site.folder(), "201").registrar(switch.sip(), &secret("201")).tone(TONES[1]).start();
     switch.wait_for_registration("201", SOON);

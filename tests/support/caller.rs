@@ -5,12 +5,43 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::cordboard::Cordboard;
+use super::cordboard::{Cordboard, Site};
 use super::rtp::{Heard, Peer};
 use super::sipp::{Outcome, Sipp, kept};
 
 /// The loopback address that calls of the trunk come from.
 pub const TRUNK: &str = "127.0.0.2";
+
+pub const CUSTOMER: &str = "+4930123456";
+/// What a customer of the [`centre`] dials.
+pub const MAIN_NUMBER: &str = "+4930600";
+/// The menu's prompt in the [`centre`], Hz.
+pub const PROMPT_TONE: f64 = 600.0;
+
+const MENU: &str = r#"
+name = "main"
+language = "en"
+start = "top"
+
+[node.top]
+kind = "menu"
+prompt = "welcome"
+timeout = "8s"
+retries = 3
+digits = { "1" = "queue:support" }
+"#;
+
+/// The least that a customer can walk through: a trunk, a menu whose 1 leads to a queue, and its agent 1024 at phone 201.
+pub fn centre(test: &str) -> Site {
+    Site::new(test)
+        .phone("201")
+        .agent("1024", "Olena", "201")
+        .with("[[queue]]\nname = \"support\"\nstrategy = \"longest_idle\"\nagents = [\"1024\"]\n")
+        .trunk("carrier", TRUNK)
+        .inbound("carrier", MAIN_NUMBER, "menu:main")
+        .menu("main", MENU)
+        .prompt_of_tone("en", "welcome", PROMPT_TONE, 6)
+}
 
 pub struct Caller {
     sipp: Sipp,

@@ -7,27 +7,11 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::support::baresip::Baresip;
-use super::support::caller::{Caller, Stays, TRUNK};
+use super::support::caller::{CUSTOMER, Caller, MAIN_NUMBER, Stays, centre};
 use super::support::cordboard::{Cordboard, Site, secret};
 use super::support::process::wait_until;
 
 const SOON: Duration = Duration::from_secs(20);
-const CUSTOMER: &str = "+4930123456";
-const MAIN_NUMBER: &str = "+4930600";
-
-const MENU: &str = r#"
-name = "main"
-language = "en"
-start = "top"
-
-[node.top]
-kind = "menu"
-prompt = "welcome"
-timeout = "8s"
-retries = 3
-digits = { "1" = "queue:support" }
-"#;
-
 /// Menu, queue, reload in the middle of the call, blind transfer by the agent's phone, hang-up by the second phone; then a caller who
 /// hangs up in the menu.
 fn run(site: Site) -> Site {
@@ -101,15 +85,7 @@ fn with_another_caller(journal: &[u8]) -> Vec<u8> {
 
 #[test]
 fn the_journal_of_a_run_plays_to_the_same_digest_and_one_changed_input_to_another() {
-    let site = run(Site::new("journal")
-        .phone("201")
-        .phone("202")
-        .agent("1024", "Olena", "201")
-        .with("[[queue]]\nname = \"support\"\nstrategy = \"longest_idle\"\nagents = [\"1024\"]\n")
-        .trunk("carrier", TRUNK)
-        .inbound("carrier", MAIN_NUMBER, "menu:main")
-        .menu("main", MENU)
-        .prompt_of_tone("en", "welcome", 600.0, 6));
+    let site = run(centre("journal").phone("202"));
 
     let folder = site.recordings().join("journal");
     let journals: Vec<_> = std::fs::read_dir(&folder).expect("a journal").map(|e| e.expect("entry").path()).collect();

@@ -27,13 +27,13 @@ use crate::clock::Now;
 use crate::config::{Config, Redaction, Source};
 pub use digest::OutputsDigest;
 use digest::SHORT;
-pub use replay::{ReplayError, Replayed, replay};
+pub use replay::{ReplayError, Replayed, hex, replay};
 use resign::Resigner;
 
 /// Of the format, not of the program.
 pub const FORMAT: u32 = 2;
 
-/// A journal says that it is full and stops before it is longer: two days of 100 agents (a call is some 10 KB).
+/// A journal says that it is full and stops before it is longer: a quarter of a million plain calls (4 KB each).
 pub const MOST_BYTES: u64 = (1 << 30) - 4_096;
 
 /// Left free for the frame that says so.

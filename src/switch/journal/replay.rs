@@ -77,7 +77,7 @@ pub fn replay(journal: &[u8]) -> Result<Replayed, ReplayError> {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
