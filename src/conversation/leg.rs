@@ -34,6 +34,8 @@ pub struct Leg {
     pub closed: bool,
     /// It transferred the other away and should hang up by itself; then, we do.
     pub lets_go_at: Option<Mono>,
+    /// It holds, so its silence says nothing: it is asked then whether it is there.
+    pub probe_at: Option<Mono>,
 }
 
 /// Who is at the other end.

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use leg::{Gone, Leg, Peer, Role};
-pub use stage::{Dialling, NextTrunks, Stage, Transferring};
+pub use stage::{Dialling, NextTrunks, OutsideParty, Stage, Transferring};
 
 use crate::clock::Mono;
 use crate::ids::{ConversationId, LegId, QueueName, RecordingId, StaffNumber};
@@ -49,6 +49,8 @@ pub struct Conversation {
     pub rule: crate::route::Decision,
     /// The recording that runs, or ran.
     pub recording: Option<RecordingId>,
+    /// The leg whose audio it has.
+    pub tapped: LegId,
     /// Sample 0 of the recording.
     pub recording_from: Option<crate::clock::Wall>,
     /// When the customer's leg was first answered, by whom ever.
@@ -96,6 +98,7 @@ impl Conversation {
             language: String::new(),
             rule: crate::route::Decision { record: false, rule: String::new() },
             recording: None,
+            tapped: LegId::NOBODY,
             recording_from: None,
             answered: None,
             talked: Duration::ZERO,
@@ -181,7 +184,7 @@ impl Conversation {
             (None, Stage::Announcing { until, .. } | Stage::Originating { until, .. }) => Some(*until),
             (None, Stage::Routing | Stage::Queue { .. } | Stage::Bridged { .. } | Stage::Ending) => None,
         };
-        let legs = self.legs.values().filter_map(|l| l.lets_go_at);
+        let legs = self.legs.values().flat_map(|l| [l.lets_go_at, l.probe_at]).flatten();
         stage.into_iter().chain(legs).min()
     }
 }

@@ -7,7 +7,7 @@ use crate::config::Place;
 use crate::ids::{LegId, MenuName, QueueName};
 use crate::ivr;
 use crate::media::PlayId;
-use crate::route::{Attempt, Cause};
+use crate::route::{Attempt, Cause, Decision};
 
 #[derive(Debug)]
 pub enum Stage {
@@ -53,9 +53,18 @@ pub struct Dialling {
     /// Rings no longer than this.
     pub until: Mono,
     pub trunks: NextTrunks,
+    /// On a call to the outside.
+    pub outside: Option<OutsideParty>,
     /// The best refusal so far, of several contacts.
     pub worst: Option<(Cause, u16)>,
     pub transfer: Option<Transferring>,
+}
+
+/// What an internal conversation becomes when the outside answers.
+#[derive(Clone, Debug)]
+pub struct OutsideParty {
+    pub number: String,
+    pub rule: Decision,
 }
 
 /// Trunks that are still to be tried.

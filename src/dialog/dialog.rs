@@ -86,6 +86,29 @@ impl Dialog {
         })
     }
 
+    /// As the caller, from a 2xx alone: one that a proxy's fork brought after the first (§13.2.2.4), whose INVITE nobody keeps any more.
+    pub fn forked(response: &Response, flow: Flow, reach: Reach) -> Result<Dialog, NoDialog> {
+        let bad = |_| NoDialog::BadHeaders;
+        let headers = &response.headers;
+        let remote = headers.to().map_err(bad)?;
+        if remote.tag().is_none() {
+            return Err(NoDialog::NoTag);
+        }
+        let mut route_set = headers.record_route().map_err(bad)?;
+        route_set.reverse();
+        Ok(Dialog {
+            call_id: headers.call_id().map_err(bad)?.clone(),
+            local: headers.from().map_err(bad)?,
+            remote,
+            local_cseq: headers.cseq().map_err(bad)?.number,
+            remote_cseq: None,
+            remote_target: contact(headers.contacts().map_err(bad)?)?,
+            route_set,
+            flow,
+            reach,
+        })
+    }
+
     pub fn call_id(&self) -> &Bytes {
         &self.call_id
     }
@@ -96,6 +119,11 @@ impl Dialog {
 
     pub fn remote_tag(&self) -> &[u8] {
         self.remote.tag().unwrap_or_default()
+    }
+
+    /// The number of our latest request.
+    pub fn local_cseq(&self) -> u32 {
+        self.local_cseq
     }
 
     /// The same dialog: both tags and the Call-ID (§12).

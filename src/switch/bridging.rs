@@ -191,6 +191,7 @@ impl Cx<'_> {
         let session = self.session(&leg.peer, leg.call.flow().map(|f| f.remote.ip()), agreed);
         let agent = leg.agent().cloned();
         self.media(conv.worker, Command::Agree { leg: id, session });
+        self.watch_hold(conv, id);
         if conv.other(id).is_none() {
             return;
         }

@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::event::{By, CallProgress, Kind};
+use super::event::{By, CallProgress, CallWentOutside, Kind};
 use super::hub::{Cx, Purpose};
 use super::outgoing::Invitation;
 use super::transfer::Notice;
-use crate::conversation::{Conversation, Dialling, NextTrunks, Peer, Role, Stage, Transferring};
+use crate::conversation::{Conversation, Dialling, NextTrunks, OutsideParty, Peer, Role, Stage, Transferring};
 use crate::dialog::{Progress, Reach};
 use crate::ids::{LegId, Number};
 use crate::media::{Audio, Command};
@@ -37,6 +37,7 @@ impl Cx<'_> {
             place: format!("phone:{number}"),
             until: self.now.mono + RING,
             trunks: NextTrunks::default(),
+            outside: None,
             worst: None,
             transfer,
         });
@@ -82,11 +83,15 @@ impl Cx<'_> {
     }
 
     pub fn dial_outside(&mut self, conv: &mut Conversation, outside: Outside, transfer: Option<Transferring>) {
-        let place = outside.attempts.first().map_or_else(String::new, |a| format!("number:{}", a.number));
+        let number = outside.attempts.first().map_or_else(String::new, |a| a.number.clone());
+        let config = self.config();
+        let rule = config.outbound.get(outside.rule).map_or(route::Rule::Internal, route::Rule::Outbound);
+        let party = OutsideParty { number: number.clone(), rule: route::recording(&config, rule) };
         conv.stage = Stage::Dialling(Dialling {
-            place,
+            place: format!("number:{number}"),
             until: self.now.mono + RING,
             trunks: NextTrunks(VecDeque::from(outside.attempts)),
+            outside: Some(party),
             worst: None,
             transfer,
         });
@@ -259,13 +264,16 @@ impl Cx<'_> {
     }
 
     fn callee_taken(&mut self, conv: &mut Conversation, id: LegId) {
-        let transfer = match &mut conv.stage {
-            Stage::Dialling(dialling) => dialling.transfer.take(),
+        let (transfer, outside) = match &mut conv.stage {
+            Stage::Dialling(dialling) => (dialling.transfer.take(), dialling.outside.take()),
             _ => {
                 return self.release(conv, id, Cause::Cancelled, Status::REQUEST_TERMINATED, None);
             }
         };
         self.stop_ringing(conv, Some(id));
+        if let Some(outside) = outside {
+            self.went_outside(conv, id, outside);
+        }
         if !self.answer(conv) {
             return;
         }
@@ -273,6 +281,25 @@ impl Cx<'_> {
         self.bridge(conv, id);
         if let Some(transfer) = transfer {
             self.transferred(conv, transfer, Notice::Completed);
+        }
+    }
+
+    /// An internal call has an outside party now: direction, customer and the decision to record are that party's from here on. A call
+    /// that had one keeps it, and its recording.
+    fn went_outside(&mut self, conv: &mut Conversation, id: LegId, outside: OutsideParty) {
+        let Some(Peer::Trunk(trunk)) = conv.leg(id).map(|l| l.peer.clone()) else { return };
+        if conv.direction != Direction::Internal {
+            return;
+        }
+        self.stop_recording(conv);
+        conv.direction = Direction::Outbound;
+        conv.customer_number.clone_from(&outside.number);
+        conv.rule = outside.rule;
+        let data = CallWentOutside { leg: id, trunk, customer_number: outside.number };
+        self.tell(Some(conv.id), Kind::CallWentOutside(data));
+        self.decided(conv);
+        if conv.answered.is_some() {
+            self.record(conv, id);
         }
     }
 

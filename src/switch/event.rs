@@ -60,6 +60,9 @@ pub enum Kind {
     CallResumed(LegAction),
     #[serde(rename = "call.transferred")]
     CallTransferred(Transfer),
+    /// An internal call has got an outside party: it is an outbound one from here on.
+    #[serde(rename = "call.went_outside")]
+    CallWentOutside(CallWentOutside),
     #[serde(rename = "call.ended")]
     CallEnded(CallEnded),
 
@@ -242,6 +245,19 @@ pub enum TransferOutcome {
     Completed,
     /// The target did not take it; `Started` is undone where the transferrer is still there.
     Failed,
+}
+
+/// A phone of an internal call was transferred to a number outside, and it answered there. A `recording.decided` follows: the outbound
+/// rule's word counts from here on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CallWentOutside {
+    /// The customer's leg.
+    #[schema(value_type = u64)]
+    pub leg: LegId,
+    #[schema(value_type = String)]
+    pub trunk: TrunkName,
+    /// The outside party's number.
+    pub customer_number: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

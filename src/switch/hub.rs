@@ -60,8 +60,10 @@ pub(super) struct Hub {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     Invite(LegId),
-    /// NOTIFY: what comes back changes nothing.
+    /// NOTIFY, or the BYE to a fork that nobody wants: what comes back changes nothing.
     InDialog,
+    /// OPTIONS to a leg that holds, and is not heard therefore: whether it is there still.
+    Probe(LegId),
     /// Whatever comes back, or nothing: the leg is over then.
     Bye(LegId),
     Register(TrunkName),
@@ -210,6 +212,13 @@ impl Cx<'_> {
     pub fn respond(&mut self, transaction: TransactionId, response: &Response) {
         let mut sends = Vec::new();
         self.hub.transactions.respond(transaction, response, self.now.mono, &mut sends);
+        self.sends(sends);
+    }
+
+    /// Answers a request of a peer that has proven nothing, and forgets it.
+    pub fn respond_stateless(&mut self, transaction: TransactionId, response: &Response) {
+        let mut sends = Vec::new();
+        self.hub.transactions.respond_stateless(transaction, response, &mut sends);
         self.sends(sends);
     }
 

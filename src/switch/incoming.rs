@@ -20,15 +20,20 @@ enum Sender {
 }
 
 impl Cx<'_> {
-    /// A response that ends a request's transaction, with a tag of chance where it has none.
-    pub fn reply(&mut self, transaction: TransactionId, request: &Request, status: Status) {
-        let response = self.response(request, status);
+    /// A refusal to a peer that may be anybody: said once, without state. The INVITE of a peer that is known gets a transaction's.
+    fn refuse(&mut self, transaction: TransactionId, request: &Request, status: Status) {
+        let response = self.response(transaction, request, status);
+        self.respond_stateless(transaction, &response);
+    }
+
+    /// A response that ends a request's transaction, with a tag where it has none.
+    fn reply(&mut self, transaction: TransactionId, request: &Request, status: Status) {
+        let response = self.response(transaction, request, status);
         self.respond(transaction, &response);
     }
 
-    pub fn response(&mut self, request: &Request, status: Status) -> Response {
-        let tag = self.hub.chance.token();
-        request.response_with_tag(status, tag)
+    fn response(&self, transaction: TransactionId, request: &Request, status: Status) -> Response {
+        request.response_with_tag(status, self.hub.transactions.tag(transaction))
     }
 
     /// Extensions that the peer insists on (§8.2.2.3). We have none of them.
@@ -37,10 +42,10 @@ impl Cx<'_> {
         if required.is_empty() {
             return false;
         }
-        let mut response = self.response(request, Status::BAD_EXTENSION);
+        let mut response = self.response(transaction, request, Status::BAD_EXTENSION);
         let list: Vec<&str> = required.iter().map(crate::sip::Token::as_str).collect();
         response.headers.push(HeaderName::Unsupported, list.join(", "));
-        self.respond(transaction, &response);
+        self.respond_stateless(transaction, &response);
         true
     }
 
@@ -49,12 +54,12 @@ impl Cx<'_> {
         match &request.uri {
             Uri::Sip(_) | Uri::Tel(_) => {}
             Uri::Other(_) => {
-                self.reply(transaction, &request, Status::UNSUPPORTED_URI_SCHEME);
+                self.refuse(transaction, &request, Status::UNSUPPORTED_URI_SCHEME);
                 return None;
             }
         }
         if request.headers.max_forwards().ok().flatten() == Some(0) && request.method != Method::Register {
-            self.reply(transaction, &request, Status::TOO_MANY_HOPS);
+            self.refuse(transaction, &request, Status::TOO_MANY_HOPS);
             return None;
         }
         if request.method != Method::Cancel && self.refused_extension(transaction, &request) {
@@ -64,20 +69,20 @@ impl Cx<'_> {
             Method::Invite => return self.invited(transaction, request, flow),
             Method::Register => self.register(transaction, &request, flow),
             Method::Options => {
-                let mut response = self.response(&request, Status::OK);
+                let mut response = self.response(transaction, &request, Status::OK);
                 response.headers.push(HeaderName::Allow, ALLOW);
                 response.headers.push(HeaderName::Accept, "application/sdp");
                 response.headers.push(HeaderName::UserAgent, AGENT);
-                self.respond(transaction, &response);
+                self.respond_stateless(transaction, &response);
             }
             Method::Bye | Method::Info | Method::Notify | Method::Refer | Method::Update | Method::Prack => {
-                self.reply(transaction, &request, Status::CALL_TRANSACTION_DOES_NOT_EXIST);
+                self.refuse(transaction, &request, Status::CALL_TRANSACTION_DOES_NOT_EXIST);
             }
             Method::Subscribe | Method::Message | Method::Publish | Method::Other(_) | Method::Ack | Method::Cancel => {
                 let status = if request.method.is_known() { Status::METHOD_NOT_ALLOWED } else { Status::NOT_IMPLEMENTED };
-                let mut response = self.response(&request, status);
+                let mut response = self.response(transaction, &request, status);
                 response.headers.push(HeaderName::Allow, ALLOW);
-                self.respond(transaction, &response);
+                self.respond_stateless(transaction, &response);
             }
         }
         None
@@ -99,12 +104,12 @@ impl Cx<'_> {
     fn authenticate(&mut self, transaction: TransactionId, request: &Request, flow: Flow) -> Option<Number> {
         let config = self.config();
         let users = |number: &str| config.phones.get(number).map(|p| &p.secret);
-        let tag = self.hub.chance.token();
+        let tag = self.hub.transactions.tag(transaction);
         match self.hub.registrar.authenticate(request, &users, &flow, &tag, &mut self.hub.chance, self.now) {
             Verdict::Proven(number) => Some(number),
             Verdict::Answer(response) => {
                 self.count(format!("sip_auth_answers_total{{status=\"{}\"}}", response.status.code()));
-                self.respond(transaction, &response);
+                self.respond_stateless(transaction, &response);
                 None
             }
         }
@@ -193,6 +198,7 @@ impl Cx<'_> {
             quality: None,
             closed: false,
             lets_go_at: None,
+            probe_at: None,
         };
         let customer_number = match (direction, &target) {
             (Direction::Outbound, Target::Outside(outside)) => {
@@ -258,7 +264,7 @@ impl Cx<'_> {
     }
 
     fn busy_now(&mut self, transaction: TransactionId, request: &Request, seconds: u32) {
-        let mut response = self.response(request, Status::SERVICE_UNAVAILABLE);
+        let mut response = self.response(transaction, request, Status::SERVICE_UNAVAILABLE);
         response.headers.push(HeaderName::RetryAfter, seconds);
         self.respond(transaction, &response);
     }

@@ -32,6 +32,7 @@ pub mod journal;
 mod menu;
 mod outgoing;
 pub mod output;
+mod probing;
 mod queueing;
 mod recording;
 mod routing;
@@ -52,11 +53,12 @@ use crate::chance::Chance;
 use crate::clock::{Mono, Now};
 use crate::config::Config;
 use crate::conversation::{Conversation, Stage};
+use crate::dialog::{Dialog, Reach};
 use crate::ids::{ConversationId, LegId};
 use crate::ivr;
 use crate::media::Report;
 use crate::registrar::Registrar;
-use crate::route::Cause;
+use crate::route::{self, Cause};
 use crate::sip::{Flow, Message, Method, Request, Response, Status};
 use crate::transaction::{Expired, Expiry, Received, TransactionId, Transactions};
 use hub::{Cx, Hub, Index, Purpose, View};
@@ -311,7 +313,7 @@ impl Switch {
                     Some(_) | None => Status::CALL_TRANSACTION_DOES_NOT_EXIST,
                 };
                 let response = request.response(status);
-                cx.respond(id, &response);
+                cx.respond_stateless(id, &response);
             }
         }
     }
@@ -351,7 +353,10 @@ impl Switch {
     }
 
     fn responded(&mut self, id: TransactionId, response: &Response, flow: Flow, now: Now, out: &mut Vec<Output>) {
-        let Some(purpose) = self.hub.purposes.get(&id).cloned() else { return };
+        let Some(purpose) = self.hub.purposes.get(&id).cloned() else {
+            // Its INVITE has its answer already, or it would have a purpose.
+            return self.cx(now, out).forked(id, response, flow);
+        };
         if response.status.is_final() {
             self.hub.purposes.remove(&id);
         }
@@ -363,6 +368,7 @@ impl Switch {
                 None => self.cx(now, out).departing_answered(leg, id, response, flow),
             },
             Purpose::InDialog => {}
+            Purpose::Probe(leg) => self.probed(leg, response.status, now, out),
             Purpose::Bye(leg) if response.status.is_final() => self.bye_done(leg, now, out),
             Purpose::Bye(_) => {}
             Purpose::Register(trunk) => self.cx(now, out).registered_there(&trunk, response),
@@ -383,6 +389,15 @@ impl Switch {
         }
     }
 
+    /// What came of a probe.
+    fn probed(&mut self, leg: LegId, status: Status, now: Now, out: &mut Vec<Output>) {
+        if status.is_final()
+            && let Some(conversation) = self.conversation_of(leg)
+        {
+            self.with(conversation, now, out, |cx, conv| cx.probed(conv, leg, status));
+        }
+    }
+
     /// A request of ours has no answer and will have none.
     fn failed(&mut self, id: TransactionId, cause: Cause, now: Now, out: &mut Vec<Output>) {
         match self.hub.purposes.remove(&id) {
@@ -398,6 +413,7 @@ impl Switch {
             },
             Some(Purpose::Register(trunk)) => self.cx(now, out).unregistered_there(&trunk),
             Some(Purpose::Bye(leg)) => self.bye_done(leg, now, out),
+            Some(Purpose::Probe(leg)) => self.probed(leg, Status::REQUEST_TIMEOUT, now, out),
             Some(Purpose::InDialog) | None => {}
         }
     }
@@ -489,6 +505,7 @@ impl Cx<'_> {
     /// A conversation's deadline has come.
     fn deadline_came(&mut self, conv: &mut Conversation) {
         self.lets_go(conv);
+        self.probe(conv);
         if conv.is_ending() {
             return;
         }
@@ -535,6 +552,21 @@ impl Cx<'_> {
                 self.tell(Some(conv.id), Kind::RecordingGap(data));
             }
         }
+    }
+
+    /// One 2xx too many: some proxy rang several phones, and a second one was picked up before the proxy could stop it (RFC 3261
+    /// §13.2.2.4). Acknowledged and ended, so that nobody sits there with a dead call.
+    fn forked(&mut self, transaction: TransactionId, response: &Response, flow: Flow) {
+        if !response.status.is_success() || response.headers.cseq().is_ok_and(|c| c.method != Method::Invite) {
+            return;
+        }
+        self.count("sip_forked_answers_total");
+        let trunk = route::identify(&self.hub.config, flow.remote, flow.transport.is_reliable(), &self.hub.hosts).is_some();
+        let reach = if trunk { Reach::Target } else { Reach::Flow };
+        let Ok(mut dialog) = Dialog::forked(response, flow, reach) else { return };
+        let (ack, to) = (dialog.ack(dialog.local_cseq()), dialog.next_hop());
+        self.ack(transaction, &ack, to);
+        self.request(dialog.request(Method::Bye), to, Purpose::InDialog);
     }
 
     /// An answer to the INVITE of a leg whose conversation is over.

@@ -94,6 +94,7 @@ impl Cx<'_> {
             quality: None,
             closed: false,
             lets_go_at: None,
+            probe_at: None,
         };
         self.hub.index.put(conv.id, &leg);
         self.hub.stirred = true;

@@ -20,11 +20,21 @@ impl Cx<'_> {
             return;
         }
         let recording = self.hub.chance.recording(self.now.wall);
+        conv.tapped = customer;
         conv.recording = Some(recording);
         conv.recording_from = Some(self.now.wall);
         let about = self.about(conv, recording);
         self.out.push(Output::Recorder(RecorderCommand::Begin { at: self.now.mono, about }));
         self.media(conv.worker, Command::Tap { leg: customer, recording });
+    }
+
+    /// An internal call's recording ends where an outside party comes in: left is the customer in every file, and whether the customer
+    /// is recorded is another rule's to say.
+    pub fn stop_recording(&mut self, conv: &mut Conversation) {
+        if let Some(recording) = conv.recording.take() {
+            self.media(conv.worker, Command::Untap { leg: conv.tapped });
+            self.out.push(Output::Recorder(RecorderCommand::End { recording, at: self.now.mono }));
+        }
     }
 
     /// What is known by now: the index finds the recording by it.

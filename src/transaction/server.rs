@@ -132,6 +132,23 @@ impl Transactions {
         self.settle(id);
     }
 
+    /// Sends a final response once and forgets the request: a repeat is answered anew (RFC 3261 §8.2.7). For answers to peers that have
+    /// proven nothing, so that a flood of theirs fills no table, and an answer to a forged address goes there once. The To tag must be
+    /// the same for each repeat: [`tag`](Transactions::tag).
+    pub fn respond_stateless(&mut self, id: TransactionId, response: &Response, out: &mut Vec<Sending>) {
+        let Some(server) = self.server_mut(id) else { return };
+        out.push(Sending { to: server.reply, bytes: response.to_bytes(), report: None });
+        self.remove(id);
+    }
+
+    /// A To tag that is the same for each repeat of the transaction's request.
+    pub fn tag(&self, id: TransactionId) -> String {
+        match self.records.get(&id) {
+            Some(Record::Server(server)) => server.keys.first().map(Key::tag).unwrap_or_default(),
+            Some(Record::Client(_)) | None => String::new(),
+        }
+    }
+
     /// Whether the transaction still waits for its final response.
     pub fn is_unanswered(&self, id: TransactionId) -> bool {
         match self.records.get(&id) {

@@ -227,7 +227,7 @@ impl Transactions {
         }
     }
 
-    fn remove(&mut self, id: TransactionId) {
+    pub(super) fn remove(&mut self, id: TransactionId) {
         if let Some(at) = self.due.remove(&id) {
             self.deadlines.remove(&(at, id));
         }

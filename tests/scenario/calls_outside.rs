@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use cordboard::route::Cause;
+use cordboard::sip::{self, HeaderName, Message, Status, Transport};
 use cordboard::switch::Kind;
 
 use crate::sim::Sim;
+use crate::sim::network::Parcel;
 use crate::sim::ua::{OnInvite, Ua};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -178,5 +180,34 @@ fn a_caller_who_gives_up_while_it_rings_outside_stops_the_ringing_there() {
     assert_eq!(sim.ua(carrier).cancels.len(), 1);
     assert_eq!(sim.ua(phone).final_status(), Some(487));
     assert_eq!(sim.ended()[0].cause, Cause::Cancelled);
+    sim.assert_clean();
+}
+
+#[test]
+fn a_second_phone_that_a_carriers_fork_has_answered_is_hung_up_and_the_first_talks_on() {
+    let (mut sim, phone, carrier, _) = outside(11);
+    sim.act(phone, |p, now| {
+        p.call("04940123", now);
+    });
+    sim.run_until("they talk", |s| s.ua(phone).is_up() && s.ua(carrier).is_up());
+    let invite = sim.trace.iter().find(|bytes| bytes.starts_with(b"INVITE sip:4940123@10.2.0.1")).expect("an INVITE").clone();
+    let Ok(Message::Request(invite)) = sip::parse_datagram(&invite) else { panic!("an INVITE") };
+    let mut second = invite.response_with_tag(Status::OK, "second");
+    second.headers.push(HeaderName::Contact, "<sip:second@10.2.0.1>");
+    // Lost once, so repeated: the ACK is repeated with it, the BYE is not.
+    for _ in 0..2 {
+        let parcel = Parcel::Sip { from: carrier, bytes: second.to_bytes(), transport: Transport::Udp };
+        sim.network.send(carrier, crate::sim::switch(), parcel, sim.now.mono);
+        sim.run_for(SECOND);
+    }
+    let sent = |method: &str| {
+        let start = format!("{method} sip:second@10.2.0.1 ");
+        sim.trace.iter().filter(|b| b.starts_with(start.as_bytes()) && String::from_utf8_lossy(b).contains("tag=second")).count()
+    };
+    assert_eq!((sent("ACK"), sent("BYE")), (2, 1), "{}", sim.story());
+    assert!(sim.ua(phone).is_up() && sim.ua(carrier).is_up());
+    sim.act(phone, |p, now| p.hang_up(now));
+    sim.run_for(SECOND);
+    assert!(sim.ua(carrier).is_idle());
     sim.assert_clean();
 }

@@ -4,8 +4,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use cordboard::route::Cause;
+use cordboard::sip::Transport;
+use cordboard::switch::{Answer, Command};
 
 use crate::sim::Sim;
+use crate::sim::network::Parcel;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -149,5 +152,30 @@ fn a_phone_whose_sound_comes_from_another_port_is_heard_and_hears() {
     let (t, p) = (sim.ua(trunk).byte, sim.ua(phone).byte);
     assert!(sim.ua(trunk).heard(p, since) > 80 && sim.ua(phone).heard(t, since) > 80);
     sim.act(trunk, |t, now| t.hang_up(now));
+    sim.assert_clean();
+}
+
+#[test]
+fn a_flood_of_strangers_fills_no_table_and_a_forged_address_gets_one_answer() {
+    let mut sim = Sim::new(20);
+    let stranger: SocketAddr = "198.51.100.7:5060".parse().expect("an address");
+    let before = sim.trace.len();
+    for n in 0..1_000 {
+        for (method, to) in [("INVITE", ""), ("REGISTER", ""), ("BYE", ";tag=x"), ("OPTIONS", ""), ("FETCH", "")] {
+            let text = format!(
+                "{method} sip:201@10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 198.51.100.7;branch=z9hG4bK{method}{n}\r\n\
+                 From: <sip:201@10.0.0.1>;tag={n}\r\nTo: <sip:201@10.0.0.1>{to}\r\nCall-ID: {method}{n}\r\nCSeq: 1 {method}\r\n\
+                 Max-Forwards: 70\r\nContact: <sip:201@198.51.100.7>\r\nContent-Length: 0\r\n\r\n"
+            );
+            let parcel = Parcel::Sip { from: stranger, bytes: text.into(), transport: Transport::Udp };
+            sim.network.send(stranger, crate::sim::switch(), parcel, sim.now.mono);
+        }
+    }
+    // Less than any of them would be remembered, or its answer repeated.
+    sim.run_for(SECOND / 10);
+    let Answer::Status(status) = sim.ask(Command::Status) else { panic!("status") };
+    assert_eq!(status.transactions, 0);
+    sim.run_for(60 * SECOND);
+    assert_eq!(sim.trace.len() - before, 5_000, "one answer each");
     sim.assert_clean();
 }

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use cordboard::route::Cause;
+use cordboard::switch::event::By;
 use cordboard::switch::{Answer, Command, Kind};
 
 use crate::sim::Sim;
@@ -130,6 +132,41 @@ fn hanging_up_while_holding_ends_the_call_for_both() {
     sim.run_for(SECOND);
     sim.act(phone, |p, now| p.hang_up(now));
     sim.run_for(SECOND);
+    assert!(sim.ua(trunk).is_idle());
+    sim.assert_clean();
+}
+
+#[test]
+fn a_phone_that_loses_its_power_while_it_holds_is_noticed_and_lets_everybody_go() {
+    let (mut sim, phone, trunk) = talking(9);
+    sim.act(phone, |p, now| p.hold(Hold::Inactive, now));
+    // An hour of hold is nobody's fault.
+    sim.run_for(3_600 * SECOND);
+    assert!(sim.ua(trunk).is_up() && sim.ua(phone).is_up(), "{}", sim.story());
+    let asked = sim.ua(phone).log.iter().filter(|l| l.ends_with("<- OPTIONS")).count();
+    assert!((100..=120).contains(&asked), "{asked}");
+    sim.act(phone, |p, _| p.dead = true);
+    let died = sim.now.mono;
+    sim.run_until("noticed", |s| s.ua(trunk).is_idle());
+    let after = sim.now.mono.since(died);
+    assert!(after <= 63 * SECOND, "{after:?}");
+    sim.run_until("told", |s| s.has("recording.finished"));
+    assert_eq!((sim.ended()[0].cause, sim.ended()[0].by.clone()), (Cause::Lost, By::Switch));
+    sim.assert_clean();
+}
+
+#[test]
+fn a_held_phone_is_asked_no_more_once_it_has_resumed_or_hung_up() {
+    let (mut sim, phone, trunk) = talking(10);
+    sim.act(phone, |p, now| p.hold(Hold::SendOnly, now));
+    sim.run_for(20 * SECOND);
+    sim.act(phone, |p, now| p.resume(now));
+    sim.run_for(60 * SECOND);
+    sim.act(phone, |p, now| p.hold(Hold::SendOnly, now));
+    sim.run_for(20 * SECOND);
+    sim.act(phone, |p, now| p.hang_up(now));
+    sim.run_for(60 * SECOND);
+    assert!(!sim.ua(phone).log.iter().any(|l| l.ends_with("<- OPTIONS")), "{:?}", sim.ua(phone).log);
     assert!(sim.ua(trunk).is_idle());
     sim.assert_clean();
 }

@@ -242,3 +242,74 @@ fn a_phone_that_called_out_may_transfer_the_callee_inside() {
     assert_eq!(sim.recordings.len(), 1);
     sim.assert_clean();
 }
+
+/// Two phones that talk, and the second of them has sent the first to an outside number.
+fn sent_outside(seed: u8, source: cordboard::config::Source) -> (Sim, SocketAddr, SocketAddr) {
+    let mut sim = Sim::with(seed, source);
+    let (phone, other, trunk) = (sim.phone("201"), sim.phone("210"), sim.trunk());
+    sim.act(phone, |p, now| {
+        p.call("210", now);
+    });
+    sim.run_until("the phones talk", |s| s.ua(phone).is_up() && s.ua(other).is_up());
+    sim.run_for(5 * SECOND);
+    sim.act(other, |o, now| o.refer("04940123", now));
+    sim.run_until("the outside answers", |s| s.ua(trunk).is_up() && s.ua(other).is_idle());
+    sim.run_for(5 * SECOND);
+    (sim, phone, trunk)
+}
+
+#[test]
+fn an_internal_call_that_is_transferred_outside_is_an_outbound_one_from_there_on() {
+    let (mut sim, phone, trunk) = sent_outside(13, crate::sim::centre());
+    let went = sim.events.iter().find_map(|e| if let Kind::CallWentOutside(w) = &e.kind { Some(w.clone()) } else { None });
+    let went = went.expect("told");
+    assert_eq!((went.customer_number.as_str(), went.trunk.as_str()), ("4940123", "carrier"));
+    let rules: Vec<(bool, &str)> = sim
+        .events
+        .iter()
+        .filter_map(|e| if let Kind::RecordingDecided(d) = &e.kind { Some((d.record, d.rule.as_str())) } else { None })
+        .collect();
+    assert_eq!(rules, [(false, "internal default"), (true, "outbound default")]);
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.run_until("over", |s| s.has("recording.finished"));
+    assert_eq!(sim.ended()[0].by, cordboard::switch::event::By::Customer);
+    let recorded = sim.recordings.values().next().expect("a recording");
+    assert_eq!(recorded.about.customer_number, "4940123");
+    assert_eq!(recorded.about.direction, cordboard::switch::event::Direction::Outbound);
+    let said = |at| cordboard::codec::Codec::Pcmu.decode(sim.ua(at).byte);
+    assert_eq!(recorded.samples[8_000 * 2 * 2..][..2], [said(trunk), said(phone)], "left is the customer");
+    sim.assert_clean();
+}
+
+#[test]
+fn the_rule_of_the_outside_counts_for_its_party_and_not_the_one_of_the_inside() {
+    let mut source = crate::sim::centre();
+    let inside =
+        source.main.text.replace("folder = \"recordings\"", "folder = \"recordings\"\ninternal = true\noutbound = false");
+    source.main.text = inside;
+    let (mut sim, _, trunk) = sent_outside(14, source);
+    assert_eq!(sim.recordings.len(), 1);
+    let recorded = sim.recordings.values().next().expect("the internal one");
+    let seconds = recorded.samples.len() / 2 / 8_000;
+    assert!(recorded.ended.is_some() && (5..15).contains(&seconds), "it ended where the customer came in: {seconds} s");
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.assert_clean();
+}
+
+#[test]
+fn a_transfer_to_the_outside_that_is_not_answered_leaves_an_internal_call() {
+    let mut sim = Sim::new(15);
+    let (phone, other, trunk) = (sim.phone("201"), sim.phone("210"), sim.trunk());
+    sim.set(trunk, OnInvite::Refuse(486));
+    sim.act(phone, |p, now| {
+        p.call("210", now);
+    });
+    sim.run_until("the phones talk", |s| s.ua(phone).is_up() && s.ua(other).is_up());
+    sim.act(other, |o, now| o.refer("04940123", now));
+    sim.run_until("it failed", |s| outcomes(s).len() == 2);
+    sim.run_for(SECOND);
+    assert!(sim.ua(phone).is_up() && sim.ua(other).is_up() && !sim.has("call.went_outside"));
+    assert_eq!(sim.count("recording.decided"), 1);
+    sim.act(phone, |p, now| p.hang_up(now));
+    sim.assert_clean();
+}

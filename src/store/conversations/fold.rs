@@ -7,7 +7,7 @@ use super::row::{
 use crate::clock::Wall;
 use crate::ids::{LegId, RecordingId};
 use crate::store::log::Stored;
-use crate::switch::event::{Bridge, CallEnded, CallStarted, Kind, TransferOutcome};
+use crate::switch::event::{Bridge, CallEnded, CallStarted, Direction, Kind, TransferOutcome};
 
 /// The row after an event of its conversation. `None` where there is no row yet and the event begins none (its `call.started` is lost
 /// or no longer kept): a row without a beginning would say wrong things.
@@ -87,6 +87,12 @@ impl Conversation {
                     self.close(at, |s| matches!(s, Span::Transfer { leg, .. } if *leg == t.leg), done);
                 }
             },
+            Kind::CallWentOutside(went) => {
+                self.direction = Direction::Outbound;
+                self.customer_number.clone_from(&went.customer_number);
+                self.trunk = Some(went.trunk.clone());
+                self.leg(went.leg, &format!("trunk:{}", went.trunk));
+            }
             Kind::CallEnded(ended) => self.end(at, ended),
 
             Kind::MenuEntered(m) => {
