@@ -12,6 +12,7 @@
 //! durable; the log and the index are closed.
 
 mod driver;
+mod http;
 #[allow(unsafe_code, reason = "a call of the allocator that no crate offers")]
 mod memory;
 mod startup;
@@ -231,13 +232,8 @@ fn serve_http(web: &tokio::runtime::Handle, address: SocketAddr, app: Router) ->
         let _on = web.enter();
         TcpListener::from_std(listener)?
     };
-    let service = app.into_make_service_with_connect_info::<SocketAddr>();
     #[allow(clippy::disallowed_methods, reason = "the server owns its tasks")]
-    Ok(web.spawn(async move {
-        if let Err(error) = axum::serve(listener, service).await {
-            tracing::error!(%error, "HTTP has ended");
-        }
-    }))
+    Ok(web.spawn(http::serve(listener, app, http::LIMITS)))
 }
 
 /// SIGTERM and SIGINT drain, a second one halts; SIGHUP reloads.

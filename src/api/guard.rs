@@ -6,6 +6,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
@@ -28,6 +29,12 @@ pub(super) const COOKIE: &str = "cordboard_session";
 
 /// Longest path and query. The longest real one, a search with all filters, has some 300 characters.
 const LONGEST_URL: usize = 4_096;
+
+/// Largest request body; the largest real one is a transfer's few dozen bytes.
+const LARGEST_BODY: usize = 16 * 1024;
+
+/// For all of a body to come.
+const LONGEST_BODY: Duration = Duration::from_secs(10);
 
 /// Who asks: a user's name, or `admin` for the token of the environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,7 +93,7 @@ fn who(shared: &Shared, request: &Request, address: IpAddr) -> Result<Who, Probl
     }
 }
 
-pub(super) fn slow_down(left: std::time::Duration) -> Problem {
+pub(super) fn slow_down(left: Duration) -> Problem {
     Problem::too_many("too many wrong passwords or tokens came from there", left.as_secs().max(1))
 }
 
@@ -138,7 +145,10 @@ pub(super) async fn limit_and_label(request: Request, next: Next) -> Response {
     if request.uri().path_and_query().is_some_and(|p| p.as_str().len() > LONGEST_URL) {
         return Problem::new(414, "the address is too long").into_response();
     }
-    let mut response = next.run(request).await;
+    let mut response = match whole(request).await {
+        Ok(request) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    };
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
@@ -149,6 +159,19 @@ pub(super) async fn limit_and_label(request: Request, next: Next) -> Response {
         .entry(header::CONTENT_SECURITY_POLICY)
         .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; sandbox"));
     response
+}
+
+/// A request with all of its body, which is small and comes in one go; nobody waits for one that trickles in.
+async fn whole(request: Request) -> Result<Request, Problem> {
+    if matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Ok(request);
+    }
+    let (parts, body) = request.into_parts();
+    match tokio::time::timeout(LONGEST_BODY, axum::body::to_bytes(body, LARGEST_BODY)).await {
+        Ok(Ok(bytes)) => Ok(Request::from_parts(parts, bytes.into())),
+        Ok(Err(_)) => Err(Problem::new(413, "the body is too large, or broke off")),
+        Err(_) => Err(Problem::new(408, "the body took too long")),
+    }
 }
 
 /// The one who was let in.

@@ -31,7 +31,6 @@ mod tests;
 
 use std::sync::Arc;
 
-use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use axum::{Router, middleware};
 use serde::Serialize;
@@ -45,9 +44,6 @@ use crate::config::{Config, Secret};
 use crate::store::conversations::Conversations;
 use crate::store::log::Log;
 use crate::store::recordings::{Folder, Recordings};
-
-/// Largest request body; the largest real one is a transfer's few dozen bytes.
-const LARGEST_BODY: usize = 16 * 1024;
 
 /// What the handlers work with.
 pub struct Parts {
@@ -126,7 +122,6 @@ pub fn router(parts: Parts, guarded: Router, open: Router) -> Router {
         .merge(inside)
         .merge(open)
         .fallback(problem::not_found)
-        .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .layer(middleware::from_fn(guard::limit_and_label))
         .layer(middleware::from_fn(problem::explain))
 }
