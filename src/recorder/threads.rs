@@ -14,6 +14,7 @@ use crate::clock::{Mono, System};
 use crate::media::Frame;
 use crate::store::disk::Disk;
 use crate::store::recordings::{Folder, Recordings};
+use crate::store::thread::{PANICKED, watched};
 use crate::store::{Health, Store};
 use crate::switch::input::RecorderReport;
 use crate::switch::output::RecorderCommand;
@@ -82,6 +83,7 @@ impl Recorder {
         let dropped = Arc::new(Dropped::default());
         let stop = Arc::new(AtomicBool::new(false));
         let health = Trouble { health, parts: Arc::default() };
+        let ill = health.clone();
 
         let sealer = {
             let (disk, folder, jobs) = (disk.clone(), folder.clone(), jobs.clone());
@@ -115,7 +117,10 @@ impl Recorder {
             health,
             stop: stop.clone(),
         };
-        let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| std::thread::Builder::new().name(name.into()).spawn(run);
+        let spawn = |name: &'static str, run: Box<dyn FnOnce() + Send>| {
+            let ill = ill.clone();
+            watched(name, run, move || ill.say(name, Some(&format!("{name}: {PANICKED}"))))
+        };
         let threads = vec![
             spawn("recorder", Box::new(move || writer.run()))?,
             spawn("recorder-clerk", Box::new(move || clerk.run()))?,

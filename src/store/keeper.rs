@@ -12,6 +12,7 @@ use bytes::Bytes;
 
 use super::Health;
 use super::database::{Change, Database, DatabaseError, Order, Tree, named};
+use super::thread::{PANICKED, watched};
 use crate::ids::{Number, StaffNumber};
 use crate::registrar::Binding;
 use crate::switch::output::RegistrationChange;
@@ -51,7 +52,8 @@ impl Keeper {
     pub fn start(database: Arc<dyn Database>, health: Health) -> std::io::Result<Keeper> {
         let shared = Arc::new(Shared { database, state: Mutex::default(), changed: Condvar::new() });
         let own = shared.clone();
-        let thread = std::thread::Builder::new().name("keeper".into()).spawn(move || own.run(&health))?;
+        let ill = health.clone();
+        let thread = watched("keeper", move || own.run(&health), move || ill(PART, Some(PANICKED)))?;
         Ok(Keeper { shared, thread: Arc::new(Mutex::new(Some(thread))) })
     }
 

@@ -23,6 +23,7 @@ pub mod log;
 mod projector;
 pub mod recordings;
 pub mod rfc3339;
+pub mod thread;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -163,15 +164,16 @@ mod tests {
     use super::*;
     use crate::clock::Wall;
     use crate::ids::ConversationId;
-    use crate::switch::event::{CallStarted, Direction, Event, Kind};
+    use crate::route::{Cause, Side};
+    use crate::switch::event::{CallEnded, CallStarted, Direction, Event, Kind};
 
-    #[test]
-    fn conversations_that_a_kill_left_open_are_found_even_if_the_index_is_behind_the_log() {
-        let root = tempfile::TempDir::new().unwrap();
+    fn open(root: &tempfile::TempDir) -> Result<Store, StoreError> {
         let options = LogOptions { reserve_bytes: 0, ..LogOptions::default() };
-        let open = || Store::open(root.path(), options, Arc::new(disk::RealDisk), System::start(), Arc::new(|_, _| {})).unwrap();
-        let id = ConversationId::from_parts(7, 7);
-        let started = CallStarted {
+        Store::open(root.path(), options, Arc::new(disk::RealDisk), System::start(), Arc::new(|_, _| {}))
+    }
+
+    fn started(id: ConversationId) -> Event {
+        let data = CallStarted {
             direction: Direction::Inbound,
             leg: crate::ids::LegId(1),
             trunk: None,
@@ -179,20 +181,54 @@ mod tests {
             customer_number: "1".into(),
             called: "2".into(),
         };
-        let store = open();
+        Event { at: Wall::from_micros(9), conversation: Some(id), kind: Kind::CallStarted(data) }
+    }
+
+    fn ended(id: ConversationId) -> Event {
+        let data =
+            CallEnded { cause: Cause::Restart, status: None, by: Side::Switch, answered_ms: None, talk_ms: 0, legs: Vec::new() };
+        Event { at: Wall::from_micros(10), conversation: Some(id), kind: Kind::CallEnded(data) }
+    }
+
+    fn unended(store: &Store) -> Vec<ConversationId> {
+        store.recovered(vec![]).unwrap().open.iter().map(|o| o.conversation).collect()
+    }
+
+    #[test]
+    fn conversations_that_a_kill_left_open_are_found_even_if_the_index_is_behind_the_log() {
+        let root = tempfile::TempDir::new().unwrap();
+        let id = ConversationId::from_parts(7, 7);
+        let store = open(&root).unwrap();
         assert!(store.index_is_new);
-        store.log.append([Event { at: Wall::from_micros(9), conversation: Some(id), kind: Kind::CallStarted(started) }]);
+        store.log.append([started(id)]);
         store.close();
         drop(store);
         std::fs::remove_dir_all(index_folder(root.path())).unwrap();
 
-        let store = open();
-        let open = store.recovered(vec![]).unwrap().open;
-        assert_eq!(open.iter().map(|o| o.conversation).collect::<Vec<_>>(), [id]);
-        assert!(matches!(
-            Store::open(root.path(), options, Arc::new(disk::RealDisk), System::start(), Arc::new(|_, _| {})),
-            Err(StoreError::Database(DatabaseError::Locked { .. }))
-        ));
+        let store = open(&root).unwrap();
+        assert_eq!(unended(&store), [id]);
+        assert!(matches!(open(&root), Err(StoreError::Database(DatabaseError::Locked { .. }))));
+        store.close();
+    }
+
+    #[test]
+    fn conversations_end_although_the_log_that_they_are_of_was_taken_away() {
+        let root = tempfile::TempDir::new().unwrap();
+        let (early, open_one) = (ConversationId::from_parts(7, 7), ConversationId::from_parts(8, 8));
+        let store = open(&root).unwrap();
+        store.log.append([started(early), ended(early), started(open_one)]);
+        store.close();
+        drop(store);
+        std::fs::remove_dir_all(events_folder(root.path())).unwrap();
+
+        let store = open(&root).unwrap();
+        assert_eq!(unended(&store), [open_one]);
+        store.log.append([ended(open_one)]);
+        store.close();
+        drop(store);
+        let store = open(&root).unwrap();
+        assert!(unended(&store).is_empty());
+        assert_eq!(store.conversations.list(false, 0, None).unwrap().items.len(), 2);
         store.close();
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::Health;
 use super::conversations::{Conversations, FoldError};
 use super::log::Log;
+use super::thread::{PANICKED, watched};
 
 /// The part that [`Health`] is told about.
 const PART: &str = "conversations";
@@ -23,6 +24,7 @@ pub struct Projector {
 impl Projector {
     pub fn start(rows: Conversations, log: Log, health: Health) -> std::io::Result<Projector> {
         let (stop, stopped) = sync_channel(1);
+        let ill = health.clone();
         let run = move || {
             let mut trouble = false;
             loop {
@@ -45,7 +47,7 @@ impl Projector {
                 }
             }
         };
-        let thread = std::thread::Builder::new().name("projector".into()).spawn(run)?;
+        let thread = watched("projector", run, move || ill(PART, Some(PANICKED)))?;
         Ok(Projector { stop, thread })
     }
 

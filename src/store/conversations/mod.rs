@@ -258,10 +258,14 @@ impl Conversations {
         }
     }
 
-    /// The log was cut or replaced under the index: its numbers go on from `last`.
+    /// The log was cut or replaced under the index: its numbers go on from `last`. Rows without an end are to hear of theirs, whatever
+    /// number it will have.
     pub fn not_beyond(&self, last: u64) {
         let mut ahead = self.ahead();
         ahead.position = ahead.position.min(last);
+        for row in ahead.rows.values_mut() {
+            row.sequence = row.sequence.min(last);
+        }
     }
 
     fn ahead(&self) -> MutexGuard<'_, Ahead> {

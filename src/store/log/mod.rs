@@ -44,6 +44,7 @@ pub use segment::{Damage, Segment};
 
 use super::Health;
 use super::disk::Disk;
+use super::thread::{PANICKED, watched};
 use crate::clock::System;
 use crate::switch::Event;
 
@@ -141,10 +142,9 @@ impl Log {
             grown: Condvar::new(),
             grown_gate: Mutex::default(),
         });
+        let ill = health.clone();
         let writer = writer::Writer::open(folder, options, disk, clock, health, shared.clone())?;
-        let thread = std::thread::Builder::new()
-            .name("event-log".into())
-            .spawn(move || writer.run())
+        let thread = watched("event-log", move || writer.run(), move || ill("event_log", Some(PANICKED)))
             .map_err(|error| LogError::Io { path: folder.to_owned(), error })?;
         Ok(Log { shared, thread: Arc::new(Mutex::new(Some(thread))) })
     }
