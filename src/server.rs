@@ -16,6 +16,7 @@ mod http;
 #[allow(unsafe_code, reason = "a call of the allocator that no crate offers")]
 mod memory;
 mod startup;
+mod story;
 
 use std::collections::VecDeque;
 use std::io;

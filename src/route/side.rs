@@ -1,5 +1,7 @@
 //! Who did it.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// Who did something to a conversation: ended it, held it, transferred it.
@@ -13,4 +15,16 @@ pub enum Side {
     Api(String),
     /// The switch itself: a rule, a timer.
     Switch,
+}
+
+/// `customer`, `api admin`.
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Side::Customer => f.write_str("customer"),
+            Side::Phone => f.write_str("phone"),
+            Side::Api(user) => write!(f, "api {user}"),
+            Side::Switch => f.write_str("switch"),
+        }
+    }
 }

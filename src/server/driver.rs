@@ -255,7 +255,10 @@ impl Driver {
                     Output::Resolve { query, host, port } => self.transport.resolve(query, host, port),
                     Output::Media { worker, command } => self.media(run, worker, command),
                     Output::Recorder(command) => self.recorder.command(command),
-                    Output::Event(event) => events.push(event),
+                    Output::Event(event) => {
+                        super::story::tell(&event);
+                        events.push(event);
+                    }
                     Output::Registration(change) => self.store.keeper.registration(change),
                     Output::AgentWish { agent, wish } => self.store.keeper.wish(&agent, wish),
                     Output::Reply { ticket, answer } => {

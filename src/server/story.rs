@@ -1,0 +1,79 @@
+//! What happens, in the process's own log: a line for whoever reads along, without customers' numbers. The event log has all of it.
+
+use crate::switch::event::{Event, Kind};
+
+pub(super) fn tell(event: &Event) {
+    let id = event.conversation.map(tracing::field::display);
+    match &event.kind {
+        Kind::RegistrationAdded(r) => {
+            let (transport, source, agent) = (&r.transport, &r.source, r.user_agent.as_deref().unwrap_or_default());
+            tracing::info!("phone {} is registered from {source} by {transport} {agent:?}", r.number);
+        }
+        Kind::RegistrationRemoved(r) => tracing::info!("phone {} has taken its registration back ({})", r.number, r.source),
+        Kind::RegistrationExpired(r) => tracing::info!("phone {} has let its registration expire ({})", r.number, r.source),
+
+        Kind::TrunkUp(t) => tracing::info!("trunk {} is up", t.trunk),
+        Kind::TrunkDown(t) => tracing::warn!("trunk {} is down", t.trunk),
+        Kind::TrunkRegistrationFailed(t) => {
+            let why = t.status.map_or_else(|| "no answer".to_owned(), |status| format!("status {status}"));
+            tracing::warn!("trunk {} can't be registered with: {why}; again in {} s", t.trunk, t.retry_in_s);
+        }
+
+        Kind::CallStarted(call) => match (&call.trunk, &call.phone) {
+            (Some(trunk), _) => tracing::info!(conversation = id, "a call came by trunk {trunk} for {:?}", call.called),
+            (None, Some(phone)) => tracing::info!(conversation = id, "phone {phone} calls"),
+            (None, None) => tracing::info!(conversation = id, "a call begins"),
+        },
+        Kind::CallEnded(call) => {
+            let talked = call.talk_ms / 1_000;
+            tracing::info!(conversation = id, "the call has ended: {}, by {}; {talked} s of talk", call.cause, call.by);
+        }
+        Kind::MediaMissing(m) => tracing::warn!(conversation = id, "nothing is heard from {}", m.peer),
+        Kind::RecordingGap(gap) => {
+            tracing::warn!(conversation = id, recording = %gap.recording, "{} ms are missing: {}", gap.gap_ms, gap.reason);
+        }
+        Kind::RecordingFailed(r) => {
+            tracing::error!(conversation = id, recording = %r.recording, "the recording failed: {}", r.reason);
+        }
+        Kind::LogLost(lost) => tracing::error!("{} events were lost", lost.events),
+        Kind::SystemDegraded(s) => tracing::error!("{} is in trouble: {}", s.part, s.reason),
+        Kind::SystemRecovered(s) => tracing::info!("{} works again", s.part),
+        Kind::SystemStopping(s) => tracing::info!("no more calls; {} live ones get {} s", s.live_conversations, s.drain_ms / 1_000),
+
+        // The story of one call, and of people: for those who read events.
+        Kind::CallRinging(_)
+        | Kind::CallAnswered(_)
+        | Kind::CallBridged(_)
+        | Kind::CallUnbridged(_)
+        | Kind::CallHeld(_)
+        | Kind::CallResumed(_)
+        | Kind::CallTransferred(_)
+        | Kind::CallWentOutside(_)
+        | Kind::MenuEntered(_)
+        | Kind::MenuDigit(_)
+        | Kind::MenuLeft(_)
+        | Kind::QueueEntered(_)
+        | Kind::QueueOffered(_)
+        | Kind::QueueUnanswered(_)
+        | Kind::QueueAnswered(_)
+        | Kind::QueueAbandoned(_)
+        | Kind::QueueLeft(_)
+        | Kind::AgentReady(_)
+        | Kind::AgentPaused(_)
+        | Kind::AgentWrapup(_)
+        | Kind::AgentOffline(_)
+        | Kind::AgentRinging(_)
+        | Kind::AgentTalking(_)
+        | Kind::AgentBusy(_)
+        | Kind::AgentUnanswered(_)
+        | Kind::AgentUnregistered(_)
+        | Kind::RecordingDecided(_)
+        | Kind::RecordingStarted(_)
+        | Kind::RecordingFinished(_)
+        | Kind::RecordingRepaired(_)
+        | Kind::MediaPresent(_)
+        | Kind::MediaQuality(_)
+        | Kind::ConfigReloaded(_)
+        | Kind::SystemStarted(_) => {}
+    }
+}
