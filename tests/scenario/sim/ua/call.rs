@@ -43,6 +43,8 @@ pub struct Call {
     pub(super) act_at: Option<(Mono, OnInvite)>,
     pub(super) bye_on_ack: bool,
     pub(super) late_answer: bool,
+    /// Our ACK of the first 2xx.
+    pub(super) first_ack: Option<Bytes>,
     pub final_status: Option<u16>,
 }
 

@@ -43,6 +43,8 @@ pub enum OnInvite {
     AnswerThenBye(Duration),
     /// 200 with a description that nobody can use.
     AnswerUnusably,
+    /// 100 and nothing more: it has not made up its mind.
+    Try,
     /// Not even 100.
     Ignore,
 }
@@ -312,6 +314,21 @@ impl Ua {
         self.in_dialog(i, Method::Info, fill, now);
     }
 
+    /// Acknowledges the last 2xx, which it has not yet (`acks`).
+    pub fn acknowledge(&mut self) {
+        if let Some(i) = self.up() {
+            let invite = self.calls[i].invite.clone();
+            self.ack_success(i, &invite);
+        }
+    }
+
+    /// The ACK of the call's first 2xx once more, as a network that repeats brings it.
+    pub fn acknowledge_the_first_again(&mut self) {
+        if let Some(ack) = self.up().and_then(|i| self.calls[i].first_ack.clone()) {
+            self.put(ack);
+        }
+    }
+
     /// A request within the last call's dialog, as it is.
     pub fn request(&mut self, method: Method, now: Mono) {
         if let Some(i) = self.up() {
@@ -441,6 +458,7 @@ impl Ua {
             act_at: None,
             bye_on_ack: false,
             late_answer: false,
+            first_ack: None,
             final_status: None,
         }
     }

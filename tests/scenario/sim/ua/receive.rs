@@ -121,6 +121,7 @@ impl Ua {
                 self.calls[i].act_at = Some((now + d, what));
             }
             OnInvite::Ring => self.ring(i),
+            OnInvite::Try => self.say(i, 100),
             other => self.carry_out(i, other, now),
         }
     }
@@ -137,7 +138,7 @@ impl Ua {
             }
             OnInvite::AnswerUnusably => self.accept(i, true, now),
             OnInvite::Refuse(status) | OnInvite::RefuseAfter(status, _) => self.refuse(i, status, now),
-            OnInvite::Ring | OnInvite::Ignore => {}
+            OnInvite::Ring | OnInvite::Try | OnInvite::Ignore => {}
         }
     }
 

@@ -216,6 +216,7 @@ impl Ua {
             ack.body = call.description(&self.codecs, self.events).into();
         }
         let bytes = ack.to_bytes();
+        call.first_ack.get_or_insert(bytes.clone());
         self.given.insert((branch_of(request), "ACK".into()), bytes.clone());
         self.put(bytes);
     }
@@ -231,8 +232,13 @@ impl Ua {
     }
 
     pub(super) fn ring(&mut self, i: usize) {
+        self.say(i, 180);
+    }
+
+    /// A provisional response.
+    pub(super) fn say(&mut self, i: usize, status: u16) {
         let invite = self.calls[i].invite.clone();
-        let response = self.response(&invite, 180, i);
+        let response = self.response(&invite, status, i);
         self.put(response.to_bytes());
     }
 
