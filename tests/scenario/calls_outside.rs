@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use cordboard::route::Cause;
 use cordboard::sip::{self, HeaderName, Message, Status, Transport};
-use cordboard::switch::Kind;
+use cordboard::switch::event::Bridge;
+use cordboard::switch::{Answer, Command, Kind};
 
 use crate::sim::Sim;
 use crate::sim::network::Parcel;
@@ -210,4 +211,96 @@ fn a_second_phone_that_a_carriers_fork_has_answered_is_hung_up_and_the_first_tal
     sim.run_for(SECOND);
     assert!(sim.ua(carrier).is_idle());
     sim.assert_clean();
+}
+
+#[test]
+fn a_trunk_that_is_silent_costs_the_caller_five_seconds_and_one_that_cannot_decide_twenty() {
+    // A CANCEL may not go to who has not said anything (RFC 3261 §9.1).
+    for (what, patience, cancels) in [(OnInvite::Ignore, 5 * SECOND, 0), (OnInvite::Try, 20 * SECOND, 1)] {
+        let (mut sim, phone, carrier, backup) = outside(11);
+        sim.set(carrier, what);
+        sim.act(phone, |p, now| {
+            p.call("04940123", now);
+        });
+        sim.run_until("the first is asked", |s| !s.ua(carrier).invites.is_empty());
+        let asked = sim.now.mono;
+        sim.run_until("the second rings", |s| s.ua(backup).is_ringing());
+        let waited = sim.now.mono.since(asked);
+        assert!((patience..patience + SECOND / 10).contains(&waited), "{what:?}: {waited:?}");
+        sim.run_until("they talk", |s| s.ua(phone).is_up() && s.ua(backup).is_up());
+        sim.run_for(SECOND);
+        assert_eq!(sim.ua(carrier).cancels.len(), cancels, "{what:?}");
+        assert!(sim.ua(carrier).is_idle(), "{what:?}");
+        sim.act(phone, |p, now| p.hang_up(now));
+        sim.assert_clean();
+    }
+}
+
+#[test]
+fn a_trunk_that_rings_and_the_last_one_whatever_it_says_have_a_minute() {
+    for (first, second) in [(OnInvite::Ring, OnInvite::Answer(SECOND)), (OnInvite::Refuse(503), OnInvite::Try)] {
+        let (mut sim, phone, carrier, backup) = outside(12);
+        sim.set(carrier, first);
+        sim.set(backup, second);
+        sim.act(phone, |p, now| {
+            p.call("04940123", now);
+        });
+        let called = sim.now.mono;
+        sim.run_until("given up", |s| s.ua(phone).is_idle());
+        let waited = sim.now.mono.since(called);
+        assert!((60 * SECOND..61 * SECOND).contains(&waited), "{first:?}: {waited:?}");
+        assert_eq!((sim.ua(phone).final_status(), sim.ended()[0].cause), (Some(480), Cause::NoAnswer), "{first:?}");
+        assert_eq!(sim.ua(backup).invites.is_empty(), first == OnInvite::Ring, "{first:?}");
+        sim.assert_clean();
+    }
+}
+
+#[test]
+fn a_trunk_that_answers_as_it_is_given_up_is_let_go_and_the_next_one_has_the_call() {
+    let (mut sim, phone, carrier, backup) = outside(13);
+    sim.set(carrier, OnInvite::Try);
+    sim.act(phone, |p, now| {
+        p.call("04940123", now);
+    });
+    sim.run_until("a CANCEL is on its way", |s| s.trace.iter().any(|bytes| bytes.starts_with(b"CANCEL")));
+    assert!(sim.ua(carrier).cancels.is_empty());
+    sim.act(carrier, |c, now| c.answer(now));
+    sim.run_until("they talk", |s| s.ua(phone).is_up() && s.ua(backup).is_up());
+    assert_eq!(sim.ua(carrier).byes, 1);
+    assert!(sim.ua(carrier).is_idle());
+    let since = sim.now.mono;
+    sim.run_for(SECOND);
+    let b = sim.ua(backup).byte;
+    assert_eq!(sim.ua(phone).hears(since).keys().copied().collect::<Vec<_>>(), [b]);
+    sim.act(phone, |p, now| p.hang_up(now));
+    sim.assert_clean();
+}
+
+#[test]
+fn a_bridge_of_a_call_outside_ends_between_the_legs_that_it_began_between() {
+    for who in ["carrier", "phone", "api"] {
+        let mut sim = Sim::new(14);
+        let (phone, carrier) = (sim.phone("201"), sim.trunk());
+        sim.act(phone, |p, now| {
+            p.call("04940123", now);
+        });
+        sim.run_until("they talk", |s| s.ua(phone).is_up() && s.ua(carrier).is_up());
+        sim.run_for(SECOND);
+        match who {
+            "carrier" => sim.act(carrier, |c, now| c.hang_up(now)),
+            "phone" => sim.act(phone, |p, now| p.hang_up(now)),
+            _ => {
+                let conversation = sim.events.iter().find_map(|e| e.conversation).expect("a conversation");
+                assert_eq!(sim.ask(Command::Hangup { conversation }), Answer::Done);
+            }
+        }
+        sim.run_until("over", |s| s.has("call.ended"));
+        let began = sim.events.iter().find_map(|e| if let Kind::CallBridged(b) = &e.kind { Some(b.clone()) } else { None });
+        let ended = sim.events.iter().find_map(|e| if let Kind::CallUnbridged(b) = &e.kind { Some(b.clone()) } else { None });
+        let leg_of = |peer: &str| sim.ended()[0].legs.iter().find(|l| l.peer == peer).expect("a leg").leg;
+        let legs = [leg_of("trunk:carrier"), leg_of("phone:201")];
+        let expected = Some(Bridge { legs, phone: Some("201".into()), agent: Some("1001".into()) });
+        assert_eq!((began, ended), (expected.clone(), expected), "{who} hung up");
+        sim.assert_clean();
+    }
 }
