@@ -375,3 +375,25 @@ fn registrations_come_and_go_with_events_and_a_refresh_is_none() {
     assert!(sim.events.iter().any(|e| matches!(&e.kind, Kind::RegistrationExpired(r) if r.source == "10.1.0.201:5060")));
     assert_eq!(switch().port(), 5060);
 }
+
+/// RFC 3261 §21.6
+#[test]
+fn who_declines_on_one_device_declines_on_all() {
+    let mut sim = Sim::new(21);
+    let a = sim.phone("201");
+    let desk = sim.phone_at("210", [10, 1, 0, 10]);
+    let soft = sim.phone_at("210", [10, 1, 0, 11]);
+    sim.set(desk, OnInvite::RefuseAfter(603, SECOND));
+    sim.set(soft, OnInvite::Ring);
+    let called = sim.now.mono;
+    sim.act(a, |a, now| {
+        a.call("210", now);
+    });
+    sim.run_until("over", |s| s.ua(a).is_idle());
+    assert!(sim.now.mono.since(called) < 2 * SECOND, "not when the other device has rung long enough");
+    assert_eq!((sim.ua(a).final_status(), sim.ended()[0].cause), (Some(603), Cause::Declined));
+    sim.run_for(SECOND);
+    assert_eq!(sim.ua(soft).cancels.len(), 1);
+    assert!(sim.ua(soft).is_idle(), "{}", sim.story());
+    sim.assert_clean();
+}

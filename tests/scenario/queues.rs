@@ -278,3 +278,26 @@ fn the_board_counts_who_waits_and_who_was_answered() {
     sim.act(trunk, |t, now| t.end(0, now));
     sim.assert_clean();
 }
+
+#[test]
+fn an_agent_who_declines_on_one_device_is_rung_on_none() {
+    let mut sim = Sim::new(15);
+    let desk = sim.phone_at("201", [10, 1, 0, 10]);
+    let soft = sim.phone_at("201", [10, 1, 0, 11]);
+    let (two, trunk) = (sim.phone("202"), sim.trunk());
+    sim.set(desk, OnInvite::RefuseAfter(603, SECOND));
+    sim.set(soft, OnInvite::Ring);
+    call(&mut sim, trunk, "+4930555600");
+    sim.run_until("it rings", |s| s.ua(desk).is_ringing() && s.ua(soft).is_ringing());
+    let rang = sim.now.mono;
+    sim.run_until("the next agent's phone rings", |s| s.ua(two).is_ringing());
+    assert!(sim.now.mono.since(rang) < 2 * SECOND, "not when the other device has rung long enough");
+    assert!(sim.ua(soft).is_idle(), "{}", sim.story());
+    let unanswered: Vec<_> =
+        sim.events.iter().filter_map(|e| if let Kind::QueueUnanswered(u) = &e.kind { Some(u) } else { None }).collect();
+    assert_eq!((unanswered.len(), unanswered[0].agent.as_str(), unanswered[0].cause), (1, "1001", Cause::Declined));
+    assert_eq!(state_of(&mut sim, "1001"), "unanswered", "and has a rest");
+    sim.run_until("they talk", |s| s.ua(two).is_up());
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.assert_clean();
+}
