@@ -170,3 +170,36 @@ fn a_held_phone_is_asked_no_more_once_it_has_resumed_or_hung_up() {
     assert!(sim.ua(trunk).is_idle());
     sim.assert_clean();
 }
+
+/// RFC 3261 §13.2.1, §17.1.1.3: an ACK has the CSeq number of its INVITE.
+#[test]
+fn an_ack_of_the_first_invite_that_comes_late_is_not_taken_for_that_of_a_reinvite() {
+    let mut sim = Sim::new(10);
+    let (a, b) = (sim.phone("210"), sim.phone("201"));
+    sim.act(a, |a, now| {
+        a.call("201", now);
+    });
+    sim.run_until("they talk", |s| s.ua(a).is_up() && s.ua(b).is_up());
+    sim.act(a, |a, now| a.hold(Hold::SendOnly, now));
+    sim.run_until("held", |s| s.has("call.held"));
+    sim.run_for(SECOND);
+    // Our 2xx has the offer, and the ACK is to bring the answer: one without a body would end that exchange.
+    sim.act(a, |a, now| {
+        a.acks = false;
+        a.resume_with_late_offer(now);
+    });
+    sim.run_until("answered", |s| s.ua(a).log.last().is_some_and(|l| l.contains("200 INVITE")));
+    sim.act(a, |a, _| a.acknowledge_the_first_again());
+    sim.run_for(SECOND / 10);
+    assert!(!sim.has("call.resumed"));
+    sim.act(a, |a, _| a.acknowledge());
+    sim.run_until("resumed", |s| s.has("call.resumed"));
+    let since = sim.now.mono + SECOND / 10;
+    // Longer than a 2xx is repeated: nobody waits for an ACK any more.
+    sim.run_for(60 * SECOND);
+    let byte = sim.ua(a).byte;
+    assert_eq!(sim.ua(b).hears(since).keys().copied().collect::<Vec<_>>(), [byte], "{}", sim.story());
+    assert!(sim.ua(a).is_up() && sim.ua(b).is_up());
+    sim.act(a, |a, now| a.hang_up(now));
+    sim.assert_clean();
+}
