@@ -1,14 +1,17 @@
 //! Blind transfer: by a phone's REFER and by command; to phones, queues, menus and outside; and when it comes to nothing.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use cordboard::config::Source;
+use cordboard::route::Cause;
 use cordboard::switch::event::TransferOutcome;
 use cordboard::switch::{Answer, Command, Kind};
 
-use crate::sim::Sim;
 use crate::sim::audio::MUSIC;
 use crate::sim::ua::{OnInvite, Ua};
+use crate::sim::{Sim, centre};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -312,4 +315,110 @@ fn a_transfer_to_the_outside_that_is_not_answered_leaves_an_internal_call() {
     assert_eq!(sim.count("recording.decided"), 1);
     sim.act(phone, |p, now| p.hang_up(now));
     sim.assert_clean();
+}
+
+/// The centre with a key in its menu that leads outside.
+fn with_a_way_out() -> Source {
+    let mut source = centre();
+    let menu = &mut source.menus[0].text;
+    *menu = menu.replace("\"9\" = \"node:closed\"", "\"7\" = \"number:04940123\", \"9\" = \"node:closed\"");
+    assert!(menu.contains("04940123"));
+    source
+}
+
+#[test]
+fn a_trunks_party_who_was_transferred_to_a_menu_does_not_leave_it_by_a_trunk() {
+    // Also where a phone that may dial outside began the call: it is not the phone that presses the key.
+    for called_out in [false, true] {
+        let mut sim = Sim::with(13, with_a_way_out());
+        let (phone, trunk) = (sim.phone("201"), sim.trunk());
+        let backup = sim.add(Ua::trunk([10, 2, 0, 2].into()));
+        if called_out {
+            sim.act(phone, |p, now| {
+                p.call("04940123", now);
+            });
+        } else {
+            sim.act(trunk, |t, now| {
+                t.call("+4930555201", now);
+            });
+        }
+        sim.run_until("they talk", |s| s.ua(trunk).is_up() && s.ua(phone).is_up());
+        sim.run_for(SECOND);
+        let asked = sim.ua(trunk).invites.len();
+        sim.act(phone, |p, now| p.refer("600", now));
+        sim.run_until("in the menu", |s| s.has("menu.entered") && s.ua(phone).is_idle());
+        sim.act(trunk, |t, _| t.digit('7'));
+        sim.run_until("over", |s| s.has("call.ended"));
+        assert_eq!(sim.ended()[0].cause, Cause::Forbidden, "called out: {called_out}\n{}", sim.story());
+        assert_eq!(sim.ua(trunk).invites.len(), asked);
+        assert!(sim.ua(backup).invites.is_empty());
+        sim.assert_clean();
+    }
+}
+
+#[test]
+fn a_phone_that_was_transferred_to_a_menu_leaves_it_by_its_own_right_and_not_its_callers() {
+    let mut source = with_a_way_out();
+    source.main.text = source.main.text.replace("transit = true\n", "");
+    let mut sim = Sim::with(14, source);
+    let (phone, trunk) = (sim.phone("201"), sim.trunk());
+    let partner = sim.add(Ua::trunk([10, 2, 0, 3].into()));
+    sim.act(partner, |t, now| {
+        t.call("+4930555201", now);
+    });
+    sim.run_until("they talk", |s| s.ua(partner).is_up() && s.ua(phone).is_up());
+    sim.run_for(SECOND);
+    sim.act(partner, |t, now| t.refer("600", now));
+    sim.run_until("in the menu", |s| s.has("menu.entered") && s.ua(partner).is_idle());
+    sim.act(phone, |p, _| p.digit('7'));
+    sim.run_until("they talk", |s| s.ua(trunk).is_up());
+    let since = sim.now.mono + SECOND / 10;
+    sim.run_for(SECOND);
+    let (t, p) = (sim.ua(trunk).byte, sim.ua(phone).byte);
+    assert!(sim.ua(trunk).heard(p, since) > 40 && sim.ua(phone).heard(t, since) > 40, "{}", sim.story());
+    sim.act(phone, |p, now| p.hang_up(now));
+    sim.assert_clean();
+}
+
+/// Whom the index finds the recording under.
+fn agents_of(sim: &Sim) -> Vec<String> {
+    let recorded = sim.recordings.values().next().expect("a recording");
+    recorded.about.agents.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_conversation_has_every_agent_who_was_in_it_however_the_call_came_to_the_phone() {
+    let mut source = centre();
+    source.main.text = source.main.text.replace("[recording]\n", "[recording]\ninternal = true\n");
+    // Who calls, what is dialled, whom the caller's partner transfers to, and who was in it.
+    let inside = ("201", "202", None, vec!["1001", "1002"]);
+    let outside = ("201", "04940123", None, vec!["1001"]);
+    let brought_in = ("210", "201", None, vec!["1001"]);
+    let nobody = ("210", "211", None, vec![]);
+    let transferred = ("carrier", "+4930555201", Some("202"), vec!["1001", "1002"]);
+    let to_a_phone_of_nobody = ("carrier", "+4930555201", Some("210"), vec!["1001"]);
+    for (from, dialled, to, agents) in [inside, outside, brought_in, nobody, transferred, to_a_phone_of_nobody] {
+        let mut sim = Sim::with(15, source.clone());
+        let trunk = sim.trunk();
+        let phones: BTreeMap<&str, SocketAddr> = ["201", "202", "210", "211"].into_iter().map(|n| (n, sim.phone(n))).collect();
+        let caller = phones.get(from).copied().unwrap_or(trunk);
+        let callee = match dialled {
+            "04940123" => trunk,
+            "+4930555201" => phones["201"],
+            number => phones[number],
+        };
+        sim.act(caller, |c, now| {
+            c.call(dialled, now);
+        });
+        sim.run_until("they talk", |s| s.ua(caller).is_up() && s.ua(callee).is_up());
+        sim.run_for(SECOND);
+        if let Some(to) = to {
+            sim.act(callee, |c, now| c.refer(to, now));
+            sim.run_until("the target answers", |s| s.ua(phones[to]).is_up());
+            sim.run_for(SECOND);
+        }
+        assert_eq!(agents_of(&sim), agents, "{from} called {dialled}, transferred to {to:?}");
+        sim.act(caller, |c, now| c.hang_up(now));
+        sim.assert_clean();
+    }
 }
