@@ -78,3 +78,179 @@ impl Switch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::net::SocketAddr;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::{Mono, Wall};
+    use crate::config::{Config, File, Source};
+    use crate::ids::LegId;
+    use crate::media::{Command, Lease, Quality, Report};
+    use crate::sip::{Flow, Message, Response, Transport, parse_datagram};
+
+    const CENTRE: &str = r#"
+[site]
+name = "Test centre"
+domain = "cordboard.example"
+time_zone = "Europe/Berlin"
+country = "DE"
+
+[sip]
+udp = ["10.0.0.1:5060"]
+
+[recording]
+folder = "recordings"
+
+[[trunk]]
+name = "carrier"
+peer = "10.2.0.1"
+
+[[inbound]]
+trunk = "carrier"
+number = "100"
+to = "menu:main"
+"#;
+
+    const MENU: &str = r#"
+name = "main"
+language = "en"
+start = "hello"
+
+[node.hello]
+kind = "play"
+prompt = "welcome"
+next = "node:top"
+
+[node.top]
+kind = "menu"
+prompt = "welcome"
+timeout = "5s"
+retries = 1
+digits = { "1" = "hangup" }
+"#;
+
+    const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 10.2.0.1\r\ns=-\r\nc=IN IP4 10.2.0.1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 0\r\n";
+
+    /// A switch with callers of one trunk, and what it says.
+    struct Desk {
+        switch: Switch,
+        now: Now,
+        out: Vec<Output>,
+    }
+
+    impl Desk {
+        fn new() -> Desk {
+            let file = |path: &str, text: &str| File { path: path.into(), text: text.into() };
+            let menus = vec![file("menus/main.toml", MENU)];
+            let source = Source { menus, prompts: vec!["en/welcome".into()], ..Source::of(CENTRE) };
+            let config = Config::resolve(&source).unwrap();
+            let now = Now { mono: Mono::from_millis(1), wall: Wall::from_micros(1_795_338_000_000_000) };
+            let mut desk = Desk { switch: Switch::new([1; 32], config), now, out: Vec::new() };
+            desk.take(Input::Started(Box::default())).unwrap();
+            desk.take(Input::Ports((20_000..20_020).step_by(2).map(|port| Lease { worker: 0, port }).collect())).unwrap();
+            desk
+        }
+
+        fn take(&mut self, input: Input) -> Result<(), Fault> {
+            self.out.clear();
+            guarded(&mut self.switch, input, self.now, &mut self.out)
+        }
+
+        fn request(&mut self, method: &str, caller: u8, cseq: u8, to_tag: &str, body: &str) {
+            let text = format!(
+                "{method} sip:100@10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 10.2.0.1:5060;branch=z9hG4bK{method}{caller}\r\n\
+                 Max-Forwards: 70\r\nFrom: <sip:{caller}@10.2.0.1>;tag=f{caller}\r\nTo: <sip:100@10.0.0.1>{to_tag}\r\n\
+                 Call-ID: {caller}\r\nCSeq: {cseq} {method}\r\nContact: <sip:{caller}@10.2.0.1>\r\n\
+                 Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+            let flow =
+                Flow { transport: Transport::Udp, local: at("10.0.0.1:5060"), remote: at("10.2.0.1:5060"), connection: None };
+            let message = parse_datagram(text.as_bytes()).unwrap();
+            self.take(Input::Sip { flow, message }).unwrap();
+        }
+
+        /// Into the menu: the conversation, its leg, and our tag.
+        fn call(&mut self, caller: u8) -> (ConversationId, Caller) {
+            self.request("INVITE", caller, 1, "", OFFER);
+            let ok = self.responses().into_iter().find(|r| r.status.code() == 200).unwrap();
+            let tag = String::from_utf8_lossy(ok.headers.to().unwrap().tag().unwrap()).into_owned();
+            let to_tag = format!(";tag={tag}");
+            let id = self.events().find_map(|(id, kind)| if let Kind::CallStarted(_) = kind { id } else { None }).unwrap();
+            self.request("ACK", caller, 1, &to_tag, "");
+            (id, Caller { number: caller, leg: self.switch.conversations[&id].caller, to_tag })
+        }
+
+        fn responses(&self) -> Vec<Response> {
+            let read = |output: &Output| match output {
+                Output::Sip { bytes, .. } => parse_datagram(bytes).ok(),
+                _ => None,
+            };
+            let responses = self.out.iter().filter_map(read);
+            responses.filter_map(|m| if let Message::Response(response) = m { Some(response) } else { None }).collect()
+        }
+
+        fn events(&self) -> impl Iterator<Item = (Option<ConversationId>, &Kind)> {
+            self.out.iter().filter_map(|o| if let Output::Event(e) = o { Some((e.conversation, &e.kind)) } else { None })
+        }
+
+        /// Legs that hear something else now, in the order in which it was said.
+        fn hear(&self) -> Vec<LegId> {
+            let hears = |output: &Output| match output {
+                Output::Media { command: Command::Hear { leg, .. }, .. } => Some(*leg),
+                _ => None,
+            };
+            let mut legs: Vec<LegId> = self.out.iter().filter_map(hears).collect();
+            legs.dedup();
+            legs
+        }
+    }
+
+    struct Caller {
+        number: u8,
+        leg: LegId,
+        to_tag: String,
+    }
+
+    /// The fault is a count that runs over, which only a build with overflow checks sees.
+    #[cfg_attr(not(debug_assertions), ignore)]
+    #[test]
+    fn a_fault_in_one_conversation_ends_that_and_takes_nothing_from_the_others() {
+        let mut desk = Desk::new();
+        let calls: BTreeMap<ConversationId, Caller> = (1..=3).map(|caller| desk.call(caller)).collect();
+        let [before, faulty, after]: [(&ConversationId, &Caller); 3] = calls.iter().collect::<Vec<_>>().try_into().ok().unwrap();
+        // It may stop what plays, and enter the next node: what that says comes to nothing with the fault.
+        desk.switch.conversations.get_mut(faulty.0).unwrap().plays = u64::MAX - 1;
+
+        // No prompt is longer: all three are due in one tick, in the order of their ids.
+        desk.now = desk.now + Duration::from_secs(600);
+        assert_eq!(desk.take(Input::Tick), Err(Fault { conversation: Some(*faulty.0) }));
+        assert_eq!(desk.hear(), [before.1.leg], "what was said before the fault stands, and nothing of the faulty one");
+        let told: Vec<&Kind> = desk.events().filter(|(id, _)| *id == Some(*faulty.0)).map(|(_, kind)| kind).collect();
+        assert!(matches!(told[..], [Kind::MenuLeft(_), Kind::SystemDegraded(_)]), "{told:?}");
+        assert!(desk.out.iter().any(|o| matches!(o, Output::Sip { bytes, .. } if bytes.starts_with(b"BYE sip:"))));
+        // The one that had not come up yet does so in the next tick.
+        assert_eq!(desk.switch.deadline(), Some(desk.now.mono));
+        desk.take(Input::Tick).unwrap();
+        assert_eq!(desk.hear(), [after.1.leg]);
+
+        desk.take(Input::Media(Report::Closed { leg: faulty.1.leg, quality: Quality::default() })).unwrap();
+        let ended = desk.events().find_map(|(id, kind)| if let Kind::CallEnded(e) = kind { Some((id, e.cause)) } else { None });
+        assert_eq!(ended, Some((Some(*faulty.0), Cause::Fault)));
+        assert_eq!(desk.switch.live(), 2);
+        // The others are found by their dialogs and end as ever.
+        for (id, caller) in [before, after] {
+            desk.request("BYE", caller.number, 2, &caller.to_tag, "");
+            assert!(desk.responses().iter().any(|r| r.status.code() == 200));
+            desk.take(Input::Media(Report::Closed { leg: caller.leg, quality: Quality::default() })).unwrap();
+            let ended = |(of, kind): (Option<ConversationId>, &Kind)| of == Some(*id) && matches!(kind, Kind::CallEnded(_));
+            assert!(desk.events().any(ended));
+        }
+        assert_eq!(desk.switch.live(), 0);
+    }
+}
