@@ -231,4 +231,23 @@ mod tests {
         assert_eq!(store.conversations.list(false, 0, None).unwrap().items.len(), 2);
         store.close();
     }
+
+    #[test]
+    fn a_rebuild_of_the_index_that_was_interrupted_is_to_be_done_again() {
+        let root = tempfile::TempDir::new().unwrap();
+        let options = LogOptions { reserve_bytes: 0, ..LogOptions::default() };
+        let open = || Store::open(root.path(), options, Arc::new(disk::RealDisk), System::start(), Arc::new(|_, _| {})).unwrap();
+        // Each start goes this far, and is then killed.
+        let begin: &dyn Fn(&Store) = &|store| store.recordings.clear().unwrap();
+        let finish: &dyn Fn(&Store) = &|store| store.recordings.set_whole().unwrap();
+        let nothing: &dyn Fn(&Store) = &|_| {};
+        for (found_new, does) in
+            [(true, begin), (true, nothing), (true, finish), (false, nothing), (false, begin), (true, finish)]
+        {
+            let store = open();
+            assert_eq!(store.index_is_new, found_new);
+            does(&store);
+            store.close();
+        }
+    }
 }

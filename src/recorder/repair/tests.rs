@@ -115,6 +115,44 @@ fn a_lost_index_is_made_anew_from_the_files() {
 }
 
 #[test]
+fn a_rebuild_that_was_interrupted_is_begun_anew_and_nothing_is_told_twice() {
+    let mut rig = Rig::new();
+    for n in 0..5 {
+        rig.begin(n);
+    }
+    rig.run(1_000);
+    for n in 0..5 {
+        rig.end(n);
+    }
+    rig.run(1_000);
+    let (root, disk, _) = rig.kill();
+    let store = open_store(root.path(), &disk);
+    let repaired = repair(&store, &RealDisk).unwrap();
+    assert_eq!(repaired.len(), 5, "the log has not heard of them");
+    tell(&store, &repaired);
+    store.close();
+    drop(store);
+
+    let store = open_store(root.path(), &disk);
+    assert!(!store.index_is_new);
+    let one = store.recordings.row(recording(2)).unwrap().unwrap();
+    // As far as this it comes.
+    store.recordings.clear().unwrap();
+    store.recordings.put(&one, true).unwrap();
+    store.close();
+    drop(store);
+
+    let store = open_store(root.path(), &disk);
+    assert_eq!(repair(&store, &RealDisk).unwrap(), []);
+    let found = store.recordings.search(&Filter { limit: 100, ..Filter::default() }).unwrap().items;
+    assert_eq!(found.iter().map(|r| r.id).collect::<Vec<_>>(), [4, 3, 2, 1, 0].map(recording));
+    all_is_well(&store);
+    store.close();
+    drop(store);
+    assert!(!open_store(root.path(), &disk).index_is_new);
+}
+
+#[test]
 fn the_command_line_lists_shows_verifies_exports_and_rebuilds() {
     let mut rig = Rig::new();
     rig.begin(1);

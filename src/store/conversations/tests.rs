@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::ids::{LegId, QueueName, StaffNumber};
 use crate::route::Cause;
-use crate::store::database::Memory;
+use crate::store::database::{Entry, Memory};
 use crate::store::disk::RealDisk;
 use crate::store::log::LogOptions;
 use crate::switch::event::*;
@@ -247,4 +247,121 @@ fn a_list_is_newest_first_and_goes_on_at_its_cursor() {
     let third = rows.list(false, 4, second.next).unwrap();
     let ids: Vec<u64> = [first.items, second.items, third.items].concat().iter().map(|c| c.id.timestamp_ms()).collect();
     assert_eq!((ids, third.next), ((0..10).rev().collect(), None));
+}
+
+/// An index on a disk with moods. What was committed is lost where it can't be flushed.
+#[derive(Default)]
+struct Moody {
+    durable: Memory,
+    committed: Mutex<Vec<Change>>,
+    refuses: Mutex<Option<Refuses>>,
+    /// Happens while the disk is busy.
+    meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refuses {
+    Get,
+    Commit,
+    Flush,
+}
+
+impl Moody {
+    fn refuse(&self, what: Option<Refuses>) {
+        *self.refuses.lock().unwrap() = what;
+    }
+
+    fn takes(&self, what: Refuses) -> Result<(), DatabaseError> {
+        if *self.refuses.lock().unwrap() == Some(what) { Err(DatabaseError::Closed) } else { Ok(()) }
+    }
+}
+
+impl Database for Moody {
+    fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, DatabaseError> {
+        self.takes(Refuses::Get)?;
+        self.durable.get(tree, key)
+    }
+
+    fn page(&self, tree: Tree, from: &[u8], to: Option<&[u8]>, order: Order, most: usize) -> Result<Vec<Entry>, DatabaseError> {
+        self.durable.page(tree, from, to, order, most)
+    }
+
+    fn commit(&self, changes: &[Change]) -> Result<(), DatabaseError> {
+        self.takes(Refuses::Commit)?;
+        self.committed.lock().unwrap().extend_from_slice(changes);
+        Ok(())
+    }
+
+    fn flush(&self) -> Result<(), DatabaseError> {
+        let committed = std::mem::take(&mut *self.committed.lock().unwrap());
+        self.takes(Refuses::Flush)?;
+        if let Some(meanwhile) = self.meanwhile.lock().unwrap().take() {
+            meanwhile();
+        }
+        self.durable.commit(&committed)
+    }
+}
+
+#[test]
+fn an_event_whose_row_the_index_does_not_give_is_folded_later_and_none_is_skipped() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let log = log(&folder);
+    let other = ConversationId::from_parts(2_000, 2);
+    let mut events = events();
+    events.push(Event { conversation: Some(other), ..events[0].clone() });
+    let stored: Vec<Stored> = (1..).zip(events.clone()).map(|(sequence, event)| Stored { sequence, event }).collect();
+    log.append(events);
+    assert!(log.wait_past(16, Duration::from_secs(20)));
+
+    let database = Arc::new(Moody::default());
+    let rows = Conversations::open(database.clone()).unwrap();
+    rows.take(&stored[..15]);
+    rows.commit().unwrap();
+    assert_eq!(rows.ahead().rows.len(), 0, "its end is written: only the index has it");
+    // The end of its recording comes after that, and then somebody else calls.
+    database.refuse(Some(Refuses::Get));
+    rows.take(&stored[15..]);
+    assert_eq!((rows.position(), rows.ahead().rows.len()), (15, 0));
+    rows.commit().unwrap();
+    assert!(matches!(rows.catch_up(&log), Err(FoldError::Database(DatabaseError::Closed))));
+    assert_eq!(rows.position(), 15);
+    database.refuse(None);
+    rows.catch_up(&log).unwrap();
+    assert_eq!((rows.position(), checkpoint(&*database).unwrap()), (17, 17));
+    assert_eq!(rows.row(id()).unwrap(), stored[..16].iter().fold(None, apply));
+    assert_eq!(rows.row(other).unwrap().map(|row| row.sequence), Some(17));
+    log.close();
+}
+
+#[test]
+fn a_row_is_forgotten_when_it_is_durable_and_not_before() {
+    let database = Arc::new(Moody::default());
+    let rows = Conversations::open(database.clone()).unwrap();
+    rows.take(&stored());
+    let whole = stored().iter().fold(None, apply);
+    for what in [Refuses::Commit, Refuses::Flush] {
+        database.refuse(Some(what));
+        assert!(rows.commit().is_err());
+        assert_eq!(rows.row(id()).unwrap(), whole, "{what:?}");
+    }
+    database.refuse(None);
+    assert_eq!(checkpoint(&*database).unwrap(), 0);
+    rows.commit().unwrap();
+    assert_eq!((checkpoint(&*database).unwrap(), rows.ahead().rows.len()), (16, 0));
+    assert_eq!(rows.row(id()).unwrap(), whole);
+}
+
+#[test]
+fn what_comes_while_a_row_is_written_is_written_with_the_next() {
+    let database = Arc::new(Moody::default());
+    let rows = Conversations::open(database.clone()).unwrap();
+    rows.take(&stored()[..15]);
+    let later = rows.clone();
+    *database.meanwhile.lock().unwrap() = Some(Box::new(move || later.take(&stored()[15..])));
+    rows.commit().unwrap();
+    let whole = stored().iter().fold(None, apply);
+    assert_eq!(rows.row(id()).unwrap(), whole);
+    rows.commit().unwrap();
+    assert_eq!((checkpoint(&*database).unwrap(), rows.ahead().rows.len()), (16, 0));
+    assert_eq!(rows.row(id()).unwrap(), whole);
 }
