@@ -260,3 +260,54 @@ fn heed_signals(orders: mpsc::Sender<Order>) -> io::Result<tokio::task::JoinHand
 
 /// BYEs that are sent at the end get this long to be answered.
 pub(crate) const LAST_WORDS: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::LegId;
+    use crate::media::Quality;
+
+    fn to_core(bound: usize) -> (ToCore, mpsc::Receiver<Input>) {
+        let (inputs, waiting) = mpsc::channel(bound);
+        let (frames, _) = std::sync::mpsc::sync_channel(1);
+        (ToCore { inputs, held: Arc::default(), tap: Tap::new(frames, Arc::default()) }, waiting)
+    }
+
+    fn closed(leg: u64) -> Report {
+        Report::Closed { leg: LegId(leg), quality: Quality::default() }
+    }
+
+    fn told(report: Report) -> String {
+        format!("{:?}", Input::Media(report))
+    }
+
+    /// What has come to the core.
+    fn come(waiting: &mut mpsc::Receiver<Input>) -> Vec<String> {
+        std::iter::from_fn(|| waiting.try_recv().ok()).map(|input| format!("{input:?}")).collect()
+    }
+
+    #[test]
+    fn what_a_full_core_must_hear_of_legs_and_ports_comes_later_whole_and_in_its_order() {
+        let (core, mut waiting) = to_core(2);
+        let another = core.clone();
+        let ports = || vec![Lease { worker: 0, port: 20_000 }];
+        let dead = || Report::Dead { leg: LegId(4) };
+        core.report(closed(1));
+        another.report(closed(2));
+        core.report(closed(3));
+        // Told again while it is so: not worth a place.
+        core.report(Report::Missing { leg: LegId(3) });
+        another.report(dead());
+        core.leases(ports());
+        core.report(closed(5));
+        assert_eq!(come(&mut waiting), [closed(1), closed(2)].map(told));
+        // Whoever speaks next brings what waits, and stands behind it.
+        another.report(closed(6));
+        assert_eq!(come(&mut waiting), [closed(3), dead()].map(told));
+        core.again();
+        assert_eq!(come(&mut waiting), [format!("{:?}", Input::Ports(ports())), told(closed(5))]);
+        another.again();
+        core.again();
+        assert_eq!(come(&mut waiting), [told(closed(6))]);
+    }
+}

@@ -395,3 +395,82 @@ fn load(path: &Path, running: &Config) -> Result<Loaded, Vec<Problem>> {
     let clips = clips(&source, &config, path);
     Ok(Loaded { source, config, clips })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CENTRE: &str = r#"
+[site]
+name = "Example support"
+domain = "cordboard.example"
+time_zone = "Europe/Berlin"
+country = "DE"
+
+[sip]
+udp = ["127.0.0.1:5060"]
+tcp = ["127.0.0.1:5060"]
+max_expires = "1h"
+
+[media]
+listen = "127.0.0.1"
+ports = "20000-20999"
+workers = 1
+missing_after = "3s"
+dead_after = "30s"
+
+[http]
+listen = "127.0.0.1:8080"
+
+[recording]
+folder = "recordings"
+
+[[phone]]
+number = "201"
+secret = "given"
+
+[[user]]
+name = "admin"
+password = "correct-horse-battery"
+token = "token-of-admin-0123456789"
+"#;
+
+    /// Sockets, threads and files stand on these; each is refused by its name, so that the operator knows what to take back.
+    const ONLY_AT_START: [(&str, &str, &str); 12] = [
+        ("cordboard.example", "another.example", "[site] domain"),
+        ("\"DE\"", "\"US\"", "[site] country"),
+        ("udp = [\"127.0.0.1:5060\"]", "udp = [\"127.0.0.1:5070\"]", "[sip] udp"),
+        ("tcp = [\"127.0.0.1:5060\"]", "tcp = [\"127.0.0.1:5070\"]", "tcp"),
+        ("\"1h\"", "\"2h\"", "[sip] max_expires"),
+        ("listen = \"127.0.0.1\"", "listen = \"127.0.0.2\"", "[media] listen"),
+        ("20999", "21999", "ports"),
+        ("workers = 1", "workers = 2", "workers"),
+        ("\"3s\"", "\"4s\"", "missing_after"),
+        ("\"30s\"", "\"40s\"", "dead_after"),
+        ("8080", "8081", "[http]"),
+        ("\"recordings\"", "\"elsewhere\"", "[recording] folder"),
+    ];
+
+    #[test]
+    fn a_reload_that_changes_what_only_a_start_can_is_refused_with_the_names_of_the_keys() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cordboard.toml");
+        let reloaded = |running: &Config, text: &str| {
+            std::fs::write(&path, text).unwrap();
+            load(&path, running).map(|loaded| loaded.config).map_err(|p| p.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        std::fs::write(&path, CENTRE).unwrap();
+        let running = Config::resolve(&config::load_or_generate(&path).unwrap().0).unwrap();
+        for (from, to, key) in ONLY_AT_START {
+            assert_eq!(CENTRE.matches(from).count(), 1, "{from}");
+            let told = reloaded(&running, &CENTRE.replace(from, to)).expect_err(key);
+            assert!(matches!(&told[..], [one] if one.contains(key) && one.contains("needs a restart")), "{key}: {told:?}");
+        }
+        // All of them at once are told at once, and nothing of the rest is taken with them.
+        let all = ONLY_AT_START.iter().fold(CENTRE.to_owned(), |text, (from, to, _)| text.replace(from, to));
+        assert_eq!(reloaded(&running, &all.replace("201", "202")).expect_err("refused").len(), 7);
+        let taken = reloaded(&running, &CENTRE.replace("201", "202")).expect("taken");
+        assert!(taken.phones.contains_key("202"));
+        assert!(reloaded(&taken, &format!("{CENTRE}\n[nonsense]\n")).is_err());
+    }
+}
