@@ -237,6 +237,23 @@ async fn guessing_is_slowed_and_says_for_how_long() {
     assert!((1..=60).contains(&wait));
 }
 
+/// Behind a proxy all come from one address.
+#[tokio::test]
+async fn a_right_token_is_let_in_whatever_was_guessed_from_its_address() {
+    let site = Site::new();
+    let guess = || empty(Request::get("/api/v1/me").header("authorization", "Bearer guess"));
+    for _ in 0..5 {
+        site.login("ann", "wrong").await.problem(401);
+        site.send(guess()).await.problem(401);
+    }
+    site.login("ann", "correct-horse-battery").await.problem(429);
+    site.send(guess()).await.problem(429);
+    assert_eq!(site.get("/api/v1/me").await.json(), json!({"user": "ann"}));
+    let admin = Request::get("/api/v1/me").header("authorization", format!("Bearer {ADMIN}"));
+    assert_eq!(site.send(empty(admin)).await.json(), json!({"user": "admin"}));
+    site.send(guess()).await.problem(429);
+}
+
 #[tokio::test]
 async fn a_session_changes_nothing_from_a_foreign_page() {
     let mut site = Site::new();
