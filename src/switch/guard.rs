@@ -253,4 +253,16 @@ digits = { "1" = "hangup" }
         }
         assert_eq!(desk.switch.live(), 0);
     }
+
+    #[cfg_attr(not(debug_assertions), ignore)]
+    #[test]
+    fn what_belongs_to_no_conversation_is_said_although_the_first_that_comes_up_is_faulty() {
+        let mut desk = Desk::new();
+        let (id, _) = desk.call(1);
+        desk.switch.conversations.get_mut(&id).unwrap().plays = u64::MAX;
+        desk.now = desk.now + Duration::from_secs(600);
+        assert_eq!(desk.take(Input::Tick), Err(Fault { conversation: Some(id) }));
+        // Trunks' names are asked for again once a minute; nobody asks a second time for those of this one.
+        assert!(desk.out.iter().any(|o| matches!(o, Output::Resolve { .. })));
+    }
 }

@@ -440,6 +440,8 @@ impl Switch {
         self.hub.registrar.expire(now, &mut changes);
         self.cx(now, out).bindings_changed(changes);
         self.cx(now, out).trunks_due();
+        // Expired bindings and trunks: no conversation's, and said once.
+        self.whole = out.len();
         while let Some((at, id)) = self.timers.first().copied().filter(|(at, _)| *at <= now.mono) {
             self.timers.remove(&(at, id));
             self.armed.remove(&id);
