@@ -20,6 +20,7 @@ struct Outs {
     reports: SyncSender<Report>,
     leases: SyncSender<Vec<Lease>>,
     frames: SyncSender<Frame>,
+    again: SyncSender<()>,
     /// A frame of this recording is more than the recorder can bear.
     fatal: RecordingId,
 }
@@ -33,6 +34,11 @@ impl Outlets for Outs {
         self.leases.try_send(leases).unwrap();
     }
 
+    fn again(&self) {
+        // One is as good as many.
+        let _ = self.again.try_send(());
+    }
+
     fn tap(&self, frame: Frame) -> bool {
         assert_ne!(frame.recording, self.fatal, "a panic that the test wants");
         self.frames.try_send(frame).is_ok()
@@ -44,6 +50,7 @@ struct Running {
     reports: Receiver<Report>,
     leases: Receiver<Vec<Lease>>,
     frames: Receiver<Frame>,
+    again: Receiver<()>,
     ready: Vec<Lease>,
 }
 
@@ -70,10 +77,11 @@ fn clips() -> Clips {
 
 fn run(ports: std::ops::RangeInclusive<u16>, workers: u8) -> Running {
     let (reports, leases, frames) = (sync_channel(100), sync_channel(100), sync_channel(40));
-    let outs = Outs { reports: reports.0, leases: leases.0, frames: frames.0, fatal: recording(666) };
+    let again = sync_channel(1);
+    let outs = Outs { reports: reports.0, leases: leases.0, frames: frames.0, again: again.0, fatal: recording(666) };
     let config = config(ports, workers);
     let engine = start(&config, Country(*b"DE"), &clips(), System::start(), 1, &outs).unwrap();
-    Running { engine, reports: reports.1, leases: leases.1, frames: frames.1, ready: Vec::new() }
+    Running { engine, reports: reports.1, leases: leases.1, frames: frames.1, again: again.1, ready: Vec::new() }
 }
 
 impl Running {
@@ -269,10 +277,18 @@ fn leases_are_made_up_for_as_they_are_used_until_the_range_is() {
 fn without_ports_there_is_no_start() {
     let outs = {
         let (reports, leases, frames) = (sync_channel(1).0, sync_channel(1).0, sync_channel(1).0);
-        Outs { reports, leases, frames, fatal: recording(666) }
+        Outs { reports, leases, frames, again: sync_channel(1).0, fatal: recording(666) }
     };
     let start = |config| start(&config, Country(*b"DE"), &clips(), System::start(), 1, &outs).map(|_| ());
     assert!(matches!(start(config(28_601..=28_602, 1)), Err(StartError::RangeTooSmall { .. })));
     let _taken = UdpSocket::bind((LOCAL, 28_604)).unwrap();
     assert!(matches!(start(config(28_604..=28_605, 1)), Err(StartError::NoPort { .. })));
+}
+
+#[test]
+fn what_could_not_be_taken_is_asked_for_again_though_nothing_happens() {
+    let r = run(28_900..=28_919, 1);
+    for _ in 0..2 {
+        r.again.recv_timeout(PATIENCE).unwrap();
+    }
 }
