@@ -107,3 +107,37 @@ async fn reload(State(orders): State<mpsc::Sender<Order>>) -> Response {
         Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::{Body, to_bytes};
+    use axum::http::Request;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::config::Problem;
+
+    /// The route's answer where the driver says this of the reload.
+    async fn answer(result: Result<(), Vec<Problem>>) -> (u16, String) {
+        let (orders, mut ordered) = mpsc::channel(1);
+        let driver = async {
+            let Some(Order::Reload { done: Some(done), .. }) = ordered.recv().await else { panic!("no reload was ordered") };
+            done.send(result).unwrap();
+        };
+        let request = Request::post("/api/v1/config/reload").body(Body::empty()).unwrap();
+        let (response, ()) = tokio::join!(reload_route(orders).oneshot(request), driver);
+        let (parts, body) = response.unwrap().into_parts();
+        (parts.status.as_u16(), String::from_utf8(to_bytes(body, 10_000).await.unwrap().to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_reload_that_was_refused_is_answered_with_every_fault_and_its_place() {
+        assert_eq!(answer(Ok(())).await, (204, String::new()));
+        let fault = |line, what| Problem::new("cordboard.toml", line, what);
+        let (status, body) = answer(Err(vec![fault(1, "a change of [http] needs a restart"), fault(7, "no such key")])).await;
+        let told: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!((status, &told["status"]), (422, &422.into()));
+        let faults = ["cordboard.toml:1: a change of [http] needs a restart", "cordboard.toml:7: no such key"];
+        assert_eq!(told["faults"], serde_json::json!(faults));
+    }
+}
