@@ -18,10 +18,10 @@ pub use search::{Filter, MOST_PER_PAGE, Page};
 use super::database::{Change, Database, DatabaseError, Order, Tree, behind, named};
 use crate::ids::RecordingId;
 
-/// The table of recordings.
 /// Stands among the checkpoints once the index has every recording.
 const WHOLE: &[u8] = b"recordings_whole";
 
+/// The table of recordings.
 #[derive(Clone)]
 pub struct Recordings {
     database: Arc<dyn Database>,
