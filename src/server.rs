@@ -47,6 +47,9 @@ use driver::{Driver, Order};
 /// long before (they see how full it is).
 const INPUTS: usize = 8_192;
 
+/// Keys that were pressed while the core's queue was full: who presses more than that has given up.
+const HELD_DIGITS: usize = 1_024;
+
 /// How the switch came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -82,8 +85,8 @@ pub(crate) struct Place {
 #[derive(Clone)]
 struct ToCore {
     inputs: mpsc::Sender<Input>,
-    /// What the core must hear and had no room for: ports that else are never used again, legs that else never end. Bounded by how many
-    /// ports there are.
+    /// What the core must hear and had no room for: ports that else are never used again, legs that else never end, keys that a caller
+    /// pressed. Bounded by how many ports there are, and by [`HELD_DIGITS`].
     held: Arc<Mutex<VecDeque<Input>>>,
     tap: Tap,
 }
@@ -105,12 +108,9 @@ impl Outlets for ToCore {
     fn report(&self, report: Report) {
         let must_arrive = match &report {
             Report::Dead { .. } | Report::Closed { .. } | Report::PlayEnded { .. } | Report::ClipMissing { .. } => true,
+            Report::Digit { .. } => self.held.lock().unwrap_or_else(PoisonError::into_inner).len() < HELD_DIGITS,
             // Told again, or of no use later.
-            Report::Digit { .. }
-            | Report::Missing { .. }
-            | Report::Present { .. }
-            | Report::Latched { .. }
-            | Report::TapOverflow { .. } => false,
+            Report::Missing { .. } | Report::Present { .. } | Report::Latched { .. } | Report::TapOverflow { .. } => false,
         };
         if must_arrive {
             self.offer(Some(Input::Media(report)));

@@ -31,6 +31,7 @@ pub(super) const LIMITS: Limits = Limits { connections: 1_024, head: Duration::f
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Until it is aborted; the connections' tasks end with it.
+#[allow(clippy::disallowed_methods, reason = "a pause after an error of accept; there is nothing to wait for")]
 pub(super) async fn serve(listener: TcpListener, app: Router, limits: Limits) {
     let room = Arc::new(Semaphore::new(limits.connections));
     let mut connections = tokio::task::JoinSet::new();

@@ -38,7 +38,9 @@ pub(super) fn tell(event: &Event) {
         Kind::LogLost(lost) => tracing::error!("{} events were lost", lost.events),
         Kind::SystemDegraded(s) => tracing::error!("{} is in trouble: {}", s.part, s.reason),
         Kind::SystemRecovered(s) => tracing::info!("{} works again", s.part),
-        Kind::SystemStopping(s) => tracing::info!("no more calls; {} live ones get {} s", s.live_conversations, s.drain_ms / 1_000),
+        Kind::SystemStopping(s) => {
+            tracing::info!("no more calls; {} live ones get {} s", s.live_conversations, s.drain_ms / 1_000)
+        }
 
         // The story of one call, and of people: for those who read events.
         Kind::CallRinging(_)

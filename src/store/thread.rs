@@ -24,13 +24,13 @@ pub fn watched(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::channel;
+    use std::sync::mpsc::sync_channel;
 
     use super::watched;
 
     #[test]
     fn a_panic_is_told_and_an_end_is_not() {
-        let (told, tells) = channel();
+        let (told, tells) = sync_channel(2);
         let tell = told.clone();
         let thread = watched("falls", || panic!("a panic that the test wants"), move || tell.send("falls").unwrap()).unwrap();
         assert!(thread.join().is_err());

@@ -137,6 +137,7 @@ impl Cx<'_> {
             legs: [customer, second],
             phone: leg.and_then(|l| l.peer.phone().cloned()),
             agent: leg.and_then(|l| self.agent_of(l)),
+            customer_agent: conv.leg(customer).and_then(|l| self.agent_of(l)),
         }
     }
 
@@ -189,7 +190,7 @@ impl Cx<'_> {
         let Some(leg) = conv.leg(id) else { return };
         let holds = !agreed.send;
         let session = self.session(&leg.peer, leg.call.flow().map(|f| f.remote.ip()), agreed);
-        let agent = leg.agent().cloned();
+        let agent = self.agent_of(leg);
         self.media(conv.worker, Command::Agree { leg: id, session });
         self.watch_hold(conv, id);
         if conv.other(id).is_none() {
@@ -214,7 +215,7 @@ impl Cx<'_> {
         conv.held_by_command = hold;
         self.connect(conv);
         let leg = if conv.customer() == Some(with) { conv.subject } else { with };
-        let agent = conv.leg(leg).and_then(|l| l.agent().cloned());
+        let agent = conv.leg(leg).and_then(|l| self.agent_of(l));
         let data = LegAction { leg, agent, by };
         self.tell(Some(conv.id), if hold { Kind::CallHeld(data) } else { Kind::CallResumed(data) });
         Ok(())

@@ -350,7 +350,7 @@ impl Cx<'_> {
         let was_trunk = leg.peer.is_trunk();
         self.ended_by_peer(conv, id, cause);
         match role {
-            Role::Agent { offer, .. } => self.offer_refused(conv, offer, cause),
+            Role::Agent { offer, .. } => self.offer_refused(conv, offer, cause, is_for_all(status)),
             Role::Caller => {
                 if !conv.legs.values().any(|l| l.is_ringing()) {
                     self.end(conv, cause, By::Phone);
@@ -365,11 +365,10 @@ impl Cx<'_> {
                     Some(_) | None => (cause, status.code()),
                 };
                 dialling.worst = Some(worst);
-                // A 6xx is for all of them (RFC 3261 §21.6): a person pressed the key.
-                if still && cause != Cause::Declined {
+                if still && !is_for_all(status) {
                     return;
                 }
-                let worst = if cause == Cause::Declined { (cause, status.code()) } else { worst };
+                let worst = if is_for_all(status) { (cause, status.code()) } else { worst };
                 let status = Status::new(worst.1).unwrap_or(status);
                 if was_trunk && cause.tries_next_trunk() {
                     dialling.worst = None;
@@ -441,6 +440,11 @@ impl Cx<'_> {
         }
         true
     }
+}
+
+/// A 6xx is said for all of a callee's devices (RFC 3261 §21.6).
+fn is_for_all(status: Status) -> bool {
+    status.code() >= 600
 }
 
 /// How telling a refusal is.

@@ -213,6 +213,10 @@ pub struct Bridge {
     pub phone: Option<Number>,
     #[schema(value_type = Option<String>)]
     pub agent: Option<StaffNumber>,
+    /// The agent at the first leg: of an internal call, whose customer is a colleague.
+    #[schema(value_type = Option<String>)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer_agent: Option<StaffNumber>,
 }
 
 /// A leg put the other on hold, or took it back.

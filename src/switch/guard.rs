@@ -88,8 +88,9 @@ mod tests {
     use super::*;
     use crate::clock::{Mono, Wall};
     use crate::config::{Config, File, Source};
+    use crate::conversation::Stage;
     use crate::ids::LegId;
-    use crate::media::{Command, Lease, Quality, Report};
+    use crate::media::{Command, DigitVia, Lease, PlayId, Quality, Report};
     use crate::sip::{Flow, Message, Response, Transport, parse_datagram};
 
     const CENTRE: &str = r#"
@@ -113,6 +114,13 @@ peer = "10.2.0.1"
 trunk = "carrier"
 number = "100"
 to = "menu:main"
+
+# Nobody works in it.
+[[queue]]
+name = "support"
+agents = []
+max_wait = "30s"
+overflow = "menu:main"
 "#;
 
     const MENU: &str = r#"
@@ -130,7 +138,7 @@ kind = "menu"
 prompt = "welcome"
 timeout = "5s"
 retries = 1
-digits = { "1" = "hangup" }
+digits = { "1" = "hangup", "2" = "queue:support" }
 "#;
 
     const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 10.2.0.1\r\ns=-\r\nc=IN IP4 10.2.0.1\r\nt=0 0\r\nm=audio 40000 RTP/AVP 0\r\n";
@@ -264,5 +272,26 @@ digits = { "1" = "hangup" }
         assert_eq!(desk.take(Input::Tick), Err(Fault { conversation: Some(id) }));
         // Trunks' names are asked for again once a minute; nobody asks a second time for those of this one.
         assert!(desk.out.iter().any(|o| matches!(o, Output::Resolve { .. })));
+    }
+    #[cfg_attr(not(debug_assertions), ignore)]
+    #[test]
+    fn a_caller_whose_turn_comes_in_the_moment_of_anothers_fault_has_its_turn() {
+        let mut desk = Desk::new();
+        let mut waiting = Vec::new();
+        for caller in 1..=2 {
+            let (id, caller) = desk.call(caller);
+            let digit = Report::Digit { leg: caller.leg, digit: '2', duration_ms: 100, via: DigitVia::Rfc4733 };
+            // The first says "welcome" to the end, and asks then.
+            let play = PlayId(desk.switch.conversations[&id].plays);
+            desk.take(Input::Media(Report::PlayEnded { leg: caller.leg, play })).unwrap();
+            desk.take(Input::Media(digit)).unwrap();
+            assert!(matches!(desk.switch.conversations[&id].stage, Stage::Queue { .. }));
+            waiting.push(id);
+        }
+        desk.switch.conversations.get_mut(&waiting[0]).unwrap().plays = u64::MAX;
+        desk.now = desk.now + Duration::from_secs(31);
+        assert_eq!(desk.take(Input::Tick), Err(Fault { conversation: Some(waiting[0]) }));
+        desk.take(Input::Tick).unwrap();
+        assert!(matches!(desk.switch.conversations[&waiting[1]].stage, Stage::Menu { .. }));
     }
 }

@@ -39,7 +39,7 @@ mod routing;
 mod transfer;
 mod trunks;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 pub use command::{Answer, Command, Refusal};
@@ -73,6 +73,8 @@ pub struct Switch {
     at_hand: Option<ConversationId>,
     /// Outputs of this input that no fault at hand can have spoilt.
     whole: usize,
+    /// What the acd wants done and has noted as done: a fault over one of them must not lose the others.
+    actions: VecDeque<acd::Action>,
 }
 
 impl Switch {
@@ -112,6 +114,7 @@ impl Switch {
             armed: BTreeMap::new(),
             at_hand: None,
             whole: 0,
+            actions: VecDeque::new(),
         }
     }
 
@@ -476,14 +479,7 @@ impl Switch {
         // Each round ends an offer or begins one, and both are finite: an agent rests after each that came to nothing. The bound only
         // keeps a fault from becoming a hang.
         for _ in 0..10_000 {
-            let due = self.hub.acd.deadline().is_some_and(|at| at <= now.mono);
-            if !std::mem::take(&mut self.hub.stirred) && !due {
-                return;
-            }
-            let mut actions = Vec::new();
-            let view = View { index: &self.hub.index, registrar: &self.hub.registrar, conversations: &self.conversations };
-            self.hub.acd.settle(&view, now, &mut actions);
-            for action in actions {
+            while let Some(action) = self.actions.pop_front() {
                 match action {
                     acd::Action::Offer(offer) => {
                         self.with(offer.caller, now, out, |cx, conv| cx.offer(conv, &offer));
@@ -497,7 +493,16 @@ impl Switch {
                     acd::Action::Vanished(_) => self.cx(now, out).count("acd_vanished_total"),
                     acd::Action::AgentChanged { agent, to, .. } => self.cx(now, out).agent_changed(agent, to),
                 }
+                self.whole = out.len();
             }
+            let due = self.hub.acd.deadline().is_some_and(|at| at <= now.mono);
+            if !std::mem::take(&mut self.hub.stirred) && !due {
+                return;
+            }
+            let mut actions = Vec::new();
+            let view = View { index: &self.hub.index, registrar: &self.hub.registrar, conversations: &self.conversations };
+            self.hub.acd.settle(&view, now, &mut actions);
+            self.actions.extend(actions);
         }
         *self.hub.counters.entry("acd_unsettled_total".to_owned()).or_insert(0) += 1;
     }

@@ -77,10 +77,10 @@ impl Cx<'_> {
         self.describe(conv);
     }
 
-    /// One contact of the agent's phone refused; the offer fails with the last of them, or at once where a person declined.
-    pub fn offer_refused(&mut self, conv: &mut Conversation, offer: OfferId, cause: Cause) {
+    /// One contact of the agent's phone refused; the offer fails with the last of them, or at once where it refused for all.
+    pub fn offer_refused(&mut self, conv: &mut Conversation, offer: OfferId, cause: Cause, for_all: bool) {
         let rings = |role: &Role| matches!(role, Role::Agent { offer: o, .. } if *o == offer);
-        if cause != Cause::Declined && conv.legs.values().any(|l| l.is_live() && rings(&l.role)) {
+        if !for_all && conv.legs.values().any(|l| l.is_live() && rings(&l.role)) {
             return;
         }
         let why = match cause {

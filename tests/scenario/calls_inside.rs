@@ -379,21 +379,26 @@ fn registrations_come_and_go_with_events_and_a_refresh_is_none() {
 /// RFC 3261 §21.6
 #[test]
 fn who_declines_on_one_device_declines_on_all() {
-    let mut sim = Sim::new(21);
-    let a = sim.phone("201");
-    let desk = sim.phone_at("210", [10, 1, 0, 10]);
-    let soft = sim.phone_at("210", [10, 1, 0, 11]);
-    sim.set(desk, OnInvite::RefuseAfter(603, SECOND));
-    sim.set(soft, OnInvite::Ring);
-    let called = sim.now.mono;
-    sim.act(a, |a, now| {
-        a.call("210", now);
-    });
-    sim.run_until("over", |s| s.ua(a).is_idle());
-    assert!(sim.now.mono.since(called) < 2 * SECOND, "not when the other device has rung long enough");
-    assert_eq!((sim.ua(a).final_status(), sim.ended()[0].cause), (Some(603), Cause::Declined));
-    sim.run_for(SECOND);
-    assert_eq!(sim.ua(soft).cancels.len(), 1);
-    assert!(sim.ua(soft).is_idle(), "{}", sim.story());
-    sim.assert_clean();
+    // Every 6xx is for all of them (RFC 3261 §21.6), whatever it says else.
+    for (refusal, status, cause) in
+        [(603, 603, Cause::Declined), (600, 486, Cause::Busy), (604, 404, Cause::NotFound), (606, 488, Cause::NotAcceptable)]
+    {
+        let mut sim = Sim::new(21);
+        let a = sim.phone("201");
+        let desk = sim.phone_at("210", [10, 1, 0, 10]);
+        let soft = sim.phone_at("210", [10, 1, 0, 11]);
+        sim.set(desk, OnInvite::RefuseAfter(refusal, SECOND));
+        sim.set(soft, OnInvite::Ring);
+        let called = sim.now.mono;
+        sim.act(a, |a, now| {
+            a.call("210", now);
+        });
+        sim.run_until("over", |s| s.ua(a).is_idle());
+        assert!(sim.now.mono.since(called) < 2 * SECOND, "{refusal}: not when the other device has rung long enough");
+        assert_eq!((sim.ua(a).final_status(), sim.ended()[0].cause), (Some(status), cause), "{refusal}");
+        sim.run_for(SECOND);
+        assert_eq!(sim.ua(soft).cancels.len(), 1);
+        assert!(sim.ua(soft).is_idle(), "{}", sim.story());
+        sim.assert_clean();
+    }
 }

@@ -153,6 +153,34 @@ fn a_rebuild_that_was_interrupted_is_begun_anew_and_nothing_is_told_twice() {
 }
 
 #[test]
+fn a_rebuild_that_was_interrupted_tells_the_log_what_it_had_not_heard_of() {
+    let mut rig = Rig::new();
+    for n in 0..5 {
+        rig.begin(n);
+    }
+    rig.run(1_000);
+    for n in 0..5 {
+        rig.end(n);
+    }
+    rig.run(1_000);
+    let (root, disk, _) = rig.kill();
+    let store = open_store(root.path(), &disk);
+    store.recordings.clear().unwrap();
+    store.close();
+    drop(store);
+
+    let store = open_store(root.path(), &disk);
+    let repaired = repair(&store, &RealDisk).unwrap();
+    assert_eq!(repaired.len(), 5);
+    tell(&store, &repaired);
+    store.close();
+    drop(store);
+    let store = open_store(root.path(), &disk);
+    assert_eq!(repair(&store, &RealDisk).unwrap(), []);
+    store.close();
+}
+
+#[test]
 fn the_command_line_lists_shows_verifies_exports_and_rebuilds() {
     let mut rig = Rig::new();
     rig.begin(1);

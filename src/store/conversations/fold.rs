@@ -191,7 +191,7 @@ impl Conversation {
         let peer = bridge.phone.as_ref().map(|p| format!("phone:{p}")).unwrap_or_default();
         let leg = self.leg(bridge.legs[1], &peer);
         leg.agent = leg.agent.take().or_else(|| bridge.agent.clone());
-        if let Some(agent) = &bridge.agent {
+        for agent in [&bridge.customer_agent, &bridge.agent].into_iter().flatten() {
             self.agent(agent);
         }
         let (phone, agent) = (bridge.phone.clone(), bridge.agent.clone());

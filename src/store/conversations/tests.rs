@@ -15,7 +15,8 @@ fn id() -> ConversationId {
 }
 
 fn story() -> Vec<(u64, Kind)> {
-    let bridge = Bridge { legs: [LegId(1), LegId(2)], phone: Some("201".into()), agent: Some("1024".into()) };
+    let bridge =
+        Bridge { legs: [LegId(1), LegId(2)], phone: Some("201".into()), agent: Some("1024".into()), customer_agent: None };
     let recording = RecordingId::from_parts(1_100, 2);
     let hold = LegAction { leg: LegId(2), agent: Some("1024".into()), by: By::Phone };
     vec![

@@ -90,17 +90,10 @@ impl Recordings {
         self.database.flush()
     }
 
-    /// Empties rows and indices, for a rebuild.
+    /// Empties rows and indices, for a rebuild. What the log has not heard of is nowhere else, and stays: a rebuild may be interrupted.
     pub fn clear(&self) -> Result<(), DatabaseError> {
         self.database.commit(&[Change::Remove(Tree::Checkpoints, WHOLE.to_vec())])?;
-        let trees = [
-            Tree::Recordings,
-            Tree::RecordingsByAgent,
-            Tree::RecordingsByQueue,
-            Tree::RecordingsByNumber,
-            Tree::Numbers,
-            Tree::Unannounced,
-        ];
+        let trees = [Tree::Recordings, Tree::RecordingsByAgent, Tree::RecordingsByQueue, Tree::RecordingsByNumber, Tree::Numbers];
         for tree in trees {
             loop {
                 let page = self.database.page(tree, &[], None, Order::Ascending, 1_000)?;
