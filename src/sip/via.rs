@@ -105,9 +105,14 @@ impl Via {
 
     /// Where a response goes over an unreliable transport (§18.2.2 without `maddr`, which only multicast needs and which would let a
     /// peer aim us at others; RFC 3581 §4), once [`stamped`](Via::stamp) with `source`.
+    ///
+    /// A peer that calls itself by a private address and is heard from another one is behind a NAT, which lets in what comes to the port
+    /// that it made for this flow and nothing else: that port then, whether `rport` was asked for or not.
     pub fn reply_address(&self, source: SocketAddr) -> SocketAddr {
+        let behind_nat = self.sent_by.host.ip().is_some_and(|own| own != source.ip() && is_private(own));
         let port = match self.rport() {
             Some(_) => source.port(),
+            None if behind_nat => source.port(),
             None => self.sent_by.port.unwrap_or_else(|| self.transport().unwrap_or(Transport::Udp).default_port()),
         };
         SocketAddr::new(source.ip(), port)
@@ -133,6 +138,14 @@ impl fmt::Display for Via {
 impl fmt::Debug for Via {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+/// RFC 1918, RFC 6598 and their like in IPv6: no address that is reached from elsewhere.
+fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_private() || ip.is_link_local() || (ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64),
+        IpAddr::V6(ip) => ip.is_unicast_link_local() || ip.is_unique_local(),
     }
 }
 
@@ -194,6 +207,17 @@ mod tests {
         lying.stamp(source);
         assert_eq!(lying.to_string(), "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1");
         assert_eq!(lying.reply_address(source), "192.0.2.1:5060".parse().expect("address"));
+
+        // Behind a NAT, though it does not ask; and one with a private network of its own, where ports are what they say.
+        for own in ["10.1.1.1:4540", "100.64.0.1:4540", "192.168.1.9"] {
+            let mut silent = Via::parse(format!("SIP/2.0/UDP {own};branch=z9hG4bK1")).expect(own);
+            silent.stamp(source);
+            assert_eq!(silent.reply_address(source), source, "{own}");
+        }
+        let inside: SocketAddr = "10.1.1.1:9988".parse().expect("address");
+        let mut near = read("SIP/2.0/UDP 10.1.1.1:4540;branch=z9hG4bK1");
+        near.stamp(inside);
+        assert_eq!(near.reply_address(inside), "10.1.1.1:4540".parse().expect("address"));
 
         let mut v6 = read("SIP/2.0/UDP a;rport");
         v6.stamp("[2001:db8::1]:7".parse().expect("address"));

@@ -471,7 +471,9 @@ fn silence_of_the_core_becomes_a_100_after_200_ms() {
 fn responses_go_where_the_request_came_from() {
     for (via, transport, connection, remote) in [
         (VIA, Transport::Udp, None, "192.0.2.1:40000"),
-        ("SIP/2.0/UDP 10.0.0.9:5062;branch=z9hG4bKpeer", Transport::Udp, None, "192.0.2.1:5062"),
+        ("SIP/2.0/UDP 198.51.100.9:5062;branch=z9hG4bKpeer", Transport::Udp, None, "192.0.2.1:5062"),
+        // Behind a NAT.
+        ("SIP/2.0/UDP 10.0.0.9:5062;branch=z9hG4bKpeer", Transport::Udp, None, "192.0.2.1:40000"),
         ("SIP/2.0/UDP host.example;branch=z9hG4bKpeer", Transport::Udp, None, "192.0.2.1:5060"),
         (
             "SIP/2.0/TCP 10.0.0.9:5062;branch=z9hG4bKpeer;rport",
