@@ -5,6 +5,7 @@
 //! never waits: what the socket does not take at once waits in a bounded queue. What cannot be sent at all, or comes back by ICMP, is
 //! reported. Nothing that is sent before authentication is much longer than what it answers.
 
+mod stun;
 mod system;
 mod unreachable;
 
@@ -277,6 +278,13 @@ impl Work {
         }
         let flow =
             Flow { transport: Transport::Udp, local: SocketAddr::new(to, local.port()), remote: meta.addr, connection: None };
+        if stun::is_stun(datagram) {
+            counters.keepalives.add();
+            if let Some(answer) = stun::answer(datagram, meta.addr) {
+                self.listener.send(&flow, answer.into(), None);
+            }
+            return;
+        }
         let message = match sip::parse_datagram(datagram) {
             Ok(message) => message,
             Err(malformed) => {
