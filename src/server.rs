@@ -18,9 +18,9 @@ mod memory;
 mod startup;
 mod story;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -32,13 +32,14 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 
 use crate::clock::System;
-use crate::config::{Config, Secret, Source};
+use crate::config::{Advertise, Config, Secret, Source};
 use crate::media::{Clips, Frame, Lease, Report};
 use crate::media_engine::{Outlets, sounds};
 use crate::recorder::{Recorder, Tap, repair};
 use crate::store::disk::{Disk, RealDisk};
 use crate::store::{Health, LogOptions, Store};
 use crate::switch::Input;
+use crate::transport::tls::{Tls, TlsError};
 use crate::{api, console, events, media_engine, transport};
 
 use driver::{Driver, Order};
@@ -64,6 +65,8 @@ pub enum ServerError {
     Store(#[from] crate::store::StoreError),
     #[error("recordings can't be repaired: {0}")]
     Repair(#[from] repair::RepairError),
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
     #[error(transparent)]
     Bind(#[from] transport::BindError),
     #[error(transparent)]
@@ -158,7 +161,11 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
     let clips = clips(&source, &config, &config_file);
     let media_seed = u64::from_le_bytes([seed[0], seed[1], seed[2], seed[3], seed[4], seed[5], seed[6], seed[7]]).rotate_left(17);
     let engine = media_engine::start(&config.media, config.site.country, &clips, clock, media_seed, &outlets)?;
-    let transport = transport::start(&config.sip, inputs.clone()).await?;
+    let tls = match &config.tls {
+        Some(tls) => Some(Tls::load(tls, names(&config))?),
+        None => None,
+    };
+    let transport = transport::start(&config.sip, tls.as_ref(), inputs.clone()).await?;
 
     let (current, configs) = watch::channel(Arc::new(config.clone()));
     let (core, asked) = api::Core::channel();
@@ -175,9 +182,13 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
     };
     let (stop, stops) = watch::channel(false);
     let guarded = events::router(store.log.clone(), &config.site.domain, stops).merge(startup::reload_route(orders.clone()));
-    let app = api::router(parts, guarded, console::router());
-    let address = config.http.listen;
-    let http = serve_http(web, address, app).map_err(|error| ServerError::Http { address, error })?;
+    let open = console::router().merge(transport.websocket(current.subscribe()));
+    let app = api::router(parts, guarded, open);
+    let mut http = Vec::new();
+    let secure = config.http.secure.zip(tls.clone());
+    for (address, tls) in [(config.http.listen, None)].into_iter().chain(secure.map(|(address, tls)| (address, Some(tls)))) {
+        http.push(serve_http(web, address, app.clone(), tls).map_err(|error| ServerError::Http { address, error })?);
+    }
 
     #[allow(clippy::disallowed_methods, reason = "the server owns its tasks")]
     let memory = web.spawn(memory::give_back());
@@ -190,6 +201,7 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
         ordered,
         orders,
         transport,
+        tls,
         engine,
         recorder,
         store,
@@ -200,7 +212,9 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
     let ended = driver.run(seed, source, recovered).await;
     let _ = stop.send(true);
     signals.abort();
-    http.abort();
+    for listener in http {
+        listener.abort();
+    }
     memory.abort();
     Ok(ended)
 }
@@ -225,7 +239,25 @@ pub(crate) fn clips(source: &Source, config: &Config, config_file: &std::path::P
     clips
 }
 
-fn serve_http(web: &tokio::runtime::Handle, address: SocketAddr, app: Router) -> io::Result<tokio::task::JoinHandle<()>> {
+/// What a certificate of our own is for: the names and addresses that the configuration says, and this machine.
+fn names(config: &Config) -> Vec<String> {
+    let listeners = config.sip.tls.iter().chain(&config.http.secure).map(|l| l.ip());
+    let advertised = [config.sip.advertise, config.media.advertise].into_iter().filter_map(|a| match a {
+        Advertise::Fixed(ip) => Some(ip),
+        Advertise::Auto => None,
+    });
+    let loopback = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    let addresses: BTreeSet<IpAddr> = listeners.chain(advertised).chain(loopback).filter(|ip| !ip.is_unspecified()).collect();
+    let hosts = [config.site.domain.clone(), "localhost".to_owned()];
+    hosts.into_iter().chain(addresses.iter().map(ToString::to_string)).collect()
+}
+
+fn serve_http(
+    web: &tokio::runtime::Handle,
+    address: SocketAddr,
+    app: Router,
+    tls: Option<Tls>,
+) -> io::Result<tokio::task::JoinHandle<()>> {
     let listener = std::net::TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
     let listener = {
@@ -234,7 +266,7 @@ fn serve_http(web: &tokio::runtime::Handle, address: SocketAddr, app: Router) ->
         TcpListener::from_std(listener)?
     };
     #[allow(clippy::disallowed_methods, reason = "the server owns its tasks")]
-    Ok(web.spawn(http::serve(listener, app, http::LIMITS)))
+    Ok(web.spawn(http::serve(listener, app, tls, http::LIMITS)))
 }
 
 /// SIGTERM and SIGINT drain, a second one halts; SIGHUP reloads.

@@ -238,7 +238,8 @@ const ADDED: &[(&str, &str)] = &[
     ("[[user]]\nname = 'admin'\n", "1: user `admin` has no password"),
     ("[[user]]\nname = 'a'\npassword = 'p'\n[[user]]\nname = 'a'\npassword = 'q'\n", "5: user `a` is already there"),
     ("[user]\nname = 'a'\n", "1: there can be several of these: write [[user]]"),
-    ("[tls]\nself_signed = true\n", "1: unknown table `tls`, expected one of site, sip"),
+    ("[tls]\ncertificate = 'x'\n", "1: tls needs certificate and key, both of them"),
+    ("[tsl]\nself_signed = true\n", "1: unknown table `tsl`, expected one of site, sip"),
 ];
 
 #[test]
@@ -270,6 +271,9 @@ const REPLACED: &[(&str, &str, &str)] = &[
     ("[\"MD5\"]", "[\"MD5\"]\nmin_expires = '30m'\nmax_expires = '20m'", "9: min_expires is longer than max_expires"),
     ("advertise = \"auto\"", "advertise = \"0.0.0.0\"", "14: advertise: `0.0.0.0` is neither \"auto\" nor an address"),
     ("advertise = \"auto\"", "advertise = \"auto\"\nmissing_after = '9s'\ndead_after = '8s'", "12: dead_after must be longer"),
+    ("udp = [", "tls = [\"0.0.0.0:5061\"]\nudp = [", "1: [sip] tls needs a certificate"),
+    ("\"127.0.0.1:8080\"", "\"127.0.0.1:8080\"\nsecure = \"0.0.0.0:8443\"", "1: [http] secure needs a certificate"),
+    ("\"127.0.0.1:8080\"", "\"127.0.0.1:8080\"\norigins = ['crm.example']", "19: an origin is scheme and host"),
     ("\"127.0.0.1:8080\"", "\"localhost:8080\"", "18: listen: `localhost:8080` is no address with a port"),
     ("{ uk = 3, en = 2 }", "{ uk = 6 }", "31: skill is 6; it must be from 1 to 5"),
     ("\"198.51.100.10:5060\"", "\"sip:carrier\"", "40: peer: `sip:carrier` is no peer"),

@@ -18,6 +18,7 @@ pub fn differences(old: &Config, new: &Config) -> Vec<String> {
         ("site", old.site != new.site),
         ("sip", old.sip != new.sip),
         ("media", old.media != new.media),
+        ("tls", old.tls != new.tls),
         ("http", old.http != new.http),
         ("recording", old.recording != new.recording),
         ("codes", old.codes != new.codes),

@@ -15,8 +15,14 @@ pub(crate) enum Fault {
     Range { key: &'static str, given: String, least: String, most: String },
     #[error("{key} names no {what}; name at least one")]
     Empty { key: &'static str, what: &'static str },
-    #[error("sip listens nowhere; give udp or tcp an address")]
+    #[error("sip listens nowhere; give udp, tcp or tls an address")]
     NoListener,
+    #[error("{0} needs a certificate: a table [tls] with certificate and key, or with self_signed = true")]
+    NoCertificate(&'static str),
+    #[error("tls needs certificate and key, both of them, or self_signed = true")]
+    HalfCertificate,
+    #[error("an origin is scheme and host, such as https://crm.example: {0:?}")]
+    NoOrigin(String),
     #[error("port {0} of this listener lies among the media ports; move one of them")]
     ListenerInPorts(u16),
     #[error(

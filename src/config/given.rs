@@ -21,6 +21,7 @@ pub(crate) struct Given {
     pub site: Option<Spanned<Site>>,
     pub sip: Option<Spanned<Sip>>,
     pub media: Option<Spanned<Media>>,
+    pub tls: Option<Spanned<Tls>>,
     pub http: Option<Spanned<Http>>,
     pub recording: Option<Spanned<Recording>>,
     pub codes: Option<Spanned<Codes>>,
@@ -62,6 +63,7 @@ pub(crate) struct Sip {
     pub digest: Option<Spanned<Vec<Digest>>>,
     pub udp: Option<Spanned<Vec<Listener>>>,
     pub tcp: Option<Spanned<Vec<Listener>>>,
+    pub tls: Option<Spanned<Vec<Listener>>>,
     pub advertise: Option<Told>,
     pub min_expires: Option<Spanned<Time>>,
     pub max_expires: Option<Spanned<Time>>,
@@ -86,6 +88,16 @@ pub(crate) struct Media {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Http {
     pub listen: Option<Listener>,
+    pub secure: Option<Spanned<Listener>>,
+    pub origins: Option<Spanned<Vec<Label>>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tls {
+    pub certificate: Option<Spanned<Label>>,
+    pub key: Option<Spanned<Label>>,
+    pub self_signed: Option<bool>,
 }
 
 #[derive(Default, Deserialize)]
@@ -224,6 +236,7 @@ impl Given {
                 "site" => given.site = reader.read(value),
                 "sip" => given.sip = reader.read(value),
                 "media" => given.media = reader.read(value),
+                "tls" => given.tls = reader.read(value),
                 "http" => given.http = reader.read(value),
                 "recording" => given.recording = reader.read(value),
                 "codes" => given.codes = reader.read(value),

@@ -16,6 +16,8 @@ pub struct Config {
     pub site: Site,
     pub sip: Sip,
     pub media: Media,
+    /// Where there is a listener that needs it.
+    pub tls: Option<Tls>,
     pub http: Http,
     pub recording: Recording,
     pub codes: FeatureCodes,
@@ -57,6 +59,8 @@ pub struct Sip {
     pub digest: Vec<DigestAlgorithm>,
     pub udp: Vec<SocketAddr>,
     pub tcp: Vec<SocketAddr>,
+    /// Needs [`Config::tls`].
+    pub tls: Vec<SocketAddr>,
     /// Address that peers are told to send to; `Auto` is the local address that routes to the peer.
     pub advertise: Advertise,
     pub min_expires: Duration,
@@ -92,6 +96,20 @@ pub struct Media {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Http {
     pub listen: SocketAddr,
+    /// The same with TLS. Needs [`Config::tls`].
+    pub secure: Option<SocketAddr>,
+    /// Pages that may speak SIP over WebSocket, beside those of this host: `https://crm.example`.
+    pub origins: Vec<String>,
+}
+
+/// PEM files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// The chain, the switch's own certificate first.
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    /// Both are made where they are missing.
+    pub self_signed: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -16,7 +16,7 @@
 use bytes::Bytes;
 
 use super::{Dialog, NoDialog, Reach};
-use crate::sip::{Flow, HeaderName, Method, NameAddr, Reason, Request, Response, Status};
+use crate::sip::{Flow, HeaderName, Method, NameAddr, Reason, Request, Response, Status, Uri};
 use crate::transaction::TransactionId;
 
 /// What finds a call for an in-dialog request: Call-ID and our tag. Ours alone is unique, and an early dialog has no other tag yet.
@@ -390,6 +390,13 @@ impl Call {
         let mut request = dialog.request(method);
         request.headers.push(HeaderName::Contact, &contact);
         Some((request, dialog.next_hop()))
+    }
+
+    /// See [`Dialog::device_moved`].
+    pub fn device_moved(&mut self, contact: &Uri, flow: Flow) {
+        if let Some(dialog) = self.dialog_mut() {
+            dialog.device_moved(contact, flow);
+        }
     }
 
     /// Ends it from our side, whatever it is in. `status` answers an INVITE that still waits; `reason` is a Reason header (RFC 3326).

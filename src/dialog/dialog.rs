@@ -214,6 +214,13 @@ impl Dialog {
     pub fn flow(&self) -> &Flow {
         &self.flow
     }
+
+    /// The device that this dialog is with, by its Contact, is reached by another flow now: a new connection, another port of its NAT.
+    pub fn device_moved(&mut self, contact: &Uri, flow: Flow) {
+        if self.reach == Reach::Flow && self.remote_target.equivalent(contact) {
+            self.flow = flow;
+        }
+    }
 }
 
 fn contact(contacts: crate::sip::Contacts) -> Result<Uri, NoDialog> {

@@ -23,6 +23,7 @@ use crate::switch::journal::{self, Journal};
 use crate::switch::output::Ticket;
 use crate::switch::{Answer, Input, Output, Switch, guarded};
 use crate::transport::Transport;
+use crate::transport::tls::Tls;
 
 /// Inputs that are taken before outputs are carried out and the clock is looked at again.
 const AT_ONCE: usize = 64;
@@ -66,6 +67,8 @@ pub(super) struct Driver {
     pub ordered: mpsc::Receiver<Order>,
     /// To itself.
     pub orders: mpsc::Sender<Order>,
+    /// The certificate, which a reload renews.
+    pub tls: Option<Tls>,
     pub transport: Transport,
     pub engine: Engine,
     pub recorder: Recorder,
@@ -317,9 +320,14 @@ impl Driver {
                 // Files, and sounds that may have to be resampled: seconds, in which calls go on.
                 let (path, running, orders) =
                     (self.place.config_file.clone(), self.current.borrow().clone(), self.orders.clone());
+                let tls = self.tls.clone();
                 #[allow(clippy::disallowed_methods, reason = "the driver owns its tasks")]
                 tokio::task::spawn_blocking(move || {
-                    let result = load(&path, &running).map(Box::new);
+                    let result = load(&path, &running).and_then(|loaded| {
+                        let renewed = tls.map_or(Ok(()), |tls| tls.renew());
+                        renewed.map_err(|error| vec![Problem::new(&path, 1, format!("[tls]: {error}"))])?;
+                        Ok(Box::new(loaded))
+                    });
                     let _ = orders.blocking_send(Order::Loaded { by, done, result });
                 });
                 true

@@ -11,11 +11,16 @@ use axum::extract::ConnectInfo;
 use axum::http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tower::ServiceExt;
+
+use crate::sip::{Flow, Transport};
+use crate::transport::tls::Tls;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
@@ -32,7 +37,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Until it is aborted; the connections' tasks end with it.
 #[allow(clippy::disallowed_methods, reason = "a pause after an error of accept; there is nothing to wait for")]
-pub(super) async fn serve(listener: TcpListener, app: Router, limits: Limits) {
+pub(super) async fn serve(listener: TcpListener, app: Router, tls: Option<Tls>, limits: Limits) {
     let room = Arc::new(Semaphore::new(limits.connections));
     let mut connections = tokio::task::JoinSet::new();
     loop {
@@ -46,19 +51,36 @@ pub(super) async fn serve(listener: TcpListener, app: Router, limits: Limits) {
             }
         };
         while connections.try_join_next().is_some() {}
-        let app = app.clone();
+        let Ok(local) = stream.local_addr() else { continue };
+        let _ = stream.set_nodelay(true);
+        let (app, acceptor) = (app.clone(), tls.as_ref().map(Tls::acceptor));
         connections.spawn(async move {
             let _place = place;
-            let service = service_fn(move |mut request: Request<Incoming>| {
-                request.extensions_mut().insert(ConnectInfo::<SocketAddr>(peer));
-                app.clone().oneshot(request.map(Body::new))
-            });
-            let mut builder = Builder::new(hyper_util::rt::TokioExecutor::new()).http1_only();
-            builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.head);
-            // A peer that goes in the middle, or is too slow, is its own affair.
-            let _ = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
+            let transport = if acceptor.is_some() { Transport::Wss } else { Transport::Ws };
+            let flow = Flow { transport, local, remote: peer, connection: None };
+            match acceptor {
+                None => converse(stream, flow, app, limits).await,
+                Some(acceptor) => {
+                    if let Ok(Ok(stream)) = timeout(limits.head, acceptor.accept(stream)).await {
+                        converse(stream, flow, app, limits).await;
+                    }
+                }
+            }
         });
     }
+}
+
+/// Answers requests until one side ends it. A peer that goes in the middle, or is too slow, is its own affair.
+async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, flow: Flow, app: Router, limits: Limits) {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo::<SocketAddr>(flow.remote));
+        // For SIP over WebSocket.
+        request.extensions_mut().insert(flow);
+        app.clone().oneshot(request.map(Body::new))
+    });
+    let mut builder = Builder::new(TokioExecutor::new()).http1_only();
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.head);
+    let _ = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).await;
 }
 
 #[cfg(test)]
@@ -74,7 +96,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let who = |ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.to_string() };
         #[allow(clippy::disallowed_methods, reason = "a test's task")]
-        let task = tokio::spawn(serve(listener, Router::new().route("/", get(who)), limits));
+        let task = tokio::spawn(serve(listener, Router::new().route("/", get(who)), None, limits));
         (address, task)
     }
 

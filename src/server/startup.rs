@@ -28,8 +28,14 @@ pub fn tell_recovered(recovered: &Recovered) {
 pub fn tell_up(config: &Config, addresses: &Addresses) {
     let list = |all: &[std::net::SocketAddr]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     println!("Cordboard is up: {}", config.site.name);
-    println!("  SIP          udp {}; tcp {}", list(&addresses.udp), list(&addresses.tcp));
+    let sip = [("udp", &addresses.udp), ("tcp", &addresses.tcp), ("tls", &addresses.tls)];
+    let sip: Vec<String> = sip.iter().filter(|(_, l)| !l.is_empty()).map(|(name, l)| format!("{name} {}", list(l))).collect();
+    println!("  SIP          {}", sip.join("; "));
+    println!("  Browsers     ws://{}/sip", config.http.listen);
     println!("  Console      http://{}/", config.http.listen);
+    if let Some(secure) = config.http.secure {
+        println!("  With TLS     wss://{secure}/sip and https://{secure}/");
+    }
     println!("  Recordings   {}", tidy(&config.recording.folder).display());
     let phones: Vec<&str> = config.phones.keys().map(crate::ids::Number::as_str).collect();
     println!("  Phones       {} (realm {})", phones.join(", "), config.site.domain);
@@ -70,11 +76,14 @@ pub fn only_at_start(old: &Config, new: &Config) -> Vec<&'static str> {
     };
     fixed(old.site.domain == new.site.domain, "a change of [site] domain");
     fixed(old.site.country == new.site.country, "a change of [site] country");
-    fixed(old.sip.udp == new.sip.udp && old.sip.tcp == new.sip.tcp, "a change of [sip] udp or tcp");
+    let sip = |c: &Config| (c.sip.udp.clone(), c.sip.tcp.clone(), c.sip.tls.clone());
+    fixed(sip(old) == sip(new), "a change of [sip] udp, tcp or tls");
+    fixed(old.tls == new.tls, "a change of [tls]");
     fixed(old.sip.max_expires == new.sip.max_expires, "a change of [sip] max_expires");
     let media = |c: &Config| (c.media.listen, c.media.ports.clone(), c.media.workers, c.media.missing_after, c.media.dead_after);
     fixed(media(old) == media(new), "a change of [media] listen, ports, workers, missing_after or dead_after");
-    fixed(old.http == new.http, "a change of [http]");
+    let http = |c: &Config| (c.http.listen, c.http.secure);
+    fixed(http(old) == http(new), "a change of [http] listen or secure");
     fixed(old.recording.folder == new.recording.folder, "a change of [recording] folder");
     all
 }

@@ -18,7 +18,7 @@ use crate::ivr::Graph;
 use crate::media::{self, Lease};
 use crate::registrar::{Outward, Registrar};
 use crate::route::Hosts;
-use crate::sip::{Flow, HostPort, Method, NameAddr, Reason, Request, Response, SipUri, Transport};
+use crate::sip::{Flow, HostPort, Method, NameAddr, Reason, Request, Response, SipUri, Transport, Uri};
 use crate::transaction::{self, Sending, TransactionId, Transactions};
 
 use super::event::Kind;
@@ -46,6 +46,8 @@ pub(super) struct Hub {
     /// Our address on the way to each of a trunk's.
     pub routes: BTreeMap<IpAddr, IpAddr>,
     pub queries: BTreeMap<super::output::QueryId, String>,
+    /// Devices that have registered anew in this input while their phone has calls: contact and flow.
+    pub moved: Vec<(Number, Uri, Flow)>,
     /// When names are asked for again.
     pub resolves_at: Mono,
     pub next_leg: u64,
@@ -272,7 +274,13 @@ impl Cx<'_> {
             Advertise::Fixed(ip) => ip,
             Advertise::Auto => flow.local.ip(),
         };
-        let listeners = if flow.transport.is_reliable() { &self.hub.config.sip.tcp } else { &self.hub.config.sip.udp };
+        let listeners: &[std::net::SocketAddr] = match flow.transport {
+            Transport::Udp => &self.hub.config.sip.udp,
+            Transport::Tcp => &self.hub.config.sip.tcp,
+            Transport::Tls => &self.hub.config.sip.tls,
+            // The HTTP listener's port, which is the flow's own: a browser opens every connection.
+            Transport::Ws | Transport::Wss => &[],
+        };
         // A connection that we opened has a port of chance; requests to us go to the listener.
         let port = match listeners.iter().find(|l| l.port() == flow.local.port()).or_else(|| listeners.first()) {
             Some(listener) => listener.port(),

@@ -10,7 +10,7 @@ use crate::media::Command;
 use crate::registrar::Verdict;
 use crate::route::{self, Cause, Rule, Target};
 use crate::sdp::{Description, Local, Negotiation};
-use crate::sip::{Flow, HeaderName, Method, NameAddr, Request, Response, Status, Uri};
+use crate::sip::{Flow, HeaderName, Method, NameAddr, Request, Response, Status, Transport, Uri};
 use crate::transaction::TransactionId;
 
 /// Who sent a request, as far as it is proven.
@@ -118,7 +118,12 @@ impl Cx<'_> {
     fn invited(&mut self, transaction: TransactionId, request: Request, flow: Flow) -> Option<Conversation> {
         let config = self.config();
         let over_tcp = flow.transport.is_reliable();
-        let sender = match route::identify(&config, flow.remote, over_tcp, &self.hub.hosts) {
+        // No trunk is a browser; and all browsers behind a proxy of the web have its address.
+        let trunk = match flow.transport {
+            Transport::Ws | Transport::Wss => None,
+            Transport::Udp | Transport::Tcp | Transport::Tls => route::identify(&config, flow.remote, over_tcp, &self.hub.hosts),
+        };
+        let sender = match trunk {
             Some(trunk) => Sender::Trunk(trunk.name.clone()),
             None => Sender::Phone(self.authenticate(transaction, &request, flow)?),
         };

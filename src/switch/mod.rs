@@ -101,6 +101,7 @@ impl Switch {
                 hosts: BTreeMap::new(),
                 routes: BTreeMap::new(),
                 queries: BTreeMap::new(),
+                moved: Vec::new(),
                 resolves_at: Mono::ZERO,
                 next_leg: 0,
                 next_number: 0,
@@ -164,8 +165,22 @@ impl Switch {
             Input::Halt => self.halt(now, out),
             Input::Tick => {}
         }
+        self.follow();
         self.due(now, out);
         self.settle(now, out);
+    }
+
+    /// Calls go with the device that they are on: what is sent in their dialogs goes by its new flow (RFC 5626 §5.3).
+    fn follow(&mut self) {
+        for (number, contact, flow) in std::mem::take(&mut self.hub.moved) {
+            let calls: Vec<(LegId, ConversationId)> =
+                self.hub.index.of_phone(&number).map(|(leg, at)| (leg, at.conversation)).collect();
+            for (leg, conversation) in calls {
+                if let Some(leg) = self.conversations.get_mut(&conversation).and_then(|c| c.legs.get_mut(&leg)) {
+                    leg.call.device_moved(&contact, flow);
+                }
+            }
+        }
     }
 
     /// When it wants to be called next, if nothing happens before.

@@ -13,7 +13,7 @@ use crate::clock::Mono;
 use crate::config::{Config, Trunk};
 use crate::ids::TrunkName;
 use crate::registrar::{Change, News, Outward, Step};
-use crate::sip::{Response, SipUri};
+use crate::sip::{Response, SipUri, Uri};
 
 /// Names are asked for again so often: what carriers give as TTL for their proxies. A first failure is tried again sooner.
 const RESOLVE_EVERY: Duration = Duration::from_secs(60);
@@ -147,6 +147,12 @@ impl Cx<'_> {
     pub fn bindings_changed(&mut self, changes: Vec<Change>) {
         for change in changes {
             self.hub.stirred = true;
+            if let Change::Added(number, binding) | Change::Refreshed(number, binding) = &change
+                && self.hub.index.of_phone(number).next().is_some()
+                && let Ok(contact) = Uri::parse(binding.contact.clone())
+            {
+                self.hub.moved.push((number.clone(), contact, binding.flow));
+            }
             match change {
                 Change::Added(number, binding) => {
                     self.tell(None, Kind::RegistrationAdded(registration(&number, &binding)));

@@ -1,8 +1,8 @@
-//! SIP transports: UDP and TCP (written by net). RFC 3261 §18, keep-alives of RFC 5626.
+//! SIP transports: UDP, TCP, TLS, WebSocket (written by net). RFC 3261 §18, RFC 7118, keep-alives of RFC 5626.
 //!
 //! Takes bytes from the network, frames and parses them, and hands whole messages to the core; takes bytes from the core and sends them.
 //! What it decides by itself: what is refused as malformed (with the parser's answer), who is shed when the core is behind (`gate.rs`),
-//! who may hold a connection and for how long (`tcp/`). It knows no transaction and keeps no dialog.
+//! who may hold a connection and for how long (`stream/`). It knows no transaction and keeps no dialog.
 //!
 //! The rule: [`Transport::send`] and [`Transport::resolve`] never wait, because the core's driver calls them. All that comes of them
 //! arrives as an [`Input`] later.
@@ -10,8 +10,8 @@
 //! | task | how many | waits for the core |
 //! |---|---|---|
 //! | UDP listener (`udp/`) | one an address | never: it drops and counts |
-//! | owner of the connections (`tcp/mod.rs`) | one | never |
-//! | connection (`tcp/connection.rs`) | one each | yes: that is back-pressure |
+//! | owner of the connections (`stream/mod.rs`) | one | never |
+//! | connection (`stream/connection.rs`) | one each | yes: that is back-pressure |
 //! | resolver (`resolver.rs`), reports (`reports.rs`) | one each | yes, with bounded queues before them |
 
 mod counters;
@@ -19,10 +19,12 @@ mod gate;
 mod reports;
 mod resolver;
 mod settings;
-mod tcp;
+mod stream;
 #[cfg(test)]
 mod tests;
+pub mod tls;
 mod udp;
+mod websocket;
 mod wording;
 
 use std::io;
@@ -38,8 +40,9 @@ use self::counters::Counters;
 use self::reports::Reports;
 use self::resolver::{Listening, Query};
 pub use self::settings::Settings;
+use self::tls::Tls;
 use crate::clock::System;
-use crate::config;
+use crate::config::{self, Config};
 use crate::sip::{self, Flow};
 use crate::switch::Input;
 use crate::switch::output::QueryId;
@@ -57,7 +60,7 @@ pub struct BindError {
 /// The running transports. Dropping it ends them at once.
 pub struct Transport {
     udp: Vec<Arc<udp::Listener>>,
-    connections: mpsc::Sender<tcp::Order>,
+    connections: mpsc::Sender<stream::Order>,
     queries: mpsc::Sender<Query>,
     reports: Reports,
     counters: Arc<Counters>,
@@ -77,15 +80,21 @@ pub struct Transport {
 pub struct Addresses {
     pub udp: Vec<SocketAddr>,
     pub tcp: Vec<SocketAddr>,
+    pub tls: Vec<SocketAddr>,
 }
 
-/// Listens on all addresses of the configuration, or on none.
-pub async fn start(config: &config::Sip, core: mpsc::Sender<Input>) -> Result<Transport, BindError> {
-    start_with(config, Settings::for_registrations_of(config.max_expires), core).await
+/// Listens on all addresses of the configuration, or on none; on those for TLS with this certificate.
+pub async fn start(config: &config::Sip, tls: Option<&Tls>, core: mpsc::Sender<Input>) -> Result<Transport, BindError> {
+    start_with(config, tls, Settings::for_registrations_of(config.max_expires), core).await
 }
 
 /// [`start`] with other times and bounds.
-pub async fn start_with(config: &config::Sip, settings: Settings, core: mpsc::Sender<Input>) -> Result<Transport, BindError> {
+pub async fn start_with(
+    config: &config::Sip,
+    tls: Option<&Tls>,
+    settings: Settings,
+    core: mpsc::Sender<Input>,
+) -> Result<Transport, BindError> {
     let counters = Arc::new(Counters::default());
     let (reports, pump) = Reports::new(core.clone(), counters.clone());
     let (closing, closes) = watch::channel(false);
@@ -104,17 +113,26 @@ pub async fn start_with(config: &config::Sip, settings: Settings, core: mpsc::Se
 
     // Numbers of connections go on where no earlier process can have come to: no process opens a million connections a second.
     let first = u64::try_from(System::start().now().wall.as_micros()).unwrap_or_default();
-    let (connections, hub) = tcp::Hub::begin(first, settings.clone(), core.clone(), reports.clone(), counters.clone());
+    let (connections, hub) = stream::Hub::begin(first, settings.clone(), core.clone(), reports.clone(), counters.clone());
     workers.spawn(hub);
     for &address in &config.tcp {
-        let bound = tcp::Listener::bind(address);
+        let bound = stream::Listener::bind(address);
         let listener = bound.map_err(|source| BindError { transport: sip::Transport::Tcp, address, source })?;
         info!(address = %listener.local(), "listening for SIP over TCP");
         addresses.tcp.push(listener.local());
-        listeners.spawn(listener.run(connections.clone()));
+        listeners.spawn(listener.run(connections.clone(), None));
+    }
+    for (&address, tls) in config.tls.iter().zip(std::iter::repeat(tls)) {
+        // The configuration has a certificate where it has such a listener.
+        let Some(tls) = tls else { continue };
+        let bound = stream::Listener::bind(address);
+        let listener = bound.map_err(|source| BindError { transport: sip::Transport::Tls, address, source })?;
+        info!(address = %listener.local(), "listening for SIP over TLS");
+        addresses.tls.push(listener.local());
+        listeners.spawn(listener.run(connections.clone(), Some(tls.clone())));
     }
 
-    let listening = Listening(addresses.udp.iter().chain(&addresses.tcp).copied().collect());
+    let listening = Listening(addresses.udp.iter().chain(&addresses.tcp).chain(&addresses.tls).copied().collect());
     let (queries, resolver) = resolver::resolver(listening, core, settings.clone(), counters.clone());
     servants.spawn(resolver);
     servants.spawn(pump);
@@ -132,14 +150,12 @@ impl Transport {
                     self.reports.undeliverable(report);
                 }
             },
-            sip::Transport::Tcp => {
-                if self.connections.try_send(tcp::Order::Send { to, bytes, report }).is_err() {
+            sip::Transport::Tcp | sip::Transport::Tls | sip::Transport::Ws | sip::Transport::Wss => {
+                if self.connections.try_send(stream::Order::Send { to, bytes, report }).is_err() {
                     self.counters.tcp_send_failed.add();
                     self.reports.undeliverable(report);
                 }
             }
-            // Nothing of these ever came in.
-            sip::Transport::Tls | sip::Transport::Ws | sip::Transport::Wss => self.reports.undeliverable(report),
         }
     }
 
@@ -157,6 +173,11 @@ impl Transport {
             self.counters.lookups_failed.add();
             self.reports.post(Input::Resolved { query, addresses: Vec::new() });
         }
+    }
+
+    /// `/sip`, for the HTTP service: it gives each request a [`Flow`] as an extension.
+    pub fn websocket(&self, config: watch::Receiver<Arc<Config>>) -> axum::Router {
+        websocket::router(self.connections.clone(), config)
     }
 
     pub fn addresses(&self) -> &Addresses {
@@ -180,7 +201,7 @@ impl Transport {
         let _ = self.closing.send(true);
         let end = async {
             // Behind everything that was sent before.
-            let _ = self.connections.send(tcp::Order::Close).await;
+            let _ = self.connections.send(stream::Order::Close).await;
             while self.workers.join_next().await.is_some() {}
         };
         // Each worker keeps to the time itself; twice as long is for what hangs.

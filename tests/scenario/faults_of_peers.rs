@@ -9,6 +9,7 @@ use cordboard::switch::{Answer, Command};
 
 use crate::sim::Sim;
 use crate::sim::network::Parcel;
+use crate::sim::ua::Ua;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -178,4 +179,31 @@ fn a_flood_of_strangers_fills_no_table_and_a_forged_address_gets_one_answer() {
     sim.run_for(60 * SECOND);
     assert_eq!(sim.trace.len() - before, 5_000, "one answer each");
     sim.assert_clean();
+}
+
+#[test]
+fn a_call_goes_with_its_phone_when_the_nat_gives_it_another_port() {
+    for moves in [false, true] {
+        let mut sim = Sim::new(21);
+        let trunk = sim.trunk();
+        let phone = sim.add(Ua::phone("201", [10, 1, 0, 201].into()));
+        sim.behind.insert(phone, "203.0.113.9:40000".parse().expect("an address"));
+        sim.act(phone, |p, now| p.register(now));
+        sim.run_until("registered", |s| s.ua(phone).registered);
+        sim.act(trunk, |t, now| {
+            t.call("+4930555201", now);
+        });
+        sim.run_until("they talk", |s| s.ua(trunk).is_up() && s.ua(phone).is_up());
+        sim.run_for(SECOND);
+        if moves {
+            sim.behind.insert(phone, "203.0.113.9:40001".parse().expect("an address"));
+            sim.act(phone, |p, now| p.register(now));
+            sim.run_for(SECOND);
+        }
+        sim.act(trunk, |t, now| t.hang_up(now));
+        sim.run_for(SECOND);
+        assert!(sim.ua(phone).is_idle(), "moved: {moves}\n{}", sim.story());
+        assert_eq!(sim.count("registration.added"), 1);
+        sim.assert_clean();
+    }
 }

@@ -270,6 +270,12 @@ impl Builder {
         self
     }
 
+    /// It does not ask who signed the certificate.
+    pub fn over_tls(mut self) -> Builder {
+        self.transport = "tls";
+        self
+    }
+
     pub fn over_tcp(mut self) -> Builder {
         self.transport = "tcp";
         self

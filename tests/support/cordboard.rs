@@ -23,6 +23,8 @@ pub struct Site {
     folder: Folder,
     sip: u16,
     http: u16,
+    /// Ports of SIP and HTTP with TLS.
+    secure: Option<[u16; 2]>,
     media: std::ops::RangeInclusive<u16>,
     body: String,
 }
@@ -49,6 +51,7 @@ impl Site {
             folder: Folder::new(test),
             sip: super::ports::port(),
             http: super::ports::port(),
+            secure: None,
             media: super::ports::range(200),
             body: String::new(),
         }
@@ -72,6 +75,21 @@ impl Site {
 
     pub fn config_path(&self) -> PathBuf {
         self.folder.path().join("config/cordboard.toml")
+    }
+
+    /// Listens with TLS too, with a certificate of its own.
+    pub fn secure(mut self) -> Site {
+        self.secure = Some([super::ports::port(), super::ports::port()]);
+        self.with("[tls]\nself_signed = true\n")
+    }
+
+    /// SIP over TLS.
+    pub fn tls(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.secure.map_or(0, |[sip, _]| sip)))
+    }
+
+    pub fn https(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.secure.map_or(0, |[_, http]| http)))
     }
 
     /// A phone whose secret is `secret-NUMBER`.
@@ -116,11 +134,13 @@ impl Site {
     pub fn config(&self) -> String {
         format!(
             "[site]\nname = \"Test\"\ndomain = \"cordboard.test\"\ntime_zone = \"Europe/Berlin\"\ncountry = \"DE\"\n\n\
-             [sip]\nudp = [\"127.0.0.1:{sip}\"]\ntcp = [\"127.0.0.1:{sip}\"]\n\n\
+             [sip]\nudp = [\"127.0.0.1:{sip}\"]\ntcp = [\"127.0.0.1:{sip}\"]\n{tls}\n\
              [media]\nlisten = \"127.0.0.1\"\nadvertise = \"127.0.0.1\"\nports = \"{first}-{last}\"\n\n\
-             [http]\nlisten = \"127.0.0.1:{http}\"\n\n[recording]\nfolder = \"../recordings\"\n\n{body}",
+             [http]\nlisten = \"127.0.0.1:{http}\"\n{https}\n[recording]\nfolder = \"../recordings\"\n\n{body}",
             sip = self.sip,
             http = self.http,
+            tls = self.secure.map(|[sip, _]| format!("tls = [\"127.0.0.1:{sip}\"]\n")).unwrap_or_default(),
+            https = self.secure.map(|[_, http]| format!("secure = \"127.0.0.1:{http}\"\n")).unwrap_or_default(),
             first = self.media.start(),
             last = self.media.end(),
             body = self.body,

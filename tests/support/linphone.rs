@@ -26,7 +26,7 @@ impl Linphone {
         let (port, rtp) = (super::ports::port(), super::ports::range(10));
         write_sine(&folder.join("source.wav"), tone_hz, 600);
         let rc = format!(
-            "[sip]\nsip_port={port}\nsip_tcp_port=0\nsip_tls_port=0\nuse_ipv6=0\nipv6_migration_done=1\nverify_server_certs=0\n\
+            "[sip]\nsip_port={port}\nsip_tcp_port=0\nsip_tls_port=-2\nuse_ipv6=0\nipv6_migration_done=1\nverify_server_certs=0\n\
              contact=\"{user}\" <sip:{user}@127.0.0.1>\n[net]\nmtu=0\nfirewall_policy=none\n\
              [rtp]\naudio_rtp_port={first}-{last}\n[video]\nenabled=0\ncapture=0\ndisplay=0\nautomatically_initiate=0\nautomatically_accept=0\n[misc]\nuse_rls_presence=0\n",
             first = rtp.start(),
@@ -47,6 +47,12 @@ impl Linphone {
 
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// As [`register`](Linphone::register), over TLS.
+    #[track_caller]
+    pub fn register_over_tls(&mut self, user: &str, registrar: &str, secret: &str) {
+        self.say(&format!("register sip:{user}@{registrar} sip:{registrar};transport=tls {secret}"));
     }
 
     /// Says that it is to register; the registrar is to be asked whether it did.

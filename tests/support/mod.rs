@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods, reason = "real programs run on the real clock, and are read by threads")]
 
 pub mod baresip;
+pub mod browser;
 pub mod caller;
 pub mod cordboard;
 pub mod linphone;

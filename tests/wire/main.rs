@@ -3,7 +3,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod browsers;
 mod harness;
 mod journal;
 mod phones;
+mod secure;
 mod trunk;

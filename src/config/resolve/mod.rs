@@ -114,6 +114,12 @@ impl Checking {
         let media = self.media(given.media);
         let sip = self.sip(given.sip, media.ports.clone());
         let http = self.http(given.http);
+        let needs = match (sip.tls.is_empty(), http.secure) {
+            (false, _) => Some("[sip] tls"),
+            (true, Some(_)) => Some("[http] secure"),
+            (true, None) => None,
+        };
+        let tls = self.tls(given.tls, needs);
         let recording = self.recording(given.recording);
         let codes = self.codes(given.codes);
         let ring_cycle = site.as_ref().map_or(Duration::from_secs(5), |s| s.country.ring_cycle());
@@ -129,6 +135,7 @@ impl Checking {
             site: site?,
             sip,
             media,
+            tls,
             http,
             recording,
             codes,

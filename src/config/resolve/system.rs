@@ -10,8 +10,8 @@ use serde_spanned::Spanned;
 use super::Checking;
 use crate::config::fault::Fault;
 use crate::config::given;
-use crate::config::units::{Code, Digest, Listener, Ports};
-use crate::config::{Advertise, DigestAlgorithm, FeatureCodes, Http, Media, Recording, Sip, Site};
+use crate::config::units::{Code, Digest, Label, Listener, Ports};
+use crate::config::{Advertise, DigestAlgorithm, FeatureCodes, Http, Media, Recording, Sip, Site, Tls};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -43,7 +43,11 @@ impl Checking {
         let sip = given.map(Spanned::into_inner).unwrap_or_default();
         let udp = self.listeners("udp", sip.udp, &ports);
         let tcp = self.listeners("tcp", sip.tcp, &ports);
-        if udp.is_empty() && tcp.is_empty() {
+        let tls = match sip.tls {
+            Some(given) => self.listeners("tls", Some(given), &ports),
+            None => Vec::new(),
+        };
+        if udp.is_empty() && tcp.is_empty() && tls.is_empty() {
             self.reader.fault(at, Fault::NoListener);
         }
         let digest = self.digests(sip.digest);
@@ -61,6 +65,7 @@ impl Checking {
             digest,
             udp,
             tcp,
+            tls,
             advertise: sip.advertise.map_or(Advertise::Auto, |a| a.0),
             min_expires,
             max_expires,
@@ -151,8 +156,44 @@ impl Checking {
     }
 
     pub(super) fn http(&mut self, given: Option<Spanned<given::Http>>) -> Http {
-        let listen = given.and_then(|g| g.into_inner().listen);
-        Http { listen: listen.map_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080), |l| l.0) }
+        let given = given.map(Spanned::into_inner).unwrap_or_default();
+        let mut origins = Vec::new();
+        if let Some(listed) = given.origins {
+            for origin in listed.get_ref() {
+                // As a browser says it: neither path nor a slash at the end.
+                let host = origin.0.strip_prefix("https://").or_else(|| origin.0.strip_prefix("http://"));
+                if host.is_none_or(|h| h.is_empty() || h.contains('/')) {
+                    self.fault(&listed, Fault::NoOrigin(origin.0.clone()));
+                }
+                origins.push(origin.0.clone());
+            }
+        }
+        Http {
+            listen: given.listen.map_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080), |l| l.0),
+            secure: given.secure.map(|l| l.into_inner().0),
+            origins,
+        }
+    }
+
+    /// `needs` is the first key that can't do without a certificate.
+    pub(super) fn tls(&mut self, given: Option<Spanned<given::Tls>>, needs: Option<&'static str>) -> Option<Tls> {
+        let Some(given) = given else {
+            if let (Some(key), true) = (needs, self.reader.is_clean()) {
+                self.reader.fault(0, Fault::NoCertificate(key));
+            }
+            return None;
+        };
+        let at = given.span().start;
+        let tls = given.into_inner();
+        let self_signed = tls.self_signed.unwrap_or(false);
+        let files = (tls.certificate.is_some(), tls.key.is_some());
+        if files.0 != files.1 || (needs.is_some() && files != (true, true) && !self_signed) {
+            self.reader.fault(at, Fault::HalfCertificate);
+        }
+        let path = |given: Option<Spanned<Label>>, default: &str| self.path(given.as_ref().map_or(default, |g| &g.get_ref().0));
+        let certificate = path(tls.certificate, "tls/certificate.pem");
+        let key = path(tls.key, "tls/key.pem");
+        needs.map(|_| Tls { certificate, key, self_signed })
     }
 
     pub(super) fn recording(&mut self, given: Option<Spanned<given::Recording>>) -> Recording {

@@ -1,11 +1,12 @@
-//! One TCP connection: read, frame, let in; write what waits; keep the times.
+//! One connection: read, frame, let in; write what waits; keep the times.
 //!
 //! | waits for | at most |
 //! |---|---|
 //! | the connect | `connect_within` |
+//! | TLS's handshake of a peer that came to us | `prove_within` |
 //! | the first valid message of a peer that came to us | `prove_within`, whatever else it sends |
 //! | the rest of a message that has begun | `message_within`, from its first octet |
-//! | anything, between messages | `idle`; `idle_trusted` once the switch has taken something on it |
+//! | anything, between messages | `idle`; `idle_trusted` once the switch has taken something on it; over WebSocket two unanswered pings |
 //! | the peer to read one message | `write_within` |
 //! | room in the core's queue | no limit: the connection is not read meanwhile, and its own timers rest |
 //!
@@ -16,15 +17,17 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{ReadHalf, WriteHalf};
+use axum::extract::ws::WebSocket;
+use bytes::Bytes;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
+use super::pipe::{Ear, Mouth, Pipe};
 use super::{Item, Order, Standing, Trust, listener};
-use crate::sip::{Flow, Frame, Malformed, PONG, Response, StreamFramer};
+use crate::sip::{Flow, Frame, Malformed, PONG, Response};
 use crate::switch::Input;
 use crate::transaction::SendId;
 use crate::transport::counters::Counters;
@@ -32,11 +35,11 @@ use crate::transport::gate::Gate;
 use crate::transport::settings::{MAX_MALFORMED, Settings};
 use crate::transport::wording;
 
-/// Octets read at once; the framer takes them apart before more is read.
-const READ: usize = 8 * 1024;
-
 pub enum Link {
     Open(TcpStream),
+    /// TLS begins on it.
+    Secure(TcpStream, TlsAcceptor),
+    Web(Box<WebSocket>),
     /// From this address of ours, and a port of chance.
     ToOpen {
         from: IpAddr,
@@ -88,12 +91,12 @@ impl Connection {
         };
         let is_open = opened.is_ok();
         let end = match opened {
-            Ok(mut stream) => {
-                let (read, write) = stream.split();
+            Ok(pipe) => {
+                let (ear, mouth) = pipe.ends();
                 let mut current = None;
                 let end = {
-                    let reading = self.read(read);
-                    let writing = self.write(write, &mut waiting, &mut current);
+                    let reading = self.read(ear);
+                    let writing = self.write(mouth, &mut waiting, &mut current);
                     tokio::pin!(reading, writing);
                     tokio::select! {
                         end = &mut reading => match end {
@@ -140,9 +143,14 @@ impl Connection {
         }
     }
 
-    async fn open(&self, link: Link) -> Result<TcpStream, End> {
+    async fn open(&self, link: Link) -> Result<Pipe, End> {
         let from = match link {
-            Link::Open(stream) => return Ok(stream),
+            Link::Open(stream) => return Ok(Pipe::Octets(Box::new(stream))),
+            Link::Secure(stream, acceptor) => {
+                let greeted = timeout(self.settings.prove_within, acceptor.accept(stream)).await;
+                return Ok(Pipe::Octets(Box::new(greeted.map_err(|_| End::NotConnected)??)));
+            }
+            Link::Web(socket) => return Ok(Pipe::Web(socket)),
             Link::ToOpen { from } => from,
         };
         let socket = if self.flow.remote.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
@@ -154,7 +162,7 @@ impl Connection {
         listener::prepare(&stream);
         self.counters.tcp_connected.add();
         debug!(flow = %self.flow, connection = self.flow.connection.map(|c| c.0), "connected");
-        Ok(stream)
+        Ok(Pipe::Octets(Box::new(stream)))
     }
 
     async fn fail(&self, report: Option<SendId>) {
@@ -173,32 +181,32 @@ impl Connection {
     }
 
     /// `current` is what is being written, until it is.
-    async fn write(
-        &self,
-        mut stream: WriteHalf<'_>,
-        waiting: &mut mpsc::Receiver<Item>,
-        current: &mut Option<Option<SendId>>,
-    ) -> End {
-        while let Some(item) = waiting.recv().await {
-            let (bytes, is_message) = match &item {
-                Item::Message { bytes, report } => {
-                    *current = Some(*report);
-                    (&bytes[..], true)
-                }
-                Item::Pong => (PONG, false),
-                Item::Last => break,
+    async fn write(&self, mut mouth: Mouth, waiting: &mut mpsc::Receiver<Item>, current: &mut Option<Option<SendId>>) -> End {
+        loop {
+            let item = tokio::select! {
+                item = waiting.recv() => item,
+                () = mouth.ping_is_due() => Some(Item::Ping),
             };
-            match timeout(self.settings.write_within, stream.write_all(bytes)).await {
+            let said = match &item {
+                Some(Item::Message { bytes, report }) => {
+                    *current = Some(*report);
+                    timeout(self.settings.write_within, mouth.say(bytes)).await
+                }
+                Some(Item::Pong) => timeout(self.settings.write_within, mouth.say(&Bytes::from_static(PONG))).await,
+                Some(Item::Ping) => timeout(self.settings.write_within, mouth.ping()).await,
+                Some(Item::Last) | None => break,
+            };
+            match said {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => return End::Io(error),
                 Err(_) => return End::TooSlow,
             }
             *current = None;
-            if is_message {
+            if let Some(Item::Message { .. }) = item {
                 self.counters.tcp_sent.add();
             }
         }
-        let _ = stream.shutdown().await;
+        let _ = timeout(self.settings.write_within, mouth.close()).await;
         End::Written
     }
 
@@ -207,14 +215,8 @@ impl Connection {
         self.queue.upgrade().is_some_and(|queue| queue.try_send(item).is_ok())
     }
 
-    async fn read(&self, stream: ReadHalf<'_>) -> End {
-        let reader = Reader {
-            connection: self,
-            stream,
-            framer: StreamFramer::new(),
-            buffer: vec![0; READ].into_boxed_slice(),
-            malformed: 0,
-        };
+    async fn read(&self, ear: Ear) -> End {
+        let reader = Reader { connection: self, ear, malformed: 0 };
         match reader.run().await {
             Ok(never) => match never {},
             Err(end) => end,
@@ -232,18 +234,17 @@ enum Awaited {
 
 struct Reader<'a> {
     connection: &'a Connection,
-    stream: ReadHalf<'a>,
-    framer: StreamFramer,
-    buffer: Box<[u8]>,
+    ear: Ear,
     malformed: u32,
 }
 
 impl Reader<'_> {
     async fn run(mut self) -> Result<std::convert::Infallible, End> {
         let (mut awaited, mut timer) = self.arm(self.awaited());
+        let mut frames = Vec::new();
         loop {
-            let read = tokio::select! {
-                read = self.stream.read(&mut self.buffer) => read?,
+            let goes_on = tokio::select! {
+                heard = self.ear.hear(&mut frames) => heard?,
                 () = &mut timer => match awaited {
                     // It has come to be trusted since the timer was set.
                     Awaited::Anything { trust } if trust < self.connection.standing.of() => {
@@ -253,13 +254,11 @@ impl Reader<'_> {
                     Awaited::Proof | Awaited::Rest | Awaited::Anything { .. } => return Err(End::Silent),
                 },
             };
-            if read == 0 {
+            if !goes_on {
                 return Err(End::Closed);
             }
-            self.framer.feed(&self.buffer[..read]);
-            let mut came = false;
-            while let Some(frame) = self.framer.next() {
-                came = true;
+            let came = !frames.is_empty();
+            for frame in frames.drain(..) {
                 self.take(frame).await?;
             }
             let now = self.awaited();
@@ -273,7 +272,7 @@ impl Reader<'_> {
     fn awaited(&self) -> Awaited {
         match self.connection.standing.of() {
             Trust::None => Awaited::Proof,
-            Trust::Valid | Trust::Used if self.framer.is_partial() => Awaited::Rest,
+            Trust::Valid | Trust::Used if self.ear.is_partial() => Awaited::Rest,
             trust @ (Trust::Valid | Trust::Used) => Awaited::Anything { trust },
         }
     }
@@ -284,8 +283,8 @@ impl Reader<'_> {
         let within = match awaited {
             Awaited::Proof => settings.prove_within,
             Awaited::Rest => settings.message_within,
-            Awaited::Anything { trust: Trust::None | Trust::Valid } => settings.idle,
-            Awaited::Anything { trust: Trust::Used } => settings.idle_trusted,
+            Awaited::Anything { trust: Trust::None | Trust::Valid } => settings.idle.min(self.ear.silence()),
+            Awaited::Anything { trust: Trust::Used } => settings.idle_trusted.min(self.ear.silence()),
         };
         (awaited, Box::pin(tokio::time::sleep(within)))
     }

@@ -9,7 +9,9 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tracing::warn;
 
-use super::Order;
+use super::{Incoming, Order};
+use crate::sip::{Flow, Transport};
+use crate::transport::tls::Tls;
 
 /// Connections that the kernel has made and we have not taken yet.
 const BACKLOG: u32 = 512;
@@ -42,15 +44,20 @@ impl Listener {
         self.local
     }
 
-    /// Until the hub is gone.
+    /// Until the hub is gone; with TLS if there is a certificate.
     #[allow(clippy::disallowed_methods, reason = "a pause after an error of accept; there is nothing to wait for")]
-    pub async fn run(self, orders: mpsc::Sender<Order>) {
+    pub async fn run(self, orders: mpsc::Sender<Order>, tls: Option<Tls>) {
         loop {
             match self.socket.accept().await {
                 Ok((stream, remote)) => {
                     prepare(&stream);
                     let Ok(local) = stream.local_addr() else { continue };
-                    if orders.send(Order::Accepted { stream, local, remote }).await.is_err() {
+                    let (transport, incoming) = match &tls {
+                        Some(tls) => (Transport::Tls, Incoming::Secure(stream, tls.acceptor())),
+                        None => (Transport::Tcp, Incoming::Plain(stream)),
+                    };
+                    let flow = Flow { transport, local, remote, connection: None };
+                    if orders.send(Order::Accepted { incoming, flow }).await.is_err() {
                         return;
                     }
                 }

@@ -1,4 +1,5 @@
-//! TCP (RFC 3261 §18, with the keep-alives of RFC 5626): the one owner of all connections, and who may have one.
+//! TCP, and TLS and WebSocket over it (RFC 3261 §18, RFC 7118, with the keep-alives of RFC 5626): the one owner of all connections, and
+//! who may have one.
 //!
 //! [`Hub`] runs in a task of its own and takes [`Order`]s; it never waits for anybody, so nobody who waits for it waits for long. A
 //! connection lives in a task too (`connection.rs`), exactly as long as its entry here: to remove the entry is to cut it.
@@ -6,23 +7,26 @@
 //! | a message for | goes |
 //! |---|---|
 //! | a connection (`Flow::connection`) | there, or is undeliverable; a response then goes to the peer's `sent-by` (§18.2.2) |
-//! | an address | by a connection to exactly this address, whoever opened it, or a new one from the flow's local address |
+//! | an address | by a connection to exactly this address, whoever opened it, or (TCP) a new one from the flow's local address |
 //!
 //! A new connection that finds all places taken gets that of the oldest one that has not said anything valid yet, of the same source if it
 //! is the source that has too many. Where there is none, it is closed.
 
 mod connection;
 mod listener;
+mod pipe;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use axum::extract::ws::WebSocket;
 use bytes::Bytes;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
 use self::connection::{Connection, Link};
@@ -43,14 +47,21 @@ pub enum Order {
         report: Option<SendId>,
     },
     Accepted {
-        stream: TcpStream,
-        local: SocketAddr,
-        remote: SocketAddr,
+        incoming: Incoming,
+        /// Its transport says what it is carried by.
+        flow: Flow,
     },
     /// A connection's task is over, or about to be.
     Ended(ConnectionId),
     /// Write what waits, then end.
     Close,
+}
+
+/// A connection that a peer opened.
+pub enum Incoming {
+    Plain(TcpStream),
+    Secure(TcpStream, TlsAcceptor),
+    Web(Box<WebSocket>),
 }
 
 /// What waits to be written to a connection.
@@ -61,6 +72,7 @@ pub enum Item {
     },
     /// The answer to a keep-alive.
     Pong,
+    Ping,
     /// Nothing comes after this.
     Last,
 }
@@ -95,6 +107,7 @@ impl Standing {
 
 struct Entry {
     queue: mpsc::Sender<Item>,
+    transport: Transport,
     remote: SocketAddr,
     standing: Standing,
     /// Dropped with the entry, which the connection's task notices.
@@ -108,7 +121,7 @@ pub struct Hub {
     counters: Arc<Counters>,
     /// In the order of their age.
     entries: BTreeMap<ConnectionId, Entry>,
-    by_remote: HashMap<SocketAddr, ConnectionId>,
+    by_remote: HashMap<(Transport, SocketAddr), ConnectionId>,
     tasks: JoinSet<()>,
     /// For the connections' tasks.
     orders: mpsc::WeakSender<Order>,
@@ -147,7 +160,7 @@ impl Hub {
             };
             match order {
                 Some(Order::Send { to, bytes, report }) => self.send(&to, bytes, report),
-                Some(Order::Accepted { stream, local, remote }) => self.accepted(stream, local, remote),
+                Some(Order::Accepted { incoming, flow }) => self.accepted(incoming, flow),
                 Some(Order::Ended(id)) => self.remove(id),
                 Some(Order::Close) | None => break,
             }
@@ -160,7 +173,7 @@ impl Hub {
         let found = match to.connection {
             Some(id) if self.entries.contains_key(&id) => Some(id),
             Some(_) if !wording::is_response(&bytes) => return self.undeliverable(report),
-            Some(_) | None => self.by_remote.get(&to.remote).copied().or_else(|| self.open(to)),
+            Some(_) | None => self.by_remote.get(&(to.transport, to.remote)).copied().or_else(|| self.open(to)),
         };
         let Some((id, entry)) = found.and_then(|id| Some((id, self.entries.get(&id)?))) else {
             return self.undeliverable(report);
@@ -188,17 +201,22 @@ impl Hub {
 
     /// Begins to connect. What is sent meanwhile waits in the connection's queue.
     fn open(&mut self, to: &Flow) -> Option<ConnectionId> {
+        match to.transport {
+            Transport::Tcp => {}
+            // A browser or phone can't be called back.
+            Transport::Udp | Transport::Tls | Transport::Ws | Transport::Wss => return None,
+        }
         if self.entries.len() >= self.settings.max_connections && !self.evict(None) {
             self.counters.tcp_refused.add();
             return None;
         }
         let standing = Standing::default();
         standing.rise(Trust::Used);
-        Some(self.start(Link::ToOpen { from: to.local.ip() }, to.local, to.remote, standing))
+        Some(self.start(Link::ToOpen { from: to.local.ip() }, *to, standing))
     }
 
-    fn accepted(&mut self, stream: TcpStream, local: SocketAddr, remote: SocketAddr) {
-        let source = source(remote.ip());
+    fn accepted(&mut self, incoming: Incoming, flow: Flow) {
+        let source = source(flow.remote.ip());
         let from_there = self.entries.values().filter(|entry| self::source(entry.remote.ip()) == source).count();
         let room = if from_there >= self.settings.max_per_source {
             self.evict(Some(source))
@@ -207,11 +225,16 @@ impl Hub {
         };
         if !room {
             self.counters.tcp_refused.add();
-            debug!(%remote, from_there, "no room for the connection");
+            debug!(%flow, from_there, "no room for the connection");
             return;
         }
         self.counters.tcp_accepted.add();
-        self.start(Link::Open(stream), local, remote, Standing::default());
+        let link = match incoming {
+            Incoming::Plain(stream) => Link::Open(stream),
+            Incoming::Secure(stream, acceptor) => Link::Secure(stream, acceptor),
+            Incoming::Web(socket) => Link::Web(socket),
+        };
+        self.start(link, flow, Standing::default());
     }
 
     /// Cuts the oldest connection that has said nothing valid, if there is one.
@@ -225,13 +248,13 @@ impl Hub {
         true
     }
 
-    fn start(&mut self, link: Link, local: SocketAddr, remote: SocketAddr, standing: Standing) -> ConnectionId {
+    fn start(&mut self, link: Link, flow: Flow, standing: Standing) -> ConnectionId {
         let id = ConnectionId(self.next);
         self.next += 1;
         let (queue, waiting) = mpsc::channel(self.settings.write_queue);
         let (life, cut) = oneshot::channel();
         let connection = Connection {
-            flow: Flow { transport: Transport::Tcp, local, remote, connection: Some(id) },
+            flow: Flow { connection: Some(id), ..flow },
             gate: Gate::new(self.core.clone()),
             queue: queue.downgrade(),
             standing: standing.clone(),
@@ -241,15 +264,17 @@ impl Hub {
             orders: self.orders.clone(),
         };
         self.tasks.spawn(connection.run(link, waiting, cut));
-        self.entries.insert(id, Entry { queue, remote, standing, _life: life });
-        self.by_remote.insert(remote, id);
+        let (transport, remote) = (flow.transport, flow.remote);
+        self.entries.insert(id, Entry { queue, transport, remote, standing, _life: life });
+        self.by_remote.insert((transport, remote), id);
         id
     }
 
     fn remove(&mut self, id: ConnectionId) {
         let Some(entry) = self.entries.remove(&id) else { return };
-        if self.by_remote.get(&entry.remote) == Some(&id) {
-            self.by_remote.remove(&entry.remote);
+        let remote = (entry.transport, entry.remote);
+        if self.by_remote.get(&remote) == Some(&id) {
+            self.by_remote.remove(&remote);
         }
     }
 

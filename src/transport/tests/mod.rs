@@ -1,9 +1,11 @@
 //! The transports against plain sockets on loopback. Nothing sleeps: each wait is for an input, an octet or an end, with [`DEADLINE`].
 
 mod resolving;
-mod tcp;
-mod tcp_limits;
+mod secure;
+mod stream;
+mod stream_limits;
 mod udp;
+mod web;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -36,6 +38,7 @@ fn sip(udp: &[&str], tcp: &[&str]) -> config::Sip {
         digest: vec![DigestAlgorithm::Md5],
         udp: read(udp),
         tcp: read(tcp),
+        tls: Vec::new(),
         advertise: Advertise::Auto,
         min_expires: Duration::from_secs(60),
         max_expires: Duration::from_secs(3600),
@@ -51,7 +54,7 @@ fn settings() -> Settings {
 
 async fn rig(udp: &[&str], tcp: &[&str], settings: Settings, queue: usize) -> Rig {
     let (core, inputs) = mpsc::channel(queue);
-    let transport = start_with(&sip(udp, tcp), settings, core.clone()).await.expect("bound");
+    let transport = start_with(&sip(udp, tcp), None, settings, core.clone()).await.expect("bound");
     Rig { transport, inputs, core }
 }
 
@@ -165,7 +168,7 @@ fn tcp_flow(local: &str, remote: SocketAddr) -> Flow {
 async fn an_address_in_use_is_named_in_the_error() {
     let rig = udp_rig("127.0.0.1:0").await;
     let taken = rig.udp();
-    let error = start(&sip(&[&taken.to_string()], &[]), rig.core.clone()).await.err().expect("in use");
+    let error = start(&sip(&[&taken.to_string()], &[]), None, rig.core.clone()).await.err().expect("in use");
     assert!(error.to_string().starts_with(&format!("cannot listen on UDP {taken}: ")), "{error}");
 }
 

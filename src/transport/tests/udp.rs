@@ -46,7 +46,7 @@ async fn ipv6_and_ipv4_listen_side_by_side_on_one_port() {
     let (core, inputs) = mpsc::channel(8);
     let both = sip(&[&format!("0.0.0.0:{port}"), &format!("[::]:{port}")], &[]);
     // Somebody else may have taken the port meanwhile.
-    let Ok(transport) = start(&both, core.clone()).await else { return };
+    let Ok(transport) = start(&both, None, core.clone()).await else { return };
     let mut rig = Rig { transport, inputs, core };
     for (from, to) in [("[::1]:0", format!("[::1]:{port}")), ("127.0.0.1:0", format!("127.0.0.1:{port}"))] {
         let peer = socket(from).await;

@@ -69,6 +69,8 @@ pub struct Sim {
     pub packets: u64,
     /// Ports whose drivers refuse to send: transport errors.
     pub unreachable: BTreeSet<SocketAddr>,
+    /// Peers behind a NAT: their own address, and the one that the switch sees of their signalling. Nothing else leads to them.
+    pub behind: BTreeMap<SocketAddr, SocketAddr>,
     pub registrations: BTreeMap<(String, String), cordboard::registrar::Binding>,
     wishes: BTreeMap<cordboard::ids::StaffNumber, Bytes>,
     /// Where a bench counts what the core (parsing included) spends: its clock, and the sum.
@@ -125,6 +127,7 @@ impl Sim {
             inputs: 0,
             packets: 0,
             unreachable: BTreeSet::new(),
+            behind: BTreeMap::new(),
             registrations: BTreeMap::new(),
             wishes: BTreeMap::new(),
             core_cpu: None,
@@ -355,7 +358,10 @@ impl Sim {
                     later.extend(report.map(|report| Input::Undeliverable { report }));
                 } else {
                     let parcel = Parcel::Sip { from: switch(), bytes, transport: to.transport };
-                    self.network.send(switch(), to.remote, parcel, self.now.mono);
+                    let inside = self.behind.iter().find(|(_, seen)| **seen == to.remote).map(|(inside, _)| *inside);
+                    if inside.is_some() || !self.behind.contains_key(&to.remote) {
+                        self.network.send(switch(), inside.unwrap_or(to.remote), parcel, self.now.mono);
+                    }
                 }
             }
             Output::Resolve { query, host, port } => {
@@ -437,7 +443,11 @@ impl Sim {
     /// What a peer wants sent.
     fn collect(&mut self, at: SocketAddr) {
         let Some(ua) = self.uas.get_mut(&at) else { return };
-        for (to, parcel) in ua.take_parcels() {
+        let seen = self.behind.get(&at).copied();
+        for (to, mut parcel) in ua.take_parcels() {
+            if let (Some(seen), Parcel::Sip { from, .. }) = (seen, &mut parcel) {
+                *from = seen;
+            }
             self.network.send(at, to, parcel, self.now.mono);
         }
     }

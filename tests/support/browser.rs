@@ -1,0 +1,81 @@
+//! A browser as a phone: headless Chromium with JsSIP or SIP.js, by `tests/browser/phone.mjs`.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::process::{Folder, Process, wait_for};
+
+/// Chromium takes seconds to start on a busy machine.
+const START: Duration = Duration::from_secs(60);
+
+pub struct Browser {
+    process: Process,
+    /// Lines of what it said that were waited through already.
+    read: usize,
+}
+
+/// Who it is, and where.
+pub struct Settings<'a> {
+    /// `jssip` or `sipjs`.
+    pub library: &'a str,
+    /// The page's address; its origin is what the switch sees.
+    pub page: String,
+    /// `ws://…/sip`.
+    pub url: String,
+    pub user: &'a str,
+    pub secret: &'a str,
+}
+
+impl Browser {
+    /// Opens the page and begins to register.
+    #[track_caller]
+    pub fn start(folder: &Folder, settings: &Settings<'_>) -> Browser {
+        let Settings { library, page, url, user, secret } = settings;
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/phone.mjs");
+        let name = format!("browser-{user}");
+        let home = folder.inside(&name);
+        let identity = json!({ "url": url, "user": user, "secret": secret, "domain": "cordboard.test" });
+        let mut command = Command::new("node");
+        command.arg(script).args([library, &page.as_str(), &identity.to_string().as_str()]).env("HOME", &home);
+        let mut browser = Browser { process: Process::start(&name, &mut command, folder.path()), read: 0 };
+        browser.wait_for("started", START);
+        browser
+    }
+
+    /// A method of the page's phone: `call`, `answer`, `hangup`, `hold`, `resume`, `refer`, `press`, `stop`.
+    #[track_caller]
+    pub fn tell(&mut self, what: &str, with: &[&str]) {
+        self.process.say(&json!({ "do": what, "with": with }).to_string());
+    }
+
+    /// Waits for an event after those that were waited for before, and gives its data: the status or cause of what ended.
+    #[track_caller]
+    pub fn wait_for(&mut self, event: &str, within: Duration) -> Value {
+        let (from, process) = (self.read, &mut self.process);
+        let (read, data) = wait_for(&format!("the browser says {event:?}"), within, || {
+            assert!(process.is_running(), "the browser ended:\n{}", process.output());
+            let output = process.stdout();
+            let lines = output.lines().enumerate().skip(from);
+            let mut events = lines.filter_map(|(at, line)| Some((at + 1, serde_json::from_str::<Value>(line).ok()?)));
+            events.find(|(_, said)| said["event"] == event).map(|(at, mut said)| (at, said["data"].take()))
+        });
+        self.read = read;
+        data
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // So that it closes Chromium, which is a process of its own.
+        if self.process.is_running() {
+            self.process.signal("TERM");
+            let until = std::time::Instant::now() + Duration::from_secs(10);
+            while self.process.is_running() && std::time::Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+    }
+}
