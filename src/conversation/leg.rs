@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::acd::OfferId;
 use crate::clock::Mono;
-use crate::dialog::Call;
+use crate::dialog::{Call, SessionTimer};
 use crate::ids::{LegId, Number, StaffNumber, TrunkName};
 use crate::media::{Lease, Quality};
 use crate::route::Cause;
@@ -36,6 +36,10 @@ pub struct Leg {
     pub lets_go_at: Option<Mono>,
     /// It holds, so its silence says nothing: it is asked then whether it is there.
     pub probe_at: Option<Mono>,
+    /// The peer refreshes it (RFC 4028) …
+    pub session: Option<SessionTimer>,
+    /// … by then at the latest.
+    pub session_until: Option<Mono>,
 }
 
 /// Who is at the other end.

@@ -184,7 +184,7 @@ impl Conversation {
             (None, Stage::Announcing { until, .. } | Stage::Originating { until, .. }) => Some(*until),
             (None, Stage::Routing | Stage::Queue { .. } | Stage::Bridged { .. } | Stage::Ending) => None,
         };
-        let legs = self.legs.values().flat_map(|l| [l.lets_go_at, l.probe_at]).flatten();
+        let legs = self.legs.values().flat_map(|l| [l.lets_go_at, l.probe_at, l.session_until]).flatten();
         stage.into_iter().chain(legs).min()
     }
 }

@@ -383,6 +383,14 @@ impl Call {
         response
     }
 
+    /// 200 to an UPDATE, with a body if it brought an offer (RFC 3311 §5.2).
+    pub fn accept_update(&self, update: &Request, body: Bytes) -> Response {
+        let mut response = update.response(Status::OK);
+        response.headers.push(HeaderName::Contact, &self.own.contact);
+        describe(&mut response, body);
+        response
+    }
+
     /// A request of ours within the dialog (NOTIFY, INFO …), and its way; nothing while there is no dialog.
     pub fn request(&mut self, method: Method) -> Option<(Request, Flow)> {
         let contact = self.own.contact.clone();

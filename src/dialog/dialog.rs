@@ -166,7 +166,7 @@ impl Dialog {
         request
     }
 
-    /// A request of the peer in this dialog: its order is checked (§12.2.2), its Contact becomes the target if it is an INVITE.
+    /// A request of the peer in this dialog: its order is checked (§12.2.2), its Contact becomes the target if it is an INVITE or UPDATE.
     pub fn receive(&mut self, request: &Request, flow: Flow) -> Result<(), Status> {
         let number = request.headers.cseq().map_err(|e| e.status())?.number;
         if request.method != Method::Ack && request.method != Method::Cancel {
@@ -175,7 +175,7 @@ impl Dialog {
             }
             self.remote_cseq = Some(number);
         }
-        if request.method == Method::Invite
+        if matches!(request.method, Method::Invite | Method::Update)
             && let Ok(target) = request.headers.contacts().map_err(|_| NoDialog::BadHeaders).and_then(contact)
         {
             self.remote_target = target;

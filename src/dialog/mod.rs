@@ -7,6 +7,8 @@
 mod call;
 #[allow(clippy::module_inception, reason = "the RFC's word for it")]
 mod dialog;
+mod session_timer;
 
 pub use call::{Call, Hangup, Key, Own, Progress};
 pub use dialog::{Dialog, NoDialog, Reach};
+pub use session_timer::{Asked, MIN_SE, SessionTimer};

@@ -3,14 +3,14 @@
 use bytes::Bytes;
 
 use super::event::{Bridge, By, CallProgress, Kind, LegAction};
-use super::hub::Cx;
+use super::hub::{ALLOW, Cx};
 use super::outgoing::codecs;
 use crate::conversation::{Conversation, Role, Stage};
 use crate::ids::LegId;
 use crate::media::{Audio, Command, PlayId, Session, Source};
 use crate::route::Cause;
 use crate::sdp::{Agreed, Description, Direction};
-use crate::sip::Status;
+use crate::sip::{HeaderName, Status};
 
 impl Cx<'_> {
     /// Answers the caller's INVITE, if that waits for it still. From here the caller's stay counts and is recorded.
@@ -42,8 +42,15 @@ impl Cx<'_> {
             None => leg.negotiation.offer(&codecs(prefer), Direction::SendRecv),
         };
         match leg.call.answer(body) {
-            Ok(Some((transaction, response))) => {
+            Ok(Some((transaction, mut response))) => {
                 leg.status = Some(200);
+                // What the peer may send us from now on (§13.3.1.4).
+                response.headers.push(HeaderName::Allow, ALLOW);
+                response.headers.push(HeaderName::Supported, "timer");
+                leg.session_until = leg.session.map(|timer| {
+                    timer.grant(&mut response);
+                    self.now.mono + timer.patience()
+                });
                 self.respond(transaction, &response);
                 self.customer_answered(conv);
                 true

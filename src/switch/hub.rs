@@ -25,7 +25,7 @@ use super::event::Kind;
 use super::{Event, Output};
 
 /// What we understand, for Allow (§20.5).
-pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, INFO, REFER, NOTIFY";
+pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, INFO, REFER, NOTIFY, UPDATE";
 pub(super) const AGENT: &str = concat!("Cordboard/", env!("CARGO_PKG_VERSION"));
 
 pub(super) struct Hub {

@@ -3,6 +3,7 @@
 use super::event::By;
 use super::hub::{ALLOW, Cx};
 use crate::conversation::{Conversation, Stage, Transferring};
+use crate::dialog::Asked;
 use crate::ids::LegId;
 use crate::ivr;
 use crate::media::PlayId;
@@ -27,8 +28,13 @@ impl Cx<'_> {
             }
             return self.respond(transaction, &response);
         }
+        if matches!(request.method, Method::Invite | Method::Update) && Asked::by(request) == Asked::TooShort {
+            let response = self.too_short(request.response(Status::SESSION_INTERVAL_TOO_SMALL));
+            return self.respond(transaction, &response);
+        }
         match request.method {
             Method::Invite => self.reinvited(conv, id, transaction, request),
+            Method::Update => self.updated(conv, id, transaction, request),
             Method::Bye => {
                 self.respond(transaction, &request.response(Status::OK));
                 self.left(conv, id, Cause::Normal);
@@ -45,7 +51,6 @@ impl Cx<'_> {
             | Method::Cancel
             | Method::Register
             | Method::Subscribe
-            | Method::Update
             | Method::Prack
             | Method::Message
             | Method::Publish
@@ -62,10 +67,32 @@ impl Cx<'_> {
         match self.renegotiate(conv, id, &request.body) {
             Ok(body) => {
                 let Some(leg) = conv.legs.get_mut(&id) else { return };
-                let response = leg.call.accept_reinvite(transaction, request, body);
+                let mut response = leg.call.accept_reinvite(transaction, request, body);
+                self.refreshed(conv, id, request, &mut response);
                 self.respond(transaction, &response);
             }
             Err(refused) => self.respond(transaction, &request.response(refused.0)),
+        }
+    }
+
+    /// RFC 3311: a re-INVITE's offer without its ACK, or a mere sign of life.
+    fn updated(&mut self, conv: &mut Conversation, id: LegId, transaction: TransactionId, request: &Request) {
+        let answer = match request.body.is_empty() {
+            true => Ok(bytes::Bytes::new()),
+            // Glare with an INVITE of the peer that is not through yet (§5.2).
+            false => match conv.leg(id).map(|leg| leg.call.takes_reinvite()) {
+                Some(Err(status)) => Err(status),
+                Some(Ok(())) | None => self.renegotiate(conv, id, &request.body).map_err(|refused| refused.0),
+            },
+        };
+        match answer {
+            Ok(body) => {
+                let Some(leg) = conv.legs.get_mut(&id) else { return };
+                let mut response = leg.call.accept_update(request, body);
+                self.refreshed(conv, id, request, &mut response);
+                self.respond(transaction, &response);
+            }
+            Err(status) => self.respond(transaction, &request.response(status)),
         }
     }
 

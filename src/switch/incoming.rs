@@ -4,7 +4,7 @@ use super::event::{By, CallStarted, Direction, Kind};
 use super::hub::{AGENT, ALLOW, Cx};
 use super::routing::caller;
 use crate::conversation::{Conversation, Leg, Peer, Role};
-use crate::dialog::{Call, Own, Reach};
+use crate::dialog::{Asked, Call, Own, Reach};
 use crate::ids::Number;
 use crate::media::Command;
 use crate::registrar::Verdict;
@@ -36,9 +36,10 @@ impl Cx<'_> {
         request.response_with_tag(status, self.hub.transactions.tag(transaction))
     }
 
-    /// Extensions that the peer insists on (§8.2.2.3). We have none of them.
+    /// Extensions that the peer insists on (§8.2.2.3), beside those that we have.
     fn refused_extension(&mut self, transaction: TransactionId, request: &Request) -> bool {
-        let required = request.headers.require().unwrap_or_default();
+        let mut required = request.headers.require().unwrap_or_default();
+        required.retain(|extension| !extension.as_str().eq_ignore_ascii_case("timer"));
         if required.is_empty() {
             return false;
         }
@@ -175,6 +176,17 @@ impl Cx<'_> {
                 return None;
             }
         };
+        let session = match Asked::by(&request) {
+            Asked::Nothing => None,
+            Asked::Timer(timer) => Some(timer),
+            Asked::TooShort => {
+                let response = self.too_short(
+                    request.response_with_tag(Status::SESSION_INTERVAL_TOO_SMALL, self.hub.transactions.tag(transaction)),
+                );
+                self.respond(transaction, &response);
+                return None;
+            }
+        };
         let worker = self.roomiest_worker();
         let Some(lease) = worker.and_then(|w| self.lease(w)) else {
             self.count("media_ports_exhausted_total");
@@ -204,6 +216,8 @@ impl Cx<'_> {
             closed: false,
             lets_go_at: None,
             probe_at: None,
+            session,
+            session_until: None,
         };
         let customer_number = match (direction, &target) {
             (Direction::Outbound, Target::Outside(outside)) => {

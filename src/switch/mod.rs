@@ -36,6 +36,7 @@ mod probing;
 mod queueing;
 mod recording;
 mod routing;
+mod sessions;
 mod transfer;
 mod trunks;
 
@@ -528,6 +529,7 @@ impl Cx<'_> {
     fn deadline_came(&mut self, conv: &mut Conversation) {
         self.lets_go(conv);
         self.probe(conv);
+        self.sessions_due(conv);
         if conv.is_ending() {
             return;
         }

@@ -95,6 +95,8 @@ impl Cx<'_> {
             closed: false,
             lets_go_at: None,
             probe_at: None,
+            session: None,
+            session_until: None,
         };
         self.hub.index.put(conv.id, &leg);
         self.hub.stirred = true;

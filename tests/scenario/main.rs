@@ -15,4 +15,5 @@ mod life_of_the_switch;
 mod loss;
 mod queues;
 mod random_days;
+mod sessions;
 mod transfers;

@@ -311,3 +311,16 @@ fn calls_to_the_outside_come_through_although_the_200_is_lost_half_of_the_time()
     let outcome = carrier.finish(PATIENT);
     assert_eq!((outcome.successful, outcome.failed), (CALLS as u32, 0), "{}", outcome.errors);
 }
+
+/// RFC 4028 §6, §9, RFC 3311.
+#[test]
+fn a_carrier_with_a_session_timer_is_told_the_least_interval_and_refreshes_by_update() {
+    let site = site("timer");
+    let switch = site.start();
+    let _phone = Baresip::phone(site.folder(), "201").registrar(switch.sip(), &secret("201")).answers().start();
+    switch.wait_for_registration("201", SOON);
+    let story = switch.events("since=0");
+    let outcome = caller(&site, &switch, &kept("timer")).start().finish(SOON);
+    assert_eq!(outcome.code, Some(0), "{outcome:#?}");
+    ends_with(&switch, &story, "normal", 200);
+}

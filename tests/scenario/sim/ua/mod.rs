@@ -116,6 +116,10 @@ pub struct Ua {
     /// Shows telephone-event in its descriptions.
     pub events: bool,
     pub asserted: Option<String>,
+    /// Session-Expires of its INVITEs and UPDATEs, in seconds; it refreshes only when it is told to.
+    pub session_expires: Option<u32>,
+    /// Session-Expires of the 2xx to them, and Min-SE of a 422.
+    pub sessions: Vec<String>,
     pub statuses: Vec<(String, u16)>,
     pub invites: Vec<Seen>,
     /// `cause` of the Reason header of each CANCEL that came.
@@ -166,6 +170,8 @@ impl Ua {
             codecs: vec![0],
             events: true,
             asserted: None,
+            session_expires: None,
+            sessions: Vec::new(),
             statuses: Vec::new(),
             invites: Vec::new(),
             cancels: Vec::new(),
@@ -327,6 +333,25 @@ impl Ua {
         if let Some(ack) = self.up().and_then(|i| self.calls[i].first_ack.clone()) {
             self.put(ack);
         }
+    }
+
+    /// UPDATE, with an offer if `direction` is given.
+    pub fn update(&mut self, direction: Option<&'static str>, now: Mono) {
+        let Some(i) = self.up() else { return };
+        let contact = self.contact();
+        let body = direction.map(|direction| {
+            self.calls[i].direction = direction;
+            self.calls[i].version += 1;
+            self.calls[i].description(&self.codecs, self.events)
+        });
+        let fill = |r: &mut Request| {
+            r.headers.push(HeaderName::Contact, contact);
+            if let Some(body) = body {
+                r.headers.push(HeaderName::ContentType, "application/sdp");
+                r.body = body.into();
+            }
+        };
+        self.in_dialog(i, Method::Update, fill, now);
     }
 
     /// A request within the last call's dialog, as it is.

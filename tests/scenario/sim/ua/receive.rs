@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use cordboard::clock::Mono;
 use cordboard::rtp::Packet;
-use cordboard::sip::{self, Message, Method, Request, Response};
+use cordboard::sip::{self, HeaderName, Message, Method, Request, Response};
 
 use super::{OnInvite, Phase, Seen, Ua, branch_of, call_id, contact_of, with_body};
 
@@ -215,6 +215,11 @@ impl Ua {
             self.ack_failure(&request, &response);
         }
         self.statuses.push((method, code));
+        for name in [HeaderName::SessionExpires, HeaderName::MinSe] {
+            if let Some(value) = response.headers.get(&name) {
+                self.sessions.push(String::from_utf8_lossy(value).into_owned());
+            }
+        }
         match (&request.method, repeat.call) {
             (Method::Register, _) => self.registered_or_not(&request, code, now),
             (Method::Invite, Some(i)) => self.invite_answered(i, &request, &response, now),

@@ -100,6 +100,10 @@ impl Ua {
         let branch = Bytes::from(format!("z9hG4bK{}", self.token("b")));
         let via = Via::new(Transport::Udp, HostPort { host: self.host(), port: Some(self.at.port()) }, &branch);
         request.headers.push_via(&via);
+        if let (Some(seconds), Method::Invite | Method::Update) = (self.session_expires, &request.method) {
+            request.headers.set(HeaderName::Supported, "timer");
+            request.headers.set(HeaderName::SessionExpires, seconds);
+        }
         let bytes = request.to_bytes();
         let method = request.method.to_string();
         self.note(now, format!("-> {method}"));

@@ -1,0 +1,115 @@
+//! Sessions with a timer (RFC 4028), and UPDATE (RFC 3311).
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use cordboard::route::Cause;
+
+use crate::sim::Sim;
+use crate::sim::audio::MUSIC;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A customer with this Session-Expires, who talks to 201.
+fn talking(seed: u8, expires: Option<u32>) -> (Sim, SocketAddr, SocketAddr) {
+    let mut sim = Sim::new(seed);
+    let (phone, trunk) = (sim.phone("201"), sim.trunk());
+    sim.act(trunk, |t, now| {
+        t.session_expires = expires;
+        t.call("+4930555201", now);
+    });
+    sim.run_until("they talk", |s| s.ua(trunk).is_up() && s.ua(phone).is_up());
+    (sim, phone, trunk)
+}
+
+#[test]
+fn a_session_that_its_peer_refreshes_lives_and_one_that_it_does_not_ends_before_its_time() {
+    let (mut sim, phone, trunk) = talking(1, Some(600));
+    assert_eq!(sim.ua(trunk).sessions, ["600;refresher=uac"]);
+    for refresh in ["update", "reinvite", "update"] {
+        sim.run_for(300 * SECOND);
+        sim.act(trunk, |t, now| match refresh {
+            "update" => t.update(None, now),
+            _ => t.resume(now),
+        });
+    }
+    sim.run_for(SECOND);
+    assert_eq!(sim.ua(trunk).sessions.len(), 4, "each refresh is granted anew");
+    let refreshed = sim.now.mono;
+    sim.run_until("it ends", |s| s.ua(trunk).is_idle() && s.ua(phone).is_idle());
+    let after = sim.now.mono.since(refreshed);
+    assert!((566 * SECOND..569 * SECOND).contains(&after), "{after:?}");
+    sim.run_until("told", |s| s.has("call.ended"));
+    assert_eq!(sim.ended()[0].cause, Cause::Lost);
+    sim.assert_clean();
+}
+
+#[test]
+fn an_interval_that_is_too_short_gets_422_and_a_refresh_with_one_leaves_the_session_as_it_is() {
+    let mut sim = Sim::new(2);
+    let (phone, trunk) = (sim.phone("201"), sim.trunk());
+    sim.act(trunk, |t, now| {
+        t.session_expires = Some(30);
+        t.call("+4930555201", now);
+    });
+    sim.run_until("refused", |s| s.ua(trunk).is_idle());
+    assert_eq!((sim.ua(trunk).final_status(), sim.ua(trunk).sessions.as_slice()), (Some(422), &["90".to_owned()][..]));
+    assert!(sim.ua(phone).invites.is_empty() && !sim.has("call.started"));
+
+    sim.act(trunk, |t, now| {
+        t.session_expires = Some(90);
+        t.call("+4930555201", now);
+    });
+    sim.run_until("they talk", |s| s.ua(trunk).is_up() && s.ua(phone).is_up());
+    let began = sim.now.mono;
+    sim.act(trunk, |t, now| {
+        t.session_expires = Some(89);
+        t.update(None, now);
+    });
+    sim.run_for(SECOND);
+    assert_eq!(sim.ua(trunk).last_status("UPDATE"), Some(422));
+    sim.run_until("it ends when the first grant does", |s| s.ua(phone).is_idle());
+    assert!(sim.now.mono.since(began) < 62 * SECOND);
+    sim.assert_clean();
+}
+
+#[test]
+fn a_session_without_a_timer_and_one_whose_refresh_asks_for_none_live_on() {
+    for expires in [None, Some(90)] {
+        let (mut sim, phone, trunk) = talking(3, expires);
+        sim.act(trunk, |t, now| {
+            t.session_expires = None;
+            t.update(None, now);
+        });
+        sim.run_for(300 * SECOND);
+        assert!(sim.ua(phone).is_up() && sim.ua(trunk).is_up(), "{}", sim.story());
+        sim.act(trunk, |t, now| t.hang_up(now));
+        sim.assert_clean();
+    }
+}
+
+#[test]
+fn an_update_holds_and_resumes_as_a_reinvite_does() {
+    let (mut sim, phone, trunk) = talking(4, None);
+    let (t, p) = (sim.ua(trunk).byte, sim.ua(phone).byte);
+    sim.act(phone, |p, now| p.update(Some("sendonly"), now));
+    sim.run_until("held", |s| s.has("call.held"));
+    let since = sim.now.mono + SECOND / 10;
+    sim.run_for(2 * SECOND);
+    assert_eq!(sim.ua(trunk).hears(since).keys().copied().collect::<Vec<_>>(), [MUSIC]);
+    sim.act(phone, |p, now| p.update(Some("sendrecv"), now));
+    sim.run_until("resumed", |s| s.has("call.resumed"));
+    let since = sim.now.mono + SECOND / 10;
+    sim.run_for(2 * SECOND);
+    assert!(sim.ua(trunk).heard(p, since) > 80 && sim.ua(phone).heard(t, since) > 80);
+    // While an INVITE of its own waits for its ACK, its offer collides.
+    sim.act(phone, |p, now| {
+        p.resume(now);
+        p.update(Some("inactive"), now);
+    });
+    sim.run_for(SECOND);
+    assert_eq!(sim.ua(phone).last_status("UPDATE"), Some(491));
+    assert_eq!(sim.count("call.held"), 1);
+    sim.act(phone, |p, now| p.hang_up(now));
+    sim.assert_clean();
+}
