@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use bytes::Bytes;
+
 use crate::acd::OfferId;
 use crate::clock::Mono;
 use crate::dialog::{Call, SessionTimer};
@@ -20,6 +22,9 @@ pub struct Leg {
     pub negotiation: Negotiation,
     /// The peer's offer that our answer is due to (in our 2xx).
     pub offered: Option<Description>,
+    /// The peer's media runs before the answer (RFC 3960): of one that calls, our answer to its offer, which the 2xx repeats; of one that
+    /// is called, nothing.
+    pub early: Option<Bytes>,
     /// What the peer shows as its number, for the other side's display.
     pub shows: String,
     /// Has said 180 or 183, or we have to it.

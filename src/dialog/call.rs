@@ -193,6 +193,13 @@ impl Call {
         }
     }
 
+    /// 183 with a body: media before the answer.
+    pub fn progress(&self, body: Bytes) -> Option<(TransactionId, Response)> {
+        let (transaction, mut response) = self.provisional(Status::SESSION_PROGRESS)?;
+        describe(&mut response, body);
+        Some((transaction, response))
+    }
+
     /// 200 with a body. The transaction repeats it until [`Call::acked`].
     pub fn answer(&mut self, body: Bytes) -> Result<Option<(TransactionId, Response)>, NoDialog> {
         let State::Invited { transaction, invite, flow } = &self.state else { return Ok(None) };

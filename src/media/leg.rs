@@ -132,6 +132,8 @@ impl Presence {
     pub fn agree(&mut self, now: Mono) {
         self.heard = now;
         self.alive = now;
+        // One that was silent before its call was answered is judged from the answer on.
+        self.dead = false;
     }
 
     /// An RTP packet came: `true` if they were missing.

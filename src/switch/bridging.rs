@@ -24,8 +24,16 @@ impl Cx<'_> {
             conv.legs.values().filter(|l| l.id != id && l.is_live()).find_map(|l| l.negotiation.agreed()).map(|a| a.codec);
         let Some(leg) = conv.legs.get_mut(&id) else { return false };
         let offered = leg.offered.take();
-        let body = match &offered {
-            Some(offer) => match leg.negotiation.answer(offer, &codecs(None), prefer, Direction::SendRecv) {
+        let body = match (leg.early.take(), &offered) {
+            // Said in the 183 already; the time for its silence runs from here.
+            (Some(body), _) => {
+                if let Some(agreed) = leg.negotiation.agreed().cloned() {
+                    let session = self.session(&leg.peer.clone(), leg.call.flow().map(|f| f.remote.ip()), agreed);
+                    self.media(conv.worker, Command::Agree { leg: id, session });
+                }
+                body
+            }
+            (None, Some(offer)) => match leg.negotiation.answer(offer, &codecs(None), prefer, Direction::SendRecv) {
                 Ok((body, agreed)) => {
                     let session = self.session(&leg.peer.clone(), leg.call.flow().map(|f| f.remote.ip()), agreed);
                     self.media(conv.worker, Command::Agree { leg: id, session });
@@ -39,7 +47,7 @@ impl Cx<'_> {
                 }
             },
             // The offer is ours, the answer comes with the ACK (RFC 3261 §13.2.1).
-            None => leg.negotiation.offer(&codecs(prefer), Direction::SendRecv),
+            (None, None) => leg.negotiation.offer(&codecs(prefer), Direction::SendRecv),
         };
         match leg.call.answer(body) {
             Ok(Some((transaction, mut response))) => {

@@ -11,9 +11,10 @@ use super::transfer::Notice;
 use crate::conversation::{Conversation, Dialling, NextTrunks, OutsideParty, Peer, Role, Stage, Transferring};
 use crate::dialog::{Progress, Reach};
 use crate::ids::{LegId, Number};
-use crate::media::{Audio, Command};
+use crate::media::{Audio, Command, Source};
 use crate::route::{self, Attempt, Cause, Direction, Outside};
 use crate::sdp::Description;
+use crate::sdp::Direction::SendRecv;
 use crate::sip::{Flow, HeaderName, Reason, Response, SipUri, Status, Transport, Uri};
 use crate::transaction::TransactionId;
 
@@ -109,6 +110,7 @@ impl Cx<'_> {
     /// Tries the next trunk; `cause` and `status` are the last one's, for when there is none.
     fn next_trunk(&mut self, conv: &mut Conversation, mut cause: Cause, mut status: Status) {
         let config = self.config();
+        let again = conv.legs.values().any(|l| l.early.is_some() && l.role == Role::Callee);
         loop {
             let Stage::Dialling(dialling) = &mut conv.stage else { return };
             let Some(attempt) = dialling.trunks.0.pop_front() else { return self.not_taken(conv, cause, status) };
@@ -122,6 +124,10 @@ impl Cx<'_> {
                 continue;
             };
             if self.invite(conv, self.outside_invitation(&attempt, trunk, to)).is_ok() {
+                // What the last one had to say is over.
+                if again {
+                    self.ringback(conv);
+                }
                 self.give_time(conv, SILENT);
                 return;
             }
@@ -183,6 +189,7 @@ impl Cx<'_> {
                 self.give_time(conv, time);
             }
             if response.status != Status::TRYING {
+                self.early_media(conv, id, response, flow);
                 self.callee_rings(conv, id);
             }
         } else if response.status.is_success() {
@@ -190,6 +197,49 @@ impl Cx<'_> {
         } else {
             self.callee_refused(conv, id, response);
         }
+    }
+
+    /// A carrier's announcement or tone before the answer (RFC 3960 §3.2): the subject hears it, and may press keys in it. Of phones it is
+    /// not taken: several may ring, and each would be heard.
+    fn early_media(&mut self, conv: &mut Conversation, id: LegId, response: &Response, flow: Flow) {
+        let subject = conv.subject;
+        let Some(leg) = conv.legs.get_mut(&id) else { return };
+        if response.body.is_empty()
+            || leg.early.is_some()
+            || leg.role != Role::Callee
+            || !leg.peer.is_trunk()
+            || !leg.is_ringing()
+        {
+            return;
+        }
+        let Ok(answer) = Description::parse(&response.body) else { return };
+        let Ok(agreed) = leg.negotiation.answered(&answer) else { return };
+        let codec = agreed.codec;
+        leg.early = Some(bytes::Bytes::new());
+        let peer = leg.peer.clone();
+        let session = self.session(&peer, Some(flow.remote.ip()), agreed);
+        self.media(conv.worker, Command::Agree { leg: id, session });
+        let Some(caller) = conv.legs.get_mut(&subject) else { return };
+        if caller.call.is_invited() {
+            if caller.early.is_none() {
+                // One that wants our offer has nothing to hear with yet.
+                let Some(offer) = &caller.offered else { return };
+                let answered = caller.negotiation.answer(offer, &super::outgoing::codecs(None), Some(codec), SendRecv);
+                let Ok((body, agreed)) = answered else { return };
+                caller.early = Some(body);
+                let (peer, signalling) = (caller.peer.clone(), caller.call.flow().map(|f| f.remote.ip()));
+                let session = self.session(&peer, signalling, agreed);
+                self.media(conv.worker, Command::Agree { leg: subject, session });
+            }
+            let Some(caller) = conv.legs.get_mut(&subject) else { return };
+            // A 180 after it would have the phone ring over what is to be heard.
+            caller.rang = true;
+            if let Some((transaction, response)) = caller.early.clone().and_then(|body| caller.call.progress(body)) {
+                self.respond(transaction, &response);
+            }
+        }
+        self.media(conv.worker, Command::Hear { leg: subject, source: Source::Leg(id) });
+        self.media(conv.worker, Command::Hear { leg: id, source: Source::Leg(subject) });
     }
 
     fn callee_rings(&mut self, conv: &mut Conversation, id: LegId) {
@@ -243,7 +293,10 @@ impl Cx<'_> {
         let Some(leg) = conv.legs.get_mut(&id) else { return };
         leg.status = Some(response.status.code());
         self.hub.index.answered(id);
+        let early = leg.early.take().and_then(|_| leg.negotiation.agreed().cloned());
         let agreed = match Description::parse(&response.body) {
+            // Some say it in the 183 only.
+            Err(_) if response.body.is_empty() && early.is_some() => early.ok_or(()),
             Ok(answer) => leg.negotiation.answered(&answer).map_err(|_| ()),
             Err(_) => Err(()),
         };

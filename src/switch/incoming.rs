@@ -208,6 +208,7 @@ impl Cx<'_> {
             lease,
             negotiation: Negotiation::new(local),
             offered,
+            early: None,
             shows: number.clone(),
             rang: false,
             status: None,

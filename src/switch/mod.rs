@@ -560,13 +560,15 @@ impl Cx<'_> {
             Report::PlayEnded { play, .. } => self.play_ended(conv, play),
             Report::ClipMissing { .. } => self.count("clips_missing_total"),
             Report::Missing { .. } | Report::Present { .. } => {
-                let Some(leg) = conv.leg(id).filter(|l| l.is_live()) else { return };
+                // Before the answer nobody has to say anything.
+                let Some(leg) = conv.leg(id).filter(|l| l.is_answered()) else { return };
                 let expected_from = leg.negotiation.agreed().and_then(|a| a.remote).map(|r| r.to_string());
                 let data = MediaMissing { leg: id, peer: leg.peer.to_string(), expected_from };
                 let kind =
                     if matches!(report, Report::Missing { .. }) { Kind::MediaMissing(data) } else { Kind::MediaPresent(data) };
                 self.tell(Some(conv.id), kind);
             }
+            Report::Dead { .. } if conv.leg(id).is_some_and(|l| l.early.is_some()) => {}
             Report::Dead { .. } => self.leg_fails(conv, id, Cause::NoMedia),
             Report::Latched { .. } => {}
             Report::Closed { quality, .. } => self.closed(conv, id, quality),

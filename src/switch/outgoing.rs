@@ -87,6 +87,7 @@ impl Cx<'_> {
             lease,
             negotiation,
             offered: None,
+            early: None,
             shows: user,
             rang: false,
             status: None,

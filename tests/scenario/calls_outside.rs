@@ -304,3 +304,70 @@ fn a_bridge_of_a_call_outside_ends_between_the_legs_that_it_began_between() {
         sim.assert_clean();
     }
 }
+
+#[test]
+fn what_a_carrier_says_before_the_answer_is_heard_and_the_call_goes_on_from_there() {
+    let (mut sim, phone, carrier, _) = outside(12);
+    sim.act(carrier, |c, _| c.early = true);
+    // Longer than a leg may be silent once it is answered: the phone says nothing yet.
+    sim.set(carrier, OnInvite::Answer(45 * SECOND));
+    sim.act(phone, |p, now| {
+        p.call("04940123", now);
+    });
+    sim.run_until("it rings", |s| s.ua(carrier).is_ringing());
+    let since = sim.now.mono + SECOND / 10;
+    sim.run_for(40 * SECOND);
+    let (c, p) = (sim.ua(carrier).byte, sim.ua(phone).byte);
+    assert!(sim.ua(phone).heard(c, since) > 1_900, "{}", sim.story());
+    let provisional: Vec<u16> =
+        sim.ua(phone).statuses.iter().filter(|(m, s)| m == "INVITE" && *s < 200 && *s > 100).map(|(_, s)| *s).collect();
+    assert_eq!(provisional, [183], "a 180 would have the phone ring over it");
+    assert!(!sim.has("call.answered") && !sim.has("recording.started") && !sim.has("media.missing"));
+    sim.run_until("they talk", |s| s.ua(phone).is_up() && s.ua(carrier).is_up());
+    let since = sim.now.mono + SECOND / 10;
+    sim.run_for(2 * SECOND);
+    assert!(sim.ua(phone).heard(c, since) > 80 && sim.ua(carrier).heard(p, since) > 80);
+    sim.act(phone, |p, now| p.hang_up(now));
+    sim.run_until("over", |s| s.has("recording.finished"));
+    let length = sim.recordings.values().next().map(|r| r.samples.len() / 2 / 8_000);
+    assert_eq!(length, Some(2), "recorded from the answer on");
+    sim.assert_clean();
+}
+
+#[test]
+fn an_announcement_that_ends_in_a_refusal_is_heard_and_the_refusal_passed_on() {
+    let (mut sim, phone, carrier, backup) = outside(13);
+    sim.act(carrier, |c, _| c.early = true);
+    sim.set(carrier, OnInvite::RefuseAfter(404, 4 * SECOND));
+    sim.act(phone, |p, now| {
+        p.call("04940123", now);
+    });
+    let since = sim.now.mono;
+    sim.run_until("over", |s| s.ua(phone).is_idle());
+    let c = sim.ua(carrier).byte;
+    assert!(sim.ua(phone).heard(c, since) > 150);
+    assert_eq!(sim.ua(phone).final_status(), Some(404));
+    assert!(sim.ua(backup).invites.is_empty());
+    sim.assert_clean();
+}
+
+#[test]
+fn after_the_announcement_of_a_trunk_that_fails_the_next_one_is_heard() {
+    let (mut sim, phone, carrier, backup) = outside(14);
+    for trunk in [carrier, backup] {
+        sim.act(trunk, |t, _| t.early = true);
+    }
+    sim.set(carrier, OnInvite::RefuseAfter(503, 3 * SECOND));
+    sim.set(backup, OnInvite::Answer(3 * SECOND));
+    sim.act(phone, |p, now| {
+        p.call("04940123", now);
+    });
+    sim.run_until("the next one rings", |s| s.ua(backup).is_ringing());
+    let since = sim.now.mono + SECOND / 10;
+    sim.run_until("they talk", |s| s.ua(phone).is_up() && s.ua(backup).is_up());
+    let (b, c) = (sim.ua(backup).byte, sim.ua(carrier).byte);
+    assert!(sim.ua(phone).heard(b, since) > 130 && sim.ua(phone).heard(c, since) == 0, "{}", sim.story());
+    sim.act(backup, |b, now| b.hang_up(now));
+    sim.run_for(SECOND);
+    sim.assert_clean();
+}

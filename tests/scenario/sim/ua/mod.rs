@@ -116,6 +116,8 @@ pub struct Ua {
     /// Shows telephone-event in its descriptions.
     pub events: bool,
     pub asserted: Option<String>,
+    /// Rings with 183, and speaks before it answers.
+    pub early: bool,
     /// Session-Expires of its INVITEs and UPDATEs, in seconds; it refreshes only when it is told to.
     pub session_expires: Option<u32>,
     /// Session-Expires of the 2xx to them, and Min-SE of a 422.
@@ -170,6 +172,7 @@ impl Ua {
             codecs: vec![0],
             events: true,
             asserted: None,
+            early: false,
             session_expires: None,
             sessions: Vec::new(),
             statuses: Vec::new(),

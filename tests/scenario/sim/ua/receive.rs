@@ -118,9 +118,13 @@ impl Ua {
         match what {
             OnInvite::Answer(d) | OnInvite::AnswerThenBye(d) | OnInvite::RefuseAfter(_, d) if d > Duration::ZERO => {
                 self.ring(i);
+                self.begin_to_speak(i, now);
                 self.calls[i].act_at = Some((now + d, what));
             }
-            OnInvite::Ring => self.ring(i),
+            OnInvite::Ring => {
+                self.ring(i);
+                self.begin_to_speak(i, now);
+            }
             OnInvite::Try => self.say(i, 100),
             other => self.carry_out(i, other, now),
         }
@@ -193,6 +197,7 @@ impl Ua {
                 r.quiet = true;
                 r.until = now + Duration::from_secs(3_600);
                 if let Some(i) = r.call {
+                    self.calls[i].take_description(&response.body);
                     self.calls[i].rang |= code > 100;
                     if self.calls[i].wants_cancel {
                         self.calls[i].wants_cancel = false;

@@ -236,7 +236,14 @@ impl Ua {
     }
 
     pub(super) fn ring(&mut self, i: usize) {
-        self.say(i, 180);
+        if !self.early {
+            return self.say(i, 180);
+        }
+        let invite = self.calls[i].invite.clone();
+        let mut response = self.response(&invite, 183, i);
+        let body = self.calls[i].description(&self.codecs, self.events);
+        with_body(&mut response, body);
+        self.put(response.to_bytes());
     }
 
     /// A provisional response.

@@ -11,16 +11,19 @@ use crate::sim::network::Parcel;
 
 impl Ua {
     pub(super) fn begin_to_speak(&mut self, i: usize, now: Mono) {
+        let early = self.early;
         let call = &mut self.calls[i];
-        if call.next_rtp.is_none() && call.phase == Phase::Up {
+        if call.next_rtp.is_none() && (call.phase == Phase::Up || (early && call.phase == Phase::Ringing)) {
             call.next_rtp = Some(now);
         }
     }
 
     pub(super) fn speak(&mut self, i: usize, now: Mono) {
         let (mute, byte) = (self.mute || self.dead, self.byte);
+        let early = self.early;
         let call = &mut self.calls[i];
-        let Some(at) = call.next_rtp.filter(|at| *at <= now && call.phase == Phase::Up) else { return };
+        let speaks = call.phase == Phase::Up || (early && matches!(call.phase, Phase::Ringing | Phase::Answered));
+        let Some(at) = call.next_rtp.filter(|at| *at <= now && speaks) else { return };
         call.next_rtp = Some(at + PACKET);
         call.timestamp = call.timestamp.wrapping_add(160);
         if call.pressing.is_none()
