@@ -8,8 +8,8 @@
 //! API       ─┘  asked (bounded), answered by ticket
 //! ```
 //!
-//! The end, in order: the core is told to drain, then to halt; transports send what is left and close; the recorder makes its files
-//! durable; the log and the index are closed.
+//! The end, in order: the core is told to drain, then to halt; transports send what is left and close; HTTP ends; the recorder makes its
+//! files durable; the log and the index are closed.
 
 mod driver;
 mod http;
@@ -137,6 +137,22 @@ impl Outlets for ToCore {
     }
 }
 
+/// HTTP, to be ended.
+pub(crate) struct Served {
+    /// Readers of events end by it.
+    stop: watch::Sender<bool>,
+    listeners: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Served {
+    fn end(self) {
+        let _ = self.stop.send(true);
+        for listener in self.listeners {
+            listener.abort();
+        }
+    }
+}
+
 /// Runs the switch until it is told to stop: HTTP on `web`, the rest on the runtime that this is awaited on.
 pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Handle) -> Result<Ended, ServerError> {
     let config = Config::resolve(&source).map_err(|problems| ServerError::Configuration(problems.len()))?;
@@ -162,7 +178,7 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
     let media_seed = u64::from_le_bytes([seed[0], seed[1], seed[2], seed[3], seed[4], seed[5], seed[6], seed[7]]).rotate_left(17);
     let engine = media_engine::start(&config.media, config.site.country, &clips, clock, media_seed, &outlets)?;
     let tls = match &config.tls {
-        Some(tls) => Some(Tls::load(tls, names(&config))?),
+        Some(tls) => Some(Tls::load(tls, names(&config), web)?),
         None => None,
     };
     let transport = transport::start(&config.sip, tls.as_ref(), inputs.clone()).await?;
@@ -208,13 +224,10 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
         current,
         place: Place { config_file },
         health,
+        http: Served { stop, listeners: http },
     };
     let ended = driver.run(seed, source, recovered).await;
-    let _ = stop.send(true);
     signals.abort();
-    for listener in http {
-        listener.abort();
-    }
     memory.abort();
     Ok(ended)
 }

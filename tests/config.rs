@@ -271,6 +271,7 @@ const REPLACED: &[(&str, &str, &str)] = &[
     ("[\"MD5\"]", "[\"MD5\"]\nmin_expires = '30m'\nmax_expires = '20m'", "9: min_expires is longer than max_expires"),
     ("advertise = \"auto\"", "advertise = \"0.0.0.0\"", "14: advertise: `0.0.0.0` is neither \"auto\" nor an address"),
     ("advertise = \"auto\"", "advertise = \"auto\"\nmissing_after = '9s'\ndead_after = '8s'", "12: dead_after must be longer"),
+    ("udp = [\"0.0.0.0:5060\"]", "udp = []", "1: trunk `carrier` speaks udp, and [sip] udp has no address"),
     ("udp = [", "tls = [\"0.0.0.0:5061\"]\nudp = [", "1: [sip] tls needs a certificate"),
     ("\"127.0.0.1:8080\"", "\"127.0.0.1:8080\"\nsecure = \"0.0.0.0:8443\"", "1: [http] secure needs a certificate"),
     ("\"127.0.0.1:8080\"", "\"127.0.0.1:8080\"\norigins = ['crm.example']", "19: an origin is scheme and host"),

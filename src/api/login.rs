@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
@@ -13,6 +13,7 @@ use super::Shared;
 use super::guard::{COOKIE, Me, Peer, cookie, is_ours, slow_down};
 use super::problem::Problem;
 use super::session::{LASTS, fingerprint};
+use crate::sip::Flow;
 
 #[derive(Deserialize, utoipa::ToSchema)]
 pub(super) struct Credentials {
@@ -34,6 +35,7 @@ pub(super) struct Identity {
 pub(super) async fn login(
     State(shared): State<Arc<Shared>>,
     Peer(address): Peer,
+    flow: Option<Extension<Flow>>,
     headers: HeaderMap,
     Json(given): Json<Credentials>,
 ) -> Result<Response, Problem> {
@@ -53,17 +55,21 @@ pub(super) async fn login(
         return Err(Problem::new(401, "the user or the password is wrong"));
     };
     let token = shared.sessions.begin(&user.name, wanted, now).map_err(|e| Problem::unavailable(e.to_string()))?;
-    let cookie = set_cookie(&token, LASTS.as_secs(), is_https(&headers))?;
+    let cookie = set_cookie(&token, LASTS.as_secs(), is_https(&headers, flow.as_deref()))?;
     Ok(([(header::SET_COOKIE, cookie)], Json(Identity { user: user.name.clone() })).into_response())
 }
 
 /// Ends the session that the request came with.
 #[utoipa::path(post, path = "/api/v1/logout", tag = "access", responses((status = 204, description = "Logged out.")))]
-pub(super) async fn logout(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Result<Response, Problem> {
+pub(super) async fn logout(
+    State(shared): State<Arc<Shared>>,
+    flow: Option<Extension<Flow>>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     if let Some(token) = cookie(&headers) {
         shared.sessions.end(token);
     }
-    let cookie = set_cookie("", 0, is_https(&headers))?;
+    let cookie = set_cookie("", 0, is_https(&headers, flow.as_deref()))?;
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response())
 }
 
@@ -79,7 +85,26 @@ fn set_cookie(token: &str, seconds: u64, https: bool) -> Result<HeaderValue, Pro
     HeaderValue::from_str(&text).map_err(|_| Problem::new(500, "the cookie can't be written"))
 }
 
-/// Behind a proxy that speaks TLS. Plain HTTP is for the loopback interface, where a browser would not send a Secure cookie.
-fn is_https(headers: &HeaderMap) -> bool {
-    headers.get("x-forwarded-proto").is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"https"))
+/// Over TLS of our own, or behind a proxy that speaks it. Plain HTTP is for the loopback interface, where a browser would not send a
+/// Secure cookie.
+fn is_https(headers: &HeaderMap, flow: Option<&Flow>) -> bool {
+    let own = flow.is_some_and(|flow| flow.transport.is_secure());
+    own || headers.get("x-forwarded-proto").is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"https"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sip::Transport;
+
+    #[test]
+    fn the_cookie_is_secure_wherever_the_browser_speaks_tls() {
+        let at = "127.0.0.1:1".parse().unwrap();
+        let flow = |transport| Flow { transport, local: at, remote: at, connection: None };
+        let mut headers = HeaderMap::new();
+        assert!(!is_https(&headers, None) && !is_https(&headers, Some(&flow(Transport::Ws))));
+        assert!(is_https(&headers, Some(&flow(Transport::Wss))));
+        headers.insert("x-forwarded-proto", HeaderValue::from_static("https"));
+        assert!(is_https(&headers, Some(&flow(Transport::Ws))));
+    }
 }

@@ -17,6 +17,8 @@ pub(crate) enum Fault {
     Empty { key: &'static str, what: &'static str },
     #[error("sip listens nowhere; give udp, tcp or tls an address")]
     NoListener,
+    #[error("trunk `{0}` speaks {1}, and [sip] {1} has no address to speak from")]
+    NoTrunkListener(String, &'static str),
     #[error("{0} needs a certificate: a table [tls] with certificate and key, or with self_signed = true")]
     NoCertificate(&'static str),
     #[error("tls needs certificate and key, both of them, or self_signed = true")]

@@ -41,6 +41,8 @@ pub struct Leg {
     pub lets_go_at: Option<Mono>,
     /// It holds, so its silence says nothing: it is asked then whether it is there.
     pub probe_at: Option<Mono>,
+    /// The last probe found no way to it.
+    pub lost_way: bool,
     /// The peer refreshes it (RFC 4028) …
     pub session: Option<SessionTimer>,
     /// … by then at the latest.

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 
-use crate::sip::{Flow, HeaderName, Host, Method, NameAddr, Request, Response, Status, Uri};
+use crate::sip::{Flow, HeaderName, Host, Method, NameAddr, Request, Response, Status, Transport, Uri};
 
 /// Max-Forwards of every request that we make (§8.1.1.6).
 const MAX_FORWARDS: u32 = 70;
@@ -197,8 +197,11 @@ impl Dialog {
 
     /// Where our next request goes.
     pub fn next_hop(&self) -> Flow {
+        let transport = self.flow.transport;
         let target = match (self.reach, self.route_set.first()) {
             (Reach::Flow, _) => None,
+            // We open no such connection: the peer's own is the only way to it.
+            (Reach::Target, _) if matches!(transport, Transport::Tls | Transport::Ws | Transport::Wss) => None,
             (Reach::Target, Some(route)) => address_of(&route.uri),
             (Reach::Target, None) => address_of(&self.remote_target),
         };

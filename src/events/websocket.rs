@@ -34,6 +34,7 @@ pub(super) async fn upgrade(
     // Before the upgrade, so that 400 and 410 are plain HTTP.
     match Subscription::open(&feed, &query, &headers) {
         Ok(subscription) => upgrade
+            .read_buffer_size(LARGEST_FROM_CLIENT)
             .max_message_size(LARGEST_FROM_CLIENT)
             .max_frame_size(LARGEST_FROM_CLIENT)
             .on_upgrade(move |socket| run(socket, subscription)),

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::Binding;
 use crate::clock::{Mono, Now};
 use crate::ids::Number;
-use crate::sip::Uri;
+use crate::sip::{Transport, Uri};
 
 /// What happened to a binding. All are to be made durable; a refresh is no event.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,6 +77,11 @@ impl Bindings {
         let left = binding.expires_at.since(now.wall);
         if left.is_zero() {
             changes.push(Change::Expired(number, binding));
+            return;
+        }
+        // Its connection is gone, and no such one can be made from our side: it registers again when it has noticed.
+        if matches!(binding.flow.transport, Transport::Tls | Transport::Ws | Transport::Wss) {
+            changes.push(Change::Removed(number, binding));
             return;
         }
         binding.flow.connection = None;

@@ -18,7 +18,7 @@ use crate::sip::{
 };
 
 use super::nonce::{Freshness, Nonces};
-use super::throttle::Throttle;
+use super::throttle::{Source, Throttle};
 
 /// What came of asking who it is.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,7 +76,7 @@ impl Guard {
             return self.challenge(request, tag, false, chance, now);
         };
 
-        let source = flow.remote.ip();
+        let source = Source::of(flow);
         if let Some(wait) = self.throttle.wait(source, &credentials.username, now) {
             let mut response = request.response_with_tag(Status::SERVICE_UNAVAILABLE, tag);
             response.headers.push(HeaderName::RetryAfter, u32::try_from(wait.as_secs() + 1).unwrap_or(u32::MAX));

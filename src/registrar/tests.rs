@@ -472,6 +472,21 @@ fn what_outlived_a_restart_is_restored_and_what_did_not_is_told() {
 }
 
 #[test]
+fn what_came_by_a_connection_that_only_the_peer_can_make_is_not_there_after_a_restart() {
+    for transport in Transport::ALL {
+        let mut desk = Desk::new();
+        desk.register(&[(HeaderName::Contact, "<sip:201@10.0.0.1>;expires=300")], PHONE, 0);
+        let (number, mut binding) = desk.registrar.all().map(|(n, b)| (n.clone(), b.clone())).next().expect("a binding");
+        binding.flow.transport = transport;
+        let mut fresh = Desk::new();
+        fresh.registrar.restore(number, binding, now(1_000), &mut fresh.changes);
+        let there = matches!(transport, Transport::Udp | Transport::Tcp);
+        assert_eq!(fresh.registrar.all().count(), usize::from(there), "{transport}");
+        assert_eq!(matches!(&fresh.changes[..], [Change::Removed(..)]), !there, "{transport}");
+    }
+}
+
+#[test]
 fn numbers_that_a_reload_took_away_lose_their_bindings() {
     let mut desk = Desk::new();
     desk.register(&[(HeaderName::Contact, "<sip:201@10.0.0.1>;expires=90")], PHONE, 0);

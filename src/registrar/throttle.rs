@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::clock::Mono;
+use crate::sip::{Flow, Transport};
 
 /// Failures are counted over this long, and a source that is over its limit waits until it has passed.
 pub const WINDOW: Duration = Duration::from_secs(60);
@@ -23,6 +24,21 @@ pub struct Throttle {
     failures: BTreeMap<(IpAddr, Option<Vec<u8>>), Failures>,
 }
 
+/// Where a digest came from.
+#[derive(Clone, Copy, Debug)]
+pub struct Source {
+    pub address: IpAddr,
+    /// A proxy stands there, with everybody behind it: counted by user alone, so that no one of them locks all others out.
+    pub is_shared: bool,
+}
+
+impl Source {
+    pub fn of(flow: &Flow) -> Source {
+        let address = flow.remote.ip();
+        Source { address, is_shared: matches!(flow.transport, Transport::Ws | Transport::Wss) && address.is_loopback() }
+    }
+}
+
 struct Failures {
     since: Mono,
     count: u32,
@@ -30,16 +46,18 @@ struct Failures {
 
 impl Throttle {
     /// How long this source must wait before this user's password is looked at again.
-    pub fn wait(&self, source: IpAddr, user: &[u8], now: Mono) -> Option<Duration> {
+    pub fn wait(&self, source: Source, user: &[u8], now: Mono) -> Option<Duration> {
+        let Source { address, is_shared } = source;
         let over = |key: (IpAddr, Option<Vec<u8>>), limit: u32| {
             let failures = self.failures.get(&key).filter(|f| f.count >= limit && f.since + WINDOW > now)?;
             Some((failures.since + WINDOW).since(now))
         };
-        over((source, None), PER_SOURCE).into_iter().chain(over((source, Some(short(user))), PER_USER)).max()
+        let all = if is_shared { None } else { over((address, None), PER_SOURCE) };
+        all.into_iter().chain(over((address, Some(short(user))), PER_USER)).max()
     }
 
-    pub fn failed(&mut self, source: IpAddr, user: &[u8], now: Mono) {
-        for key in [(source, None), (source, Some(short(user)))] {
+    pub fn failed(&mut self, source: Source, user: &[u8], now: Mono) {
+        for key in [(source.address, None), (source.address, Some(short(user)))] {
             if self.failures.len() >= MAX_KNOWN && !self.failures.contains_key(&key) {
                 self.make_room(now);
             }

@@ -67,6 +67,7 @@ pub(super) struct Driver {
     pub ordered: mpsc::Receiver<Order>,
     /// To itself.
     pub orders: mpsc::Sender<Order>,
+    pub http: super::Served,
     /// The certificate, which a reload renews.
     pub tls: Option<Tls>,
     pub transport: Transport,
@@ -365,10 +366,12 @@ impl Driver {
 
     /// In the order in which each needs the next.
     async fn close(self, journal: Option<JournalFile>) {
-        let Driver { transport, engine, recorder, store, mut waiting, .. } = self;
+        let Driver { transport, engine, recorder, store, http, mut waiting, .. } = self;
         // Whoever still reports must not wait for a reader that is gone.
         waiting.close();
         transport.shutdown().await;
+        // Before what it reads is closed.
+        http.end();
         drop(engine);
         let closing = tokio::task::spawn_blocking(move || {
             recorder.close();

@@ -217,6 +217,7 @@ impl Cx<'_> {
             closed: false,
             lets_go_at: None,
             probe_at: None,
+            lost_way: false,
             session,
             session_until: None,
         };

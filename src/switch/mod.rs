@@ -76,6 +76,9 @@ pub struct Switch {
     whole: usize,
     /// What the acd wants done and has noted as done: a fault over one of them must not lose the others.
     actions: VecDeque<acd::Action>,
+    /// Requests that came to nothing, and 2xx that nobody acknowledged: likewise.
+    expired: VecDeque<Expired>,
+    unreachable: VecDeque<TransactionId>,
 }
 
 impl Switch {
@@ -117,6 +120,8 @@ impl Switch {
             at_hand: None,
             whole: 0,
             actions: VecDeque::new(),
+            expired: VecDeque::new(),
+            unreachable: VecDeque::new(),
         }
     }
 
@@ -144,9 +149,7 @@ impl Switch {
                 let mut changes = Vec::new();
                 cx.hub.registrar.connection_closed(connection, &mut changes);
                 cx.bindings_changed(changes);
-                for lost in lost {
-                    self.failed(lost.id, Cause::Unreachable, now, out);
-                }
+                self.unreachable.extend(lost.into_iter().map(|lost| lost.id));
             }
             Input::Resolved { query, addresses } => self.cx(now, out).resolved(query, addresses),
             Input::Ports(leases) => {
@@ -186,6 +189,8 @@ impl Switch {
 
     /// When it wants to be called next, if nothing happens before.
     pub fn deadline(&self) -> Option<Mono> {
+        // What a fault has interrupted goes on at once.
+        let interrupted = !(self.actions.is_empty() && self.expired.is_empty() && self.unreachable.is_empty());
         let conversations = self.timers.first().map(|(at, _)| *at);
         let departing = self.hub.departing.values().map(|d| d.until).min();
         [
@@ -196,6 +201,7 @@ impl Switch {
             self.hub.outward.values().filter_map(|o| o.deadline()).min(),
             self.hub.acd.deadline(),
             Some(self.hub.resolves_at),
+            interrupted.then_some(Mono::ZERO),
         ]
         .into_iter()
         .flatten()
@@ -432,7 +438,12 @@ impl Switch {
             },
             Some(Purpose::Register(trunk)) => self.cx(now, out).unregistered_there(&trunk),
             Some(Purpose::Bye(leg)) => self.bye_done(leg, now, out),
-            Some(Purpose::Probe(leg)) => self.probed(leg, Status::REQUEST_TIMEOUT, now, out),
+            Some(Purpose::Probe(leg)) => match (cause, self.conversation_of(leg)) {
+                (Cause::Unreachable, Some(conversation)) => {
+                    self.with(conversation, now, out, |cx, conv| cx.probe_found_no_way(conv, leg));
+                }
+                (_, _) => self.probed(leg, Status::REQUEST_TIMEOUT, now, out),
+            },
             Some(Purpose::InDialog) | None => {}
         }
     }
@@ -448,12 +459,19 @@ impl Switch {
         let (mut expired, mut sends) = (Vec::new(), Vec::new());
         self.hub.transactions.tick(now.mono, &mut expired, &mut sends);
         self.cx(now, out).sends(sends);
-        for Expired { id, what } in expired {
+        self.expired.extend(expired);
+        self.whole = out.len();
+        while let Some(id) = self.unreachable.pop_front() {
+            self.failed(id, Cause::Unreachable, now, out);
+            self.whole = out.len();
+        }
+        while let Some(Expired { id, what }) = self.expired.pop_front() {
             match what {
                 Expiry::NoResponse => self.failed(id, Cause::Timeout, now, out),
                 Expiry::NoAckToSuccess => self.unacknowledged(id, now, out),
                 Expiry::NoAckToFailure => self.cx(now, out).count("sip_unacknowledged_total"),
             }
+            self.whole = out.len();
         }
         let mut changes = Vec::new();
         self.hub.registrar.expire(now, &mut changes);

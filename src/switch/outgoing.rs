@@ -96,6 +96,7 @@ impl Cx<'_> {
             closed: false,
             lets_go_at: None,
             probe_at: None,
+            lost_way: false,
             session: None,
             session_until: None,
         };

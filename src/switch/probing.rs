@@ -43,6 +43,17 @@ impl Cx<'_> {
         }
     }
 
+    /// The connection is gone. A browser or a phone on a bad network makes a new one within seconds, and its call goes with it; the next
+    /// probe decides.
+    pub fn probe_found_no_way(&mut self, conv: &mut Conversation, id: LegId) {
+        let Some(leg) = conv.legs.get_mut(&id).filter(|l| l.is_answered()) else { return };
+        if std::mem::replace(&mut leg.lost_way, true) {
+            self.probed(conv, id, Status::REQUEST_TIMEOUT);
+        } else {
+            self.watch_hold(conv, id);
+        }
+    }
+
     /// The final answer to a probe; none at all comes as 408. Both that and 481 end a dialog (RFC 3261 §12.2.1.2); whatever else a phone
     /// says to OPTIONS, it is there.
     pub fn probed(&mut self, conv: &mut Conversation, id: LegId, status: Status) {
@@ -54,7 +65,12 @@ impl Cx<'_> {
                 self.count("sip_dead_while_holding_total");
                 self.leg_fails(conv, id, Cause::Lost);
             }
-            _ => self.watch_hold(conv, id),
+            _ => {
+                if let Some(leg) = conv.legs.get_mut(&id) {
+                    leg.lost_way = false;
+                }
+                self.watch_hold(conv, id);
+            }
         }
     }
 }

@@ -42,10 +42,12 @@ counters! {
     tcp_accepted,
     tcp_connected,
     tcp_connect_failed,
+    /// Peers that came and did not get through TLS's handshake.
+    tls_failed,
     tcp_closed,
     /// More connections than there may be, in all or from one source.
     tcp_refused,
-    /// Cut before they said anything valid, to make room.
+    /// Cut to make room, before the switch took anything on them.
     tcp_evicted,
     /// Cut because they were silent too long, or too long at one message.
     tcp_timed_out,

@@ -9,6 +9,9 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use tokio::net::TcpStream;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::CryptoProvider;
 use tokio_rustls::rustls::crypto::ring::{default_provider, sign};
@@ -17,6 +20,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert, ServerConfig};
 use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{self, InconsistentKeys};
+use tokio_rustls::server::TlsStream;
 
 use crate::config;
 
@@ -32,6 +36,10 @@ pub enum TlsError {
     Strangers { certificate: PathBuf, key: PathBuf },
     #[error("{path}: {error}")]
     Unusable { path: PathBuf, error: rustls::Error },
+    #[error(
+        "{there} is there and {missing} is not: a certificate of our own is made with its key; bring the other, or take this one away"
+    )]
+    Half { there: PathBuf, missing: PathBuf },
     #[error("a certificate can't be made: {0}")]
     Make(#[from] rcgen::Error),
 }
@@ -40,12 +48,28 @@ pub enum TlsError {
 #[derive(Clone)]
 pub struct Tls {
     acceptor: TlsAcceptor,
+    on: Handle,
     current: Arc<Current>,
     from: config::Tls,
 }
 
 #[derive(Debug)]
 struct Current(RwLock<Arc<CertifiedKey>>);
+
+/// Begins TLS with a peer that has connected.
+pub struct Greeter {
+    acceptor: TlsAcceptor,
+    on: Handle,
+}
+
+/// A task that ends with its owner.
+struct Cut<T>(JoinHandle<T>);
+
+impl<T> Drop for Cut<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
 
 impl ResolvesServerCert for Current {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
@@ -55,9 +79,16 @@ impl ResolvesServerCert for Current {
 
 impl Tls {
     /// With the certificate of the configuration; a self-signed one for `names` (hosts and addresses) is made if it is not there yet.
-    pub fn load(from: &config::Tls, names: Vec<String>) -> Result<Tls, TlsError> {
-        if from.self_signed && !(from.certificate.exists() && from.key.exists()) {
-            make(from, names)?;
+    /// Handshakes are made on `on`.
+    pub fn load(from: &config::Tls, names: Vec<String>, on: &Handle) -> Result<Tls, TlsError> {
+        if from.self_signed {
+            // A link that leads nowhere counts as there: it is somebody's, and is not written through.
+            match (is_there(&from.certificate), is_there(&from.key)) {
+                (true, true) => {}
+                (false, false) => make(from, names)?,
+                (true, false) => return Err(TlsError::Half { there: from.certificate.clone(), missing: from.key.clone() }),
+                (false, true) => return Err(TlsError::Half { there: from.key.clone(), missing: from.certificate.clone() }),
+            }
         }
         let current = Arc::new(Current(RwLock::new(Arc::new(read(from)?))));
         let provider: Arc<CryptoProvider> = Arc::new(default_provider());
@@ -66,7 +97,7 @@ impl Tls {
             .map_err(|error| TlsError::Unusable { path: from.certificate.clone(), error })?
             .with_no_client_auth()
             .with_cert_resolver(current.clone());
-        Ok(Tls { acceptor: Arc::new(config).into(), current, from: from.clone() })
+        Ok(Tls { acceptor: Arc::new(config).into(), on: on.clone(), current, from: from.clone() })
     }
 
     /// Reads the files again. On failure the certificate stays as it is.
@@ -76,9 +107,24 @@ impl Tls {
         Ok(())
     }
 
-    pub fn acceptor(&self) -> TlsAcceptor {
-        self.acceptor.clone()
+    /// For one connection.
+    pub fn greeter(&self) -> Greeter {
+        Greeter { acceptor: self.acceptor.clone(), on: self.on.clone() }
     }
+}
+
+impl Greeter {
+    /// TLS's handshake. Its signature takes up to a millisecond, so it is made where it keeps no call waiting.
+    pub async fn greet(self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        let handshake = self.acceptor.accept(stream);
+        #[allow(clippy::disallowed_methods, reason = "awaited at once, and cut with the one who awaits it")]
+        let mut task = Cut(self.on.spawn(handshake));
+        (&mut task.0).await.map_err(io::Error::other)?
+    }
+}
+
+fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
 }
 
 fn read(from: &config::Tls) -> Result<CertifiedKey, TlsError> {
@@ -119,7 +165,7 @@ fn write(path: &Path, mode: u32, text: &str) -> Result<(), TlsError> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
-        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path)?;
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()
     };

@@ -25,6 +25,9 @@ const SIP: &str = "sip";
 /// One message: the largest that any transport takes.
 const LARGEST: usize = MAX_HEAD + MAX_BODY;
 
+/// What a socket costs before it has said anything; its library would take 128 KiB.
+const BUFFER: usize = 8 * 1024;
+
 #[derive(Clone)]
 struct Door {
     orders: mpsc::Sender<Order>,
@@ -58,6 +61,9 @@ async fn upgrade(
         .protocols([SIP])
         .max_message_size(LARGEST)
         .max_frame_size(LARGEST)
+        .read_buffer_size(BUFFER)
+        .write_buffer_size(BUFFER)
+        .max_write_buffer_size(2 * LARGEST)
         // Where the owner of the connections is gone, the socket is closed with it.
         .on_upgrade(move |socket| async move {
             let _ = door.orders.send(Order::Accepted { incoming: Incoming::Web(Box::new(socket)), flow }).await;

@@ -203,3 +203,24 @@ fn an_ack_of_the_first_invite_that_comes_late_is_not_taken_for_that_of_a_reinvit
     sim.act(a, |a, now| a.hang_up(now));
     sim.assert_clean();
 }
+
+#[test]
+fn a_phone_on_hold_whose_network_is_away_for_a_moment_keeps_its_call() {
+    for stays_away in [false, true] {
+        let (mut sim, phone, trunk) = talking(11);
+        sim.act(phone, |p, now| p.hold(Hold::SendOnly, now));
+        sim.run_for(29 * SECOND);
+        sim.unreachable.insert(phone);
+        sim.run_for(5 * SECOND);
+        assert!(sim.ua(trunk).is_up(), "one probe that finds no way says little");
+        if !stays_away {
+            sim.unreachable.clear();
+        }
+        sim.run_for(90 * SECOND);
+        assert_eq!(sim.ua(trunk).is_up(), !stays_away, "{}", sim.story());
+        sim.unreachable.clear();
+        sim.act(trunk, |t, now| t.hang_up(now));
+        sim.act(phone, |p, now| p.hang_up(now));
+        sim.assert_clean();
+    }
+}

@@ -22,7 +22,6 @@ use bytes::Bytes;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Sleep, timeout};
-use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
 use super::pipe::{Ear, Mouth, Pipe};
@@ -33,12 +32,13 @@ use crate::transaction::SendId;
 use crate::transport::counters::Counters;
 use crate::transport::gate::Gate;
 use crate::transport::settings::{MAX_MALFORMED, Settings};
+use crate::transport::tls::Greeter;
 use crate::transport::wording;
 
 pub enum Link {
     Open(TcpStream),
     /// TLS begins on it.
-    Secure(TcpStream, TlsAcceptor),
+    Secure(TcpStream, Greeter),
     Web(Box<WebSocket>),
     /// From this address of ours, and a port of chance.
     ToOpen {
@@ -71,6 +71,8 @@ enum End {
     Io(#[from] io::Error),
     #[error("not connected in time")]
     NotConnected,
+    #[error("no TLS: {0:?}")]
+    Ungreeted(Option<io::Error>),
     #[error("silent for too long")]
     Silent,
     #[error("the peer does not read")]
@@ -106,7 +108,7 @@ impl Connection {
                                 let _ = timeout(self.settings.write_within, writing).await;
                                 end
                             }
-                            End::Cut | End::Io(_) | End::NotConnected | End::Silent | End::TooSlow | End::NoCore | End::Written => end,
+                            End::Cut | End::Io(_) | End::NotConnected | End::Ungreeted(_) | End::Silent | End::TooSlow | End::NoCore | End::Written => end,
                         },
                         end = &mut writing => end,
                         _ = &mut cut => End::Cut,
@@ -116,6 +118,10 @@ impl Connection {
                 if let Some(report) = current {
                     self.fail(report).await;
                 }
+                end
+            }
+            Err(end @ End::Ungreeted(_)) => {
+                self.counters.tls_failed.add();
                 end
             }
             Err(end) => {
@@ -146,9 +152,12 @@ impl Connection {
     async fn open(&self, link: Link) -> Result<Pipe, End> {
         let from = match link {
             Link::Open(stream) => return Ok(Pipe::Octets(Box::new(stream))),
-            Link::Secure(stream, acceptor) => {
-                let greeted = timeout(self.settings.prove_within, acceptor.accept(stream)).await;
-                return Ok(Pipe::Octets(Box::new(greeted.map_err(|_| End::NotConnected)??)));
+            Link::Secure(stream, greeter) => {
+                return match timeout(self.settings.prove_within, greeter.greet(stream)).await {
+                    Ok(Ok(greeted)) => Ok(Pipe::Octets(Box::new(greeted))),
+                    Ok(Err(error)) => Err(End::Ungreeted(Some(error))),
+                    Err(_) => Err(End::Ungreeted(None)),
+                };
             }
             Link::Web(socket) => return Ok(Pipe::Web(socket)),
             Link::ToOpen { from } => from,
@@ -176,7 +185,14 @@ impl Connection {
         match end {
             End::Silent => self.counters.tcp_timed_out.add(),
             End::TooSlow => self.counters.tcp_too_slow.add(),
-            End::Closed | End::Cut | End::Io(_) | End::NotConnected | End::Malformed | End::NoCore | End::Written => {}
+            End::Closed
+            | End::Cut
+            | End::Io(_)
+            | End::NotConnected
+            | End::Ungreeted(_)
+            | End::Malformed
+            | End::NoCore
+            | End::Written => {}
         }
     }
 
@@ -262,8 +278,10 @@ impl Reader<'_> {
                 self.take(frame).await?;
             }
             let now = self.awaited();
-            // One that has not proved itself, and one in the middle of a message, gain no time by more octets.
-            if now != awaited || (came && awaited != Awaited::Proof) || matches!(now, Awaited::Anything { .. }) {
+            // One that has not proved itself, and one in the middle of a message, gain no time by more octets; nor does a stranger's
+            // WebSocket by answering pings.
+            let is_used = matches!(now, Awaited::Anything { trust: Trust::Used });
+            if now != awaited || (came && awaited != Awaited::Proof) || is_used {
                 (awaited, timer) = self.arm(now);
             }
         }

@@ -53,7 +53,7 @@ impl Listener {
                     prepare(&stream);
                     let Ok(local) = stream.local_addr() else { continue };
                     let (transport, incoming) = match &tls {
-                        Some(tls) => (Transport::Tls, Incoming::Secure(stream, tls.acceptor())),
+                        Some(tls) => (Transport::Tls, Incoming::Secure(stream, tls.greeter())),
                         None => (Transport::Tcp, Incoming::Plain(stream)),
                     };
                     let flow = Flow { transport, local, remote, connection: None };
@@ -77,6 +77,7 @@ pub fn prepare(stream: &TcpStream) {
     let _ = SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(PROBE_AFTER));
 }
 
+/// An error of accept that is no trouble of ours.
 fn is_of_the_peer(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused)
 }

@@ -9,8 +9,8 @@
 //! | a connection (`Flow::connection`) | there, or is undeliverable; a response then goes to the peer's `sent-by` (§18.2.2) |
 //! | an address | by a connection to exactly this address, whoever opened it, or (TCP) a new one from the flow's local address |
 //!
-//! A new connection that finds all places taken gets that of the oldest one that has not said anything valid yet, of the same source if it
-//! is the source that has too many. Where there is none, it is closed.
+//! A new connection that finds all places taken gets that of the oldest one that has not said anything valid yet, or else that the switch
+//! has taken nothing on; of the same source if it is the source that has too many. Where there is none, it is closed.
 
 mod connection;
 mod listener;
@@ -26,7 +26,6 @@ use bytes::Bytes;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
 use self::connection::{Connection, Link};
@@ -35,6 +34,7 @@ use super::counters::Counters;
 use super::gate::Gate;
 use super::reports::Reports;
 use super::settings::{ORDERS, Settings};
+use super::tls::Greeter;
 use super::wording;
 use crate::sip::{ConnectionId, Flow, Transport};
 use crate::switch::Input;
@@ -60,7 +60,7 @@ pub enum Order {
 /// A connection that a peer opened.
 pub enum Incoming {
     Plain(TcpStream),
-    Secure(TcpStream, TlsAcceptor),
+    Secure(TcpStream, Greeter),
     Web(Box<WebSocket>),
 }
 
@@ -231,18 +231,19 @@ impl Hub {
         self.counters.tcp_accepted.add();
         let link = match incoming {
             Incoming::Plain(stream) => Link::Open(stream),
-            Incoming::Secure(stream, acceptor) => Link::Secure(stream, acceptor),
+            Incoming::Secure(stream, greeter) => Link::Secure(stream, greeter),
             Incoming::Web(socket) => Link::Web(socket),
         };
         self.start(link, flow, Standing::default());
     }
 
-    /// Cuts the oldest connection that has said nothing valid, if there is one.
+    /// Cuts the connection that is trusted least, of those the oldest; none that the switch has taken something on.
     fn evict(&mut self, of: Option<IpAddr>) -> bool {
-        let is_loser = |entry: &Entry| {
-            entry.standing.of() == Trust::None && of.is_none_or(|source| self::source(entry.remote.ip()) == source)
+        let may_lose = |entry: &Entry| {
+            entry.standing.of() < Trust::Used && of.is_none_or(|source| self::source(entry.remote.ip()) == source)
         };
-        let Some(id) = self.entries.iter().find(|(_, entry)| is_loser(entry)).map(|(id, _)| *id) else { return false };
+        let losers = self.entries.iter().filter(|(_, entry)| may_lose(entry));
+        let Some(id) = losers.min_by_key(|(id, entry)| (entry.standing.of(), **id)).map(|(id, _)| *id) else { return false };
         self.counters.tcp_evicted.add();
         self.remove(id);
         true

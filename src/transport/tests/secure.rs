@@ -43,7 +43,7 @@ async fn secure(rig: &Rig, certificate: &Path) -> Result<TlsStream<TcpStream>, s
 #[tokio::test]
 async fn requests_come_in_and_answers_go_back_by_the_same_connection() {
     let folder = tempfile::TempDir::new().expect("a folder");
-    let tls = Tls::load(&at(folder.path()), names()).expect("a certificate");
+    let tls = Tls::load(&at(folder.path()), names(), &tokio::runtime::Handle::current()).expect("a certificate");
     let mut rig = tls_rig(&tls, settings()).await;
     let mut peer = secure(&rig, &at(folder.path()).certificate).await.expect("a connection");
     peer.write_all(request("OPTIONS", 1).as_bytes()).await.expect("written");
@@ -68,14 +68,14 @@ async fn requests_come_in_and_answers_go_back_by_the_same_connection() {
 async fn a_renewed_certificate_is_for_new_connections_and_a_bad_one_is_for_none() {
     let (folder, other) = (tempfile::TempDir::new().expect("a folder"), tempfile::TempDir::new().expect("a folder"));
     let here = at(folder.path());
-    let tls = Tls::load(&here, names()).expect("a certificate");
+    let tls = Tls::load(&here, names(), &tokio::runtime::Handle::current()).expect("a certificate");
     let mut rig = tls_rig(&tls, settings()).await;
     let first = folder.path().join("first.pem");
     std::fs::copy(&here.certificate, &first).expect("copied");
     let mut old = secure(&rig, &first).await.expect("a connection");
 
     let there = at(other.path());
-    Tls::load(&there, names()).expect("another certificate");
+    Tls::load(&there, names(), &tokio::runtime::Handle::current()).expect("another certificate");
     std::fs::copy(&there.certificate, &here.certificate).expect("copied");
     let error = tls.renew().expect_err("its key is missing");
     assert!(error.to_string().ends_with("do not belong together"), "{error}");
@@ -100,27 +100,33 @@ async fn a_certificate_of_our_own_is_made_once_and_its_key_is_the_owners_alone()
 
     let folder = tempfile::TempDir::new().expect("a folder");
     let here = at(folder.path());
-    Tls::load(&here, names()).expect("made");
+    Tls::load(&here, names(), &tokio::runtime::Handle::current()).expect("made");
     let made = std::fs::read(&here.certificate).expect("a certificate");
-    Tls::load(&here, names()).expect("found");
+    Tls::load(&here, names(), &tokio::runtime::Handle::current()).expect("found");
     assert_eq!(std::fs::read(&here.certificate).expect("a certificate"), made);
+    // One without the other is somebody's: nothing is written over it.
+    std::fs::rename(&here.certificate, folder.path().join("away.pem")).expect("moved");
+    let key = std::fs::read(&here.key).expect("a key");
+    let half = Tls::load(&here, names(), &tokio::runtime::Handle::current()).err().expect("refused");
+    assert!(matches!(&half, tls::TlsError::Half { there, .. } if *there == here.key), "{half}");
+    assert_eq!(std::fs::read(&here.key).expect("a key"), key);
     assert_eq!(std::fs::metadata(&here.key).expect("a key").permissions().mode() & 0o777, 0o600);
     let given = config::Tls { self_signed: false, ..at(&folder.path().join("nothing")) };
-    let error = Tls::load(&given, names()).err().expect("none is made");
+    let error = Tls::load(&given, names(), &tokio::runtime::Handle::current()).err().expect("none is made");
     assert!(error.to_string().contains("nothing/tls/certificate.pem"), "{error}");
 }
 
 #[tokio::test]
 async fn who_does_not_greet_is_let_go_and_the_core_never_hears_of_it() {
     let folder = tempfile::TempDir::new().expect("a folder");
-    let tls = Tls::load(&at(folder.path()), names()).expect("a certificate");
+    let tls = Tls::load(&at(folder.path()), names(), &tokio::runtime::Handle::current()).expect("a certificate");
     let rig = tls_rig(&tls, Settings { prove_within: SHORT, ..settings() }).await;
     for greeting in ["", "\u{16}\u{3}\u{1}", "OPTIONS sip:x SIP/2.0\r\n\r\n"] {
         let mut peer = TcpStream::connect(rig.transport.addresses().tls[0]).await.expect("connected");
         write(&mut peer, greeting).await;
         rest(&mut peer).await;
     }
-    rig.until_counted("tcp_connect_failed", 3).await;
+    rig.until_counted("tls_failed", 3).await;
     let Rig { transport, mut inputs, core } = rig;
     drop(core);
     transport.shutdown().await;

@@ -103,6 +103,32 @@ async fn silence_is_borne_longer_where_the_switch_took_a_registration() {
     expect(&mut registered, "\r\n").await;
 }
 
+/// From here on the switch has taken something on it.
+async fn register(rig: &mut Rig, peer: &mut TcpStream, n: u32) {
+    write(peer, &request("REGISTER", n)).await;
+    let (flow, _) = rig.message().await;
+    let taken = response("200 OK", "REGISTER", n);
+    rig.transport.send(flow, Bytes::from(taken.clone()), None);
+    expect(peer, &taken).await;
+}
+
+#[tokio::test]
+async fn strangers_who_speak_sip_hold_no_place_against_newcomers() {
+    let mut rig = tcp_rig(Settings { max_per_source: 2, ..settings() }).await;
+    let mut phone = rig.connect().await;
+    register(&mut rig, &mut phone, 1).await;
+    let mut stranger = rig.connect().await;
+    write(&mut stranger, &request("OPTIONS", 2)).await;
+    rig.message().await;
+    let mut second = rig.connect().await;
+    assert_eq!(rest(&mut stranger).await, "", "it made room");
+    rig.closed().await;
+    register(&mut rig, &mut second, 3).await;
+    write(&mut phone, &request("OPTIONS", 4)).await;
+    assert_eq!(number(&rig.message().await.1), 4, "the phone is still there");
+    assert_eq!(rig.counter("tcp_evicted"), 1);
+}
+
 #[tokio::test]
 async fn a_source_has_so_many_connections_and_new_ones_take_the_place_of_silent_ones() {
     let mut rig = tcp_rig(Settings { max_per_source: 2, ..settings() }).await;
@@ -111,8 +137,7 @@ async fn a_source_has_so_many_connections_and_new_ones_take_the_place_of_silent_
     let mut speakers = Vec::new();
     for n in 1..=2 {
         let mut peer = rig.connect().await;
-        write(&mut peer, &request("OPTIONS", n)).await;
-        rig.message().await;
+        register(&mut rig, &mut peer, n).await;
         speakers.push(peer);
     }
     assert_eq!(rest(&mut silent).await, "", "it made room");
@@ -135,8 +160,7 @@ async fn a_source_has_so_many_connections_and_new_ones_take_the_place_of_silent_
 async fn all_places_together_are_limited_too() {
     let mut rig = tcp_rig(Settings { max_connections: 1, ..settings() }).await;
     let mut peer = rig.connect().await;
-    write(&mut peer, &request("OPTIONS", 1)).await;
-    rig.message().await;
+    register(&mut rig, &mut peer, 1).await;
     let far = TcpListener::bind("127.0.0.1:0").await.expect("bound");
     let to = tcp_flow("127.0.0.1:5060", far.local_addr().expect("address"));
     rig.transport.send(to, Bytes::from(request("INVITE", 2)), Some(SendId(2)));
