@@ -43,9 +43,9 @@ pub struct Leg {
     pub probe_at: Option<Mono>,
     /// The last probe found no way to it.
     pub lost_way: bool,
-    /// The peer refreshes it (RFC 4028) …
-    pub session: Option<SessionTimer>,
-    /// … by then at the latest.
+    /// What its INVITE asked for (RFC 4028), until our 2xx grants it.
+    pub session_asked: Option<SessionTimer>,
+    /// The peer refreshes its session by then at the latest.
     pub session_until: Option<Mono>,
 }
 

@@ -1,10 +1,10 @@
 //! The dialog itself (RFC 3261 §12): who, in what order, and by which way.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 
-use crate::sip::{Flow, HeaderName, Host, Method, NameAddr, Request, Response, Status, Transport, Uri};
+use crate::sip::{Flow, HeaderName, Host, Method, NameAddr, Request, Response, Status, Transport, Uri, is_private};
 
 /// Max-Forwards of every request that we make (§8.1.1.6).
 const MAX_FORWARDS: u32 = 70;
@@ -238,12 +238,5 @@ fn address_of(uri: &Uri) -> Option<SocketAddr> {
     match uri.host {
         Host::Ip(ip) => Some(SocketAddr::new(ip, uri.port.unwrap_or(5060))),
         Host::Name(_) => None,
-    }
-}
-
-fn is_private(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => ip.is_private() || ip.is_link_local() || ip.is_loopback(),
-        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unicast_link_local() || ip.is_unique_local(),
     }
 }

@@ -2,7 +2,6 @@
 //! take to say what it wants. Without them a few hundred sockets that say nothing shut everybody else out.
 
 use std::collections::HashMap;
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -23,6 +22,7 @@ use tokio::time::timeout;
 use tower::ServiceExt;
 
 use crate::sip::{Flow, Transport};
+use crate::transport::is_of_the_peer;
 use crate::transport::tls::Tls;
 
 #[derive(Clone, Copy, Debug)]
@@ -126,11 +126,6 @@ fn prepare(stream: &TcpStream) {
     let socket = SockRef::from(stream);
     let _ = socket.set_tcp_user_timeout(Some(UNREAD));
     let _ = socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(PROBE_AFTER));
-}
-
-/// An error of accept that is no trouble of ours.
-fn is_of_the_peer(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused)
 }
 
 /// Answers requests until one side ends it. A peer that goes in the middle, or is too slow, is its own affair.

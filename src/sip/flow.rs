@@ -1,7 +1,7 @@
 //! Where a message came from and where it goes to.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -71,6 +71,17 @@ impl FromStr for Transport {
 
     fn from_str(s: &str) -> Result<Self, UnknownTransport> {
         Transport::parse(s.as_bytes()).ok_or(UnknownTransport)
+    }
+}
+
+/// No address that is reached from elsewhere: RFC 1918, RFC 6598, loopback, and their like in IPv6.
+pub fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => {
+            let [a, b, ..] = ip.octets();
+            ip.is_private() || ip.is_link_local() || ip.is_loopback() || (a == 100 && b & 0xc0 == 64)
+        }
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unicast_link_local() || ip.is_unique_local(),
     }
 }
 

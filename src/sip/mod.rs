@@ -36,7 +36,7 @@ mod via;
 pub use authentication::{Challenge, Credentials, Login, QopAuth};
 pub use digest::{Algorithm, ha1, response, response_from_ha1, same};
 pub use error::{ParseError, Syntax};
-pub use flow::{ConnectionId, Flow, Transport};
+pub use flow::{ConnectionId, Flow, Transport, is_private};
 pub use framing::{Frame, MAX_BODY, MAX_HEAD, MAX_HEADERS, PING, PONG, StreamFramer};
 pub use header::HeaderName;
 pub use headers::{HeaderValue, Headers};

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::error::Syntax;
 use super::flow::Transport;
+use super::flow::is_private;
 use super::host::{self, Host, HostPort};
 use super::params::Params;
 use super::text::{self, Token};
@@ -138,14 +139,6 @@ impl fmt::Display for Via {
 impl fmt::Debug for Via {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
-    }
-}
-
-/// RFC 1918, RFC 6598 and their like in IPv6: no address that is reached from elsewhere.
-fn is_private(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => ip.is_private() || ip.is_link_local() || (ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64),
-        IpAddr::V6(ip) => ip.is_unicast_link_local() || ip.is_unique_local(),
     }
 }
 

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::event::{Bridge, By, CallProgress, Kind, LegAction};
 use super::hub::{ALLOW, Cx};
 use super::outgoing::codecs;
+use super::sessions::granted;
 use crate::conversation::{Conversation, Role, Stage};
 use crate::ids::LegId;
 use crate::media::{Audio, Command, PlayId, Session, Source};
@@ -55,10 +56,7 @@ impl Cx<'_> {
                 // What the peer may send us from now on (§13.3.1.4).
                 response.headers.push(HeaderName::Allow, ALLOW);
                 response.headers.push(HeaderName::Supported, "timer");
-                leg.session_until = leg.session.map(|timer| {
-                    timer.grant(&mut response);
-                    self.now.mono + timer.patience()
-                });
+                leg.session_until = granted(leg.session_asked.take(), &mut response, self.now.mono);
                 self.respond(transaction, &response);
                 self.customer_answered(conv);
                 true

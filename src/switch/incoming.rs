@@ -176,7 +176,7 @@ impl Cx<'_> {
                 return None;
             }
         };
-        let session = match Asked::by(&request) {
+        let session_asked = match Asked::by(&request) {
             Asked::Nothing => None,
             Asked::Timer(timer) => Some(timer),
             Asked::TooShort => {
@@ -218,7 +218,7 @@ impl Cx<'_> {
             lets_go_at: None,
             probe_at: None,
             lost_way: false,
-            session,
+            session_asked,
             session_until: None,
         };
         let customer_number = match (direction, &target) {

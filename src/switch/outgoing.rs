@@ -97,7 +97,7 @@ impl Cx<'_> {
             lets_go_at: None,
             probe_at: None,
             lost_way: false,
-            session: None,
+            session_asked: None,
             session_until: None,
         };
         self.hub.index.put(conv.id, &leg);

@@ -1,8 +1,9 @@
 //! Sessions that a peer keeps alive by refreshing them (RFC 4028), and that end when it does not.
 
 use super::hub::Cx;
+use crate::clock::Mono;
 use crate::conversation::Conversation;
-use crate::dialog::{Asked, MIN_SE};
+use crate::dialog::{Asked, MIN_SE, SessionTimer};
 use crate::ids::LegId;
 use crate::route::Cause;
 use crate::sip::{HeaderName, Request, Response, Status};
@@ -10,15 +11,13 @@ use crate::sip::{HeaderName, Request, Response, Status};
 impl Cx<'_> {
     /// A re-INVITE or UPDATE that was taken: the time runs anew, or no more if it asks for none (§10).
     pub fn refreshed(&mut self, conv: &mut Conversation, id: LegId, request: &Request, response: &mut Response) {
-        let Some(leg) = conv.legs.get_mut(&id) else { return };
-        leg.session = match Asked::by(request) {
+        let timer = match Asked::by(request) {
             Asked::Timer(timer) => Some(timer),
             Asked::Nothing | Asked::TooShort => None,
         };
-        leg.session_until = leg.session.map(|timer| {
-            timer.grant(response);
-            self.now.mono + timer.patience()
-        });
+        if let Some(leg) = conv.legs.get_mut(&id) {
+            leg.session_until = granted(timer, response, self.now.mono);
+        }
     }
 
     /// The refusal of an interval that is too short, with the shortest that we take (§6).
@@ -41,4 +40,11 @@ impl Cx<'_> {
             }
         }
     }
+}
+
+/// Says in a 2xx what is granted, and gives the time until which a refresh must come.
+pub(super) fn granted(timer: Option<SessionTimer>, response: &mut Response, now: Mono) -> Option<Mono> {
+    let timer = timer?;
+    timer.grant(response);
+    Some(now + timer.patience())
 }

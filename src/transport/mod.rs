@@ -40,6 +40,7 @@ use self::counters::Counters;
 use self::reports::Reports;
 use self::resolver::{Listening, Query};
 pub use self::settings::Settings;
+pub use self::stream::is_of_the_peer;
 use self::tls::Tls;
 use crate::clock::System;
 use crate::config::{self, Config};

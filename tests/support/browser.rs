@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::process::{Folder, Process, wait_for};
+use super::process::{Folder, Process, look_for, wait_for};
 
 /// Chromium takes seconds to start on a busy machine.
 const START: Duration = Duration::from_secs(60);
@@ -72,10 +72,7 @@ impl Drop for Browser {
         // So that it closes Chromium, which is a process of its own.
         if self.process.is_running() {
             self.process.signal("TERM");
-            let until = std::time::Instant::now() + Duration::from_secs(10);
-            while self.process.is_running() && std::time::Instant::now() < until {
-                std::thread::sleep(Duration::from_millis(20));
-            }
+            look_for(Duration::from_secs(10), || (!self.process.is_running()).then_some(()));
         }
     }
 }

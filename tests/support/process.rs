@@ -15,12 +15,17 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Looks until `condition` gives a value; panics with `what` after `within`.
 #[track_caller]
 pub fn wait_for<T>(what: &str, within: Duration, mut condition: impl FnMut() -> Option<T>) -> T {
+    look_for(within, &mut condition).unwrap_or_else(|| panic!("waited {within:?} in vain: {what}"))
+}
+
+/// As [`wait_for`], for who can go on without.
+pub fn look_for<T>(within: Duration, mut condition: impl FnMut() -> Option<T>) -> Option<T> {
     let deadline = Instant::now() + within;
     loop {
-        if let Some(value) = condition() {
-            return value;
+        let found = condition();
+        if found.is_some() || Instant::now() >= deadline {
+            return found;
         }
-        assert!(Instant::now() < deadline, "waited {within:?} in vain: {what}");
         std::thread::sleep(LOOK_EVERY);
     }
 }

@@ -29,7 +29,7 @@ use tokio::task::JoinSet;
 use tracing::debug;
 
 use self::connection::{Connection, Link};
-pub use self::listener::Listener;
+pub use self::listener::{Listener, is_of_the_peer};
 use super::counters::Counters;
 use super::gate::Gate;
 use super::reports::Reports;
