@@ -87,7 +87,7 @@ macro_rules! printed {
         })*
     };
 }
-printed!(NameAddr Via Uri super::values::CSeq super::values::Reason super::values::Replaces super::values::SubscriptionState
+printed!(NameAddr Via Uri super::values::CSeq super::values::Reason super::replaces::Replaces super::values::SubscriptionState
     super::authentication::Challenge super::authentication::Credentials);
 
 impl Headers {

@@ -12,8 +12,9 @@ use super::error::{ParseError, Syntax};
 use super::header::HeaderName;
 use super::headers::Headers;
 use super::name_addr::NameAddr;
+use super::replaces::Replaces;
 use super::text::{self, Token};
-use super::values::{CSeq, Event, MediaType, Reason, Replaces, SessionExpires, SubscriptionState};
+use super::values::{CSeq, Event, MediaType, Reason, SessionExpires, SubscriptionState};
 use super::via::Via;
 
 /// The Contacts of a message (§20.10).
@@ -188,7 +189,7 @@ impl Headers {
         self.optional(HeaderName::SubscriptionState, SubscriptionState::parse)
     }
 
-    /// The URI may carry `?Replaces=`: [`SipUri::headers`](super::SipUri::headers).
+    /// The URI may carry `?Replaces=`: [`Replaces::of_refer_to`].
     pub fn refer_to(&self) -> Result<Option<NameAddr>, ParseError> {
         self.optional(HeaderName::ReferTo, |v| NameAddr::parse_in(v, v))
     }

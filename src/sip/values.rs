@@ -1,4 +1,4 @@
-//! The values of single headers that are not addresses: CSeq, Reason, Event, Subscription-State, Replaces, media types, session timers.
+//! The values of single headers that are not addresses: CSeq, Reason, Event, Subscription-State, media types, session timers.
 
 use std::fmt;
 use std::io::Write;
@@ -199,53 +199,6 @@ impl SubscriptionState {
     }
 }
 
-/// RFC 3891 §6.1: the dialog that an INVITE takes the place of, in the view of the one who receives it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Replaces {
-    pub call_id: Bytes,
-    pub params: Params,
-}
-
-impl Replaces {
-    pub fn new(call_id: Bytes, to_tag: &[u8], from_tag: &[u8]) -> Replaces {
-        let mut params = Params::default();
-        params.set_as_written("to-tag", to_tag);
-        params.set_as_written("from-tag", from_tag);
-        Replaces { call_id, params }
-    }
-
-    /// A header's value, or that of `?Replaces=` in a Refer-To once it is unescaped.
-    pub fn parse(value: &Bytes) -> Result<Replaces, Syntax> {
-        let end = memchr::memchr(b';', value).unwrap_or(value.len());
-        let call_id = text::trim(&value[..end]);
-        if call_id.is_empty() {
-            return Err(Syntax::Empty);
-        }
-        let replaces = Replaces { call_id: value.slice_ref(call_id), params: Params::parse_header(value, &value[end..])? };
-        if replaces.to_tag().is_empty() || replaces.from_tag().is_empty() {
-            return Err(Syntax::Parameter);
-        }
-        Ok(replaces)
-    }
-
-    pub fn to_tag(&self) -> &[u8] {
-        self.params.get("to-tag").unwrap_or_default()
-    }
-
-    pub fn from_tag(&self) -> &[u8] {
-        self.params.get("from-tag").unwrap_or_default()
-    }
-
-    pub fn early_only(&self) -> bool {
-        self.params.has("early-only")
-    }
-
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.call_id);
-        self.params.write(out);
-    }
-}
-
 /// RFC 4028 §4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionExpires {
@@ -315,15 +268,6 @@ mod tests {
         let back = Reason::parse(&out).expect("parses");
         assert_eq!((back.protocol(), back.cause()), ("SIP", Some(200)));
         assert_eq!(back.text().as_deref(), Some("Call completed \"elsewhere\""));
-    }
-
-    #[test]
-    fn replaces_needs_both_tags() {
-        let read = |s: &'static str| Replaces::parse(&Bytes::from_static(s.as_bytes()));
-        let r = read("98732@sip.example.com ;from-tag=r33th4x0r;to-tag=ff87ff;early-only").expect("parses");
-        assert_eq!((r.to_tag(), r.from_tag(), r.early_only()), (&b"ff87ff"[..], &b"r33th4x0r"[..], true));
-        assert!(read("98732@sip.example.com;to-tag=ff87ff").is_err());
-        assert!(read(";to-tag=a;from-tag=b").is_err());
     }
 
     #[test]
