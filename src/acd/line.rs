@@ -162,9 +162,8 @@ impl Acd {
         line.tally.count_entered();
         let overflow_at = line.rules.max_wait.map(|most| now.mono + most);
         line.waiting.insert(ticket, Waiting { caller, entered: now, overflow_at });
-        let position = line.waiting.range(..=ticket).count();
         self.places.insert(caller, (queue.clone(), ticket));
-        Ok(Entered { position })
+        Ok(Entered { position: self.position(caller).map_or(1, |(_, position)| position) })
     }
 
     /// The caller hung up. `None` if this caller does not wait.
@@ -188,6 +187,32 @@ impl Acd {
             queue.tally.count_moved();
         }
         Some(left)
+    }
+
+    /// One conversation has become part of another: its place in a line (unless the other has one), the offers that ring for it and the
+    /// call that an agent has with it are the other's from here on.
+    pub fn merged(&mut self, child: ConversationId, into: ConversationId, now: Now) {
+        if self.places.contains_key(&into) {
+            self.withdraw(child, now);
+        } else if let Some((name, ticket)) = self.places.remove(&child) {
+            if let Some(waiting) = self.queues.get_mut(&name).and_then(|q| q.waiting.get_mut(&ticket)) {
+                waiting.caller = into;
+            }
+            self.places.insert(into, (name, ticket));
+        }
+        for agent in self.agents.values_mut() {
+            match &mut agent.work {
+                Work::Offered { offer, .. } if offer.caller == child => offer.caller = into,
+                Work::Talking { caller, .. } if *caller == child => *caller = into,
+                Work::Idle { .. } | Work::Offered { .. } | Work::Talking { .. } | Work::WrapUp { .. } | Work::Resting { .. } => {}
+            }
+        }
+    }
+
+    /// How long a caller has waited; `None` if it does not wait.
+    pub fn waited(&self, caller: ConversationId, now: Now) -> Option<Duration> {
+        let (name, ticket) = self.places.get(&caller)?;
+        self.queues.get(name)?.waiting.get(ticket).map(|w| now.mono.since(w.entered.mono))
     }
 
     /// What the agent wants from now on. It ends a running wrap-up or rest, and an offer that rings unless the agent stays ready; during

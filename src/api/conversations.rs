@@ -146,12 +146,17 @@ pub(super) async fn resume(State(shared): Api, Extension(who): Me, Path(id): Pat
     done(&shared, &who, Command::Resume { conversation }).await
 }
 
+/// One of the two.
 #[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Transfer {
-    to: String,
+    /// Blind: a number to dial, or a place (`queue:support`, `menu:main`, `phone:201`, `number:030123`).
+    to: Option<String>,
+    /// Attended: the conversation that the same phone has with whom it asked.
+    consultation: Option<String>,
 }
 
-/// Blind: the customer's other party is let go, and `to` is dialled.
+/// Blind: the customer's other party is let go, and `to` is dialled. Attended: that party's two calls become this conversation.
 #[utoipa::path(post, path = "/api/v1/conversations/{id}/transfer", tag = "conversations", params(("id" = String, Path)),
     request_body = Transfer, responses((status = 204), (status = 404, body = Problem, content_type = "application/problem+json"),
         (status = 409, body = Problem, content_type = "application/problem+json"),
@@ -163,8 +168,12 @@ pub(super) async fn transfer(
     Json(transfer): Json<Transfer>,
 ) -> Result<StatusCode, Problem> {
     let conversation = conversation(&id)?;
-    let to = dialled("to", transfer.to)?;
-    done(&shared, &who, Command::Transfer { conversation, to }).await
+    let command = match (transfer.to, transfer.consultation) {
+        (Some(to), None) => Command::Transfer { conversation, to: dialled("to", to)? },
+        (None, Some(consultation)) => Command::Join { conversation, consultation: self::conversation(&consultation)? },
+        (Some(_), Some(_)) | (None, None) => return Err(Problem::new(422, "one of `to` and `consultation` is needed")),
+    };
+    done(&shared, &who, command).await
 }
 
 async fn done(shared: &Shared, who: &Who, command: Command) -> Result<StatusCode, Problem> {

@@ -329,6 +329,20 @@ async fn a_call_is_originated_and_controlled() {
     let request = as_ann(posted(&format!("/api/v1/conversations/{id}/transfer"))).body(Body::from("{\"to\":\"202\"}")).unwrap();
     let (_, heard) = site.served(request, vec![Answer::Done]).await;
     assert_eq!(heard[0].1, Command::Transfer { conversation: id, to: "202".into() });
+    let consultation = ConversationId::from_parts(6, 6);
+    let transfer = |body: serde_json::Value| {
+        as_ann(posted(&format!("/api/v1/conversations/{id}/transfer"))).body(Body::from(body.to_string())).unwrap()
+    };
+    let request = transfer(json!({"consultation": consultation.to_string()}));
+    let (_, heard) = site.served(request, vec![Answer::Done]).await;
+    assert_eq!(heard[0].1, Command::Join { conversation: id, consultation });
+    for (body, status) in [
+        (json!({}), 422),
+        (json!({"to": "202", "consultation": consultation.to_string()}), 422),
+        (json!({"consultation": "x"}), 404),
+    ] {
+        site.send(transfer(body)).await.problem(status);
+    }
     for to in ["", "  ", "2\r\n3"] {
         let body = Body::from(json!({"from": "201", "to": to}).to_string());
         site.send(as_ann(posted("/api/v1/conversations")).body(body).unwrap()).await.problem(422);

@@ -176,6 +176,17 @@ impl Call {
         }
     }
 
+    /// The peer's tag, as far as it is known.
+    pub fn remote_tag(&self) -> Option<Bytes> {
+        match &self.state {
+            State::Invited { invite, .. } => invite.headers.from().ok()?.tag().map(Bytes::copy_from_slice),
+            State::Answered { dialog, .. } | State::Confirmed { dialog, .. } | State::Leaving { dialog } => {
+                Some(Bytes::copy_from_slice(dialog.remote_tag()))
+            }
+            State::Inviting { .. } | State::Cancelled { .. } | State::Over => None,
+        }
+    }
+
     /// A response to the INVITE that waits, with our tag and Contact.
     pub fn provisional(&self, status: Status) -> Option<(TransactionId, Response)> {
         match &self.state {

@@ -22,7 +22,7 @@ mod worker;
 
 pub use clips::{Clip, Clips};
 pub use vocabulary::*;
-pub use worker::{Forward, Port, Settings, Sink, Slot, Worker};
+pub use worker::{Forward, Moving, Port, Settings, Sink, Slot, Worker};
 
 #[cfg(test)]
 mod tests;

@@ -87,7 +87,8 @@ impl From<sdp::Agreed> for Session {
     }
 }
 
-/// From the core to the worker that the leg's lease names. All legs of a conversation are on one worker.
+/// From the core to the worker that has the leg: the one that its lease names, until it is handed over. All legs of a conversation are
+/// on one worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
     /// A leg begins on a leased port. Nothing is sent or accepted before `Agree`.
@@ -113,6 +114,15 @@ pub enum Command {
     Untap {
         leg: LegId,
     },
+    /// The leg goes on in another worker, with its port: its conversation joins one that has its legs there. What it hears ends here.
+    HandOver {
+        leg: LegId,
+        to: u8,
+    },
+    /// Told to the other worker before `HandOver` is told to the one that has the leg: commands for it wait until it is here.
+    Expect {
+        leg: LegId,
+    },
     /// The leg ends; its port drains before it is leased again. [`Report::Closed`] follows.
     Close {
         leg: LegId,
@@ -127,6 +137,8 @@ impl Command {
             | Command::Hear { leg, .. }
             | Command::Tap { leg, .. }
             | Command::Untap { leg }
+            | Command::HandOver { leg, .. }
+            | Command::Expect { leg }
             | Command::Close { leg } => *leg,
         }
     }

@@ -75,6 +75,21 @@ pub(super) enum Timer {
     Digit,
 }
 
+/// A leg between two workers.
+#[derive(Debug)]
+pub struct Moving(Box<Leg>);
+
+impl Moving {
+    pub fn leg(&self) -> LegId {
+        self.0.id
+    }
+
+    /// The recording that has its audio.
+    pub fn recording(&self) -> Option<RecordingId> {
+        self.0.recording
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Place {
     pub generation: u32,
@@ -88,6 +103,8 @@ pub struct Worker {
     pub(super) places: Vec<Place>,
     free: Vec<u32>,
     by_id: BTreeMap<LegId, u32>,
+    /// Legs that another worker hands over, with the commands that have come for them.
+    expected: BTreeMap<LegId, Vec<Command>>,
     timers: BinaryHeap<Reverse<(Mono, Slot, Timer)>>,
     chance: ChaCha8Rng,
     ringback: Arc<Clip>,
@@ -103,6 +120,7 @@ impl Worker {
             places: Vec::new(),
             free: Vec::new(),
             by_id: BTreeMap::new(),
+            expected: BTreeMap::new(),
             timers: BinaryHeap::new(),
             settings,
         }
@@ -121,6 +139,10 @@ impl Worker {
 
     /// Carries out a command. One for a leg that is not open does nothing: it has crossed with the leg's end.
     pub fn handle(&mut self, command: Command, clips: &Clips, now: Mono, out: &mut impl Sink) {
+        if let Some(waiting) = self.expected.get_mut(&command.leg()) {
+            waiting.push(command);
+            return;
+        }
         match command {
             Command::Open { leg, lease: _ } => {
                 if self.by_id.contains_key(&leg) {
@@ -132,8 +154,49 @@ impl Worker {
             Command::Hear { leg, source } => self.hear(leg, source, clips, now, out),
             Command::Tap { leg, recording } => self.set_tap(leg, Some(recording)),
             Command::Untap { leg } => self.set_tap(leg, None),
+            Command::Expect { leg } => {
+                self.expected.insert(leg, Vec::new());
+            }
+            // The driver's: it has the other worker ([`Worker::hand_over`]).
+            Command::HandOver { .. } => {}
             Command::Close { leg } => self.close(leg, now, out),
         }
+    }
+
+    /// Takes a leg out, for another worker to [`adopt`](Worker::adopt); nothing if it is not here.
+    pub fn hand_over(&mut self, leg: LegId) -> Option<Moving> {
+        self.remove(leg).map(|leg| Moving(Box::new(leg)))
+    }
+
+    /// A leg that another worker has handed over. What it was told meanwhile is due now ([`Worker::arrived`]).
+    pub fn adopt(&mut self, moving: Moving, now: Mono) -> Option<Slot> {
+        let mut leg = *moving.0;
+        let mut due = std::mem::take(&mut leg.due);
+        // Whatever it had to play ended when it was handed over.
+        due.play = None;
+        leg.presence.agree(now);
+        let slot = self.put(leg)?;
+        for timer in [Timer::Report, Timer::Check, Timer::Digit] {
+            if let Some(at) = *due.of(timer) {
+                self.schedule(slot, timer, at);
+            }
+        }
+        Some(slot)
+    }
+
+    /// Another worker is to hand this leg over.
+    pub fn expects(&self, leg: LegId) -> bool {
+        self.expected.contains_key(&leg)
+    }
+
+    /// The commands that have come for a leg before the leg itself, in order.
+    pub fn arrived(&mut self, leg: LegId) -> Vec<Command> {
+        self.expected.remove(&leg).unwrap_or_default()
+    }
+
+    /// The leg that was expected has ended where it was, and was reported there.
+    pub fn expect_no_more(&mut self, leg: LegId) {
+        self.expected.remove(&leg);
     }
 
     /// Does what is due: plays, reports, checks for silence.
@@ -192,18 +255,11 @@ impl Worker {
     }
 
     fn open(&mut self, id: LegId, now: Mono) {
-        let index = self.free.pop().unwrap_or_else(|| {
-            self.places.push(Place::default());
-            (self.places.len() - 1) as u32
-        });
         let (sequence, cname) = (self.chance.next_u32() as u16, format!("{:016x}", self.chance.next_u64()));
         let outgoing = Outgoing::new(self.chance.next_u32(), sequence, self.chance.next_u32());
-        let Some(place) = self.places.get_mut(index as usize) else { return };
-        place.generation = place.generation.wrapping_add(1);
-        let slot = Slot { index, generation: place.generation };
-        place.leg = Some(Leg {
+        self.put(Leg {
             id,
-            slot,
+            slot: Slot { index: 0, generation: 0 },
             path: None,
             incoming: Incoming::default(),
             outgoing,
@@ -217,8 +273,23 @@ impl Worker {
             music_at: 0,
             due: Due::default(),
         });
+    }
+
+    /// Gives a leg its place.
+    fn put(&mut self, mut leg: Leg) -> Option<Slot> {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.places.push(Place::default());
+            (self.places.len() - 1) as u32
+        });
+        let place = self.places.get_mut(index as usize)?;
+        place.generation = place.generation.wrapping_add(1);
+        let (id, slot) = (leg.id, Slot { index, generation: place.generation });
+        leg.slot = slot;
+        leg.listeners.clear();
+        place.leg = Some(leg);
         self.by_id.insert(id, index);
         self.join_those_who_wait_for(id, index);
+        Some(slot)
     }
 
     /// A leg may be told to hear another one before that is open.

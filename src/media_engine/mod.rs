@@ -19,7 +19,7 @@ mod worker_thread;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
@@ -29,7 +29,7 @@ use crate::media::{Clips, Command, Frame, Lease, Report, Settings, Worker};
 
 use ports::Ports;
 use sys::{Inbox, Poll, Wake};
-use worker_thread::{Doors, Order, WorkerThread};
+use worker_thread::{Doors, Neighbour, Order, WorkerThread};
 
 /// Commands that wait for a worker: a few for each leg that it can have. A worker takes all at once within a millisecond, so a full
 /// queue means that its thread is stuck; then [`Engine::command`] says so and the leg is to be given up.
@@ -84,11 +84,12 @@ pub struct Stuck {
 pub struct Engine {
     threads: Vec<Handle>,
     counters: Arc<Counters>,
+    /// Says to the threads that it is over; they are woken to see it.
+    stop: Arc<AtomicBool>,
 }
 
 struct Handle {
-    /// `None` once the engine stops: that the sender is gone is what ends the thread.
-    orders: Option<SyncSender<Order>>,
+    orders: SyncSender<Order>,
     /// It has orders that it was not woken for.
     ordered: bool,
     wake: Arc<Wake>,
@@ -114,8 +115,18 @@ pub fn start(
     let workers = config.workers.clamp(1, MOST_WORKERS);
     let (first, last) = (*config.ports.start(), *config.ports.end());
     let counters = Arc::new(Counters { legs: (0..workers).map(|_| AtomicU64::new(0)).collect(), ..Counters::default() });
-    let mut engine = Engine { threads: Vec::new(), counters: counters.clone() };
-    for worker in 0..workers {
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut engine = Engine { threads: Vec::new(), counters: counters.clone(), stop: stop.clone() };
+    let mut inlets = Vec::new();
+    let mut neighbours = Vec::new();
+    for _ in 0..workers {
+        let (orders, inlet) = sync_channel(COMMANDS);
+        let wake = Arc::new(Wake::new().map_err(|error| StartError::Thread { error })?);
+        inlets.push((inlet, wake.clone()));
+        neighbours.push(Neighbour { orders, wake });
+    }
+    let neighbours: Arc<[Neighbour]> = neighbours.into();
+    for (worker, (orders, wake)) in (0..workers).zip(inlets) {
         let seed = seed.wrapping_add(u64::from(worker));
         let mut ports = Ports::new(worker, workers, config.listen, &config.ports, seed);
         if ports.is_empty() {
@@ -127,8 +138,7 @@ pub fn start(
             Some(_) | None => outlets.leases(leases),
         }
         let system = |error| StartError::Thread { error };
-        let (sender, orders) = sync_channel(COMMANDS);
-        let wake = Arc::new(Wake::new().map_err(system)?);
+        let sender = neighbours.get(usize::from(worker)).map(|n| n.orders.clone());
         let thread = WorkerThread {
             worker: Worker::new(Settings {
                 missing_after: config.missing_after,
@@ -140,13 +150,17 @@ pub fn start(
             clock,
             orders,
             wake: wake.clone(),
+            neighbours: neighbours.clone(),
+            stop: stop.clone(),
             poll: Poll::new().map_err(system)?,
             doors: Doors { ports, outlets: outlets.clone(), counters: counters.clone(), overflow: Default::default() },
             inbox: Inbox::new(),
         };
         let builder = std::thread::Builder::new().name(format!("media-{worker}"));
         let thread = builder.spawn(move || thread.run()).map_err(system)?;
-        engine.threads.push(Handle { orders: Some(sender), ordered: false, wake, thread: Some(thread) });
+        if let Some(orders) = sender {
+            engine.threads.push(Handle { orders, ordered: false, wake, thread: Some(thread) });
+        }
     }
     Ok(engine)
 }
@@ -179,8 +193,7 @@ impl Engine {
 
     fn order(&mut self, worker: u8, order: Order) -> Result<(), Stuck> {
         let handle = self.threads.get_mut(usize::from(worker)).ok_or(Stuck { worker })?;
-        let orders = handle.orders.as_ref().ok_or(Stuck { worker })?;
-        orders.try_send(order).map_err(|_: TrySendError<Order>| Stuck { worker })?;
+        handle.orders.try_send(order).map_err(|_: TrySendError<Order>| Stuck { worker })?;
         handle.ordered = true;
         Ok(())
     }
@@ -188,8 +201,8 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        for handle in &mut self.threads {
-            handle.orders = None;
+        self.stop.store(true, Ordering::Relaxed);
+        for handle in &self.threads {
             handle.wake.wake();
         }
         for handle in &mut self.threads {

@@ -172,11 +172,7 @@ impl Ports {
         }
         pair.used = Use::Open { slot, leg };
         self.leased -= 1;
-        let at = slot.index as usize;
-        if self.by_slot.len() <= at {
-            self.by_slot.resize(at + 1, None);
-        }
-        self.by_slot[at] = Some(index);
+        self.belongs(slot, index);
         Ok(())
     }
 
@@ -187,6 +183,35 @@ impl Ports {
             pair.used = Use::Draining { until: now + DRAIN };
             self.draining.push_back((now + DRAIN, index));
         }
+    }
+
+    /// An open leg's sockets, for another worker: its port is that worker's from here on.
+    pub fn take(&mut self, slot: Slot, poll: &Poll) -> Option<Pair> {
+        let index = self.by_slot.get_mut(slot.index as usize).and_then(Option::take)?;
+        let pair = self.pairs.get_mut(index).and_then(Option::take)?;
+        self.empty.push(index);
+        for kind in [Port::Rtp, Port::Rtcp] {
+            // It was added when the leg was opened; were it not, there would be nothing to remove.
+            let _ = poll.remove(pair.socket(kind));
+        }
+        Some(pair)
+    }
+
+    /// Sockets that another worker has handed over.
+    pub fn adopt(&mut self, mut pair: Pair, slot: Slot, leg: LegId, poll: &Poll) -> io::Result<()> {
+        pair.used = Use::Open { slot, leg };
+        let index = self.put(pair);
+        self.belongs(slot, index);
+        let Some(pair) = self.pair(index) else { return Err(io::ErrorKind::NotFound.into()) };
+        [Port::Rtp, Port::Rtcp].into_iter().try_for_each(|kind| poll.add(pair.socket(kind), token(index, kind)))
+    }
+
+    fn belongs(&mut self, slot: Slot, index: usize) {
+        let at = slot.index as usize;
+        if self.by_slot.len() <= at {
+            self.by_slot.resize(at + 1, None);
+        }
+        self.by_slot[at] = Some(index);
     }
 
     /// Closes what has drained and frees what has rested. `true`: there are free ports again, and some are wanted.

@@ -42,6 +42,15 @@ impl Poll {
         Ok(())
     }
 
+    /// No more of this descriptor, which stays open.
+    pub fn remove(&self, fd: impl AsFd) -> io::Result<()> {
+        // SAFETY: both descriptors are open for the call (owned, borrowed); no event is read for a removal (Linux 2.6.9 and later).
+        check(unsafe {
+            libc::epoll_ctl(self.epoll.as_raw_fd(), libc::EPOLL_CTL_DEL, fd.as_fd().as_raw_fd(), std::ptr::null_mut())
+        })?;
+        Ok(())
+    }
+
     /// Waits for input, at most for `timeout` (to the microsecond, unlike `epoll_wait`). The tokens that have some.
     pub fn wait(&mut self, timeout: Option<Duration>) -> impl Iterator<Item = u64> + use<> {
         let limit = timeout.map(|t| libc::timespec {

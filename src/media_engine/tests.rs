@@ -102,10 +102,14 @@ impl Running {
     /// A leg whose peer is a new socket.
     fn leg(&mut self, id: u64) -> Peer {
         let lease = self.lease(0);
+        self.peer_of(id, 0, lease)
+    }
+
+    fn peer_of(&mut self, id: u64, worker: u8, lease: Lease) -> Peer {
         let socket = UdpSocket::bind((LOCAL, 0)).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         let leg = LegId(id);
-        self.command(Command::Open { leg, lease });
+        self.engine.command(worker, Command::Open { leg, lease }).unwrap();
         let remote = Some(socket.local_addr().unwrap());
         let session = Session {
             remote,
@@ -118,7 +122,8 @@ impl Running {
             receive: true,
             ptime_ms: 20,
         };
-        self.command(Command::Agree { leg, session });
+        self.engine.command(worker, Command::Agree { leg, session }).unwrap();
+        self.engine.wake();
         Peer { leg, socket, to: SocketAddr::new(LOCAL, lease.port), sequence: 0 }
     }
 
@@ -291,4 +296,30 @@ fn what_could_not_be_taken_is_asked_for_again_though_nothing_happens() {
     for _ in 0..2 {
         r.again.recv_timeout(PATIENCE).unwrap();
     }
+}
+
+#[test]
+fn a_leg_goes_on_in_another_worker_with_its_port_and_its_peer_hears_whom_it_is_joined_with() {
+    let mut running = run(33_700..=33_760, 2);
+    let mut a = running.leg(1);
+    let lease = running.lease(1);
+    let mut b = running.peer_of(2, 1, lease);
+    // A leg that is expected takes commands before it is there.
+    running.engine.command(1, Command::Expect { leg: a.leg }).unwrap();
+    running.engine.command(1, Command::Hear { leg: a.leg, source: Source::Leg(b.leg) }).unwrap();
+    running.engine.command(1, Command::Hear { leg: b.leg, source: Source::Leg(a.leg) }).unwrap();
+    running.engine.command(0, Command::HandOver { leg: a.leg, to: 1 }).unwrap();
+    running.engine.wake();
+    a.reach(&b);
+    b.reach(&a);
+    a.say(7);
+    assert_eq!(b.hear().1, 7);
+    assert_eq!([0, 1].map(|w| running.engine.counters().legs[w].load(Relaxed)), [0, 2]);
+    // It ends there, and a leg that is nowhere is not waited for.
+    running.engine.command(1, Command::Expect { leg: LegId(99) }).unwrap();
+    running.engine.command(0, Command::HandOver { leg: LegId(99), to: 1 }).unwrap();
+    running.engine.command(1, Command::Close { leg: a.leg }).unwrap();
+    running.engine.wake();
+    let closed = running.report();
+    assert!(matches!(closed, Report::Closed { leg, quality } if leg == a.leg && quality.packets_received >= 2), "{closed:?}");
 }

@@ -8,17 +8,18 @@ use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
 
 use crate::clock::{Mono, System};
 use crate::ids::{LegId, RecordingId};
-use crate::media::{Clips, Command, Forward, Frame, Port, Quality, Report, Sink, Slot, Worker};
+use crate::media::{Clips, Command, Forward, Frame, Moving, Port, Quality, Report, Sink, Slot, Worker};
 
-use super::ports::{Ports, Use, of_token};
+use super::ports::{Pair, Ports, Use, of_token};
 use super::sys::{BATCH, Inbox, Outgoing, Poll, Wake, send};
 use super::{Counters, Outlets};
 
@@ -31,10 +32,20 @@ const OVERFLOW_EVERY: Duration = Duration::from_secs(1);
 /// Batches read from one socket in one round, so that a flood on one port does not starve the others.
 const BATCHES: usize = 4;
 
-/// What the engine tells a thread.
+/// What the engine tells a thread, or one thread another.
 pub enum Order {
     Command(Command),
     Clips(Clips),
+    /// A leg of another worker with its sockets.
+    Adopt(Moving, Pair),
+    /// The leg that was to come has ended before.
+    ExpectNoMore(LegId),
+}
+
+/// Another worker's thread.
+pub struct Neighbour {
+    pub orders: SyncSender<Order>,
+    pub wake: Arc<Wake>,
 }
 
 pub struct WorkerThread<O: Outlets> {
@@ -43,6 +54,9 @@ pub struct WorkerThread<O: Outlets> {
     pub clock: System,
     pub orders: Receiver<Order>,
     pub wake: Arc<Wake>,
+    /// All workers' threads by number, this one among them.
+    pub neighbours: Arc<[Neighbour]>,
+    pub stop: Arc<AtomicBool>,
     pub poll: Poll,
     pub doors: Doors<O>,
     pub inbox: Inbox,
@@ -136,9 +150,10 @@ impl<O: Outlets> WorkerThread<O> {
             for token in tokens {
                 if token == WAKE {
                     self.wake.clear();
-                    if !self.take_orders(now) {
+                    if self.stop.load(Relaxed) {
                         return;
                     }
+                    self.take_orders(now);
                 } else {
                     self.receive(token, now);
                 }
@@ -166,20 +181,69 @@ impl<O: Outlets> WorkerThread<O> {
         rounded.since(self.clock.mono())
     }
 
-    /// `false`: the end.
-    fn take_orders(&mut self, now: Mono) -> bool {
-        loop {
-            match self.orders.try_recv() {
-                Ok(Order::Command(command)) => self.obey(command, now),
-                Ok(Order::Clips(clips)) => self.clips = clips,
-                Err(TryRecvError::Empty) => return true,
-                Err(TryRecvError::Disconnected) => return false,
+    fn take_orders(&mut self, now: Mono) {
+        while let Ok(order) = self.orders.try_recv() {
+            match order {
+                Order::Command(command) => self.obey(command, now),
+                Order::Clips(clips) => self.clips = clips,
+                Order::Adopt(moving, pair) => self.adopt(moving, pair, now),
+                Order::ExpectNoMore(leg) => self.worker.expect_no_more(leg),
             }
         }
     }
 
+    /// The leg goes on in another thread.
+    fn hand_over(&mut self, leg: LegId, to: u8, now: Mono) {
+        if usize::from(to) == usize::from(self.doors.ports.worker()) {
+            return;
+        }
+        let pair = self.worker.slot(leg).and_then(|slot| self.doors.ports.take(slot, &self.poll));
+        self.doors.untap(leg);
+        let order = match (self.worker.hand_over(leg), pair) {
+            (Some(moving), Some(pair)) => Order::Adopt(moving, pair),
+            _ => Order::ExpectNoMore(leg),
+        };
+        let lost = matches!(order, Order::Adopt(..));
+        let taken = self.neighbours.get(usize::from(to)).is_some_and(|n| {
+            let taken = n.orders.try_send(order).is_ok();
+            n.wake.wake();
+            taken
+        });
+        // The other thread is stuck: the leg is gone with its sockets.
+        if !taken && lost {
+            tracing::error!(%leg, to, "a media worker does not take a leg");
+            self.evict(leg, now);
+        }
+        self.count_legs();
+    }
+
+    fn adopt(&mut self, moving: Moving, pair: Pair, now: Mono) {
+        let leg = moving.leg();
+        if let Some(recording) = moving.recording() {
+            self.doors.overflow.insert(recording, Tapped { leg, dropped: 0 });
+        }
+        let slot = self.worker.adopt(moving, now);
+        let opened = match slot {
+            Some(slot) => self.doors.ports.adopt(pair, slot, leg, &self.poll),
+            None => Err(std::io::ErrorKind::NotFound.into()),
+        };
+        if let Err(error) = opened {
+            tracing::error!(%leg, %error, "a leg's port cannot be taken over");
+            self.evict(leg, now);
+        }
+        for command in self.worker.arrived(leg) {
+            self.obey(command, now);
+        }
+        self.count_legs();
+    }
+
     fn obey(&mut self, command: Command, now: Mono) {
         let leg = command.leg();
+        if let Command::HandOver { to, .. } = command
+            && !self.worker.expects(leg)
+        {
+            return self.hand_over(leg, to, now);
+        }
         let closing = self.worker.slot(leg).filter(|_| matches!(command, Command::Close { .. } | Command::Open { .. }));
         let opening = match &command {
             Command::Open { lease, .. } => Some(lease.port),
@@ -191,7 +255,7 @@ impl<O: Outlets> WorkerThread<O> {
                 self.doors.untap(leg);
                 None
             }
-            Command::Agree { .. } | Command::Hear { .. } => None,
+            Command::Agree { .. } | Command::Hear { .. } | Command::HandOver { .. } | Command::Expect { .. } => None,
         };
         let (worker, clips, doors) = (&mut self.worker, &self.clips, &mut self.doors);
         if catch_unwind(AssertUnwindSafe(|| worker.handle(command, clips, now, doors))).is_err() {

@@ -86,7 +86,8 @@ mod tests {
         r.write(&mut printed);
         assert_eq!(printed, b"98732@sip.example.com;to-tag=ff87ff;from-tag=r33th4x0r;early-only");
         assert_eq!(Replaces::parse(&printed.into()), Ok(r));
-        for bad in ["98732@sip.example.com;to-tag=ff87ff", "9;from-tag=a", ";to-tag=a;from-tag=b", "", "a b;to-tag=a;from-tag=b"] {
+        for bad in ["98732@sip.example.com;to-tag=ff87ff", "9;from-tag=a", ";to-tag=a;from-tag=b", "", "a b;to-tag=a;from-tag=b"]
+        {
             assert!(read(bad).is_err(), "{bad}");
         }
     }

@@ -28,6 +28,11 @@ pub enum Command {
         conversation: ConversationId,
         to: String,
     },
+    /// Attended: whom the phone that is in both conversations has in them hear each other, and the phone is let go.
+    Join {
+        conversation: ConversationId,
+        consultation: ConversationId,
+    },
     SetAgent {
         agent: StaffNumber,
         state: WantedState,

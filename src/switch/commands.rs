@@ -39,6 +39,7 @@ impl Switch {
             Command::Transfer { conversation, to } => {
                 self.on_live(conversation, now, out, |cx, conv| cx.transfer_by_command(conv, to, by))
             }
+            Command::Join { conversation, consultation } => self.join_by_command(conversation, consultation, by, now, out),
             Command::SetAgent { agent, state, reason } => {
                 let wanted = match state {
                     WantedState::Ready => Wanted::Ready,

@@ -101,7 +101,7 @@ impl Cx<'_> {
     }
 
     /// An answered subject hears that it rings somewhere; an unanswered one gets 180 when it does.
-    fn ringback(&mut self, conv: &mut Conversation) {
+    pub fn ringback(&mut self, conv: &mut Conversation) {
         if conv.leg(conv.subject).is_some_and(|l| l.is_answered()) {
             self.play(conv, conv.subject, Audio::Ringback);
         }

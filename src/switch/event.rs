@@ -60,6 +60,9 @@ pub enum Kind {
     CallResumed(LegAction),
     #[serde(rename = "call.transferred")]
     CallTransferred(Transfer),
+    /// A consultation has become part of the conversation that it was about; told to both.
+    #[serde(rename = "call.merged")]
+    CallMerged(CallMerged),
     /// An internal call has got an outside party: it is an outbound one from here on.
     #[serde(rename = "call.went_outside")]
     CallWentOutside(CallWentOutside),
@@ -249,6 +252,22 @@ pub enum TransferOutcome {
     Completed,
     /// The target did not take it; `Started` is undone where the transferrer is still there.
     Failed,
+}
+
+/// An attended transfer is complete: whom the consultation was with is in the conversation that it was about. The consultation ends with
+/// cause `transferred`; its recording, if it has one, is its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CallMerged {
+    /// Goes on, with the legs of both but the transferrer's.
+    #[schema(value_type = String)]
+    pub parent: ConversationId,
+    /// The consultation.
+    #[schema(value_type = String)]
+    pub child: ConversationId,
+    /// The transferrer's leg in the parent.
+    #[schema(value_type = u64)]
+    pub leg: LegId,
+    pub by: By,
 }
 
 /// A phone of an internal call was transferred to a number outside, and it answered there. A `recording.decided` follows: the outbound

@@ -1,5 +1,6 @@
 //! Requests of a peer within a leg's dialog.
 
+use super::attended::Attended;
 use super::event::By;
 use super::hub::{ALLOW, Cx};
 use crate::conversation::{Conversation, Stage, Transferring};
@@ -13,12 +14,21 @@ use crate::sip::{Flow, HeaderName, Method, Request, Status};
 use crate::transaction::TransactionId;
 
 impl Cx<'_> {
-    pub fn in_dialog(&mut self, conv: &mut Conversation, id: LegId, transaction: TransactionId, request: &Request, flow: Flow) {
-        let Some(leg) = conv.legs.get_mut(&id) else { return };
+    /// What comes back is a wish that spans two conversations.
+    pub fn in_dialog(
+        &mut self,
+        conv: &mut Conversation,
+        id: LegId,
+        transaction: TransactionId,
+        request: &Request,
+        flow: Flow,
+    ) -> Option<Attended> {
+        let leg = conv.legs.get_mut(&id)?;
         if request.method == Method::Invite
             && let Err(status) = leg.call.takes_reinvite()
         {
-            return self.respond(transaction, &request.response(status));
+            self.respond(transaction, &request.response(status));
+            return None;
         }
         if let Err(status) = leg.call.receive(request, flow) {
             let mut response = request.response(status);
@@ -26,11 +36,13 @@ impl Cx<'_> {
                 // §14.2: out of order; up to ten seconds.
                 response.headers.push(HeaderName::RetryAfter, self.hub.chance.below(10) as u32);
             }
-            return self.respond(transaction, &response);
+            self.respond(transaction, &response);
+            return None;
         }
         if matches!(request.method, Method::Invite | Method::Update) && Asked::by(request) == Asked::TooShort {
             let response = self.too_short(request.response(Status::SESSION_INTERVAL_TOO_SMALL));
-            return self.respond(transaction, &response);
+            self.respond(transaction, &response);
+            return None;
         }
         match request.method {
             Method::Invite => self.reinvited(conv, id, transaction, request),
@@ -40,7 +52,7 @@ impl Cx<'_> {
                 self.left(conv, id, Cause::Normal);
             }
             Method::Info => self.info(conv, id, transaction, request),
-            Method::Refer => self.referred(conv, id, transaction, request),
+            Method::Refer => return self.referred(conv, id, transaction, request),
             Method::Options => {
                 let mut response = request.response(Status::OK);
                 response.headers.push(HeaderName::Allow, ALLOW);
@@ -61,6 +73,7 @@ impl Cx<'_> {
                 self.respond(transaction, &response);
             }
         }
+        None
     }
 
     fn reinvited(&mut self, conv: &mut Conversation, id: LegId, transaction: TransactionId, request: &Request) {
@@ -205,33 +218,65 @@ impl Cx<'_> {
         }
     }
 
-    fn referred(&mut self, conv: &mut Conversation, id: LegId, transaction: TransactionId, request: &Request) {
-        let target = match request.headers.refer_to() {
-            Ok(Some(target)) => target,
-            Ok(None) | Err(_) => return self.respond(transaction, &request.response(Status::BAD_REQUEST)),
-        };
-        // Attended transfer names a dialog to replace: not yet, and blindly calling the target would be something else.
-        let replaces = target.uri.sip().and_then(|u| u.headers()).is_some_and(|h| h.to_ascii_lowercase().contains("replaces"));
-        if replaces {
-            return self.respond(transaction, &request.response(Status::NOT_IMPLEMENTED));
-        }
-        let Some(to) = target.uri.dialled() else {
-            return self.respond(transaction, &request.response(Status::UNSUPPORTED_URI_SCHEME));
-        };
-        let number = request.headers.cseq().map(|c| c.number).unwrap_or_default();
-        let by = self.side(conv, id);
-        match self.may_transfer(conv, id, &to, true) {
-            Ok((target, other)) => {
+    fn referred(
+        &mut self,
+        conv: &mut Conversation,
+        id: LegId,
+        transaction: TransactionId,
+        request: &Request,
+    ) -> Option<Attended> {
+        match self.refer_of(conv, id, request) {
+            Ok((number, referred)) => {
                 let mut response = request.response(Status::ACCEPTED);
                 if let Some(leg) = conv.leg(id) {
                     response.headers.push(HeaderName::Contact, &leg.call.own().contact);
                 }
                 self.respond(transaction, &response);
-                self.transfer(conv, other, target, Transferring { from: id, refer: Some(number), by, to });
+                match referred {
+                    Referred::To { target, other, to } => {
+                        let by = self.side(conv, id);
+                        self.transfer(conv, other, target, Transferring { from: id, refer: Some(number), by, to });
+                        None
+                    }
+                    Referred::Call(replaces) => {
+                        self.notify(conv, id, Some(number), super::transfer::Notice::Trying);
+                        Some(Attended { from: id, refer: number, replaces })
+                    }
+                }
             }
-            Err((status, _)) => self.respond(transaction, &request.response(status)),
+            Err(status) => {
+                self.respond(transaction, &request.response(status));
+                None
+            }
         }
     }
+
+    /// What a REFER asks for, with its number, or why it is refused.
+    fn refer_of(&self, conv: &Conversation, id: LegId, request: &Request) -> Result<(u32, Referred), Status> {
+        let number = request.headers.cseq().map(|c| c.number).unwrap_or_default();
+        let target = request.headers.refer_to().ok().flatten().ok_or(Status::BAD_REQUEST)?;
+        let replaces = match target.uri.sip() {
+            Some(uri) => crate::sip::Replaces::of_refer_to(uri).map_err(|_| Status::BAD_REQUEST)?,
+            None => None,
+        };
+        if let Some(replaces) = replaces {
+            return match self.is_obeyed(conv, id) {
+                true => Ok((number, Referred::Call(replaces))),
+                false => Err(Status::FORBIDDEN),
+            };
+        }
+        let to = target.uri.dialled().ok_or(Status::UNSUPPORTED_URI_SCHEME)?;
+        let (target, other) = self.may_transfer(conv, id, &to, true).map_err(|(status, _)| status)?;
+        Ok((number, Referred::To { target, other, to }))
+    }
+}
+
+/// What a REFER asks for.
+enum Referred {
+    /// A blind transfer.
+    To { target: crate::route::Target, other: LegId, to: String },
+    /// An attended one: the other call of its sender.
+    Call(crate::sip::Replaces),
 }
 
 fn signal(body: &[u8]) -> Option<char> {

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | state but conversations, and what every step does with it | `hub` |
 //! | requests outside of dialogs, within one, responses | `incoming`, `in_dialog`, `dialling` |
-//! | where a subject goes | `routing`, `menu`, `queueing`, `dialling`, `transfer` |
+//! | where a subject goes | `routing`, `menu`, `queueing`, `dialling`, `transfer`, `attended` |
 //! | who hears whom | `bridging` |
 //! | the end | `ending` |
 //! | the API | `commands` |
@@ -17,6 +17,7 @@
 //! A panic in `handle` is caught by the driver, which then calls [`Switch::recover`]: the conversation that was at hand ends, its
 //! outputs are discarded, the indices are built anew.
 
+mod attended;
 mod bridging;
 pub mod command;
 mod commands;
@@ -324,7 +325,10 @@ impl Switch {
         let leg = self.leg_of(&request);
         match leg.and_then(|leg| Some((leg, self.conversation_of(leg)?))) {
             Some((leg, conversation)) => {
-                self.with(conversation, now, out, |cx, conv| cx.in_dialog(conv, leg, id, &request, flow));
+                let wish = self.with(conversation, now, out, |cx, conv| cx.in_dialog(conv, leg, id, &request, flow));
+                if let Some(Some(wish)) = wish {
+                    self.attended(conversation, wish, now, out);
+                }
             }
             None => {
                 let mut cx = self.cx(now, out);

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::event::{Kind, Transfer, TransferOutcome};
-use super::hub::{Cx, Purpose};
+use super::hub::{Cx, Hub, Purpose};
 use super::routing::caller;
 use crate::conversation::{Conversation, Peer, Stage, Transferring};
 use crate::ids::LegId;
@@ -39,6 +39,16 @@ impl Notice {
     }
 }
 
+impl Hub {
+    /// A trunk's caller who may not go out by a trunk again, on our account (`transit`), whoever sends him there.
+    pub fn is_bound_to_stay(&self, conv: &Conversation, leg: LegId) -> bool {
+        match conv.leg(leg).map(|l| &l.peer) {
+            Some(Peer::Trunk(name)) => !self.config.trunks.get(name).is_some_and(|t| t.transit),
+            Some(Peer::Phone(_)) | None => false,
+        }
+    }
+}
+
 impl Cx<'_> {
     /// Whether `from` may send its partner to `to`: the target, and the partner.
     pub fn may_transfer(
@@ -54,27 +64,29 @@ impl Cx<'_> {
         let other = conv.other(from).ok_or_else(gone)?;
         let leg = conv.leg(from).ok_or_else(gone)?;
         let config = &self.hub.config;
-        // A trunk's REFER would be a way to dial on our account; obeyed only where the configuration says so.
-        let obeyed = match &leg.peer {
-            Peer::Trunk(name) => !by_refer || config.trunks.get(name).is_some_and(|t| t.refer),
-            Peer::Phone(_) => true,
-        };
-        if !obeyed {
+        if by_refer && !self.is_obeyed(conv, from) {
             return Err((Status::FORBIDDEN, undiallable()));
         }
         let who = caller(config, &leg.peer, &leg.shows).ok_or_else(|| (Status::FORBIDDEN, undiallable()))?;
-        match route::dial(config, who, to) {
-            Ok(route::Target::Outside(_)) if self.is_bound_to_stay(conv, other) => Err((Status::FORBIDDEN, undiallable())),
-            Ok(route::Target::Code(_)) | Err(_) => Err((Status::FORBIDDEN, undiallable())),
+        // The API knows the places of the configuration by name; a phone, whatever its user types, has numbers.
+        let place = to.parse().ok().filter(|_| !by_refer);
+        let found = match &place {
+            Some(place) => route::go(config, who, place),
+            None => route::dial(config, who, to),
+        };
+        match found {
+            Ok(route::Target::Outside(_)) if self.hub.is_bound_to_stay(conv, other) => Err((Status::FORBIDDEN, undiallable())),
+            Ok(route::Target::Code(_) | route::Target::Hangup) | Err(_) => Err((Status::FORBIDDEN, undiallable())),
             Ok(target) => Ok((target, other)),
         }
     }
 
-    /// A trunk's caller who may not go out by a trunk again, on our account (`transit`), whoever sends him there.
-    fn is_bound_to_stay(&self, conv: &Conversation, other: LegId) -> bool {
-        match conv.leg(other).map(|l| &l.peer) {
-            Some(Peer::Trunk(name)) => !self.hub.config.trunks.get(name).is_some_and(|t| t.transit),
-            Some(Peer::Phone(_)) | None => false,
+    /// A trunk's REFER would be a way to dial on our account; obeyed only where the configuration says so.
+    pub fn is_obeyed(&self, conv: &Conversation, from: LegId) -> bool {
+        match conv.leg(from).map(|l| &l.peer) {
+            Some(Peer::Trunk(name)) => self.hub.config.trunks.get(name).is_some_and(|t| t.refer),
+            Some(Peer::Phone(_)) => true,
+            None => false,
         }
     }
 

@@ -97,3 +97,59 @@ fn linphonec_registers_with_digest_and_calls_a_baresip_by_number() {
     let heard = &alice.heard()[0];
     assert!(heard.halves(0, &TONES)[3..5].iter().all(|half| half.is_only(2)), "{}", heard.picture(&TONES));
 }
+
+/// RFC 5589 §7, RFC 3891: the REFER names the other call, and no INVITE follows.
+#[test]
+fn linphonec_asks_a_third_and_joins_it_with_its_caller() {
+    let site = Site::new("attended").phone("201").phone("202").phone("204");
+    let switch = site.start();
+    let mut alice = phone(&site, &switch, "201", TONES[0]);
+    let mut bob = phone(&site, &switch, "202", TONES[1]);
+    let mut linphone = Linphone::start(site.folder(), "204", TONES[2]);
+    linphone.register("204", &switch.sip().to_string(), &secret("204"));
+    switch.wait_for_registration("204", SOON);
+    let story = switch.events("since=0");
+
+    alice.dial(&dialled(&switch, "204"));
+    linphone.expect("Receiving new incoming call", SOON);
+    linphone.say("answer");
+    alice.wait_for("CALL_ESTABLISHED", SOON);
+    let first = story.wait_for("call.bridged", SOON, |_| true).subject;
+    alice.wait_to_hear(Duration::from_secs(2), SOON);
+    linphone.say("pause");
+    story.wait_for("call.held", SOON, |_| true);
+    linphone.expect("is now paused", SOON);
+    linphone.say(&format!("call {}", dialled(&switch, "202")));
+    bob.wait_for("CALL_INCOMING", SOON);
+    bob.accept();
+    bob.wait_for("CALL_ESTABLISHED", SOON);
+    let second = story.wait_for("call.bridged", SOON, |event| event.subject != first).subject;
+    bob.wait_to_hear(Duration::from_secs(2), SOON);
+    linphone.say("transfer 1 --to-call 2");
+    let merged = story.wait_for("call.merged", SOON, |event| event.subject == first);
+    assert_eq!(
+        (merged.data()["parent"].as_str(), merged.data()["child"].as_str()),
+        (Some(first.as_str()), Some(second.as_str()))
+    );
+    story.wait_for("call.ended", SOON, |event| event.subject == second);
+    bob.wait_to_hear(Duration::from_secs(5), SOON);
+    alice.hang_up();
+    bob.wait_for("CALL_CLOSED", SOON);
+    story.wait_for("call.ended", SOON, |event| event.subject == first);
+    nobody_talks(&switch);
+    let rows = switch.items("/api/v1/conversations");
+    assert_eq!(
+        rows.iter().map(|row| row["id"].as_str()).collect::<Vec<_>>(),
+        [Some(first.as_str())],
+        "the consultation is hidden"
+    );
+
+    let heard = &bob.heard()[0];
+    let halves = heard.halves(0, &TONES);
+    let (asked, joined) = (halves.iter().rposition(|h| h.is_only(2)), halves.iter().position(|h| h.is_only(0)));
+    assert!(asked.is_some() && asked < joined, "bob does not hear linphonec, then alice: {}", heard.picture(&TONES));
+    let heard = &alice.heard()[0];
+    let halves = heard.halves(0, &TONES);
+    let (before, after) = (halves.iter().position(|h| h.is_only(2)), halves.iter().rposition(|h| h.is_only(1)));
+    assert!(before.is_some() && before < after, "alice does not hear linphonec, then bob: {}", heard.picture(&TONES));
+}

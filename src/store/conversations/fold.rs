@@ -52,6 +52,8 @@ impl Conversation {
             queues: Vec::new(),
             recorded: None,
             recordings: Vec::new(),
+            children: Vec::new(),
+            merged_into: None,
             talk_ms: 0,
             last_at: at,
             sequence: 0,
@@ -87,6 +89,12 @@ impl Conversation {
                     self.close(at, |s| matches!(s, Span::Transfer { leg, .. } if *leg == t.leg), done);
                 }
             },
+            Kind::CallMerged(merged) if merged.child == self.id => self.merged_into = Some(merged.parent),
+            Kind::CallMerged(merged) => {
+                if !self.children.contains(&merged.child) {
+                    self.children.push(merged.child);
+                }
+            }
             Kind::CallWentOutside(went) => {
                 self.direction = Direction::Outbound;
                 self.customer_number.clone_from(&went.customer_number);

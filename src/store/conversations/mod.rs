@@ -96,7 +96,7 @@ impl Conversations {
         if ahead.is_some() { Ok(ahead) } else { self.indexed(id) }
     }
 
-    /// Newest first, only those without an end where `live`; `limit` of 0 is 50, at most [`MOST_PER_PAGE`].
+    /// Newest first, without consultations that have become part of another, only those without an end where `live`; `limit` of 0 is 50, at most [`MOST_PER_PAGE`].
     pub fn list(&self, live: bool, limit: usize, cursor: Option<ConversationId>) -> Result<Page, DatabaseError> {
         let limit = if limit == 0 { PER_PAGE } else { limit.min(MOST_PER_PAGE) };
         // One more than asked for, to know whether there is another page.
@@ -104,7 +104,7 @@ impl Conversations {
         let mut rows: BTreeMap<ConversationId, Conversation> = {
             let ahead = self.ahead();
             let below = (Bound::Unbounded, cursor.map_or(Bound::Unbounded, Bound::Excluded));
-            let wanted = ahead.rows.range(below).rev().filter(|(_, row)| !live || row.is_live());
+            let wanted = ahead.rows.range(below).rev().filter(|(_, row)| (!live || row.is_live()) && row.merged_into.is_none());
             wanted.take(most).map(|(id, row)| (*id, row.clone())).collect()
         };
         if !live {
@@ -115,7 +115,11 @@ impl Conversations {
                 && let Some((_, value)) = walk.next()?
             {
                 // One bad row must not hide the others.
-                if let Ok(row) = read(&value) {
+                // What was merged meanwhile is known in memory first.
+                if let Ok(row) = read(&value)
+                    && row.merged_into.is_none()
+                    && self.ahead().rows.get(&row.id).is_none_or(|row| row.merged_into.is_none())
+                {
                     indexed += 1;
                     rows.entry(row.id).or_insert(row);
                 }

@@ -53,6 +53,14 @@ pub struct Conversation {
     /// Whether it is recorded, and by which rule.
     pub recorded: Option<Recorded>,
     pub recordings: Vec<RecordingRef>,
+    /// Consultations that have become part of it; their recordings are theirs.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>)]
+    pub children: Vec<ConversationId>,
+    /// It was a consultation and has become part of that conversation: lists leave it out.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub merged_into: Option<ConversationId>,
     /// Sum of the bridges that have ended; all of them afterwards.
     pub talk_ms: u64,
     /// The last thing that is known of it.

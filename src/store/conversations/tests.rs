@@ -250,6 +250,42 @@ fn a_list_is_newest_first_and_goes_on_at_its_cursor() {
     assert_eq!((ids, third.next), ((0..10).rev().collect(), None));
 }
 
+#[test]
+fn a_consultation_that_was_merged_is_found_by_its_parent_and_not_in_the_list() {
+    let ids = [1, 2].map(|n| ConversationId::from_parts(n, 0));
+    let started = story().swap_remove(0).1;
+    let merged = CallMerged { parent: ids[0], child: ids[1], leg: LegId(2), by: By::Phone };
+    let told = |of: usize| (ids[of], Kind::CallMerged(merged.clone()));
+    let events = [(ids[0], started.clone()), (ids[1], started), told(1), told(0)];
+    let stored: Vec<Stored> = (1..)
+        .zip(events)
+        .map(|(sequence, (id, kind))| Stored {
+            sequence,
+            event: Event { at: Wall::from_micros(1), conversation: Some(id), kind },
+        })
+        .collect();
+    // Written before it was merged, or after, or never.
+    for written in [2, 4, 5] {
+        let rows = Conversations::open(Arc::new(Memory::default())).unwrap();
+        for stored in &stored {
+            rows.take([stored]);
+            if stored.sequence == written {
+                rows.commit().unwrap();
+            }
+        }
+        for live in [false, true] {
+            let page = rows.list(live, 1, None).unwrap();
+            assert_eq!(
+                (page.items.iter().map(|r| r.id).collect::<Vec<_>>(), page.next),
+                (vec![ids[0]], None),
+                "{written} {live}"
+            );
+        }
+        assert_eq!(rows.row(ids[0]).unwrap().unwrap().children, [ids[1]]);
+        assert_eq!(rows.row(ids[1]).unwrap().unwrap().merged_into, Some(ids[0]));
+    }
+}
+
 /// An index on a disk with moods. What was committed is lost where it can't be flushed.
 #[derive(Default)]
 struct Moody {

@@ -54,11 +54,14 @@ pub struct Sim {
     pub uas: BTreeMap<SocketAddr, Ua>,
     /// Host → signalling address of the peer that it is.
     hosts: BTreeMap<IpAddr, SocketAddr>,
-    worker: Worker,
+    /// Two, as on the smallest machine: what joins two conversations may have to move legs.
+    workers: [Worker; 2],
     settings: media::Settings,
     clips: Clips,
     legs: BTreeMap<u16, LegId>,
     ports: BTreeMap<LegId, u16>,
+    /// Which worker has a leg.
+    at_worker: BTreeMap<LegId, u8>,
     pub recordings: BTreeMap<RecordingId, Recorded>,
     pub events: Vec<Event>,
     answers: BTreeMap<Ticket, Answer>,
@@ -114,11 +117,12 @@ impl Sim {
             network: Network::new(seed),
             uas: BTreeMap::new(),
             hosts: BTreeMap::new(),
-            worker: Worker::new(settings.clone()),
+            workers: workers(&settings),
             settings,
             clips,
             legs: BTreeMap::new(),
             ports: BTreeMap::new(),
+            at_worker: BTreeMap::new(),
             recordings: BTreeMap::new(),
             events: Vec::new(),
             answers: BTreeMap::new(),
@@ -134,7 +138,7 @@ impl Sim {
             out: Vec::new(),
         };
         sim.input(Input::Started(Box::default()));
-        sim.input(Input::Ports(PORTS.step_by(2).map(|port| Lease { worker: 0, port }).collect()));
+        sim.input(Input::Ports(leases()));
         sim
     }
 
@@ -142,13 +146,14 @@ impl Sim {
     pub fn restart(&mut self, open: Vec<cordboard::switch::input::OpenConversation>) {
         let config = Config::resolve(&centre()).unwrap_or_else(|_| panic!("the centre's configuration"));
         self.switch = Switch::new([9; 32], config);
-        self.worker = Worker::new(self.settings.clone());
+        self.workers = workers(&self.settings);
         self.legs.clear();
         self.ports.clear();
+        self.at_worker.clear();
         let wishes = self.wishes.clone().into_iter().collect();
         let registrations = self.registrations.iter().map(|((number, _), b)| (number.as_str().into(), b.clone())).collect();
         self.input(Input::Started(Box::new(Recovered { registrations, wishes, open, ..Recovered::default() })));
-        self.input(Input::Ports(PORTS.step_by(2).map(|port| Lease { worker: 0, port }).collect()));
+        self.input(Input::Ports(leases()));
     }
 
     /// A phone or trunk of the simulation; its audio is a byte of its own, so that it is known when it is heard.
@@ -228,7 +233,7 @@ impl Sim {
     fn step(&mut self, limit: Mono) {
         let next = [
             self.switch.deadline(),
-            self.worker.deadline(),
+            self.workers.iter().filter_map(Worker::deadline).min(),
             self.network.next(),
             self.uas.values().filter_map(Ua::deadline).min(),
             Some(limit),
@@ -236,10 +241,12 @@ impl Sim {
         let at = next.into_iter().flatten().min().unwrap_or(limit).max(self.now.mono);
         let ahead = at.since(self.now.mono);
         self.now = self.now + ahead;
-        if self.worker.deadline().is_some_and(|d| d <= at) {
-            let mut speaker = Loudspeaker::default();
-            self.worker.tick(at, &mut speaker);
-            self.heard(speaker);
+        for n in 0..self.workers.len() {
+            if self.workers[n].deadline().is_some_and(|d| d <= at) {
+                let mut speaker = Loudspeaker::default();
+                self.workers[n].tick(at, &mut speaker);
+                self.heard(speaker);
+            }
         }
         while let Some((to, parcel)) = self.network.due(at) {
             self.deliver(to, parcel);
@@ -282,10 +289,11 @@ impl Sim {
                 if let Some(&leg) = self.legs.get(&(to.port() & !1)).filter(|_| to.ip() == switch().ip()) {
                     self.packets += 1;
                     let port = if rtcp { Port::Rtcp } else { Port::Rtp };
-                    let Some(slot) = self.worker.slot(leg) else { return };
+                    let worker = &mut self.workers[usize::from(self.at_worker[&leg])];
+                    let Some(slot) = worker.slot(leg) else { return };
                     let mut speaker = Loudspeaker::default();
                     let now = self.now.mono;
-                    if let Some(forward) = self.worker.receive(slot, port, from, &mut bytes, now, &mut speaker) {
+                    if let Some(forward) = worker.receive(slot, port, from, &mut bytes, now, &mut speaker) {
                         let packet = bytes[forward.start..forward.start + forward.len].to_vec();
                         speaker.sent.push((forward.leg, port, forward.to, packet));
                     }
@@ -371,7 +379,7 @@ impl Sim {
                 };
                 later.push(Input::Resolved { query, addresses });
             }
-            Output::Media { command, .. } => self.media(command, later),
+            Output::Media { worker, command } => self.media(worker, command, later),
             Output::Recorder(command) => self.record(command, later),
             Output::Event(event) => self.events.push(event),
             Output::Registration(change) => match change {
@@ -392,25 +400,38 @@ impl Sim {
         }
     }
 
-    fn media(&mut self, command: media::Command, later: &mut Vec<Input>) {
+    fn media(&mut self, worker: u8, command: media::Command, later: &mut Vec<Input>) {
+        let now = self.now.mono;
         match &command {
             media::Command::Open { leg, lease } => {
+                assert_eq!(lease.worker, worker, "{leg} has a port of another worker");
                 assert!(self.legs.insert(lease.port, *leg).is_none(), "port {} leased twice", lease.port);
                 self.ports.insert(*leg, lease.port);
+                self.at_worker.insert(*leg, worker);
             }
             media::Command::Close { leg } => {
                 if let Some(port) = self.ports.get(leg) {
                     self.legs.remove(port);
-                    later.push(Input::Ports(vec![Lease { worker: 0, port: *port }]));
+                    later.push(Input::Ports(vec![Lease { worker, port: *port }]));
                 }
+            }
+            media::Command::HandOver { leg, to } => {
+                let moving = self.workers[usize::from(worker)].hand_over(*leg).unwrap_or_else(|| panic!("{leg} is not there"));
+                self.at_worker.insert(*leg, *to);
+                self.workers[usize::from(*to)].adopt(moving, now);
+                for command in self.workers[usize::from(*to)].arrived(*leg) {
+                    self.media(*to, command, later);
+                }
+                return;
             }
             media::Command::Agree { .. }
             | media::Command::Hear { .. }
             | media::Command::Tap { .. }
-            | media::Command::Untap { .. } => {}
+            | media::Command::Untap { .. }
+            | media::Command::Expect { .. } => {}
         }
         let mut speaker = Loudspeaker::default();
-        self.worker.handle(command, &self.clips, self.now.mono, &mut speaker);
+        self.workers[usize::from(worker)].handle(command, &self.clips, now, &mut speaker);
         later.extend(std::mem::take(&mut speaker.reports).into_iter().map(Input::Media));
         self.heard(speaker);
     }
@@ -496,12 +517,21 @@ impl Sim {
     pub fn assert_clean(&mut self) {
         self.run_for(Duration::from_secs(120));
         assert_eq!(self.switch.live(), 0, "conversations are left\n{}", self.story());
-        assert_eq!(self.worker.legs(), 0, "media legs are left");
+        assert_eq!(self.workers.iter().map(Worker::legs).sum::<usize>(), 0, "media legs are left");
         let Answer::Status(status) = self.ask(Command::Status) else { panic!("status") };
         assert_eq!((status.legs, status.transactions), (0, 0), "legs or transactions are left\n{}", self.story());
         assert_eq!(self.switch.residue(), 0, "something of a call is left in the core\n{}", self.story());
         assert_eq!(status.free_ports, PORTS.len() as u64 / 2, "ports are left");
     }
+}
+
+fn workers(settings: &media::Settings) -> [Worker; 2] {
+    [0, 1].map(|n| Worker::new(media::Settings { seed: settings.seed + n, ..settings.clone() }))
+}
+
+/// Every other port pair is the second worker's.
+fn leases() -> Vec<Lease> {
+    PORTS.step_by(2).map(|port| Lease { worker: (port / 2 % 2) as u8, port }).collect()
 }
 
 pub fn switch() -> SocketAddr {

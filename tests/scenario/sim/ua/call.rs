@@ -16,6 +16,8 @@ pub struct Call {
     pub call_id: String,
     pub(super) local: NameAddr,
     pub(super) remote: NameAddr,
+    /// The other side in the early dialog (its tag of a provisional response).
+    pub(super) early: Option<NameAddr>,
     pub(super) cseq: u32,
     /// Request-URI of what we send in the dialog.
     pub(super) target: Uri,

@@ -307,6 +307,26 @@ impl Ua {
         self.in_dialog(i, Method::Refer, |r| r.headers.push(HeaderName::ReferTo, to.as_str()), now);
     }
 
+    /// Attended transfer: in call `on`, to be joined with call `other`, the way phones name it.
+    pub fn refer_call(&mut self, on: usize, other: usize, now: Mono) {
+        let (call_id, theirs, ours) = self.names_of(other);
+        self.refer_dialog(on, &call_id, &theirs, &ours, now);
+    }
+
+    /// Likewise, with a dialog of anybody.
+    pub fn refer_dialog(&mut self, on: usize, call_id: &str, to_tag: &str, from_tag: &str, now: Mono) {
+        let replaces = format!("{}%3Bto-tag%3D{to_tag}%3Bfrom-tag%3D{from_tag}", call_id.replace('@', "%40"));
+        let to = format!("<sip:somebody@{}?Replaces={replaces}>", switch());
+        self.in_dialog(on, Method::Refer, |r| r.headers.push(HeaderName::ReferTo, to.as_str()), now);
+    }
+
+    /// What names a call to its phone's switch: Call-ID, the other side's tag, its own.
+    pub fn names_of(&self, call: usize) -> (String, String, String) {
+        let call = &self.calls[call];
+        let tag = |address: &NameAddr| String::from_utf8_lossy(address.tag().unwrap_or_default()).into_owned();
+        (call.call_id.clone(), tag(call.early.as_ref().unwrap_or(&call.remote)), tag(&call.local))
+    }
+
     pub fn digit(&mut self, digit: char) {
         if let Some(i) = self.up() {
             self.calls[i].digits.push_back(digit);
@@ -465,6 +485,7 @@ impl Ua {
             call_id,
             local,
             remote,
+            early: None,
             cseq: 0,
             target,
             invite,

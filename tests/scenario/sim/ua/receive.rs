@@ -199,6 +199,7 @@ impl Ua {
                 if let Some(i) = r.call {
                     self.calls[i].take_description(&response.body);
                     self.calls[i].rang |= code > 100;
+                    self.calls[i].early = response.headers.to().ok().filter(|to| to.tag().is_some());
                     if self.calls[i].wants_cancel {
                         self.calls[i].wants_cancel = false;
                         self.send_cancel(i, now);

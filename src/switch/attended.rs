@@ -1,0 +1,311 @@
+//! Attended transfer (RFC 5589 §7): the transferrer's two calls become one conversation.
+//!
+//! A phone asks for it by a REFER in one of its calls whose Refer-To names the dialog of its other one (Replaces, RFC 3891); no INVITE
+//! follows, for both dialogs are ours. A command names the two conversations. The consultation, until then a conversation of its own,
+//! gives its legs away and ends; the one that it was about goes on with its id, its recording and the customer's media path:
+//!
+//! | the consultation | what becomes of the customer |
+//! |---|---|
+//! | talks | hears the one who was consulted |
+//! | rings | hears the ringing, and comes back to the transferrer if nobody answers |
+//! | waits in a queue | takes the transferrer's place in it, with the time that was waited |
+//! | is in a menu | hears the menu from its beginning |
+//!
+//! Of two calls that talk the older one goes on, unless only the other has a party outside.
+
+use super::event::{By, CallMerged, Kind, MenuLeft, QueueEntered, QueueLeft, Transfer, TransferOutcome};
+use super::hub::Cx;
+use super::input::Actor;
+use super::queueing::millis;
+use super::transfer::Notice;
+use super::{Output, Refusal, Switch};
+use crate::clock::Now;
+use crate::conversation::{Conversation, Dialling, Leg, Peer, Role, Stage, Transferring};
+use crate::dialog::Key;
+use crate::ids::{ConversationId, LegId, MenuName, QueueName};
+use crate::media::{Audio, Command, Source};
+use crate::route::{Cause, Direction};
+use crate::sip::{Replaces, Status};
+
+/// A phone's wish to join two calls of its own.
+#[derive(Debug)]
+pub(super) struct Attended {
+    /// The leg that the REFER came on, and its CSeq.
+    pub from: LegId,
+    pub refer: u32,
+    pub replaces: Replaces,
+}
+
+/// The transferrer's leg in a conversation.
+#[derive(Clone, Copy, Debug)]
+struct End {
+    conversation: ConversationId,
+    leg: LegId,
+}
+
+/// Two calls that become one.
+#[derive(Debug)]
+struct Join {
+    parent: End,
+    child: End,
+    by: By,
+    /// The REFER that asked for it, and the leg that it came on.
+    refer: Option<(LegId, u32)>,
+}
+
+/// What the consultation is at without the transferrer.
+#[derive(Debug)]
+enum Consulted {
+    Talks(LegId),
+    Rings(Dialling),
+    Waits(QueueName),
+    Chooses(MenuName),
+}
+
+/// What the consultation gives away.
+#[derive(Debug)]
+struct Moved {
+    legs: Vec<Leg>,
+    at: Consulted,
+    to: String,
+}
+
+impl Switch {
+    /// A REFER that names another call of its sender; it was accepted, and hears by NOTIFY what comes of it.
+    pub(super) fn attended(&mut self, conversation: ConversationId, wish: Attended, now: Now, out: &mut Vec<Output>) {
+        let Attended { from, refer, replaces } = wish;
+        let first = End { conversation, leg: from };
+        let joined = match self.named(&replaces) {
+            Some(second) => self.may_join(first, second).map(|(parent, child)| {
+                let by = self.conversations.get(&conversation).map_or(By::Phone, |c| self.side_of(c, from));
+                Join { parent, child, by, refer: Some((from, refer)) }
+            }),
+            None => Err((Status::CALL_TRANSACTION_DOES_NOT_EXIST, Refusal::WrongState("there is no such call to join with"))),
+        };
+        match joined {
+            Ok(join) => self.join(join, now, out),
+            Err((status, _)) => {
+                self.with(conversation, now, out, |cx, conv| cx.notify(conv, from, Some(refer), Notice::Failed(status)));
+            }
+        }
+    }
+
+    /// By command: the phone that is in both conversations is let go.
+    pub(super) fn join_by_command(
+        &mut self,
+        conversation: ConversationId,
+        consultation: ConversationId,
+        by: &Actor,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) -> Result<(), Refusal> {
+        let live = |id| self.conversations.get(&id).filter(|c| !c.is_ending()).ok_or(Refusal::NoConversation(id));
+        let (first, second) = (live(conversation)?, live(consultation)?);
+        let pairs = first.legs.values().flat_map(|a| second.legs.values().map(move |b| (a, b)));
+        let both = |(a, b): &(&Leg, &Leg)| a.is_live() && b.is_live() && a.peer.phone().is_some() && a.peer == b.peer;
+        let mut none = Refusal::WrongState("no phone is in both conversations");
+        for (a, b) in pairs.filter(both) {
+            match self.may_join(End { conversation, leg: a.id }, End { conversation: consultation, leg: b.id }) {
+                Ok((parent, child)) => {
+                    self.join(Join { parent, child, by: By::Api(by.0.clone()), refer: None }, now, out);
+                    return Ok(());
+                }
+                Err((_, why)) => none = why,
+            }
+        }
+        Err(none)
+    }
+
+    /// The leg of a dialog of ours, named as RFC 3891 §3 has it: our tag as its receiver's, or, as some phones write it, the other way
+    /// round.
+    fn named(&self, replaces: &Replaces) -> Option<End> {
+        let key = |tag: &bytes::Bytes| Key { call_id: replaces.call_id.clone(), tag: tag.clone() };
+        let leg = [&replaces.to_tag, &replaces.from_tag].into_iter().find_map(|tag| self.hub.index.keys.get(&key(tag)))?;
+        let conversation = self.conversation_of(*leg)?;
+        let call = &self.conversations.get(&conversation)?.leg(*leg)?.call;
+        let remote = call.remote_tag()?;
+        (remote == replaces.from_tag || remote == replaces.to_tag).then_some(End { conversation, leg: *leg })
+    }
+
+    /// Parent and child, if the two may be joined.
+    fn may_join(&self, first: End, second: End) -> Result<(End, End), (Status, Refusal)> {
+        let wrong = |why| (Status::REQUEST_PENDING, Refusal::WrongState(why));
+        let gone = || wrong("one of the calls is over");
+        if first.conversation == second.conversation {
+            return Err(wrong("it is one call already"));
+        }
+        let (a, b) = match (self.conversations.get(&first.conversation), self.conversations.get(&second.conversation)) {
+            (Some(a), Some(b)) if !a.is_ending() && !b.is_ending() => (a, b),
+            _ => return Err(gone()),
+        };
+        let (one, other) = a.leg(first.leg).zip(b.leg(second.leg)).ok_or_else(gone)?;
+        if !one.is_live() || !other.is_live() {
+            return Err(gone());
+        }
+        // Who knows the names of a dialog has not yet the right to it (RFC 3891 §5).
+        if one.peer != other.peer {
+            return Err((Status::FORBIDDEN, Refusal::WrongState("the calls are not of one phone")));
+        }
+        let talks = (a.other(first.leg), b.other(second.leg));
+        let fits = |conv: &Conversation, end: End| conv.subject == end.leg && can_be_taken_over(&conv.stage);
+        let outside = |conv: &Conversation, end: End| {
+            conv.direction != Direction::Internal
+                || conv.legs.values().any(|l| l.id != end.leg && l.is_live() && l.peer.is_trunk())
+        };
+        let (parent, child) = match talks {
+            (Some(_), Some(_)) => match (outside(a, first), outside(b, second)) {
+                (true, false) => (first, second),
+                (false, true) => (second, first),
+                (true, true) | (false, false) if a.id <= b.id => (first, second),
+                (true, true) | (false, false) => (second, first),
+            },
+            (Some(_), None) if fits(b, second) => (first, second),
+            (None, Some(_)) if fits(a, first) => (second, first),
+            (Some(_), None) | (None, Some(_)) | (None, None) => return Err(wrong("there is nobody to be joined with")),
+        };
+        let (kept, came) = if parent.leg == first.leg { (a, b) } else { (b, a) };
+        let stays = kept.other(parent.leg);
+        let trunk = came.legs.values().any(|l| l.id != child.leg && l.is_live() && l.peer.is_trunk());
+        if trunk && stays.is_some_and(|leg| self.hub.is_bound_to_stay(kept, leg)) {
+            return Err((Status::FORBIDDEN, Refusal::WrongState("a caller from a trunk may not reach another trunk")));
+        }
+        Ok((parent, child))
+    }
+
+    fn side_of(&self, conv: &Conversation, leg: LegId) -> By {
+        if conv.customer() == Some(leg) { By::Customer } else { By::Phone }
+    }
+
+    fn join(&mut self, join: Join, now: Now, out: &mut Vec<Output>) {
+        let worker = self.conversations.get(&join.parent.conversation).map(|c| c.worker);
+        let moved = match worker {
+            Some(worker) => self.with(join.child.conversation, now, out, |cx, conv| cx.give_away(conv, &join, worker)),
+            None => None,
+        };
+        let Some(Some(moved)) = moved else { return };
+        self.with(join.parent.conversation, now, out, |cx, conv| cx.take_over(conv, &join, moved));
+    }
+}
+
+/// What the subject is at can be gone on with by another leg.
+fn can_be_taken_over(stage: &Stage) -> bool {
+    match stage {
+        Stage::Dialling(dialling) => dialling.transfer.is_none(),
+        Stage::Queue { .. } | Stage::Menu { .. } => true,
+        Stage::Routing | Stage::Bridged { .. } | Stage::Originating { .. } | Stage::Announcing { .. } | Stage::Ending => false,
+    }
+}
+
+impl Cx<'_> {
+    /// The consultation ends; all that lives in it but the transferrer's leg goes to the parent, on whose worker.
+    fn give_away(&mut self, conv: &mut Conversation, join: &Join, worker: u8) -> Option<Moved> {
+        let leg = join.child.leg;
+        let other = conv.other(leg);
+        self.unbridge(conv);
+        let (at, to) = match std::mem::replace(&mut conv.stage, Stage::Routing) {
+            Stage::Routing => {
+                let other = other?;
+                (Consulted::Talks(other), self.reached(conv, other))
+            }
+            Stage::Dialling(dialling) => (Consulted::Rings(dialling), conv.called.clone()),
+            Stage::Queue { queue } => {
+                let waited_ms = self.hub.acd.waited(conv.id, self.now).map_or(0, millis);
+                let data =
+                    QueueLeft { queue: queue.clone(), waited_ms, to: Some(format!("conversation {}", join.parent.conversation)) };
+                self.tell(Some(conv.id), Kind::QueueLeft(data));
+                let to = format!("queue:{queue}");
+                (Consulted::Waits(queue), to)
+            }
+            Stage::Menu { menu, node, .. } => {
+                let to = format!("conversation {}", join.parent.conversation);
+                self.tell(Some(conv.id), Kind::MenuLeft(MenuLeft { menu: menu.clone(), node, to }));
+                let to = format!("menu:{menu}");
+                (Consulted::Chooses(menu), to)
+            }
+            other @ (Stage::Bridged { .. } | Stage::Originating { .. } | Stage::Announcing { .. } | Stage::Ending) => {
+                conv.stage = other;
+                return None;
+            }
+        };
+        self.stop_recording(conv);
+        let moving: Vec<LegId> = conv.legs.values().filter(|l| l.id != leg && l.is_live()).map(|l| l.id).collect();
+        let mut legs = Vec::with_capacity(moving.len());
+        for id in moving {
+            self.media(conv.worker, Command::Hear { leg: id, source: Source::Nothing });
+            if conv.worker != worker {
+                self.media(worker, Command::Expect { leg: id });
+                self.media(conv.worker, Command::HandOver { leg: id, to: worker });
+            }
+            if let Some(mut leg) = conv.legs.remove(&id) {
+                leg.lease.worker = worker;
+                legs.push(leg);
+            }
+        }
+        self.merged(conv.id, join);
+        if let Some((_, refer)) = join.refer.filter(|(on, _)| *on == leg) {
+            self.notify(conv, leg, Some(refer), Notice::Completed);
+        }
+        self.end(conv, Cause::Transferred, join.by.clone());
+        Some(Moved { legs, at, to })
+    }
+
+    fn take_over(&mut self, conv: &mut Conversation, join: &Join, moved: Moved) {
+        let Moved { legs, at, to } = moved;
+        for mut leg in legs {
+            // Whoever began the consultation, the conversation has a caller of its own.
+            if leg.role == Role::Caller {
+                leg.role = Role::Callee;
+            }
+            self.hub.index.put(conv.id, &leg);
+            conv.legs.insert(leg.id, leg);
+        }
+        let leg = join.parent.leg;
+        let other = conv.other(leg).unwrap_or(conv.subject);
+        self.unbridge(conv);
+        conv.subject = other;
+        self.silence(conv, leg);
+        self.hub.acd.merged(join.child.conversation, conv.id, self.now);
+        self.hub.stirred = true;
+        self.merged(conv.id, join);
+        let data = Transfer { leg, by: join.by.clone(), to: to.clone(), outcome: TransferOutcome::Started };
+        self.tell(Some(conv.id), Kind::CallTransferred(data));
+        let refer = join.refer.filter(|(on, _)| *on == leg).map(|(_, refer)| refer);
+        if join.refer.is_none() {
+            self.release(conv, leg, Cause::Transferred, Status::TEMPORARILY_UNAVAILABLE, None);
+        }
+        let transfer = Transferring { from: leg, refer, by: join.by.clone(), to };
+        match at {
+            Consulted::Talks(with) => self.bridge(conv, with),
+            Consulted::Rings(dialling) => {
+                let rings = conv.legs.values().any(|l| l.is_ringing() && l.rang);
+                conv.stage = Stage::Dialling(Dialling { transfer: Some(transfer), ..dialling });
+                self.ringback(conv);
+                return self.notify(conv, leg, refer, if rings { Notice::Ringing } else { Notice::Trying });
+            }
+            Consulted::Waits(queue) => {
+                let position = self.hub.acd.position(conv.id).map_or(1, |(_, position)| position);
+                let position = u32::try_from(position).unwrap_or(u32::MAX);
+                conv.stage = Stage::Queue { queue: queue.clone() };
+                conv.queue = Some(queue.clone());
+                self.play(conv, conv.subject, Audio::Music);
+                self.tell(Some(conv.id), Kind::QueueEntered(QueueEntered { queue, position }));
+                self.describe(conv);
+            }
+            Consulted::Chooses(menu) => self.enter_menu(conv, &menu),
+        }
+        self.transferred(conv, transfer, Notice::Completed);
+    }
+
+    fn merged(&mut self, told: ConversationId, join: &Join) {
+        let (parent, child) = (join.parent.conversation, join.child.conversation);
+        self.tell(Some(told), Kind::CallMerged(CallMerged { parent, child, leg: join.parent.leg, by: join.by.clone() }));
+    }
+
+    /// The number of whom the consultation was with.
+    fn reached(&self, conv: &Conversation, leg: LegId) -> String {
+        match conv.leg(leg).map(|l| &l.peer) {
+            Some(Peer::Phone(number)) => number.to_string(),
+            Some(Peer::Trunk(_)) | None => conv.customer_number.clone(),
+        }
+    }
+}
