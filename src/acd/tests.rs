@@ -69,7 +69,7 @@ pub(super) fn config(queues: Vec<Queue>, agents: Vec<Agent>) -> Config {
         http: Http { listen: SocketAddr::new(any, 8080), secure: None, origins: Vec::new() },
         tls: None,
         recording: Recording { folder: "recordings".into(), inbound: true, outbound: true, internal: false },
-        codes: FeatureCodes { ready: "*21".into(), pause: "*22".into(), offline: "*23".into(), pause_reasons: vec![] },
+        codes: FeatureCodes::default(),
         phones: BTreeMap::new(),
         agents: agents.into_iter().map(|a| (a.staff_number.clone(), a)).collect(),
         queues: queues.into_iter().map(|q| (q.name.clone(), q)).collect(),

@@ -111,12 +111,7 @@ pub(super) async fn originate(
             let address = format!("/api/v1/conversations/{id}");
             Ok((StatusCode::CREATED, [(header::LOCATION, address)], Json(Started { conversation: id.to_string() })))
         }
-        Answer::Done
-        | Answer::Registrations(_)
-        | Answer::Agents(_)
-        | Answer::Queues(_)
-        | Answer::Status(_)
-        | Answer::Refused(_) => Err(Problem::mismatch()),
+        _ => Err(Problem::mismatch()),
     }
 }
 
@@ -179,12 +174,7 @@ pub(super) async fn transfer(
 async fn done(shared: &Shared, who: &Who, command: Command) -> Result<StatusCode, Problem> {
     match shared.parts.core.ask(&who.0, command).await? {
         Answer::Done => Ok(StatusCode::NO_CONTENT),
-        Answer::Started(_)
-        | Answer::Registrations(_)
-        | Answer::Agents(_)
-        | Answer::Queues(_)
-        | Answer::Status(_)
-        | Answer::Refused(_) => Err(Problem::mismatch()),
+        _ => Err(Problem::mismatch()),
     }
 }
 

@@ -18,6 +18,7 @@ mod guard;
 mod health;
 mod login;
 mod openapi;
+mod phones;
 mod problem;
 mod queues;
 mod range;
@@ -103,6 +104,8 @@ pub fn router(parts: Parts, guarded: Router, open: Router) -> Router {
         .route("/api/v1/conversations/{id}/hold", post(conversations::hold))
         .route("/api/v1/conversations/{id}/resume", post(conversations::resume))
         .route("/api/v1/conversations/{id}/transfer", post(conversations::transfer))
+        .route("/api/v1/phones", get(phones::list))
+        .route("/api/v1/phones/{number}/forwarding", get(phones::forwarding).put(phones::set_forwarding))
         .route("/api/v1/agents", get(agents::list))
         .route("/api/v1/agents/{staff_number}/state", post(agents::set))
         .route("/api/v1/queues", get(queues::list))

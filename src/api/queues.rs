@@ -14,11 +14,6 @@ use crate::switch::{Answer, Command};
 pub(super) async fn list(State(shared): Api, Extension(who): Me) -> Result<Json<List<QueueView>>, Problem> {
     match shared.parts.core.ask(&who.0, Command::Queues).await? {
         Answer::Queues(all) => Ok(Json(List::whole(all))),
-        Answer::Done
-        | Answer::Started(_)
-        | Answer::Registrations(_)
-        | Answer::Agents(_)
-        | Answer::Status(_)
-        | Answer::Refused(_) => Err(Problem::mismatch()),
+        _ => Err(Problem::mismatch()),
     }
 }

@@ -14,8 +14,6 @@ use crate::switch::{Answer, Command};
 pub(super) async fn list(State(shared): Api, Extension(who): Me) -> Result<Json<List<RegistrationView>>, Problem> {
     match shared.parts.core.ask(&who.0, Command::Registrations).await? {
         Answer::Registrations(all) => Ok(Json(List::whole(all))),
-        Answer::Done | Answer::Started(_) | Answer::Agents(_) | Answer::Queues(_) | Answer::Status(_) | Answer::Refused(_) => {
-            Err(Problem::mismatch())
-        }
+        _ => Err(Problem::mismatch()),
     }
 }

@@ -15,11 +15,12 @@ use crate::clock::Wall;
 use crate::config::Source;
 use crate::ids::{ConversationId, RecordingId};
 use crate::route::Direction;
+use crate::route::Forwarding;
 use crate::store::database::Memory;
 use crate::store::disk::RealDisk;
 use crate::store::log::LogOptions;
 use crate::store::recordings::Recording;
-use crate::switch::command::{AgentView, RegistrationView, Status};
+use crate::switch::command::{AgentView, PhoneView, RegistrationView, Status};
 use crate::switch::output::About;
 use crate::switch::{Answer, Command, Refusal};
 
@@ -350,6 +351,27 @@ async fn a_call_is_originated_and_controlled() {
 }
 
 #[tokio::test]
+async fn a_phones_forwarding_is_read_and_set() {
+    let mut site = Site::new();
+    let forwarding = Forwarding { busy: Some("202".into()), ..Forwarding::default() };
+    let phone = PhoneView { number: "201".into(), name: None, registered: true, forwarding: forwarding.clone() };
+    let phones = || vec![Answer::Phones(vec![phone.clone()])];
+    let (reply, _) = site.served(empty(as_ann(Request::get("/api/v1/phones"))), phones()).await;
+    assert_eq!(reply.json()["items"][0]["forwarding"]["busy"], "202");
+    let (reply, _) = site.served(empty(as_ann(Request::get("/api/v1/phones/201/forwarding"))), phones()).await;
+    assert_eq!(reply.json()["no_answer_after_s"], 20);
+    let (reply, _) = site.served(empty(as_ann(Request::get("/api/v1/phones/999/forwarding"))), phones()).await;
+    reply.problem(404);
+    let put = |body: serde_json::Value| {
+        let request = Request::put("/api/v1/phones/201/forwarding").header(header::CONTENT_TYPE, "application/json");
+        as_ann(request).body(Body::from(body.to_string())).unwrap()
+    };
+    let (reply, heard) = site.served(put(json!({"busy": "202"})), vec![Answer::Done]).await;
+    assert_eq!((reply.status, &heard[0].1), (204, &Command::SetForwarding { phone: "201".into(), forwarding }));
+    site.send(put(json!({"bussy": "202"}))).await.problem(422);
+}
+
+#[tokio::test]
 async fn the_cores_refusals_have_their_status() {
     let mut site = Site::new();
     let id = ConversationId::from_parts(5, 5);
@@ -357,6 +379,8 @@ async fn the_cores_refusals_have_their_status() {
         (Refusal::NoConversation(id), 404),
         (Refusal::NoPhone("201".into()), 409),
         (Refusal::NotDiallable("9".into()), 422),
+        (Refusal::UnknownPhone("9".into()), 404),
+        (Refusal::BadValue("5 to 60"), 422),
         (Refusal::WrongState("not bridged"), 409),
         (Refusal::Stopping, 503),
         (Refusal::NoPort, 503),

@@ -115,6 +115,11 @@ pub(crate) struct Codes {
     pub ready: Option<Spanned<Code>>,
     pub pause: Option<Spanned<Code>>,
     pub offline: Option<Spanned<Code>>,
+    pub forward_always: Option<Spanned<Code>>,
+    pub forward_busy: Option<Spanned<Code>>,
+    pub forward_no_answer: Option<Spanned<Code>>,
+    pub forward_unregistered: Option<Spanned<Code>>,
+    pub do_not_disturb: Option<Spanned<Code>>,
     pub pause_reasons: Option<Spanned<Vec<Label>>>,
 }
 

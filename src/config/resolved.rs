@@ -127,7 +127,30 @@ pub struct FeatureCodes {
     /// Followed by nothing, or by digits that pick a reason (1 is the first of `pause_reasons`).
     pub pause: String,
     pub offline: String,
+    /// Followed by the number that calls go to, or by nothing: not any more. Likewise the next three.
+    pub forward_always: String,
+    pub forward_busy: String,
+    pub forward_no_answer: String,
+    pub forward_unregistered: String,
+    /// Followed by 1: on; by 0 or nothing: off.
+    pub do_not_disturb: String,
     pub pause_reasons: Vec<String>,
+}
+
+impl Default for FeatureCodes {
+    fn default() -> Self {
+        FeatureCodes {
+            ready: "*21".to_owned(),
+            pause: "*22".to_owned(),
+            offline: "*23".to_owned(),
+            forward_always: "*41".to_owned(),
+            forward_busy: "*42".to_owned(),
+            forward_no_answer: "*43".to_owned(),
+            forward_unregistered: "*44".to_owned(),
+            do_not_disturb: "*45".to_owned(),
+            pause_reasons: ["break", "training", "paperwork"].map(str::to_owned).to_vec(),
+        }
+    }
 }
 
 /// A secret in memory. Printed nowhere: `Debug` shows only that there is one.

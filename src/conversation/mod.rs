@@ -21,7 +21,7 @@ pub use stage::{Dialling, NextTrunks, OutsideParty, Stage, Transferring};
 
 use crate::clock::Mono;
 use crate::ids::{ConversationId, LegId, QueueName, RecordingId, StaffNumber};
-use crate::route::{Cause, Direction};
+use crate::route::{Cause, Direction, Diverted};
 
 #[derive(Debug)]
 pub struct Conversation {
@@ -60,6 +60,8 @@ pub struct Conversation {
     /// Agents who took it, in order.
     pub agents: Vec<StaffNumber>,
     pub queue: Option<QueueName>,
+    /// The phones that have sent the call on which is being made, the first one first.
+    pub diverted: Vec<Diverted>,
     /// Held by a command, not by a leg's SDP.
     pub held_by_command: bool,
     /// Counts what was played, over all legs.
@@ -104,6 +106,7 @@ impl Conversation {
             talked: Duration::ZERO,
             agents: Vec::new(),
             queue: None,
+            diverted: Vec::new(),
             held_by_command: false,
             plays: 0,
             end: None,

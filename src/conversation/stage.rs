@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::clock::Mono;
 use crate::config::Place;
-use crate::ids::{LegId, MenuName, QueueName};
+use crate::ids::{LegId, MenuName, Number, QueueName};
 use crate::ivr;
 use crate::media::PlayId;
 use crate::route::{Attempt, Cause, Decision};
@@ -50,9 +50,13 @@ pub enum Stage {
 #[derive(Debug)]
 pub struct Dialling {
     pub place: String,
+    /// The phone, where it is one.
+    pub phone: Option<Number>,
     /// Rings no longer than this.
     pub until: Mono,
     pub trunks: NextTrunks,
+    /// Redirections by trunks that were followed.
+    pub redirects: u8,
     /// On a call to the outside.
     pub outside: Option<OutsideParty>,
     /// The best refusal so far, of several contacts.

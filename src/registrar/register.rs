@@ -203,13 +203,7 @@ fn wish(contact: &NameAddr, request: &Request, limits: &Limits) -> Result<Wish, 
         None => limits.default,
     };
     let instance = contact.params.text("+sip.instance").filter(|i| !i.is_empty() && i.len() <= MAX_USER_AGENT);
-    Ok(Wish { uri, printed, instance, lasts, q: quality(contact.params.get("q")) })
-}
-
-/// `0.5` to 500; 1000 where it is absent or unreadable.
-fn quality(q: Option<&[u8]>) -> u16 {
-    let read = |q: &[u8]| std::str::from_utf8(q).ok()?.parse::<f32>().ok().filter(|q| (0.0..=1.0).contains(q));
-    q.and_then(read).map_or(1_000, |q| (q * 1_000.0).round() as u16)
+    Ok(Wish { uri, printed, instance, lasts, q: contact.q() })
 }
 
 /// A phone that starts anew with another port and without an instance leaves its old contact behind: the oldest one from its address

@@ -33,7 +33,7 @@ pub enum Cause {
     PeerFault,
     /// Nothing could be sent to the peer.
     Unreachable,
-    /// The peer wants the call elsewhere; redirections are not followed.
+    /// The peer wants the call elsewhere, where it can't be sent.
     Moved,
     /// The call came back to us.
     Loop,

@@ -7,7 +7,7 @@
 //! which a carrier accepts; else none, which is sent as anonymous. An extension is never shown outside: no carrier knows it.
 
 use super::number::tidy;
-use super::{Cause, Direction};
+use super::{Cause, Direction, When};
 use crate::config::{Config, Outbound, Phone, Place, Trunk};
 use crate::ids::{MenuName, Number, QueueName, TrunkName};
 
@@ -38,8 +38,18 @@ pub enum Target {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Code {
     Ready,
-    Pause { reason: Option<String> },
+    Pause {
+        reason: Option<String>,
+    },
     Offline,
+    /// Sets where the phone's own calls go, or, without a number, takes it back.
+    Forward {
+        when: When,
+        to: Option<String>,
+    },
+    DoNotDisturb {
+        on: bool,
+    },
 }
 
 /// The trunks to try, in turn, by one outbound rule.
@@ -143,25 +153,50 @@ fn go_on(config: &Config, who: Caller<'_>, place: &Place, steps: u8) -> Result<T
     }
 }
 
+/// The longest code that a number begins with decides: `*221` is a pause with a reason, whatever `*2` may be.
 fn code(config: &Config, number: &str) -> Option<Code> {
     let codes = &config.codes;
-    if number == codes.ready {
-        return Some(Code::Ready);
-    }
-    if number == codes.offline {
-        return Some(Code::Offline);
-    }
-    if codes.pause.is_empty() {
-        return None;
-    }
-    match number.strip_prefix(codes.pause.as_str())? {
-        "" => Some(Code::Pause { reason: None }),
-        digits => {
-            let nth: usize = digits.parse().ok()?;
-            let reason = codes.pause_reasons.get(nth.checked_sub(1)?)?;
-            Some(Code::Pause { reason: Some(reason.clone()) })
+    let forwards = [
+        (&codes.forward_always, When::Always),
+        (&codes.forward_busy, When::Busy),
+        (&codes.forward_no_answer, When::NoAnswer),
+        (&codes.forward_unregistered, When::Unregistered),
+    ];
+    let mut found: Option<(usize, Code)> = None;
+    let mut offer = |code: &str, what: Option<Code>| {
+        if let Some(what) = what
+            && found.as_ref().is_none_or(|(length, _)| *length < code.len())
+        {
+            found = Some((code.len(), what));
         }
+    };
+    let rest = |code: &str| number.strip_prefix(code).filter(|_| !code.is_empty());
+    offer(&codes.ready, rest(&codes.ready).filter(|r| r.is_empty()).map(|_| Code::Ready));
+    offer(&codes.offline, rest(&codes.offline).filter(|r| r.is_empty()).map(|_| Code::Offline));
+    offer(&codes.pause, rest(&codes.pause).and_then(|digits| paused(config, digits)));
+    for (code, when) in forwards {
+        // People end it with a hash, as they are used to from public networks.
+        let to = rest(code).map(|r| r.trim_start_matches('*').trim_end_matches('#'));
+        offer(code, to.map(|to| Code::Forward { when, to: (!to.is_empty()).then(|| to.to_owned()) }));
     }
+    offer(
+        &codes.do_not_disturb,
+        match rest(&codes.do_not_disturb) {
+            Some("1") => Some(Code::DoNotDisturb { on: true }),
+            Some("" | "0") => Some(Code::DoNotDisturb { on: false }),
+            Some(_) | None => None,
+        },
+    );
+    found.map(|(_, code)| code)
+}
+
+fn paused(config: &Config, digits: &str) -> Option<Code> {
+    if digits.is_empty() {
+        return Some(Code::Pause { reason: None });
+    }
+    let nth: usize = digits.parse().ok()?;
+    let reason = config.codes.pause_reasons.get(nth.checked_sub(1)?)?;
+    Some(Code::Pause { reason: Some(reason.clone()) })
 }
 
 fn outside(config: &Config, who: Caller<'_>, number: &str) -> Result<Outside, Refusal> {

@@ -10,6 +10,7 @@
 
 mod cause;
 mod dial;
+mod forwarding;
 mod inbound;
 mod number;
 mod recording;
@@ -20,6 +21,7 @@ mod tests;
 
 pub use cause::Cause;
 pub use dial::{Attempt, Caller, Code, Outside, Refusal, Target, dial, go, has_room};
+pub use forwarding::{Diverted, Forwarding, MOST_FORWARDS, When, Why};
 pub use inbound::{Hosts, identify, inbound};
 pub use number::{spellings, tidy};
 pub use recording::{Decision, Direction, Rule, recording};

@@ -264,6 +264,7 @@ impl Driver {
                         events.push(event);
                     }
                     Output::Registration(change) => self.store.keeper.registration(change),
+                    Output::PhoneSettings { phone, settings } => self.store.keeper.phone(&phone, settings),
                     Output::AgentWish { agent, wish } => self.store.keeper.wish(&agent, wish),
                     Output::Reply { ticket, answer } => {
                         if let Some(reply) = run.tickets.remove(&ticket) {

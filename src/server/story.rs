@@ -50,6 +50,7 @@ pub(super) fn tell(event: &Event) {
         | Kind::CallHeld(_)
         | Kind::CallResumed(_)
         | Kind::CallTransferred(_)
+        | Kind::CallForwarded(_)
         | Kind::CallMerged(_)
         | Kind::CallWentOutside(_)
         | Kind::MenuEntered(_)

@@ -98,6 +98,12 @@ impl NameAddr {
         self
     }
 
+    /// Of a Contact (§20.10), in thousandths: `0.5` is 500; 1000 where it is absent or can't be read.
+    pub fn q(&self) -> u16 {
+        let read = |q: &[u8]| std::str::from_utf8(q).ok()?.parse::<f32>().ok().filter(|q| (0.0..=1.0).contains(q));
+        self.params.get("q").and_then(read).map_or(1_000, |q| (q * 1_000.0).round() as u16)
+    }
+
     pub fn tag(&self) -> Option<&[u8]> {
         self.params.get("tag")
     }

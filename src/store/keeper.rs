@@ -76,6 +76,12 @@ impl Keeper {
         self.put(Tree::AgentWishes, agent.as_str().as_bytes().to_vec(), value);
     }
 
+    /// Never waits. Empty settings are none.
+    pub fn phone(&self, phone: &Number, settings: Bytes) {
+        let value = if settings.is_empty() { None } else { Some(settings.to_vec()) };
+        self.put(Tree::PhoneSettings, phone.as_str().as_bytes().to_vec(), value);
+    }
+
     /// Waits until all that was given is durable, for `patience` at most, and says whether it is.
     pub fn settle(&self, patience: Duration) -> bool {
         let state = self.shared.lock();
@@ -188,9 +194,18 @@ pub fn registrations(database: &dyn Database) -> Result<Vec<(Number, Binding)>, 
 
 /// All agents' wishes.
 pub fn wishes(database: &dyn Database) -> Result<Vec<(StaffNumber, Bytes)>, DatabaseError> {
-    let entries = database.page(Tree::AgentWishes, &[], None, Order::Ascending, usize::MAX)?;
-    let wish = |(key, value)| Some((StaffNumber::new(String::from_utf8(key).ok()?), Bytes::from(value)));
-    Ok(entries.into_iter().filter_map(wish).collect())
+    named_values(database, Tree::AgentWishes, StaffNumber::new)
+}
+
+/// What phones' users have set.
+pub fn phones(database: &dyn Database) -> Result<Vec<(Number, Bytes)>, DatabaseError> {
+    named_values(database, Tree::PhoneSettings, Number::new)
+}
+
+fn named_values<N>(database: &dyn Database, tree: Tree, name: impl Fn(String) -> N) -> Result<Vec<(N, Bytes)>, DatabaseError> {
+    let entries = database.page(tree, &[], None, Order::Ascending, usize::MAX)?;
+    let value = |(key, value)| Some((name(String::from_utf8(key).ok()?), Bytes::from(value)));
+    Ok(entries.into_iter().filter_map(value).collect())
 }
 
 fn binding_key(number: &Number, contact: &[u8]) -> Vec<u8> {
@@ -242,6 +257,9 @@ mod tests {
         keeper.wish(&"1024".into(), Bytes::from_static(b"paused"));
         keeper.wish(&"1025".into(), Bytes::from_static(b"ready"));
         keeper.wish(&"1025".into(), Bytes::new());
+        keeper.phone(&"201".into(), Bytes::from_static(b"{}"));
+        keeper.phone(&"202".into(), Bytes::from_static(b"{}"));
+        keeper.phone(&"202".into(), Bytes::new());
         assert!(keeper.settle(Duration::from_secs(20)));
         keeper.close();
         drop((keeper, database));
@@ -250,5 +268,6 @@ mod tests {
         let found = registrations(&*database).unwrap();
         assert_eq!(found, [(Number::from("201"), binding("sip:201@a", 199))]);
         assert_eq!(wishes(&*database).unwrap(), [("1024".into(), Bytes::from_static(b"paused"))]);
+        assert_eq!(phones(&*database).unwrap(), [("201".into(), Bytes::from_static(b"{}"))]);
     }
 }

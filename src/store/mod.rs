@@ -136,6 +136,7 @@ impl Store {
         Ok(Recovered {
             registrations: keeper::registrations(&*self.database)?,
             wishes: keeper::wishes(&*self.database)?,
+            phones: keeper::phones(&*self.database)?,
             open: self.conversations.unended(),
             repaired,
         })

@@ -105,6 +105,7 @@ impl Cx<'_> {
     pub fn bridge(&mut self, conv: &mut Conversation, with: LegId) {
         conv.stage = Stage::Bridged { with, since: self.now.mono };
         conv.held_by_command = false;
+        conv.diverted.clear();
         let kind = Kind::CallBridged(self.bridge_data(conv, with));
         self.tell(Some(conv.id), kind);
         self.connect(conv);

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::event::Direction;
-use crate::ids::{ConversationId, QueueName, StaffNumber};
+use crate::ids::{ConversationId, Number, QueueName, StaffNumber};
+use crate::route::Forwarding;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
@@ -38,6 +39,12 @@ pub enum Command {
         state: WantedState,
         reason: Option<String>,
     },
+    /// What becomes of a phone's calls that it does not take.
+    SetForwarding {
+        phone: Number,
+        forwarding: Forwarding,
+    },
+    Phones,
     Registrations,
     Agents,
     Queues,
@@ -58,6 +65,7 @@ pub enum Answer {
     Done,
     /// The conversation that a command began.
     Started(ConversationId),
+    Phones(Vec<PhoneView>),
     Registrations(Vec<RegistrationView>),
     Agents(Vec<AgentView>),
     Queues(Vec<QueueView>),
@@ -74,6 +82,10 @@ pub enum Refusal {
     NoAgent(StaffNumber),
     #[error("{0} is not the number of a registered phone")]
     NoPhone(String),
+    #[error("there is no phone {0}")]
+    UnknownPhone(Number),
+    #[error("{0}")]
+    BadValue(&'static str),
     #[error("{0} can't be dialled from there")]
     NotDiallable(String),
     #[error("the conversation is not in a state for that: {0}")]
@@ -93,6 +105,14 @@ pub struct RegistrationView {
     pub source: String,
     /// RFC 3339.
     pub expires_at: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PhoneView {
+    pub number: String,
+    pub name: Option<String>,
+    pub registered: bool,
+    pub forwarding: Forwarding,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

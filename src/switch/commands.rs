@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::command::{AgentView, Answer, Command, QueueView, Refusal, RegistrationView, Status, WantedState};
+use super::command::{AgentView, Answer, Command, PhoneView, QueueView, Refusal, RegistrationView, Status, WantedState};
 use super::event::{self, By, ConfigReloaded, Kind, SystemDegraded, SystemStarted, SystemStopping};
+use super::forwarding::Unset;
 use super::hub::{Cx, View};
 use super::input::{Actor, RecorderReport, Recovered};
 use super::queueing::millis;
@@ -48,6 +49,14 @@ impl Switch {
                 };
                 self.cx(now, out).wish(&agent, wanted).map_err(|_| Refusal::NoAgent(agent))
             }
+            Command::SetForwarding { phone, forwarding } => {
+                self.cx(now, out).set_forwarding(&phone, forwarding).map_err(|why| match why {
+                    Unset::NoPhone => Refusal::UnknownPhone(phone),
+                    Unset::NotDiallable(to) => Refusal::NotDiallable(to),
+                    Unset::BadTime => Refusal::BadValue("no_answer_after_s is 5 to 60"),
+                })
+            }
+            Command::Phones => return Answer::Phones(self.phones()),
             Command::Registrations => return Answer::Registrations(self.registrations()),
             Command::Agents => return Answer::Agents(self.agents(now)),
             Command::Queues => return Answer::Queues(self.queues(now)),
@@ -129,6 +138,16 @@ impl Switch {
         .collect()
     }
 
+    fn phones(&self) -> Vec<PhoneView> {
+        let one = |phone: &crate::config::Phone| PhoneView {
+            number: phone.number.to_string(),
+            name: phone.name.clone(),
+            registered: self.hub.registrar.is_registered(&phone.number),
+            forwarding: self.hub.forwarding.get(&phone.number).cloned().unwrap_or_default(),
+        };
+        self.hub.config.phones.values().map(one).collect()
+    }
+
     fn agents(&self, now: Now) -> Vec<AgentView> {
         let view = self.view();
         let wall = |at: crate::clock::Mono| {
@@ -203,11 +222,15 @@ impl Switch {
 
     /// What the last run left is taken over, and told.
     pub(super) fn started(&mut self, recovered: Recovered, now: Now, out: &mut Vec<Output>) {
-        let Recovered { registrations, wishes, open, repaired } = recovered;
+        let Recovered { registrations, wishes, phones, open, repaired } = recovered;
         let wanted =
             wishes.iter().filter_map(|(agent, wish)| Some((agent.clone(), serde_json::from_slice(wish).ok()?))).collect();
         let snapshot = crate::acd::Snapshot { wanted, ..Default::default() };
         self.hub.acd = crate::acd::Acd::new(&self.hub.config, snapshot, now);
+        // Of a phone that is gone nothing is kept; what can't be read is the default.
+        let settings = phones.into_iter().filter(|(phone, _)| self.hub.config.phones.contains_key(phone));
+        self.hub.forwarding =
+            settings.filter_map(|(phone, settings)| Some((phone, serde_json::from_slice(&settings).ok()?))).collect();
         let mut changes = Vec::new();
         let config = Arc::clone(&self.hub.config);
         for (number, binding) in registrations.into_iter().filter(|(number, _)| config.phones.contains_key(number)) {

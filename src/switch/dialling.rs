@@ -12,7 +12,7 @@ use crate::conversation::{Conversation, Dialling, NextTrunks, OutsideParty, Peer
 use crate::dialog::{Progress, Reach};
 use crate::ids::{LegId, Number};
 use crate::media::{Audio, Command, Source};
-use crate::route::{self, Attempt, Cause, Direction, Outside};
+use crate::route::{self, Attempt, Cause, Direction, Forwarding, Outside};
 use crate::sdp::Description;
 use crate::sdp::Direction::SendRecv;
 use crate::sip::{Flow, HeaderName, Reason, Response, SipUri, Status, Transport, Uri};
@@ -34,14 +34,33 @@ impl Cx<'_> {
             Peer::Phone(from) => config.phones.get(from).and_then(|p| p.name.clone()),
             Peer::Trunk(_) => None,
         };
+        let forwarding = self.forwarding(number);
+        let transfer = match forwarding.at_once() {
+            Some(sent_on) => match self.forward(conv, number, sent_on, transfer) {
+                Ok(()) => return,
+                Err(transfer) => transfer,
+            },
+            None => transfer,
+        };
+        let rings = match forwarding.no_answer {
+            Some(_) => Duration::from_secs(forwarding.no_answer_after_s.into()),
+            None => RING,
+        };
         conv.stage = Stage::Dialling(Dialling {
             place: format!("phone:{number}"),
-            until: self.now.mono + RING,
+            phone: Some(number.clone()),
+            until: self.now.mono + rings,
             trunks: NextTrunks::default(),
+            redirects: 0,
             outside: None,
             worst: None,
             transfer,
         });
+        match forwarding {
+            Forwarding { always: Some(_), .. } => return self.not_taken(conv, Cause::Loop, Status::LOOP_DETECTED),
+            Forwarding { do_not_disturb: true, .. } => return self.not_taken(conv, Cause::Busy, Status::BUSY_HERE),
+            Forwarding { .. } => {}
+        }
         self.ringback(conv);
         let shows = self.shown_to_phone(conv);
         if !self.ring_phone(conv, number, &Role::Callee, &shows, name.as_deref()) {
@@ -90,8 +109,10 @@ impl Cx<'_> {
         let party = OutsideParty { number: number.clone(), rule: route::recording(&config, rule) };
         conv.stage = Stage::Dialling(Dialling {
             place: format!("number:{number}"),
+            phone: None,
             until: self.now.mono + RING,
             trunks: NextTrunks(VecDeque::from(outside.attempts)),
+            redirects: 0,
             outside: Some(party),
             worst: None,
             transfer,
@@ -108,7 +129,7 @@ impl Cx<'_> {
     }
 
     /// Tries the next trunk; `cause` and `status` are the last one's, for when there is none.
-    fn next_trunk(&mut self, conv: &mut Conversation, mut cause: Cause, mut status: Status) {
+    pub fn next_trunk(&mut self, conv: &mut Conversation, mut cause: Cause, mut status: Status) {
         let config = self.config();
         let again = conv.legs.values().any(|l| l.early.is_some() && l.role == Role::Callee);
         loop {
@@ -380,6 +401,13 @@ impl Cx<'_> {
             // We had given it up: the 487, most likely.
             return self.sweep(conv, id);
         }
+        let redirects = matches!(response.status.code(), 300..=399) && leg.role == Role::Callee;
+        if redirects {
+            self.ended_by_peer(conv, id, Cause::Moved);
+            if self.redirected(conv, id, response) {
+                return;
+            }
+        }
         self.callee_lost(conv, id, Cause::from_status(response.status.code()), response.status);
     }
 
@@ -435,17 +463,28 @@ impl Cx<'_> {
 
     /// The dialling has come to nothing.
     pub fn not_taken(&mut self, conv: &mut Conversation, cause: Cause, status: Status) {
-        let transfer = match std::mem::replace(&mut conv.stage, Stage::Routing) {
-            Stage::Dialling(dialling) => dialling.transfer,
+        let (phone, transfer) = match std::mem::replace(&mut conv.stage, Stage::Routing) {
+            Stage::Dialling(dialling) => (dialling.phone, dialling.transfer),
             other => {
                 conv.stage = other;
                 return;
             }
         };
         self.stop_ringing(conv, None);
+        let transfer = match phone.map(|phone| (self.forwarding(&phone), phone)) {
+            Some((forwarding, phone)) => match forwarding.after(cause) {
+                Some(sent_on) => match self.forward(conv, &phone, sent_on, transfer) {
+                    Ok(()) => return,
+                    Err(transfer) => transfer,
+                },
+                None => transfer,
+            },
+            None => transfer,
+        };
+        conv.diverted.clear();
         match transfer {
             Some(transfer) => self.transferred(conv, transfer, Notice::Failed(status)),
-            // 3xx is not followed, and a peer's challenge is not passed on: the cause's own status says it better.
+            // A 3xx that is not followed, and a peer's challenge is not passed on: the cause's own status says it better.
             None if status.code() < 400 || matches!(status.code(), 401 | 407) => self.fail(conv, cause, None),
             None => {
                 let mapped = Status::new(cause.to_status());

@@ -60,6 +60,9 @@ pub enum Kind {
     CallResumed(LegAction),
     #[serde(rename = "call.transferred")]
     CallTransferred(Transfer),
+    /// A phone did not take the call, and it goes elsewhere.
+    #[serde(rename = "call.forwarded")]
+    CallForwarded(CallForwarded),
     /// A consultation has become part of the conversation that it was about; told to both.
     #[serde(rename = "call.merged")]
     CallMerged(CallMerged),
@@ -252,6 +255,17 @@ pub enum TransferOutcome {
     Completed,
     /// The target did not take it; `Started` is undone where the transferrer is still there.
     Failed,
+}
+
+/// By call forwarding, or a 3xx of the phone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CallForwarded {
+    /// The phone that was called.
+    #[schema(value_type = String)]
+    pub phone: Number,
+    /// As dialled for it.
+    pub to: String,
+    pub reason: crate::route::Why,
 }
 
 /// An attended transfer is complete: whom the consultation was with is in the conversation that it was about. The consultation ends with

@@ -17,7 +17,7 @@ use crate::ids::{ConversationId, LegId, MenuName, Number, TrunkName};
 use crate::ivr::Graph;
 use crate::media::{self, Lease};
 use crate::registrar::{Outward, Registrar};
-use crate::route::Hosts;
+use crate::route::{Forwarding, Hosts};
 use crate::sip::{Flow, HostPort, Method, NameAddr, Reason, Request, Response, SipUri, Transport, Uri};
 use crate::transaction::{self, Sending, TransactionId, Transactions};
 
@@ -53,6 +53,8 @@ pub(super) struct Hub {
     pub next_leg: u64,
     pub next_number: u64,
     pub draining: bool,
+    /// What phones' users have set, where it is not the default.
+    pub forwarding: BTreeMap<Number, Forwarding>,
     pub degraded: BTreeMap<String, String>,
     pub counters: BTreeMap<String, u64>,
     /// The acd has something to reconsider.

@@ -73,6 +73,9 @@ pub struct Recovered {
     pub registrations: Vec<(Number, Binding)>,
     /// As `Output::AgentWish` gave them.
     pub wishes: Vec<(StaffNumber, bytes::Bytes)>,
+    /// As `Output::PhoneSettings` gave them.
+    #[serde(default)]
+    pub phones: Vec<(Number, bytes::Bytes)>,
     /// Conversations without an end in the log, by their first event.
     pub open: Vec<OpenConversation>,
     pub repaired: Vec<Repaired>,

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | state but conversations, and what every step does with it | `hub` |
 //! | requests outside of dialogs, within one, responses | `incoming`, `in_dialog`, `dialling` |
-//! | where a subject goes | `routing`, `menu`, `queueing`, `dialling`, `transfer`, `attended` |
+//! | where a subject goes | `routing`, `menu`, `queueing`, `dialling`, `transfer`, `attended`, `forwarding` |
 //! | who hears whom | `bridging` |
 //! | the end | `ending` |
 //! | the API | `commands` |
@@ -24,6 +24,7 @@ mod commands;
 mod dialling;
 mod ending;
 pub mod event;
+mod forwarding;
 mod guard;
 mod hub;
 mod in_dialog;
@@ -111,6 +112,7 @@ impl Switch {
                 next_leg: 0,
                 next_number: 0,
                 draining: false,
+                forwarding: BTreeMap::new(),
                 degraded: BTreeMap::new(),
                 counters: BTreeMap::new(),
                 stirred: true,

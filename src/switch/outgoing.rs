@@ -74,6 +74,10 @@ impl Cx<'_> {
         request.headers.push(HeaderName::Contact, &own.contact);
         request.headers.push(HeaderName::Allow, ALLOW);
         request.headers.push(HeaderName::UserAgent, AGENT);
+        if role == Role::Callee {
+            let target = request.uri.dialled().unwrap_or_default();
+            self.tell_history(conv, &mut request, &target);
+        }
         request.headers.push(HeaderName::ContentType, "application/sdp");
         request.body = offer;
 

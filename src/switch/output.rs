@@ -43,6 +43,11 @@ pub enum Output {
         agent: StaffNumber,
         wish: Bytes,
     },
+    /// A phone's call forwarding likewise; empty is the default.
+    PhoneSettings {
+        phone: Number,
+        settings: Bytes,
+    },
     Reply {
         ticket: Ticket,
         answer: Answer,

@@ -8,6 +8,7 @@ use super::{Output, transfer::Notice};
 use crate::acd::Wanted;
 use crate::config::{Config, Place};
 use crate::conversation::{Conversation, Peer, Stage, Transferring};
+use crate::ids::Number;
 use crate::media::{Audio, ClipName};
 use crate::route::{self, Caller, Cause, Code, Target};
 use crate::sip::Status;
@@ -42,6 +43,10 @@ impl Cx<'_> {
 
     /// To what a number or place stands for. A transfer is complete at once where nobody has to answer.
     pub fn to(&mut self, conv: &mut Conversation, target: Target, transfer: Option<Transferring>) {
+        // Nobody is shown how a call came to a menu, and what that dials is another call.
+        if !matches!(target, Target::Phone(_) | Target::Outside(_)) {
+            conv.diverted.clear();
+        }
         match target {
             Target::Phone(number) => return self.dial_phone(conv, &number, transfer),
             Target::Outside(outside) => return self.dial_outside(conv, outside, transfer),
@@ -100,22 +105,25 @@ impl Cx<'_> {
         }
     }
 
-    /// An agent's state, set from the phone that the agent works at.
+    /// What a phone's user sets by dialling: the state of the agent who works there, or what becomes of the phone's calls.
     fn code(&mut self, conv: &mut Conversation, code: Code) {
-        let agent = match &conv.origin {
-            Peer::Phone(number) => self.hub.acd.agent_at(number).cloned(),
-            Peer::Trunk(_) => None,
+        let Peer::Phone(phone) = conv.origin.clone() else { return self.fail(conv, Cause::NotFound, None) };
+        let done = match code {
+            Code::Ready => self.wish_by_code(&phone, Wanted::Ready, "agent-ready"),
+            Code::Pause { reason } => self.wish_by_code(&phone, Wanted::Paused { reason }, "agent-paused"),
+            Code::Offline => self.wish_by_code(&phone, Wanted::Offline, "agent-offline"),
+            Code::Forward { when, to } => self.set_by_code(&phone, when, to).map_err(|_| Cause::NotFound),
+            Code::DoNotDisturb { on } => self.disturb_by_code(&phone, on).map_err(|_| Cause::NotFound),
         };
-        let Some(agent) = agent else { return self.fail(conv, Cause::NotFound, None) };
-        let (wanted, prompt) = match code {
-            Code::Ready => (Wanted::Ready, "agent-ready"),
-            Code::Pause { reason } => (Wanted::Paused { reason }, "agent-paused"),
-            Code::Offline => (Wanted::Offline, "agent-offline"),
-        };
-        match self.wish(&agent, wanted) {
-            Ok(()) => self.announce(conv, prompt, Place::Hangup, Cause::Normal),
-            Err(_) => self.fail(conv, Cause::NotFound, None),
+        match done {
+            Ok(prompt) => self.announce(conv, prompt, Place::Hangup, Cause::Normal),
+            Err(cause) => self.fail(conv, cause, None),
         }
+    }
+
+    fn wish_by_code(&mut self, phone: &Number, wanted: Wanted, prompt: &'static str) -> Result<&'static str, Cause> {
+        let agent = self.hub.acd.agent_at(phone).cloned().ok_or(Cause::NotFound)?;
+        self.wish(&agent, wanted).map(|()| prompt).map_err(|_| Cause::NotFound)
     }
 
     /// What an agent wants from now on; it outlives the process.

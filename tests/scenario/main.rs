@@ -11,6 +11,7 @@ mod call_through_menu_to_queue;
 mod calls_inside;
 mod calls_outside;
 mod faults_of_peers;
+mod forwarding;
 mod hold;
 mod life_of_the_switch;
 mod loss;

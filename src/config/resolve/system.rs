@@ -210,18 +210,34 @@ impl Checking {
         let at = given.as_ref().map_or(0, |g| g.span().start);
         let codes = given.map(Spanned::into_inner).unwrap_or_default();
         let mut seen = super::Seen::new("code");
-        for code in [&codes.ready, &codes.pause, &codes.offline].into_iter().flatten() {
+        let given = [
+            &codes.ready,
+            &codes.pause,
+            &codes.offline,
+            &codes.forward_always,
+            &codes.forward_busy,
+            &codes.forward_no_answer,
+            &codes.forward_unregistered,
+            &codes.do_not_disturb,
+        ];
+        for code in given.into_iter().flatten() {
             seen.is_new(self, &code.get_ref().0, code);
         }
         let reasons_at = codes.pause_reasons.as_ref().map_or(at, |r| r.span().start);
-        let text = |code: Option<Spanned<Code>>, default: &str| code.map_or_else(|| default.to_owned(), |c| c.into_inner().0);
+        let usual = FeatureCodes::default();
+        let text = |code: Option<Spanned<Code>>, usual: String| code.map_or(usual, |c| c.into_inner().0);
         let resolved = FeatureCodes {
-            ready: text(codes.ready, "*21"),
-            pause: text(codes.pause, "*22"),
-            offline: text(codes.offline, "*23"),
+            ready: text(codes.ready, usual.ready),
+            pause: text(codes.pause, usual.pause),
+            offline: text(codes.offline, usual.offline),
+            forward_always: text(codes.forward_always, usual.forward_always),
+            forward_busy: text(codes.forward_busy, usual.forward_busy),
+            forward_no_answer: text(codes.forward_no_answer, usual.forward_no_answer),
+            forward_unregistered: text(codes.forward_unregistered, usual.forward_unregistered),
+            do_not_disturb: text(codes.do_not_disturb, usual.do_not_disturb),
             pause_reasons: match codes.pause_reasons {
                 Some(reasons) => reasons.into_inner().into_iter().map(|r| r.0).collect(),
-                None => ["break", "training", "paperwork"].map(str::to_owned).to_vec(),
+                None => usual.pause_reasons,
             },
         };
         for code in [&resolved.ready, &resolved.offline] {

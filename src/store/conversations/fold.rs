@@ -89,6 +89,10 @@ impl Conversation {
                     self.close(at, |s| matches!(s, Span::Transfer { leg, .. } if *leg == t.leg), done);
                 }
             },
+            Kind::CallForwarded(f) => {
+                self.open_interval(at, Span::Forward { phone: f.phone.clone(), to_place: f.to.clone(), reason: f.reason });
+                self.close(at, |s| matches!(s, Span::Forward { .. }), |_| {});
+            }
             Kind::CallMerged(merged) if merged.child == self.id => self.merged_into = Some(merged.parent),
             Kind::CallMerged(merged) => {
                 if !self.children.contains(&merged.child) {

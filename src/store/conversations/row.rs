@@ -175,6 +175,13 @@ pub enum Span {
         to_place: String,
         outcome: TransferOutcome,
     },
+    /// A phone did not take the call; it takes no time.
+    Forward {
+        #[schema(value_type = String)]
+        phone: Number,
+        to_place: String,
+        reason: crate::route::Why,
+    },
     /// No packet came from a leg that should send.
     MediaMissing {
         #[schema(value_type = u64)]

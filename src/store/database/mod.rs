@@ -34,12 +34,14 @@ pub enum Tree {
     Registrations,
     /// Staff number -> wish as the core gave it.
     AgentWishes,
+    /// Number -> what the phone's user has set, as the core gave it.
+    PhoneSettings,
     /// Name of a fold -> how far in the log it is.
     Checkpoints,
 }
 
 impl Tree {
-    pub const ALL: [Tree; 11] = [
+    pub const ALL: [Tree; 12] = [
         Tree::Recordings,
         Tree::RecordingsByAgent,
         Tree::RecordingsByQueue,
@@ -50,6 +52,7 @@ impl Tree {
         Tree::LiveConversations,
         Tree::Registrations,
         Tree::AgentWishes,
+        Tree::PhoneSettings,
         Tree::Checkpoints,
     ];
 
@@ -66,6 +69,7 @@ impl Tree {
             Tree::LiveConversations => "live_conversations",
             Tree::Registrations => "registrations",
             Tree::AgentWishes => "agent_wishes",
+            Tree::PhoneSettings => "phone_settings",
             Tree::Checkpoints => "checkpoints",
         }
     }

@@ -33,6 +33,7 @@ impl OutputsDigest {
             | Output::Event(_)
             | Output::Registration(_)
             | Output::AgentWish { .. }
+            | Output::PhoneSettings { .. }
             | Output::Reply { .. } => rmp_serde::encode::write(&mut self.packed, output),
         };
         debug_assert!(packed.is_ok(), "{packed:?}: {output:?}");

@@ -76,6 +76,7 @@ pub struct Sim {
     pub behind: BTreeMap<SocketAddr, SocketAddr>,
     pub registrations: BTreeMap<(String, String), cordboard::registrar::Binding>,
     wishes: BTreeMap<cordboard::ids::StaffNumber, Bytes>,
+    settings_of: BTreeMap<cordboard::ids::Number, Bytes>,
     /// Where a bench counts what the core (parsing included) spends: its clock, and the sum.
     pub core_cpu: Option<(fn() -> Duration, Duration)>,
     out: Vec<Output>,
@@ -85,7 +86,11 @@ pub struct Sim {
 pub fn centre() -> Source {
     let menu = File { path: "menus/main.toml".into(), text: include_str!("main.toml").into() };
     let prompts = ["welcome", "closed", "invalid", "no-voicemail", "unavailable"];
-    let prompts = prompts.iter().chain(&["agent-ready", "agent-paused", "agent-offline"]).map(|p| format!("en/{p}")).collect();
+    let prompts = prompts
+        .iter()
+        .chain(&["agent-ready", "agent-paused", "agent-offline", "forwarding-on", "forwarding-off"])
+        .map(|p| format!("en/{p}"))
+        .collect();
     Source {
         main: File { path: "cordboard.toml".into(), text: include_str!("centre.toml").into() },
         secrets: None,
@@ -134,6 +139,7 @@ impl Sim {
             behind: BTreeMap::new(),
             registrations: BTreeMap::new(),
             wishes: BTreeMap::new(),
+            settings_of: BTreeMap::new(),
             core_cpu: None,
             out: Vec::new(),
         };
@@ -151,8 +157,9 @@ impl Sim {
         self.ports.clear();
         self.at_worker.clear();
         let wishes = self.wishes.clone().into_iter().collect();
+        let phones = self.settings_of.clone().into_iter().collect();
         let registrations = self.registrations.iter().map(|((number, _), b)| (number.as_str().into(), b.clone())).collect();
-        self.input(Input::Started(Box::new(Recovered { registrations, wishes, open, ..Recovered::default() })));
+        self.input(Input::Started(Box::new(Recovered { registrations, wishes, phones, open, ..Recovered::default() })));
         self.input(Input::Ports(leases()));
     }
 
@@ -391,6 +398,12 @@ impl Sim {
                     self.registrations.remove(&(number.to_string(), contact));
                 }
             },
+            Output::PhoneSettings { phone, settings } => {
+                self.settings_of.retain(|known, _| *known != phone);
+                if !settings.is_empty() {
+                    self.settings_of.insert(phone, settings);
+                }
+            }
             Output::AgentWish { agent, wish } => {
                 self.wishes.insert(agent, wish);
             }

@@ -75,6 +75,9 @@ pub struct Seen {
     pub display: Option<String>,
     pub number: String,
     pub uri: String,
+    /// Values of Diversion, and of History-Info.
+    pub diversion: Vec<String>,
+    pub history: Vec<String>,
 }
 
 /// Something that is repeated until it is answered.
@@ -98,6 +101,8 @@ pub struct Ua {
     is_phone: bool,
     pub byte: u8,
     pub on_invite: OnInvite,
+    /// Contact of the 3xx that it refuses with.
+    pub redirects_to: String,
     /// One behaviour a call, before `on_invite` counts.
     pub script: VecDeque<OnInvite>,
     pub registered: bool,
@@ -187,6 +192,7 @@ impl Ua {
             refresh_at: None,
             register_cseq: 0,
             nc: 0,
+            redirects_to: String::new(),
             counter: 0,
             parcels: Vec::new(),
         }

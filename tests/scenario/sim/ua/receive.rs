@@ -102,6 +102,8 @@ impl Ua {
             display: from.display_text().map(|d| d.into_owned()),
             number: from.uri.dialled().unwrap_or_default(),
             uri: request.uri.to_string(),
+            diversion: values(&request, &HeaderName::Diversion),
+            history: values(&request, &HeaderName::HistoryInfo),
         });
         if what == OnInvite::Ignore {
             return;
@@ -267,4 +269,8 @@ impl Ua {
         }
         self.begin_to_speak(i, now);
     }
+}
+
+fn values(request: &Request, name: &HeaderName) -> Vec<String> {
+    request.headers.get_all(name).map(|v| String::from_utf8_lossy(v).into_owned()).collect()
 }

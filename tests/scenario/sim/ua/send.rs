@@ -269,7 +269,10 @@ impl Ua {
 
     pub(super) fn refuse(&mut self, i: usize, status: u16, now: Mono) {
         let invite = self.calls[i].invite.clone();
-        let response = self.response(&invite, status, i);
+        let mut response = self.response(&invite, status, i);
+        if (300..400).contains(&status) {
+            response.headers.set(HeaderName::Contact, self.redirects_to.as_str());
+        }
         self.over(i, now);
         self.finally(i, &invite, response, now);
     }
