@@ -457,3 +457,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_a_trunk_is_told_of_probes_is_a_time_or_off() {
+    let trunk = |key: &str| format!("[[trunk]]\nname = \"b\"\npeer = \"203.0.113.9\"\n{key}\n");
+    let probe = |key: &str| resolved(&format!("{EXAMPLE}{}", trunk(key))).trunks["b"].probe;
+    assert_eq!(probe(""), Some(Duration::from_secs(30)));
+    assert_eq!(probe("probe = \"1m\""), Some(Duration::from_secs(60)));
+    assert_eq!(probe("probe = \"off\""), None);
+    assert_eq!(faults_of(&trunk("probe = \"1s\"")), ["4: probe is 1s; it must be from 5s to 1h"]);
+    assert_eq!(
+        faults_of(&trunk("probe = \"often\"")),
+        ["4: probe: `often` is neither \"off\" nor a length of time such as \"30s\""]
+    );
+}

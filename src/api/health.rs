@@ -103,6 +103,21 @@ fn exposition(status: &Status, log_last: u64, log_waiting: usize) -> String {
     for part in status.degraded.keys() {
         let _ = writeln!(text, "cordboard_degraded{{part=\"{}\"}} 1", label(part));
     }
+    text.push_str(
+        "# HELP cordboard_trunk_up 1 for a trunk that answers, 0 for one that is down; absent while that is not known.\n",
+    );
+    text.push_str("# TYPE cordboard_trunk_up gauge\n");
+    for trunk in &status.trunks {
+        match trunk.state.as_str() {
+            "up" => drop(writeln!(text, "cordboard_trunk_up{{trunk=\"{}\"}} 1", label(trunk.name.as_str()))),
+            "down" => drop(writeln!(text, "cordboard_trunk_up{{trunk=\"{}\"}} 0", label(trunk.name.as_str()))),
+            _ => {}
+        }
+    }
+    text.push_str("# HELP cordboard_trunk_calls Live calls of a trunk, both directions.\n# TYPE cordboard_trunk_calls gauge\n");
+    for trunk in &status.trunks {
+        let _ = writeln!(text, "cordboard_trunk_calls{{trunk=\"{}\"}} {}", label(trunk.name.as_str()), trunk.calls);
+    }
     // The map is sorted, and `{` sorts behind every letter: but a longer name may stand between two of one base, so gather first.
     let mut counters: BTreeMap<&str, Vec<(&str, u64)>> = BTreeMap::new();
     for (name, value) in &status.counters {

@@ -26,6 +26,7 @@ mod recordings;
 mod registrations;
 mod session;
 mod throttle;
+mod trunks;
 
 #[cfg(test)]
 mod tests;
@@ -109,6 +110,7 @@ pub fn router(parts: Parts, guarded: Router, open: Router) -> Router {
         .route("/api/v1/agents", get(agents::list))
         .route("/api/v1/agents/{staff_number}/state", post(agents::set))
         .route("/api/v1/queues", get(queues::list))
+        .route("/api/v1/trunks", get(trunks::list))
         .route("/api/v1/recordings", get(recordings::list))
         .route("/api/v1/recordings/{id}", get(recordings::show))
         .route("/api/v1/recordings/{id}/audio", get(recordings::audio))

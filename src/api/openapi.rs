@@ -4,7 +4,7 @@ use axum::Json;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{agents, conversations, guard, health, login, phones, problem, queues, recordings, registrations};
+use super::{agents, conversations, guard, health, login, phones, problem, queues, recordings, registrations, trunks};
 use crate::switch::event;
 
 #[derive(OpenApi)]
@@ -14,7 +14,7 @@ use crate::switch::event;
         health::live, health::ready, health::metrics, login::login, login::logout, login::me, registrations::list,
         conversations::list, conversations::show, conversations::originate, conversations::hangup, conversations::hold,
         conversations::resume, conversations::transfer, phones::list, phones::forwarding, phones::set_forwarding, agents::list,
-        agents::set, queues::list, recordings::list, recordings::show,
+        agents::set, queues::list, trunks::list, recordings::list, recordings::show,
         recordings::audio, events, events_ws, reload, serve
     ),
     components(schemas(event::Kind, CloudEvent, problem::Problem)),

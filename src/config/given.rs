@@ -11,8 +11,8 @@ use toml::de::DeValue;
 
 use super::text::Reader;
 use super::units::{
-    Address, Code, Digest, Domain, Extension, Goto, Host, InCountry, Label, Listener, Name, NumberPattern, Password, Picks,
-    Ports, Prepend, Telephone, Time, Told, Zone,
+    Address, Code, Digest, Domain, Every, Extension, Goto, Host, InCountry, Label, Listener, Name, NumberPattern, Password,
+    Picks, Ports, Prepend, Telephone, Time, Told, Zone,
 };
 
 /// The whole file. Tables that were not given, or that could not be read, are missing.
@@ -181,6 +181,7 @@ pub(crate) struct Trunk {
     pub transit: Option<bool>,
     pub refer: Option<bool>,
     pub max_calls: Option<Spanned<u64>>,
+    pub probe: Option<Spanned<Every>>,
 }
 
 #[derive(Deserialize)]

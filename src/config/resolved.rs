@@ -249,6 +249,8 @@ pub struct Trunk {
     pub refer: bool,
     /// Calls at once, both directions.
     pub max_calls: Option<u32>,
+    /// How often it is asked whether it is there (OPTIONS); `None`: never.
+    pub probe: Option<Duration>,
 }
 
 /// Host and port as given; a host that is not an address is resolved when it is needed.

@@ -30,6 +30,10 @@ from_text!(
     Time(Duration) = duration
 );
 from_text!(
+    /// A length of time between two times, or `off`.
+    Every(Option<Duration>) = every
+);
+from_text!(
     /// `20000-29999`, both included.
     Ports(RangeInclusive<u16>) = ports
 );
@@ -115,6 +119,8 @@ from_text!(
 pub(crate) enum BadValue {
     #[error("`{0}` is no length of time: write a number and ms, s, m, h or d, such as \"30s\"")]
     Duration(String),
+    #[error("`{0}` is neither \"off\" nor a length of time such as \"30s\"")]
+    Every(String),
     #[error("`{0}` is no range of ports: write the first and the last, such as \"20000-29999\"")]
     Ports(String),
     #[error("`{0}` is no address with a port: write \"0.0.0.0:5060\" or \"[::]:5060\"")]
@@ -182,6 +188,10 @@ pub(crate) fn duration(text: &str) -> Result<Duration, BadValue> {
         rest = next;
     }
     if text.is_empty() { Err(bad()) } else { Ok(Duration::from_millis(total)) }
+}
+
+fn every(text: &str) -> Result<Option<Duration>, BadValue> {
+    if text == "off" { Ok(None) } else { duration(text).map(Some).map_err(|_| BadValue::Every(text.to_owned())) }
 }
 
 fn ports(text: &str) -> Result<RangeInclusive<u16>, BadValue> {

@@ -7,6 +7,8 @@
 //! any ──stop──▶ Stopped
 //! ```
 //!
+//! Chance (`luck`) is any number, drawn anew each time.
+//!
 //! Beside it stands until when the trunk believes us: `Up` and `Down` are told when that begins and ends, not for each refresh. The core
 //! resolves the peer's name, sends what comes out in a transaction, and hands back its end.
 
@@ -18,7 +20,8 @@ use crate::clock::Mono;
 use crate::config::{Secret, Trunk};
 use crate::sip::{CSeq, Challenge, Contacts, HeaderName, Host, Login, Method, NameAddr, Request, Response, SipUri, Status, Uri};
 
-/// First pause after a failure; each further one is twice as long, up to `SLOWEST`. RFC 5626 §4.5 has 30 s for this.
+/// Bound of the first pause after a failure; of each further one it is twice as long, up to `SLOWEST`. The pause is drawn from its upper
+/// half (RFC 5626 §4.5), so that not all customers of a carrier come back in the same second.
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
 /// A carrier's outage ends without us; a wrong password does not end by trying.
 const SLOWEST: Duration = Duration::from_secs(900);
@@ -100,12 +103,16 @@ impl Outward {
         self.up_until.is_some()
     }
 
-    pub fn deadline(&self) -> Option<Mono> {
-        let due = match self.phase {
+    /// When it registers next.
+    pub fn due(&self) -> Option<Mono> {
+        match self.phase {
             Phase::Due { at } => Some(at),
             Phase::InFlight { .. } | Phase::Stopped => None,
-        };
-        [due, self.up_until].into_iter().flatten().min()
+        }
+    }
+
+    pub fn deadline(&self) -> Option<Mono> {
+        [self.due(), self.up_until].into_iter().flatten().min()
     }
 
     /// Registers when it is time to. `contact` is where the trunk is to send calls, as it sees us now.
@@ -122,11 +129,11 @@ impl Outward {
     }
 
     /// The final response to what was sent.
-    pub fn answered(&mut self, response: &Response, contact: &SipUri, cnonce: &str, now: Mono) -> Step {
+    pub fn answered(&mut self, response: &Response, contact: &SipUri, cnonce: &str, luck: u64, now: Mono) -> Step {
         let Phase::InFlight { answers, lengthened } = self.phase else { return Step::default() };
         let status = response.status;
         if status.is_success() {
-            return self.registered(response, contact, now);
+            return self.registered(response, contact, luck, now);
         }
         if matches!(status, Status::UNAUTHORIZED | Status::PROXY_AUTHENTICATION_REQUIRED)
             && let Some((header, challenge)) = pick(response)
@@ -147,14 +154,14 @@ impl Outward {
         }
         self.challenge = None;
         let retry_after = response.headers.retry_after().ok().flatten().map(|s| Duration::from_secs(s.into()));
-        self.fail(Some(status), retry_after, now)
+        self.fail(Some(status), retry_after, luck, now)
     }
 
     /// No final response came: a timeout, or no way there. One that is due but can't be made, because the peer's address is not known
     /// yet, is put off a little and is no failure.
-    pub fn unanswered(&mut self, now: Mono) -> Step {
+    pub fn unanswered(&mut self, luck: u64, now: Mono) -> Step {
         match self.phase {
-            Phase::InFlight { .. } => self.fail(None, None, now),
+            Phase::InFlight { .. } => self.fail(None, None, luck, now),
             Phase::Due { at } => {
                 self.phase = Phase::Due { at: at.max(now + NO_ADDRESS_PAUSE) };
                 Step { send: None, news: self.lapse(now) }
@@ -172,10 +179,10 @@ impl Outward {
         }
     }
 
-    fn registered(&mut self, response: &Response, contact: &SipUri, now: Mono) -> Step {
+    fn registered(&mut self, response: &Response, contact: &SipUri, luck: u64, now: Mono) -> Step {
         let granted = granted(response, contact).unwrap_or(self.asks);
         if granted == 0 {
-            return self.fail(Some(response.status), None, now);
+            return self.fail(Some(response.status), None, luck, now);
         }
         let lasts = Duration::from_secs(granted.into());
         // Time for the repeats of a lost request before it ends: a tenth of it, at least timer F where it is long enough for that.
@@ -186,9 +193,16 @@ impl Outward {
         Step { send: None, news: was_down.then_some(News::Up) }
     }
 
-    fn fail(&mut self, status: Option<Status>, retry_after: Option<Duration>, now: Mono) -> Step {
-        let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(10)).min(SLOWEST);
-        let pause = retry_after.map_or(pause, |wanted| wanted.clamp(pause.min(FIRST_PAUSE), LONGEST_RETRY_AFTER));
+    fn fail(&mut self, status: Option<Status>, retry_after: Option<Duration>, luck: u64, now: Mono) -> Step {
+        let bound = FIRST_PAUSE.saturating_mul(1 << self.failures.min(10)).min(SLOWEST);
+        let pause = match retry_after {
+            // Not sooner than it says (RFC 3261 §20.33), and not all at that moment.
+            Some(wanted) => {
+                let wanted = wanted.clamp(FIRST_PAUSE / 2, LONGEST_RETRY_AFTER);
+                wanted + part_of(wanted / 10, luck)
+            }
+            None => bound / 2 + part_of(bound / 2, luck),
+        };
         self.failures = self.failures.saturating_add(1);
         self.phase = Phase::Due { at: now + pause };
         Step { send: None, news: Some(News::Failed(status)) }
@@ -220,6 +234,12 @@ impl Outward {
         }
         Some(request)
     }
+}
+
+/// A length of time up to `whole`, by chance.
+fn part_of(whole: Duration, luck: u64) -> Duration {
+    let ms = u64::try_from(whole.as_millis()).unwrap_or(u64::MAX);
+    Duration::from_millis(luck % ms.saturating_add(1))
 }
 
 /// What the peer granted to our contact: its `expires`, else the Expires header.

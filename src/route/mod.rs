@@ -1,7 +1,7 @@
 //! Where a number leads, through which trunk, and what a failure on one side means for the other.
 //!
-//! Pure questions to the configuration; nothing is remembered here. Whether a trunk has room, and what a host name resolves to, are
-//! arguments. Rules kept:
+//! Pure questions to the configuration; nothing is remembered here but how each trunk is ([`Condition`]). Whether a trunk has room, and
+//! what a host name resolves to, are arguments. Rules kept:
 //!
 //! - A number is compared as it was written, or as another spelling of the same number (`+49`, `0049`, separators). What is dialled
 //!   outside is what the outbound rule says and nothing else: no spelling is guessed there.
@@ -9,6 +9,7 @@
 //! - The caller's side learns the cause of the callee's side ([`Cause`]), not its reason phrase.
 
 mod cause;
+mod condition;
 mod dial;
 mod forwarding;
 mod inbound;
@@ -20,6 +21,7 @@ mod side;
 mod tests;
 
 pub use cause::Cause;
+pub use condition::{Condition, Conditions, State, Trouble, TroubleKind};
 pub use dial::{Attempt, Caller, Code, Outside, Refusal, Target, dial, go, has_room};
 pub use forwarding::{Diverted, Forwarding, MOST_FORWARDS, When, Why};
 pub use inbound::{Hosts, identify, inbound};

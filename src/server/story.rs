@@ -1,5 +1,6 @@
 //! What happens, in the process's own log: a line for whoever reads along, without customers' numbers. The event log has all of it.
 
+use crate::route::Trouble;
 use crate::switch::event::{Event, Kind};
 
 pub(super) fn tell(event: &Event) {
@@ -13,7 +14,10 @@ pub(super) fn tell(event: &Event) {
         Kind::RegistrationExpired(r) => tracing::info!("phone {} has let its registration expire ({})", r.number, r.source),
 
         Kind::TrunkUp(t) => tracing::info!("trunk {} is up", t.trunk),
-        Kind::TrunkDown(t) => tracing::warn!("trunk {} is down", t.trunk),
+        Kind::TrunkDown(t) => {
+            let trouble = Trouble { kind: t.reason, status: t.status, detail: t.detail.clone() };
+            tracing::warn!("trunk {} is down: {trouble}", t.trunk);
+        }
         Kind::TrunkRegistrationFailed(t) => {
             let why = t.status.map_or_else(|| "no answer".to_owned(), |status| format!("status {status}"));
             tracing::warn!("trunk {} can't be registered with: {why}; again in {} s", t.trunk, t.retry_in_s);

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::event::Direction;
-use crate::ids::{ConversationId, Number, QueueName, StaffNumber};
+use super::event::{Direction, TroubleKind};
+use crate::ids::{ConversationId, Number, QueueName, StaffNumber, TrunkName};
 use crate::route::Forwarding;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +48,7 @@ pub enum Command {
     Registrations,
     Agents,
     Queues,
+    Trunks,
     /// Counters and gauges for /metrics and /readyz.
     Status,
 }
@@ -69,6 +70,7 @@ pub enum Answer {
     Registrations(Vec<RegistrationView>),
     Agents(Vec<AgentView>),
     Queues(Vec<QueueView>),
+    Trunks(Vec<TrunkView>),
     Status(Box<Status>),
     Refused(Refusal),
 }
@@ -149,6 +151,24 @@ pub struct QueueView {
     pub service_level_formula: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TrunkView {
+    #[schema(value_type = String)]
+    pub name: TrunkName,
+    /// `up`, `down`, or `unknown`: neither probed nor registered with, or without an answer yet.
+    pub state: String,
+    /// In this state since, RFC 3339; absent while it is unknown.
+    pub since: Option<String>,
+    /// Why it is down.
+    pub reason: Option<TroubleKind>,
+    /// The same for people.
+    pub detail: Option<String>,
+    /// Absent where we don't register.
+    pub registered: Option<bool>,
+    /// Live, both directions.
+    pub calls: u32,
+}
+
 /// For readiness and metrics.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Status {
@@ -162,6 +182,8 @@ pub struct Status {
     pub free_ports: u64,
     /// Monotonic counters by name (`sip_requests_total{method="INVITE"}` …), in Prometheus's own spelling without the prefix.
     pub counters: std::collections::BTreeMap<String, u64>,
+    /// By name.
+    pub trunks: Vec<TrunkView>,
     /// By direction, live.
     pub live_by_direction: std::collections::BTreeMap<Direction, u64>,
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::command::{AgentView, Answer, Command, PhoneView, QueueView, Refusal, RegistrationView, Status, WantedState};
+use super::command::{AgentView, Answer, Command, PhoneView, QueueView, Refusal, RegistrationView, Status, WantedState, TrunkView};
 use super::event::{self, By, ConfigReloaded, Kind, SystemDegraded, SystemStarted, SystemStopping};
 use super::forwarding::Unset;
 use super::hub::{Cx, View};
@@ -15,9 +15,9 @@ use crate::acd::{AgentState, Formula, Wanted};
 use crate::clock::Now;
 use crate::config::{Config, Source};
 use crate::conversation::{Conversation, Peer, Role, Stage, Transferring};
-use crate::ids::{ConversationId, LegId};
+use crate::ids::{ConversationId, LegId, TrunkName};
 use crate::ivr;
-use crate::route::{self, Cause, Rule};
+use crate::route::{self, Cause, Condition, Rule, State};
 use crate::sip;
 
 /// A phone that a command rings first has this long to answer.
@@ -60,6 +60,7 @@ impl Switch {
             Command::Registrations => return Answer::Registrations(self.registrations()),
             Command::Agents => return Answer::Agents(self.agents(now)),
             Command::Queues => return Answer::Queues(self.queues(now)),
+            Command::Trunks => return Answer::Trunks(self.trunks()),
             Command::Status => return Answer::Status(Box::new(self.status())),
         };
         match done {
@@ -202,13 +203,38 @@ impl Switch {
         self.hub.acd.queues(&self.view(), now).into_iter().map(one).collect()
     }
 
+    fn trunks(&self) -> Vec<TrunkView> {
+        let one = |(name, condition): (&TrunkName, &Condition)| {
+            let (state, trouble) = match condition.state() {
+                State::Unknown => ("unknown", None),
+                State::Up => ("up", None),
+                State::Down(trouble) => ("down", Some(trouble)),
+            };
+            TrunkView {
+                name: name.clone(),
+                state: state.to_owned(),
+                since: condition.since().map(|at| at.to_string()),
+                reason: trouble.map(|t| t.kind),
+                detail: trouble.map(ToString::to_string),
+                registered: self.hub.outward.get(name).map(crate::registrar::Outward::is_up),
+                calls: self.hub.index.calls_on(name),
+            }
+        };
+        self.hub.conditions.iter().map(one).collect()
+    }
+
     fn status(&self) -> Status {
         let mut live = BTreeMap::new();
         for conv in self.conversations.values() {
             *live.entry(conv.direction).or_insert(0) += 1;
         }
+        let trunks = self.trunks();
+        let mut degraded = self.hub.degraded.clone();
+        for trunk in trunks.iter().filter(|t| t.reason.is_some()) {
+            degraded.insert(format!("trunk {}", trunk.name), trunk.detail.clone().unwrap_or_default());
+        }
         Status {
-            degraded: self.hub.degraded.clone(),
+            degraded,
             draining: self.hub.draining,
             live_conversations: self.conversations.len() as u64,
             legs: self.hub.index.legs.len() as u64,
@@ -216,6 +242,7 @@ impl Switch {
             registrations: self.hub.registrar.all().count() as u64,
             free_ports: self.hub.ports.values().map(|p| p.len() as u64).sum(),
             counters: self.hub.counters.clone(),
+            trunks,
             live_by_direction: live,
         }
     }

@@ -1,6 +1,5 @@
 //! Calls to a phone (all its contacts at once) and to the outside (one trunk after another), and what comes of them.
 
-use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -111,7 +110,7 @@ impl Cx<'_> {
             place: format!("number:{number}"),
             phone: None,
             until: self.now.mono + RING,
-            trunks: NextTrunks(VecDeque::from(outside.attempts)),
+            trunks: NextTrunks(self.in_turn(outside.attempts)),
             redirects: 0,
             outside: Some(party),
             worst: None,

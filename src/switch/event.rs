@@ -13,7 +13,7 @@ use crate::clock::Wall;
 use crate::ids::{ConversationId, LegId, MenuName, Number, QueueName, RecordingId, StaffNumber, TrunkName};
 use crate::media::Quality;
 use crate::route::Cause;
-pub use crate::route::{Direction, Side as By};
+pub use crate::route::{Direction, Side as By, TroubleKind};
 
 /// One thing that happened. Its sequence number is given by the log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,7 +40,7 @@ pub enum Kind {
     #[serde(rename = "trunk.up")]
     TrunkUp(Trunk),
     #[serde(rename = "trunk.down")]
-    TrunkDown(Trunk),
+    TrunkDown(TrunkDown),
     #[serde(rename = "trunk.registration_failed")]
     TrunkRegistrationFailed(TrunkFailure),
 
@@ -173,6 +173,21 @@ pub struct Registration {
 pub struct Trunk {
     #[schema(value_type = String)]
     pub trunk: TrunkName,
+}
+
+/// A trunk whose probe has failed, or that we are no longer registered with. Told once, until it is up again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TrunkDown {
+    #[schema(value_type = String)]
+    pub trunk: TrunkName,
+    #[serde(default)]
+    pub reason: TroubleKind,
+    /// SIP status of a refusal.
+    #[serde(default)]
+    pub status: Option<u16>,
+    /// What the transport says, for people.
+    #[serde(default)]
+    pub detail: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -17,7 +17,7 @@ use crate::ids::{ConversationId, LegId, MenuName, Number, TrunkName};
 use crate::ivr::Graph;
 use crate::media::{self, Lease};
 use crate::registrar::{Outward, Registrar};
-use crate::route::{Forwarding, Hosts};
+use crate::route::{Forwarding, Hosts, Conditions};
 use crate::sip::{Flow, HostPort, Method, NameAddr, Reason, Request, Response, SipUri, Transport, Uri};
 use crate::transaction::{self, Sending, TransactionId, Transactions};
 
@@ -35,6 +35,7 @@ pub(super) struct Hub {
     pub transactions: Transactions,
     pub registrar: Registrar,
     pub outward: BTreeMap<TrunkName, Outward>,
+    pub conditions: Conditions,
     pub acd: Acd,
     pub index: Index,
     /// What a client transaction was for.
@@ -46,6 +47,8 @@ pub(super) struct Hub {
     /// Our address on the way to each of a trunk's.
     pub routes: BTreeMap<IpAddr, IpAddr>,
     pub queries: BTreeMap<super::output::QueryId, String>,
+    /// Names whose last look-up found nothing.
+    pub unresolved: BTreeSet<String>,
     /// Devices that have registered anew in this input while their phone has calls: contact and flow.
     pub moved: Vec<(Number, Uri, Flow)>,
     /// When names are asked for again.
@@ -71,6 +74,8 @@ pub(super) enum Purpose {
     /// Whatever comes back, or nothing: the leg is over then.
     Bye(LegId),
     Register(TrunkName),
+    /// OPTIONS to a trunk: whether it is there.
+    Options(TrunkName),
 }
 
 /// A leg without a conversation.

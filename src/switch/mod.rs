@@ -90,6 +90,7 @@ impl Switch {
         let mut chance = Chance::seeded(seed);
         let registrar = Registrar::new(&config, &mut chance);
         let outward = trunks::outward(&config, &mut chance);
+        let conditions = trunks::conditions(&config);
         let acd = Acd::new(&config, acd::Snapshot::default(), Now::default());
         Switch {
             hub: Hub {
@@ -99,6 +100,7 @@ impl Switch {
                 transactions: Transactions::new(),
                 registrar,
                 outward,
+                conditions,
                 acd,
                 index: Index::default(),
                 purposes: BTreeMap::new(),
@@ -107,6 +109,7 @@ impl Switch {
                 hosts: BTreeMap::new(),
                 routes: BTreeMap::new(),
                 queries: BTreeMap::new(),
+                unresolved: BTreeSet::new(),
                 moved: Vec::new(),
                 resolves_at: Mono::ZERO,
                 next_leg: 0,
@@ -202,6 +205,7 @@ impl Switch {
             self.hub.transactions.deadline(),
             self.hub.registrar.deadline(),
             self.hub.outward.values().filter_map(|o| o.deadline()).min(),
+            self.hub.conditions.values().filter_map(|c| c.deadline()).min(),
             self.hub.acd.deadline(),
             Some(self.hub.resolves_at),
             interrupted.then_some(Mono::ZERO),
@@ -213,7 +217,8 @@ impl Switch {
 
     /// Nothing waits for an answer any more: no conversation, no leg that says goodbye.
     pub fn is_quiet(&self) -> bool {
-        self.conversations.is_empty() && self.hub.departing.is_empty() && self.hub.purposes.is_empty()
+        let awaited = |purpose: &Purpose| !matches!(purpose, Purpose::Options(_));
+        self.conversations.is_empty() && self.hub.departing.is_empty() && !self.hub.purposes.values().any(awaited)
     }
 
     /// Conversations that are not over yet.
@@ -403,6 +408,7 @@ impl Switch {
             Purpose::Bye(leg) if response.status.is_final() => self.bye_done(leg, now, out),
             Purpose::Bye(_) => {}
             Purpose::Register(trunk) => self.cx(now, out).registered_there(&trunk, response),
+            Purpose::Options(trunk) => self.cx(now, out).trunk_answered(&trunk, response.status),
         }
     }
 
@@ -443,6 +449,7 @@ impl Switch {
                 }
             },
             Some(Purpose::Register(trunk)) => self.cx(now, out).unregistered_there(&trunk),
+            Some(Purpose::Options(trunk)) => self.cx(now, out).trunk_silent(&trunk, cause),
             Some(Purpose::Bye(leg)) => self.bye_done(leg, now, out),
             Some(Purpose::Probe(leg)) => match (cause, self.conversation_of(leg)) {
                 (Cause::Unreachable, Some(conversation)) => {

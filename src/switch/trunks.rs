@@ -1,6 +1,6 @@
-//! Trunks from our side: their names' addresses, our registrations there; and what changes in bindings of phones, told.
+//! Trunks from our side: their names' addresses, our registrations there, whether they are up; and what changes in bindings of phones, told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ use crate::clock::Mono;
 use crate::config::{Config, Trunk};
 use crate::ids::TrunkName;
 use crate::registrar::{Change, News, Outward, Step};
-use crate::sip::{Response, SipUri, Uri};
+use crate::route::{Attempt, Cause, Condition, Conditions, Trouble, TroubleKind};
+use crate::sip::{CSeq, HeaderName, HostPort, Method, NameAddr, Request, Response, SipUri, Status, Uri};
 
 /// Names are asked for again so often: what carriers give as TTL for their proxies. A first failure is tried again sooner.
 const RESOLVE_EVERY: Duration = Duration::from_secs(60);
@@ -29,6 +30,10 @@ pub(super) fn outward(config: &Config, chance: &mut Chance) -> BTreeMap<TrunkNam
 fn fresh(trunk: &Trunk, config: &Config, chance: &mut Chance, now: Mono) -> Option<Outward> {
     let call_id = format!("{}@{}", chance.token(), config.site.domain);
     Outward::new(trunk, call_id, chance.token(), now)
+}
+
+pub(super) fn conditions(config: &Config) -> Conditions {
+    config.trunks.values().map(|trunk| (trunk.name.clone(), Condition::new(trunk, Mono::ZERO))).collect()
 }
 
 fn host(trunk: &Trunk) -> &str {
@@ -52,6 +57,84 @@ impl Cx<'_> {
         for name in due {
             self.outward(&name, |outward, contact, cnonce, now| outward.tick(contact, cnonce, now));
         }
+        self.probe_trunks();
+    }
+
+    /// Asks the trunks that it is time to ask whether they are there (RFC 3261 §11).
+    fn probe_trunks(&mut self) {
+        let now = self.now.mono;
+        let due = self.hub.conditions.iter_mut().filter_map(|(name, c)| c.begin_probe(now).then(|| name.clone()));
+        for name in due.collect::<Vec<_>>() {
+            self.probe_trunk(&name);
+        }
+    }
+
+    fn probe_trunk(&mut self, name: &TrunkName) {
+        let config = self.config();
+        let now = self.now.mono;
+        let Some(trunk) = config.trunks.get(name) else { return };
+        let Some(to) = self.way_to(trunk) else {
+            let Some(condition) = self.hub.conditions.get_mut(name) else { return };
+            if self.hub.unresolved.contains(host(trunk)) {
+                condition.unanswered(Trouble::of(TroubleKind::Unresolved), now);
+            } else {
+                condition.postpone(now);
+            }
+            return self.tell_trunk(name);
+        };
+        let user = trunk.user.as_deref().unwrap_or("probe");
+        let from = NameAddr::new(SipUri::new(user, super::outgoing::host(&config.site.domain), None));
+        let peer = SipUri::of_host(HostPort { host: super::outgoing::host(host(trunk)), port: trunk.peer.port });
+        let mut request = Request::new(Method::Options, peer.clone());
+        request.headers.push(HeaderName::MaxForwards, 70u32);
+        request.headers.push(HeaderName::From, from.with_tag(self.hub.chance.token()));
+        request.headers.push(HeaderName::To, NameAddr::new(peer));
+        request.headers.push(HeaderName::CallId, format!("{}@{}", self.hub.chance.token(), config.site.domain));
+        request.headers.push(HeaderName::CSeq, CSeq::new(1, Method::Options));
+        request.headers.push(HeaderName::Contact, self.contact(user, &to));
+        request.headers.push(HeaderName::Accept, "application/sdp");
+        request.headers.push(HeaderName::UserAgent, super::hub::AGENT);
+        self.request(request, to, Purpose::Options(name.clone()));
+    }
+
+    /// A trunk's answer to a probe.
+    pub fn trunk_answered(&mut self, name: &TrunkName, status: Status) {
+        if status.is_provisional() {
+            return;
+        }
+        if let Some(condition) = self.hub.conditions.get_mut(name) {
+            condition.answered(status.code(), self.now.mono);
+            self.tell_trunk(name);
+        }
+    }
+
+    /// A probe had no answer, or could not be sent.
+    pub fn trunk_silent(&mut self, name: &TrunkName, cause: Cause) {
+        let kind = if cause == Cause::Unreachable { TroubleKind::Unreachable } else { TroubleKind::Timeout };
+        if let Some(condition) = self.hub.conditions.get_mut(name) {
+            condition.unanswered(Trouble::of(kind), self.now.mono);
+            self.tell_trunk(name);
+        }
+    }
+
+    fn registration_is(&mut self, name: &TrunkName, found: Result<(), Trouble>) {
+        if let Some(condition) = self.hub.conditions.get_mut(name) {
+            condition.registration(found);
+            self.tell_trunk(name);
+        }
+    }
+
+    /// That it has come up or gone down, once.
+    fn tell_trunk(&mut self, name: &TrunkName) {
+        let news = self.hub.conditions.get_mut(name).and_then(|c| c.news(self.now.wall));
+        match news {
+            None => {}
+            Some(Ok(())) => self.tell(None, Kind::TrunkUp(event::Trunk { trunk: name.clone() })),
+            Some(Err(Trouble { kind, status, detail })) => {
+                let data = event::TrunkDown { trunk: name.clone(), reason: kind, status, detail };
+                self.tell(None, Kind::TrunkDown(data));
+            }
+        }
     }
 
     fn resolve_all(&mut self) {
@@ -69,6 +152,7 @@ impl Cx<'_> {
     pub fn resolved(&mut self, query: QueryId, addresses: Vec<Resolved>) {
         let Some(host) = self.hub.queries.remove(&query) else { return };
         if addresses.is_empty() {
+            self.hub.unresolved.insert(host);
             self.count("names_unresolved_total");
             return;
         }
@@ -76,6 +160,7 @@ impl Cx<'_> {
         for address in addresses {
             self.hub.routes.insert(address.remote.ip(), address.local);
         }
+        self.hub.unresolved.remove(&host);
         self.hub.hosts.insert(host, ips);
     }
 
@@ -91,31 +176,46 @@ impl Cx<'_> {
         let Some(outward) = self.hub.outward.get_mut(name) else { return };
         let step = match contact.as_ref().and_then(|c| c.uri.sip()) {
             Some(contact) => act(outward, contact, &cnonce, now),
-            None => outward.unanswered(now),
+            None => outward.unanswered(0, now),
         };
         if let (Some(request), Some(to)) = (step.send, to) {
             self.request(request, to, Purpose::Register(name.clone()));
         }
         match step.news {
             None => {}
-            Some(News::Up) => self.tell(None, Kind::TrunkUp(event::Trunk { trunk: name.clone() })),
-            Some(News::Down) => self.tell(None, Kind::TrunkDown(event::Trunk { trunk: name.clone() })),
+            Some(News::Up) => self.registration_is(name, Ok(())),
+            Some(News::Down) => {
+                let kind = if self.hub.draining { TroubleKind::Stopping } else { TroubleKind::Registration };
+                self.registration_is(name, Err(Trouble::of(kind)));
+            }
             Some(News::Failed(status)) => {
                 let status = status.map(crate::sip::Status::code);
-                let next = self.hub.outward.get(name).and_then(Outward::deadline);
+                let next = self.hub.outward.get(name).and_then(Outward::due);
                 let retry_in = next.map_or(std::time::Duration::ZERO, |at| at.since(now));
                 let data = event::TrunkFailure { trunk: name.clone(), status, retry_in_s: retry_in.as_secs() };
                 self.tell(None, Kind::TrunkRegistrationFailed(data));
+                if self.hub.outward.get(name).is_some_and(|o| !o.is_up()) {
+                    self.registration_is(name, Err(Trouble { status, ..Trouble::of(TroubleKind::Registration) }));
+                }
             }
         }
     }
 
     pub fn registered_there(&mut self, name: &TrunkName, response: &Response) {
-        self.outward(name, |outward, contact, cnonce, now| outward.answered(response, contact, cnonce, now));
+        let luck = self.hub.chance.next_u64();
+        self.outward(name, |outward, contact, cnonce, now| outward.answered(response, contact, cnonce, luck, now));
     }
 
     pub fn unregistered_there(&mut self, name: &TrunkName) {
-        self.outward(name, |outward, _, _, now| outward.unanswered(now));
+        let luck = self.hub.chance.next_u64();
+        self.outward(name, |outward, _, _, now| outward.unanswered(luck, now));
+    }
+
+    /// The trunks of a rule as they are to be tried: those that are down after the others.
+    pub fn in_turn(&self, attempts: Vec<Attempt>) -> VecDeque<Attempt> {
+        let is_down = |attempt: &Attempt| self.hub.conditions.get(&attempt.trunk).is_some_and(Condition::is_down);
+        let (down, up): (Vec<_>, Vec<_>) = attempts.into_iter().partition(is_down);
+        up.into_iter().chain(down).collect()
     }
 
     /// Takes our registrations back, at the end.
@@ -123,6 +223,9 @@ impl Cx<'_> {
         let names: Vec<TrunkName> = self.hub.outward.keys().cloned().collect();
         for name in names {
             self.outward(&name, |outward, contact, cnonce, _| outward.stop(contact, cnonce));
+        }
+        for condition in self.hub.conditions.values_mut() {
+            condition.stop();
         }
     }
 
@@ -139,6 +242,10 @@ impl Cx<'_> {
             {
                 self.hub.outward.insert(trunk.name.clone(), new);
             }
+        }
+        self.hub.conditions.retain(|name, _| config.trunks.get(name).is_some_and(|t| old.trunks.get(name) == Some(t)));
+        for trunk in config.trunks.values() {
+            self.hub.conditions.entry(trunk.name.clone()).or_insert_with(|| Condition::new(trunk, self.now.mono));
         }
         self.hub.resolves_at = self.now.mono;
     }

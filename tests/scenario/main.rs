@@ -19,3 +19,4 @@ mod queues;
 mod random_days;
 mod sessions;
 mod transfers;
+mod trunks;

@@ -102,9 +102,9 @@ impl Site {
         self.with(&format!("[[agent]]\nstaff_number = \"{staff_number}\"\nname = \"{name}\"\nphone = \"{phone}\"\n"))
     }
 
-    /// A trunk that is known by the address its calls come from, and that calls go to.
+    /// A trunk that is known by the address its calls come from, and that calls go to. It is not probed: SIPp takes every request for a call.
     pub fn trunk(self, name: &str, peer: impl ToString) -> Site {
-        self.with(&format!("[[trunk]]\nname = \"{name}\"\npeer = \"{}\"\n", peer.to_string()))
+        self.with(&format!("[[trunk]]\nname = \"{name}\"\npeer = \"{}\"\nprobe = \"off\"\n", peer.to_string()))
     }
 
     pub fn inbound(self, trunk: &str, number: &str, to: &str) -> Site {

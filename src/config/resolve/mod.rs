@@ -26,7 +26,7 @@ use serde_spanned::Spanned;
 use super::fault::{Fault, There};
 use super::given::{Given, Named, Secrets};
 use super::text::Reader;
-use super::units::{Time, is_name};
+use super::units::{Every, Time, is_name};
 use super::{Config, MenuText, Problem, Source};
 use crate::ids::MenuName;
 
@@ -185,6 +185,22 @@ impl Checking {
         }
         self.out_of_range(&given, key, show(value), show(*limits.start()), show(*limits.end()));
         default
+    }
+
+    /// A length of time within limits or none at all, or its default.
+    fn every(
+        &mut self,
+        key: &'static str,
+        given: Option<Spanned<Every>>,
+        default: Duration,
+        limits: RangeInclusive<Duration>,
+    ) -> Option<Duration> {
+        let Some(given) = given else { return Some(default) };
+        let value = given.get_ref().0?;
+        if !limits.contains(&value) {
+            self.out_of_range(&given, key, show(value), show(*limits.start()), show(*limits.end()));
+        }
+        Some(value)
     }
 
     /// A count within limits, or its default.

@@ -11,7 +11,9 @@ use crate::config::units::{Goto, Name, is_telephone};
 use crate::config::{Inbound, Outbound, Pattern, Place, Secret, Trunk, given};
 use crate::ids::{Number, TrunkName};
 
+const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
 
 impl Checking {
@@ -106,6 +108,7 @@ impl Checking {
                 caller: trunk.caller.map(|c| c.0),
                 transit: trunk.transit.unwrap_or(false),
                 refer: trunk.refer.unwrap_or(false),
+                probe: self.every("probe", trunk.probe, 30 * SECOND, 5 * SECOND..=HOUR),
                 max_calls: trunk.max_calls.map(|given| self.count("max_calls", Some(given), 1, 1..=10_000)),
             };
             trunks.insert(name, resolved);

@@ -103,6 +103,14 @@ pub struct Ua {
     pub on_invite: OnInvite,
     /// Contact of the 3xx that it refuses with.
     pub redirects_to: String,
+    /// The answer to OPTIONS outside of calls.
+    pub on_options: u16,
+    pub options: usize,
+    /// The answer to REGISTER, a trunk's.
+    pub on_register: u16,
+    pub registers: usize,
+    /// Retry-After of its refusals, in seconds.
+    pub retry_after: Option<u32>,
     /// One behaviour a call, before `on_invite` counts.
     pub script: VecDeque<OnInvite>,
     pub registered: bool,
@@ -167,6 +175,11 @@ impl Ua {
             is_phone,
             byte,
             on_invite: OnInvite::Answer(Duration::from_secs(2)),
+            on_options: 200,
+            options: 0,
+            on_register: 200,
+            registers: 0,
+            retry_after: None,
             script: VecDeque::new(),
             registered: false,
             mute: false,

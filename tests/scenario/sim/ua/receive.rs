@@ -79,7 +79,15 @@ impl Ua {
                     self.end(i, now);
                 }
             }
+            Method::Options if found.is_none() => {
+                self.options += 1;
+                self.reply(&request, self.on_options);
+            }
             Method::Options | Method::Info => self.reply(&request, 200),
+            Method::Register => {
+                self.registers += 1;
+                self.reply(&request, self.on_register);
+            }
             _ => self.reply(&request, 405),
         }
     }

@@ -303,6 +303,8 @@ impl Ua {
         let mut response = request.response_with_tag(status, tag);
         if code < 300 {
             response.headers.push(HeaderName::Contact, self.contact());
+        } else if let Some(seconds) = self.retry_after {
+            response.headers.push(HeaderName::RetryAfter, seconds);
         }
         response
     }
@@ -310,7 +312,11 @@ impl Ua {
     pub(super) fn reply(&mut self, request: &Request, code: u16) {
         let status = Status::new(code).unwrap_or_else(|| panic!("status {code}"));
         let tag = self.token("r");
-        let bytes = request.response_with_tag(status, tag).to_bytes();
+        let mut response = request.response_with_tag(status, tag);
+        if let (true, Some(seconds)) = (code >= 300, self.retry_after) {
+            response.headers.push(HeaderName::RetryAfter, seconds);
+        }
+        let bytes = response.to_bytes();
         self.given.insert((branch_of(request), request.method.to_string()), bytes.clone());
         self.put(bytes);
     }

@@ -1,0 +1,160 @@
+//! How trunks are, and which is chosen by that: probes, registrations, limits, priorities.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use cordboard::config::Source;
+use cordboard::switch::command::TrunkView;
+use cordboard::switch::event::{TroubleKind, TrunkDown, TrunkFailure};
+use cordboard::switch::{Answer, Command, Kind};
+
+use crate::sim::ua::{OnInvite, Ua};
+use crate::sim::{Sim, centre};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The centre with this changed in its configuration.
+fn centre_with(changes: &[(&str, &str)]) -> Source {
+    let mut source = centre();
+    for (old, new) in changes {
+        assert!(source.main.text.contains(old), "{old}");
+        source.main.text = source.main.text.replace(old, new);
+    }
+    source
+}
+
+/// With `carrier` probed every 30 s, and `backup` not at all.
+fn probed(seed: u8) -> (Sim, SocketAddr, SocketAddr, SocketAddr) {
+    let source = centre_with(&[("peer = \"10.2.0.1\"\nprobe = \"off\"", "peer = \"10.2.0.1\"\nprobe = \"30s\"")]);
+    let mut sim = Sim::with(seed, source);
+    let carrier = sim.trunk();
+    let backup = sim.add(Ua::trunk([10, 2, 0, 2].into()));
+    let phone = sim.phone("210");
+    (sim, phone, carrier, backup)
+}
+
+fn downs(sim: &Sim) -> Vec<TrunkDown> {
+    sim.events.iter().filter_map(|e| if let Kind::TrunkDown(down) = &e.kind { Some(down.clone()) } else { None }).collect()
+}
+
+fn view(sim: &mut Sim, name: &str) -> TrunkView {
+    let Answer::Trunks(all) = sim.ask(Command::Trunks) else { panic!("no list of trunks") };
+    all.into_iter().find(|t| t.name.as_str() == name).expect("the trunk")
+}
+
+/// The next call outside rings at that trunk first.
+#[track_caller]
+fn goes_by(sim: &mut Sim, phone: SocketAddr, trunk: SocketAddr) {
+    let before = sim.ua(trunk).invites.len();
+    sim.act(phone, |p, now| {
+        p.call("04940123", now);
+    });
+    sim.run_until("they talk", |s| s.ua(phone).is_up() && s.ua(trunk).is_up());
+    assert_eq!(sim.ua(trunk).invites.len(), before + 1);
+    sim.act(phone, |p, now| p.hang_up(now));
+    sim.run_for(SECOND);
+}
+
+#[test]
+fn a_trunk_that_answers_503_or_nothing_is_down_until_it_answers_anything_else() {
+    for (trouble, reason, status) in [
+        (Some(503), TroubleKind::Refused, Some(503)),
+        (Some(408), TroubleKind::Refused, Some(408)),
+        (None, TroubleKind::Timeout, None),
+    ] {
+        let (mut sim, phone, carrier, backup) = probed(1);
+        sim.run_until("it is up", |s| s.has("trunk.up"));
+        assert_eq!((view(&mut sim, "carrier").state.as_str(), view(&mut sim, "backup").state.as_str()), ("up", "unknown"));
+        match trouble {
+            Some(status) => sim.act(carrier, |c, _| c.on_options = status),
+            None => sim.act(carrier, |c, _| c.dead = true),
+        }
+        sim.run_until("it is down", |s| s.has("trunk.down"));
+        let down = TrunkDown { trunk: "carrier".into(), reason, status, detail: None };
+        assert_eq!(downs(&sim), [down]);
+        let seen = view(&mut sim, "carrier");
+        assert_eq!((seen.state.as_str(), seen.reason), ("down", Some(reason)));
+        let Answer::Status(health) = sim.ask(Command::Status) else { panic!("no status") };
+        assert!(health.degraded.contains_key("trunk carrier"), "{:?}", health.degraded);
+        goes_by(&mut sim, phone, backup);
+        assert!(sim.ua(carrier).invites.is_empty(), "the trunk that is down is behind the one that is up");
+        sim.run_for(300 * SECOND);
+        assert_eq!((downs(&sim).len(), sim.count("trunk.up")), (1, 1), "told once");
+        // A method that it does not know is an answer too.
+        sim.act(carrier, |c, _| (c.dead, c.on_options) = (false, 405));
+        sim.run_until("it is up again", |s| s.count("trunk.up") == 2);
+        goes_by(&mut sim, phone, carrier);
+    }
+}
+
+#[test]
+fn a_trunk_that_cannot_be_reached_is_down_and_is_tried_all_the_same_where_it_is_the_only_one() {
+    let source = centre_with(&[
+        ("peer = \"10.2.0.1\"\nprobe = \"off\"", "peer = \"10.2.0.1\"\nprobe = \"30s\""),
+        ("trunk = [\"carrier\", \"backup\"]", "trunk = [\"carrier\"]"),
+    ]);
+    let mut sim = Sim::with(2, source);
+    let (phone, carrier) = (sim.phone("210"), sim.trunk());
+    sim.unreachable.insert(carrier);
+    sim.run_until("it is down", |s| s.has("trunk.down"));
+    assert_eq!(downs(&sim)[0].reason, TroubleKind::Unreachable);
+    sim.unreachable.clear();
+    goes_by(&mut sim, phone, carrier);
+    assert_eq!(downs(&sim).len(), 1);
+}
+
+#[test]
+fn probes_come_as_often_as_the_configuration_says_and_end_with_the_switch() {
+    let (mut sim, _, carrier, backup) = probed(3);
+    sim.run_until("the first", |s| s.ua(carrier).options == 1);
+    sim.run_for(300 * SECOND);
+    let asked = sim.ua(carrier).options;
+    assert!((10..=11).contains(&asked), "{asked}");
+    assert_eq!(sim.ua(backup).options, 0, "off");
+    sim.input(cordboard::switch::Input::Drain);
+    sim.run_for(300 * SECOND);
+    assert_eq!(sim.ua(carrier).options, asked);
+    sim.assert_clean();
+}
+
+/// RFC 5626 §4.5: later and later, by chance; RFC 3261 §20.33: not before it says.
+#[test]
+fn a_registration_that_fails_puts_the_trunk_last_and_is_tried_later_and_later() {
+    let source = centre_with(&[(
+        "peer = \"10.2.0.1\"\nprobe = \"off\"",
+        "peer = \"10.2.0.1\"\nprobe = \"off\"\nuser = \"490301\"\nsecret = \"s\"\nregister = true",
+    )]);
+    let mut sim = Sim::with(4, source);
+    let carrier = sim.trunk();
+    let backup = sim.add(Ua::trunk([10, 2, 0, 2].into()));
+    let phone = sim.phone("210");
+    sim.run_until("it is up", |s| s.has("trunk.up"));
+    assert_eq!(view(&mut sim, "carrier").registered, Some(true));
+    sim.act(carrier, |c, _| c.on_register = 403);
+    sim.run_until("it is down", |s| s.has("trunk.down"));
+    assert_eq!(downs(&sim)[0].reason, TroubleKind::Registration);
+    goes_by(&mut sim, phone, backup);
+    let failures = |s: &Sim| -> Vec<TrunkFailure> {
+        s.events
+            .iter()
+            .filter_map(|e| if let Kind::TrunkRegistrationFailed(f) = &e.kind { Some(f.clone()) } else { None })
+            .collect()
+    };
+    sim.run_until("five failures", |s| failures(s).len() == 5);
+    let pauses: Vec<u64> = failures(&sim).iter().map(|f| f.retry_in_s).collect();
+    for (pause, most) in pauses.iter().zip([30, 60, 120, 240, 480]) {
+        assert!((most / 2 - 1..=most).contains(pause), "{pauses:?}");
+    }
+    assert!(pauses.iter().any(|p| !p.is_multiple_of(15)), "no chance in it: {pauses:?}");
+    sim.act(carrier, |c, _| c.retry_after = Some(1_200));
+    sim.run_until("one more", |s| failures(s).len() == 6);
+    assert!((1_200..=1_320).contains(&failures(&sim)[5].retry_in_s), "{:?}", failures(&sim));
+    let asked = sim.ua(carrier).registers;
+    sim.run_for(1_199 * SECOND);
+    assert_eq!(sim.ua(carrier).registers, asked, "before the time that it said");
+    sim.act(carrier, |c, _| (c.on_register, c.retry_after) = (200, None));
+    sim.run_until("it is up again", |s| s.count("trunk.up") == 2);
+    goes_by(&mut sim, phone, carrier);
+    assert_eq!((downs(&sim).len(), sim.ua(backup).invites.len()), (1, 1));
+    sim.set(carrier, OnInvite::Refuse(486));
+}
