@@ -471,3 +471,33 @@ fn what_a_trunk_is_told_of_probes_is_a_time_or_off() {
         ["4: probe: `often` is neither \"off\" nor a length of time such as \"30s\""]
     );
 }
+
+#[test]
+fn trunks_of_an_outbound_rule_stand_in_turn_or_have_a_priority_and_a_weight() {
+    let with = |list: &str| EXAMPLE.replace("trunk = [\"carrier\"]", &format!("trunk = {list}"));
+    let choices = |list: &str| -> Vec<(String, u16, u16)> {
+        let second = "[[trunk]]\nname = \"b\"\npeer = \"203.0.113.9\"\n";
+        let config = resolved(&format!("{}{second}", with(list)));
+        config.outbound[0].trunks.iter().map(|c| (c.trunk.to_string(), c.priority, c.weight)).collect()
+    };
+    assert_eq!(choices("[\"carrier\", \"b\"]"), [("carrier".to_owned(), 1, 1), ("b".to_owned(), 2, 1)]);
+    assert_eq!(
+        choices("[{ name = \"carrier\", priority = 7 }, { name = \"b\", weight = 10 }]"),
+        [("carrier".to_owned(), 7, 1), ("b".to_owned(), 2, 10)]
+    );
+    let fault = |list: &str| faults_with("trunk = [\"carrier\"]", &format!("trunk = {list}"));
+    let line = EXAMPLE.lines().position(|l| l.starts_with("trunk = [")).unwrap() + 1;
+    assert_eq!(fault("[\"x\"]"), [format!("{line}: there is no trunk `x`; there is carrier")]);
+    assert_eq!(fault("[{ name = \"x\" }]"), [format!("{line}: there is no trunk `x`; there is carrier")]);
+    assert_eq!(
+        fault("[{ name = \"carrier\", weight = 70000 }]"),
+        [format!("{line}: weight is 70000; it must be from 0 to 65535")]
+    );
+    assert!(fault("[{ name = \"carrier\", share = 1 }]")[0].contains("unknown field `share`"));
+    assert!(fault("[{ weight = 1 }]")[0].contains("missing field `name`"));
+    assert!(fault("[7]")[0].contains("the name of a trunk, or a table such as"));
+    let per_second =
+        |n: u32| faults_of(&format!("[[trunk]]\nname = \"b\"\npeer = \"203.0.113.9\"\nmax_calls_per_second = {n}\n"));
+    assert_eq!(per_second(30), Vec::<String>::new());
+    assert_eq!(per_second(0), ["4: max_calls_per_second is 0; it must be from 1 to 1000"]);
+}

@@ -4,8 +4,11 @@
 //! `resolve`. What is not `Option` must be there.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, Deserializer, IntoDeserializer, MapAccess, Visitor};
 use serde_spanned::Spanned;
 use toml::de::DeValue;
 
@@ -181,6 +184,7 @@ pub(crate) struct Trunk {
     pub transit: Option<bool>,
     pub refer: Option<bool>,
     pub max_calls: Option<Spanned<u64>>,
+    pub max_calls_per_second: Option<Spanned<u64>>,
     pub probe: Option<Spanned<Every>>,
 }
 
@@ -199,8 +203,46 @@ pub(crate) struct Outbound {
     pub pattern: Spanned<NumberPattern>,
     pub strip: Option<Spanned<u64>>,
     pub prepend: Option<Prepend>,
-    pub trunk: Spanned<Vec<Spanned<Name>>>,
+    pub trunk: Spanned<Vec<Spanned<Pick>>>,
     pub record: Option<bool>,
+}
+
+/// A trunk of an outbound rule: its name, or a table with its share.
+pub(crate) struct Pick {
+    pub name: Name,
+    pub priority: Option<Spanned<u64>>,
+    pub weight: Option<Spanned<u64>>,
+}
+
+impl<'de> Deserialize<'de> for Pick {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Table {
+            name: Name,
+            priority: Option<Spanned<u64>>,
+            weight: Option<Spanned<u64>>,
+        }
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = Pick;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a trunk, or a table such as { name = \"carrier\", priority = 1, weight = 10 }")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Pick, E> {
+                let name = Name::deserialize(text.into_deserializer())?;
+                Ok(Pick { name, priority: None, weight: None })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Pick, A::Error> {
+                let Table { name, priority, weight } = Table::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(Pick { name, priority, weight })
+            }
+        }
+        d.deserialize_any(Either)
+    }
 }
 
 #[derive(Deserialize)]

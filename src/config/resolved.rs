@@ -249,6 +249,8 @@ pub struct Trunk {
     pub refer: bool,
     /// Calls at once, both directions.
     pub max_calls: Option<u32>,
+    /// Calls that begin within any second, both directions.
+    pub max_calls_per_second: Option<u32>,
     /// How often it is asked whether it is there (OPTIONS); `None`: never.
     pub probe: Option<Duration>,
 }
@@ -303,9 +305,19 @@ pub struct Outbound {
     /// Digits taken off the front, then `prepend` put on.
     pub strip: usize,
     pub prepend: String,
-    /// Tried in turn: the next one after 408, 5xx or a transport error, never after 404, 486, 603.
-    pub trunks: Vec<TrunkName>,
+    /// The next one is tried after 408, 5xx or a transport error, never after 404, 486, 603.
+    pub trunks: Vec<Choice>,
     pub record: Option<bool>,
+}
+
+/// One of the trunks of an outbound rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    pub trunk: TrunkName,
+    /// Lower is tried first; default: the place in the list, from 1.
+    pub priority: u16,
+    /// Share among those of the same priority (RFC 2782).
+    pub weight: u16,
 }
 
 /// A menu file as text, with the path that its faults are reported under.

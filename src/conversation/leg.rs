@@ -43,6 +43,8 @@ pub struct Leg {
     pub probe_at: Option<Mono>,
     /// The last probe found no way to it.
     pub lost_way: bool,
+    /// Its INVITE of ours has a provisional response, if only 100.
+    pub tried: bool,
     /// What its INVITE asked for (RFC 4028), until our 2xx grants it.
     pub session_asked: Option<SessionTimer>,
     /// The peer refreshes its session by then at the latest.

@@ -9,8 +9,9 @@
 //! neither probed nor registered with has no opinion on it and is taken for up. Being down only puts a trunk behind others: the one
 //! that is left is tried however it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,14 @@ pub type Conditions = BTreeMap<TrunkName, Condition>;
 
 /// A probe that can't be sent yet, because the first look-up of the peer's name is under way.
 const NO_ADDRESS_PAUSE: Duration = Duration::from_secs(1);
+
+/// However long a Retry-After says: a carrier that is back sooner is asked sooner, and one that is not says it again.
+const LONGEST_REST: Duration = Duration::from_secs(600);
+
+/// An address that says nothing at all, or can't be reached, is asked after others for this long. Each call would wait for it anew.
+pub const SILENT_REST: Duration = Duration::from_secs(30);
+
+const SECOND: Duration = Duration::from_secs(1);
 
 /// Why a trunk is down.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -100,6 +109,11 @@ pub struct Condition {
     registered: Opinion,
     /// What was told last: up or not.
     told: Option<bool>,
+    per_second: Option<u32>,
+    /// When the last calls of the last second began, the oldest first: no more than `per_second`.
+    began: VecDeque<Mono>,
+    /// Addresses of it that have said, or shown, that they are not to be asked before then.
+    rests: BTreeMap<SocketAddr, Mono>,
     since: Option<Wall>,
 }
 
@@ -119,6 +133,9 @@ impl Condition {
             probed: None,
             registered: None,
             told: None,
+            per_second: trunk.max_calls_per_second,
+            began: VecDeque::new(),
+            rests: BTreeMap::new(),
             since: None,
         }
     }
@@ -188,6 +205,29 @@ impl Condition {
 
     pub fn registration(&mut self, found: Result<(), Trouble>) {
         self.registered = Some(found);
+    }
+
+    /// Whether one more call may begin now (`max_calls_per_second`); it then counts.
+    pub fn admits(&mut self, now: Mono) -> bool {
+        let Some(most) = self.per_second else { return true };
+        while self.began.front().is_some_and(|at| now.since(*at) >= SECOND) {
+            self.began.pop_front();
+        }
+        let fits = self.began.len() < most as usize;
+        if fits {
+            self.began.push_back(now);
+        }
+        fits
+    }
+
+    /// This address of the trunk is asked after others for so long.
+    pub fn rest(&mut self, address: SocketAddr, time: Duration, now: Mono) {
+        self.rests.retain(|_, until| *until > now);
+        self.rests.insert(address, now + time.min(LONGEST_REST));
+    }
+
+    pub fn rests(&self, address: SocketAddr, now: Mono) -> bool {
+        self.rests.get(&address).is_some_and(|until| *until > now)
     }
 
     /// No more probes.

@@ -52,7 +52,7 @@ pub enum Code {
     },
 }
 
-/// The trunks to try, in turn, by one outbound rule.
+/// The trunks to try by one outbound rule, in the order of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outside {
     /// Index in `Config::outbound`; good for as long as the configuration is the one that was asked.
@@ -67,6 +67,9 @@ pub struct Attempt {
     pub number: String,
     /// The number shown; `None` is anonymous (RFC 3323 §4.1.1.3).
     pub caller: Option<String>,
+    /// As [`super::order()`] takes them.
+    pub priority: u16,
+    pub weight: u16,
 }
 
 /// Why a number leads nowhere.
@@ -218,8 +221,14 @@ fn outside(config: &Config, who: Caller<'_>, number: &str) -> Result<Outside, Re
     let attempts: Vec<Attempt> = found
         .trunks
         .iter()
-        .filter_map(|name| config.trunks.get(name))
-        .map(|trunk| Attempt { trunk: trunk.name.clone(), number: sent.clone(), caller: shown(who, trunk) })
+        .filter_map(|choice| Some((choice, config.trunks.get(&choice.trunk)?)))
+        .map(|(choice, trunk)| Attempt {
+            trunk: trunk.name.clone(),
+            number: sent.clone(),
+            caller: shown(who, trunk),
+            priority: choice.priority,
+            weight: choice.weight,
+        })
         .collect();
     if attempts.is_empty() { Err(Refusal::Unknown) } else { Ok(Outside { rule, attempts }) }
 }

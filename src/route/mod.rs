@@ -14,6 +14,7 @@ mod dial;
 mod forwarding;
 mod inbound;
 mod number;
+mod order;
 mod recording;
 mod side;
 
@@ -21,10 +22,11 @@ mod side;
 mod tests;
 
 pub use cause::Cause;
-pub use condition::{Condition, Conditions, State, Trouble, TroubleKind};
+pub use condition::{Condition, Conditions, SILENT_REST, State, Trouble, TroubleKind};
 pub use dial::{Attempt, Caller, Code, Outside, Refusal, Target, dial, go, has_room};
 pub use forwarding::{Diverted, Forwarding, MOST_FORWARDS, When, Why};
 pub use inbound::{Hosts, identify, inbound};
 pub use number::{spellings, tidy};
+pub use order::order;
 pub use recording::{Decision, Direction, Rule, recording};
 pub use side::Side;

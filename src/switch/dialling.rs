@@ -135,14 +135,14 @@ impl Cx<'_> {
             let Stage::Dialling(dialling) = &mut conv.stage else { return };
             let Some(attempt) = dialling.trunks.0.pop_front() else { return self.not_taken(conv, cause, status) };
             let Some(trunk) = config.trunks.get(&attempt.trunk) else { continue };
-            if !route::has_room(trunk, self.hub.index.calls_on(&trunk.name)) {
-                (cause, status) = (Cause::Congestion, Status::SERVICE_UNAVAILABLE);
-                continue;
-            }
             let Some(to) = self.way_to(trunk) else {
                 (cause, status) = (Cause::Unreachable, Status::SERVICE_UNAVAILABLE);
                 continue;
             };
+            if self.admits(trunk).is_err() {
+                (cause, status) = (Cause::Congestion, Status::SERVICE_UNAVAILABLE);
+                continue;
+            }
             if self.invite(conv, self.outside_invitation(&attempt, trunk, to)).is_ok() {
                 // What the last one had to say is over.
                 if again {
@@ -204,6 +204,9 @@ impl Cx<'_> {
         flow: Flow,
     ) {
         if response.status.is_provisional() {
+            if let Some(leg) = conv.legs.get_mut(&id) {
+                leg.tried = true;
+            }
             if conv.leg(id).is_some_and(|l| l.peer.is_trunk() && l.is_ringing() && !l.rang) {
                 let time = if response.status == Status::TRYING { UNDECIDED } else { RING };
                 self.give_time(conv, time);
@@ -395,6 +398,7 @@ impl Cx<'_> {
         }
         let Some(leg) = conv.legs.get_mut(&id) else { return };
         leg.status = Some(response.status.code());
+        self.trunk_failed(leg, Some(response));
         leg.call.failed();
         if leg.cause.is_some() {
             // We had given it up: the 487, most likely.
@@ -413,6 +417,7 @@ impl Cx<'_> {
     /// Nothing came of an INVITE: no answer at all, or it could not be sent.
     pub fn invite_failed(&mut self, conv: &mut Conversation, id: LegId, cause: Cause) {
         let Some(leg) = conv.legs.get_mut(&id) else { return };
+        self.trunk_failed(leg, None);
         if !leg.call.failed() {
             return;
         }
@@ -499,6 +504,9 @@ impl Cx<'_> {
             && !dialling.trunks.0.is_empty()
             && !conv.legs.values().any(rings)
         {
+            for leg in conv.legs.values().filter(|l| l.is_ringing() && l.role == Role::Callee && !l.tried) {
+                self.trunk_failed(leg, None);
+            }
             self.stop_ringing(conv, None);
             return self.next_trunk(conv, Cause::Timeout, Status::REQUEST_TIMEOUT);
         }

@@ -138,8 +138,8 @@ impl Cx<'_> {
             Sender::Trunk(name) => {
                 let trunk = config.trunks.get(name)?;
                 let number = shown.unwrap_or_default();
-                if !route::has_room(trunk, self.hub.index.calls_on(name)) {
-                    self.busy_now(transaction, &request, 5);
+                if let Err(full) = self.admits(trunk) {
+                    self.busy_now(transaction, &request, full.retry_after());
                     return None;
                 }
                 let Some(rule) = route::inbound(&config, trunk, &called) else {
@@ -218,6 +218,7 @@ impl Cx<'_> {
             lets_go_at: None,
             probe_at: None,
             lost_way: false,
+            tried: false,
             session_asked,
             session_until: None,
         };

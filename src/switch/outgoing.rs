@@ -101,6 +101,7 @@ impl Cx<'_> {
             lets_go_at: None,
             probe_at: None,
             lost_way: false,
+            tried: false,
             session_asked: None,
             session_until: None,
         };

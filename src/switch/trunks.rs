@@ -11,13 +11,33 @@ use super::output::{QueryId, RegistrationChange, Resolved};
 use crate::chance::Chance;
 use crate::clock::Mono;
 use crate::config::{Config, Trunk};
+use crate::conversation::{Leg, Peer};
 use crate::ids::TrunkName;
 use crate::registrar::{Change, News, Outward, Step};
-use crate::route::{Attempt, Cause, Condition, Conditions, Trouble, TroubleKind};
+use crate::route::{self, Attempt, Cause, Condition, Conditions, SILENT_REST, Trouble, TroubleKind};
 use crate::sip::{CSeq, HeaderName, HostPort, Method, NameAddr, Request, Response, SipUri, Status, Uri};
 
 /// Names are asked for again so often: what carriers give as TTL for their proxies. A first failure is tried again sooner.
 const RESOLVE_EVERY: Duration = Duration::from_secs(60);
+
+/// Why a trunk takes no further call now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Full {
+    /// `max_calls`.
+    Calls,
+    /// `max_calls_per_second`.
+    Rate,
+}
+
+impl Full {
+    /// Seconds, for Retry-After.
+    pub fn retry_after(self) -> u32 {
+        match self {
+            Full::Calls => 5,
+            Full::Rate => 1,
+        }
+    }
+}
 
 pub(super) fn outward(config: &Config, chance: &mut Chance) -> BTreeMap<TrunkName, Outward> {
     let mut all = BTreeMap::new();
@@ -211,11 +231,44 @@ impl Cx<'_> {
         self.outward(name, |outward, _, _, now| outward.unanswered(luck, now));
     }
 
-    /// The trunks of a rule as they are to be tried: those that are down after the others.
-    pub fn in_turn(&self, attempts: Vec<Attempt>) -> VecDeque<Attempt> {
-        let is_down = |attempt: &Attempt| self.hub.conditions.get(&attempt.trunk).is_some_and(Condition::is_down);
-        let (down, up): (Vec<_>, Vec<_>) = attempts.into_iter().partition(is_down);
+    /// The trunks of a rule as they are to be tried: by priority and weight, those that are down or rest after the others.
+    pub fn in_turn(&mut self, attempts: Vec<Attempt>) -> VecDeque<Attempt> {
+        let drawn = route::order(attempts, |a| (a.priority.into(), a.weight), &mut self.hub.chance);
+        let (up, down): (Vec<_>, Vec<_>) = drawn.into_iter().partition(|attempt| self.is_ready(&attempt.trunk));
         up.into_iter().chain(down).collect()
+    }
+
+    fn is_ready(&self, name: &TrunkName) -> bool {
+        let (Some(condition), Some(trunk)) = (self.hub.conditions.get(name), self.hub.config.trunks.get(name)) else {
+            return false;
+        };
+        let rests = self.way_to(trunk).is_some_and(|to| condition.rests(to.remote, self.now.mono));
+        !condition.is_down() && !rests
+    }
+
+    /// Whether a call may begin on the trunk, both ways: the number at once, and those of a second.
+    pub fn admits(&mut self, trunk: &Trunk) -> Result<(), Full> {
+        if !route::has_room(trunk, self.hub.index.calls_on(&trunk.name)) {
+            return Err(Full::Calls);
+        }
+        let admitted = self.hub.conditions.get_mut(&trunk.name).is_none_or(|c| c.admits(self.now.mono));
+        if admitted { Ok(()) } else { Err(Full::Rate) }
+    }
+
+    /// A trunk's address has refused an INVITE, or had nothing to say to it.
+    pub fn trunk_failed(&mut self, leg: &Leg, refusal: Option<&Response>) {
+        let Peer::Trunk(name) = &leg.peer else { return };
+        let (Some(condition), Some(to)) = (self.hub.conditions.get_mut(name), leg.call.flow()) else { return };
+        let time = match refusal {
+            None => Some(SILENT_REST),
+            Some(response) if response.status == Status::SERVICE_UNAVAILABLE => {
+                response.headers.retry_after().ok().flatten().map(|seconds| Duration::from_secs(seconds.into()))
+            }
+            Some(_) => None,
+        };
+        if let Some(time) = time {
+            condition.rest(to.remote, time, self.now.mono);
+        }
     }
 
     /// Takes our registrations back, at the end.

@@ -158,3 +158,113 @@ fn a_registration_that_fails_puts_the_trunk_last_and_is_tried_later_and_later() 
     assert_eq!((downs(&sim).len(), sim.ua(backup).invites.len()), (1, 1));
     sim.set(carrier, OnInvite::Refuse(486));
 }
+
+/// RFC 3261 §21.5.4.
+#[test]
+fn a_trunk_that_says_503_with_retry_after_rests_for_that_long() {
+    let mut sim = Sim::new(5);
+    let (carrier, backup) = (sim.trunk(), sim.add(Ua::trunk([10, 2, 0, 2].into())));
+    let phone = sim.phone("210");
+    sim.act(carrier, |c, _| (c.on_invite, c.retry_after) = (OnInvite::Refuse(503), Some(60)));
+    goes_by(&mut sim, phone, backup);
+    assert_eq!(sim.ua(carrier).invites.len(), 1);
+    sim.act(carrier, |c, _| (c.on_invite, c.retry_after) = (OnInvite::Answer(SECOND), None));
+    goes_by(&mut sim, phone, backup);
+    assert_eq!(sim.ua(carrier).invites.len(), 1, "it rests");
+    sim.run_for(60 * SECOND);
+    goes_by(&mut sim, phone, carrier);
+    // Without a time it is asked again at once.
+    sim.act(carrier, |c, _| c.on_invite = OnInvite::Refuse(503));
+    goes_by(&mut sim, phone, backup);
+    sim.act(carrier, |c, _| c.on_invite = OnInvite::Answer(SECOND));
+    goes_by(&mut sim, phone, carrier);
+    sim.assert_clean();
+}
+
+#[test]
+fn a_trunk_that_says_nothing_costs_one_caller_five_seconds_and_not_the_next() {
+    let mut sim = Sim::new(6);
+    let (carrier, backup) = (sim.trunk(), sim.add(Ua::trunk([10, 2, 0, 2].into())));
+    let phone = sim.phone("210");
+    sim.set(carrier, OnInvite::Ignore);
+    goes_by(&mut sim, phone, backup);
+    let asked = sim.ua(carrier).invites.len();
+    assert!(asked > 0);
+    let before = sim.now.mono;
+    goes_by(&mut sim, phone, backup);
+    assert!(sim.now.mono.since(before) < 5 * SECOND);
+    assert_eq!(sim.ua(carrier).invites.len(), asked);
+    sim.set(carrier, OnInvite::Answer(SECOND));
+    sim.run_for(60 * SECOND);
+    goes_by(&mut sim, phone, carrier);
+    sim.assert_clean();
+}
+
+#[test]
+fn more_calls_a_second_than_a_trunk_has_are_refused_inbound_and_go_elsewhere_outbound() {
+    let source = centre_with(&[(
+        "peer = \"10.2.0.1\"\nprobe = \"off\"",
+        "peer = \"10.2.0.1\"\nprobe = \"off\"\nmax_calls_per_second = 2",
+    )]);
+    let mut sim = Sim::with(7, source);
+    let (carrier, backup) = (sim.trunk(), sim.add(Ua::trunk([10, 2, 0, 2].into())));
+    let (phone, other) = (sim.phone("210"), sim.phone("201"));
+    sim.act(carrier, |c, now| {
+        for _ in 0..3 {
+            c.call("+4930555000", now);
+        }
+    });
+    sim.run_until("the third is refused", |s| s.ua(carrier).calls[2].final_status.is_some());
+    assert_eq!(sim.ua(carrier).calls[2].final_status, Some(503));
+    let refusal = sim.trace.iter().find(|bytes| bytes.starts_with(b"SIP/2.0 503")).expect("a 503");
+    assert!(String::from_utf8_lossy(refusal).contains("Retry-After: 1\r\n"));
+    assert_ne!(sim.ua(carrier).calls[1].final_status, Some(503));
+    // What both directions had counts for the next one out.
+    sim.act(phone, |p, now| {
+        p.call("04940123", now);
+    });
+    sim.run_until("it rings elsewhere", |s| s.ua(backup).is_ringing());
+    assert!(sim.ua(carrier).invites.is_empty());
+    sim.run_for(SECOND);
+    sim.act(other, |p, now| {
+        p.call("04940123", now);
+    });
+    sim.run_until("a second later there is room", |s| s.ua(carrier).is_ringing());
+    for at in [phone, other] {
+        sim.act(at, |p, now| p.hang_up(now));
+    }
+    sim.act(carrier, |c, now| {
+        for i in 0..2 {
+            c.end(i, now);
+        }
+    });
+    sim.run_for(SECOND);
+    sim.assert_clean();
+}
+
+/// RFC 2782.
+#[test]
+fn trunks_of_one_priority_share_calls_by_their_weights_and_others_stand_behind() {
+    let source = centre_with(&[(
+        "trunk = [\"carrier\", \"backup\"]",
+        "trunk = [{ name = \"carrier\", weight = 3 }, { name = \"backup\", priority = 1 }, \"partner\"]",
+    )]);
+    let mut sim = Sim::with(8, source);
+    let trunks = [1, 2, 3].map(|last| sim.add(Ua::trunk([10, 2, 0, last].into())));
+    let phone = sim.phone("210");
+    for _ in 0..60 {
+        sim.act(phone, |p, now| {
+            p.call("04940123", now);
+        });
+        sim.run_until("they talk", |s| s.ua(phone).is_up());
+        sim.act(phone, |p, now| p.hang_up(now));
+        sim.run_for(SECOND);
+    }
+    let [carrier, backup, partner] = trunks.map(|t| sim.ua(t).invites.len());
+    assert_eq!((carrier + backup, partner), (60, 0));
+    assert!((36..=54).contains(&carrier), "{carrier} of 60");
+    sim.set(trunks[0], OnInvite::Refuse(503));
+    sim.set(trunks[1], OnInvite::Refuse(503));
+    goes_by(&mut sim, phone, trunks[2]);
+    sim.assert_clean();
+}

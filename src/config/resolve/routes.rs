@@ -8,7 +8,7 @@ use serde_spanned::Spanned;
 use super::{Checking, Seen};
 use crate::config::fault::Fault;
 use crate::config::units::{Goto, Name, is_telephone};
-use crate::config::{Inbound, Outbound, Pattern, Place, Secret, Trunk, given};
+use crate::config::{Choice, Inbound, Outbound, Pattern, Place, Secret, Trunk, given};
 use crate::ids::{Number, TrunkName};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -108,12 +108,20 @@ impl Checking {
                 caller: trunk.caller.map(|c| c.0),
                 transit: trunk.transit.unwrap_or(false),
                 refer: trunk.refer.unwrap_or(false),
+                max_calls_per_second: trunk
+                    .max_calls_per_second
+                    .map(|given| self.count("max_calls_per_second", Some(given), 1, 1..=1_000)),
                 probe: self.every("probe", trunk.probe, 30 * SECOND, 5 * SECOND..=HOUR),
                 max_calls: trunk.max_calls.map(|given| self.count("max_calls", Some(given), 1, 1..=10_000)),
             };
             trunks.insert(name, resolved);
         }
         trunks
+    }
+
+    /// A number of 16 bits, as DNS has them for the same.
+    fn short(&mut self, key: &'static str, given: Option<Spanned<u64>>, default: u16) -> u16 {
+        u16::try_from(self.count(key, given, default.into(), 0..=u16::MAX.into())).unwrap_or(default)
     }
 
     fn trunk_exists(&mut self, at: &Spanned<Name>) {
@@ -157,10 +165,15 @@ impl Checking {
             if rule.trunk.get_ref().is_empty() {
                 self.fault(&rule.trunk, Fault::Empty { key: "trunk", what: "trunk" });
             }
-            for trunk in rule.trunk.into_inner() {
-                self.trunk_exists(&trunk);
-                if twice.is_new(self, &trunk.get_ref().0, &trunk) {
-                    trunks.push(TrunkName::from(trunk.get_ref().0.as_str()));
+            for (place, pick) in (1..).zip(rule.trunk.into_inner()) {
+                let span = pick.span();
+                let pick = pick.into_inner();
+                let name = Spanned::new(span, pick.name);
+                self.trunk_exists(&name);
+                let priority = self.short("priority", pick.priority, place);
+                let weight = self.short("weight", pick.weight, 1);
+                if twice.is_new(self, &name.get_ref().0, &name) {
+                    trunks.push(Choice { trunk: TrunkName::from(name.get_ref().0.as_str()), priority, weight });
                 }
             }
             rules.push(Outbound { pattern, strip, prepend, trunks, record: rule.record });
