@@ -206,7 +206,8 @@ const ADDED: &[(&str, &str)] = &[
     ("[[trunk]]\nname = 'b'\npeer = 'x.example'\nuser = 'u'\nregister = true\n", "5: trunk `b` is to register but has no secret"),
     ("[[trunk]]\nname = 'b'\npeer = 'x.example'\nuser = 'u'\n", "1: trunk `b` has a user but no secret"),
     ("[[trunk]]\nname = 'b'\npeer = 'x.example'\nsecret = 'u'\n", "1: trunk `b` has a secret but no user"),
-    ("[[trunk]]\nname = 'b'\npeer = 'x.example'\ntransport = 'tls'\n", "4: transport: `tls` is no transport"),
+    ("[[trunk]]\nname = 'b'\npeer = 'x.example'\ntransport = 'sctp'\n", "4: transport: `sctp` is no transport: write \"auto\""),
+    ("[[trunk]]\nname = 'b'\npeer = 'x.example'\ntransport = 'tls'\n", "3: trunk `b` speaks tls, and [sip] tls has no address"),
     ("[[inbound]]\ntrunk = 'x'\nnumber = '1'\nto = 'hangup'\n", "2: there is no trunk `x`; there is carrier"),
     (
         "[[inbound]]\ntrunk = 'carrier'\nnumber = '+4930123456'\nto = 'hangup'\n",
@@ -271,7 +272,7 @@ const REPLACED: &[(&str, &str, &str)] = &[
     ("[\"MD5\"]", "[\"MD5\"]\nmin_expires = '30m'\nmax_expires = '20m'", "9: min_expires is longer than max_expires"),
     ("advertise = \"auto\"", "advertise = \"0.0.0.0\"", "14: advertise: `0.0.0.0` is neither \"auto\" nor an address"),
     ("advertise = \"auto\"", "advertise = \"auto\"\nmissing_after = '9s'\ndead_after = '8s'", "12: dead_after must be longer"),
-    ("udp = [\"0.0.0.0:5060\"]", "udp = []", "1: trunk `carrier` speaks udp, and [sip] udp has no address"),
+    ("udp = [\"0.0.0.0:5060\"]", "nameservers = ['ns.example']", "9: nameservers: `ns.example` is no address with a port"),
     ("udp = [", "tls = [\"0.0.0.0:5061\"]\nudp = [", "1: [sip] tls needs a certificate"),
     ("\"127.0.0.1:8080\"", "\"127.0.0.1:8080\"\nsecure = \"0.0.0.0:8443\"", "1: [http] secure needs a certificate"),
     ("\"127.0.0.1:8080\"", "\"127.0.0.1:8080\"\norigins = ['crm.example']", "19: an origin is scheme and host"),

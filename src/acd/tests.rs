@@ -55,6 +55,7 @@ pub(super) fn config(queues: Vec<Queue>, agents: Vec<Agent>) -> Config {
             max_expires: s(3600),
             default_expires: s(300),
             max_contacts: 10,
+            nameservers: Vec::new(),
             drain: s(30),
         },
         media: Media {

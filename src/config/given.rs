@@ -72,6 +72,7 @@ pub(crate) struct Sip {
     pub max_expires: Option<Spanned<Time>>,
     pub default_expires: Option<Spanned<Time>>,
     pub max_contacts: Option<Spanned<u64>>,
+    pub nameservers: Option<Vec<Listener>>,
     pub drain: Option<Spanned<Time>>,
 }
 

@@ -67,6 +67,8 @@ pub struct Sip {
     pub max_expires: Duration,
     pub default_expires: Duration,
     pub max_contacts: usize,
+    /// Asked instead of the system's.
+    pub nameservers: Vec<SocketAddr>,
     /// How long SIGTERM waits for live calls.
     pub drain: Duration,
 }
@@ -259,9 +261,20 @@ pub struct Trunk {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
     pub host: String,
-    /// `None`: calls come from any port, and go to 5060.
+    /// `None`: calls come from any port, and go where the name's NAPTR and SRV records say, or to the transport's own port.
     pub port: Option<u16>,
-    pub tcp: bool,
+    pub transport: Carrier,
+}
+
+/// How requests go to a trunk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Carrier {
+    /// As its name's records say (RFC 3263 §4.1); UDP where there are none.
+    #[default]
+    Auto,
+    Udp,
+    Tcp,
+    Tls,
 }
 
 /// A number: all of it, or the start of it (`*` at the end).

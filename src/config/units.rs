@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
 
-use super::{Advertise, BadPlace, Country, DigestAlgorithm, Pattern, Peer, Place, Strategy, UnknownCountry};
+use super::{Advertise, BadPlace, Carrier, Country, DigestAlgorithm, Pattern, Peer, Place, Strategy, UnknownCountry};
 
 /// Reads a type from a TOML string through a function.
 macro_rules! from_text {
@@ -50,7 +50,7 @@ from_text!(
     Address(IpAddr) = address
 );
 from_text!(
-    /// Host with or without a port; TCP is set elsewhere.
+    /// Host with or without a port; the transport is set elsewhere.
     Host(Peer) = peer
 );
 from_text!(
@@ -110,8 +110,8 @@ from_text!(
     Zone(jiff::tz::TimeZone) = zone
 );
 from_text!(
-    /// `udp` or `tcp`; true is TCP.
-    Carried(bool) = carried
+    /// `auto`, `udp`, `tcp` or `tls`.
+    Carried(Carrier) = carried
 );
 
 /// A value that cannot be read.
@@ -159,7 +159,7 @@ pub(crate) enum BadValue {
     Strategy(String),
     #[error("`{0}` is no time zone: write its name in the IANA database, such as \"Europe/Berlin\"")]
     Zone(String),
-    #[error("`{0}` is no transport: write \"udp\" or \"tcp\"")]
+    #[error("`{0}` is no transport: write \"auto\", \"udp\", \"tcp\" or \"tls\"")]
     Transport(String),
 }
 
@@ -233,11 +233,15 @@ fn peer(text: &str) -> Result<Peer, BadValue> {
     let bad = || BadValue::Peer(text.to_owned());
     let usable = |a: IpAddr| is_local(a) && !a.is_unspecified();
     if let Ok(a) = text.parse::<IpAddr>() {
-        return if usable(a) { Ok(Peer { host: a.to_string(), port: None, tcp: false }) } else { Err(bad()) };
+        return if usable(a) { Ok(Peer { host: a.to_string(), port: None, transport: Carrier::Auto }) } else { Err(bad()) };
     }
     if let Ok(a) = text.parse::<SocketAddr>() {
         let fits = usable(a.ip()) && a.port() != 0;
-        return if fits { Ok(Peer { host: a.ip().to_string(), port: Some(a.port()), tcp: false }) } else { Err(bad()) };
+        return if fits {
+            Ok(Peer { host: a.ip().to_string(), port: Some(a.port()), transport: Carrier::Auto })
+        } else {
+            Err(bad())
+        };
     }
     let (host, port) = match text.split_once(':') {
         Some((host, port)) => (host, Some(port.parse::<u16>().ok().filter(|p| *p != 0).ok_or_else(bad)?)),
@@ -246,7 +250,7 @@ fn peer(text: &str) -> Result<Peer, BadValue> {
     if !is_host_name(host) {
         return Err(bad());
     }
-    Ok(Peer { host: host.to_ascii_lowercase(), port, tcp: false })
+    Ok(Peer { host: host.to_ascii_lowercase(), port, transport: Carrier::Auto })
 }
 
 /// RFC 1123 §2.1, and not what is rather an address with a mistake in it.
@@ -351,10 +355,12 @@ pub(crate) fn zone(text: &str) -> Result<jiff::tz::TimeZone, BadValue> {
     jiff::tz::TimeZone::get(text).map_err(|_| BadValue::Zone(text.to_owned()))
 }
 
-fn carried(text: &str) -> Result<bool, BadValue> {
+fn carried(text: &str) -> Result<Carrier, BadValue> {
     match text {
-        "udp" => Ok(false),
-        "tcp" => Ok(true),
+        "auto" => Ok(Carrier::Auto),
+        "udp" => Ok(Carrier::Udp),
+        "tcp" => Ok(Carrier::Tcp),
+        "tls" => Ok(Carrier::Tls),
         _ => Err(BadValue::Transport(text.to_owned())),
     }
 }
@@ -375,11 +381,20 @@ mod tests {
 
     #[test]
     fn a_peer_without_a_port_stands_for_any_port() {
-        assert_eq!(peer("198.51.100.10"), Ok(Peer { host: "198.51.100.10".into(), port: None, tcp: false }));
-        assert_eq!(peer("198.51.100.10:5070"), Ok(Peer { host: "198.51.100.10".into(), port: Some(5070), tcp: false }));
-        assert_eq!(peer("[2001:db8::1]:5060"), Ok(Peer { host: "2001:db8::1".into(), port: Some(5060), tcp: false }));
-        assert_eq!(peer("2001:db8::1"), Ok(Peer { host: "2001:db8::1".into(), port: None, tcp: false }));
-        assert_eq!(peer("SIP.Example.com:5061"), Ok(Peer { host: "sip.example.com".into(), port: Some(5061), tcp: false }));
+        assert_eq!(peer("198.51.100.10"), Ok(Peer { host: "198.51.100.10".into(), port: None, transport: Carrier::Auto }));
+        assert_eq!(
+            peer("198.51.100.10:5070"),
+            Ok(Peer { host: "198.51.100.10".into(), port: Some(5070), transport: Carrier::Auto })
+        );
+        assert_eq!(
+            peer("[2001:db8::1]:5060"),
+            Ok(Peer { host: "2001:db8::1".into(), port: Some(5060), transport: Carrier::Auto })
+        );
+        assert_eq!(peer("2001:db8::1"), Ok(Peer { host: "2001:db8::1".into(), port: None, transport: Carrier::Auto }));
+        assert_eq!(
+            peer("SIP.Example.com:5061"),
+            Ok(Peer { host: "sip.example.com".into(), port: Some(5061), transport: Carrier::Auto })
+        );
         for text in
             ["", ":5060", "1.2.3", "1.2.3.4:0", "1.2.3.4:99999", "a b", "-x.example", "0.0.0.0", "224.0.0.1", "sip:x.example"]
         {

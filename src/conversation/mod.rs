@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use leg::{Gone, Leg, Peer, Role};
-pub use stage::{Dialling, NextTrunks, OutsideParty, Stage, Transferring};
+pub use stage::{Dialling, NextTrunks, OutsideParty, Stage, Transferring, Try};
 
 use crate::clock::Mono;
 use crate::ids::{ConversationId, LegId, QueueName, RecordingId, StaffNumber};

@@ -8,6 +8,7 @@ use crate::ids::{LegId, MenuName, Number, QueueName};
 use crate::ivr;
 use crate::media::PlayId;
 use crate::route::{Attempt, Cause, Decision};
+use crate::sip::Flow;
 
 #[derive(Debug)]
 pub enum Stage {
@@ -55,6 +56,8 @@ pub struct Dialling {
     /// Rings no longer than this.
     pub until: Mono,
     pub trunks: NextTrunks,
+    /// What the trunk that is tried now was asked for.
+    pub trying: Option<Attempt>,
     /// Redirections by trunks that were followed.
     pub redirects: u8,
     /// On a call to the outside.
@@ -71,9 +74,25 @@ pub struct OutsideParty {
     pub rule: Decision,
 }
 
-/// Trunks that are still to be tried.
+/// Trunks that are still to be tried, and further addresses of the one that is.
 #[derive(Debug, Default)]
-pub struct NextTrunks(pub VecDeque<Attempt>);
+pub struct NextTrunks(pub VecDeque<Try>);
+
+#[derive(Clone, Debug)]
+pub struct Try {
+    pub attempt: Attempt,
+    /// The next address of the trunk that is being tried; `None` is a trunk that has not been tried yet.
+    pub to: Option<Flow>,
+}
+
+impl NextTrunks {
+    /// No further address of the trunk that is being tried.
+    pub fn leave_trunk(&mut self) {
+        while self.0.front().is_some_and(|next| next.to.is_some()) {
+            self.0.pop_front();
+        }
+    }
+}
 
 /// A transfer that the dialling is for.
 #[derive(Debug)]

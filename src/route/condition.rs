@@ -32,6 +32,9 @@ const LONGEST_REST: Duration = Duration::from_secs(600);
 /// An address that says nothing at all, or can't be reached, is asked after others for this long. Each call would wait for it anew.
 pub const SILENT_REST: Duration = Duration::from_secs(30);
 
+/// One that a probe found so, for longer: all addresses of a trunk are probed in turn, 32 s each at most.
+pub const PROBED_REST: Duration = Duration::from_secs(120);
+
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Why a trunk is down.
@@ -113,14 +116,25 @@ pub struct Condition {
     /// When the last calls of the last second began, the oldest first: no more than `per_second`.
     began: VecDeque<Mono>,
     /// Addresses of it that have said, or shown, that they are not to be asked before then.
-    rests: BTreeMap<SocketAddr, Mono>,
+    rests: BTreeMap<SocketAddr, Rest>,
     since: Option<Wall>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Rest {
+    until: Mono,
+    wished: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Probe {
-    Due { at: Mono },
-    Asked,
+    Due {
+        at: Mono,
+    },
+    /// As many of its addresses.
+    Asked {
+        tried: usize,
+    },
     Off,
 }
 
@@ -161,43 +175,49 @@ impl Condition {
     pub fn deadline(&self) -> Option<Mono> {
         match self.probe {
             Probe::Due { at } => Some(at),
-            Probe::Asked | Probe::Off => None,
+            Probe::Asked { .. } | Probe::Off => None,
         }
     }
 
-    /// Whether a probe is to be sent now. Its end is to be told by one of [`Condition::answered`], [`Condition::unanswered`] and
+    /// Whether a probe is to be sent now. Its end is to be told by [`Condition::probe_ended`] or
     /// [`Condition::postpone`].
     pub fn begin_probe(&mut self, now: Mono) -> bool {
         let due = matches!(self.probe, Probe::Due { at } if at <= now);
         if due {
-            self.probe = Probe::Asked;
+            self.probe = Probe::Asked { tried: 1 };
         }
         due
     }
 
     /// It can't be sent yet, which says nothing of the trunk.
     pub fn postpone(&mut self, now: Mono) {
-        if self.probe == Probe::Asked {
+        if matches!(self.probe, Probe::Asked { .. }) {
             self.probe = Probe::Due { at: now + NO_ADDRESS_PAUSE };
         }
     }
 
-    /// The final status of the answer. 408 and 503 are what no answer and no way there are said with (RFC 3261 §8.1.3.1); whoever says
+    /// What a final status says. 408 and 503 are what no answer and no way there are said with (RFC 3261 §8.1.3.1); whoever says
     /// anything else is there, a 404, 405 or 401 as well.
-    pub fn answered(&mut self, status: u16, now: Mono) {
-        let found = match status {
+    pub fn judge(status: u16) -> Result<(), Trouble> {
+        match status {
             408 | 503 => Err(Trouble { status: Some(status), ..Trouble::of(TroubleKind::Refused) }),
             _ => Ok(()),
-        };
-        self.probe_ended(found, now);
+        }
     }
 
-    pub fn unanswered(&mut self, trouble: Trouble, now: Mono) {
-        self.probe_ended(Err(trouble), now);
+    /// Whether another one of its `addresses` is to be asked before the probe has failed.
+    pub fn has_another(&mut self, addresses: usize) -> bool {
+        match &mut self.probe {
+            Probe::Asked { tried } if *tried < addresses => {
+                *tried += 1;
+                true
+            }
+            Probe::Asked { .. } | Probe::Due { .. } | Probe::Off => false,
+        }
     }
 
-    fn probe_ended(&mut self, found: Result<(), Trouble>, now: Mono) {
-        if let (Probe::Asked, Some(every)) = (self.probe, self.every) {
+    pub fn probe_ended(&mut self, found: Result<(), Trouble>, now: Mono) {
+        if let (Probe::Asked { .. }, Some(every)) = (self.probe, self.every) {
             self.probe = Probe::Due { at: now + every };
             self.probed = Some(found);
         }
@@ -220,14 +240,30 @@ impl Condition {
         fits
     }
 
-    /// This address of the trunk is asked after others for so long.
-    pub fn rest(&mut self, address: SocketAddr, time: Duration, now: Mono) {
-        self.rests.retain(|_, until| *until > now);
-        self.rests.insert(address, now + time.min(LONGEST_REST));
+    /// This address of the trunk is asked after others for so long; `wished`: because it said so.
+    pub fn rest(&mut self, address: SocketAddr, time: Duration, wished: bool, now: Mono) {
+        self.rests.retain(|_, rest| rest.until > now);
+        let rest = Rest { until: now + time.min(LONGEST_REST), wished };
+        let known = self.rests.entry(address).or_insert(rest);
+        if known.until < rest.until {
+            *known = rest;
+        }
     }
 
     pub fn rests(&self, address: SocketAddr, now: Mono) -> bool {
-        self.rests.get(&address).is_some_and(|until| *until > now)
+        self.rests.get(&address).is_some_and(|rest| rest.until > now)
+    }
+
+    /// It has answered a probe: it is there, and rests no longer than it said itself.
+    pub fn is_awake(&mut self, address: SocketAddr) {
+        self.rests.retain(|at, rest| *at != address || rest.wished);
+    }
+
+    /// The next probe is sent at once: something has changed.
+    pub fn hurry(&mut self, now: Mono) {
+        if let Probe::Due { at } = &mut self.probe {
+            *at = now;
+        }
     }
 
     /// No more probes.

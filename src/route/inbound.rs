@@ -4,26 +4,27 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use super::number::spellings;
-use crate::config::{Config, Inbound, Trunk};
+use crate::config::{Carrier, Config, Inbound, Trunk};
+use crate::ids::TrunkName;
 
-/// What host names of trunks resolve to now. A name that is missing matches nobody.
-pub type Hosts = BTreeMap<String, Vec<IpAddr>>;
+/// The addresses of each trunk whose peer is given by name. One that is missing matches nobody.
+pub type Hosts = BTreeMap<TrunkName, Vec<IpAddr>>;
 
 /// The trunk whose peer this is. A peer given with a port is that port alone, without one any port of the address; the closer match
-/// wins. Over TCP a peer calls from a port of chance, so there its address is enough, if the trunk is configured for TCP.
+/// wins. Over TCP and TLS a peer calls from a port of chance, so there its address is enough, unless the trunk is configured for UDP.
 pub fn identify<'a>(config: &'a Config, source: SocketAddr, over_tcp: bool, hosts: &Hosts) -> Option<&'a Trunk> {
     let ip = source.ip().to_canonical();
     let at_address = || config.trunks.values().filter(move |t| has_address(t, ip, hosts));
     at_address()
         .find(|t| t.peer.port == Some(source.port()))
-        .or_else(|| at_address().find(|t| t.peer.port.is_none() || (over_tcp && t.peer.tcp)))
+        .or_else(|| at_address().find(|t| t.peer.port.is_none() || (over_tcp && t.peer.transport != Carrier::Udp)))
 }
 
 fn has_address(trunk: &Trunk, ip: IpAddr, hosts: &Hosts) -> bool {
     let host = trunk.peer.host.as_str();
     match host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
         Ok(own) => own.to_canonical() == ip,
-        Err(_) => hosts.get(host).is_some_and(|all| all.iter().any(|a| a.to_canonical() == ip)),
+        Err(_) => hosts.get(&trunk.name).is_some_and(|all| all.iter().any(|a| a.to_canonical() == ip)),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::*;
-use crate::config::{Config, Pattern, Phone, Place, Source, Trunk};
+use crate::config::{Carrier, Config, Pattern, Phone, Place, Source, Trunk};
 
 const CENTRE: &str = r#"
 [site]
@@ -134,7 +134,7 @@ fn outside(target: Result<Target, Refusal>) -> Vec<(String, String, Option<Strin
 fn a_trunk_is_known_by_its_address_and_by_its_port_only_where_it_has_one() {
     let mut c = centre();
     c.trunks.get_mut("backup").unwrap().peer.port = None;
-    let hosts = Hosts::from([("sip.partner.example".to_owned(), vec!["203.0.113.5".parse().unwrap()])]);
+    let hosts = Hosts::from([("partner".into(), vec!["203.0.113.5".parse().unwrap()])]);
     let name = |source: &str, tcp: bool| identify(&c, from(source), tcp, &hosts).map(|t| t.name.to_string());
     assert_eq!(name("198.51.100.10:5060", false).as_deref(), Some("carrier"));
     assert_eq!(name("198.51.100.10:5099", false).as_deref(), Some("backup"));
@@ -148,7 +148,7 @@ fn a_trunk_is_known_by_its_address_and_by_its_port_only_where_it_has_one() {
 fn a_port_binds_a_tcp_peer_only_by_udp() {
     let mut c = centre();
     let carrier = c.trunks.get_mut("carrier").unwrap();
-    carrier.peer.tcp = true;
+    carrier.peer.transport = Carrier::Tcp;
     c.trunks.remove("backup");
     let known = |tcp| identify(&c, from("198.51.100.10:49152"), tcp, &Hosts::new()).is_some();
     assert!(known(true) && !known(false));

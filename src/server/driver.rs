@@ -256,7 +256,7 @@ impl Driver {
             for output in out.drain(..) {
                 match output {
                     Output::Sip { to, bytes, report } => self.transport.send(to, bytes, report),
-                    Output::Resolve { query, host, port } => self.transport.resolve(query, host, port),
+                    Output::Resolve { query, wanted } => self.transport.resolve(query, wanted),
                     Output::Media { worker, command } => self.media(run, worker, command),
                     Output::Recorder(command) => self.recorder.command(command),
                     Output::Event(event) => {

@@ -78,6 +78,7 @@ pub fn only_at_start(old: &Config, new: &Config) -> Vec<&'static str> {
     fixed(old.site.country == new.site.country, "a change of [site] country");
     let sip = |c: &Config| (c.sip.udp.clone(), c.sip.tcp.clone(), c.sip.tls.clone());
     fixed(sip(old) == sip(new), "a change of [sip] udp, tcp or tls");
+    fixed(old.sip.nameservers == new.sip.nameservers, "a change of [sip] nameservers");
     fixed(old.tls == new.tls, "a change of [tls]");
     fixed(old.sip.max_expires == new.sip.max_expires, "a change of [sip] max_expires");
     let media = |c: &Config| (c.media.listen, c.media.ports.clone(), c.media.workers, c.media.missing_after, c.media.dead_after);

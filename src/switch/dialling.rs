@@ -1,20 +1,19 @@
 //! Calls to a phone (all its contacts at once) and to the outside (one trunk after another), and what comes of them.
 
-use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::event::{By, CallProgress, CallWentOutside, Kind};
 use super::hub::{Cx, Purpose};
 use super::outgoing::Invitation;
 use super::transfer::Notice;
-use crate::conversation::{Conversation, Dialling, NextTrunks, OutsideParty, Peer, Role, Stage, Transferring};
+use crate::conversation::{Conversation, Dialling, NextTrunks, OutsideParty, Peer, Role, Stage, Transferring, Try};
 use crate::dialog::{Progress, Reach};
 use crate::ids::{LegId, Number};
 use crate::media::{Audio, Command, Source};
 use crate::route::{self, Attempt, Cause, Direction, Forwarding, Outside};
 use crate::sdp::Description;
 use crate::sdp::Direction::SendRecv;
-use crate::sip::{Flow, HeaderName, Reason, Response, SipUri, Status, Transport, Uri};
+use crate::sip::{Flow, HeaderName, Reason, Response, SipUri, Status, Uri};
 use crate::transaction::TransactionId;
 
 /// Nobody answers: a call to a phone or outside is given up. Carriers give up after 2 to 3 minutes; a person after one.
@@ -50,6 +49,7 @@ impl Cx<'_> {
             phone: Some(number.clone()),
             until: self.now.mono + rings,
             trunks: NextTrunks::default(),
+            trying: None,
             redirects: 0,
             outside: None,
             worst: None,
@@ -110,7 +110,8 @@ impl Cx<'_> {
             place: format!("number:{number}"),
             phone: None,
             until: self.now.mono + RING,
-            trunks: NextTrunks(self.in_turn(outside.attempts)),
+            trunks: self.in_turn(outside.attempts),
+            trying: None,
             redirects: 0,
             outside: Some(party),
             worst: None,
@@ -131,18 +132,31 @@ impl Cx<'_> {
     pub fn next_trunk(&mut self, conv: &mut Conversation, mut cause: Cause, mut status: Status) {
         let config = self.config();
         let again = conv.legs.values().any(|l| l.early.is_some() && l.role == Role::Callee);
+        // One that fails has failed for all its addresses; one that can't be had now, or does not answer, may have others.
+        if let (Stage::Dialling(dialling), Cause::PeerFault) = (&mut conv.stage, cause) {
+            dialling.trunks.leave_trunk();
+        }
         loop {
             let Stage::Dialling(dialling) = &mut conv.stage else { return };
-            let Some(attempt) = dialling.trunks.0.pop_front() else { return self.not_taken(conv, cause, status) };
+            let Some(Try { attempt, to }) = dialling.trunks.0.pop_front() else { return self.not_taken(conv, cause, status) };
             let Some(trunk) = config.trunks.get(&attempt.trunk) else { continue };
-            let Some(to) = self.way_to(trunk) else {
-                (cause, status) = (Cause::Unreachable, Status::SERVICE_UNAVAILABLE);
-                continue;
+            let to = match to {
+                Some(to) => to,
+                None => match self.enter_trunk(trunk) {
+                    Ok((first, others)) => {
+                        // The other addresses come before the next trunk (RFC 3263 §4.3).
+                        for to in others.into_iter().rev() {
+                            dialling.trunks.0.push_front(Try { attempt: attempt.clone(), to: Some(to) });
+                        }
+                        first
+                    }
+                    Err(why) => {
+                        (cause, status) = (why, Status::SERVICE_UNAVAILABLE);
+                        continue;
+                    }
+                },
             };
-            if self.admits(trunk).is_err() {
-                (cause, status) = (Cause::Congestion, Status::SERVICE_UNAVAILABLE);
-                continue;
-            }
+            dialling.trying = Some(attempt.clone());
             if self.invite(conv, self.outside_invitation(&attempt, trunk, to)).is_ok() {
                 // What the last one had to say is over.
                 if again {
@@ -177,21 +191,6 @@ impl Cx<'_> {
             shows,
             title: None,
         }
-    }
-
-    /// Where a trunk's requests go now; nothing while its name does not resolve.
-    pub fn way_to(&self, trunk: &crate::config::Trunk) -> Option<Flow> {
-        let host = trunk.peer.host.trim_start_matches('[').trim_end_matches(']');
-        let ip: IpAddr = match host.parse() {
-            Ok(ip) => ip,
-            Err(_) => *self.hub.hosts.get(host)?.first()?,
-        };
-        let local = *self.hub.routes.get(&ip)?;
-        let transport = if trunk.peer.tcp { Transport::Tcp } else { Transport::Udp };
-        let listeners = if trunk.peer.tcp { &self.hub.config.sip.tcp } else { &self.hub.config.sip.udp };
-        let port = listeners.iter().find(|l| l.ip() == local || l.ip().is_unspecified()).map_or(0, SocketAddr::port);
-        let remote = SocketAddr::new(ip, trunk.peer.port.unwrap_or(transport.default_port()));
-        Some(Flow { transport, local: SocketAddr::new(local, port), remote, connection: None })
     }
 
     /// A response to an INVITE of ours.

@@ -6,7 +6,7 @@
 use super::Output;
 use super::event::{CallForwarded, Kind};
 use super::hub::Cx;
-use crate::conversation::{Conversation, Peer, Stage, Transferring};
+use crate::conversation::{Conversation, Peer, Stage, Transferring, Try};
 use crate::ids::{LegId, Number};
 use crate::route::{self, Attempt, Caller, Cause, Diverted, Forwarding, MOST_FORWARDS, Target, When, Why};
 use crate::sip::{Contacts, HeaderName, Request, Response, SipUri, Status};
@@ -126,12 +126,16 @@ impl Cx<'_> {
                         || host.parse().is_ok_and(|ip| self.hub.hosts.get(of).is_some_and(|all| all.contains(&ip)))
                 };
                 let next = numbers.into_iter().find(|(_, host)| host.as_deref().is_none_or(own));
-                let shows = conv.leg(id).map(|l| l.shows.clone());
                 let Stage::Dialling(dialling) = &mut conv.stage else { return false };
-                let (Some((number, _)), true) = (next, dialling.redirects < MOST_REDIRECTS) else { return false };
+                let (Some((number, _)), Some(tried)) = (next, &dialling.trying) else { return false };
+                if dialling.redirects >= MOST_REDIRECTS {
+                    return false;
+                }
                 dialling.redirects += 1;
-                let caller = shows.filter(|s| s != "anonymous");
-                dialling.trunks.0.push_front(Attempt { trunk: name, number, caller });
+                let attempt = Attempt { number, ..tried.clone() };
+                // Its further addresses were for the number that has moved.
+                dialling.trunks.leave_trunk();
+                dialling.trunks.0.push_front(Try { attempt, to: None });
                 self.next_trunk(conv, Cause::Moved, Status::TEMPORARILY_UNAVAILABLE);
                 true
             }

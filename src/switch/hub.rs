@@ -4,13 +4,13 @@
 //! `Switch`, after the one at hand is put back.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use crate::acd::{Acd, Elsewhere, Floor};
 use crate::chance::Chance;
 use crate::clock::{Mono, Now};
-use crate::config::{Advertise, Config};
+use crate::config::{Advertise, Carrier, Config};
 use crate::conversation::{Conversation, Leg, Peer, Role};
 use crate::dialog::{Call, Key};
 use crate::ids::{ConversationId, LegId, MenuName, Number, TrunkName};
@@ -22,6 +22,7 @@ use crate::sip::{Flow, HostPort, Method, NameAddr, Reason, Request, Response, Si
 use crate::transaction::{self, Sending, TransactionId, Transactions};
 
 use super::event::Kind;
+use super::output::{QueryId, Server};
 use super::{Event, Output};
 
 /// What we understand, for Allow (§20.5).
@@ -44,15 +45,11 @@ pub(super) struct Hub {
     pub departing: BTreeMap<LegId, Departing>,
     pub ports: BTreeMap<u8, VecDeque<Lease>>,
     pub hosts: Hosts,
-    /// Our address on the way to each of a trunk's.
-    pub routes: BTreeMap<IpAddr, IpAddr>,
-    pub queries: BTreeMap<super::output::QueryId, String>,
-    /// Names whose last look-up found nothing.
-    pub unresolved: BTreeSet<String>,
+    /// Of each trunk, in the order in which they are asked when it is not for a call.
+    pub servers: BTreeMap<TrunkName, Vec<Server>>,
+    pub lookups: BTreeMap<TrunkName, Lookup>,
     /// Devices that have registered anew in this input while their phone has calls: contact and flow.
     pub moved: Vec<(Number, Uri, Flow)>,
-    /// When names are asked for again.
-    pub resolves_at: Mono,
     pub next_leg: u64,
     pub next_number: u64,
     pub draining: bool,
@@ -75,7 +72,18 @@ pub(super) enum Purpose {
     Bye(LegId),
     Register(TrunkName),
     /// OPTIONS to a trunk: whether it is there.
-    Options(TrunkName),
+    Options(TrunkName, SocketAddr),
+}
+
+/// Asking for a trunk's servers.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Lookup {
+    /// The question that is out.
+    pub query: Option<QueryId>,
+    /// When it is asked next.
+    pub at: Mono,
+    /// Failures in a row.
+    pub failures: u32,
 }
 
 /// A leg without a conversation.
@@ -268,9 +276,7 @@ impl Cx<'_> {
             return None;
         }
         let takes = self.hub.config.trunks.values().any(|t| {
-            t.peer.tcp
-                && (t.peer.host.parse() == Ok(to.remote.ip())
-                    || self.hub.hosts.get(&t.peer.host).is_some_and(|a| a.contains(&to.remote.ip())))
+            t.peer.transport == Carrier::Tcp && self.hub.hosts.get(&t.name).is_some_and(|all| all.contains(&to.remote.ip()))
         });
         takes.then_some(Flow { transport: Transport::Tcp, connection: None, ..*to })
     }

@@ -1,9 +1,11 @@
 //! What reaches the core. Every input can be written to the journal and read back to the same value.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::command::Command;
-use super::output::{QueryId, Resolved, SendId, Ticket};
+use super::output::{QueryId, SendId, Server, Ticket};
 use crate::clock::Wall;
 use crate::config::Source;
 use crate::ids::{ConversationId, Number, RecordingId, StaffNumber};
@@ -31,10 +33,12 @@ pub enum Input {
     ConnectionClosed {
         connection: ConnectionId,
     },
-    /// No addresses: the name can't be resolved.
+    /// No servers: the name can't be resolved.
     Resolved {
         query: QueryId,
-        addresses: Vec<Resolved>,
+        servers: Vec<Server>,
+        /// How long they are good for.
+        ttl: Duration,
     },
     /// Ports that workers have bound and wait for legs on.
     Ports(Vec<media::Lease>),

@@ -91,6 +91,7 @@ impl Switch {
         let registrar = Registrar::new(&config, &mut chance);
         let outward = trunks::outward(&config, &mut chance);
         let conditions = trunks::conditions(&config);
+        let lookups = trunks::lookups(&config);
         let acd = Acd::new(&config, acd::Snapshot::default(), Now::default());
         Switch {
             hub: Hub {
@@ -107,11 +108,9 @@ impl Switch {
                 departing: BTreeMap::new(),
                 ports: BTreeMap::new(),
                 hosts: BTreeMap::new(),
-                routes: BTreeMap::new(),
-                queries: BTreeMap::new(),
-                unresolved: BTreeSet::new(),
+                servers: BTreeMap::new(),
+                lookups,
                 moved: Vec::new(),
-                resolves_at: Mono::ZERO,
                 next_leg: 0,
                 next_number: 0,
                 draining: false,
@@ -157,7 +156,7 @@ impl Switch {
                 cx.bindings_changed(changes);
                 self.unreachable.extend(lost.into_iter().map(|lost| lost.id));
             }
-            Input::Resolved { query, addresses } => self.cx(now, out).resolved(query, addresses),
+            Input::Resolved { query, servers, ttl } => self.cx(now, out).resolved(query, servers, ttl),
             Input::Ports(leases) => {
                 for lease in leases {
                     self.hub.ports.entry(lease.worker).or_default().push_back(lease);
@@ -207,7 +206,7 @@ impl Switch {
             self.hub.outward.values().filter_map(|o| o.deadline()).min(),
             self.hub.conditions.values().filter_map(|c| c.deadline()).min(),
             self.hub.acd.deadline(),
-            Some(self.hub.resolves_at),
+            self.hub.lookups.values().map(|l| l.at).min(),
             interrupted.then_some(Mono::ZERO),
         ]
         .into_iter()
@@ -217,7 +216,7 @@ impl Switch {
 
     /// Nothing waits for an answer any more: no conversation, no leg that says goodbye.
     pub fn is_quiet(&self) -> bool {
-        let awaited = |purpose: &Purpose| !matches!(purpose, Purpose::Options(_));
+        let awaited = |purpose: &Purpose| !matches!(purpose, Purpose::Options(..));
         self.conversations.is_empty() && self.hub.departing.is_empty() && !self.hub.purposes.values().any(awaited)
     }
 
@@ -408,7 +407,7 @@ impl Switch {
             Purpose::Bye(leg) if response.status.is_final() => self.bye_done(leg, now, out),
             Purpose::Bye(_) => {}
             Purpose::Register(trunk) => self.cx(now, out).registered_there(&trunk, response),
-            Purpose::Options(trunk) => self.cx(now, out).trunk_answered(&trunk, response.status),
+            Purpose::Options(trunk, at) => self.cx(now, out).trunk_answered(&trunk, at, response.status),
         }
     }
 
@@ -449,7 +448,7 @@ impl Switch {
                 }
             },
             Some(Purpose::Register(trunk)) => self.cx(now, out).unregistered_there(&trunk),
-            Some(Purpose::Options(trunk)) => self.cx(now, out).trunk_silent(&trunk, cause),
+            Some(Purpose::Options(trunk, at)) => self.cx(now, out).trunk_silent(&trunk, at, cause),
             Some(Purpose::Bye(leg)) => self.bye_done(leg, now, out),
             Some(Purpose::Probe(leg)) => match (cause, self.conversation_of(leg)) {
                 (Cause::Unreachable, Some(conversation)) => {

@@ -12,7 +12,7 @@ use crate::clock::{Mono, Wall};
 use crate::ids::{ConversationId, Number, QueueName, RecordingId, StaffNumber};
 use crate::media;
 use crate::registrar::Binding;
-use crate::sip::Flow;
+use crate::sip::{Flow, Transport};
 pub use crate::transaction::SendId;
 
 #[derive(Clone, Debug, Serialize)]
@@ -24,11 +24,10 @@ pub enum Output {
         bytes: Bytes,
         report: Option<SendId>,
     },
-    /// Find the addresses of a host, and the local address that routes to each.
+    /// Find the servers of a host (RFC 3263), and the local address that routes to each.
     Resolve {
         query: QueryId,
-        host: String,
-        port: u16,
+        wanted: Wanted,
     },
     Media {
         worker: u8,
@@ -61,8 +60,29 @@ pub struct QueryId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Ticket(pub u64);
 
+/// What is to be resolved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanted {
+    pub host: String,
+    /// With one, only the host's addresses are asked for.
+    pub port: Option<u16>,
+    /// That may be used, the preferred one first; never empty.
+    pub transports: Vec<Transport>,
+}
+
+/// One SRV record, or what stands for it: the addresses of one host, to be tried in turn.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Server {
+    pub transport: Transport,
+    /// Lower is tried first: the place of its NAPTR record in the upper half, its own priority in the lower.
+    pub priority: u32,
+    /// RFC 2782.
+    pub weight: u16,
+    pub addresses: Vec<Resolved>,
+}
+
 /// An address that a host name stands for, and ours that routes to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Resolved {
     pub remote: std::net::SocketAddr,
     pub local: IpAddr,

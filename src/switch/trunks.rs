@@ -1,24 +1,33 @@
 //! Trunks from our side: their names' addresses, our registrations there, whether they are up; and what changes in bindings of phones, told.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::net::IpAddr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::Output;
 use super::event::{self, Kind, Registration};
-use super::hub::{Cx, Purpose};
-use super::output::{QueryId, RegistrationChange, Resolved};
+use super::hub::{Cx, Lookup, Purpose};
+use super::output::{QueryId, RegistrationChange, Resolved, Server, Wanted};
 use crate::chance::Chance;
 use crate::clock::Mono;
-use crate::config::{Config, Trunk};
-use crate::conversation::{Leg, Peer};
+use crate::config::{Carrier, Config, Trunk};
+use crate::conversation::{Leg, NextTrunks, Peer, Try};
 use crate::ids::TrunkName;
 use crate::registrar::{Change, News, Outward, Step};
-use crate::route::{self, Attempt, Cause, Condition, Conditions, SILENT_REST, Trouble, TroubleKind};
-use crate::sip::{CSeq, HeaderName, HostPort, Method, NameAddr, Request, Response, SipUri, Status, Uri};
+use crate::route::{self, Attempt, Cause, Condition, Conditions, PROBED_REST, SILENT_REST, Trouble, TroubleKind};
+use crate::sip::{CSeq, Flow, HeaderName, HostPort, Method, NameAddr, Request, Response, SipUri, Status, Transport, Uri};
 
-/// Names are asked for again so often: what carriers give as TTL for their proxies. A first failure is tried again sooner.
-const RESOLVE_EVERY: Duration = Duration::from_secs(60);
+/// However short a record says that it is good for: some zones say 0.
+const SHORTEST_TTL: Duration = Duration::from_secs(30);
+/// However long: a carrier that moves is found within an hour.
+const LONGEST_TTL: Duration = Duration::from_secs(3_600);
+/// A name that has no servers is asked for again, later and later.
+const FIRST_RETRY: Duration = Duration::from_secs(5);
+const LAST_RETRY: Duration = Duration::from_secs(60);
+/// A question without an answer is forgotten: longer than any resolver takes.
+const LONGEST_QUESTION: Duration = Duration::from_secs(60);
+/// Addresses of one trunk that a call tries: each may cost the caller five seconds.
+const MOST_WAYS: usize = 8;
 
 /// Why a trunk takes no further call now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +65,24 @@ pub(super) fn conditions(config: &Config) -> Conditions {
     config.trunks.values().map(|trunk| (trunk.name.clone(), Condition::new(trunk, Mono::ZERO))).collect()
 }
 
+pub(super) fn lookups(config: &Config) -> BTreeMap<TrunkName, Lookup> {
+    config.trunks.keys().map(|name| (name.clone(), Lookup::default())).collect()
+}
+
+/// By which a trunk's requests may go: where it is left to its records, whatever we listen on.
+fn transports(trunk: &Trunk, config: &Config) -> Vec<Transport> {
+    match trunk.peer.transport {
+        Carrier::Udp => vec![Transport::Udp],
+        Carrier::Tcp => vec![Transport::Tcp],
+        Carrier::Tls => vec![Transport::Tls],
+        Carrier::Auto => {
+            let sip = &config.sip;
+            let all = [(Transport::Udp, &sip.udp), (Transport::Tcp, &sip.tcp), (Transport::Tls, &sip.tls)];
+            all.into_iter().filter(|(_, listeners)| !listeners.is_empty()).map(|(transport, _)| transport).collect()
+        }
+    }
+}
+
 fn host(trunk: &Trunk) -> &str {
     trunk.peer.host.trim_start_matches('[').trim_end_matches(']')
 }
@@ -63,9 +90,10 @@ fn host(trunk: &Trunk) -> &str {
 impl Cx<'_> {
     /// Asks for names and refreshes registrations, as far as that is due.
     pub fn trunks_due(&mut self) {
-        if self.hub.resolves_at <= self.now.mono {
-            self.hub.resolves_at = self.now.mono + RESOLVE_EVERY;
-            self.resolve_all();
+        let now = self.now.mono;
+        let due: Vec<TrunkName> = self.hub.lookups.iter().filter(|(_, l)| l.at <= now).map(|(name, _)| name.clone()).collect();
+        for name in due {
+            self.resolve(&name);
         }
         let due: Vec<TrunkName> = self
             .hub
@@ -95,8 +123,8 @@ impl Cx<'_> {
         let Some(trunk) = config.trunks.get(name) else { return };
         let Some(to) = self.way_to(trunk) else {
             let Some(condition) = self.hub.conditions.get_mut(name) else { return };
-            if self.hub.unresolved.contains(host(trunk)) {
-                condition.unanswered(Trouble::of(TroubleKind::Unresolved), now);
+            if self.hub.lookups.get(name).is_some_and(|l| l.failures > 0) {
+                condition.probe_ended(Err(Trouble::of(TroubleKind::Unresolved)), now);
             } else {
                 condition.postpone(now);
             }
@@ -114,27 +142,36 @@ impl Cx<'_> {
         request.headers.push(HeaderName::Contact, self.contact(user, &to));
         request.headers.push(HeaderName::Accept, "application/sdp");
         request.headers.push(HeaderName::UserAgent, super::hub::AGENT);
-        self.request(request, to, Purpose::Options(name.clone()));
+        self.request(request, to, Purpose::Options(name.clone(), to.remote));
     }
 
     /// A trunk's answer to a probe.
-    pub fn trunk_answered(&mut self, name: &TrunkName, status: Status) {
-        if status.is_provisional() {
-            return;
-        }
-        if let Some(condition) = self.hub.conditions.get_mut(name) {
-            condition.answered(status.code(), self.now.mono);
-            self.tell_trunk(name);
+    pub fn trunk_answered(&mut self, name: &TrunkName, at: SocketAddr, status: Status) {
+        if !status.is_provisional() {
+            self.probe_ended(name, at, Condition::judge(status.code()));
         }
     }
 
     /// A probe had no answer, or could not be sent.
-    pub fn trunk_silent(&mut self, name: &TrunkName, cause: Cause) {
+    pub fn trunk_silent(&mut self, name: &TrunkName, at: SocketAddr, cause: Cause) {
         let kind = if cause == Cause::Unreachable { TroubleKind::Unreachable } else { TroubleKind::Timeout };
-        if let Some(condition) = self.hub.conditions.get_mut(name) {
-            condition.unanswered(Trouble::of(kind), self.now.mono);
-            self.tell_trunk(name);
+        self.probe_ended(name, at, Err(Trouble::of(kind)));
+    }
+
+    fn probe_ended(&mut self, name: &TrunkName, at: SocketAddr, found: Result<(), Trouble>) {
+        let now = self.now.mono;
+        let addresses: usize = self.hub.servers.get(name).into_iter().flatten().map(|s| s.addresses.len()).sum();
+        let Some(condition) = self.hub.conditions.get_mut(name) else { return };
+        if found.is_err() {
+            condition.rest(at, PROBED_REST, false, now);
+            if condition.has_another(addresses.min(MOST_WAYS)) {
+                return self.probe_trunk(name);
+            }
+        } else {
+            condition.is_awake(at);
         }
+        condition.probe_ended(found, now);
+        self.tell_trunk(name);
     }
 
     fn registration_is(&mut self, name: &TrunkName, found: Result<(), Trouble>) {
@@ -157,31 +194,80 @@ impl Cx<'_> {
         }
     }
 
-    fn resolve_all(&mut self) {
-        self.hub.queries.clear();
+    /// Asks for the servers of a trunk (RFC 3263).
+    fn resolve(&mut self, name: &TrunkName) {
         let config = self.config();
-        for trunk in config.trunks.values() {
-            let query = QueryId(self.next_number());
-            let port = trunk.peer.port.unwrap_or(5060);
-            self.hub.queries.insert(query, host(trunk).to_owned());
-            self.out.push(Output::Resolve { query, host: host(trunk).to_owned(), port });
-        }
+        let query = QueryId(self.next_number());
+        let (Some(trunk), Some(lookup)) = (config.trunks.get(name), self.hub.lookups.get_mut(name)) else { return };
+        // Until the answer sets it; one that gets lost is asked for again.
+        *lookup = Lookup { query: Some(query), at: self.now.mono + LONGEST_QUESTION, ..*lookup };
+        let wanted = Wanted { host: host(trunk).to_owned(), port: trunk.peer.port, transports: transports(trunk, &config) };
+        self.out.push(Output::Resolve { query, wanted });
     }
 
     /// A failed look-up leaves what was known: a name server that is down must not cut off a carrier that is up.
-    pub fn resolved(&mut self, query: QueryId, addresses: Vec<Resolved>) {
-        let Some(host) = self.hub.queries.remove(&query) else { return };
-        if addresses.is_empty() {
-            self.hub.unresolved.insert(host);
-            self.count("names_unresolved_total");
-            return;
+    pub fn resolved(&mut self, query: QueryId, servers: Vec<Server>, ttl: Duration) {
+        let Some((name, lookup)) = self.hub.lookups.iter_mut().find(|(_, l)| l.query == Some(query)) else { return };
+        let name = name.clone();
+        lookup.query = None;
+        if servers.is_empty() {
+            lookup.at = self.now.mono + FIRST_RETRY.saturating_mul(1 << lookup.failures.min(5)).min(LAST_RETRY);
+            lookup.failures = lookup.failures.saturating_add(1);
+            return self.count("names_unresolved_total");
         }
-        let ips: Vec<IpAddr> = addresses.iter().map(|a| a.remote.ip()).collect();
-        for address in addresses {
-            self.hub.routes.insert(address.remote.ip(), address.local);
+        lookup.at = self.now.mono + ttl.clamp(SHORTEST_TTL, LONGEST_TTL);
+        if std::mem::take(&mut lookup.failures) > 0
+            && let Some(condition) = self.hub.conditions.get_mut(&name)
+        {
+            condition.hurry(self.now.mono);
         }
-        self.hub.unresolved.remove(&host);
-        self.hub.hosts.insert(host, ips);
+        let ips: BTreeSet<IpAddr> = servers.iter().flat_map(|s| &s.addresses).map(|a| a.remote.ip().to_canonical()).collect();
+        self.hub.hosts.insert(name.clone(), ips.into_iter().collect());
+        let sorted = |all: &[Server]| {
+            let mut all = all.to_vec();
+            all.sort();
+            all
+        };
+        // What has not changed keeps its order: a registration stays where it is.
+        if self.hub.servers.get(&name).is_none_or(|known| sorted(known) != sorted(&servers)) {
+            let drawn = route::order(servers, |s| (s.priority, s.weight), &mut self.hub.chance);
+            self.hub.servers.insert(name, drawn);
+        }
+    }
+
+    /// Where a trunk's requests may go now, in an order drawn anew for one call (RFC 3263 §4.3, RFC 2782), what rests last.
+    pub fn ways_to(&mut self, trunk: &Trunk) -> Vec<Flow> {
+        let servers = self.hub.servers.get(&trunk.name).cloned().unwrap_or_default();
+        let drawn = route::order(servers, |s| (s.priority, s.weight), &mut self.hub.chance);
+        self.flows(&trunk.name, &drawn)
+    }
+
+    /// Where a trunk's requests go that are not for a call; nothing while its name does not resolve.
+    pub fn way_to(&self, trunk: &Trunk) -> Option<Flow> {
+        self.flows(&trunk.name, self.hub.servers.get(&trunk.name)?).into_iter().next()
+    }
+
+    fn flows(&self, name: &TrunkName, servers: &[Server]) -> Vec<Flow> {
+        let all = servers.iter().flat_map(|s| s.addresses.iter().map(|a| self.flow_to(s.transport, a)));
+        let (ready, rest): (Vec<_>, Vec<_>) = all.partition(|to| !self.rests(name, to.remote));
+        ready.into_iter().chain(rest).take(MOST_WAYS).collect()
+    }
+
+    fn rests(&self, name: &TrunkName, address: SocketAddr) -> bool {
+        self.hub.conditions.get(name).is_some_and(|c| c.rests(address, self.now.mono))
+    }
+
+    fn flow_to(&self, transport: Transport, at: &Resolved) -> Flow {
+        let sip = &self.hub.config.sip;
+        let listeners: &[SocketAddr] = match transport {
+            Transport::Udp => &sip.udp,
+            Transport::Tcp => &sip.tcp,
+            Transport::Tls => &sip.tls,
+            Transport::Ws | Transport::Wss => &[],
+        };
+        let fits = |l: &&SocketAddr| l.ip() == at.local || (l.ip().is_unspecified() && l.is_ipv4() == at.local.is_ipv4());
+        let port = listeners.iter().find(fits).map_or(0, SocketAddr::port);
+        Flow { transport, local: SocketAddr::new(at.local, port), remote: at.remote, connection: None }
     }
 
     /// Lets a registration of ours take a step, and does what it says.
@@ -232,16 +318,17 @@ impl Cx<'_> {
     }
 
     /// The trunks of a rule as they are to be tried: by priority and weight, those that are down or rest after the others.
-    pub fn in_turn(&mut self, attempts: Vec<Attempt>) -> VecDeque<Attempt> {
+    pub fn in_turn(&mut self, attempts: Vec<Attempt>) -> NextTrunks {
         let drawn = route::order(attempts, |a| (a.priority.into(), a.weight), &mut self.hub.chance);
         let (up, down): (Vec<_>, Vec<_>) = drawn.into_iter().partition(|attempt| self.is_ready(&attempt.trunk));
-        up.into_iter().chain(down).collect()
+        NextTrunks(up.into_iter().chain(down).map(|attempt| Try { attempt, to: None }).collect())
     }
 
     fn is_ready(&self, name: &TrunkName) -> bool {
         let (Some(condition), Some(trunk)) = (self.hub.conditions.get(name), self.hub.config.trunks.get(name)) else {
             return false;
         };
+        // The first of its addresses rests only if all do.
         let rests = self.way_to(trunk).is_some_and(|to| condition.rests(to.remote, self.now.mono));
         !condition.is_down() && !rests
     }
@@ -253,6 +340,14 @@ impl Cx<'_> {
         }
         let admitted = self.hub.conditions.get_mut(&trunk.name).is_none_or(|c| c.admits(self.now.mono));
         if admitted { Ok(()) } else { Err(Full::Rate) }
+    }
+
+    /// For a call that goes out by it: where to, and where to after that. The call counts from here on.
+    pub fn enter_trunk(&mut self, trunk: &Trunk) -> Result<(Flow, Vec<Flow>), Cause> {
+        let mut ways = self.ways_to(trunk).into_iter();
+        let first = ways.next().ok_or(Cause::Unreachable)?;
+        self.admits(trunk).map_err(|_| Cause::Congestion)?;
+        Ok((first, ways.collect()))
     }
 
     /// A trunk's address has refused an INVITE, or had nothing to say to it.
@@ -267,7 +362,7 @@ impl Cx<'_> {
             Some(_) => None,
         };
         if let Some(time) = time {
-            condition.rest(to.remote, time, self.now.mono);
+            condition.rest(to.remote, time, refusal.is_some(), self.now.mono);
         }
     }
 
@@ -300,7 +395,12 @@ impl Cx<'_> {
         for trunk in config.trunks.values() {
             self.hub.conditions.entry(trunk.name.clone()).or_insert_with(|| Condition::new(trunk, self.now.mono));
         }
-        self.hub.resolves_at = self.now.mono;
+        self.hub.lookups.retain(|name, _| config.trunks.contains_key(name));
+        self.hub.servers.retain(|name, _| config.trunks.get(name).is_some_and(|t| old.trunks.get(name) == Some(t)));
+        self.hub.hosts.retain(|name, _| config.trunks.get(name).is_some_and(|t| old.trunks.get(name) == Some(t)));
+        for trunk in config.trunks.values() {
+            self.hub.lookups.insert(trunk.name.clone(), Lookup { at: self.now.mono, ..Lookup::default() });
+        }
     }
 
     /// Bindings of phones that came, went or were refreshed: kept on disk, and told where something changed.

@@ -30,6 +30,7 @@ mod wording;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
@@ -46,7 +47,7 @@ use crate::clock::System;
 use crate::config::{self, Config};
 use crate::sip::{self, Flow};
 use crate::switch::Input;
-use crate::switch::output::QueryId;
+use crate::switch::output::{QueryId, Wanted};
 use crate::transaction::SendId;
 
 /// An address of the configuration that cannot be listened on.
@@ -134,7 +135,7 @@ pub async fn start_with(
     }
 
     let listening = Listening(addresses.udp.iter().chain(&addresses.tcp).chain(&addresses.tls).copied().collect());
-    let (queries, resolver) = resolver::resolver(listening, core, settings.clone(), counters.clone());
+    let (queries, resolver) = resolver::resolver(listening, &config.nameservers, core, settings.clone(), counters.clone());
     servants.spawn(resolver);
     servants.spawn(pump);
     Ok(Transport { udp, connections, queries, reports, counters, addresses, closing, settings, listeners, workers, servants })
@@ -168,11 +169,11 @@ impl Transport {
         fitting.find(|listener| listener.serves(to.local)).or(first)
     }
 
-    /// Asks for the addresses of a host name or literal. The answer is an `Input::Resolved`, without addresses if that fails.
-    pub fn resolve(&self, query: QueryId, host: String, port: u16) {
-        if self.queries.try_send(Query { query, host, port }).is_err() {
+    /// Asks for the servers of a host name or literal. The answer is an `Input::Resolved`, without any if that fails.
+    pub fn resolve(&self, query: QueryId, wanted: Wanted) {
+        if self.queries.try_send(Query { query, wanted }).is_err() {
             self.counters.lookups_failed.add();
-            self.reports.post(Input::Resolved { query, addresses: Vec::new() });
+            self.reports.post(Input::Resolved { query, servers: Vec::new(), ttl: Duration::ZERO });
         }
     }
 

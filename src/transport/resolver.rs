@@ -1,78 +1,311 @@
-//! Names to addresses, and the local address that routes to each: the answers to `Output::Resolve`.
+//! Names to servers (RFC 3263), and the local address that routes to each: the answers to `Output::Resolve`.
 //!
-//! A and AAAA records by the system's resolver, with the port that the core gave, IPv4 first; SRV and NAPTR (RFC 3263) are not asked for.
+//! | asked for | looked up |
+//! |---|---|
+//! | an address | nothing |
+//! | a name with a port | A and AAAA |
+//! | a name, any of several transports | NAPTR (§4.1); without any, SRV of each transport |
+//! | a name, one transport | SRV (§4.2); without any, A and AAAA with the transport's own port |
+//!
+//! Each SRV record is a server with its addresses, IPv4 first; the core draws the order. `/etc/resolv.conf` and `/etc/hosts` are heeded.
+//! The resolver keeps answers for as long as their TTL says, within bounds, and that there is no answer as well. An empty list is the
+//! answer to everything that fails.
+//!
 //! The local address comes from the kernel's routing table by connecting a UDP socket, which sends nothing. Where no listener is on a
-//! wildcard address, it is the listener's own: nothing can be sent from another. An empty list is the answer to everything that fails.
+//! wildcard address, it is the listener's own: nothing can be sent from another.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
+use std::time::Duration;
 
+use hickory_resolver::config::{LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
+use hickory_resolver::lookup::Lookup;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::proto::rr::rdata::{NAPTR, SRV};
+use hickory_resolver::proto::rr::{Name, RData};
+use hickory_resolver::{TokioResolver, system_conf};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::counters::Counters;
-use super::settings::{LOOKUP_QUEUE, LOOKUPS, MAX_ADDRESSES, Settings};
+use super::settings::{LOOKUP_QUEUE, LOOKUPS, MAX_ADDRESSES, MAX_SERVERS, Settings};
+use crate::sip::Transport;
 use crate::switch::Input;
-use crate::switch::output::{QueryId, Resolved};
+use crate::switch::output::{QueryId, Resolved, Server, Wanted};
+
+/// One server is asked for so long, and then the next or the same again; a chain of look-ups is three questions.
+const ASK: Duration = Duration::from_secs(2);
+/// A record that says less is kept this long, so that a mistake in a zone does not become a flood of questions.
+const SHORTEST: Duration = Duration::from_secs(5);
+/// And one that says more.
+const LONGEST: Duration = Duration::from_secs(3_600);
+/// That there is no such record.
+const LONGEST_NEGATIVE: Duration = Duration::from_secs(300);
+/// How long an address that was given as such, or stands in `/etc/hosts`, is good for: routes change too.
+const LITERAL: Duration = Duration::from_secs(60);
+/// Names that are kept: some for each trunk.
+const KEPT: u64 = 1_024;
 
 pub struct Query {
     pub query: QueryId,
-    pub host: String,
-    pub port: u16,
+    pub wanted: Wanted,
 }
 
 /// The addresses that something listens on.
 #[derive(Clone, Debug)]
 pub struct Listening(pub Vec<SocketAddr>);
 
-/// The future answers queries until the sender is dropped.
+/// The future answers queries until the sender is dropped. `servers` are asked instead of the system's.
 pub fn resolver(
     listening: Listening,
+    servers: &[SocketAddr],
     core: mpsc::Sender<Input>,
     settings: Settings,
     counters: Arc<Counters>,
 ) -> (mpsc::Sender<Query>, impl Future<Output = ()> + Send + 'static) {
     let (queue, mut waiting) = mpsc::channel::<Query>(LOOKUP_QUEUE);
+    let finder = Arc::new(Finder { listening, dns: dns(servers) });
     let work = async move {
         let permits = Arc::new(Semaphore::new(LOOKUPS));
-        let listening = Arc::new(listening);
         let mut running = JoinSet::new();
         loop {
             let query = tokio::select! {
                 query = waiting.recv(), if running.len() < LOOKUP_QUEUE => query,
                 Some(_) = running.join_next() => continue,
             };
-            let Some(Query { query, host, port }) = query else { return };
+            let Some(Query { query, wanted }) = query else { return };
             counters.lookups.add();
-            let (core, permits, listening, counters) = (core.clone(), permits.clone(), listening.clone(), counters.clone());
+            let (core, permits, finder, counters) = (core.clone(), permits.clone(), finder.clone(), counters.clone());
             let within = settings.lookup_within;
             running.spawn(async move {
-                let addresses = match literal(&host) {
-                    Some(ip) => listening.resolved([SocketAddr::new(ip, port)]),
-                    None => {
-                        let name = host.clone();
-                        let lookup = async move {
-                            let permit = permits.acquire_owned().await.ok()?;
-                            // A thread that a dead resolver holds keeps its permit, however long nobody waits for it any more.
-                            let work = move || {
-                                let _permit = permit;
-                                listening.lookup(&name, port)
-                            };
-                            tokio::task::spawn_blocking(work).await.ok()
-                        };
-                        tokio::time::timeout(within, lookup).await.ok().flatten().unwrap_or_default()
-                    }
+                let lookup = async {
+                    let _permit = permits.acquire().await.ok()?;
+                    Some(finder.find(&wanted).await)
                 };
-                debug!(host, found = addresses.len(), "resolved");
-                if addresses.is_empty() {
+                let found = tokio::time::timeout(within, lookup).await.ok().flatten().unwrap_or_default();
+                debug!(host = wanted.host, found = found.servers.len(), "resolved");
+                if found.servers.is_empty() {
                     counters.lookups_failed.add();
                 }
-                let _ = core.send(Input::Resolved { query, addresses }).await;
+                let _ = core.send(Input::Resolved { query, servers: found.servers, ttl: found.ttl }).await;
             });
         }
     };
     (queue, work)
+}
+
+/// `None` where there is no name server that could be asked and nothing to ask it with: then only addresses are found.
+fn dns(servers: &[SocketAddr]) -> Option<TokioResolver> {
+    let (config, mut options) = if servers.is_empty() {
+        system_conf::read_system_conf().unwrap_or_else(|error| {
+            warn!(%error, "the system names no name server: only addresses and /etc/hosts are known");
+            (ResolverConfig::default(), ResolverOpts::default())
+        })
+    } else {
+        let one = |at: &SocketAddr| {
+            let mut server = NameServerConfig::udp_and_tcp(at.ip());
+            for connection in &mut server.connections {
+                connection.port = at.port();
+            }
+            server
+        };
+        (ResolverConfig::from_parts(None, Vec::new(), servers.iter().map(one).collect()), ResolverOpts::default())
+    };
+    options.timeout = ASK;
+    options.attempts = 1;
+    options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
+    options.use_hosts_file = ResolveHosts::Always;
+    options.cache_size = KEPT;
+    options.positive_min_ttl = Some(SHORTEST);
+    options.positive_max_ttl = Some(LONGEST);
+    options.negative_min_ttl = Some(SHORTEST);
+    options.negative_max_ttl = Some(LONGEST_NEGATIVE);
+    let built = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()).with_options(options).build();
+    built.inspect_err(|error| warn!(%error, "names can't be resolved")).ok()
+}
+
+struct Finder {
+    listening: Listening,
+    dns: Option<TokioResolver>,
+}
+
+#[derive(Default)]
+struct Found {
+    servers: Vec<Server>,
+    ttl: Duration,
+}
+
+/// What an SRV record, or the lack of one, sends us to.
+struct Target {
+    transport: Transport,
+    priority: u32,
+    weight: u16,
+    host: String,
+    port: u16,
+}
+
+/// The shortest TTL of the records that an answer hangs on.
+struct Shortest(Option<Duration>);
+
+impl Shortest {
+    fn heed(&mut self, lookup: &Lookup) {
+        for record in lookup.answers() {
+            let ttl = Duration::from_secs(record.ttl.into());
+            self.0 = Some(self.0.map_or(ttl, |known| known.min(ttl)));
+        }
+    }
+
+    fn ttl(&self) -> Duration {
+        self.0.unwrap_or(LITERAL).clamp(SHORTEST, LONGEST)
+    }
+}
+
+impl Finder {
+    async fn find(&self, wanted: &Wanted) -> Found {
+        let Some(&preferred) = wanted.transports.first() else { return Found::default() };
+        let plain = |transport: Transport| Target {
+            transport,
+            priority: 0,
+            weight: 0,
+            host: wanted.host.clone(),
+            port: wanted.port.unwrap_or(transport.default_port()),
+        };
+        if let Some(ip) = literal(&wanted.host) {
+            let target = plain(preferred);
+            let addresses = self.listening.resolved([SocketAddr::new(ip, target.port)]);
+            return Found { servers: target.server(addresses).into_iter().collect(), ttl: LITERAL };
+        }
+        let mut shortest = Shortest(None);
+        let mut targets = Vec::new();
+        if wanted.port.is_none() {
+            targets = self.services(&wanted.host, &wanted.transports, &mut shortest).await;
+        }
+        if targets.is_empty() {
+            targets.push(plain(preferred));
+        }
+        let mut servers = Vec::new();
+        let mut known: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
+        for target in targets {
+            let ips = match known.get(&target.host) {
+                Some(ips) => ips.clone(),
+                None => {
+                    let ips = self.addresses(&target.host, &mut shortest).await;
+                    known.insert(target.host.clone(), ips.clone());
+                    ips
+                }
+            };
+            let at = ips.into_iter().map(|ip| SocketAddr::new(ip, target.port));
+            let addresses = self.listening.resolved(at);
+            servers.extend(target.server(addresses));
+        }
+        Found { servers, ttl: shortest.ttl() }
+    }
+
+    /// By NAPTR and SRV; none where the domain has no such records.
+    async fn services(&self, domain: &str, transports: &[Transport], shortest: &mut Shortest) -> Vec<Target> {
+        let mut names = Vec::new();
+        if transports.len() > 1
+            && let Some(lookup) = self.lookup(domain, Kind::Naptr).await
+        {
+            shortest.heed(&lookup);
+            let records =
+                lookup.answers().iter().filter_map(|r| if let RData::NAPTR(naptr) = &r.data { Some(naptr) } else { None });
+            names = services_of(records.collect(), transports);
+        }
+        if names.is_empty() {
+            names = transports.iter().map(|t| (*t, format!("{}.{domain}", prefix(*t)))).collect();
+        }
+        let mut targets = Vec::new();
+        for (place, (transport, name)) in (0u32..).zip(names) {
+            let Some(lookup) = self.lookup(&name, Kind::Srv).await else { continue };
+            shortest.heed(&lookup);
+            let records = lookup.answers().iter().filter_map(|r| if let RData::SRV(srv) = &r.data { Some(srv) } else { None });
+            targets.extend(records.filter_map(|srv| target_of(srv, transport, place)));
+        }
+        targets.sort_by_key(|t| t.priority);
+        targets.truncate(MAX_SERVERS);
+        targets
+    }
+
+    async fn lookup(&self, name: &str, kind: Kind) -> Option<Lookup> {
+        let mut name = Name::from_utf8(name).ok()?;
+        // The records are this domain's and no other's.
+        name.set_fqdn(true);
+        let dns = self.dns.as_ref()?;
+        let found = match kind {
+            Kind::Naptr => dns.lookup(name.clone(), hickory_resolver::proto::rr::RecordType::NAPTR).await,
+            Kind::Srv => dns.lookup(name.clone(), hickory_resolver::proto::rr::RecordType::SRV).await,
+        };
+        found.inspect_err(|error| debug!(%name, %error, "looked up")).ok()
+    }
+
+    async fn addresses(&self, host: &str, shortest: &mut Shortest) -> Vec<IpAddr> {
+        if let Some(ip) = literal(host) {
+            return vec![ip];
+        }
+        let Some(dns) = &self.dns else { return Vec::new() };
+        match dns.lookup_ip(host).await {
+            Ok(lookup) => {
+                shortest.heed(lookup.as_lookup());
+                lookup.iter().collect()
+            }
+            Err(error) => {
+                debug!(host, %error, "looked up");
+                Vec::new()
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Naptr,
+    Srv,
+}
+
+impl Target {
+    fn server(self, addresses: Vec<Resolved>) -> Option<Server> {
+        let Target { transport, priority, weight, .. } = self;
+        (!addresses.is_empty()).then_some(Server { transport, priority, weight, addresses })
+    }
+}
+
+/// RFC 3263 §4.2.
+fn prefix(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Udp => "_sip._udp",
+        Transport::Tcp => "_sip._tcp",
+        Transport::Tls => "_sips._tcp",
+        Transport::Ws => "_sip._ws",
+        Transport::Wss => "_sips._ws",
+    }
+}
+
+/// The names to look for SRV records under, by NAPTR order and preference: those for transports that may be used (RFC 3263 §4.1).
+fn services_of(mut records: Vec<&NAPTR>, transports: &[Transport]) -> Vec<(Transport, String)> {
+    records.sort_by_key(|r| (r.order, r.preference));
+    let service = |record: &NAPTR| {
+        let transport = match record.services.to_ascii_uppercase().as_slice() {
+            b"SIP+D2U" => Transport::Udp,
+            b"SIP+D2T" => Transport::Tcp,
+            b"SIPS+D2T" => Transport::Tls,
+            _ => return None,
+        };
+        let srv = record.flags.eq_ignore_ascii_case(b"s") && transports.contains(&transport);
+        srv.then(|| (transport, record.replacement.to_utf8()))
+    };
+    records.into_iter().filter_map(service).take(MAX_SERVERS).collect()
+}
+
+/// `None` where the record says that there is no such service (RFC 2782).
+fn target_of(srv: &SRV, transport: Transport, place: u32) -> Option<Target> {
+    if srv.target.is_root() {
+        return None;
+    }
+    let priority = place << 16 | u32::from(srv.priority);
+    Some(Target { transport, priority, weight: srv.weight, host: srv.target.to_utf8(), port: srv.port })
 }
 
 /// With or without the brackets of a URI.
@@ -82,11 +315,6 @@ fn literal(host: &str) -> Option<IpAddr> {
 }
 
 impl Listening {
-    fn lookup(&self, host: &str, port: u16) -> Vec<Resolved> {
-        let Ok(found) = (host, port).to_socket_addrs() else { return Vec::new() };
-        self.resolved(found)
-    }
-
     fn resolved(&self, found: impl IntoIterator<Item = SocketAddr>) -> Vec<Resolved> {
         let mut addresses: Vec<SocketAddr> = Vec::new();
         for remote in found {
@@ -152,5 +380,42 @@ mod tests {
         assert_eq!(literal("[::1]"), Some(Ipv6Addr::LOCALHOST.into()));
         assert_eq!(literal("192.0.2.1"), Some([192, 0, 2, 1].into()));
         assert_eq!(literal("example.com"), None);
+    }
+
+    /// RFC 3263 §4.1, with its example.
+    #[test]
+    fn naptr_records_say_which_transport_comes_first() {
+        let record = |order, preference, flags: &str, service: &str, to: &str| {
+            let name = Name::from_utf8(to).expect("a name");
+            NAPTR::new(order, preference, flags.as_bytes().into(), service.as_bytes().into(), Box::default(), name)
+        };
+        let all = [
+            record(100, 50, "s", "SIP+D2U", "_sip._udp.example.com."),
+            record(50, 50, "s", "SIPS+D2T", "_sips._tcp.example.com."),
+            record(90, 50, "S", "sip+d2t", "_sip._tcp.example.com."),
+            record(10, 50, "s", "E2U+sip", "x.example.com."),
+            record(10, 50, "u", "SIP+D2U", "y.example.com."),
+        ];
+        let names = |transports: &[Transport]| {
+            let found = services_of(all.iter().collect(), transports);
+            found.into_iter().map(|(t, name)| format!("{t} {name}")).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            names(&[Transport::Udp, Transport::Tcp, Transport::Tls]),
+            ["TLS _sips._tcp.example.com.", "TCP _sip._tcp.example.com.", "UDP _sip._udp.example.com."]
+        );
+        assert_eq!(names(&[Transport::Udp]), ["UDP _sip._udp.example.com."]);
+    }
+
+    #[test]
+    fn a_service_that_is_not_there_is_no_target() {
+        let none = SRV::new(0, 0, 0, Name::root());
+        assert!(target_of(&none, Transport::Udp, 0).is_none());
+        let some = SRV::new(10, 60, 5080, Name::from_utf8("a.example.com.").expect("a name"));
+        let target = target_of(&some, Transport::Tcp, 2).expect("a target");
+        assert_eq!(
+            (target.priority, target.weight, target.port, target.host.as_str()),
+            (2 << 16 | 10, 60, 5080, "a.example.com.")
+        );
     }
 }

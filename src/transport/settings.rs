@@ -33,13 +33,15 @@ pub const DATAGRAM_QUEUE: usize = 512;
 pub const ORDERS: usize = 1_024;
 /// Reports to the core that wait until it has room. When it is full they are dropped and counted: transactions have timers for it.
 pub const REPORTS: usize = 1_024;
-/// Names looked up at once: threads of the blocking pool that a dead resolver may hold.
+/// Names looked up at once: questions that a dead name server may hold.
 pub const LOOKUPS: usize = 16;
 /// Names that wait for a lookup. When it is full the answer is "no addresses".
 pub const LOOKUP_QUEUE: usize = 256;
-/// A lookup with its wait. glibc asks each server for 5 s.
-pub const LOOKUP_WITHIN: Duration = Duration::from_secs(5);
-/// Addresses of one name that are given to the core, which tries them in turn.
+/// A lookup with its wait: a chain of questions, 2 s each.
+pub const LOOKUP_WITHIN: Duration = Duration::from_secs(10);
+/// SRV records of one name that are followed.
+pub const MAX_SERVERS: usize = 16;
+/// Addresses of one server that are given to the core, which tries them in turn.
 pub const MAX_ADDRESSES: usize = 8;
 /// The part of the core's queue that is kept free of new calls: below one in this many free, a new INVITE gets a 503.
 pub const KEEP_FREE: usize = 4;

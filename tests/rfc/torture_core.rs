@@ -2,6 +2,7 @@
 //! leg is malformed or has a header twice.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use cordboard::clock::{Mono, Now, Wall};
@@ -10,7 +11,7 @@ use cordboard::media::Lease;
 use cordboard::registrar::Binding;
 use cordboard::sip::{Flow, HeaderName, Message, Transport, parse_datagram};
 use cordboard::switch::input::Recovered;
-use cordboard::switch::output::Resolved;
+use cordboard::switch::output::{Resolved, Server};
 use cordboard::switch::{Input, Output, Switch};
 
 use super::torture::{Row, Verdict, rows};
@@ -32,6 +33,7 @@ secret = "a long secret"
 [[trunk]]
 name = "carrier"
 peer = "192.0.2.9"
+probe = "off"
 
 [[inbound]]
 trunk = "carrier"
@@ -72,13 +74,14 @@ fn switch(now: Now) -> Switch {
     let asked: Vec<_> = out
         .iter()
         .filter_map(|o| match o {
-            Output::Resolve { query, host, port } => Some((*query, host.clone(), *port)),
+            Output::Resolve { query, wanted } => Some((*query, wanted.host.clone(), wanted.port.unwrap_or(5060))),
             _ => None,
         })
         .collect();
     for (query, host, port) in asked {
         let addresses = vec![Resolved { remote: at(&format!("{host}:{port}")), local: at(US).ip() }];
-        switch.handle(Input::Resolved { query, addresses }, now, &mut out);
+        let servers = vec![Server { transport: Transport::Udp, priority: 0, weight: 0, addresses }];
+        switch.handle(Input::Resolved { query, servers, ttl: Duration::from_secs(3_600) }, now, &mut out);
     }
     switch
 }

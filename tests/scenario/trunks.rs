@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use cordboard::config::Source;
+use cordboard::sip::Transport;
 use cordboard::switch::command::TrunkView;
 use cordboard::switch::event::{TroubleKind, TrunkDown, TrunkFailure};
 use cordboard::switch::{Answer, Command, Kind};
 
 use crate::sim::ua::{OnInvite, Ua};
-use crate::sim::{Sim, centre};
+use crate::sim::{Sim, centre, server};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -267,4 +268,116 @@ fn trunks_of_one_priority_share_calls_by_their_weights_and_others_stand_behind()
     sim.set(trunks[1], OnInvite::Refuse(503));
     goes_by(&mut sim, phone, trunks[2]);
     sim.assert_clean();
+}
+
+/// The centre with `carrier` at a domain whose records name three servers, 10.2.1.1 first, then 10.2.1.2 and 10.2.1.3 in any order.
+fn by_name(seed: u8, more: &str) -> (Sim, SocketAddr, [SocketAddr; 3], SocketAddr) {
+    let mut source = centre_with(&[("peer = \"10.2.0.1\"\nprobe = \"off\"", &format!("peer = \"sip.carrier.example\"\n{more}"))]);
+    source.main.text.push_str("\n[[inbound]]\ntrunk = \"carrier\"\nnumber = \"+4930555202\"\nto = \"phone:202\"\n");
+    let mut sim = Sim::with(seed, source);
+    let servers = [1, 2, 3].map(|last| sim.add(Ua::trunk([10, 2, 1, last].into())));
+    let records = [(0, 0), (1, 10), (1, 10)];
+    let all = servers.iter().zip(records).map(|(at, (priority, weight))| server(Transport::Udp, priority, weight, *at));
+    sim.names.insert("sip.carrier.example".to_owned(), all.collect());
+    let backup = sim.add(Ua::trunk([10, 2, 0, 2].into()));
+    let phone = sim.phone("210");
+    // The name was asked for before there was an answer.
+    sim.run_for(10 * SECOND);
+    sim.forget();
+    (sim, phone, servers, backup)
+}
+
+/// RFC 3263 §4.3: 503, no answer, and no way there.
+#[test]
+fn the_next_server_of_the_same_trunk_is_tried_after_503_silence_and_a_dead_flow() {
+    for what in ["503", "silence", "dead flow"] {
+        let (mut sim, phone, servers, backup) = by_name(9, "probe = \"off\"");
+        let called = sim.now.mono;
+        match what {
+            "503" => sim.set(servers[0], OnInvite::Refuse(503)),
+            "silence" => sim.set(servers[0], OnInvite::Ignore),
+            _ => drop(sim.unreachable.insert(servers[0])),
+        }
+        sim.act(phone, |p, now| {
+            p.call("04940123", now);
+        });
+        sim.run_until("one of the others rings", |s| servers[1..].iter().any(|at| s.ua(*at).is_ringing()));
+        let waited = sim.now.mono.since(called);
+        let most = if what == "silence" { 6 * SECOND } else { SECOND };
+        assert!(waited < most, "{what}: {waited:?}");
+        let uri = servers[1..].iter().find_map(|at| sim.ua(*at).invites.first()).map(|seen| seen.uri.clone());
+        assert_eq!(uri.as_deref(), Some("sip:4940123@sip.carrier.example"), "the domain, not the server (RFC 3263 §4)");
+        sim.run_until("they talk", |s| s.ua(phone).is_up());
+        assert!(sim.ua(backup).invites.is_empty(), "{what}");
+        sim.act(phone, |p, now| p.hang_up(now));
+        sim.run_for(SECOND);
+        assert!(servers.iter().all(|at| sim.ua(*at).is_idle()));
+        sim.assert_clean();
+    }
+}
+
+#[test]
+fn the_next_trunk_comes_after_all_servers_of_one_and_at_once_after_a_500() {
+    for (status, tried) in [(503, 3), (500, 1)] {
+        let (mut sim, phone, servers, backup) = by_name(10, "probe = \"off\"");
+        for at in servers {
+            sim.set(at, OnInvite::Refuse(status));
+        }
+        goes_by(&mut sim, phone, backup);
+        assert_eq!(servers.iter().map(|at| sim.ua(*at).invites.len()).sum::<usize>(), tried, "{status}");
+        sim.assert_clean();
+    }
+}
+
+#[test]
+fn a_refusal_about_the_callee_goes_to_no_other_server() {
+    let (mut sim, phone, servers, backup) = by_name(11, "probe = \"off\"");
+    sim.set(servers[0], OnInvite::Refuse(486));
+    sim.act(phone, |p, now| {
+        p.call("04940123", now);
+    });
+    sim.run_until("over", |s| s.ua(phone).is_idle());
+    assert_eq!(sim.ua(phone).final_status(), Some(486));
+    assert!([servers[1], servers[2], backup].iter().all(|at| sim.ua(*at).invites.is_empty()));
+    sim.assert_clean();
+}
+
+#[test]
+fn calls_come_from_every_server_of_a_trunk_and_a_name_server_that_is_down_changes_nothing() {
+    let (mut sim, phone, servers, _) = by_name(12, "probe = \"off\"");
+    let called = sim.phone("202");
+    sim.names.clear();
+    sim.run_for(600 * SECOND);
+    for at in servers {
+        sim.act(at, |s, now| {
+            s.call("+4930555202", now);
+        });
+        sim.run_until("they talk", |s| s.ua(called).is_up() && s.ua(at).is_up());
+        sim.act(at, |s, now| s.hang_up(now));
+        sim.run_for(SECOND);
+    }
+    goes_by(&mut sim, phone, servers[0]);
+    let asked: Vec<_> = sim.asked.iter().filter(|w| w.host == "sip.carrier.example").collect();
+    assert!((10..20).contains(&asked.len()), "{} questions in ten minutes", asked.len());
+    assert_eq!((asked[0].port, asked[0].transports.as_slice()), (None, [Transport::Udp, Transport::Tcp].as_slice()));
+    sim.assert_clean();
+}
+
+#[test]
+fn a_trunk_is_down_when_no_server_answers_a_probe_and_when_its_name_has_none() {
+    let (mut sim, _, servers, _) = by_name(13, "probe = \"30s\"");
+    assert_eq!(view(&mut sim, "carrier").state, "up");
+    for at in &servers[..2] {
+        sim.act(*at, |s, _| s.dead = true);
+    }
+    sim.run_for(300 * SECOND);
+    assert!(!sim.has("trunk.down"), "{}", sim.story());
+    sim.act(servers[2], |s, _| s.dead = true);
+    sim.run_until("it is down", |s| s.has("trunk.down"));
+    assert_eq!(downs(&sim)[0].reason, TroubleKind::Timeout);
+
+    let source = centre_with(&[("peer = \"10.2.0.1\"\nprobe = \"off\"", "peer = \"nowhere.example\"\nprobe = \"30s\"")]);
+    let mut sim = Sim::with(14, source);
+    sim.run_until("it is down", |s| s.has("trunk.down"));
+    assert_eq!(downs(&sim)[0].reason, TroubleKind::Unresolved);
 }

@@ -26,6 +26,8 @@ pub struct Site {
     /// Ports of SIP and HTTP with TLS.
     secure: Option<[u16; 2]>,
     media: std::ops::RangeInclusive<u16>,
+    /// Of [sip].
+    sip_keys: String,
     body: String,
 }
 
@@ -53,6 +55,7 @@ impl Site {
             http: super::ports::port(),
             secure: None,
             media: super::ports::range(200),
+            sip_keys: String::new(),
             body: String::new(),
         }
     }
@@ -81,6 +84,13 @@ impl Site {
     pub fn secure(mut self) -> Site {
         self.secure = Some([super::ports::port(), super::ports::port()]);
         self.with("[tls]\nself_signed = true\n")
+    }
+
+    /// A further line of `[sip]`.
+    pub fn sip_key(mut self, line: &str) -> Site {
+        self.sip_keys.push_str(line);
+        self.sip_keys.push('\n');
+        self
     }
 
     /// SIP over TLS.
@@ -134,10 +144,11 @@ impl Site {
     pub fn config(&self) -> String {
         format!(
             "[site]\nname = \"Test\"\ndomain = \"cordboard.test\"\ntime_zone = \"Europe/Berlin\"\ncountry = \"DE\"\n\n\
-             [sip]\nudp = [\"127.0.0.1:{sip}\"]\ntcp = [\"127.0.0.1:{sip}\"]\n{tls}\n\
+             [sip]\nudp = [\"127.0.0.1:{sip}\"]\ntcp = [\"127.0.0.1:{sip}\"]\n{tls}{sip_keys}\n\
              [media]\nlisten = \"127.0.0.1\"\nadvertise = \"127.0.0.1\"\nports = \"{first}-{last}\"\n\n\
              [http]\nlisten = \"127.0.0.1:{http}\"\n{https}\n[recording]\nfolder = \"../recordings\"\n\n{body}",
             sip = self.sip,
+            sip_keys = self.sip_keys,
             http = self.http,
             tls = self.secure.map(|[sip, _]| format!("tls = [\"127.0.0.1:{sip}\"]\n")).unwrap_or_default(),
             https = self.secure.map(|[_, http]| format!("secure = \"127.0.0.1:{http}\"\n")).unwrap_or_default(),

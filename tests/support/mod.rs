@@ -9,6 +9,7 @@ pub mod baresip;
 pub mod browser;
 pub mod caller;
 pub mod cordboard;
+pub mod dns;
 pub mod linphone;
 pub mod pcap;
 pub mod ports;

@@ -6,6 +6,7 @@ mod support;
 mod browsers;
 mod harness;
 mod journal;
+mod next_hop;
 mod phones;
 mod secure;
 mod trunk;

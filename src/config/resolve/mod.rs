@@ -128,13 +128,7 @@ impl Checking {
         let outbound = self.outbound(given.outbound);
         let queues = self.queues(given.queues, ring_cycle, &outbound);
         let extensions = self.extensions(given.extensions, &outbound);
-        let trunks = self.trunks(given.trunks);
-        for trunk in trunks.values() {
-            let (transport, own) = if trunk.peer.tcp { ("tcp", &sip.tcp) } else { ("udp", &sip.udp) };
-            if own.is_empty() {
-                self.reader.fault(0, Fault::NoTrunkListener(trunk.name.to_string(), transport));
-            }
-        }
+        let trunks = self.trunks(given.trunks, &sip);
         let inbound = self.inbound(given.inbound, &outbound);
         let users = self.users(given.users);
         Some(Config {

@@ -8,7 +8,7 @@ use serde_spanned::Spanned;
 use super::{Checking, Seen};
 use crate::config::fault::Fault;
 use crate::config::units::{Goto, Name, is_telephone};
-use crate::config::{Choice, Inbound, Outbound, Pattern, Place, Secret, Trunk, given};
+use crate::config::{Carrier, Choice, Inbound, Outbound, Pattern, Place, Secret, Sip, Trunk, given};
 use crate::ids::{Number, TrunkName};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -61,7 +61,7 @@ impl Checking {
         extensions
     }
 
-    pub(super) fn trunks(&mut self, given: Vec<Spanned<given::Trunk>>) -> BTreeMap<TrunkName, Trunk> {
+    pub(super) fn trunks(&mut self, given: Vec<Spanned<given::Trunk>>, sip: &Sip) -> BTreeMap<TrunkName, Trunk> {
         let mut trunks: BTreeMap<TrunkName, Trunk> = BTreeMap::new();
         let mut seen = Seen::new("trunk");
         for given in given {
@@ -85,7 +85,17 @@ impl Checking {
                 self.reader.fault(at, Fault::HalfCredentials(name.clone(), "secret", "user"));
             }
             let mut peer = trunk.peer.get_ref().0.clone();
-            peer.tcp = trunk.transport.is_some_and(|t| t.0);
+            peer.transport = trunk.transport.map_or(Carrier::Auto, |t| t.0);
+            let lacking = match peer.transport {
+                Carrier::Udp => sip.udp.is_empty().then_some("udp"),
+                Carrier::Tcp => sip.tcp.is_empty().then_some("tcp"),
+                Carrier::Tls => sip.tls.is_empty().then_some("tls"),
+                // By whatever there is.
+                Carrier::Auto => None,
+            };
+            if let Some(transport) = lacking {
+                self.fault(&trunk.peer, Fault::NoTrunkListener(name.clone(), transport));
+            }
             if !register {
                 let same = trunks.values().find(|t| {
                     !t.register

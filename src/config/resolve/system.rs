@@ -71,6 +71,7 @@ impl Checking {
             max_expires,
             default_expires,
             max_contacts: self.count("max_contacts", sip.max_contacts, 5, 1..=100) as usize,
+            nameservers: sip.nameservers.unwrap_or_default().into_iter().map(|l| l.0).collect(),
             drain: self.time("drain", sip.drain, 30 * SECOND, Duration::ZERO..=DAY),
         }
     }

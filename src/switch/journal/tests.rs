@@ -8,7 +8,7 @@ use super::*;
 use crate::clock::{Mono, Wall};
 use crate::sip::{CSeq, Flow, HeaderName, Login, Message, Method, Request, Status, Transport, Uri};
 use crate::switch::input::Actor;
-use crate::switch::output::Resolved;
+use crate::switch::output::{Resolved, Server};
 use crate::switch::{Switch, guarded};
 
 const CONFIG: &str = r#"
@@ -77,7 +77,8 @@ impl Run {
         let query = queries.last().expect("a query");
         let remote = "198.51.100.10:5060".parse().expect("address");
         let addresses = vec![Resolved { remote, local: flow().local.ip() }];
-        let mut out = self.input(Input::Resolved { query, addresses });
+        let servers = vec![Server { transport: crate::sip::Transport::Udp, priority: 0, weight: 0, addresses }];
+        let mut out = self.input(Input::Resolved { query, servers, ttl: std::time::Duration::from_secs(3_600) });
         self.at += 2_000;
         out.extend(self.input(Input::Tick));
         let plain = requests(&out).into_iter().find(|r| r.method == Method::Register).expect("a REGISTER");

@@ -1,12 +1,16 @@
 //! `Output::Resolve`.
 
 use super::*;
-use crate::switch::output::Resolved;
+use crate::switch::output::{Resolved, Wanted};
+
+fn wanted(host: &str) -> Wanted {
+    Wanted { host: host.to_owned(), port: Some(5_070), transports: vec![Over::Udp] }
+}
 
 async fn answer(rig: &mut Rig, host: &str) -> Vec<Resolved> {
-    rig.transport.resolve(QueryId(7), host.to_owned(), 5070);
+    rig.transport.resolve(QueryId(7), wanted(host));
     match rig.input().await {
-        Input::Resolved { query: QueryId(7), addresses } => addresses,
+        Input::Resolved { query: QueryId(7), servers, .. } => servers.into_iter().flat_map(|s| s.addresses).collect(),
         other => panic!("{other:?}"),
     }
 }
@@ -34,7 +38,7 @@ async fn a_name_that_is_none_has_no_addresses() {
 async fn every_one_of_many_queries_is_answered() {
     let mut rig = udp_rig("0.0.0.0:0").await;
     for n in 0..1_000 {
-        rig.transport.resolve(QueryId(n), "127.0.0.1".to_owned(), 5060);
+        rig.transport.resolve(QueryId(n), wanted("127.0.0.1"));
     }
     let mut answered = Vec::new();
     for _ in 0..1_000 {

@@ -23,7 +23,7 @@ use cordboard::recorder::timeline::Timeline;
 use cordboard::sip::{self, Flow};
 use cordboard::switch::event::RecordingFinished;
 use cordboard::switch::input::{Actor, RecorderReport, Recovered};
-use cordboard::switch::output::{RecorderCommand, Resolved, Ticket};
+use cordboard::switch::output::{RecorderCommand, Resolved, Server, Ticket, Wanted};
 use cordboard::switch::{Answer, Command, Event, Input, Kind, Output, Switch, guarded};
 
 use audio::Loudspeaker;
@@ -74,6 +74,9 @@ pub struct Sim {
     pub unreachable: BTreeSet<SocketAddr>,
     /// Peers behind a NAT: their own address, and the one that the switch sees of their signalling. Nothing else leads to them.
     pub behind: BTreeMap<SocketAddr, SocketAddr>,
+    /// What DNS says of names of trunks.
+    pub names: BTreeMap<String, Vec<Server>>,
+    pub asked: Vec<Wanted>,
     pub registrations: BTreeMap<(String, String), cordboard::registrar::Binding>,
     wishes: BTreeMap<cordboard::ids::StaffNumber, Bytes>,
     settings_of: BTreeMap<cordboard::ids::Number, Bytes>,
@@ -137,6 +140,8 @@ impl Sim {
             packets: 0,
             unreachable: BTreeSet::new(),
             behind: BTreeMap::new(),
+            names: BTreeMap::new(),
+            asked: Vec::new(),
             registrations: BTreeMap::new(),
             wishes: BTreeMap::new(),
             settings_of: BTreeMap::new(),
@@ -362,6 +367,7 @@ impl Sim {
     pub fn forget(&mut self) {
         self.events.clear();
         self.trace.clear();
+        self.asked.clear();
         self.recordings.clear();
     }
 
@@ -379,12 +385,17 @@ impl Sim {
                     }
                 }
             }
-            Output::Resolve { query, host, port } => {
-                let addresses = match host.parse::<IpAddr>() {
-                    Ok(ip) => vec![Resolved { remote: SocketAddr::new(ip, port), local: switch().ip() }],
-                    Err(_) => Vec::new(),
+            Output::Resolve { query, wanted } => {
+                let servers = match wanted.host.parse::<IpAddr>() {
+                    Ok(ip) => {
+                        let transport = wanted.transports[0];
+                        let remote = SocketAddr::new(ip, wanted.port.unwrap_or(transport.default_port()));
+                        vec![server(transport, 0, 0, remote)]
+                    }
+                    Err(_) => self.names.get(&wanted.host).cloned().unwrap_or_default(),
                 };
-                later.push(Input::Resolved { query, addresses });
+                self.asked.push(wanted);
+                later.push(Input::Resolved { query, servers, ttl: Duration::from_secs(60) });
             }
             Output::Media { worker, command } => self.media(worker, command, later),
             Output::Recorder(command) => self.record(command, later),
@@ -545,6 +556,11 @@ fn workers(settings: &media::Settings) -> [Worker; 2] {
 /// Every other port pair is the second worker's.
 fn leases() -> Vec<Lease> {
     PORTS.step_by(2).map(|port| Lease { worker: (port / 2 % 2) as u8, port }).collect()
+}
+
+/// As an SRV record with one address.
+pub fn server(transport: sip::Transport, priority: u32, weight: u16, remote: SocketAddr) -> Server {
+    Server { transport, priority, weight, addresses: vec![Resolved { remote, local: switch().ip() }] }
 }
 
 pub fn switch() -> SocketAddr {
