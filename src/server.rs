@@ -162,6 +162,7 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
 
     let store = Store::open(&config.recording.folder, LogOptions::default(), disk.clone(), clock, health.clone())?;
+    store.ladders.set_bounds((&config.sip).into());
     let repaired = repair::repair(&store, &*disk)?;
     let recovered = store.recovered(repaired)?;
     startup::tell_recovered(&recovered);
@@ -194,6 +195,7 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
         log: store.log.clone(),
         recordings: store.recordings.clone(),
         conversations: store.conversations.clone(),
+        ladders: store.ladders.clone(),
         folder: store.folder.clone(),
     };
     let (stop, stops) = watch::channel(false);

@@ -269,6 +269,8 @@ const REPLACED: &[(&str, &str, &str)] = &[
     ("[\"MD5\"]", "[]", "8: digest names no algorithm"),
     ("[\"MD5\"]", "[\"MD5\", \"MD5\"]", "8: digest `Md5` is already there"),
     ("[\"MD5\"]", "[\"SHA-1\"]", "8: digest: `SHA-1` is no digest algorithm"),
+    ("[\"MD5\"]", "[\"MD5\"]\nladder = 1001", "9: ladder is 1001; it must be from 0 to 1000"),
+    ("[\"MD5\"]", "[\"MD5\"]\nladder_kept = '1h'", "9: ladder_kept is 1h; it must be from 1d"),
     ("[\"MD5\"]", "[\"MD5\"]\nmin_expires = '30m'\nmax_expires = '20m'", "9: min_expires is longer than max_expires"),
     ("advertise = \"auto\"", "advertise = \"0.0.0.0\"", "14: advertise: `0.0.0.0` is neither \"auto\" nor an address"),
     ("advertise = \"auto\"", "advertise = \"auto\"\nmissing_after = '9s'\ndead_after = '8s'", "12: dead_after must be longer"),

@@ -57,6 +57,8 @@ pub(super) fn config(queues: Vec<Queue>, agents: Vec<Agent>) -> Config {
             max_contacts: 10,
             nameservers: Vec::new(),
             drain: s(30),
+            ladder: 200,
+            ladder_kept: Duration::from_secs(86_400),
         },
         media: Media {
             listen: any,

@@ -68,7 +68,7 @@ pub(super) async fn show(State(shared): Api, Path(id): Path<String>) -> Result<J
 
 /// The row, waited for if the conversation has only just begun: its first event may be on its way to the disk, and who has originated a
 /// call asks for it at once.
-async fn row(shared: &Shared, id: ConversationId) -> Result<Option<Conversation>, Problem> {
+pub(super) async fn row(shared: &Shared, id: ConversationId) -> Result<Option<Conversation>, Problem> {
     let mut pace = interval(LOOK_AGAIN);
     for _ in 0..MOST_LOOKS {
         pace.tick().await;
@@ -178,7 +178,7 @@ async fn done(shared: &Shared, who: &Who, command: Command) -> Result<StatusCode
     }
 }
 
-fn conversation(id: &str) -> Result<ConversationId, Problem> {
+pub(super) fn conversation(id: &str) -> Result<ConversationId, Problem> {
     id.parse().map_err(|_| Problem::new(404, format!("`{}` is no conversation's id", shortened(id))))
 }
 

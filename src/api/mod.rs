@@ -5,7 +5,7 @@
 //! | who may come in: bearer tokens, sessions, throttling, no foreign origins | `guard` `login` `session` `throttle` |
 //! | every error as problem details (RFC 9457), also those of the framework | `problem` |
 //! | commands to the core over a bounded channel | `core` |
-//! | rows, recordings and audio out of the store | `conversations` `recordings` `range` |
+//! | rows, recordings, audio and SIP messages out of the store | `conversations` `recordings` `range` `ladder` |
 //! | the description of it all | `openapi` |
 //!
 //! Nothing is kept here but sessions, failed log-ins, and for half a second what the core said of itself. Handlers ask the core or the store and print what they say; the events' routes
@@ -16,6 +16,7 @@ mod conversations;
 mod core;
 mod guard;
 mod health;
+mod ladder;
 mod login;
 mod openapi;
 mod phones;
@@ -44,6 +45,7 @@ pub use openapi::document as openapi;
 use crate::clock::System;
 use crate::config::{Config, Secret};
 use crate::store::conversations::Conversations;
+use crate::store::ladders::Ladders;
 use crate::store::log::Log;
 use crate::store::recordings::{Folder, Recordings};
 
@@ -58,6 +60,7 @@ pub struct Parts {
     pub log: Log,
     pub recordings: Recordings,
     pub conversations: Conversations,
+    pub ladders: Ladders,
     /// Where the WAV files lie.
     pub folder: Folder,
 }
@@ -107,6 +110,10 @@ pub fn router(parts: Parts, guarded: Router, open: Router) -> Router {
         .route("/api/v1/conversations/{id}/transfer", post(conversations::transfer))
         .route("/api/v1/phones", get(phones::list))
         .route("/api/v1/phones/{number}/forwarding", get(phones::forwarding).put(phones::set_forwarding))
+        .route("/api/v1/conversations/{id}/ladder", get(ladder::show))
+        .route("/api/v1/conversations/{id}/ladder.pcap", get(ladder::pcap))
+        .route("/api/v1/signalling", get(ladder::strays))
+        .route("/api/v1/signalling.pcap", get(ladder::strays_pcap))
         .route("/api/v1/agents", get(agents::list))
         .route("/api/v1/agents/{staff_number}/state", post(agents::set))
         .route("/api/v1/queues", get(queues::list))

@@ -4,7 +4,7 @@ use axum::Json;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{agents, conversations, guard, health, login, phones, problem, queues, recordings, registrations, trunks};
+use super::{agents, conversations, guard, health, login, phones, problem, queues, recordings, registrations, trunks, ladder};
 use crate::switch::event;
 
 #[derive(OpenApi)]
@@ -13,8 +13,9 @@ use crate::switch::event;
     paths(
         health::live, health::ready, health::metrics, login::login, login::logout, login::me, registrations::list,
         conversations::list, conversations::show, conversations::originate, conversations::hangup, conversations::hold,
-        conversations::resume, conversations::transfer, phones::list, phones::forwarding, phones::set_forwarding, agents::list,
-        agents::set, queues::list, trunks::list, recordings::list, recordings::show,
+        conversations::resume, conversations::transfer, ladder::show, ladder::pcap, ladder::strays, ladder::strays_pcap,
+        phones::list, phones::forwarding, phones::set_forwarding, agents::list, agents::set, queues::list, trunks::list,
+        recordings::list, recordings::show,
         recordings::audio, events, events_ws, reload, serve
     ),
     components(schemas(event::Kind, CloudEvent, problem::Problem)),

@@ -74,6 +74,8 @@ pub(crate) struct Sip {
     pub max_contacts: Option<Spanned<u64>>,
     pub nameservers: Option<Vec<Listener>>,
     pub drain: Option<Spanned<Time>>,
+    pub ladder: Option<Spanned<u64>>,
+    pub ladder_kept: Option<Spanned<Time>>,
 }
 
 #[derive(Default, Deserialize)]

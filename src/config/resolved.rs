@@ -71,6 +71,10 @@ pub struct Sip {
     pub nameservers: Vec<SocketAddr>,
     /// How long SIGTERM waits for live calls.
     pub drain: Duration,
+    /// SIP messages that are kept of a conversation; 0 keeps none of any.
+    pub ladder: usize,
+    /// How long the messages of an ended conversation are found.
+    pub ladder_kept: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

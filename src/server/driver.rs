@@ -17,11 +17,12 @@ use crate::media::{Clips, Command, Quality, Report};
 use crate::media_engine::Engine;
 use crate::recorder::Recorder;
 use crate::store::journal_file::JournalFile;
+use crate::store::ladders::Way;
 use crate::store::{Health, Store};
 use crate::switch::input::{Actor, Recovered};
 use crate::switch::journal::{self, Journal};
 use crate::switch::output::Ticket;
-use crate::switch::{Answer, Input, Output, Switch, guarded};
+use crate::switch::{Answer, Input, Kind, Output, Switch, guarded};
 use crate::transport::Transport;
 use crate::transport::tls::Tls;
 
@@ -221,6 +222,11 @@ impl Driver {
     /// One input; false if the core can't be trusted any more.
     fn take(&mut self, run: &mut Run, input: Input) -> bool {
         let now = self.clock.now();
+        if let Input::Sip { flow, message } = &input
+            && self.store.ladders.is_on()
+        {
+            self.store.ladders.note(now.wall, Way::Received, flow, message.to_bytes());
+        }
         if let Some((journal, file)) = &mut run.journal {
             let frame = journal.input(now, &input);
             file.append(&frame);
@@ -253,14 +259,24 @@ impl Driver {
         while !run.out.is_empty() {
             let mut out = std::mem::take(&mut run.out);
             let mut events = Vec::new();
+            let (now, ladders) = (self.clock.now(), self.store.ladders.clone());
             for output in out.drain(..) {
                 match output {
-                    Output::Sip { to, bytes, report } => self.transport.send(to, bytes, report),
+                    Output::Sip { to, bytes, report } => {
+                        if ladders.is_on() {
+                            ladders.note(now.wall, Way::Sent, &to, bytes.clone());
+                        }
+                        self.transport.send(to, bytes, report);
+                    }
+                    Output::CallId { call_id, conversation } => ladders.owned(&call_id, conversation),
                     Output::Resolve { query, wanted } => self.transport.resolve(query, wanted),
                     Output::Media { worker, command } => self.media(run, worker, command),
                     Output::Recorder(command) => self.recorder.command(command),
                     Output::Event(event) => {
                         super::story::tell(&event);
+                        if let (Kind::CallEnded(_), Some(conversation)) = (&event.kind, event.conversation) {
+                            ladders.ended(now, conversation);
+                        }
                         events.push(event);
                     }
                     Output::Registration(change) => self.store.keeper.registration(change),
@@ -361,6 +377,7 @@ impl Driver {
             tracing::error!("a media worker does not take the new sounds");
         }
         self.take(run, Input::Configured { by: Actor(by), source: Box::new(source) });
+        self.store.ladders.set_bounds((&config.sip).into());
         self.current.send_replace(Arc::new(config));
         tracing::info!("the configuration was read anew");
     }

@@ -11,6 +11,7 @@
 //! |---|---|---|
 //! | events | the log | nothing else has them |
 //! | conversations | the log | folded again at start |
+//! | their SIP messages (ladders) | the index | they are gone |
 //! | recordings | WAV and sidecar | `cordboard recordings rebuild` |
 //! | registrations, wishes | the index | phones register again, agents set themselves ready |
 
@@ -19,6 +20,7 @@ pub mod database;
 pub mod disk;
 pub mod journal_file;
 mod keeper;
+pub mod ladders;
 pub mod log;
 mod projector;
 pub mod recordings;
@@ -30,6 +32,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub use conversations::{Conversation, Conversations};
 pub use keeper::Keeper;
+pub use ladders::Ladders;
 pub use log::{Log, LogError, LogOptions, Stored};
 pub use recordings::{Recording, Recordings};
 
@@ -85,6 +88,7 @@ pub struct Store {
     pub log: Log,
     pub recordings: Recordings,
     pub conversations: Conversations,
+    pub ladders: Ladders,
     pub keeper: Keeper,
     /// The index had to begin anew, or was left half rebuilt: the recordings are to be indexed again from their sidecars before
     /// anything else.
@@ -116,7 +120,9 @@ impl Store {
         database.flush()?;
         let rows = conversations.clone();
         log.on_durable(move |events| rows.take(events.iter().map(|stored| &**stored)));
-        let projector = Projector::start(conversations.clone(), log.clone(), health.clone()).map_err(io)?;
+        // Kept from when the core's configuration is known.
+        let ladders = Ladders::new(database.clone(), clock, ladders::Bounds::NONE);
+        let projector = Projector::start(conversations.clone(), ladders.clone(), log.clone(), health.clone()).map_err(io)?;
         let recordings = Recordings::new(database.clone());
         let index_is_new = opened.fresh || !recordings.is_whole()?;
         Ok(Store {
@@ -124,6 +130,7 @@ impl Store {
             recordings,
             keeper: Keeper::start(database.clone(), health).map_err(io)?,
             conversations,
+            ladders,
             database,
             log,
             index_is_new,

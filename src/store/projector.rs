@@ -1,4 +1,4 @@
-//! The thread that writes the rows of conversations into the index, and catches up on what the log could not hand over.
+//! The thread that writes the rows of conversations and their ladders into the index, and catches up on what the log could not hand over.
 
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Health;
 use super::conversations::{Conversations, FoldError};
+use super::ladders::Ladders;
 use super::log::Log;
 use super::thread::{PANICKED, watched};
 
@@ -22,14 +23,14 @@ pub struct Projector {
 }
 
 impl Projector {
-    pub fn start(rows: Conversations, log: Log, health: Health) -> std::io::Result<Projector> {
+    pub fn start(rows: Conversations, ladders: Ladders, log: Log, health: Health) -> std::io::Result<Projector> {
         let (stop, stopped) = sync_channel(1);
         let ill = health.clone();
         let run = move || {
             let mut trouble = false;
             loop {
                 let end = stopped.recv_timeout(EVERY) != Err(RecvTimeoutError::Timeout);
-                match step(&rows, &log) {
+                match step(&rows, &ladders, &log) {
                     Ok(()) => {
                         if std::mem::take(&mut trouble) {
                             health(PART, None);
@@ -60,7 +61,9 @@ impl Projector {
     }
 }
 
-fn step(rows: &Conversations, log: &Log) -> Result<(), FoldError> {
+fn step(rows: &Conversations, ladders: &Ladders, log: &Log) -> Result<(), FoldError> {
+    // Before the rows, whose sync makes them durable too.
+    ladders.commit()?;
     rows.commit()?;
     rows.catch_up(log)
 }

@@ -16,6 +16,20 @@ fn read<E: serde::de::Error>(text: &str) -> Result<Wall, E> {
     Wall::parse_rfc3339(text).ok_or_else(|| E::custom("not an RFC 3339 time"))
 }
 
+/// To the microsecond.
+pub mod micros {
+    use super::*;
+
+    pub use super::deserialize;
+
+    pub fn serialize<S: Serializer>(at: &Wall, s: S) -> Result<S::Ok, S::Error> {
+        match at.timestamp() {
+            Some(t) => s.collect_str(&format_args!("{t:.6}")),
+            None => s.collect_str(at),
+        }
+    }
+}
+
 /// The same where there may be none.
 pub mod option {
     use super::*;

@@ -256,7 +256,7 @@ impl Cx<'_> {
             if leg.role == Role::Caller {
                 leg.role = Role::Callee;
             }
-            self.hub.index.put(conv.id, &leg);
+            self.put(conv.id, &leg);
             conv.legs.insert(leg.id, leg);
         }
         let leg = join.parent.leg;

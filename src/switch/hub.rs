@@ -217,6 +217,12 @@ impl Cx<'_> {
         self.out.push(Output::Media { worker, command });
     }
 
+    /// A leg that has come into being: it can be found, and whoever keeps the signalling knows whose it is.
+    pub fn put(&mut self, conversation: ConversationId, leg: &Leg) {
+        self.hub.index.put(conversation, leg);
+        self.out.push(Output::CallId { call_id: leg.call.key().call_id.clone(), conversation });
+    }
+
     pub fn next_number(&mut self) -> u64 {
         self.hub.next_number += 1;
         self.hub.next_number

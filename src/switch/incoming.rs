@@ -257,7 +257,7 @@ impl Cx<'_> {
         self.tell(Some(conv.id), Kind::CallStarted(started));
         self.decided(conv);
         if let Some(leg) = conv.leg(conv.caller) {
-            self.hub.index.put(conv.id, leg);
+            self.put(conv.id, leg);
         }
         self.hub.stirred = true;
     }

@@ -105,7 +105,7 @@ impl Cx<'_> {
             session_asked: None,
             session_until: None,
         };
-        self.hub.index.put(conv.id, &leg);
+        self.put(conv.id, &leg);
         self.hub.stirred = true;
         conv.legs.insert(id, leg);
         Ok(id)

@@ -24,6 +24,11 @@ pub enum Output {
         bytes: Bytes,
         report: Option<SendId>,
     },
+    /// Messages with this Call-ID, before and after, are of this conversation: what a trace of the signalling goes by.
+    CallId {
+        call_id: Bytes,
+        conversation: ConversationId,
+    },
     /// Find the servers of a host (RFC 3263), and the local address that routes to each.
     Resolve {
         query: QueryId,

@@ -18,5 +18,6 @@ mod loss;
 mod queues;
 mod random_days;
 mod sessions;
+mod signalling;
 mod transfers;
 mod trunks;

@@ -7,6 +7,7 @@ mod browsers;
 mod harness;
 mod journal;
 mod next_hop;
+mod ladder;
 mod phones;
 mod secure;
 mod trunk;

@@ -73,6 +73,8 @@ impl Checking {
             max_contacts: self.count("max_contacts", sip.max_contacts, 5, 1..=100) as usize,
             nameservers: sip.nameservers.unwrap_or_default().into_iter().map(|l| l.0).collect(),
             drain: self.time("drain", sip.drain, 30 * SECOND, Duration::ZERO..=DAY),
+            ladder: self.count("ladder", sip.ladder, 200, 0..=1_000) as usize,
+            ladder_kept: self.time("ladder_kept", sip.ladder_kept, 90 * DAY, DAY..=3_650 * DAY),
         }
     }
 

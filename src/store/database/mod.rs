@@ -28,6 +28,8 @@ pub enum Tree {
     Unannounced,
     /// Conversation id -> row as JSON.
     Conversations,
+    /// Conversation id -> its signalling as JSON.
+    Ladders,
     /// Ids of conversations without an end.
     LiveConversations,
     /// Number, contact -> binding as JSON.
@@ -41,7 +43,7 @@ pub enum Tree {
 }
 
 impl Tree {
-    pub const ALL: [Tree; 12] = [
+    pub const ALL: [Tree; 13] = [
         Tree::Recordings,
         Tree::RecordingsByAgent,
         Tree::RecordingsByQueue,
@@ -49,6 +51,7 @@ impl Tree {
         Tree::Numbers,
         Tree::Unannounced,
         Tree::Conversations,
+        Tree::Ladders,
         Tree::LiveConversations,
         Tree::Registrations,
         Tree::AgentWishes,
@@ -66,6 +69,7 @@ impl Tree {
             Tree::Numbers => "numbers",
             Tree::Unannounced => "unannounced",
             Tree::Conversations => "conversations",
+            Tree::Ladders => "ladders",
             Tree::LiveConversations => "live_conversations",
             Tree::Registrations => "registrations",
             Tree::AgentWishes => "agent_wishes",

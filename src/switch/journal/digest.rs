@@ -27,7 +27,8 @@ impl OutputsDigest {
                 without_digests(bytes, |part| self.hash.update(part));
                 rmp_serde::encode::write(&mut self.packed, &(to, report, bytes.len()))
             }
-            Output::Resolve { .. }
+            Output::CallId { .. }
+            | Output::Resolve { .. }
             | Output::Media { .. }
             | Output::Recorder(_)
             | Output::Event(_)

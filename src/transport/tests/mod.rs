@@ -46,6 +46,8 @@ fn sip(udp: &[&str], tcp: &[&str]) -> config::Sip {
         max_contacts: 10,
         nameservers: Vec::new(),
         drain: Duration::from_secs(1),
+        ladder: 200,
+        ladder_kept: Duration::from_secs(86_400),
     }
 }
 

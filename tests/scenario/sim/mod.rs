@@ -64,6 +64,8 @@ pub struct Sim {
     at_worker: BTreeMap<LegId, u8>,
     pub recordings: BTreeMap<RecordingId, Recorded>,
     pub events: Vec<Event>,
+    /// Whose dialogs are whose.
+    pub call_ids: BTreeMap<String, ConversationId>,
     answers: BTreeMap<Ticket, Answer>,
     next_ticket: u64,
     /// Every byte that the core sent, in order: two runs with the same seed have the same.
@@ -138,6 +140,7 @@ impl Sim {
             trace: Vec::new(),
             inputs: 0,
             packets: 0,
+            call_ids: BTreeMap::new(),
             unreachable: BTreeSet::new(),
             behind: BTreeMap::new(),
             names: BTreeMap::new(),
@@ -368,6 +371,7 @@ impl Sim {
         self.events.clear();
         self.trace.clear();
         self.asked.clear();
+        self.call_ids.clear();
         self.recordings.clear();
     }
 
@@ -384,6 +388,9 @@ impl Sim {
                         self.network.send(switch(), inside.unwrap_or(to.remote), parcel, self.now.mono);
                     }
                 }
+            }
+            Output::CallId { call_id, conversation } => {
+                self.call_ids.insert(String::from_utf8_lossy(&call_id).into_owned(), conversation);
             }
             Output::Resolve { query, wanted } => {
                 let servers = match wanted.host.parse::<IpAddr>() {
