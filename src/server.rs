@@ -11,6 +11,7 @@
 //! The end, in order: the core is told to drain, then to halt; transports send what is left and close; HTTP ends; the recorder makes its
 //! files durable; the log and the index are closed.
 
+mod backlog;
 mod driver;
 mod http;
 #[allow(unsafe_code, reason = "a call of the allocator that no crate offers")]
@@ -196,6 +197,7 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
         recordings: store.recordings.clone(),
         conversations: store.conversations.clone(),
         ladders: store.ladders.clone(),
+        transport: transport_figures(transport.meter()),
         folder: store.folder.clone(),
     };
     let (stop, stops) = watch::channel(false);
@@ -232,6 +234,10 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
     signals.abort();
     memory.abort();
     Ok(ended)
+}
+
+fn transport_figures(meter: transport::Meter) -> api::Figures {
+    Arc::new(move || (meter.queue_delay(), meter.counters().collect()))
 }
 
 /// Trouble of a part, told by its thread, to the core.

@@ -281,6 +281,8 @@ const REPLACED: &[(&str, &str, &str)] = &[
     ("\"127.0.0.1:8080\"", "\"localhost:8080\"", "18: listen: `localhost:8080` is no address with a port"),
     ("{ uk = 3, en = 2 }", "{ uk = 6 }", "31: skill is 6; it must be from 1 to 5"),
     ("\"198.51.100.10:5060\"", "\"sip:carrier\"", "40: peer: `sip:carrier` is no peer"),
+    ("[recording]", "[guard]\nban = '31d'\n\n[recording]", "21: ban is 31d; it must be from 0s"),
+    ("[recording]", "[guard]\nbans = '1d'\n\n[recording]", "21: unknown"),
     ("[site]", "[sites]", "1: unknown table `sites`"),
 ];
 

@@ -60,6 +60,7 @@ pub(super) fn config(queues: Vec<Queue>, agents: Vec<Agent>) -> Config {
             ladder: 200,
             ladder_kept: Duration::from_secs(86_400),
         },
+        guard: Guard { ban: s(600) },
         media: Media {
             listen: any,
             advertise: Advertise::Auto,

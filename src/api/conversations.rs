@@ -171,7 +171,7 @@ pub(super) async fn transfer(
     done(&shared, &who, command).await
 }
 
-async fn done(shared: &Shared, who: &Who, command: Command) -> Result<StatusCode, Problem> {
+pub(super) async fn done(shared: &Shared, who: &Who, command: Command) -> Result<StatusCode, Problem> {
     match shared.parts.core.ask(&who.0, command).await? {
         Answer::Done => Ok(StatusCode::NO_CONTENT),
         _ => Err(Problem::mismatch()),

@@ -56,7 +56,7 @@ impl Core {
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Problem {
         let status = match &refusal {
-            Refusal::NoConversation(_) | Refusal::NoAgent(_) | Refusal::UnknownPhone(_) => 404,
+            Refusal::NoConversation(_) | Refusal::NoAgent(_) | Refusal::UnknownPhone(_) | Refusal::NotBanned(_) => 404,
             Refusal::NoPhone(_) | Refusal::WrongState(_) => 409,
             Refusal::NotDiallable(_) | Refusal::BadValue(_) => 422,
             Refusal::Stopping | Refusal::NoPort => 503,

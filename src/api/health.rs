@@ -49,8 +49,10 @@ pub(super) async fn ready(State(shared): Api) -> Result<Response, Problem> {
 /// Prometheus text format 0.0.4.
 #[utoipa::path(get, path = "/metrics", tag = "health", security(()), responses((status = 200, body = str, content_type = "text/plain")))]
 pub(super) async fn metrics(State(shared): Api) -> Result<Response, Problem> {
-    let status = status(&shared).await?;
-    let text = exposition(&status, shared.parts.log.last(), shared.parts.log.waiting());
+    let mut status = status(&shared).await?;
+    let (queue_delay, counters) = (shared.parts.transport)();
+    status.counters.extend(counters);
+    let text = exposition(&status, queue_delay, shared.parts.log.last(), shared.parts.log.waiting());
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }
 
@@ -79,7 +81,7 @@ async fn status(shared: &Arc<Shared>) -> Result<Box<Status>, Problem> {
     }
 }
 
-fn exposition(status: &Status, log_last: u64, log_waiting: usize) -> String {
+fn exposition(status: &Status, queue_delay: Duration, log_last: u64, log_waiting: usize) -> String {
     let mut text = String::with_capacity(4_096);
     let mut gauge = |name: &str, help: &str, value: u64| {
         let _ = write!(text, "# HELP cordboard_{name} {help}\n# TYPE cordboard_{name} gauge\ncordboard_{name} {value}\n");
@@ -89,6 +91,8 @@ fn exposition(status: &Status, log_last: u64, log_waiting: usize) -> String {
     gauge("sip_transactions", "Live SIP transactions.", status.transactions);
     gauge("registrations", "Bindings of phones.", status.registrations);
     gauge("media_ports_free", "RTP ports that are leased and wait for a leg.", status.free_ports);
+    let delay = u64::try_from(queue_delay.as_micros()).unwrap_or(u64::MAX);
+    gauge("core_queue_delay_microseconds", "How long an input waits for the core; new requests are shed from 200 ms.", delay);
     gauge("draining", "1 while the switch is being stopped.", u64::from(status.draining));
     gauge("event_log_waiting", "Events that are not durable yet.", log_waiting as u64);
     let _ = write!(text, "# HELP cordboard_events_total Events in the log.\n# TYPE cordboard_events_total counter\n");
@@ -153,8 +157,12 @@ mod tests {
         }
         status.degraded.insert("a\"b".into(), "x".into());
         status.live_by_direction.insert(Direction::Inbound, 2);
-        let text = exposition(&status, 7, 0);
-        assert!(text.contains("cordboard_conversations 3\n") && text.contains("cordboard_events_total 7\n"));
+        let text = exposition(&status, Duration::from_millis(2), 7, 0);
+        assert!(
+            text.contains("cordboard_conversations 3\n")
+                && text.contains("cordboard_core_queue_delay_microseconds 2000\n")
+                && text.contains("cordboard_events_total 7\n")
+        );
         assert!(text.contains("cordboard_degraded{part=\"a\\\"b\"} 1\n"));
         assert!(text.contains("cordboard_conversations_by_direction{direction=\"inbound\"} 2\n"));
         assert_eq!(text.matches("# TYPE cordboard_sip_requests_total counter").count(), 1);

@@ -12,6 +12,7 @@
 //! and the console's page are handed in by the server and stand behind the same guard and the same limits.
 
 mod agents;
+mod bans;
 mod conversations;
 mod core;
 mod guard;
@@ -33,8 +34,9 @@ mod trunks;
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::{Router, middleware};
 use serde::Serialize;
 use tokio::sync::watch;
@@ -49,6 +51,9 @@ use crate::store::ladders::Ladders;
 use crate::store::log::Log;
 use crate::store::recordings::{Folder, Recordings};
 
+/// How long inputs wait for the core, and counters by name, as in [`Status::counters`](crate::switch::command::Status).
+pub type Figures = Arc<dyn Fn() -> (Duration, Vec<(String, u64)>) + Send + Sync>;
+
 /// What the handlers work with.
 pub struct Parts {
     pub core: Core,
@@ -61,6 +66,8 @@ pub struct Parts {
     pub recordings: Recordings,
     pub conversations: Conversations,
     pub ladders: Ladders,
+    /// What the transports say of themselves.
+    pub transport: Figures,
     /// Where the WAV files lie.
     pub folder: Folder,
 }
@@ -114,6 +121,8 @@ pub fn router(parts: Parts, guarded: Router, open: Router) -> Router {
         .route("/api/v1/conversations/{id}/ladder.pcap", get(ladder::pcap))
         .route("/api/v1/signalling", get(ladder::strays))
         .route("/api/v1/signalling.pcap", get(ladder::strays_pcap))
+        .route("/api/v1/bans", get(bans::list))
+        .route("/api/v1/bans/{address}", delete(bans::lift))
         .route("/api/v1/agents", get(agents::list))
         .route("/api/v1/agents/{staff_number}/state", post(agents::set))
         .route("/api/v1/queues", get(queues::list))

@@ -4,7 +4,9 @@ use axum::Json;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{agents, conversations, guard, health, login, phones, problem, queues, recordings, registrations, trunks, ladder};
+use super::{
+    agents, bans, conversations, guard, health, ladder, login, phones, problem, queues, recordings, registrations, trunks,
+};
 use crate::switch::event;
 
 #[derive(OpenApi)]
@@ -15,7 +17,7 @@ use crate::switch::event;
         conversations::list, conversations::show, conversations::originate, conversations::hangup, conversations::hold,
         conversations::resume, conversations::transfer, ladder::show, ladder::pcap, ladder::strays, ladder::strays_pcap,
         phones::list, phones::forwarding, phones::set_forwarding, agents::list, agents::set, queues::list, trunks::list,
-        recordings::list, recordings::show,
+        bans::list, bans::lift, recordings::list, recordings::show,
         recordings::audio, events, events_ws, reload, serve
     ),
     components(schemas(event::Kind, CloudEvent, problem::Problem)),

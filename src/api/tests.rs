@@ -1,7 +1,6 @@
 //! The interface from outside: requests in, with a core and a store that the test plays.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -100,6 +99,7 @@ impl Site {
             recordings: recordings.clone(),
             conversations: conversations.clone(),
             ladders: ladders.clone(),
+            transport: Arc::new(|| (Duration::from_millis(3), vec![("transport_shed_total".to_owned(), 7)])),
             folder: Folder::new(folder.path()),
         };
         let guarded = Router::new().route("/api/v1/events", get(|| async { "events" }));
@@ -697,4 +697,31 @@ async fn a_ladder_is_had_as_json_as_text_and_as_a_capture() {
     for path in [nobody.clone(), format!("{nobody}.pcap"), "/api/v1/conversations/x/ladder".to_owned()] {
         site.get(&path).await.problem(404);
     }
+}
+
+#[tokio::test]
+async fn bans_are_listed_and_lifted_in_the_name_of_who_lifts_them() {
+    let mut site = Site::new();
+    let ban = crate::switch::command::BanView {
+        address: "192.0.2.66".into(),
+        since: "2026-11-22T09:00:00.000Z".into(),
+        until: "2026-11-22T09:10:00.000Z".into(),
+    };
+    let (reply, heard) = site.served(empty(as_ann(Request::get("/api/v1/bans"))), vec![Answer::Bans(vec![ban.clone()])]).await;
+    assert_eq!(reply.json(), json!({"items": [ban], "next": null}));
+    assert_eq!(heard, [("ann".to_owned(), Command::Bans)]);
+    let lift = || empty(as_ann(Request::delete("/api/v1/bans/192.0.2.66")));
+    let address = "192.0.2.66".parse().unwrap();
+    let (reply, heard) = site.served(lift(), vec![Answer::Done]).await;
+    assert_eq!((reply.status, heard), (204, vec![("ann".to_owned(), Command::LiftBan { address })]));
+    let (reply, _) = site.served(lift(), vec![Answer::Refused(Refusal::NotBanned(address))]).await;
+    assert_eq!(reply.problem(404), "192.0.2.66 is not banned");
+    site.send(empty(as_ann(Request::delete("/api/v1/bans/everybody")))).await.problem(404);
+    site.send(empty(Request::delete("/api/v1/bans/192.0.2.66"))).await.problem(401);
+    // What the transports count is among the metrics.
+    let (reply, _) = site.served(empty(Request::get("/metrics")), vec![Answer::Status(Box::default())]).await;
+    let text = String::from_utf8(reply.body).unwrap();
+    assert!(
+        text.contains("cordboard_transport_shed_total 7\n") && text.contains("cordboard_core_queue_delay_microseconds 3000\n")
+    );
 }

@@ -17,6 +17,7 @@ pub fn differences(old: &Config, new: &Config) -> Vec<String> {
     for (section, differs) in [
         ("site", old.site != new.site),
         ("sip", old.sip != new.sip),
+        ("guard", old.guard != new.guard),
         ("media", old.media != new.media),
         ("tls", old.tls != new.tls),
         ("http", old.http != new.http),

@@ -23,6 +23,7 @@ use super::units::{
 pub(crate) struct Given {
     pub site: Option<Spanned<Site>>,
     pub sip: Option<Spanned<Sip>>,
+    pub guard: Option<Spanned<Guard>>,
     pub media: Option<Spanned<Media>>,
     pub tls: Option<Spanned<Tls>>,
     pub http: Option<Spanned<Http>>,
@@ -76,6 +77,12 @@ pub(crate) struct Sip {
     pub drain: Option<Spanned<Time>>,
     pub ladder: Option<Spanned<u64>>,
     pub ladder_kept: Option<Spanned<Time>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Guard {
+    pub ban: Option<Spanned<Time>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -271,7 +278,7 @@ pub(crate) struct Secrets {
 
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "unknown table `{0}`, expected one of site, sip, media, http, recording, codes, phone, agent, queue, extension, trunk, inbound, \
+    "unknown table `{0}`, expected one of site, sip, guard, media, http, recording, codes, phone, agent, queue, extension, trunk, inbound, \
      outbound, user"
 )]
 struct UnknownTable<'a>(&'a str);
@@ -286,6 +293,7 @@ impl Given {
             match key.get_ref().as_ref() {
                 "site" => given.site = reader.read(value),
                 "sip" => given.sip = reader.read(value),
+                "guard" => given.guard = reader.read(value),
                 "media" => given.media = reader.read(value),
                 "tls" => given.tls = reader.read(value),
                 "http" => given.http = reader.read(value),

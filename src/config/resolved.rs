@@ -15,6 +15,7 @@ use crate::ids::{MenuName, Number, QueueName, StaffNumber, TrunkName};
 pub struct Config {
     pub site: Site,
     pub sip: Sip,
+    pub guard: Guard,
     pub media: Media,
     /// Where there is a listener that needs it.
     pub tls: Option<Tls>,
@@ -75,6 +76,13 @@ pub struct Sip {
     pub ladder: usize,
     /// How long the messages of an ended conversation are found.
     pub ladder_kept: Duration,
+}
+
+/// Against strangers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Guard {
+    /// How long a source that floods is not listened to; zero bans nobody.
+    pub ban: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,14 +18,16 @@ use crate::sip::{
 };
 
 use super::nonce::{Freshness, Nonces};
-use super::throttle::{Source, Throttle};
+use super::throttle::{Alarm, Source, Throttle};
 
 /// What came of asking who it is.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict {
     Proven(Number),
-    /// Not (yet): send this.
+    /// Not yet: send this challenge.
     Answer(Response),
+    /// Not, and it was tried: send this.
+    Refused(Response),
 }
 
 pub(super) struct Guard {
@@ -33,6 +35,7 @@ pub(super) struct Guard {
     algorithms: Vec<Algorithm>,
     nonces: Nonces,
     throttle: Throttle,
+    alarms: Vec<Alarm>,
     /// Stands in for the secret of a user that there is not.
     nobody: Secret,
 }
@@ -45,6 +48,7 @@ impl Guard {
             algorithms: Vec::new(),
             nonces: Nonces::new(chance),
             throttle: Throttle::default(),
+            alarms: Vec::new(),
             nobody,
         };
         guard.configure(config);
@@ -54,6 +58,10 @@ impl Guard {
     pub fn configure(&mut self, config: &Config) {
         self.realm.clone_from(&config.site.domain);
         self.algorithms = config.sip.digest.iter().map(algorithm).collect();
+    }
+
+    pub fn alarms(&mut self) -> Vec<Alarm> {
+        std::mem::take(&mut self.alarms)
     }
 
     pub fn expire(&mut self, now: Mono) {
@@ -69,7 +77,7 @@ impl Guard {
         chance: &mut Chance,
         now: Mono,
     ) -> Verdict {
-        let refuse = |status: Status| Verdict::Answer(request.response_with_tag(status, tag));
+        let refuse = |status: Status| Verdict::Refused(request.response_with_tag(status, tag));
         let Ok(credentials) = request.headers.authorizations() else { return refuse(Status::BAD_REQUEST) };
         let ours = |c: &&Credentials| c.realm == self.realm.as_bytes() && self.algorithms.contains(&c.algorithm);
         let Some(credentials) = credentials.iter().find(ours) else {
@@ -80,7 +88,7 @@ impl Guard {
         if let Some(wait) = self.throttle.wait(source, &credentials.username, now) {
             let mut response = request.response_with_tag(Status::SERVICE_UNAVAILABLE, tag);
             response.headers.push(HeaderName::RetryAfter, u32::try_from(wait.as_secs() + 1).unwrap_or(u32::MAX));
-            return Verdict::Answer(response);
+            return Verdict::Refused(response);
         }
         let user = self.user(credentials);
         let secret = users(&user);
@@ -95,13 +103,19 @@ impl Guard {
             Freshness::Old | Freshness::Strange => return self.challenge(request, tag, true, chance, now),
         }
         if !right {
-            self.throttle.failed(source, &credentials.username, now);
-            return self.challenge(request, tag, false, chance, now);
+            let alarm = self.throttle.failed(source, &credentials.username, now);
+            // Names that nobody has are tried by every scanner.
+            self.alarms.extend(alarm.filter(|_| secret.is_some()));
+            return match self.challenge(request, tag, false, chance, now) {
+                Verdict::Answer(response) | Verdict::Refused(response) => Verdict::Refused(response),
+                proven @ Verdict::Proven(_) => proven,
+            };
         }
         if !self.nonces.spend(&credentials.nonce, credentials.qop.as_ref().map(|q| q.nc), now) {
             return self.challenge(request, tag, true, chance, now);
         }
 
+        self.throttle.proven(source, &credentials.username);
         let number = Number::new(user);
         let headers = &request.headers;
         let (Ok(from), Ok(to)) = (headers.from(), headers.to()) else { return refuse(Status::BAD_REQUEST) };

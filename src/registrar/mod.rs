@@ -4,6 +4,7 @@
 //! The rules: nothing is stored for a peer that has not proved who it is; a binding is changed by its number's owner alone, by a whole
 //! REGISTER or not at all; whoever has not proved anything can't tell a number that exists from one that does not.
 
+pub mod bans;
 mod binding;
 mod bindings;
 mod guard;
@@ -29,6 +30,7 @@ pub use outward::{News, Outward, Step, answer_challenge};
 use bindings::Bindings;
 use guard::Guard;
 use register::Limits;
+pub use throttle::Alarm;
 
 pub struct Registrar {
     guard: Guard,
@@ -67,6 +69,11 @@ impl Registrar {
         now: Now,
     ) -> Verdict {
         self.guard.authenticate(request, users, flow, tag, chance, now.mono)
+    }
+
+    /// Passwords that are being tried, since this was asked last.
+    pub fn alarms(&mut self) -> Vec<Alarm> {
+        self.guard.alarms()
     }
 
     /// Carries out a REGISTER of the number's owner (§10.3): all of it, or nothing with a status that says why.

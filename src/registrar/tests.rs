@@ -87,7 +87,7 @@ impl Desk {
     fn challenges(&mut self, at: u64) -> Vec<Challenge> {
         let request = self.request(Method::Register, "201");
         match self.ask(&request, at) {
-            Verdict::Answer(response) => response.headers.challenges(&HeaderName::WwwAuthenticate),
+            Verdict::Answer(response) | Verdict::Refused(response) => response.headers.challenges(&HeaderName::WwwAuthenticate),
             Verdict::Proven(number) => panic!("{number}"),
         }
     }
@@ -121,7 +121,7 @@ fn sign(request: &mut Request, challenge: &Challenge, user: &str, password: &str
 #[track_caller]
 fn status(verdict: Verdict) -> (u16, bool) {
     match verdict {
-        Verdict::Answer(response) => {
+        Verdict::Answer(response) | Verdict::Refused(response) => {
             let stale = response.headers.challenges(&HeaderName::WwwAuthenticate).iter().any(|c| c.stale);
             (response.status.code(), stale)
         }
@@ -167,7 +167,7 @@ fn known_and_unknown_numbers_get_the_same_bytes_but_for_chance() {
             sign(&mut request, &challenge, number, password, 1);
         }
         match desk.ask(&request, 10) {
-            Verdict::Answer(response) => response.to_bytes(),
+            Verdict::Answer(response) | Verdict::Refused(response) => response.to_bytes(),
             Verdict::Proven(_) => panic!("proven"),
         }
     };

@@ -20,6 +20,16 @@ pub fn identify<'a>(config: &'a Config, source: SocketAddr, over_tcp: bool, host
         .or_else(|| at_address().find(|t| t.peer.port.is_none() || (over_tcp && t.peer.transport != Carrier::Udp)))
 }
 
+/// All addresses of trunks, as far as their names are known.
+pub fn addresses<'a>(config: &'a Config, hosts: &'a Hosts) -> impl Iterator<Item = IpAddr> + 'a {
+    config.trunks.values().flat_map(|trunk| {
+        let host = trunk.peer.host.as_str();
+        let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok();
+        let named = hosts.get(host).into_iter().flatten().copied();
+        literal.into_iter().chain(named).map(|address| address.to_canonical())
+    })
+}
+
 fn has_address(trunk: &Trunk, ip: IpAddr, hosts: &Hosts) -> bool {
     let host = trunk.peer.host.as_str();
     match host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {

@@ -25,7 +25,7 @@ pub use cause::Cause;
 pub use condition::{Condition, Conditions, PROBED_REST, SILENT_REST, State, Trouble, TroubleKind};
 pub use dial::{Attempt, Caller, Code, Outside, Refusal, Target, dial, go, has_room};
 pub use forwarding::{Diverted, Forwarding, MOST_FORWARDS, When, Why};
-pub use inbound::{Hosts, identify, inbound};
+pub use inbound::{Hosts, addresses, identify, inbound};
 pub use number::{spellings, tidy};
 pub use order::order;
 pub use recording::{Decision, Direction, Rule, recording};

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
+use super::backlog::Backlog;
 use super::{Ended, LAST_WORDS, Place, clips};
 use crate::api::Asked;
 use crate::clock::{Mono, System};
@@ -101,6 +102,7 @@ struct Run {
     journal: Option<(Journal, JournalFile)>,
     /// When what was appended to it is handed to the operating system.
     journal_flush: Option<Mono>,
+    backlog: Backlog,
     tickets: BTreeMap<Ticket, oneshot::Sender<Answer>>,
     next_ticket: u64,
     last_fault: Option<Mono>,
@@ -128,6 +130,7 @@ impl Driver {
             switch: Switch::new(seed, config),
             journal,
             journal_flush: None,
+            backlog: Backlog::default(),
             tickets: BTreeMap::new(),
             next_ticket: 0,
             last_fault: None,
@@ -156,6 +159,10 @@ impl Driver {
                 Phase::Serving => None,
                 Phase::Draining { until } | Phase::Halting { until } => Some(until),
             };
+            if self.waiting.is_empty() {
+                run.backlog.is_empty_now();
+                self.transport.set_queue_delay(Duration::ZERO);
+            }
             // Far enough that it never comes first.
             let idle = self.clock.mono() + Duration::from_secs(3_600);
             let wake =
@@ -212,6 +219,9 @@ impl Driver {
         let mut next = Some(first);
         for _ in 0..AT_ONCE {
             let Some(input) = next.take().or_else(|| self.waiting.try_recv().ok()) else { break };
+            if let Some(delay) = run.backlog.taken(self.waiting.len(), self.clock.mono()) {
+                self.transport.set_queue_delay(delay);
+            }
             if !self.take(run, input) {
                 return false;
             }
@@ -269,6 +279,7 @@ impl Driver {
                         self.transport.send(to, bytes, report);
                     }
                     Output::CallId { call_id, conversation } => ladders.owned(&call_id, conversation),
+                    Output::Bans(all) => self.transport.ban(all),
                     Output::Resolve { query, wanted } => self.transport.resolve(query, wanted),
                     Output::Media { worker, command } => self.media(run, worker, command),
                     Output::Recorder(command) => self.recorder.command(command),

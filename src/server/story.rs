@@ -23,6 +23,19 @@ pub(super) fn tell(event: &Event) {
             tracing::warn!("trunk {} can't be registered with: {why}; again in {} s", t.trunk, t.retry_in_s);
         }
 
+        Kind::GuardBanned(ban) => {
+            tracing::warn!("{} is banned until {}: too much of it was {}", ban.address, ban.until, ban.reason)
+        }
+        Kind::GuardLifted(lifted) => tracing::info!("{} is listened to again (by {})", lifted.address, lifted.by),
+        Kind::GuardAlarm(alarm) => {
+            tracing::warn!(
+                "passwords of {:?} are tried: {} wrong, from {}",
+                alarm.user,
+                alarm.failures,
+                alarm.sources.join(", ")
+            );
+        }
+
         Kind::CallStarted(call) => match (&call.trunk, &call.phone) {
             (Some(trunk), _) => tracing::info!(conversation = id, "a call came by trunk {trunk} for {:?}", call.called),
             (None, Some(phone)) => tracing::info!(conversation = id, "phone {phone} calls"),

@@ -1,5 +1,7 @@
 //! What the API asks of the core, and what it answers.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -46,6 +48,11 @@ pub enum Command {
     },
     Phones,
     Registrations,
+    Bans,
+    /// From here on messages from there are listened to again.
+    LiftBan {
+        address: IpAddr,
+    },
     Agents,
     Queues,
     Trunks,
@@ -68,6 +75,7 @@ pub enum Answer {
     Started(ConversationId),
     Phones(Vec<PhoneView>),
     Registrations(Vec<RegistrationView>),
+    Bans(Vec<BanView>),
     Agents(Vec<AgentView>),
     Queues(Vec<QueueView>),
     Trunks(Vec<TrunkView>),
@@ -94,6 +102,8 @@ pub enum Refusal {
     WrongState(&'static str),
     #[error("the switch is stopping")]
     Stopping,
+    #[error("{0} is not banned")]
+    NotBanned(IpAddr),
     #[error("no media port is free")]
     NoPort,
 }
@@ -107,6 +117,17 @@ pub struct RegistrationView {
     pub source: String,
     /// RFC 3339.
     pub expires_at: String,
+}
+
+/// A source that is not listened to for a while.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BanView {
+    /// An IPv4 address, or the first one of an IPv6 network of 64 bits.
+    pub address: String,
+    /// RFC 3339.
+    pub since: String,
+    /// RFC 3339.
+    pub until: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

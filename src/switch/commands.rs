@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::command::{AgentView, Answer, Command, PhoneView, QueueView, Refusal, RegistrationView, Status, WantedState, TrunkView};
+use super::command::{
+    AgentView, Answer, Command, PhoneView, QueueView, Refusal, RegistrationView, Status, TrunkView, WantedState,
+};
 use super::event::{self, By, ConfigReloaded, Kind, SystemDegraded, SystemStarted, SystemStopping};
 use super::forwarding::Unset;
 use super::hub::{Cx, View};
@@ -58,6 +60,11 @@ impl Switch {
             }
             Command::Phones => return Answer::Phones(self.phones()),
             Command::Registrations => return Answer::Registrations(self.registrations()),
+            Command::Bans => return Answer::Bans(self.cx(now, out).banned()),
+            Command::LiftBan { address } => match self.cx(now, out).lift(address, By::Api(by.0.clone())) {
+                true => Ok(()),
+                false => Err(Refusal::NotBanned(address)),
+            },
             Command::Agents => return Answer::Agents(self.agents(now)),
             Command::Queues => return Answer::Queues(self.queues(now)),
             Command::Trunks => return Answer::Trunks(self.trunks()),
@@ -304,6 +311,7 @@ impl Switch {
         cx.hub.acd.reconfigure(&config, now);
         let old = std::mem::replace(&mut cx.hub.config, Arc::new(config));
         cx.trunks_reconfigured(&old);
+        cx.trunks_are_not_banned();
         cx.hub.stirred = true;
         let by = if by.0 == "SIGHUP" { By::Switch } else { By::Api(by.0.clone()) };
         cx.tell(None, Kind::ConfigReloaded(ConfigReloaded { by, changes }));

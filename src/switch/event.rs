@@ -140,6 +140,16 @@ pub enum Kind {
     #[serde(rename = "media.quality")]
     MediaQuality(MediaQuality),
 
+    /// A source sent too much that was refused; it is not listened to for a while.
+    #[serde(rename = "guard.banned")]
+    GuardBanned(GuardBanned),
+    /// It is listened to again: by time, or by somebody.
+    #[serde(rename = "guard.lifted")]
+    GuardLifted(GuardLifted),
+    /// Somebody tries a user's passwords.
+    #[serde(rename = "guard.alarm")]
+    GuardAlarm(GuardAlarm),
+
     #[serde(rename = "log.lost")]
     LogLost(LogLost),
     #[serde(rename = "config.reloaded")]
@@ -198,6 +208,36 @@ pub struct TrunkFailure {
     pub status: Option<u16>,
     /// Seconds until the next attempt.
     pub retry_in_s: u64,
+}
+
+/// More than 20 refused or malformed messages a second came from there for 5 s.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct GuardBanned {
+    /// An IPv4 address, or the first one of an IPv6 network of 64 bits.
+    pub address: String,
+    /// RFC 3339.
+    pub until: String,
+    /// What the last of them was: `refused`, `password` (a wrong digest), `stray` (a response to nothing), `malformed`.
+    pub reason: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct GuardLifted {
+    pub address: String,
+    /// `switch` where its time was over.
+    pub by: By,
+}
+
+/// Wrong digests for a user that exists: one source has had 10 in a minute and must wait, or three sources have tried within ten minutes.
+/// Told once in ten minutes for each of the two.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct GuardAlarm {
+    /// As given in the credentials.
+    pub user: String,
+    /// Addresses, at most 16.
+    pub sources: Vec<String>,
+    /// Wrong digests in these ten minutes.
+    pub failures: u32,
 }
 
 /// First INVITE of a conversation.

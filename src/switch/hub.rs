@@ -16,11 +16,13 @@ use crate::dialog::{Call, Key};
 use crate::ids::{ConversationId, LegId, MenuName, Number, TrunkName};
 use crate::ivr::Graph;
 use crate::media::{self, Lease};
+use crate::registrar::bans::Bans;
 use crate::registrar::{Outward, Registrar};
-use crate::route::{Forwarding, Hosts, Conditions};
-use crate::sip::{Flow, HostPort, Method, NameAddr, Reason, Request, Response, SipUri, Transport, Uri};
+use crate::route::{Conditions, Forwarding, Hosts};
+use crate::sip::{Flow, HostPort, Method, NameAddr, Reason, Request, Response, SipUri, Status, Transport, Uri};
 use crate::transaction::{self, Sending, TransactionId, Transactions};
 
+use super::door::Strike;
 use super::event::Kind;
 use super::output::{QueryId, Server};
 use super::{Event, Output};
@@ -35,6 +37,7 @@ pub(super) struct Hub {
     pub chance: Chance,
     pub transactions: Transactions,
     pub registrar: Registrar,
+    pub bans: Bans,
     pub outward: BTreeMap<TrunkName, Outward>,
     pub conditions: Conditions,
     pub acd: Acd,
@@ -242,6 +245,12 @@ impl Cx<'_> {
     pub fn respond_stateless(&mut self, transaction: TransactionId, response: &Response) {
         let mut sends = Vec::new();
         self.hub.transactions.respond_stateless(transaction, response, &mut sends);
+        // A 401 here is a challenge; that of a wrong digest is counted where it is found wrong.
+        if response.status.is_failure() && response.status != Status::UNAUTHORIZED {
+            for sending in &sends {
+                self.strike(&sending.to, Strike::Refused);
+            }
+        }
         self.sends(sends);
     }
 

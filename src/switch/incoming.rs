@@ -1,5 +1,6 @@
 //! Requests outside of dialogs: INVITE above all.
 
+use super::door::Strike;
 use super::event::{By, CallStarted, Direction, Kind};
 use super::hub::{AGENT, ALLOW, Cx};
 use super::routing::caller;
@@ -106,8 +107,20 @@ impl Cx<'_> {
         let config = self.config();
         let users = |number: &str| config.phones.get(number).map(|p| &p.secret);
         let tag = self.hub.transactions.tag(transaction);
-        match self.hub.registrar.authenticate(request, &users, &flow, &tag, &mut self.hub.chance, self.now) {
+        let verdict = self.hub.registrar.authenticate(request, &users, &flow, &tag, &mut self.hub.chance, self.now);
+        for alarm in self.hub.registrar.alarms() {
+            self.alarmed(alarm);
+        }
+        match verdict {
             Verdict::Proven(number) => Some(number),
+            Verdict::Refused(response) => {
+                self.count(format!("sip_auth_answers_total{{status=\"{}\"}}", response.status.code()));
+                if response.status == Status::UNAUTHORIZED {
+                    self.strike(&flow, Strike::Password);
+                }
+                self.respond_stateless(transaction, &response);
+                None
+            }
             Verdict::Answer(response) => {
                 self.count(format!("sip_auth_answers_total{{status=\"{}\"}}", response.status.code()));
                 self.respond_stateless(transaction, &response);

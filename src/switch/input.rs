@@ -1,5 +1,6 @@
 //! What reaches the core. Every input can be written to the journal and read back to the same value.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,10 @@ pub enum Input {
     Sip {
         flow: Flow,
         message: Message,
+    },
+    /// How many messages the transports have refused as malformed since they said so last, by source.
+    Malformed {
+        sources: Vec<(IpAddr, u32)>,
     },
     /// A request could not be sent.
     Undeliverable {

@@ -13,6 +13,7 @@
 //! | the end | `ending` |
 //! | the API | `commands` |
 //! | names of trunks, registrations there | `trunks` |
+//! | who is shut out | `door` |
 //!
 //! A panic in `handle` is caught by the driver, which then calls [`Switch::recover`]: the conversation that was at hand ends, its
 //! outputs are discarded, the indices are built anew.
@@ -22,6 +23,7 @@ mod bridging;
 pub mod command;
 mod commands;
 mod dialling;
+mod door;
 mod ending;
 pub mod event;
 mod forwarding;
@@ -61,9 +63,11 @@ use crate::ids::{ConversationId, LegId};
 use crate::ivr;
 use crate::media::Report;
 use crate::registrar::Registrar;
+use crate::registrar::bans::Bans;
 use crate::route::{self, Cause};
 use crate::sip::{Flow, Message, Method, Request, Response, Status};
 use crate::transaction::{Expired, Expiry, Received, TransactionId, Transactions};
+use door::Strike;
 use hub::{Cx, Hub, Index, Purpose, View};
 
 pub struct Switch {
@@ -100,6 +104,7 @@ impl Switch {
                 chance,
                 transactions: Transactions::new(),
                 registrar,
+                bans: Bans::default(),
                 outward,
                 conditions,
                 acd,
@@ -156,7 +161,12 @@ impl Switch {
                 cx.bindings_changed(changes);
                 self.unreachable.extend(lost.into_iter().map(|lost| lost.id));
             }
-            Input::Resolved { query, servers, ttl } => self.cx(now, out).resolved(query, servers, ttl),
+            Input::Malformed { sources } => self.cx(now, out).malformed(sources),
+            Input::Resolved { query, servers, ttl } => {
+                let mut cx = self.cx(now, out);
+                cx.resolved(query, servers, ttl);
+                cx.trunks_are_not_banned();
+            }
             Input::Ports(leases) => {
                 for lease in leases {
                     self.hub.ports.entry(lease.worker).or_default().push_back(lease);
@@ -203,6 +213,7 @@ impl Switch {
             departing,
             self.hub.transactions.deadline(),
             self.hub.registrar.deadline(),
+            self.hub.bans.deadline(),
             self.hub.outward.values().filter_map(|o| o.deadline()).min(),
             self.hub.conditions.values().filter_map(|c| c.deadline()).min(),
             self.hub.acd.deadline(),
@@ -311,8 +322,13 @@ impl Switch {
             }
             Received::Ack { invite, request, .. } => self.acknowledged(invite, &request, now, out),
             Received::Response { id, response, flow } => self.responded(id, &response, flow, now, out),
-            Received::Stray { .. } => self.cx(now, out).count("sip_stray_responses_total"),
+            Received::Stray { flow, .. } => {
+                let mut cx = self.cx(now, out);
+                cx.count("sip_stray_responses_total");
+                cx.strike(&flow, Strike::Stray);
+            }
             Received::Answered(status) => {
+                self.cx(now, out).strike(&flow, Strike::Refused);
                 self.cx(now, out).count(format!("sip_refused_total{{status=\"{}\"}}", status.code()));
             }
             Received::Absorbed => {}
@@ -489,6 +505,7 @@ impl Switch {
         self.hub.registrar.expire(now, &mut changes);
         self.cx(now, out).bindings_changed(changes);
         self.cx(now, out).trunks_due();
+        self.cx(now, out).bans_due();
         // Expired bindings and trunks: no conversation's, and said once.
         self.whole = out.len();
         while let Some((at, id)) = self.timers.first().copied().filter(|(at, _)| *at <= now.mono) {

@@ -1,7 +1,7 @@
 //! What the core wants done. The driver carries it out in order, part by part; nothing here is answered at once: what comes of it
 //! returns as an `Input`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,8 @@ pub enum Output {
         query: QueryId,
         wanted: Wanted,
     },
+    /// Nothing from these is to be listened to; all that there are, whatever was said before.
+    Bans(Vec<Banned>),
     Media {
         worker: u8,
         command: media::Command,
@@ -60,6 +62,15 @@ pub enum Output {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct QueryId(pub u64);
+
+/// A source that is not listened to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Banned {
+    /// As [`network`](crate::registrar::bans::network) gives it.
+    pub address: IpAddr,
+    /// Where phones there are registered from: they are listened to.
+    pub spared: Vec<SocketAddr>,
+}
 
 /// Names a command of the API until its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

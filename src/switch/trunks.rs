@@ -413,6 +413,12 @@ impl Cx<'_> {
             {
                 self.hub.moved.push((number.clone(), contact, binding.flow));
             }
+            match &change {
+                Change::Added(_, binding)
+                | Change::Refreshed(_, binding)
+                | Change::Removed(_, binding)
+                | Change::Expired(_, binding) => self.binding_moved(&binding.flow),
+            }
             match change {
                 Change::Added(number, binding) => {
                     self.tell(None, Kind::RegistrationAdded(registration(&number, &binding)));

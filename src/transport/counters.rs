@@ -54,7 +54,9 @@ counters! {
     /// Cut because they did not read.
     tcp_too_slow,
     keepalives,
-    /// New INVITEs that got a 503.
+    /// From a source that is banned: a datagram, or a connection that was cut for it.
+    banned,
+    /// New requests that got a 503.
     shed,
     /// Reports to the core that found no room.
     reports_lost,

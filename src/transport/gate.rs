@@ -1,10 +1,14 @@
 //! Who gets into the core's queue when it fills: calls that live before calls that are new.
 //!
-//! | free in the core's queue | new INVITE (no tag in To) | anything else |
-//! |---|---|---|
-//! | more than a quarter | in | in |
-//! | less | 503 with Retry-After, built from the request alone (RFC 3261 §8.2.7, §21.5.4) | in |
-//! | nothing | as above | UDP: dropped, the peer repeats it; TCP: the connection is not read until there is room |
+//! | the core's queue | new requests (no tag in To) but REGISTER | REGISTER | anything else: in dialogs, ACK, CANCEL, responses |
+//! |---|---|---|---|
+//! | shorter than [`SHED`], more than a quarter free | in | in | in |
+//! | longer, or less free | 503 with Retry-After, built from the request alone (RFC 3261 §8.2.7, §21.5.4) | in | in |
+//! | longer than [`SHED_REGISTER`] | as above | as above | in |
+//! | full | as above | as above | UDP: dropped, the peer repeats it; TCP: the connection is not read until there is room |
+//!
+//! Its length is a time: how long an input waits in it, as the driver measures ([`Door::set_delay`]). Registrations come last, since a phone
+//! that is refused one is not there for any call.
 //!
 //! Over UDP an INVITE is repeated, and a repetition must fare as the first one did: a 503 to the copy of an INVITE that the core has taken
 //! would end a call that it is setting up. So a listener remembers the last [`REMEMBERED`] of them.
@@ -13,15 +17,23 @@ use std::collections::hash_map::DefaultHasher;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::door::Door;
 use super::settings::KEEP_FREE;
 use crate::sip::{Flow, HeaderName, Message, Method, Request, Response, Status};
 use crate::switch::Input;
 
 /// New INVITEs that a UDP listener remembers: at 100 calls a second, the 32 s in which a peer may repeat them.
 const REMEMBERED: usize = 4_096;
+/// A wait of the core's queue from which on new requests are shed: less than half of T1, so that what is taken is answered before it is
+/// repeated (RFC 3261 §17.1.1.2).
+pub const SHED: Duration = Duration::from_millis(200);
+/// … and REGISTER too.
+pub const SHED_REGISTER: Duration = Duration::from_secs(1);
 /// Seconds, and as many again spread over those who are shed, so that they do not all come back at once.
 const RETRY_AFTER: u32 = 5;
 
@@ -34,17 +46,23 @@ enum Fate {
 /// The door for what comes once: a stream's messages.
 pub struct Gate {
     core: mpsc::Sender<Input>,
+    door: Arc<Door>,
 }
 
 impl Gate {
-    pub fn new(core: mpsc::Sender<Input>) -> Gate {
-        Gate { core }
+    pub fn new(core: mpsc::Sender<Input>, door: Arc<Door>) -> Gate {
+        Gate { core, door }
     }
 
     /// The answer to a message that should not get in.
     pub fn judge(&self, message: &Message) -> Option<Response> {
-        let request = new_call(message)?;
-        self.is_crowded().then(|| busy(request))
+        let request = new_request(message)?;
+        let delay = self.door.delay();
+        let is_shed = match request.method {
+            Method::Register => delay > SHED_REGISTER,
+            _ => delay > SHED || self.is_crowded(),
+        };
+        is_shed.then(|| busy(request))
     }
 
     /// Waits for room. False if the core is gone.
@@ -79,8 +97,8 @@ struct Memory {
 }
 
 impl DatagramGate {
-    pub fn new(core: mpsc::Sender<Input>) -> DatagramGate {
-        DatagramGate { gate: Gate::new(core), memory: Memory::default() }
+    pub fn new(core: mpsc::Sender<Input>, door: Arc<Door>) -> DatagramGate {
+        DatagramGate { gate: Gate::new(core, door), memory: Memory::default() }
     }
 
     pub fn offer(&mut self, flow: Flow, message: Message) -> Offered {
@@ -123,9 +141,15 @@ impl Memory {
 }
 
 fn new_call(message: &Message) -> Option<&Request> {
+    new_request(message).filter(|request| request.method == Method::Invite)
+}
+
+/// A request that belongs to nothing that lives.
+fn new_request(message: &Message) -> Option<&Request> {
     match message {
         Message::Request(request) => {
-            (request.method == Method::Invite && request.headers.to().is_ok_and(|to| to.tag().is_none())).then_some(request)
+            let is_of_another = matches!(request.method, Method::Ack | Method::Cancel);
+            (!is_of_another && request.headers.to().is_ok_and(|to| to.tag().is_none())).then_some(request)
         }
         Message::Response(_) => None,
     }
@@ -181,25 +205,43 @@ mod tests {
     #[test]
     fn a_new_call_is_shed_while_the_core_is_crowded_and_nothing_else_is() {
         let (core, _queue) = mpsc::channel(8);
-        let gate = Gate::new(core.clone());
+        let gate = Gate::new(core.clone(), Arc::default());
         for _ in 0..6 {
             assert_eq!(gate.judge(&request("INVITE", 1, "")), None);
             core.try_send(Input::Tick).expect("room");
         }
         core.try_send(Input::Tick).expect("room");
-        for (method, tag) in [("INVITE", ";tag=t"), ("BYE", ";tag=t"), ("REGISTER", ""), ("OPTIONS", ""), ("ACK", "")] {
+        for (method, tag) in [("INVITE", ";tag=t"), ("BYE", ";tag=t"), ("REGISTER", ""), ("CANCEL", ""), ("ACK", "")] {
             assert_eq!(gate.judge(&request(method, 1, tag)), None, "{method}");
         }
         let response = gate.judge(&request("INVITE", 2, "")).expect("shed");
         assert_eq!(response.status, Status::SERVICE_UNAVAILABLE);
         assert!(response.headers.contains(&HeaderName::RetryAfter));
         assert_eq!(gate.judge(&request("INVITE", 2, "")), Some(response), "the same tag each time");
+        assert!(gate.judge(&request("OPTIONS", 2, "")).is_some());
+    }
+
+    #[test]
+    fn what_is_new_is_shed_while_inputs_wait_long_and_registrations_last() {
+        let (core, _queue) = mpsc::channel(8);
+        let door = Arc::new(Door::default());
+        let gate = Gate::new(core, door.clone());
+        let shed = |method: &str, tag: &str| gate.judge(&request(method, 1, tag)).is_some();
+        for (ms, calls, registrations) in
+            [(0, false, false), (150, false, false), (250, true, false), (1_500, true, true), (10, false, false)]
+        {
+            door.set_delay(Duration::from_millis(ms));
+            assert_eq!((shed("INVITE", ""), shed("MESSAGE", ""), shed("REGISTER", "")), (calls, calls, registrations), "{ms} ms");
+            for (method, tag) in [("INVITE", ";tag=t"), ("BYE", ";tag=t"), ("ACK", ""), ("CANCEL", "")] {
+                assert!(!shed(method, tag), "{method} at {ms} ms");
+            }
+        }
     }
 
     #[test]
     fn a_repetition_fares_as_the_first_one_did() {
         let (core, mut queue) = mpsc::channel(4);
-        let mut gate = DatagramGate::new(core.clone());
+        let mut gate = DatagramGate::new(core.clone(), Arc::default());
         assert_eq!(gate.offer(flow(), request("INVITE", 1, "")), Offered::Taken);
         fill(&core);
         assert_eq!(gate.offer(flow(), request("INVITE", 1, "")), Offered::Full, "the core has it: no 503");
@@ -213,7 +255,7 @@ mod tests {
     #[test]
     fn what_lives_is_taken_until_there_is_no_room_at_all() {
         let (core, _queue) = mpsc::channel(4);
-        let mut gate = DatagramGate::new(core);
+        let mut gate = DatagramGate::new(core, Arc::default());
         for _ in 0..4 {
             assert_eq!(gate.offer(flow(), request("BYE", 1, ";tag=t")), Offered::Taken);
         }

@@ -2,6 +2,7 @@
 //!
 //! Takes bytes from the network, frames and parses them, and hands whole messages to the core; takes bytes from the core and sends them.
 //! What it decides by itself: what is refused as malformed (with the parser's answer), who is shed when the core is behind (`gate.rs`),
+//! what comes from a source that the core has banned (`door.rs`),
 //! who may hold a connection and for how long (`stream/`). It knows no transaction and keeps no dialog.
 //!
 //! The rule: [`Transport::send`] and [`Transport::resolve`] never wait, because the core's driver calls them. All that comes of them
@@ -15,6 +16,7 @@
 //! | resolver (`resolver.rs`), reports (`reports.rs`) | one each | yes, with bounded queues before them |
 
 mod counters;
+mod door;
 mod gate;
 mod reports;
 mod resolver;
@@ -38,6 +40,7 @@ use tokio::task::JoinSet;
 use tracing::info;
 
 use self::counters::Counters;
+use self::door::Door;
 use self::reports::Reports;
 use self::resolver::{Listening, Query};
 pub use self::settings::Settings;
@@ -47,7 +50,7 @@ use crate::clock::System;
 use crate::config::{self, Config};
 use crate::sip::{self, Flow};
 use crate::switch::Input;
-use crate::switch::output::{QueryId, Wanted};
+use crate::switch::output::{Banned, QueryId, Wanted};
 use crate::transaction::SendId;
 
 /// An address of the configuration that cannot be listened on.
@@ -66,6 +69,7 @@ pub struct Transport {
     queries: mpsc::Sender<Query>,
     reports: Reports,
     counters: Arc<Counters>,
+    door: Arc<Door>,
     addresses: Addresses,
     closing: watch::Sender<bool>,
     settings: Settings,
@@ -85,6 +89,27 @@ pub struct Addresses {
     pub tls: Vec<SocketAddr>,
 }
 
+/// For the metrics.
+#[derive(Clone)]
+pub struct Meter {
+    counters: Arc<Counters>,
+    door: Arc<Door>,
+}
+
+impl Meter {
+    /// Names and values; of messages that were refused as malformed by what was wrong with them, as `ParseError::label` calls it.
+    pub fn counters(&self) -> impl Iterator<Item = (String, u64)> {
+        let plain = self.counters.iter().map(|(name, value)| (format!("transport_{name}_total"), value));
+        let malformed =
+            self.counters.malformed().map(|(why, value)| (format!("transport_malformed_total{{reason=\"{why}\"}}"), value));
+        plain.chain(malformed)
+    }
+
+    pub fn queue_delay(&self) -> Duration {
+        self.door.delay()
+    }
+}
+
 /// Listens on all addresses of the configuration, or on none; on those for TLS with this certificate.
 pub async fn start(config: &config::Sip, tls: Option<&Tls>, core: mpsc::Sender<Input>) -> Result<Transport, BindError> {
     start_with(config, tls, Settings::for_registrations_of(config.max_expires), core).await
@@ -98,6 +123,7 @@ pub async fn start_with(
     core: mpsc::Sender<Input>,
 ) -> Result<Transport, BindError> {
     let counters = Arc::new(Counters::default());
+    let door = Arc::new(Door::default());
     let (reports, pump) = Reports::new(core.clone(), counters.clone());
     let (closing, closes) = watch::channel(false);
     let mut addresses = Addresses::default();
@@ -105,7 +131,7 @@ pub async fn start_with(
 
     let mut udp = Vec::new();
     for &address in &config.udp {
-        let bound = udp::Listener::bind(address, core.clone(), reports.clone(), counters.clone());
+        let bound = udp::Listener::bind(address, core.clone(), reports.clone(), counters.clone(), door.clone());
         let (listener, work) = bound.map_err(|source| BindError { transport: sip::Transport::Udp, address, source })?;
         info!(address = %listener.local(), "listening for SIP over UDP");
         addresses.udp.push(listener.local());
@@ -115,8 +141,10 @@ pub async fn start_with(
 
     // Numbers of connections go on where no earlier process can have come to: no process opens a million connections a second.
     let first = u64::try_from(System::start().now().wall.as_micros()).unwrap_or_default();
-    let (connections, hub) = stream::Hub::begin(first, settings.clone(), core.clone(), reports.clone(), counters.clone());
+    let (connections, hub) =
+        stream::Hub::begin(first, settings.clone(), core.clone(), reports.clone(), counters.clone(), door.clone());
     workers.spawn(hub);
+    servants.spawn(door.clone().report(core.clone()));
     for &address in &config.tcp {
         let bound = stream::Listener::bind(address);
         let listener = bound.map_err(|source| BindError { transport: sip::Transport::Tcp, address, source })?;
@@ -138,7 +166,20 @@ pub async fn start_with(
     let (queries, resolver) = resolver::resolver(listening, &config.nameservers, core, settings.clone(), counters.clone());
     servants.spawn(resolver);
     servants.spawn(pump);
-    Ok(Transport { udp, connections, queries, reports, counters, addresses, closing, settings, listeners, workers, servants })
+    Ok(Transport {
+        udp,
+        connections,
+        queries,
+        reports,
+        counters,
+        door,
+        addresses,
+        closing,
+        settings,
+        listeners,
+        workers,
+        servants,
+    })
 }
 
 impl Transport {
@@ -182,18 +223,23 @@ impl Transport {
         websocket::router(self.connections.clone(), config)
     }
 
+    /// From here on these are not listened to, and no others.
+    pub fn ban(&self, all: Vec<Banned>) {
+        self.door.ban(all);
+    }
+
     pub fn addresses(&self) -> &Addresses {
         &self.addresses
     }
 
-    /// Names and values for the metrics.
-    pub fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        self.counters.iter()
+    /// How long inputs wait for the core.
+    pub fn set_queue_delay(&self, delay: Duration) {
+        self.door.set_delay(delay);
     }
 
-    /// Refused messages by what was wrong with them, as `ParseError::label` calls it.
-    pub fn malformed(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        self.counters.malformed()
+    /// What the transports count, for who asks when this is long moved away.
+    pub fn meter(&self) -> Meter {
+        Meter { counters: self.counters.clone(), door: self.door.clone() }
     }
 
     /// Listens no more, sends what waits as far as peers take it within [`Settings::linger`], and closes all. The core's queue must still

@@ -43,7 +43,7 @@ pub const LOOKUP_WITHIN: Duration = Duration::from_secs(10);
 pub const MAX_SERVERS: usize = 16;
 /// Addresses of one server that are given to the core, which tries them in turn.
 pub const MAX_ADDRESSES: usize = 8;
-/// The part of the core's queue that is kept free of new calls: below one in this many free, a new INVITE gets a 503.
+/// The part of the core's queue that is kept free of new calls: below one in this many free, a new request gets a 503.
 pub const KEEP_FREE: usize = 4;
 /// A reply to somebody whom nobody has authenticated is at most this much longer than what he sent: our tag, `received`, `rport`,
 /// Retry-After.

@@ -12,6 +12,7 @@ mod calls_inside;
 mod calls_outside;
 mod faults_of_peers;
 mod forwarding;
+mod guarding_the_door;
 mod hold;
 mod life_of_the_switch;
 mod loss;

@@ -113,6 +113,7 @@ impl Checking {
         let site = self.site(given.site);
         let media = self.media(given.media);
         let sip = self.sip(given.sip, media.ports.clone());
+        let guard = self.guard(given.guard);
         let http = self.http(given.http);
         let needs = match (sip.tls.is_empty(), http.secure) {
             (false, _) => Some("[sip] tls"),
@@ -134,6 +135,7 @@ impl Checking {
         Some(Config {
             site: site?,
             sip,
+            guard,
             media,
             tls,
             http,

@@ -11,7 +11,7 @@ use super::Checking;
 use crate::config::fault::Fault;
 use crate::config::given;
 use crate::config::units::{Code, Digest, Label, Listener, Ports};
-use crate::config::{Advertise, DigestAlgorithm, FeatureCodes, Http, Media, Recording, Sip, Site, Tls};
+use crate::config::{Advertise, DigestAlgorithm, FeatureCodes, Guard, Http, Media, Recording, Sip, Site, Tls};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -76,6 +76,11 @@ impl Checking {
             ladder: self.count("ladder", sip.ladder, 200, 0..=1_000) as usize,
             ladder_kept: self.time("ladder_kept", sip.ladder_kept, 90 * DAY, DAY..=3_650 * DAY),
         }
+    }
+
+    pub(super) fn guard(&mut self, given: Option<Spanned<given::Guard>>) -> Guard {
+        let given = given.map(Spanned::into_inner).unwrap_or_default();
+        Guard { ban: self.time("ban", given.ban, 10 * MINUTE, Duration::ZERO..=30 * DAY) }
     }
 
     /// Where to listen: port 5060 of every interface, if nothing is said.

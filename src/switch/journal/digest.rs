@@ -29,6 +29,7 @@ impl OutputsDigest {
             }
             Output::CallId { .. }
             | Output::Resolve { .. }
+            | Output::Bans(_)
             | Output::Media { .. }
             | Output::Recorder(_)
             | Output::Event(_)

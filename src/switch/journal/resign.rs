@@ -51,6 +51,7 @@ impl Resigner {
             }
             Input::Started(_)
             | Input::Sip { .. }
+            | Input::Malformed { .. }
             | Input::Undeliverable { .. }
             | Input::ConnectionClosed { .. }
             | Input::Resolved { .. }

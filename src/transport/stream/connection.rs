@@ -30,6 +30,7 @@ use crate::sip::{Flow, Frame, Malformed, PONG, Response};
 use crate::switch::Input;
 use crate::transaction::SendId;
 use crate::transport::counters::Counters;
+use crate::transport::door::Door;
 use crate::transport::gate::Gate;
 use crate::transport::settings::{MAX_MALFORMED, Settings};
 use crate::transport::tls::Greeter;
@@ -56,6 +57,7 @@ pub struct Connection {
     pub standing: Standing,
     pub settings: Settings,
     pub counters: Arc<Counters>,
+    pub door: Arc<Door>,
     pub core: mpsc::Sender<Input>,
     pub orders: mpsc::WeakSender<Order>,
 }
@@ -308,6 +310,10 @@ impl Reader<'_> {
     }
 
     async fn take(&mut self, frame: Result<Frame, Malformed>) -> Result<(), End> {
+        if self.connection.door.is_shut_for(&self.connection.flow) {
+            self.connection.counters.banned.add();
+            return Err(End::Cut);
+        }
         let Connection { flow, gate, counters, standing, .. } = self.connection;
         match frame {
             Ok(Frame::Message(message)) => {
@@ -335,6 +341,7 @@ impl Reader<'_> {
         let Malformed { why, reply, close } = malformed;
         let Connection { flow, counters, .. } = self.connection;
         counters.count_malformed(why.label());
+        self.connection.door.malformed(flow);
         debug!(%flow, close, %why, "refused");
         if let Some(reply) = reply {
             self.answer(*reply)?;

@@ -31,6 +31,7 @@ use tracing::debug;
 use self::connection::{Connection, Link};
 pub use self::listener::{Listener, is_of_the_peer};
 use super::counters::Counters;
+use super::door::Door;
 use super::gate::Gate;
 use super::reports::Reports;
 use super::settings::{ORDERS, Settings};
@@ -119,6 +120,7 @@ pub struct Hub {
     core: mpsc::Sender<Input>,
     reports: Reports,
     counters: Arc<Counters>,
+    door: Arc<Door>,
     /// In the order of their age.
     entries: BTreeMap<ConnectionId, Entry>,
     by_remote: HashMap<(Transport, SocketAddr), ConnectionId>,
@@ -136,6 +138,7 @@ impl Hub {
         core: mpsc::Sender<Input>,
         reports: Reports,
         counters: Arc<Counters>,
+        door: Arc<Door>,
     ) -> (mpsc::Sender<Order>, impl Future<Output = ()> + Send + 'static) {
         let (orders, waiting) = mpsc::channel(ORDERS);
         let hub = Hub {
@@ -143,6 +146,7 @@ impl Hub {
             core,
             reports,
             counters,
+            door,
             entries: BTreeMap::new(),
             by_remote: HashMap::new(),
             tasks: JoinSet::new(),
@@ -216,6 +220,10 @@ impl Hub {
     }
 
     fn accepted(&mut self, incoming: Incoming, flow: Flow) {
+        if self.door.is_shut_for(&flow) {
+            self.counters.banned.add();
+            return;
+        }
         let source = source(flow.remote.ip());
         let from_there = self.entries.values().filter(|entry| self::source(entry.remote.ip()) == source).count();
         let room = if from_there >= self.settings.max_per_source {
@@ -256,11 +264,12 @@ impl Hub {
         let (life, cut) = oneshot::channel();
         let connection = Connection {
             flow: Flow { connection: Some(id), ..flow },
-            gate: Gate::new(self.core.clone()),
+            gate: Gate::new(self.core.clone(), self.door.clone()),
             queue: queue.downgrade(),
             standing: standing.clone(),
             settings: self.settings.clone(),
             counters: self.counters.clone(),
+            door: self.door.clone(),
             core: self.core.clone(),
             orders: self.orders.clone(),
         };

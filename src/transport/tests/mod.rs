@@ -1,5 +1,6 @@
 //! The transports against plain sockets on loopback. Nothing sleeps: each wait is for an input, an octet or an end, with [`DEADLINE`].
 
+mod door;
 mod resolving;
 mod secure;
 mod stream;
@@ -71,7 +72,13 @@ async fn tcp_rig(settings: Settings) -> Rig {
 
 impl Rig {
     async fn input(&mut self) -> Input {
-        timeout(DEADLINE, self.inputs.recv()).await.expect("an input in time").expect("transports run")
+        loop {
+            match timeout(DEADLINE, self.inputs.recv()).await.expect("an input in time").expect("transports run") {
+                // Comes when it comes.
+                Input::Malformed { .. } => {}
+                input => return input,
+            }
+        }
     }
 
     async fn message(&mut self) -> (Flow, Message) {
@@ -96,7 +103,8 @@ impl Rig {
     }
 
     fn counter(&self, name: &str) -> u64 {
-        self.transport.counters().find(|(n, _)| *n == name).unwrap_or_else(|| panic!("no counter {name}")).1
+        let full = format!("transport_{name}_total");
+        self.transport.meter().counters().find(|(n, _)| *n == full).unwrap_or_else(|| panic!("no counter {name}")).1
     }
 
     /// For what happens without anything that could be waited for.

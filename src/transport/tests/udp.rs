@@ -5,7 +5,7 @@ use tokio::net::UdpSocket;
 use super::*;
 use crate::sip::Status;
 
-async fn socket(address: &str) -> UdpSocket {
+pub(super) async fn socket(address: &str) -> UdpSocket {
     UdpSocket::bind(address).await.expect("bound")
 }
 
@@ -148,9 +148,9 @@ async fn malformed_requests_are_answered_and_counted_and_never_with_much_more() 
     peer.send_to(request("OPTIONS", 2).as_bytes(), rig.udp()).await.expect("sent");
     assert_eq!(number(&rig.message().await.1), 2);
     assert_eq!(rig.counter("keepalives"), 2);
-    let malformed: Vec<_> = rig.transport.malformed().collect();
+    let malformed: Vec<_> = rig.transport.meter().counters().filter(|(n, _)| n.starts_with("transport_malformed")).collect();
     assert_eq!(malformed.iter().map(|(_, n)| n).sum::<u64>(), 4, "{malformed:?}");
-    assert!(malformed.contains(&("cseq_mismatch", 1)));
+    assert!(malformed.contains(&("transport_malformed_total{reason=\"cseq_mismatch\"}".to_owned(), 1)));
     rig.transport.send(
         Flow { transport: Over::Udp, local: rig.udp(), remote: peer.local_addr().expect("address"), connection: None },
         Bytes::from_static(b"last"),

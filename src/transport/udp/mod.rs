@@ -22,6 +22,7 @@ use tracing::{debug, warn};
 
 use self::unreachable::{Drained, Sent};
 use super::counters::Counters;
+use super::door::Door;
 use super::gate::{DatagramGate, Offered};
 use super::reports::Reports;
 use super::settings::{DATAGRAM_QUEUE, MAX_REPLY_GROWTH, Settings};
@@ -61,6 +62,7 @@ pub struct Work {
     listener: Arc<Listener>,
     backlog: mpsc::Receiver<Datagram>,
     gate: DatagramGate,
+    door: Arc<Door>,
 }
 
 impl Listener {
@@ -69,6 +71,7 @@ impl Listener {
         core: mpsc::Sender<Input>,
         reports: Reports,
         counters: Arc<Counters>,
+        door: Arc<Door>,
     ) -> io::Result<(Arc<Listener>, Work)> {
         let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::DGRAM, None)?;
         if address.is_ipv6() {
@@ -84,7 +87,7 @@ impl Listener {
         let local = socket.local_addr()?;
         let (backlog, waiting) = mpsc::channel(DATAGRAM_QUEUE);
         let listener = Arc::new(Listener { socket, state, local, backlog, sent: Mutex::default(), reports, counters });
-        let work = Work { listener: listener.clone(), backlog: waiting, gate: DatagramGate::new(core) };
+        let work = Work { listener: listener.clone(), backlog: waiting, gate: DatagramGate::new(core, door.clone()), door };
         Ok((listener, work))
     }
 
@@ -278,6 +281,10 @@ impl Work {
         }
         let flow =
             Flow { transport: Transport::Udp, local: SocketAddr::new(to, local.port()), remote: meta.addr, connection: None };
+        if self.door.is_shut_for(&flow) {
+            counters.banned.add();
+            return;
+        }
         if stun::is_stun(datagram) {
             counters.keepalives.add();
             if let Some(answer) = stun::answer(datagram, meta.addr) {
@@ -292,6 +299,7 @@ impl Work {
                     sip::ParseError::Empty => counters.keepalives.add(),
                     ref why => {
                         counters.count_malformed(why.label());
+                        self.door.malformed(&flow);
                         debug!(%flow, size = datagram.len(), %why, "refused");
                     }
                 }

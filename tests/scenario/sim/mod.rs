@@ -23,7 +23,7 @@ use cordboard::recorder::timeline::Timeline;
 use cordboard::sip::{self, Flow};
 use cordboard::switch::event::RecordingFinished;
 use cordboard::switch::input::{Actor, RecorderReport, Recovered};
-use cordboard::switch::output::{RecorderCommand, Resolved, Server, Ticket, Wanted};
+use cordboard::switch::output::{Banned, RecorderCommand, Resolved, Server, Ticket, Wanted};
 use cordboard::switch::{Answer, Command, Event, Input, Kind, Output, Switch, guarded};
 
 use audio::Loudspeaker;
@@ -66,6 +66,7 @@ pub struct Sim {
     pub events: Vec<Event>,
     /// Whose dialogs are whose.
     pub call_ids: BTreeMap<String, ConversationId>,
+    pub bans: Vec<Banned>,
     answers: BTreeMap<Ticket, Answer>,
     next_ticket: u64,
     /// Every byte that the core sent, in order: two runs with the same seed have the same.
@@ -141,6 +142,7 @@ impl Sim {
             inputs: 0,
             packets: 0,
             call_ids: BTreeMap::new(),
+            bans: Vec::new(),
             unreachable: BTreeSet::new(),
             behind: BTreeMap::new(),
             names: BTreeMap::new(),
@@ -404,6 +406,7 @@ impl Sim {
                 self.asked.push(wanted);
                 later.push(Input::Resolved { query, servers, ttl: Duration::from_secs(60) });
             }
+            Output::Bans(bans) => self.bans = bans,
             Output::Media { worker, command } => self.media(worker, command, later),
             Output::Recorder(command) => self.record(command, later),
             Output::Event(event) => self.events.push(event),

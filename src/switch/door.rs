@@ -1,0 +1,151 @@
+//! Who is shut out: counts what is refused by source, bans, and tells the transports whom not to listen to.
+
+use std::net::IpAddr;
+
+use super::command::BanView;
+use super::event::{By, GuardAlarm, GuardBanned, GuardLifted, Kind};
+use super::hub::Cx;
+use super::output::{Banned, Output};
+use crate::registrar::{Alarm, bans};
+use crate::route;
+use crate::sip::Flow;
+
+/// Why a message came to nothing, for the metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Strike {
+    /// A request that was answered with a failure before anybody had proven who sent it; a challenge is none.
+    Refused,
+    /// A digest that was wrong, or came from who had to wait.
+    Password,
+    /// A response to nothing.
+    Stray,
+    Malformed,
+}
+
+impl Strike {
+    const fn label(self) -> &'static str {
+        match self {
+            Strike::Refused => "refused",
+            Strike::Password => "password",
+            Strike::Stray => "stray",
+            Strike::Malformed => "malformed",
+        }
+    }
+}
+
+impl Cx<'_> {
+    pub fn strike(&mut self, flow: &Flow, why: Strike) {
+        let Some(source) = bans::source(flow) else { return };
+        // A registered phone that goes mad is a nuisance, and no reason to shut out its office.
+        if self.hub.bans.is_over(source) && self.holds_a_binding(flow) {
+            return;
+        }
+        self.struck(source, 1, why);
+    }
+
+    /// What the transports have refused by themselves, by source.
+    pub fn malformed(&mut self, sources: Vec<(IpAddr, u32)>) {
+        for (source, count) in sources {
+            self.struck(bans::network(source), count, Strike::Malformed);
+        }
+    }
+
+    fn struck(&mut self, source: IpAddr, count: u32, why: Strike) {
+        let label = format!("guard_strikes_total{{reason=\"{}\"}}", why.label());
+        *self.hub.counters.entry(label).or_insert(0) += u64::from(count);
+        let length = self.hub.config.guard.ban;
+        let is_due = self.hub.bans.refused(source, count, self.now.mono);
+        if !is_due || length.is_zero() || self.hub.bans.is_banned(source) || self.is_a_trunks(source) {
+            return;
+        }
+        let ended = self.hub.bans.ban(source, length, self.now);
+        self.count("guard_bans_total");
+        if let Some(ended) = ended {
+            self.tell_lifted(ended, By::Switch);
+        }
+        let until = self.now.wall + length;
+        let data = GuardBanned { address: source.to_string(), until: until.to_string(), reason: why.label().to_owned() };
+        self.tell(None, Kind::GuardBanned(data));
+        self.bans_changed();
+    }
+
+    pub fn lift(&mut self, address: IpAddr, by: By) -> bool {
+        let source = bans::network(address);
+        let lifted = self.hub.bans.lift(source);
+        if lifted {
+            self.tell_lifted(source, by);
+            self.bans_changed();
+        }
+        lifted
+    }
+
+    /// Those whose time is over.
+    pub fn bans_due(&mut self) {
+        let over = self.hub.bans.expire(self.now.mono);
+        if over.is_empty() {
+            return;
+        }
+        for address in over {
+            self.tell_lifted(address, By::Switch);
+        }
+        self.bans_changed();
+    }
+
+    /// A reload or a name has made an address one of a trunk's.
+    pub fn trunks_are_not_banned(&mut self) {
+        let wrong: Vec<IpAddr> = self.hub.bans.all().map(|(address, _)| address).filter(|a| self.is_a_trunks(*a)).collect();
+        for address in wrong {
+            self.lift(address, By::Switch);
+        }
+    }
+
+    /// Someone at a banned address has registered, or is no longer.
+    pub fn binding_moved(&mut self, flow: &Flow) {
+        if !self.hub.bans.is_empty() && bans::source(flow).is_some_and(|source| self.hub.bans.is_banned(source)) {
+            self.bans_changed();
+        }
+    }
+
+    pub fn banned(&self) -> Vec<BanView> {
+        let view = |(address, ban): (IpAddr, &bans::Ban)| BanView {
+            address: address.to_string(),
+            since: ban.since.to_string(),
+            until: ban.until.to_string(),
+        };
+        self.hub.bans.all().map(view).collect()
+    }
+
+    /// Somebody tries passwords.
+    pub fn alarmed(&mut self, alarm: Alarm) {
+        self.count("guard_alarms_total");
+        let sources = alarm.sources.iter().map(ToString::to_string).collect();
+        self.tell(None, Kind::GuardAlarm(GuardAlarm { user: alarm.user, sources, failures: alarm.failures }));
+    }
+
+    /// All of them anew: there are few, and they change seldom.
+    fn bans_changed(&mut self) {
+        let bindings = || self.hub.registrar.all().map(|(_, binding)| &binding.flow);
+        let spared = |address: IpAddr| {
+            let there = bindings().filter(|flow| bans::source(flow) == Some(address));
+            there.map(|flow| flow.remote).collect()
+        };
+        let all = self.hub.bans.all().map(|(address, _)| Banned { address, spared: spared(address) }).collect();
+        self.out.push(Output::Bans(all));
+    }
+
+    fn tell_lifted(&mut self, address: IpAddr, by: By) {
+        self.tell(None, Kind::GuardLifted(GuardLifted { address: address.to_string(), by }));
+    }
+
+    fn holds_a_binding(&self, flow: &Flow) -> bool {
+        let own = |other: &Flow| match other.connection {
+            Some(_) => other.connection == flow.connection,
+            None => other.remote == flow.remote,
+        };
+        self.hub.registrar.all().any(|(_, binding)| own(&binding.flow))
+    }
+
+    fn is_a_trunks(&self, source: IpAddr) -> bool {
+        route::addresses(&self.hub.config, &self.hub.hosts).any(|address| bans::network(address) == source)
+    }
+}

@@ -1,0 +1,64 @@
+//! Who is banned, over sockets.
+
+use super::udp::socket;
+use super::*;
+use crate::switch::output::Banned;
+
+fn banned(spared: Vec<SocketAddr>) -> Vec<Banned> {
+    vec![Banned { address: "127.0.0.1".parse().expect("address"), spared }]
+}
+
+#[tokio::test]
+async fn datagrams_of_a_banned_source_are_dropped_but_those_of_a_phone_that_is_registered_there() {
+    let mut rig = udp_rig("127.0.0.1:0").await;
+    let (phone, scanner) = (socket("127.0.0.1:0").await, socket("127.0.0.1:0").await);
+    rig.transport.ban(banned(vec![phone.local_addr().expect("address")]));
+    scanner.send_to(request("OPTIONS", 1).as_bytes(), rig.udp()).await.expect("sent");
+    scanner.send_to(b"\x00\x01\x00\x00\x21\x12\xa4\x42123456789012", rig.udp()).await.expect("sent");
+    rig.until_counted("banned", 2).await;
+    phone.send_to(request("OPTIONS", 2).as_bytes(), rig.udp()).await.expect("sent");
+    assert_eq!(number(&rig.message().await.1), 2, "nothing of the scanner came");
+    rig.transport.ban(Vec::new());
+    scanner.send_to(request("OPTIONS", 3).as_bytes(), rig.udp()).await.expect("sent");
+    assert_eq!(number(&rig.message().await.1), 3);
+}
+
+#[tokio::test]
+async fn connections_of_a_banned_source_are_cut_at_their_next_word_and_new_ones_not_taken() {
+    let mut rig = tcp_rig(settings()).await;
+    let (mut phone, mut scanner) = (rig.connect().await, rig.connect().await);
+    for (n, peer) in [(1, &mut phone), (2, &mut scanner)] {
+        write(peer, &request("OPTIONS", n)).await;
+        assert_eq!(number(&rig.message().await.1), n);
+    }
+    rig.transport.ban(banned(vec![phone.local_addr().expect("address")]));
+    write(&mut scanner, &request("OPTIONS", 3)).await;
+    rig.closed().await;
+    let mut late = rig.connect().await;
+    rig.until_counted("banned", 2).await;
+    let mut rest = Vec::new();
+    let end = timeout(DEADLINE, late.read_to_end(&mut rest)).await.expect("closed in time");
+    assert!(end.is_err() || rest.is_empty());
+    write(&mut phone, &request("OPTIONS", 4)).await;
+    assert_eq!(number(&rig.message().await.1), 4);
+}
+
+#[tokio::test]
+async fn malformed_messages_are_counted_for_the_core_by_source() {
+    let mut rig = udp_rig("127.0.0.1:0").await;
+    let peer = socket("127.0.0.1:0").await;
+    for _ in 0..30 {
+        peer.send_to(b"GET / HTTP/1.1\r\n\r\n", rig.udp()).await.expect("sent");
+    }
+    let mut counted = 0;
+    while counted < 30 {
+        match timeout(Duration::from_secs(10), rig.inputs.recv()).await.expect("in time") {
+            Some(Input::Malformed { sources }) => {
+                assert!(sources.iter().all(|(address, _)| address.is_loopback()));
+                counted += sources.iter().map(|(_, count)| count).sum::<u32>();
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(counted, 30);
+}

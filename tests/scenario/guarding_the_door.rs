@@ -1,0 +1,207 @@
+//! Strangers that flood and guess: who is banned, who is not, and who goes on to be served.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use bytes::Bytes;
+use cordboard::sip::{self, Flow, HeaderName, Login, Message, Method, Transport, Uri};
+use cordboard::switch::{Answer, Command, Input, Kind};
+
+use crate::sim::{Sim, centre, switch};
+
+const SECOND: Duration = Duration::from_secs(1);
+const STRANGER: &str = "192.0.2.66:5060";
+
+/// A request of somebody without a dialog or a credential.
+fn request(method: &str, n: u64) -> String {
+    format!(
+        "{method} sip:201@cordboard.example SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.66;rport;branch=z9hG4bK-{method}-{n}\r\nMax-Forwards: 70\r\n\
+         From: <sip:201@cordboard.example>;tag=s{n}\r\nTo: <sip:201@cordboard.example>\r\nCall-ID: stranger-{n}\r\nCSeq: 1 {method}\r\n"
+    )
+}
+
+fn send(sim: &mut Sim, from: &str, text: String) -> Option<Message> {
+    let flow = Flow { transport: Transport::Udp, local: switch(), remote: from.parse().expect("address"), connection: None };
+    let message = sip::intake(Bytes::from(text + "Content-Length: 0\r\n\r\n")).expect("valid");
+    let before = sim.trace.len();
+    sim.input(Input::Sip { flow, message });
+    sim.trace.get(before).map(|bytes| Message::from_bytes(bytes.clone()).expect("ours"))
+}
+
+fn status(answer: &Option<Message>) -> u16 {
+    match answer {
+        Some(Message::Response(response)) => response.status.code(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// So many a second, for so many seconds.
+fn flood(sim: &mut Sim, from: &str, method: &str, rate: u64, seconds: u64) {
+    for n in 0..rate * seconds {
+        let n = n + sim.inputs * 1_000;
+        send(sim, from, request(method, n));
+        sim.run_for(SECOND / rate as u32);
+    }
+}
+
+/// A REGISTER with this password, in answer to a challenge of its own.
+fn guess(sim: &mut Sim, from: &str, user: &str, password: &str) -> u16 {
+    let n = sim.inputs;
+    let text = request("REGISTER", n).replace("201@", &format!("{user}@"));
+    let Some(Message::Response(challenge)) = send(sim, from, text.clone()) else { panic!("no challenge") };
+    assert_eq!(challenge.status.code(), 401);
+    let challenges = challenge.headers.challenges(&HeaderName::WwwAuthenticate);
+    let uri = Bytes::from_static(b"sip:201@cordboard.example");
+    let uri = Bytes::from(String::from_utf8_lossy(&uri).replace("201@", &format!("{user}@")));
+    assert!(Uri::parse(uri.clone()).is_ok());
+    let login = Login { username: user, password };
+    let credentials = challenges[0].answer(&login, &Method::Register, &uri, 1, b"c");
+    let text = text.replace("z9hG4bK", "z9hG4bK-again").replace("CSeq: 1", "CSeq: 2");
+    let mut signed = sip::intake(Bytes::from(text + "Content-Length: 0\r\n\r\n")).expect("valid");
+    signed.headers_mut().push(HeaderName::Authorization, &credentials);
+    let text = String::from_utf8_lossy(&signed.to_bytes()).replace("Content-Length: 0\r\n\r\n", "");
+    status(&send(sim, from, text))
+}
+
+fn banned(sim: &Sim) -> Vec<IpAddr> {
+    sim.bans.iter().map(|ban| ban.address).collect()
+}
+
+fn stranger() -> IpAddr {
+    STRANGER.parse::<SocketAddr>().expect("address").ip()
+}
+
+#[test]
+fn a_flood_of_refused_requests_is_banned_and_the_ban_ends_by_itself() {
+    let mut sim = Sim::new(1);
+    flood(&mut sim, STRANGER, "BYE", 18, 20);
+    assert!(sim.bans.is_empty(), "below the rate");
+    flood(&mut sim, STRANGER, "BYE", 40, 4);
+    assert!(sim.bans.is_empty(), "not for long enough");
+    flood(&mut sim, STRANGER, "BYE", 40, 3);
+    assert_eq!(banned(&sim), [stranger()]);
+    let until =
+        sim.events.iter().find_map(|e| if let Kind::GuardBanned(ban) = &e.kind { Some((e.at, ban.clone())) } else { None });
+    let (at, ban) = until.expect("told");
+    assert_eq!((ban.address.as_str(), ban.reason.as_str()), ("192.0.2.66", "refused"));
+    assert_eq!(ban.until, (at + 600 * SECOND).to_string());
+    let Answer::Bans(listed) = sim.ask(Command::Bans) else { panic!() };
+    assert_eq!((listed.len(), listed[0].address.as_str(), &listed[0].until), (1, "192.0.2.66", &ban.until));
+
+    sim.run_for(590 * SECOND);
+    assert_eq!((sim.bans.len(), sim.count("guard.lifted")), (1, 0));
+    sim.run_for(11 * SECOND);
+    assert_eq!((sim.bans.len(), sim.count("guard.banned"), sim.count("guard.lifted")), (0, 1, 1));
+    sim.assert_clean();
+}
+
+#[test]
+fn a_ban_is_lifted_by_the_api_once() {
+    let mut sim = Sim::new(2);
+    flood(&mut sim, STRANGER, "BYE", 40, 6);
+    assert_eq!(banned(&sim), [stranger()]);
+    assert_eq!(sim.ask(Command::LiftBan { address: stranger() }), Answer::Done);
+    assert!(sim.bans.is_empty());
+    let by =
+        sim.events.iter().find_map(|e| if let Kind::GuardLifted(lifted) = &e.kind { Some(lifted.by.to_string()) } else { None });
+    assert!(by.is_some_and(|by| by.starts_with("api")), "{}", sim.story());
+    assert!(matches!(sim.ask(Command::LiftBan { address: stranger() }), Answer::Refused(_)));
+    flood(&mut sim, STRANGER, "BYE", 40, 6);
+    assert_eq!(banned(&sim), [stranger()], "who goes on is banned anew");
+}
+
+#[test]
+fn a_challenge_is_no_refusal_and_a_question_is_none() {
+    let mut sim = Sim::new(3);
+    for method in ["REGISTER", "INVITE", "OPTIONS"] {
+        flood(&mut sim, STRANGER, method, 100, 8);
+    }
+    assert!(sim.bans.is_empty(), "{}", sim.story());
+}
+
+#[test]
+fn what_the_transports_find_malformed_counts() {
+    let mut sim = Sim::new(4);
+    for _ in 0..24 {
+        let sources = vec![(stranger(), 10), ("192.0.2.67".parse().expect("address"), 4)];
+        sim.input(Input::Malformed { sources });
+        sim.run_for(SECOND / 4);
+    }
+    assert_eq!(banned(&sim), [stranger()]);
+}
+
+#[test]
+fn a_registered_phone_keeps_its_own_flow_and_a_trunk_is_never_banned() {
+    let mut sim = Sim::new(5);
+    let phone = sim.phone("201");
+    let trunk = sim.trunk();
+    let neighbour = SocketAddr::new(phone.ip(), 6_666).to_string();
+    flood(&mut sim, &neighbour, "BYE", 40, 6);
+    assert_eq!(banned(&sim), [phone.ip()]);
+    assert_eq!(sim.bans[0].spared, [phone]);
+    flood(&mut sim, &trunk.to_string(), "BYE", 40, 6);
+    let elsewhere = SocketAddr::new(trunk.ip(), 6_666).to_string();
+    flood(&mut sim, &elsewhere, "BYE", 40, 6);
+    assert_eq!(banned(&sim), [phone.ip()]);
+    // Who has gone is spared no more.
+    sim.act(phone, |p, now| p.unregister(now));
+    sim.run_until("it is gone", |s| s.bans[0].spared.is_empty());
+
+    // A registered phone that goes mad by itself is no reason either.
+    let mut sim = Sim::new(6);
+    let phone = sim.phone("201").to_string();
+    flood(&mut sim, &phone, "BYE", 40, 8);
+    assert!(sim.bans.is_empty());
+}
+
+#[test]
+fn an_address_that_becomes_a_trunks_is_listened_to_and_nobody_is_banned_where_none_is_to_be() {
+    let mut sim = Sim::new(7);
+    flood(&mut sim, STRANGER, "BYE", 40, 6);
+    let mut source = centre();
+    source.main.text = format!("{}\n[[trunk]]\nname = \"new\"\npeer = \"192.0.2.66\"\n", source.main.text).into();
+    sim.reload(source.clone());
+    assert!(sim.bans.is_empty() && sim.has("guard.lifted"));
+
+    let mut sim = Sim::new(8);
+    source.main.text = format!("{}\n[guard]\nban = \"0s\"\n", centre().main.text).into();
+    sim.reload(source);
+    flood(&mut sim, STRANGER, "BYE", 40, 20);
+    assert!(sim.bans.is_empty() && !sim.has("guard.banned"));
+}
+
+#[test]
+fn guessing_is_slowed_by_source_and_by_user_and_told_while_the_real_phone_is_served() {
+    let mut sim = Sim::new(9);
+    let phone = sim.phone("201");
+    let alarms = |sim: &Sim| -> Vec<(usize, u32)> {
+        let all = sim.events.iter().filter_map(|e| if let Kind::GuardAlarm(a) = &e.kind { Some(a) } else { None });
+        all.map(|a| (a.sources.len(), a.failures)).collect()
+    };
+    // One source: ten guesses, then it waits, whether it has found the password or not.
+    for n in 0..10 {
+        assert_eq!(guess(&mut sim, STRANGER, "201", &format!("wrong-{n}")), 401);
+    }
+    assert_eq!(alarms(&sim), [(1, 10)]);
+    assert_eq!(guess(&mut sim, STRANGER, "201", "secret-201"), 503);
+    // A user that there is not fares the same, and nobody is told.
+    for n in 0..10 {
+        assert_eq!(guess(&mut sim, "192.0.2.90:5060", "299", &format!("wrong-{n}")), 401);
+    }
+    assert_eq!(guess(&mut sim, "192.0.2.90:5060", "299", "wrong"), 503);
+    assert_eq!(alarms(&sim).len(), 1);
+    // Several sources: told again, and slowed together.
+    for n in 0..60 {
+        let from = format!("192.0.2.{}:5060", 100 + n);
+        assert!(matches!(guess(&mut sim, &from, "201", "wrong"), 401 | 503));
+    }
+    assert_eq!(alarms(&sim), [(1, 10), (3, 12)]);
+    assert_eq!(guess(&mut sim, "192.0.2.250:5060", "201", "secret-201"), 503, "from nowhere new for a minute");
+    sim.act(phone, |p, now| p.register(now));
+    sim.run_for(SECOND);
+    assert_eq!(sim.ua(phone).last_status("REGISTER"), Some(200), "the phone is where it was");
+    sim.run_for(61 * SECOND);
+    assert_eq!(guess(&mut sim, STRANGER, "201", "wrong"), 401, "and nobody is shut out for good");
+    // Slow guessing is no flood.
+    assert!(sim.bans.is_empty());
+}
