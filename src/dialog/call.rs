@@ -38,6 +38,10 @@ pub struct Call {
     own: Own,
     key: Key,
     reach: Reach,
+    /// The peer sent the INVITE.
+    peer_invited: bool,
+    /// The tag of the peer that rings, by the first response that had one.
+    early_tag: Option<Bytes>,
     state: State,
 }
 
@@ -109,13 +113,27 @@ impl Call {
     /// The peer invites us.
     pub fn invited(transaction: TransactionId, invite: Request, flow: Flow, reach: Reach, own: Own) -> Call {
         let key = Key { call_id: invite.headers.call_id().cloned().unwrap_or_default(), tag: Bytes::from(own.tag.clone()) };
-        Call { own, key, reach, state: State::Invited { transaction, invite: Box::new(invite), flow } }
+        Call {
+            own,
+            key,
+            reach,
+            peer_invited: true,
+            early_tag: None,
+            state: State::Invited { transaction, invite: Box::new(invite), flow },
+        }
     }
 
     /// We invite the peer: `invite` is what was handed to the transaction, its From carrying our tag.
     pub fn inviting(transaction: TransactionId, invite: Request, flow: Flow, reach: Reach, own: Own) -> Call {
         let key = Key { call_id: invite.headers.call_id().cloned().unwrap_or_default(), tag: Bytes::from(own.tag.clone()) };
-        Call { own, key, reach, state: State::Inviting { transaction, invite: Box::new(invite), flow } }
+        Call {
+            own,
+            key,
+            reach,
+            peer_invited: false,
+            early_tag: None,
+            state: State::Inviting { transaction, invite: Box::new(invite), flow },
+        }
     }
 
     pub fn key(&self) -> &Key {
@@ -155,6 +173,31 @@ impl Call {
         match &self.state {
             State::Invited { invite, .. } | State::Inviting { invite, .. } | State::Cancelled { invite, .. } => Some(invite),
             State::Answered { .. } | State::Confirmed { .. } | State::Leaving { .. } | State::Over => None,
+        }
+    }
+
+    /// Who sent the INVITE: the peer, or we.
+    pub fn is_callers(&self) -> bool {
+        self.peer_invited
+    }
+
+    /// A provisional response to our INVITE.
+    pub fn rings(&mut self, response: &Response) {
+        if self.early_tag.is_none()
+            && let Ok(to) = response.headers.to()
+        {
+            self.early_tag = to.tag().map(Bytes::copy_from_slice);
+        }
+    }
+
+    /// The peer's tag, as far as it is known.
+    pub fn peer_tag(&self) -> Option<Bytes> {
+        match &self.state {
+            State::Invited { invite, .. } => invite.headers.from().ok()?.tag().map(Bytes::copy_from_slice),
+            State::Answered { dialog, .. } | State::Confirmed { dialog, .. } | State::Leaving { dialog } => {
+                Some(Bytes::copy_from_slice(dialog.remote_tag()))
+            }
+            State::Inviting { .. } | State::Cancelled { .. } | State::Over => self.early_tag.clone(),
         }
     }
 

@@ -113,6 +113,16 @@ impl Dialog {
         &self.call_id
     }
 
+    /// What the peer called us.
+    pub fn local_uri(&self) -> &Uri {
+        &self.local.uri
+    }
+
+    /// The peer's Contact.
+    pub fn remote_target(&self) -> &Uri {
+        &self.remote_target
+    }
+
     pub fn local_tag(&self) -> &[u8] {
         self.local.tag().unwrap_or_default()
     }
@@ -166,7 +176,7 @@ impl Dialog {
         request
     }
 
-    /// A request of the peer in this dialog: its order is checked (§12.2.2), its Contact becomes the target if it is an INVITE or UPDATE.
+    /// A request of the peer in this dialog: its order is checked (§12.2.2), its Contact becomes the target if it is an INVITE, UPDATE or SUBSCRIBE.
     pub fn receive(&mut self, request: &Request, flow: Flow) -> Result<(), Status> {
         let number = request.headers.cseq().map_err(|e| e.status())?.number;
         if request.method != Method::Ack && request.method != Method::Cancel {
@@ -175,7 +185,7 @@ impl Dialog {
             }
             self.remote_cseq = Some(number);
         }
-        if matches!(request.method, Method::Invite | Method::Update)
+        if matches!(request.method, Method::Invite | Method::Update | Method::Subscribe)
             && let Ok(target) = request.headers.contacts().map_err(|_| NoDialog::BadHeaders).and_then(contact)
         {
             self.remote_target = target;

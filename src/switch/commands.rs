@@ -312,6 +312,7 @@ impl Switch {
         let old = std::mem::replace(&mut cx.hub.config, Arc::new(config));
         cx.trunks_reconfigured(&old);
         cx.trunks_are_not_banned();
+        cx.hub.presence.touch_all();
         cx.hub.stirred = true;
         let by = if by.0 == "SIGHUP" { By::Switch } else { By::Api(by.0.clone()) };
         cx.tell(None, Kind::ConfigReloaded(ConfigReloaded { by, changes }));
@@ -330,6 +331,7 @@ impl Switch {
 
     pub(super) fn halt(&mut self, now: Now, out: &mut Vec<Output>) {
         self.drain(now, out);
+        self.cx(now, out).leave_subscribers();
         let all: Vec<ConversationId> = self.conversations.keys().copied().collect();
         for id in all {
             self.with(id, now, out, |cx, conv| cx.end(conv, Cause::Shutdown, By::Switch));

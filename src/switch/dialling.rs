@@ -211,6 +211,9 @@ impl Cx<'_> {
                 self.give_time(conv, time);
             }
             if response.status != Status::TRYING {
+                if let Some(leg) = conv.legs.get_mut(&id) {
+                    leg.call.rings(response);
+                }
                 self.early_media(conv, id, response, flow);
                 self.callee_rings(conv, id);
             }

@@ -69,6 +69,7 @@ impl Switch {
             index.keys.insert(departing.call.key().clone(), *id);
         }
         self.hub.index = index;
+        self.hub.presence.touch_all();
         self.hub.stirred = true;
         self.timers.clear();
         self.armed.clear();

@@ -25,10 +25,11 @@ use crate::transaction::{self, Sending, TransactionId, Transactions};
 use super::door::Strike;
 use super::event::Kind;
 use super::output::{QueryId, Server};
+use super::presence::{Presence, SubscriptionId};
 use super::{Event, Output};
 
 /// What we understand, for Allow (§20.5).
-pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, INFO, REFER, NOTIFY, UPDATE";
+pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, INFO, REFER, NOTIFY, UPDATE, SUBSCRIBE";
 pub(super) const AGENT: &str = concat!("Cordboard/", env!("CARGO_PKG_VERSION"));
 
 pub(super) struct Hub {
@@ -42,6 +43,9 @@ pub(super) struct Hub {
     pub conditions: Conditions,
     pub acd: Acd,
     pub index: Index,
+    pub presence: Presence,
+    /// Messages of a number, new and old; a number that is not here has none.
+    pub messages: BTreeMap<Number, (u32, u32)>,
     /// What a client transaction was for.
     pub purposes: BTreeMap<TransactionId, Purpose>,
     /// Legs of conversations that are gone, whose SIP has an end to find yet.
@@ -67,7 +71,7 @@ pub(super) struct Hub {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     Invite(LegId),
-    /// NOTIFY, or the BYE to a fork that nobody wants: what comes back changes nothing.
+    /// NOTIFY of a transfer, or the last one of a subscription, or the BYE to a fork that nobody wants: what comes back changes nothing.
     InDialog,
     /// OPTIONS to a leg that holds, and is not heard therefore: whether it is there still.
     Probe(LegId),
@@ -76,6 +80,8 @@ pub(super) enum Purpose {
     Register(TrunkName),
     /// OPTIONS to a trunk: whether it is there.
     Options(TrunkName, SocketAddr),
+    /// NOTIFY of a subscription.
+    Notify(SubscriptionId),
 }
 
 /// Asking for a trunk's servers.
@@ -103,6 +109,8 @@ pub(super) struct Index {
     pub legs: BTreeMap<LegId, At>,
     pub keys: BTreeMap<Key, LegId>,
     phones: BTreeMap<Number, BTreeSet<LegId>>,
+    /// Numbers whose legs may have changed in this input.
+    pub touched: BTreeSet<Number>,
 }
 
 /// What the index knows of a live leg.
@@ -127,6 +135,7 @@ impl Index {
         self.keys.insert(leg.call.key().clone(), leg.id);
         if let Peer::Phone(number) = &leg.peer {
             self.phones.entry(number.clone()).or_default().insert(leg.id);
+            self.touched.insert(number.clone());
         }
         self.legs
             .insert(leg.id, At { conversation, peer: leg.peer.clone(), offered, rings: leg.call.is_inviting(), over: false });
@@ -142,6 +151,9 @@ impl Index {
     pub fn release(&mut self, leg: LegId) {
         let Some(at) = self.legs.get_mut(&leg) else { return };
         at.over = true;
+        if let Peer::Phone(number) = &at.peer {
+            self.touched.insert(number.clone());
+        }
         if let Peer::Phone(number) = &at.peer
             && let Some(legs) = self.phones.get_mut(number)
         {

@@ -3,6 +3,7 @@
 use super::door::Strike;
 use super::event::{By, CallStarted, Direction, Kind};
 use super::hub::{AGENT, ALLOW, Cx};
+use super::presence::ALLOW_EVENTS;
 use super::routing::caller;
 use crate::conversation::{Conversation, Leg, Peer, Role};
 use crate::dialog::{Asked, Call, Own, Reach};
@@ -74,13 +75,15 @@ impl Cx<'_> {
                 let mut response = self.response(transaction, &request, Status::OK);
                 response.headers.push(HeaderName::Allow, ALLOW);
                 response.headers.push(HeaderName::Accept, "application/sdp");
+                response.headers.push(HeaderName::AllowEvents, ALLOW_EVENTS);
                 response.headers.push(HeaderName::UserAgent, AGENT);
                 self.respond_stateless(transaction, &response);
             }
             Method::Bye | Method::Info | Method::Notify | Method::Refer | Method::Update | Method::Prack => {
                 self.refuse(transaction, &request, Status::CALL_TRANSACTION_DOES_NOT_EXIST);
             }
-            Method::Subscribe | Method::Message | Method::Publish | Method::Other(_) | Method::Ack | Method::Cancel => {
+            Method::Subscribe => self.subscribed(transaction, &request, flow),
+            Method::Message | Method::Publish | Method::Other(_) | Method::Ack | Method::Cancel => {
                 let status = if request.method.is_known() { Status::METHOD_NOT_ALLOWED } else { Status::NOT_IMPLEMENTED };
                 let mut response = self.response(transaction, &request, status);
                 response.headers.push(HeaderName::Allow, ALLOW);
@@ -103,7 +106,7 @@ impl Cx<'_> {
     }
 
     /// The number whose secret the request proves; else it is answered here.
-    fn authenticate(&mut self, transaction: TransactionId, request: &Request, flow: Flow) -> Option<Number> {
+    pub fn authenticate(&mut self, transaction: TransactionId, request: &Request, flow: Flow) -> Option<Number> {
         let config = self.config();
         let users = |number: &str| config.phones.get(number).map(|p| &p.secret);
         let tag = self.hub.transactions.tag(transaction);

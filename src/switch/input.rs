@@ -64,6 +64,12 @@ pub enum Input {
         part: String,
         trouble: Option<String>,
     },
+    /// How many messages a number has: its message lamps follow.
+    Messages {
+        number: Number,
+        new: u32,
+        old: u32,
+    },
     /// No new calls from here on; live ones end by themselves or by `Halt`.
     Drain,
     /// Everything ends now: BYE to all.

@@ -14,6 +14,7 @@
 //! | the API | `commands` |
 //! | names of trunks, registrations there | `trunks` |
 //! | who is shut out | `door` |
+//! | lamps and other subscriptions | `presence` |
 //!
 //! A panic in `handle` is caught by the driver, which then calls [`Switch::recover`]: the conversation that was at hand ends, its
 //! outputs are discarded, the indices are built anew.
@@ -36,6 +37,7 @@ pub mod journal;
 mod menu;
 mod outgoing;
 pub mod output;
+mod presence;
 mod probing;
 mod queueing;
 mod recording;
@@ -109,6 +111,8 @@ impl Switch {
                 conditions,
                 acd,
                 index: Index::default(),
+                presence: presence::Presence::default(),
+                messages: BTreeMap::new(),
                 purposes: BTreeMap::new(),
                 departing: BTreeMap::new(),
                 ports: BTreeMap::new(),
@@ -158,6 +162,7 @@ impl Switch {
                 cx.sends(sends);
                 let mut changes = Vec::new();
                 cx.hub.registrar.connection_closed(connection, &mut changes);
+                cx.hub.presence.connection_closed(connection);
                 cx.bindings_changed(changes);
                 self.unreachable.extend(lost.into_iter().map(|lost| lost.id));
             }
@@ -180,6 +185,7 @@ impl Switch {
             }
             Input::Configured { by, source } => self.configured(&by, &source, now, out),
             Input::Health { part, trouble } => self.cx(now, out).health(part, trouble),
+            Input::Messages { number, new, old } => self.cx(now, out).messages(number, new, old),
             Input::Drain => self.drain(now, out),
             Input::Halt => self.halt(now, out),
             Input::Tick => {}
@@ -187,11 +193,13 @@ impl Switch {
         self.follow();
         self.due(now, out);
         self.settle(now, out);
+        self.lamps(now, out);
     }
 
     /// Calls go with the device that they are on: what is sent in their dialogs goes by its new flow (RFC 5626 §5.3).
     fn follow(&mut self) {
         for (number, contact, flow) in std::mem::take(&mut self.hub.moved) {
+            self.hub.presence.device_moved(&number, &contact, flow);
             let calls: Vec<(LegId, ConversationId)> =
                 self.hub.index.of_phone(&number).map(|(leg, at)| (leg, at.conversation)).collect();
             for (leg, conversation) in calls {
@@ -214,6 +222,7 @@ impl Switch {
             self.hub.transactions.deadline(),
             self.hub.registrar.deadline(),
             self.hub.bans.deadline(),
+            self.hub.presence.deadline(),
             self.hub.outward.values().filter_map(|o| o.deadline()).min(),
             self.hub.conditions.values().filter_map(|c| c.deadline()).min(),
             self.hub.acd.deadline(),
@@ -244,6 +253,7 @@ impl Switch {
             + hub.index.keys.len()
             + hub.departing.len()
             + hub.purposes.len()
+            + hub.presence.len()
             + self.timers.len()
             + self.armed.len()
     }
@@ -264,6 +274,9 @@ impl Switch {
         let conv = self.conversations.get_mut(&id)?;
         let mut cx = Cx { hub: &mut self.hub, now, out };
         let result = act(&mut cx, conv);
+        if !cx.hub.presence.is_empty() {
+            cx.hub.index.touched.extend(conv.legs.values().filter_map(|leg| leg.peer.phone().cloned()));
+        }
         let over = cx.finish(conv);
         let deadline = conv.deadline();
         if over {
@@ -344,6 +357,11 @@ impl Switch {
             }
             return;
         }
+        if request.method == Method::Subscribe
+            && let Some(subscription) = self.hub.presence.find(&request)
+        {
+            return self.cx(now, out).resubscribed(subscription, id, &request, flow);
+        }
         let leg = self.leg_of(&request);
         match leg.and_then(|leg| Some((leg, self.conversation_of(leg)?))) {
             Some((leg, conversation)) => {
@@ -419,6 +437,8 @@ impl Switch {
                 None => self.cx(now, out).departing_answered(leg, id, response, flow),
             },
             Purpose::InDialog => {}
+            Purpose::Notify(id) if response.status.is_final() => self.cx(now, out).notify_answered(id, response.status),
+            Purpose::Notify(_) => {}
             Purpose::Probe(leg) => self.probed(leg, response.status, now, out),
             Purpose::Bye(leg) if response.status.is_final() => self.bye_done(leg, now, out),
             Purpose::Bye(_) => {}
@@ -472,6 +492,7 @@ impl Switch {
                 }
                 (_, _) => self.probed(leg, Status::REQUEST_TIMEOUT, now, out),
             },
+            Some(Purpose::Notify(id)) => self.cx(now, out).notify_answered(id, Status::REQUEST_TIMEOUT),
             Some(Purpose::InDialog) | None => {}
         }
     }
@@ -506,6 +527,7 @@ impl Switch {
         self.cx(now, out).bindings_changed(changes);
         self.cx(now, out).trunks_due();
         self.cx(now, out).bans_due();
+        self.cx(now, out).presence_due();
         // Expired bindings and trunks: no conversation's, and said once.
         self.whole = out.len();
         while let Some((at, id)) = self.timers.first().copied().filter(|(at, _)| *at <= now.mono) {

@@ -408,17 +408,17 @@ impl Cx<'_> {
         for change in changes {
             self.hub.stirred = true;
             if let Change::Added(number, binding) | Change::Refreshed(number, binding) = &change
-                && self.hub.index.of_phone(number).next().is_some()
+                && (self.hub.index.of_phone(number).next().is_some() || self.hub.presence.has_phone(number))
                 && let Ok(contact) = Uri::parse(binding.contact.clone())
             {
                 self.hub.moved.push((number.clone(), contact, binding.flow));
             }
-            match &change {
-                Change::Added(_, binding)
-                | Change::Refreshed(_, binding)
-                | Change::Removed(_, binding)
-                | Change::Expired(_, binding) => self.binding_moved(&binding.flow),
-            }
+            let (Change::Added(number, binding)
+            | Change::Refreshed(number, binding)
+            | Change::Removed(number, binding)
+            | Change::Expired(number, binding)) = &change;
+            self.hub.presence.binding_changed(number);
+            self.binding_moved(&binding.flow);
             match change {
                 Change::Added(number, binding) => {
                     self.tell(None, Kind::RegistrationAdded(registration(&number, &binding)));
@@ -429,10 +429,12 @@ impl Cx<'_> {
                 }
                 Change::Removed(number, binding) => {
                     self.tell(None, Kind::RegistrationRemoved(registration(&number, &binding)));
+                    self.hub.presence.binding_gone(&number, &binding, true);
                     self.forget_binding(number, &binding);
                 }
                 Change::Expired(number, binding) => {
                     self.tell(None, Kind::RegistrationExpired(registration(&number, &binding)));
+                    self.hub.presence.binding_gone(&number, &binding, false);
                     self.forget_binding(number, &binding);
                 }
             }

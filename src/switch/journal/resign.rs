@@ -60,6 +60,7 @@ impl Resigner {
             | Input::Recorder(_)
             | Input::Command { .. }
             | Input::Health { .. }
+            | Input::Messages { .. }
             | Input::Drain
             | Input::Halt
             | Input::Tick => Cow::Borrowed(input),

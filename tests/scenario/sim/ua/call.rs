@@ -62,6 +62,11 @@ impl Call {
         self.rang
     }
 
+    /// Its own tag, and the other side's.
+    pub fn tags(&self) -> (Vec<u8>, Vec<u8>) {
+        (self.local.tag().unwrap_or_default().to_vec(), self.remote.tag().unwrap_or_default().to_vec())
+    }
+
     /// The agent's phone shows the queue that it is called for.
     pub fn is_of_a_queue(&self) -> bool {
         let title = self.invite.headers.from().ok().and_then(|f| f.display_text().map(|d| d.into_owned()));

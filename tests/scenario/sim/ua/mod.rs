@@ -8,6 +8,7 @@ mod call;
 mod receive;
 mod send;
 mod sound;
+mod watch;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -18,6 +19,7 @@ use cordboard::clock::Mono;
 use cordboard::sip::{self, HeaderName, Host, Method, NameAddr, Request, Response, SipUri, Uri};
 
 pub use call::Call;
+pub use watch::{Notified, Watch};
 
 use super::network::Parcel;
 use super::switch;
@@ -141,6 +143,11 @@ pub struct Ua {
     pub cancels: Vec<Option<u16>>,
     pub byes: usize,
     pub notifies: Vec<String>,
+    pub watches: Vec<Watch>,
+    /// NOTIFYs of subscriptions.
+    pub notified: Vec<Notified>,
+    /// What it answers to them; nothing at all with `None`.
+    pub on_notify: Option<u16>,
     pub calls: Vec<Call>,
     pub log: Vec<String>,
     repeats: Vec<Repeat>,
@@ -198,6 +205,9 @@ impl Ua {
             cancels: Vec::new(),
             byes: 0,
             notifies: Vec::new(),
+            watches: Vec::new(),
+            notified: Vec::new(),
+            on_notify: Some(200),
             calls: Vec::new(),
             log: Vec::new(),
             repeats: Vec::new(),

@@ -67,6 +67,7 @@ impl Ua {
                 }
                 None => self.reply(&request, 481),
             },
+            Method::Notify if self.notified(&request) => {}
             Method::Notify => {
                 let text = String::from_utf8_lossy(&request.body).trim().to_owned();
                 self.reply(&request, 200);
@@ -237,6 +238,7 @@ impl Ua {
             }
         }
         match (&request.method, repeat.call) {
+            (Method::Subscribe, _) => self.watch_answered(&response),
             (Method::Register, _) => self.registered_or_not(&request, code, now),
             (Method::Invite, Some(i)) => self.invite_answered(i, &request, &response, now),
             (Method::Bye | Method::Refer | Method::Info, Some(i)) if code == 481 || code == 408 => self.over(i, now),

@@ -1,0 +1,452 @@
+//! Who watches what: lamps for lines (RFC 4235), for messages (RFC 3842) and registrations (RFC 3680), by SUBSCRIBE and NOTIFY (RFC 6665).
+//!
+//! A lamp is a fold: after each input, what the lines that the input has touched are at is computed from the conversations and compared
+//! with what was told last. So no step of a call has to remember a lamp. A phone's subscriptions end with the flow that they came by and
+//! with its registration; only a phone that has proven who it is has any.
+
+mod document;
+mod line;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+
+use super::hub::{AGENT, Cx, Purpose};
+use super::{Output, Switch};
+use crate::clock::{Mono, Now, Wall};
+use crate::dialog::{Ending, Key, MIN_EXPIRES, Own, Subscription, Then, Wish};
+use crate::ids::Number;
+use crate::registrar::Binding;
+use crate::sip::{ConnectionId, Flow, HeaderName, Request, Status, Uri};
+use crate::transaction::TransactionId;
+
+use line::Dialog;
+
+/// The packages that there are, for Allow-Events (RFC 6665 §8.2.2).
+pub(super) const ALLOW_EVENTS: &str = "dialog, message-summary, reg";
+
+/// Subscriptions of one phone at once: the largest desk phones have 60 keys on three side boards.
+const MOST_OF_A_PHONE: usize = 256;
+
+/// And of all phones together: a hundred of them with 60 lamps each, three times over. Each is about a kilobyte.
+const MOST: usize = 20_000;
+
+/// Names a subscription while it lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct SubscriptionId(u64);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Package {
+    Dialog,
+    MessageSummary,
+    Reg,
+}
+
+impl Package {
+    fn of(name: &str) -> Option<Package> {
+        // Event packages compare byte for byte (RFC 6665 §8.2.1).
+        match name {
+            "dialog" => Some(Package::Dialog),
+            "message-summary" => Some(Package::MessageSummary),
+            "reg" => Some(Package::Reg),
+            _ => None,
+        }
+    }
+
+    /// What its documents are.
+    fn content_type(self) -> (&'static str, &'static str) {
+        match self {
+            Package::Dialog => ("application", "dialog-info+xml"),
+            Package::MessageSummary => ("application", "simple-message-summary"),
+            Package::Reg => ("application", "reginfo+xml"),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Watched {
+    package: Package,
+    number: Number,
+}
+
+/// What a watched thing is at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    Line(Vec<Dialog>),
+    Messages { new: u32, old: u32 },
+    Registration(Vec<Contact>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Contact {
+    uri: String,
+    expires_at: Wall,
+}
+
+#[derive(Debug)]
+struct Held {
+    subscription: Subscription,
+    /// Whose it is.
+    phone: Number,
+    watched: Watched,
+    version: u32,
+    /// Dialogs of the last document.
+    told: Vec<Dialog>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Presence {
+    held: BTreeMap<SubscriptionId, Held>,
+    keys: BTreeMap<Key, SubscriptionId>,
+    of_phone: BTreeMap<Number, BTreeSet<SubscriptionId>>,
+    watching: BTreeMap<Watched, BTreeSet<SubscriptionId>>,
+    due: BTreeSet<(Mono, SubscriptionId)>,
+    /// As it was told last, of everything that is watched.
+    states: BTreeMap<Watched, State>,
+    /// To be looked at when the input is through.
+    touched: BTreeSet<Watched>,
+    /// Their first NOTIFY, or the one that a refresh brings, is due when the input is through.
+    fresh: BTreeSet<SubscriptionId>,
+    next: u64,
+}
+
+impl Presence {
+    pub fn len(&self) -> usize {
+        self.held.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    pub fn deadline(&self) -> Option<Mono> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    /// Everything is looked at anew: a reload, a fault.
+    pub fn touch_all(&mut self) {
+        self.touched.extend(self.watching.keys().cloned());
+    }
+
+    fn touch(&mut self, package: Package, number: &Number) {
+        let watched = Watched { package, number: number.clone() };
+        if self.watching.contains_key(&watched) {
+            self.touched.insert(watched);
+        }
+    }
+
+    fn insert(&mut self, held: Held) -> SubscriptionId {
+        let id = SubscriptionId(self.next);
+        self.next += 1;
+        self.keys.insert(held.subscription.key().clone(), id);
+        self.of_phone.entry(held.phone.clone()).or_default().insert(id);
+        self.watching.entry(held.watched.clone()).or_default().insert(id);
+        self.due.insert((held.subscription.until(), id));
+        self.held.insert(id, held);
+        id
+    }
+
+    fn remove(&mut self, id: SubscriptionId) {
+        let Some(held) = self.held.remove(&id) else { return };
+        self.keys.remove(held.subscription.key());
+        self.due.remove(&(held.subscription.until(), id));
+        self.fresh.remove(&id);
+        if let Some(all) = self.of_phone.get_mut(&held.phone) {
+            all.remove(&id);
+            if all.is_empty() {
+                self.of_phone.remove(&held.phone);
+            }
+        }
+        if let Some(all) = self.watching.get_mut(&held.watched) {
+            all.remove(&id);
+            if all.is_empty() {
+                self.watching.remove(&held.watched);
+                self.states.remove(&held.watched);
+                self.touched.remove(&held.watched);
+            }
+        }
+    }
+
+    /// Changes how long one lasts, with what hangs on it.
+    fn last(&mut self, id: SubscriptionId, seconds: u32, now: Mono) {
+        if let Some(held) = self.held.get_mut(&id) {
+            self.due.remove(&(held.subscription.until(), id));
+            held.subscription.last(seconds, now);
+            self.due.insert((held.subscription.until(), id));
+        }
+    }
+
+    fn of(&self, phone: &Number) -> Vec<SubscriptionId> {
+        self.of_phone.get(phone).into_iter().flatten().copied().collect()
+    }
+
+    pub fn has_phone(&self, phone: &Number) -> bool {
+        self.of_phone.contains_key(phone)
+    }
+
+    pub fn device_moved(&mut self, phone: &Number, contact: &Uri, flow: Flow) {
+        for id in self.of(phone) {
+            if let Some(held) = self.held.get_mut(&id) {
+                held.subscription.device_moved(contact, flow);
+            }
+        }
+    }
+
+    /// Nobody can be told any more.
+    pub fn connection_closed(&mut self, connection: ConnectionId) {
+        let lost = |held: &Held| held.subscription.flow().connection == Some(connection);
+        let lost: Vec<SubscriptionId> = self.held.iter().filter(|(_, held)| lost(held)).map(|(id, _)| *id).collect();
+        for id in lost {
+            self.remove(id);
+        }
+    }
+
+    pub fn binding_changed(&mut self, number: &Number) {
+        self.touch(Package::Reg, number);
+    }
+
+    /// A phone's device has gone: its subscriptions end. With its last word if it went by itself, without where it was not heard of.
+    pub fn binding_gone(&mut self, number: &Number, binding: &Binding, is_reachable: bool) {
+        for id in self.of(number) {
+            let Some(held) = self.held.get_mut(&id) else { continue };
+            let flow = held.subscription.flow();
+            if (flow.transport, flow.remote, flow.connection)
+                != (binding.flow.transport, binding.flow.remote, binding.flow.connection)
+            {
+                continue;
+            }
+            if is_reachable {
+                held.subscription.end(Ending::Deactivated);
+                self.fresh.insert(id);
+            } else {
+                self.remove(id);
+            }
+        }
+    }
+
+    pub fn find(&self, request: &Request) -> Option<SubscriptionId> {
+        let call_id = request.headers.call_id().ok()?.clone();
+        let to = request.headers.to().ok()?;
+        let tag = Bytes::copy_from_slice(to.tag()?);
+        self.keys.get(&Key { call_id, tag }).copied()
+    }
+}
+
+impl Cx<'_> {
+    /// A SUBSCRIBE outside of a dialog.
+    pub fn subscribed(&mut self, transaction: TransactionId, request: &Request, flow: Flow) {
+        let Some(phone) = self.authenticate(transaction, request, flow) else { return };
+        match self.subscription(&phone, request, flow) {
+            Ok((id, seconds)) => {
+                self.hub.presence.fresh.insert(id);
+                if let Some(held) = self.hub.presence.held.get(&id) {
+                    let response = held.subscription.accept(request, seconds);
+                    self.respond(transaction, &response);
+                }
+            }
+            Err(status) => self.refuse_subscription(transaction, request, status),
+        }
+    }
+
+    fn refuse_subscription(&mut self, transaction: TransactionId, request: &Request, status: Status) {
+        let mut response = request.response_with_tag(status, self.hub.transactions.tag(transaction));
+        match status {
+            Status::BAD_EVENT => response.headers.push(HeaderName::AllowEvents, ALLOW_EVENTS),
+            Status::INTERVAL_TOO_BRIEF => response.headers.push(HeaderName::MinExpires, MIN_EXPIRES),
+            Status::SERVICE_UNAVAILABLE => response.headers.push(HeaderName::RetryAfter, 60u32),
+            _ => {}
+        }
+        self.count(format!("sip_subscriptions_refused_total{{status=\"{}\"}}", status.code()));
+        self.respond(transaction, &response);
+    }
+
+    fn subscription(&mut self, phone: &Number, request: &Request, flow: Flow) -> Result<(SubscriptionId, u32), Status> {
+        let event = request.headers.event().map_err(|_| Status::BAD_EVENT)?;
+        let package = event.and_then(|e| Package::of(e.package())).ok_or(Status::BAD_EVENT)?;
+        let dialled = request.uri.dialled().unwrap_or_default();
+        let number = self.watchable(package, phone, &dialled)?;
+        let (kind, subtype) = package.content_type();
+        let accepts = request.headers.accept().map_err(|_| Status::BAD_REQUEST)?;
+        if !accepts.is_empty() && !accepts.iter().any(|accepted| accepted.covers(kind, subtype)) {
+            return Err(Status::NOT_ACCEPTABLE);
+        }
+        let seconds = match Wish::of(request)? {
+            Wish::For(seconds) => seconds,
+            Wish::TooBrief => return Err(Status::INTERVAL_TOO_BRIEF),
+        };
+        let own = Own { tag: self.hub.chance.token(), contact: self.contact(&dialled, &flow) };
+        let subscription = Subscription::accepted(request, own, flow, seconds, self.now.mono).map_err(|_| Status::BAD_REQUEST)?;
+        let watched = Watched { package, number };
+        let presence = &mut self.hub.presence;
+        for id in presence.of(phone) {
+            let repeated = |held: &Held| held.watched == watched && held.subscription.is_repeated_by(&subscription);
+            if presence.held.get(&id).is_some_and(repeated) {
+                presence.remove(id);
+            }
+        }
+        if presence.of(phone).len() >= MOST_OF_A_PHONE || presence.len() >= MOST {
+            return Err(Status::SERVICE_UNAVAILABLE);
+        }
+        let held = Held { subscription, phone: phone.clone(), watched, version: 0, told: Vec::new() };
+        Ok((presence.insert(held), seconds))
+    }
+
+    /// Lines are everybody's to see; messages and devices their owner's.
+    fn watchable(&self, package: Package, phone: &Number, dialled: &str) -> Result<Number, Status> {
+        let config = &self.hub.config;
+        let Some((number, _)) = config.phones.get_key_value(dialled) else { return Err(Status::NOT_FOUND) };
+        match package {
+            Package::Dialog => Ok(number.clone()),
+            Package::MessageSummary | Package::Reg if number == phone => Ok(number.clone()),
+            Package::MessageSummary | Package::Reg => Err(Status::FORBIDDEN),
+        }
+    }
+
+    /// A SUBSCRIBE in a dialog that one has made: longer, or no more.
+    pub fn resubscribed(&mut self, id: SubscriptionId, transaction: TransactionId, request: &Request, flow: Flow) {
+        let Some(held) = self.hub.presence.held.get_mut(&id) else { return };
+        let seconds = match held.subscription.receive(request, flow) {
+            Ok(Wish::For(seconds)) => seconds,
+            Ok(Wish::TooBrief) => return self.refuse_subscription(transaction, request, Status::INTERVAL_TOO_BRIEF),
+            Err(status) => return self.refuse_subscription(transaction, request, status),
+        };
+        let response = held.subscription.accept(request, seconds);
+        self.respond(transaction, &response);
+        self.hub.presence.last(id, seconds, self.now.mono);
+        self.hub.presence.fresh.insert(id);
+    }
+
+    /// Tells a subscriber how it is now; what ends with it is forgotten.
+    fn notify_subscriber(&mut self, id: SubscriptionId) {
+        let now = self.now;
+        let presence = &mut self.hub.presence;
+        let Some(held) = presence.held.get_mut(&id) else { return };
+        let Some(state) = presence.states.get(&held.watched) else { return };
+        if !held.subscription.may_notify() {
+            return;
+        }
+        let (entity, host) = match held.subscription.resource() {
+            Uri::Sip(uri) => (uri.address_of_record().to_string(), uri.host_port().to_string()),
+            Uri::Tel(_) | Uri::Other(_) => {
+                let domain = self.hub.config.site.domain.clone();
+                (format!("sip:{}@{domain}", held.watched.number), domain)
+            }
+        };
+        let told = document::Told { entity, host, now: now.wall, version: held.version, before: &held.told };
+        let body = document::body(state, &told);
+        held.version = held.version.wrapping_add(1);
+        if let State::Line(dialogs) = state {
+            held.told.clone_from(dialogs);
+        }
+        let (mut request, to) = held.subscription.notify(document::content_type(state), body.into(), now.mono);
+        request.headers.push(HeaderName::UserAgent, AGENT);
+        let over = held.subscription.is_ending();
+        if over {
+            presence.remove(id);
+        }
+        self.request(request, to, if over { Purpose::InDialog } else { Purpose::Notify(id) });
+    }
+
+    /// The final answer to a NOTIFY, or that there will be none.
+    pub fn notify_answered(&mut self, id: SubscriptionId, status: Status) {
+        let Some(held) = self.hub.presence.held.get_mut(&id) else { return };
+        match held.subscription.answered(status) {
+            Then::Nothing => {}
+            Then::Again => self.notify_subscriber(id),
+            Then::Over => {
+                self.count("sip_subscriptions_lost_total");
+                self.hub.presence.remove(id);
+            }
+        }
+    }
+
+    /// Subscriptions that were not refreshed.
+    pub fn presence_due(&mut self) {
+        while let Some((at, id)) = self.hub.presence.due.first().copied().filter(|(at, _)| *at <= self.now.mono) {
+            self.hub.presence.due.remove(&(at, id));
+            if let Some(held) = self.hub.presence.held.get_mut(&id) {
+                held.subscription.end(Ending::Timeout);
+                self.hub.presence.fresh.insert(id);
+            }
+        }
+    }
+
+    /// How many messages a number has, from whoever keeps them.
+    pub fn messages(&mut self, number: Number, new: u32, old: u32) {
+        self.hub.presence.touch(Package::MessageSummary, &number);
+        self.hub.messages.insert(number, (new, old));
+    }
+
+    /// We stop: phones come back later, and not when an hour is over.
+    pub fn leave_subscribers(&mut self) {
+        let presence = &mut self.hub.presence;
+        for (id, held) in &mut presence.held {
+            held.subscription.end(Ending::Probation);
+            presence.fresh.insert(*id);
+        }
+    }
+}
+
+impl Switch {
+    /// Lamps follow what the input has changed.
+    pub(super) fn lamps(&mut self, now: Now, out: &mut Vec<Output>) {
+        let lines = std::mem::take(&mut self.hub.index.touched);
+        if self.hub.presence.is_empty() {
+            return;
+        }
+        for number in lines {
+            self.hub.presence.touch(Package::Dialog, &number);
+        }
+        let presence = &mut self.hub.presence;
+        let mut tell = std::mem::take(&mut presence.fresh);
+        let mut touched = std::mem::take(&mut presence.touched);
+        touched.extend(tell.iter().filter_map(|id| presence.held.get(id)).map(|held| held.watched.clone()));
+        for watched in touched {
+            let state = self.state_of(&watched, now);
+            let gone = !self.hub.config.phones.contains_key(&watched.number);
+            let presence = &mut self.hub.presence;
+            let watchers = presence.watching.get(&watched).into_iter().flatten();
+            if gone {
+                for id in watchers.clone() {
+                    if let Some(held) = presence.held.get_mut(id) {
+                        held.subscription.end(Ending::NoResource);
+                    }
+                }
+            }
+            if gone || presence.states.get(&watched) != Some(&state) {
+                tell.extend(watchers);
+                presence.states.insert(watched, state);
+            }
+        }
+        let mut cx = self.cx(now, out);
+        for id in tell {
+            cx.notify_subscriber(id);
+        }
+    }
+
+    fn state_of(&self, watched: &Watched, now: Now) -> State {
+        let number = &watched.number;
+        match watched.package {
+            Package::Dialog => State::Line(self.line(number)),
+            Package::MessageSummary => {
+                let (new, old) = self.hub.messages.get(number).copied().unwrap_or_default();
+                State::Messages { new, old }
+            }
+            Package::Reg => {
+                let bindings = self.hub.registrar.bindings(number, now);
+                let contact =
+                    |b: Binding| Contact { uri: String::from_utf8_lossy(&b.contact).into_owned(), expires_at: b.expires_at };
+                State::Registration(bindings.into_iter().map(contact).collect())
+            }
+        }
+    }
+
+    fn line(&self, number: &Number) -> Vec<Dialog> {
+        let legs = self.hub.index.of_phone(number);
+        let dialog = |(leg, at): (crate::ids::LegId, &super::hub::At)| {
+            let conv = self.conversations.get(&at.conversation)?;
+            Dialog::of(&self.hub.config, conv, conv.leg(leg)?)
+        };
+        legs.filter_map(dialog).collect()
+    }
+}
