@@ -235,6 +235,7 @@ const ADDED: &[(&str, &str)] = &[
     ("[codes]\nready = '21'\n", "2: ready: `21` is no feature code"),
     ("[codes]\nready = '*1'\noffline = '*1'\n", "3: code `*1` is already there"),
     ("[codes]\npause = '*2'\n", "1: code `*21` begins with the pause code `*2`"),
+    ("[codes]\nready = '*8'\n", "1: code `*8` is already there"),
     ("[codes]\npause_reasons = ['a', 'a']\n", "2: pause reason `a` is already there"),
     ("[[user]]\nname = 'admin'\n", "1: user `admin` has no password"),
     ("[[user]]\nname = 'a'\npassword = 'p'\n[[user]]\nname = 'a'\npassword = 'q'\n", "5: user `a` is already there"),

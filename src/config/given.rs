@@ -133,6 +133,7 @@ pub(crate) struct Codes {
     pub forward_no_answer: Option<Spanned<Code>>,
     pub forward_unregistered: Option<Spanned<Code>>,
     pub do_not_disturb: Option<Spanned<Code>>,
+    pub pickup: Option<Spanned<Code>>,
     pub pause_reasons: Option<Spanned<Vec<Label>>>,
 }
 
@@ -144,6 +145,7 @@ pub(crate) struct Phone {
     pub name: Option<Label>,
     pub outside: Option<bool>,
     pub caller: Option<Telephone>,
+    pub group: Option<Label>,
 }
 
 #[derive(Deserialize)]

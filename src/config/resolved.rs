@@ -134,7 +134,7 @@ pub struct Recording {
     pub internal: bool,
 }
 
-/// Dialled from an agent's phone, or from any phone whose agent is then meant.
+/// Dialled from a phone; the first three are for the agent who works at it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeatureCodes {
     pub ready: String,
@@ -148,6 +148,8 @@ pub struct FeatureCodes {
     pub forward_unregistered: String,
     /// Followed by 1: on; by 0 or nothing: off.
     pub do_not_disturb: String,
+    /// Followed by a number, or by nothing: takes the call that rings there, or at any phone of the same group.
+    pub pickup: String,
     pub pause_reasons: Vec<String>,
 }
 
@@ -162,6 +164,7 @@ impl Default for FeatureCodes {
             forward_no_answer: "*43".to_owned(),
             forward_unregistered: "*44".to_owned(),
             do_not_disturb: "*45".to_owned(),
+            pickup: "*8".to_owned(),
             pause_reasons: ["break", "training", "paperwork"].map(str::to_owned).to_vec(),
         }
     }
@@ -198,6 +201,8 @@ pub struct Phone {
     pub outside: bool,
     /// The number shown outside when it calls out, if the trunk's rule does not set one.
     pub caller: Option<String>,
+    /// Picks up calls of phones with the same one by the code alone; `None`: of all phones.
+    pub group: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -50,6 +50,8 @@ pub enum Code {
     DoNotDisturb {
         on: bool,
     },
+    /// Takes a call that rings at a number, or (none) at any phone of the same group.
+    Pickup(Option<Number>),
 }
 
 /// The trunks to try by one outbound rule, in the order of the file.
@@ -190,6 +192,8 @@ fn code(config: &Config, number: &str) -> Option<Code> {
             Some(_) | None => None,
         },
     );
+    let picked = rest(&codes.pickup).map(|number| (!number.is_empty()).then(|| Number::from(number)));
+    offer(&codes.pickup, picked.map(Code::Pickup));
     found.map(|(_, code)| code)
 }
 

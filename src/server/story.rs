@@ -69,6 +69,7 @@ pub(super) fn tell(event: &Event) {
         | Kind::CallTransferred(_)
         | Kind::CallForwarded(_)
         | Kind::CallMerged(_)
+        | Kind::CallPickedUp(_)
         | Kind::CallWentOutside(_)
         | Kind::MenuEntered(_)
         | Kind::MenuDigit(_)

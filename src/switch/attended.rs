@@ -83,7 +83,7 @@ impl Switch {
             None => Err((Status::CALL_TRANSACTION_DOES_NOT_EXIST, Refusal::WrongState("there is no such call to join with"))),
         };
         match joined {
-            Ok(join) => self.join(join, now, out),
+            Ok(join) => self.merge(join, now, out),
             Err((status, _)) => {
                 self.with(conversation, now, out, |cx, conv| cx.notify(conv, from, Some(refer), Notice::Failed(status)));
             }
@@ -107,7 +107,7 @@ impl Switch {
         for (a, b) in pairs.filter(both) {
             match self.may_join(End { conversation, leg: a.id }, End { conversation: consultation, leg: b.id }) {
                 Ok((parent, child)) => {
-                    self.join(Join { parent, child, by: By::Api(by.0.clone()), refer: None }, now, out);
+                    self.merge(Join { parent, child, by: By::Api(by.0.clone()), refer: None }, now, out);
                     return Ok(());
                 }
                 Err((_, why)) => none = why,
@@ -176,7 +176,7 @@ impl Switch {
         if conv.customer() == Some(leg) { By::Customer } else { By::Phone }
     }
 
-    fn join(&mut self, join: Join, now: Now, out: &mut Vec<Output>) {
+    fn merge(&mut self, join: Join, now: Now, out: &mut Vec<Output>) {
         let worker = self.conversations.get(&join.parent.conversation).map(|c| c.worker);
         let moved = match worker {
             Some(worker) => self.with(join.child.conversation, now, out, |cx, conv| cx.give_away(conv, &join, worker)),

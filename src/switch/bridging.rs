@@ -16,14 +16,30 @@ use crate::sip::{HeaderName, Status};
 impl Cx<'_> {
     /// Answers the caller's INVITE, if that waits for it still. From here the caller's stay counts and is recorded.
     pub fn answer(&mut self, conv: &mut Conversation) -> bool {
-        let id = conv.subject;
-        let Some(leg) = conv.legs.get(&id) else { return false };
+        let waits = conv.leg(conv.subject).is_some_and(|l| l.call.is_invited());
+        match self.answer_leg(conv, conv.subject) {
+            Ok(answered) => {
+                if answered && waits {
+                    self.customer_answered(conv);
+                }
+                answered
+            }
+            Err(cause) => {
+                self.end(conv, cause, By::Switch);
+                false
+            }
+        }
+    }
+
+    /// Answers a leg's INVITE, if that waits for it still; whether the leg is answered.
+    pub fn answer_leg(&mut self, conv: &mut Conversation, id: LegId) -> Result<bool, Cause> {
+        let Some(leg) = conv.legs.get(&id) else { return Ok(false) };
         if !leg.call.is_invited() {
-            return leg.is_answered();
+            return Ok(leg.is_answered());
         }
         let prefer =
             conv.legs.values().filter(|l| l.id != id && l.is_live()).find_map(|l| l.negotiation.agreed()).map(|a| a.codec);
-        let Some(leg) = conv.legs.get_mut(&id) else { return false };
+        let Some(leg) = conv.legs.get_mut(&id) else { return Ok(false) };
         let offered = leg.offered.take();
         let body = match (leg.early.take(), &offered) {
             // Said in the 183 already; the time for its silence runs from here.
@@ -42,9 +58,7 @@ impl Cx<'_> {
                 }
                 // Checked when the INVITE came; the configuration of codecs has not changed since.
                 Err(refusal) => {
-                    let status = Status::new(refusal.status()).unwrap_or(Status::NOT_ACCEPTABLE_HERE);
-                    self.end(conv, Cause::from_status(status.code()), By::Switch);
-                    return false;
+                    return Err(Cause::from_status(refusal.status()));
                 }
             },
             // The offer is ours, the answer comes with the ACK (RFC 3261 §13.2.1).
@@ -58,14 +72,10 @@ impl Cx<'_> {
                 response.headers.push(HeaderName::Supported, "timer");
                 leg.session_until = granted(leg.session_asked.take(), &mut response, self.now.mono);
                 self.respond(transaction, &response);
-                self.customer_answered(conv);
-                true
+                Ok(true)
             }
-            Ok(None) => leg.is_answered(),
-            Err(_) => {
-                self.end(conv, Cause::Rejected, By::Switch);
-                false
-            }
+            Ok(None) => Ok(leg.is_answered()),
+            Err(_) => Err(Cause::Rejected),
         }
     }
 

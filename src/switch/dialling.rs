@@ -341,7 +341,7 @@ impl Cx<'_> {
         }
     }
 
-    fn callee_taken(&mut self, conv: &mut Conversation, id: LegId) {
+    pub fn callee_taken(&mut self, conv: &mut Conversation, id: LegId) {
         let (transfer, outside) = match &mut conv.stage {
             Stage::Dialling(dialling) => (dialling.transfer.take(), dialling.outside.take()),
             _ => {

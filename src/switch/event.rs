@@ -66,6 +66,9 @@ pub enum Kind {
     /// A consultation has become part of the conversation that it was about; told to both.
     #[serde(rename = "call.merged")]
     CallMerged(CallMerged),
+    /// Another phone than the one that rang took the call. `call.bridged` follows.
+    #[serde(rename = "call.picked_up")]
+    CallPickedUp(CallPickedUp),
     /// An internal call has got an outside party: it is an outbound one from here on.
     #[serde(rename = "call.went_outside")]
     CallWentOutside(CallWentOutside),
@@ -337,6 +340,19 @@ pub struct CallMerged {
     #[schema(value_type = u64)]
     pub leg: LegId,
     pub by: By,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CallPickedUp {
+    /// The leg of who took it.
+    #[schema(value_type = u64)]
+    pub leg: LegId,
+    /// Who took it.
+    #[schema(value_type = String)]
+    pub phone: Number,
+    /// The number that rang.
+    #[schema(value_type = String)]
+    pub from: Number,
 }
 
 /// A phone of an internal call was transferred to a number outside, and it answered there. A `recording.decided` follows: the outbound

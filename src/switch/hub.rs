@@ -25,6 +25,7 @@ use crate::transaction::{self, Sending, TransactionId, Transactions};
 use super::door::Strike;
 use super::event::Kind;
 use super::output::{QueryId, Server};
+use super::pickup::Joining;
 use super::presence::{Presence, SubscriptionId};
 use super::{Event, Output};
 
@@ -57,6 +58,8 @@ pub(super) struct Hub {
     pub lookups: BTreeMap<TrunkName, Lookup>,
     /// Devices that have registered anew in this input while their phone has calls: contact and flow.
     pub moved: Vec<(Number, Uri, Flow)>,
+    /// An INVITE of this input that is for a call which is there already.
+    pub joining: Option<Joining>,
     pub next_leg: u64,
     pub next_number: u64,
     pub draining: bool,

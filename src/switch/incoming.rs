@@ -3,6 +3,7 @@
 use super::door::Strike;
 use super::event::{By, CallStarted, Direction, Kind};
 use super::hub::{AGENT, ALLOW, Cx};
+use super::pickup::{Joining, Replaced, Wanted};
 use super::presence::ALLOW_EVENTS;
 use super::routing::caller;
 use crate::conversation::{Conversation, Leg, Peer, Role};
@@ -10,7 +11,7 @@ use crate::dialog::{Asked, Call, Own, Reach};
 use crate::ids::Number;
 use crate::media::Command;
 use crate::registrar::Verdict;
-use crate::route::{self, Cause, Rule, Target};
+use crate::route::{self, Cause, Code, Rule, Target};
 use crate::sdp::{Description, Local, Negotiation};
 use crate::sip::{Flow, HeaderName, Method, NameAddr, Request, Response, Status, Transport, Uri};
 use crate::transaction::TransactionId;
@@ -41,7 +42,7 @@ impl Cx<'_> {
     /// Extensions that the peer insists on (§8.2.2.3), beside those that we have.
     fn refused_extension(&mut self, transaction: TransactionId, request: &Request) -> bool {
         let mut required = request.headers.require().unwrap_or_default();
-        required.retain(|extension| !extension.as_str().eq_ignore_ascii_case("timer"));
+        required.retain(|extension| !["timer", "replaces"].iter().any(|own| extension.as_str().eq_ignore_ascii_case(own)));
         if required.is_empty() {
             return false;
         }
@@ -177,8 +178,16 @@ impl Cx<'_> {
                 (peer, number.to_string(), rule, target)
             }
         };
+        let wanted = match self.wanted(&sender, &request, target.as_ref().ok()) {
+            Ok(wanted) => wanted,
+            Err(status) => {
+                self.reply(transaction, &request, status);
+                return None;
+            }
+        };
         let target = match target {
             Ok(target) => target,
+            Err(_) if wanted.is_some() => Target::Hangup,
             Err(cause) => {
                 self.count(format!("calls_refused_total{{cause=\"{cause}\"}}"));
                 self.reply(transaction, &request, Status::new(cause.to_status()).unwrap_or(Status::NOT_FOUND));
@@ -203,6 +212,11 @@ impl Cx<'_> {
                 return None;
             }
         };
+        if let (Some(wanted), Peer::Phone(phone)) = (wanted, &peer) {
+            let phone = phone.clone();
+            self.hub.joining = Some(Joining { transaction, request, flow, phone, offered, session_asked, wanted });
+            return None;
+        }
         let worker = self.roomiest_worker();
         let Some(lease) = worker.and_then(|w| self.lease(w)) else {
             self.count("media_ports_exhausted_total");
@@ -255,6 +269,25 @@ impl Cx<'_> {
         self.media(conv.worker, Command::Open { leg: id, lease });
         self.to(&mut conv, target, None);
         Some(conv)
+    }
+
+    /// The call that is there already, which a phone's INVITE is for; most are for none.
+    fn wanted(&self, sender: &Sender, request: &Request, target: Option<&Target>) -> Result<Option<Wanted>, Status> {
+        // A trunk's would take our phones' calls away.
+        let Sender::Phone(_) = sender else { return Ok(None) };
+        if let Some(replaces) = request.headers.replaces().map_err(|_| Status::BAD_REQUEST)? {
+            return match self.hub.index.replaced(&replaces) {
+                Replaced::Early(leg) => Ok(Some(Wanted::Ringing(leg))),
+                // It was answered meanwhile (RFC 3891 §3); a call that somebody is in is not picked up.
+                Replaced::Other(_) => Err(Status::BUSY_HERE),
+                Replaced::Unknown => Err(Status::CALL_TRANSACTION_DOES_NOT_EXIST),
+            };
+        }
+        Ok(match target {
+            Some(Target::Code(Code::Pickup(Some(number)))) => Some(Wanted::RingingAt(number.clone())),
+            Some(Target::Code(Code::Pickup(None))) => Some(Wanted::RingingInGroup),
+            Some(_) | None => None,
+        })
     }
 
     /// First words of a conversation.

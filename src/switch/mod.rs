@@ -10,6 +10,7 @@
 //! | requests outside of dialogs, within one, responses | `incoming`, `in_dialog`, `dialling` |
 //! | where a subject goes | `routing`, `menu`, `queueing`, `dialling`, `transfer`, `attended`, `forwarding` |
 //! | who hears whom | `bridging` |
+//! | a call that rings elsewhere is taken | `pickup` |
 //! | the end | `ending` |
 //! | the API | `commands` |
 //! | names of trunks, registrations there | `trunks` |
@@ -37,6 +38,7 @@ pub mod journal;
 mod menu;
 mod outgoing;
 pub mod output;
+mod pickup;
 mod presence;
 mod probing;
 mod queueing;
@@ -120,6 +122,7 @@ impl Switch {
                 servers: BTreeMap::new(),
                 lookups,
                 moved: Vec::new(),
+                joining: None,
                 next_leg: 0,
                 next_number: 0,
                 draining: false,
@@ -354,6 +357,9 @@ impl Switch {
             let conv = self.cx(now, out).out_of_dialog(id, request, flow);
             if let Some(conv) = conv {
                 self.adopt(conv, now, out);
+            }
+            if let Some(joining) = self.hub.joining.take() {
+                self.join(joining, now, out);
             }
             return;
         }

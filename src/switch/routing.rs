@@ -113,6 +113,8 @@ impl Cx<'_> {
             Code::Pause { reason } => self.wish_by_code(&phone, Wanted::Paused { reason }, "agent-paused"),
             Code::Offline => self.wish_by_code(&phone, Wanted::Offline, "agent-offline"),
             Code::Forward { when, to } => self.set_by_code(&phone, when, to).map_err(|_| Cause::NotFound),
+            // Taken up when the INVITE came; who is sent there otherwise has no call to take.
+            Code::Pickup(_) => Err(Cause::NotFound),
             Code::DoNotDisturb { on } => self.disturb_by_code(&phone, on).map_err(|_| Cause::NotFound),
         };
         match done {

@@ -38,6 +38,7 @@ impl Checking {
                     name: phone.name.map(|n| n.0),
                     outside: phone.outside.unwrap_or(true),
                     caller: phone.caller.map(|c| c.0),
+                    group: phone.group.map(|g| g.0),
                 },
             );
         }

@@ -227,6 +227,7 @@ impl Checking {
             &codes.forward_no_answer,
             &codes.forward_unregistered,
             &codes.do_not_disturb,
+            &codes.pickup,
         ];
         for code in given.into_iter().flatten() {
             seen.is_new(self, &code.get_ref().0, code);
@@ -243,6 +244,7 @@ impl Checking {
             forward_no_answer: text(codes.forward_no_answer, usual.forward_no_answer),
             forward_unregistered: text(codes.forward_unregistered, usual.forward_unregistered),
             do_not_disturb: text(codes.do_not_disturb, usual.do_not_disturb),
+            pickup: text(codes.pickup, usual.pickup),
             pause_reasons: match codes.pause_reasons {
                 Some(reasons) => reasons.into_inner().into_iter().map(|r| r.0).collect(),
                 None => usual.pause_reasons,
@@ -251,6 +253,14 @@ impl Checking {
         for code in [&resolved.ready, &resolved.offline] {
             if code.starts_with(&resolved.pause) {
                 self.reader.fault(at, Fault::CodeBehindPause { code: code.clone(), pause: resolved.pause.clone() });
+            }
+        }
+        // One that is given may be the default of another.
+        let all = [&resolved.ready, &resolved.pause, &resolved.offline, &resolved.pickup];
+        for (i, code) in all.iter().enumerate() {
+            if all.iter().take(i).any(|other| other == code) && self.reader.is_clean() {
+                let first = self.reader.line(at);
+                self.reader.fault(at, Fault::Twice { what: "code", name: (*code).clone(), first });
             }
         }
         self.reasons(&resolved.pause_reasons, reasons_at);

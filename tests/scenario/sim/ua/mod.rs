@@ -131,6 +131,8 @@ pub struct Ua {
     /// Shows telephone-event in its descriptions.
     pub events: bool,
     pub asserted: Option<String>,
+    /// Replaces of its next INVITE.
+    pub replaces: Option<String>,
     /// Rings with 183, and speaks before it answers.
     pub early: bool,
     /// Session-Expires of its INVITEs and UPDATEs, in seconds; it refreshes only when it is told to.
@@ -197,6 +199,7 @@ impl Ua {
             codecs: vec![0],
             events: true,
             asserted: None,
+            replaces: None,
             early: false,
             session_expires: None,
             sessions: Vec::new(),

@@ -53,6 +53,9 @@ impl Ua {
         if let Some(asserted) = &self.asserted {
             request.headers.push(HeaderName::PAssertedIdentity, asserted.as_str());
         }
+        if let Some(replaces) = self.replaces.take() {
+            request.headers.push(HeaderName::Replaces, replaces);
+        }
         let mut call = self.blank(true, id, local, remote, target, request.clone());
         call.cseq = 1;
         if with_offer {

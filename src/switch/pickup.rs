@@ -1,0 +1,169 @@
+//! Call pickup: a phone takes the call that rings at another one, by its lamp key (INVITE with Replaces of an early dialog, RFC 3891) or by
+//! a code. The one who takes it becomes a leg of the conversation that rings; nobody is called a second time.
+//!
+//! What a lamp key names is the dialog as dialog-info has shown it. Phones differ in which of the two tags they write as whose, so the
+//! one that is ours is looked for in both places; it is unique.
+//!
+//! An offer of a queue is not picked up (486): the queue leased one agent, counts that agent's answer and gives the caller to another
+//! one by itself.
+
+use super::event::{CallPickedUp, Kind};
+use super::hub::{Cx, Index};
+use super::{Output, Switch};
+use crate::clock::Now;
+use crate::conversation::{Conversation, Leg, Peer, Role, Stage};
+use crate::dialog::{Call, Key, Own, Reach, SessionTimer};
+use crate::ids::{ConversationId, LegId, Number};
+use crate::media::Command;
+use crate::route::Cause;
+use crate::sdp::{Description, Local, Negotiation};
+use crate::sip::{Flow, Replaces, Request, Status};
+use crate::transaction::TransactionId;
+
+/// A phone's INVITE that is for a call which is there already.
+#[derive(Debug)]
+pub(super) struct Joining {
+    pub transaction: TransactionId,
+    pub request: Request,
+    pub flow: Flow,
+    pub phone: Number,
+    pub offered: Option<Description>,
+    pub session_asked: Option<SessionTimer>,
+    pub wanted: Wanted,
+}
+
+/// Which call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// The one that this leg rings for.
+    Ringing(LegId),
+    /// One that rings at this number.
+    RingingAt(Number),
+    /// One that rings at a phone of the same group.
+    RingingInGroup,
+}
+
+/// The dialog that a Replaces names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Replaced {
+    /// A phone rings by it.
+    Early(LegId),
+    /// It is answered, or not ours to answer.
+    Other(LegId),
+    Unknown,
+}
+
+impl Index {
+    pub fn replaced(&self, replaces: &Replaces) -> Replaced {
+        let by = |tag: &bytes::Bytes| self.keys.get(&Key { call_id: replaces.call_id.clone(), tag: tag.clone() });
+        let Some(leg) = by(&replaces.to_tag).or_else(|| by(&replaces.from_tag)) else { return Replaced::Unknown };
+        match self.legs.get(leg) {
+            Some(at) if !at.over && at.rings => Replaced::Early(*leg),
+            Some(at) if !at.over => Replaced::Other(*leg),
+            Some(_) | None => Replaced::Unknown,
+        }
+    }
+}
+
+impl Switch {
+    /// Carries out what [`Cx::invited`](Cx) has found to be for another call.
+    pub(super) fn join(&mut self, joining: Joining, now: Now, out: &mut Vec<Output>) {
+        let found = match &joining.wanted {
+            Wanted::Ringing(leg) => self.conversation_of(*leg).map(|conversation| (*leg, conversation)).ok_or(481),
+            Wanted::RingingAt(number) => self.rings_at(std::iter::once(number), &joining.phone),
+            Wanted::RingingInGroup => {
+                let config = self.hub.config.clone();
+                let group = config.phones.get(&joining.phone).and_then(|p| p.group.as_ref());
+                let same = config.phones.values().filter(|p| group.is_none() || p.group.as_ref() == group);
+                self.rings_at(same.map(|p| &p.number), &joining.phone)
+            }
+        };
+        let taken = found.and_then(|(leg, conversation)| {
+            self.with(conversation, now, out, |cx, conv| cx.pick_up(conv, leg, &joining)).unwrap_or(Err(481))
+        });
+        if let Err(status) = taken {
+            let mut cx = self.cx(now, out);
+            let status = Status::new(status).unwrap_or(Status::NOT_FOUND);
+            let response = joining.request.response_with_tag(status, cx.hub.transactions.tag(joining.transaction));
+            cx.respond(joining.transaction, &response);
+        }
+    }
+
+    /// The call that has rung longest at one of these numbers. Of one's own phone there is nothing to pick up.
+    fn rings_at<'a>(&self, numbers: impl Iterator<Item = &'a Number>, picker: &Number) -> Result<(LegId, ConversationId), u16> {
+        let legs = numbers.filter(|number| *number != picker).flat_map(|number| self.hub.index.of_phone(number));
+        let ringing: Vec<(bool, LegId, ConversationId)> =
+            legs.filter(|(_, at)| at.rings).map(|(leg, at)| (at.offered, leg, at.conversation)).collect();
+        // Offers of queues last: they only say why not.
+        ringing.into_iter().min().map(|(_, leg, conversation)| (leg, conversation)).ok_or(404)
+    }
+}
+
+impl Cx<'_> {
+    /// The leg of `joining` takes the place of one that rings.
+    fn pick_up(&mut self, conv: &mut Conversation, ringing: LegId, joining: &Joining) -> Result<(), u16> {
+        let Some(rung) = conv.leg(ringing).filter(|l| l.is_ringing()) else { return Err(481) };
+        // Of a queue, or of a command that rings its own phone first: busy for everybody else.
+        if rung.role != Role::Callee || !matches!(conv.stage, Stage::Dialling(_)) {
+            return Err(486);
+        }
+        let Some(from) = rung.peer.phone().cloned() else { return Err(486) };
+        let subject = conv.leg(conv.subject).map(|l| &l.peer);
+        if subject == Some(&Peer::Phone(joining.phone.clone())) {
+            return Err(486);
+        }
+        let Some(id) = self.joins(conv, joining)? else { return Ok(()) };
+        let data = CallPickedUp { leg: id, phone: joining.phone.clone(), from };
+        self.tell(Some(conv.id), Kind::CallPickedUp(data));
+        self.callee_taken(conv, id);
+        Ok(())
+    }
+
+    /// A phone that called us becomes a leg of this conversation, answered at once; nothing where it has been refused meanwhile.
+    fn joins(&mut self, conv: &mut Conversation, joining: &Joining) -> Result<Option<LegId>, u16> {
+        let Some(lease) = self.lease(conv.worker) else {
+            self.count("media_ports_exhausted_total");
+            return Err(503);
+        };
+        let id = self.next_leg();
+        let Joining { transaction, request, flow, phone, offered, session_asked, wanted: _ } = joining;
+        let called = request.uri.dialled().unwrap_or_default();
+        let own = Own { tag: self.hub.chance.token(), contact: self.contact(&called, flow) };
+        let session_id = self.hub.chance.next_u64() >> 1;
+        let local = Local { address: self.media_address(flow), port: lease.port, session_id };
+        let leg = Leg {
+            id,
+            peer: Peer::Phone(phone.clone()),
+            role: Role::Callee,
+            call: Call::invited(*transaction, request.clone(), *flow, Reach::Flow, own),
+            lease,
+            negotiation: Negotiation::new(local),
+            offered: offered.clone(),
+            early: None,
+            shows: phone.to_string(),
+            rang: false,
+            tried: false,
+            status: None,
+            cause: None,
+            quality: None,
+            closed: false,
+            lets_go_at: None,
+            probe_at: None,
+            lost_way: false,
+            session_asked: *session_asked,
+            session_until: None,
+        };
+        self.put(conv.id, &leg);
+        conv.legs.insert(id, leg);
+        self.media(conv.worker, Command::Open { leg: id, lease });
+        self.hub.stirred = true;
+        match self.answer_leg(conv, id) {
+            Ok(true) => Ok(Some(id)),
+            // Checked when the INVITE came.
+            Ok(false) | Err(_) => {
+                self.release(conv, id, Cause::NotAcceptable, Status::NOT_ACCEPTABLE_HERE, None);
+                Ok(None)
+            }
+        }
+    }
+}
