@@ -236,6 +236,9 @@ const ADDED: &[(&str, &str)] = &[
     ("[codes]\nready = '*1'\noffline = '*1'\n", "3: code `*1` is already there"),
     ("[codes]\npause = '*2'\n", "1: code `*21` begins with the pause code `*2`"),
     ("[codes]\nready = '*8'\n", "1: code `*8` is already there"),
+    ("[park]\nslots = '709-701'\n", "2: slots: `709-701` is no range of park slots"),
+    ("[park]\nslots = '200-205'\n", "2: number `201` is already there in line 24"),
+    ("[park]\ntimeout = '5s'\n", "2: timeout is 5s; it must be from 10s to 1h"),
     ("[codes]\npause_reasons = ['a', 'a']\n", "2: pause reason `a` is already there"),
     ("[[user]]\nname = 'admin'\n", "1: user `admin` has no password"),
     ("[[user]]\nname = 'a'\npassword = 'p'\n[[user]]\nname = 'a'\npassword = 'q'\n", "5: user `a` is already there"),
@@ -382,7 +385,7 @@ fn the_reference_shows_every_key() {
         }
         *tables.entry(current).or_default() += &format!("{}\n", line.trim_start_matches("# ").trim_start_matches("e.g. "));
     }
-    let all = "[site] [sip] [media] [http] [recording] [codes] [[phone]] [[agent]] [[queue]] [[extension]] [[trunk]] [[inbound]] \
+    let all = "[site] [sip] [media] [http] [recording] [codes] [park] [[phone]] [[agent]] [[queue]] [[extension]] [[trunk]] [[inbound]] \
                [[outbound]] [[user]]";
     for table in all.split(' ') {
         let keys = keys_of(table);

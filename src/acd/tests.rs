@@ -74,6 +74,7 @@ pub(super) fn config(queues: Vec<Queue>, agents: Vec<Agent>) -> Config {
         tls: None,
         recording: Recording { folder: "recordings".into(), inbound: true, outbound: true, internal: false },
         codes: FeatureCodes::default(),
+        park: Park::default(),
         phones: BTreeMap::new(),
         agents: agents.into_iter().map(|a| (a.staff_number.clone(), a)).collect(),
         queues: queues.into_iter().map(|q| (q.name.clone(), q)).collect(),

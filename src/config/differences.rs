@@ -23,6 +23,7 @@ pub fn differences(old: &Config, new: &Config) -> Vec<String> {
         ("http", old.http != new.http),
         ("recording", old.recording != new.recording),
         ("codes", old.codes != new.codes),
+        ("park", old.park != new.park),
         ("inbound", old.inbound != new.inbound),
         ("outbound", old.outbound != new.outbound),
         ("prompts", old.prompts != new.prompts),

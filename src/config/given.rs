@@ -15,7 +15,7 @@ use toml::de::DeValue;
 use super::text::Reader;
 use super::units::{
     Address, Code, Digest, Domain, Every, Extension, Goto, Host, InCountry, Label, Listener, Name, NumberPattern, Password,
-    Picks, Ports, Prepend, Telephone, Time, Told, Zone,
+    Picks, Ports, Prepend, Slots, Telephone, Time, Told, Zone,
 };
 
 /// The whole file. Tables that were not given, or that could not be read, are missing.
@@ -29,6 +29,7 @@ pub(crate) struct Given {
     pub http: Option<Spanned<Http>>,
     pub recording: Option<Spanned<Recording>>,
     pub codes: Option<Spanned<Codes>>,
+    pub park: Option<Spanned<Park>>,
     pub phones: Vec<Spanned<Phone>>,
     pub agents: Vec<Spanned<Agent>>,
     pub queues: Vec<Spanned<Queue>>,
@@ -135,6 +136,13 @@ pub(crate) struct Codes {
     pub do_not_disturb: Option<Spanned<Code>>,
     pub pickup: Option<Spanned<Code>>,
     pub pause_reasons: Option<Spanned<Vec<Label>>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Park {
+    pub slots: Option<Spanned<Slots>>,
+    pub timeout: Option<Spanned<Time>>,
 }
 
 #[derive(Deserialize)]
@@ -280,7 +288,7 @@ pub(crate) struct Secrets {
 
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "unknown table `{0}`, expected one of site, sip, guard, media, http, recording, codes, phone, agent, queue, extension, trunk, inbound, \
+    "unknown table `{0}`, expected one of site, sip, guard, media, http, recording, codes, park, phone, agent, queue, extension, trunk, inbound, \
      outbound, user"
 )]
 struct UnknownTable<'a>(&'a str);
@@ -301,6 +309,7 @@ impl Given {
                 "http" => given.http = reader.read(value),
                 "recording" => given.recording = reader.read(value),
                 "codes" => given.codes = reader.read(value),
+                "park" => given.park = reader.read(value),
                 "phone" => {
                     given.named.phones = names(&value, "number");
                     given.phones = reader.read_all("phone", value);

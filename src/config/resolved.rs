@@ -1,6 +1,6 @@
 //! The configuration as resolved: every reference checked, every default filled in, every unit a type.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -22,6 +22,7 @@ pub struct Config {
     pub http: Http,
     pub recording: Recording,
     pub codes: FeatureCodes,
+    pub park: Park,
     pub phones: BTreeMap<Number, Phone>,
     pub agents: BTreeMap<StaffNumber, Agent>,
     pub queues: BTreeMap<QueueName, Queue>,
@@ -168,6 +169,15 @@ impl Default for FeatureCodes {
             pause_reasons: ["break", "training", "paperwork"].map(str::to_owned).to_vec(),
         }
     }
+}
+
+/// Where calls are put that somebody else is to take.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Park {
+    /// Numbers inside, each of which holds one call.
+    pub slots: BTreeSet<Number>,
+    /// Then the one who parked the call is rung.
+    pub timeout: Duration,
 }
 
 /// A secret in memory. Printed nowhere: `Debug` shows only that there is one.

@@ -74,6 +74,10 @@ from_text!(
     Code(String) = code
 );
 from_text!(
+    /// `701-709`, both included: extensions of the same length.
+    Slots(RangeInclusive<u32>) = slots
+);
+from_text!(
     /// What queues, trunks, menus and users are called: no spaces, so that a place and an address in the API can name them.
     Name(String) = name
 );
@@ -123,6 +127,10 @@ pub(crate) enum BadValue {
     Every(String),
     #[error("`{0}` is no range of ports: write the first and the last, such as \"20000-29999\"")]
     Ports(String),
+    #[error(
+        "`{0}` is no range of park slots: write the first and the last, of the same length, such as \"701-709\"; at most {MOST_SLOTS}"
+    )]
+    Slots(String),
     #[error("`{0}` is no address with a port: write \"0.0.0.0:5060\" or \"[::]:5060\"")]
     Listener(String),
     #[error("`{0}` cannot be listened on: it is a multicast or broadcast address")]
@@ -343,6 +351,22 @@ fn digest(text: &str) -> Result<DigestAlgorithm, BadValue> {
     }
 }
 
+/// More than anybody can watch by lamps.
+const MOST_SLOTS: u32 = 100;
+
+fn slots(text: &str) -> Result<RangeInclusive<u32>, BadValue> {
+    let bad = || BadValue::Slots(text.to_owned());
+    let (first, last) = text.split_once('-').ok_or_else(bad)?;
+    let number = |part: &str| match part.as_bytes() {
+        // A leading zero would be lost.
+        [b'1'..=b'9', ..] if part.len() <= 8 => part.parse::<u32>().map_err(|_| bad()),
+        _ => Err(bad()),
+    };
+    let range = number(first)?..=number(last)?;
+    let fits = first.len() == last.len() && range.start() <= range.end() && range.end() - range.start() < MOST_SLOTS;
+    if fits { Ok(range) } else { Err(bad()) }
+}
+
 fn strategy(text: &str) -> Result<Strategy, BadValue> {
     match text {
         "longest_idle" => Ok(Strategy::LongestIdle),
@@ -412,6 +436,15 @@ mod tests {
         }
         assert!(extension("201").is_ok() && extension("+201").is_err() && extension("").is_err());
         assert!(code("*21").is_ok() && code("21").is_err() && code("*").is_err());
+    }
+
+    #[test]
+    fn park_slots_are_a_range_of_numbers_of_one_length() {
+        assert_eq!(slots("701-709"), Ok(701..=709));
+        assert_eq!(slots("5-5"), Ok(5..=5));
+        for text in ["", "701", "709-701", "99-100", "001-009", "7a-7b", "700-800", "+70-79", "701-709-711", "-"] {
+            assert_eq!(slots(text), Err(BadValue::Slots(text.to_owned())), "{text}");
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use leg::{Gone, Leg, Peer, Role};
-pub use stage::{Dialling, NextTrunks, OutsideParty, Stage, Transferring, Try};
+pub use stage::{Dialling, NextTrunks, OutsideParty, Stage, Transferring, Try, Parked};
 
 use crate::clock::Mono;
 use crate::ids::{ConversationId, LegId, QueueName, RecordingId, StaffNumber};
@@ -62,6 +62,7 @@ pub struct Conversation {
     pub queue: Option<QueueName>,
     /// The phones that have sent the call on which is being made, the first one first.
     pub diverted: Vec<Diverted>,
+    pub parked: Option<Parked>,
     /// Held by a command, not by a leg's SDP.
     pub held_by_command: bool,
     /// Counts what was played, over all legs.
@@ -107,6 +108,7 @@ impl Conversation {
             agents: Vec::new(),
             queue: None,
             diverted: Vec::new(),
+            parked: None,
             held_by_command: false,
             plays: 0,
             end: None,
@@ -136,6 +138,7 @@ impl Conversation {
             | Stage::Routing
             | Stage::Menu { .. }
             | Stage::Queue { .. }
+            | Stage::Parked { .. }
             | Stage::Dialling(_)
             | Stage::Announcing { .. }
             | Stage::Originating { .. }
@@ -166,6 +169,7 @@ impl Conversation {
             Stage::Routing
             | Stage::Menu { .. }
             | Stage::Queue { .. }
+            | Stage::Parked { .. }
             | Stage::Dialling(_)
             | Stage::Announcing { .. }
             | Stage::Originating { .. }
@@ -184,7 +188,7 @@ impl Conversation {
             (Some(end), _) => Some(end.gives_up),
             (None, Stage::Menu { session, .. }) => session.deadline(),
             (None, Stage::Dialling(d)) => Some(d.until),
-            (None, Stage::Announcing { until, .. } | Stage::Originating { until, .. }) => Some(*until),
+            (None, Stage::Announcing { until, .. } | Stage::Originating { until, .. } | Stage::Parked { until }) => Some(*until),
             (None, Stage::Routing | Stage::Queue { .. } | Stage::Bridged { .. } | Stage::Ending) => None,
         };
         let legs = self.legs.values().flat_map(|l| [l.lets_go_at, l.probe_at, l.session_until]).flatten();

@@ -26,6 +26,11 @@ pub enum Stage {
     },
     /// Legs with `Role::Callee` ring for it.
     Dialling(Dialling),
+    /// Waits in a park slot ([`Conversation::parked`](super::Conversation::parked)) with music.
+    Parked {
+        /// Then who parked it is rung.
+        until: Mono,
+    },
     Bridged {
         with: LegId,
         since: Mono,
@@ -45,6 +50,14 @@ pub enum Stage {
     },
     /// Nothing more is done but tidying up.
     Ending,
+}
+
+/// The slot that a call has, from when it is parked until it is bridged again; while the one who parked it is rung, too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parked {
+    pub slot: Number,
+    /// The phone that put it there.
+    pub by: Number,
 }
 
 /// One call to one place: a phone with all its contacts at once, or trunks one after another.

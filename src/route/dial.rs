@@ -1,6 +1,6 @@
-//! What a dialled number is: a feature code, a phone, a queue, an extension of a place, or a number outside by the outbound rules.
+//! What a dialled number is: a feature code, a phone, a park slot, a queue, an extension of a place, or a number outside by the outbound rules.
 //!
-//! Inside comes first: a code, then a phone, a queue, an extension; an outbound pattern never hides one of them. Outside, the longest pattern
+//! Inside comes first: a code, then a phone, a slot, a queue, an extension; an outbound pattern never hides one of them. Outside, the longest pattern
 //! wins, and the number that goes to the trunk is what was dialled, `strip` characters taken off and `prepend` put on.
 //!
 //! The number shown outside is the trunk's `caller`; else the phone's `caller` (a transit caller's own number); else the trunk's account,
@@ -30,6 +30,8 @@ pub enum Target {
     Menu(MenuName),
     Voicemail(Number),
     Code(Code),
+    /// Of a phone: where a parked call is, or is put.
+    Slot(Number),
     Outside(Outside),
     Hangup,
 }
@@ -104,7 +106,13 @@ impl Target {
             (_, Caller::Trunk { .. }) => Direction::Inbound,
             (Target::Outside(_), Caller::Phone(_)) => Direction::Outbound,
             (
-                Target::Phone(_) | Target::Queue(_) | Target::Menu(_) | Target::Voicemail(_) | Target::Code(_) | Target::Hangup,
+                Target::Phone(_)
+                | Target::Queue(_)
+                | Target::Menu(_)
+                | Target::Voicemail(_)
+                | Target::Code(_)
+                | Target::Slot(_)
+                | Target::Hangup,
                 Caller::Phone(_),
             ) => Direction::Internal,
         }
@@ -136,6 +144,9 @@ fn dial_on(config: &Config, who: Caller<'_>, dialled: &str, steps: u8) -> Result
     }
     if let Some(phone) = config.phones.get(number.as_str()).or_else(|| config.phones.get(dialled)) {
         return Ok(Target::Phone(phone.number.clone()));
+    }
+    if let (Caller::Phone(_), Some(slot)) = (who, config.park.slots.get(number.as_str())) {
+        return Ok(Target::Slot(slot.clone()));
     }
     let dials = |n: &Option<Number>| n.as_ref().is_some_and(|n| n.as_str() == number || n.as_str() == dialled);
     if let Some(queue) = config.queues.values().find(|q| dials(&q.number)) {

@@ -70,6 +70,8 @@ pub(super) fn tell(event: &Event) {
         | Kind::CallForwarded(_)
         | Kind::CallMerged(_)
         | Kind::CallPickedUp(_)
+        | Kind::CallParked(_)
+        | Kind::CallRetrieved(_)
         | Kind::CallWentOutside(_)
         | Kind::MenuEntered(_)
         | Kind::MenuDigit(_)

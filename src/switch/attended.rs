@@ -192,7 +192,12 @@ fn can_be_taken_over(stage: &Stage) -> bool {
     match stage {
         Stage::Dialling(dialling) => dialling.transfer.is_none(),
         Stage::Queue { .. } | Stage::Menu { .. } => true,
-        Stage::Routing | Stage::Bridged { .. } | Stage::Originating { .. } | Stage::Announcing { .. } | Stage::Ending => false,
+        Stage::Routing
+        | Stage::Bridged { .. }
+        | Stage::Originating { .. }
+        | Stage::Announcing { .. }
+        | Stage::Parked { .. }
+        | Stage::Ending => false,
     }
 }
 
@@ -222,7 +227,11 @@ impl Cx<'_> {
                 let to = format!("menu:{menu}");
                 (Consulted::Chooses(menu), to)
             }
-            other @ (Stage::Bridged { .. } | Stage::Originating { .. } | Stage::Announcing { .. } | Stage::Ending) => {
+            other @ (Stage::Bridged { .. }
+            | Stage::Originating { .. }
+            | Stage::Announcing { .. }
+            | Stage::Parked { .. }
+            | Stage::Ending) => {
                 conv.stage = other;
                 return None;
             }

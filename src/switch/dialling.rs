@@ -477,6 +477,10 @@ impl Cx<'_> {
             }
         };
         self.stop_ringing(conv, None);
+        // A parked call that comes back goes on waiting, whatever its parker's calls do otherwise.
+        if transfer.is_none() && self.park_again(conv) {
+            return;
+        }
         let transfer = match phone.map(|phone| (self.forwarding(&phone), phone)) {
             Some((forwarding, phone)) => match forwarding.after(cause) {
                 Some(sent_on) => match self.forward(conv, &phone, sent_on, transfer) {

@@ -36,6 +36,7 @@ impl Cx<'_> {
         }
         let customer = conv.customer();
         self.leave_stage(conv, cause, &by);
+        self.unpark(conv);
         conv.stage = Stage::Ending;
         let legs: Vec<LegId> = conv.legs.keys().copied().collect();
         let status = status.unwrap_or_else(|| Status::new(cause.to_status()).unwrap_or(Status::TEMPORARILY_UNAVAILABLE));
@@ -67,7 +68,12 @@ impl Cx<'_> {
                     self.tell(Some(conv.id), Kind::QueueAbandoned(data));
                 }
             }
-            Stage::Routing | Stage::Dialling(_) | Stage::Announcing { .. } | Stage::Originating { .. } | Stage::Ending => {}
+            Stage::Routing
+            | Stage::Parked { .. }
+            | Stage::Dialling(_)
+            | Stage::Announcing { .. }
+            | Stage::Originating { .. }
+            | Stage::Ending => {}
         }
     }
 

@@ -69,6 +69,12 @@ pub enum Kind {
     /// Another phone than the one that rang took the call. `call.bridged` follows.
     #[serde(rename = "call.picked_up")]
     CallPickedUp(CallPickedUp),
+    /// A call waits in a park slot, with music.
+    #[serde(rename = "call.parked")]
+    CallParked(CallParked),
+    /// Somebody has taken it out of there. `call.bridged` follows.
+    #[serde(rename = "call.retrieved")]
+    CallRetrieved(CallParked),
     /// An internal call has got an outside party: it is an outbound one from here on.
     #[serde(rename = "call.went_outside")]
     CallWentOutside(CallWentOutside),
@@ -340,6 +346,18 @@ pub struct CallMerged {
     #[schema(value_type = u64)]
     pub leg: LegId,
     pub by: By,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CallParked {
+    /// The leg that waits.
+    #[schema(value_type = u64)]
+    pub leg: LegId,
+    #[schema(value_type = String)]
+    pub slot: Number,
+    /// Who parked it, or who has it now.
+    #[schema(value_type = String)]
+    pub phone: Number,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -40,7 +40,7 @@ impl Cx<'_> {
         for number in forwarding.numbers() {
             let fits = match route::dial(&config, Caller::Phone(own), number) {
                 Ok(Target::Phone(to)) => to != *phone,
-                Ok(Target::Code(_) | Target::Hangup) | Err(_) => false,
+                Ok(Target::Code(_) | Target::Slot(_) | Target::Hangup) | Err(_) => false,
                 Ok(Target::Queue(_) | Target::Menu(_) | Target::Voicemail(_) | Target::Outside(_)) => true,
             };
             if !fits {
@@ -72,7 +72,7 @@ impl Cx<'_> {
         let target = match route::dial(&config, Caller::Phone(own), to) {
             Ok(Target::Phone(next)) if next == *phone || conv.diverted.iter().any(|d| d.phone == next) => Err("loop"),
             Ok(_) if conv.diverted.len() >= MOST_FORWARDS => Err("loop"),
-            Ok(Target::Code(_)) | Err(_) => Err("not_diallable"),
+            Ok(Target::Code(_) | Target::Slot(_)) | Err(_) => Err("not_diallable"),
             Ok(target) => Ok(target),
         };
         let target = match target {

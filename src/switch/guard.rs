@@ -58,6 +58,9 @@ impl Switch {
     fn reindex(&mut self) {
         let mut index = Index::default();
         for conv in self.conversations.values() {
+            if let Some(parked) = &conv.parked {
+                index.parked.insert(parked.slot.clone(), conv.id);
+            }
             for leg in conv.legs.values() {
                 index.put(conv.id, leg);
                 if !leg.is_live() {

@@ -112,6 +112,8 @@ pub(super) struct Index {
     pub legs: BTreeMap<LegId, At>,
     pub keys: BTreeMap<Key, LegId>,
     phones: BTreeMap<Number, BTreeSet<LegId>>,
+    /// Who waits in which park slot.
+    pub parked: BTreeMap<Number, ConversationId>,
     /// Numbers whose legs may have changed in this input.
     pub touched: BTreeSet<Number>,
 }

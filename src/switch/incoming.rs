@@ -286,6 +286,7 @@ impl Cx<'_> {
         Ok(match target {
             Some(Target::Code(Code::Pickup(Some(number)))) => Some(Wanted::RingingAt(number.clone())),
             Some(Target::Code(Code::Pickup(None))) => Some(Wanted::RingingInGroup),
+            Some(Target::Slot(slot)) => Some(Wanted::Parked(slot.clone())),
             Some(_) | None => None,
         })
     }

@@ -10,7 +10,7 @@
 //! | requests outside of dialogs, within one, responses | `incoming`, `in_dialog`, `dialling` |
 //! | where a subject goes | `routing`, `menu`, `queueing`, `dialling`, `transfer`, `attended`, `forwarding` |
 //! | who hears whom | `bridging` |
-//! | a call that rings elsewhere is taken | `pickup` |
+//! | a call that rings elsewhere, or waits in a slot, is taken | `pickup`, `parking` |
 //! | the end | `ending` |
 //! | the API | `commands` |
 //! | names of trunks, registrations there | `trunks` |
@@ -38,6 +38,7 @@ pub mod journal;
 mod menu;
 mod outgoing;
 pub mod output;
+mod parking;
 mod pickup;
 mod presence;
 mod probing;
@@ -615,11 +616,13 @@ impl Cx<'_> {
             }
             Stage::Dialling(dialling) if dialling.until <= now => self.dialling_expired(conv),
             Stage::Announcing { until, .. } if *until <= now => self.announced(conv),
+            Stage::Parked { until } if *until <= now => self.parked_too_long(conv),
             Stage::Originating { until, .. } if *until <= now => self.end(conv, Cause::NoAnswer, event::By::Switch),
             Stage::Menu { .. }
             | Stage::Dialling(_)
             | Stage::Announcing { .. }
             | Stage::Originating { .. }
+            | Stage::Parked { .. }
             | Stage::Routing
             | Stage::Queue { .. }
             | Stage::Bridged { .. }

@@ -41,6 +41,8 @@ pub(super) enum Wanted {
     RingingAt(Number),
     /// One that rings at a phone of the same group.
     RingingInGroup,
+    /// The one in this park slot.
+    Parked(Number),
 }
 
 /// The dialog that a Replaces names.
@@ -68,25 +70,36 @@ impl Index {
 impl Switch {
     /// Carries out what [`Cx::invited`](Cx) has found to be for another call.
     pub(super) fn join(&mut self, joining: Joining, now: Now, out: &mut Vec<Output>) {
-        let found = match &joining.wanted {
-            Wanted::Ringing(leg) => self.conversation_of(*leg).map(|conversation| (*leg, conversation)).ok_or(481),
-            Wanted::RingingAt(number) => self.rings_at(std::iter::once(number), &joining.phone),
-            Wanted::RingingInGroup => {
-                let config = self.hub.config.clone();
-                let group = config.phones.get(&joining.phone).and_then(|p| p.group.as_ref());
-                let same = config.phones.values().filter(|p| group.is_none() || p.group.as_ref() == group);
-                self.rings_at(same.map(|p| &p.number), &joining.phone)
-            }
+        let taken = match &joining.wanted {
+            Wanted::Parked(slot) => match self.hub.index.parked.get(slot).copied() {
+                Some(conversation) => {
+                    self.with(conversation, now, out, |cx, conv| cx.retrieve(conv, &joining)).unwrap_or(Err(404))
+                }
+                None => Err(404),
+            },
+            wanted => self.picks_up(wanted, &joining, now, out),
         };
-        let taken = found.and_then(|(leg, conversation)| {
-            self.with(conversation, now, out, |cx, conv| cx.pick_up(conv, leg, &joining)).unwrap_or(Err(481))
-        });
         if let Err(status) = taken {
             let mut cx = self.cx(now, out);
             let status = Status::new(status).unwrap_or(Status::NOT_FOUND);
             let response = joining.request.response_with_tag(status, cx.hub.transactions.tag(joining.transaction));
             cx.respond(joining.transaction, &response);
         }
+    }
+
+    fn picks_up(&mut self, wanted: &Wanted, joining: &Joining, now: Now, out: &mut Vec<Output>) -> Result<(), u16> {
+        let (leg, conversation) = match wanted {
+            Wanted::Ringing(leg) => (*leg, self.conversation_of(*leg).ok_or(481u16)?),
+            Wanted::RingingAt(number) => self.rings_at(std::iter::once(number), &joining.phone)?,
+            Wanted::RingingInGroup => {
+                let config = self.hub.config.clone();
+                let group = config.phones.get(&joining.phone).and_then(|p| p.group.as_ref());
+                let same = config.phones.values().filter(|p| group.is_none() || p.group.as_ref() == group);
+                self.rings_at(same.map(|p| &p.number), &joining.phone)?
+            }
+            Wanted::Parked(_) => return Err(404),
+        };
+        self.with(conversation, now, out, |cx, conv| cx.pick_up(conv, leg, joining)).unwrap_or(Err(481))
     }
 
     /// The call that has rung longest at one of these numbers. Of one's own phone there is nothing to pick up.
@@ -120,7 +133,7 @@ impl Cx<'_> {
     }
 
     /// A phone that called us becomes a leg of this conversation, answered at once; nothing where it has been refused meanwhile.
-    fn joins(&mut self, conv: &mut Conversation, joining: &Joining) -> Result<Option<LegId>, u16> {
+    pub fn joins(&mut self, conv: &mut Conversation, joining: &Joining) -> Result<Option<LegId>, u16> {
         let Some(lease) = self.lease(conv.worker) else {
             self.count("media_ports_exhausted_total");
             return Err(503);

@@ -54,6 +54,7 @@ impl Cx<'_> {
             Target::Queue(name) => self.enter_queue(conv, &name),
             Target::Voicemail(_) => self.announce(conv, "no-voicemail", Place::Hangup, Cause::Unavailable),
             Target::Code(code) => self.code(conv, code),
+            Target::Slot(slot) => return self.parks_in(conv, slot, transfer),
             Target::Hangup => self.end(conv, Cause::Menu, By::Switch),
         }
         if let Some(transfer) = transfer {

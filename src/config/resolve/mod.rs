@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `system` | site, sip, media, http, recording, feature codes |
+//! | `system` | site, sip, media, http, recording, feature codes, park slots |
 //! | `people` | phones, agents, queues, users |
 //! | `routes` | places to go, extensions, trunks, inbound, outbound |
 //!
@@ -129,6 +129,7 @@ impl Checking {
         let outbound = self.outbound(given.outbound);
         let queues = self.queues(given.queues, ring_cycle, &outbound);
         let extensions = self.extensions(given.extensions, &outbound);
+        let park = self.park(given.park);
         let trunks = self.trunks(given.trunks, &sip);
         let inbound = self.inbound(given.inbound, &outbound);
         let users = self.users(given.users);
@@ -141,6 +142,7 @@ impl Checking {
             http,
             recording,
             codes,
+            park,
             phones,
             agents,
             queues,

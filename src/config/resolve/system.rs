@@ -11,7 +11,8 @@ use super::Checking;
 use crate::config::fault::Fault;
 use crate::config::given;
 use crate::config::units::{Code, Digest, Label, Listener, Ports};
-use crate::config::{Advertise, DigestAlgorithm, FeatureCodes, Guard, Http, Media, Recording, Sip, Site, Tls};
+use crate::config::{Advertise, DigestAlgorithm, FeatureCodes, Guard, Http, Media, Recording, Sip, Site, Tls, Park};
+use crate::ids::Number;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -265,6 +266,18 @@ impl Checking {
         }
         self.reasons(&resolved.pause_reasons, reasons_at);
         resolved
+    }
+
+    pub(super) fn park(&mut self, given: Option<Spanned<given::Park>>) -> Park {
+        let park = given.map(Spanned::into_inner).unwrap_or_default();
+        let mut slots = BTreeSet::new();
+        if let Some(given) = &park.slots {
+            for slot in given.get_ref().0.clone() {
+                self.take_number(&slot.to_string(), given);
+                slots.insert(Number::from(slot.to_string().as_str()));
+            }
+        }
+        Park { slots, timeout: self.time("timeout", park.timeout, 2 * MINUTE, 10 * SECOND..=HOUR) }
     }
 
     fn reasons(&mut self, reasons: &[String], at: usize) {

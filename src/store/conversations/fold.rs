@@ -62,7 +62,11 @@ impl Conversation {
 
     fn take(&mut self, at: Wall, kind: &Kind) {
         match kind {
-            Kind::CallStarted(_) | Kind::CallRinging(_) | Kind::CallPickedUp(_) => {}
+            Kind::CallStarted(_)
+            | Kind::CallRinging(_)
+            | Kind::CallPickedUp(_)
+            | Kind::CallParked(_)
+            | Kind::CallRetrieved(_) => {}
             Kind::CallAnswered(_) => self.answered_at = self.answered_at.or(Some(at)),
             Kind::CallBridged(bridge) => self.bridged(at, bridge),
             Kind::CallUnbridged(bridge) => {

@@ -29,6 +29,24 @@ pub(in crate::switch) enum DialogState {
 }
 
 impl Dialog {
+    /// A call in a park slot: the slot talks to who waits in it.
+    pub fn parked(conv: &Conversation, leg: &Leg) -> Dialog {
+        let remote = match &leg.peer {
+            Peer::Phone(number) => number.to_string(),
+            Peer::Trunk(_) => conv.customer_number.clone(),
+        };
+        Dialog {
+            leg: leg.id,
+            call_id: format!("parked-{}", conv.id),
+            local_tag: String::new(),
+            remote_tag: String::new(),
+            initiator: false,
+            state: DialogState::Confirmed,
+            remote,
+            remote_name: None,
+        }
+    }
+
     /// A leg as its phone's dialog; nothing of one that is over.
     pub fn of(config: &Config, conv: &Conversation, leg: &Leg) -> Option<Dialog> {
         if !leg.is_live() {

@@ -294,6 +294,9 @@ impl Cx<'_> {
     /// Lines are everybody's to see; messages and devices their owner's.
     fn watchable(&self, package: Package, phone: &Number, dialled: &str) -> Result<Number, Status> {
         let config = &self.hub.config;
+        if let (Package::Dialog, Some(slot)) = (package, config.park.slots.get(dialled)) {
+            return Ok(slot.clone());
+        }
         let Some((number, _)) = config.phones.get_key_value(dialled) else { return Err(Status::NOT_FOUND) };
         match package {
             Package::Dialog => Ok(number.clone()),
@@ -403,7 +406,8 @@ impl Switch {
         touched.extend(tell.iter().filter_map(|id| presence.held.get(id)).map(|held| held.watched.clone()));
         for watched in touched {
             let state = self.state_of(&watched, now);
-            let gone = !self.hub.config.phones.contains_key(&watched.number);
+            let config = &self.hub.config;
+            let gone = !config.phones.contains_key(&watched.number) && !config.park.slots.contains(&watched.number);
             let presence = &mut self.hub.presence;
             let watchers = presence.watching.get(&watched).into_iter().flatten();
             if gone {
@@ -447,6 +451,8 @@ impl Switch {
             let conv = self.conversations.get(&at.conversation)?;
             Dialog::of(&self.hub.config, conv, conv.leg(leg)?)
         };
-        legs.filter_map(dialog).collect()
+        let parked = self.hub.index.parked.get(number).and_then(|id| self.conversations.get(id));
+        let parked = parked.and_then(|conv| Some(Dialog::parked(conv, conv.leg(conv.subject)?)));
+        legs.filter_map(dialog).chain(parked).collect()
     }
 }

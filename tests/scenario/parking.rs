@@ -1,0 +1,159 @@
+//! Park and retrieve: the customer waits in a slot with music, and whoever dials the slot has the call.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use cordboard::switch::{Answer, Command};
+
+use crate::sim::Sim;
+use crate::sim::invariants::live;
+use crate::sim::ua::OnInvite;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A customer talks to 201, who is told to park the call in a slot.
+#[track_caller]
+fn parked(seed: u8) -> (Sim, SocketAddr, SocketAddr) {
+    let mut sim = Sim::new(seed);
+    let trunk = sim.trunk();
+    let parker = sim.phone("201");
+    sim.act(trunk, |ua, now| {
+        ua.call("+4930555201", now);
+    });
+    sim.run_until("they talk", |sim| sim.ua(parker).is_up());
+    sim.run_for(SECOND);
+    sim.act(parker, |ua, now| ua.refer("701", now));
+    sim.run_until("it is parked", |sim| sim.has("call.parked") && sim.ua(parker).is_idle());
+    (sim, trunk, parker)
+}
+
+#[test]
+fn a_parked_customer_hears_music_and_is_retrieved_by_another_phone() {
+    let mut sim = Sim::new(90);
+    let trunk = sim.trunk();
+    let parker = sim.phone("201");
+    let taker = sim.phone("210");
+    sim.act(taker, |ua, now| {
+        ua.watch("dialog", "701", None, now);
+    });
+    sim.act(trunk, |ua, now| {
+        ua.call("+4930555201", now);
+    });
+    sim.run_until("they talk", |sim| sim.ua(parker).is_up());
+    sim.run_for(SECOND);
+    sim.act(parker, |ua, now| ua.refer("701", now));
+    sim.run_until("the slot's lamp is lit", |sim| sim.ua(taker).lamp(0) == ["confirmed"]);
+    sim.run_until("the parker is released", |sim| sim.ua(parker).is_idle());
+    assert_eq!(sim.ua(parker).notifies.last().map(String::as_str), Some("SIP/2.0 200 OK"));
+    sim.run_for(SECOND);
+    let since = sim.now.mono;
+    sim.run_for(5 * SECOND);
+    let heard = sim.ua(trunk).hears(since);
+    assert!(heard.values().sum::<usize>() > 200, "music: {heard:?}");
+    assert!(!heard.contains_key(&sim.ua(parker).byte), "{heard:?}");
+    sim.act(taker, |ua, now| {
+        ua.call("701", now);
+    });
+    sim.run_until("it is retrieved", |sim| sim.ua(taker).is_up());
+    sim.run_for(SECOND);
+    let since = sim.now.mono;
+    sim.run_for(2 * SECOND);
+    assert!(sim.ua(trunk).heard(sim.ua(taker).byte, since) > 90 && sim.ua(taker).heard(sim.ua(trunk).byte, since) > 90);
+    sim.run_until("the lamp is out", |sim| sim.ua(taker).lamp(0) == ["terminated"]);
+    assert_eq!((sim.count("call.parked"), sim.count("call.retrieved"), sim.count("call.started")), (1, 1, 1));
+    assert_eq!(sim.count("recording.started"), 1, "one recording goes through all of it");
+    // Nobody is there any more.
+    let other = sim.phone("203");
+    sim.act(other, |ua, now| {
+        ua.call("701", now);
+    });
+    sim.run_until("404", |sim| sim.ua(other).final_status() == Some(404));
+    sim.act(trunk, |ua, now| ua.hang_up(now));
+    sim.run_until("the end", |sim| sim.ua(taker).is_idle());
+    sim.act(taker, |ua, now| ua.watch_again(0, Some(0), now));
+    sim.assert_clean();
+}
+
+#[test]
+fn a_call_that_nobody_retrieves_rings_at_the_parker_and_goes_back_into_its_slot() {
+    let (mut sim, trunk, parker) = parked(91);
+    sim.set(parker, OnInvite::Ring);
+    sim.run_for(55 * SECOND);
+    assert_eq!(sim.ua(parker).invites.len(), 1);
+    sim.run_until("it rings at the parker", |sim| sim.ua(parker).is_ringing());
+    sim.run_until("it is given up", |sim| sim.ua(parker).is_idle());
+    assert!(sim.ua(trunk).is_up());
+    sim.set(parker, OnInvite::Answer(SECOND));
+    sim.run_until("it rings a second time, and is answered", |sim| sim.ua(parker).is_up());
+    sim.run_for(SECOND);
+    let since = sim.now.mono;
+    sim.run_for(SECOND);
+    assert!(sim.ua(trunk).heard(sim.ua(parker).byte, since) > 40);
+    // The slot is free.
+    let other = sim.phone("203");
+    sim.act(other, |ua, now| {
+        ua.call("701", now);
+    });
+    sim.run_until("404", |sim| sim.ua(other).final_status() == Some(404));
+    sim.act(parker, |ua, now| ua.hang_up(now));
+    sim.assert_clean();
+}
+
+#[test]
+fn it_can_be_retrieved_while_the_parkers_phone_rings() {
+    let (mut sim, trunk, parker) = parked(92);
+    let taker = sim.phone("203");
+    sim.set(parker, OnInvite::Ring);
+    sim.run_until("it rings at the parker", |sim| sim.ua(parker).is_ringing());
+    sim.act(taker, |ua, now| {
+        ua.call("701", now);
+    });
+    sim.run_until("it is retrieved", |sim| sim.ua(taker).is_up() && sim.ua(parker).is_idle());
+    assert_eq!(sim.ua(parker).cancels, [Some(200)]);
+    sim.act(trunk, |ua, now| ua.hang_up(now));
+    sim.assert_clean();
+}
+
+#[test]
+fn a_parked_customer_who_hangs_up_frees_the_slot() {
+    let (mut sim, trunk, _) = parked(93);
+    sim.run_for(SECOND);
+    sim.act(trunk, |ua, now| ua.hang_up(now));
+    sim.run_until("it ends", |sim| sim.has("call.ended"));
+    let other = sim.phone("203");
+    sim.act(other, |ua, now| {
+        ua.call("701", now);
+    });
+    sim.run_until("404", |sim| sim.ua(other).final_status() == Some(404));
+    sim.assert_clean();
+}
+
+/// One call a slot; who finds it taken keeps the call.
+#[test]
+fn a_slot_that_is_taken_is_refused_and_another_one_is_not() {
+    let (mut sim, first, _) = parked(94);
+    let second = sim.phone("203");
+    let parker = sim.phone("204");
+    sim.act(second, |ua, now| {
+        ua.call("204", now);
+    });
+    sim.run_until("they talk", |sim| sim.ua(parker).is_up());
+    sim.run_for(SECOND);
+    sim.act(parker, |ua, now| ua.refer("701", now));
+    sim.run_until("refused", |sim| sim.ua(parker).last_status("REFER") == Some(486));
+    sim.run_for(SECOND);
+    assert!(sim.ua(parker).is_up() && sim.ua(second).is_up());
+    // By a command, into another one.
+    let conversation = *live(&sim).last().expect("one");
+    let answer = sim.ask(Command::Transfer { conversation, to: "702".into() });
+    assert!(matches!(answer, Answer::Done), "{answer:?}");
+    sim.run_until("parked", |sim| sim.count("call.parked") == 2 && sim.ua(parker).is_idle());
+    // Not by the one who waits there himself.
+    sim.act(second, |ua, now| {
+        ua.call("702", now);
+    });
+    sim.run_until("486", |sim| sim.ua(second).final_status() == Some(486));
+    sim.act(first, |ua, now| ua.hang_up(now));
+    sim.act(second, |ua, now| ua.hang_up(now));
+    sim.assert_clean();
+}
