@@ -135,6 +135,7 @@ pub(crate) struct Codes {
     pub forward_unregistered: Option<Spanned<Code>>,
     pub do_not_disturb: Option<Spanned<Code>>,
     pub pickup: Option<Spanned<Code>>,
+    pub intercom: Option<Spanned<Code>>,
     pub pause_reasons: Option<Spanned<Vec<Label>>>,
 }
 
@@ -154,6 +155,7 @@ pub(crate) struct Phone {
     pub outside: Option<bool>,
     pub caller: Option<Telephone>,
     pub group: Option<Label>,
+    pub intercom: Option<bool>,
 }
 
 #[derive(Deserialize)]

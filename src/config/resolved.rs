@@ -151,6 +151,8 @@ pub struct FeatureCodes {
     pub do_not_disturb: String,
     /// Followed by a number, or by nothing: takes the call that rings there, or at any phone of the same group.
     pub pickup: String,
+    /// Followed by a phone's number, which is to answer by itself.
+    pub intercom: String,
     pub pause_reasons: Vec<String>,
 }
 
@@ -166,6 +168,7 @@ impl Default for FeatureCodes {
             forward_unregistered: "*44".to_owned(),
             do_not_disturb: "*45".to_owned(),
             pickup: "*8".to_owned(),
+            intercom: "*80".to_owned(),
             pause_reasons: ["break", "training", "paperwork"].map(str::to_owned).to_vec(),
         }
     }
@@ -213,6 +216,8 @@ pub struct Phone {
     pub caller: Option<String>,
     /// Picks up calls of phones with the same one by the code alone; `None`: of all phones.
     pub group: Option<String>,
+    /// Answers by itself where it is called by the intercom code.
+    pub intercom: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]

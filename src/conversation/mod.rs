@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use leg::{Gone, Leg, Peer, Role};
-pub use stage::{Dialling, NextTrunks, OutsideParty, Stage, Transferring, Try, Parked};
+pub use stage::{Dialling, NextTrunks, OutsideParty, Parked, Stage, Transferring, Try};
 
 use crate::clock::Mono;
 use crate::ids::{ConversationId, LegId, QueueName, RecordingId, StaffNumber};
@@ -63,6 +63,8 @@ pub struct Conversation {
     /// The phones that have sent the call on which is being made, the first one first.
     pub diverted: Vec<Diverted>,
     pub parked: Option<Parked>,
+    /// Phones that are rung now are to answer by themselves.
+    pub intercom: bool,
     /// Held by a command, not by a leg's SDP.
     pub held_by_command: bool,
     /// Counts what was played, over all legs.
@@ -109,6 +111,7 @@ impl Conversation {
             queue: None,
             diverted: Vec::new(),
             parked: None,
+            intercom: false,
             held_by_command: false,
             plays: 0,
             end: None,

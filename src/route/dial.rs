@@ -54,6 +54,8 @@ pub enum Code {
     },
     /// Takes a call that rings at a number, or (none) at any phone of the same group.
     Pickup(Option<Number>),
+    /// Calls a phone that is to answer by itself.
+    Intercom(Number),
 }
 
 /// The trunks to try by one outbound rule, in the order of the file.
@@ -85,6 +87,8 @@ pub enum Refusal {
     NoRightOutside,
     #[error("a caller from a trunk may not reach another trunk")]
     NoTransit,
+    #[error("this phone answers nobody by itself")]
+    NoIntercom,
     #[error("the number leads to a number that leads to itself")]
     Circle,
 }
@@ -93,7 +97,7 @@ impl Refusal {
     pub fn cause(self) -> Cause {
         match self {
             Refusal::Unknown => Cause::NotFound,
-            Refusal::NoRightOutside | Refusal::NoTransit => Cause::Forbidden,
+            Refusal::NoRightOutside | Refusal::NoTransit | Refusal::NoIntercom => Cause::Forbidden,
             Refusal::Circle => Cause::Loop,
         }
     }
@@ -140,6 +144,13 @@ fn dial_on(config: &Config, who: Caller<'_>, dialled: &str, steps: u8) -> Result
     if let Caller::Phone(_) = who
         && let Some(code) = code(config, &number)
     {
+        if let Code::Intercom(to) = &code {
+            match config.phones.get(to) {
+                None => return Err(Refusal::Unknown),
+                Some(phone) if !phone.intercom => return Err(Refusal::NoIntercom),
+                Some(_) => {}
+            }
+        }
         return Ok(Target::Code(code));
     }
     if let Some(phone) = config.phones.get(number.as_str()).or_else(|| config.phones.get(dialled)) {
@@ -205,6 +216,7 @@ fn code(config: &Config, number: &str) -> Option<Code> {
     );
     let picked = rest(&codes.pickup).map(|number| (!number.is_empty()).then(|| Number::from(number)));
     offer(&codes.pickup, picked.map(Code::Pickup));
+    offer(&codes.intercom, rest(&codes.intercom).filter(|n| !n.is_empty()).map(|n| Code::Intercom(Number::from(n))));
     found.map(|(_, code)| code)
 }
 

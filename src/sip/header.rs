@@ -66,6 +66,7 @@ headers! {
     AlertInfo = "Alert-Info", b"alert-info";
     Allow = "Allow", b"allow";
     AllowEvents = "Allow-Events", b"allow-events", b"u";
+    AnswerMode = "Answer-Mode", b"answer-mode";
     AuthenticationInfo = "Authentication-Info", b"authentication-info";
     Authorization = "Authorization", b"authorization";
     CallId = "Call-ID", b"call-id", b"i";

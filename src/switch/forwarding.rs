@@ -82,6 +82,8 @@ impl Cx<'_> {
                 return Err(transfer);
             }
         };
+        // Whoever it reaches now has not been asked to answer by itself.
+        conv.intercom = false;
         conv.diverted.push(Diverted { phone: phone.clone(), why });
         let data = CallForwarded { phone: phone.clone(), to: to.to_owned(), reason: why };
         self.tell(Some(conv.id), Kind::CallForwarded(data));

@@ -24,13 +24,14 @@ use crate::transaction::{self, Sending, TransactionId, Transactions};
 
 use super::door::Strike;
 use super::event::Kind;
+use super::messages::Messages;
 use super::output::{QueryId, Server};
 use super::pickup::Joining;
 use super::presence::{Presence, SubscriptionId};
 use super::{Event, Output};
 
 /// What we understand, for Allow (§20.5).
-pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, INFO, REFER, NOTIFY, UPDATE, SUBSCRIBE";
+pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, INFO, REFER, NOTIFY, UPDATE, SUBSCRIBE, MESSAGE";
 pub(super) const AGENT: &str = concat!("Cordboard/", env!("CARGO_PKG_VERSION"));
 
 pub(super) struct Hub {
@@ -58,6 +59,7 @@ pub(super) struct Hub {
     pub lookups: BTreeMap<TrunkName, Lookup>,
     /// Devices that have registered anew in this input while their phone has calls: contact and flow.
     pub moved: Vec<(Number, Uri, Flow)>,
+    pub messages_relayed: Messages,
     /// An INVITE of this input that is for a call which is there already.
     pub joining: Option<Joining>,
     pub next_leg: u64,
@@ -85,6 +87,8 @@ pub(super) enum Purpose {
     Options(TrunkName, SocketAddr),
     /// NOTIFY of a subscription.
     Notify(SubscriptionId),
+    /// A text that is given on: the sender's transaction.
+    Message(TransactionId),
 }
 
 /// Asking for a trunk's servers.

@@ -84,7 +84,8 @@ impl Cx<'_> {
                 self.refuse(transaction, &request, Status::CALL_TRANSACTION_DOES_NOT_EXIST);
             }
             Method::Subscribe => self.subscribed(transaction, &request, flow),
-            Method::Message | Method::Publish | Method::Other(_) | Method::Ack | Method::Cancel => {
+            Method::Message => self.message(transaction, request, flow),
+            Method::Publish | Method::Other(_) | Method::Ack | Method::Cancel => {
                 let status = if request.method.is_known() { Status::METHOD_NOT_ALLOWED } else { Status::NOT_IMPLEMENTED };
                 let mut response = self.response(transaction, &request, status);
                 response.headers.push(HeaderName::Allow, ALLOW);

@@ -15,7 +15,7 @@
 //! | the API | `commands` |
 //! | names of trunks, registrations there | `trunks` |
 //! | who is shut out | `door` |
-//! | lamps and other subscriptions | `presence` |
+//! | lamps and other subscriptions, texts between phones | `presence`, `messages` |
 //!
 //! A panic in `handle` is caught by the driver, which then calls [`Switch::recover`]: the conversation that was at hand ends, its
 //! outputs are discarded, the indices are built anew.
@@ -36,6 +36,7 @@ mod incoming;
 pub mod input;
 pub mod journal;
 mod menu;
+mod messages;
 mod outgoing;
 pub mod output;
 mod parking;
@@ -123,6 +124,7 @@ impl Switch {
                 servers: BTreeMap::new(),
                 lookups,
                 moved: Vec::new(),
+                messages_relayed: messages::Messages::default(),
                 joining: None,
                 next_leg: 0,
                 next_number: 0,
@@ -227,6 +229,7 @@ impl Switch {
             self.hub.registrar.deadline(),
             self.hub.bans.deadline(),
             self.hub.presence.deadline(),
+            self.hub.messages_relayed.deadline(),
             self.hub.outward.values().filter_map(|o| o.deadline()).min(),
             self.hub.conditions.values().filter_map(|c| c.deadline()).min(),
             self.hub.acd.deadline(),
@@ -258,6 +261,7 @@ impl Switch {
             + hub.departing.len()
             + hub.purposes.len()
             + hub.presence.len()
+            + hub.messages_relayed.len()
             + self.timers.len()
             + self.armed.len()
     }
@@ -446,6 +450,10 @@ impl Switch {
             Purpose::InDialog => {}
             Purpose::Notify(id) if response.status.is_final() => self.cx(now, out).notify_answered(id, response.status),
             Purpose::Notify(_) => {}
+            Purpose::Message(sender) if response.status.is_final() => {
+                self.cx(now, out).message_answered(sender, response.status);
+            }
+            Purpose::Message(_) => {}
             Purpose::Probe(leg) => self.probed(leg, response.status, now, out),
             Purpose::Bye(leg) if response.status.is_final() => self.bye_done(leg, now, out),
             Purpose::Bye(_) => {}
@@ -500,6 +508,7 @@ impl Switch {
                 (_, _) => self.probed(leg, Status::REQUEST_TIMEOUT, now, out),
             },
             Some(Purpose::Notify(id)) => self.cx(now, out).notify_answered(id, Status::REQUEST_TIMEOUT),
+            Some(Purpose::Message(sender)) => self.cx(now, out).message_answered(sender, Status::REQUEST_TIMEOUT),
             Some(Purpose::InDialog) | None => {}
         }
     }
@@ -535,6 +544,7 @@ impl Switch {
         self.cx(now, out).trunks_due();
         self.cx(now, out).bans_due();
         self.cx(now, out).presence_due();
+        self.cx(now, out).messages_due();
         // Expired bindings and trunks: no conversation's, and said once.
         self.whole = out.len();
         while let Some((at, id)) = self.timers.first().copied().filter(|(at, _)| *at <= now.mono) {

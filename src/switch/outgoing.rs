@@ -78,6 +78,9 @@ impl Cx<'_> {
             let target = request.uri.dialled().unwrap_or_default();
             self.tell_history(conv, &mut request, &target);
         }
+        if conv.intercom && !peer.is_trunk() {
+            answer_by_itself(&mut request, &domain);
+        }
         request.headers.push(HeaderName::ContentType, "application/sdp");
         request.body = offer;
 
@@ -110,6 +113,14 @@ impl Cx<'_> {
         conv.legs.insert(id, leg);
         Ok(id)
     }
+}
+
+/// Three ways to ask a phone to answer by itself: RFC 5373, and the two that desk phones had before it (Polycom, Yealink and Grandstream
+/// read Alert-Info, Snom and many soft clients Call-Info). A phone takes the one that it knows.
+fn answer_by_itself(request: &mut Request, domain: &str) {
+    request.headers.push(HeaderName::AlertInfo, "<http://localhost>;info=alert-autoanswer;delay=0");
+    request.headers.push(HeaderName::CallInfo, format!("<sip:{domain}>;answer-after=0"));
+    request.headers.push(HeaderName::AnswerMode, "Auto");
 }
 
 /// The configured domain is checked to be a host name; were it not, an address that leads nowhere is better than none.

@@ -53,6 +53,7 @@ impl Cx<'_> {
             Target::Menu(name) => self.enter_menu(conv, &name),
             Target::Queue(name) => self.enter_queue(conv, &name),
             Target::Voicemail(_) => self.announce(conv, "no-voicemail", Place::Hangup, Cause::Unavailable),
+            Target::Code(Code::Intercom(number)) => return self.intercom(conv, &number, transfer),
             Target::Code(code) => self.code(conv, code),
             Target::Slot(slot) => return self.parks_in(conv, slot, transfer),
             Target::Hangup => self.end(conv, Cause::Menu, By::Switch),
@@ -106,6 +107,13 @@ impl Cx<'_> {
         }
     }
 
+    /// Calls a phone that answers by itself, if it understands one of the ways in which it is asked to.
+    fn intercom(&mut self, conv: &mut Conversation, number: &Number, transfer: Option<Transferring>) {
+        conv.intercom = true;
+        self.dial_phone(conv, number, transfer);
+        conv.intercom = false;
+    }
+
     /// What a phone's user sets by dialling: the state of the agent who works there, or what becomes of the phone's calls.
     fn code(&mut self, conv: &mut Conversation, code: Code) {
         let Peer::Phone(phone) = conv.origin.clone() else { return self.fail(conv, Cause::NotFound, None) };
@@ -115,7 +123,7 @@ impl Cx<'_> {
             Code::Offline => self.wish_by_code(&phone, Wanted::Offline, "agent-offline"),
             Code::Forward { when, to } => self.set_by_code(&phone, when, to).map_err(|_| Cause::NotFound),
             // Taken up when the INVITE came; who is sent there otherwise has no call to take.
-            Code::Pickup(_) => Err(Cause::NotFound),
+            Code::Pickup(_) | Code::Intercom(_) => Err(Cause::NotFound),
             Code::DoNotDisturb { on } => self.disturb_by_code(&phone, on).map_err(|_| Cause::NotFound),
         };
         match done {

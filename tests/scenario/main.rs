@@ -16,6 +16,7 @@ mod guarding_the_door;
 mod hold;
 mod life_of_the_switch;
 mod loss;
+mod messages;
 mod parking;
 mod pickup;
 mod presence;

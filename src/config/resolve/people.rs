@@ -39,6 +39,7 @@ impl Checking {
                     outside: phone.outside.unwrap_or(true),
                     caller: phone.caller.map(|c| c.0),
                     group: phone.group.map(|g| g.0),
+                    intercom: phone.intercom.unwrap_or(true),
                 },
             );
         }

@@ -11,7 +11,7 @@ use super::Checking;
 use crate::config::fault::Fault;
 use crate::config::given;
 use crate::config::units::{Code, Digest, Label, Listener, Ports};
-use crate::config::{Advertise, DigestAlgorithm, FeatureCodes, Guard, Http, Media, Recording, Sip, Site, Tls, Park};
+use crate::config::{Advertise, DigestAlgorithm, FeatureCodes, Guard, Http, Media, Park, Recording, Sip, Site, Tls};
 use crate::ids::Number;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -229,6 +229,7 @@ impl Checking {
             &codes.forward_unregistered,
             &codes.do_not_disturb,
             &codes.pickup,
+            &codes.intercom,
         ];
         for code in given.into_iter().flatten() {
             seen.is_new(self, &code.get_ref().0, code);
@@ -246,6 +247,7 @@ impl Checking {
             forward_unregistered: text(codes.forward_unregistered, usual.forward_unregistered),
             do_not_disturb: text(codes.do_not_disturb, usual.do_not_disturb),
             pickup: text(codes.pickup, usual.pickup),
+            intercom: text(codes.intercom, usual.intercom),
             pause_reasons: match codes.pause_reasons {
                 Some(reasons) => reasons.into_inner().into_iter().map(|r| r.0).collect(),
                 None => usual.pause_reasons,
@@ -257,7 +259,7 @@ impl Checking {
             }
         }
         // One that is given may be the default of another.
-        let all = [&resolved.ready, &resolved.pause, &resolved.offline, &resolved.pickup];
+        let all = [&resolved.ready, &resolved.pause, &resolved.offline, &resolved.pickup, &resolved.intercom];
         for (i, code) in all.iter().enumerate() {
             if all.iter().take(i).any(|other| other == code) && self.reader.is_clean() {
                 let first = self.reader.line(at);

@@ -80,6 +80,8 @@ pub struct Seen {
     /// Values of Diversion, and of History-Info.
     pub diversion: Vec<String>,
     pub history: Vec<String>,
+    /// Asks it to answer by itself: RFC 5373, Alert-Info, Call-Info.
+    pub by_itself: [bool; 3],
 }
 
 /// Something that is repeated until it is answered.
@@ -145,6 +147,10 @@ pub struct Ua {
     pub cancels: Vec<Option<u16>>,
     pub byes: usize,
     pub notifies: Vec<String>,
+    /// MESSAGEs that came: From, Content-Type, text.
+    pub messages: Vec<(String, String, String)>,
+    /// What it answers to them; nothing at all with `None`.
+    pub on_message: Option<u16>,
     pub watches: Vec<Watch>,
     /// NOTIFYs of subscriptions.
     pub notified: Vec<Notified>,
@@ -208,6 +214,8 @@ impl Ua {
             cancels: Vec::new(),
             byes: 0,
             notifies: Vec::new(),
+            messages: Vec::new(),
+            on_message: Some(200),
             watches: Vec::new(),
             notified: Vec::new(),
             on_notify: Some(200),

@@ -68,6 +68,7 @@ impl Ua {
                 None => self.reply(&request, 481),
             },
             Method::Notify if self.notified(&request) => {}
+            Method::Message => self.messaged(&request),
             Method::Notify => {
                 let text = String::from_utf8_lossy(&request.body).trim().to_owned();
                 self.reply(&request, 200);
@@ -113,6 +114,11 @@ impl Ua {
             uri: request.uri.to_string(),
             diversion: values(&request, &HeaderName::Diversion),
             history: values(&request, &HeaderName::HistoryInfo),
+            by_itself: [
+                request.headers.get(&HeaderName::AnswerMode).is_some_and(|v| v == "Auto"),
+                request.headers.get(&HeaderName::AlertInfo).is_some_and(|v| v.ends_with(b";info=alert-autoanswer;delay=0")),
+                request.headers.get(&HeaderName::CallInfo).is_some_and(|v| v.ends_with(b";answer-after=0")),
+            ],
         });
         if what == OnInvite::Ignore {
             return;

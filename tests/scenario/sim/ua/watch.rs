@@ -1,4 +1,4 @@
-//! What a user agent watches: SUBSCRIBE and the NOTIFYs that come of it (RFC 6665).
+//! What a user agent does outside of calls: SUBSCRIBE and the NOTIFYs that come of it (RFC 6665), MESSAGE (RFC 3428).
 
 use bytes::Bytes;
 use cordboard::clock::Mono;
@@ -133,5 +133,33 @@ impl Ua {
     /// The newest states of the dialogs that it watches.
     pub fn lamp(&self, watch: usize) -> Vec<String> {
         self.seen(watch).map(Notified::dialogs).unwrap_or_default()
+    }
+
+    /// A text to a number; `from` is what its From says.
+    pub fn message(&mut self, number: &str, from: &str, text: &str, now: Mono) {
+        self.register_cseq += 1;
+        let tag = self.token("f");
+        let target: Uri = SipUri::new(number, switch_host(), Some(switch().port())).into();
+        let mut request = Request::new(Method::Message, target.clone());
+        request.headers.push(HeaderName::MaxForwards, 70u32);
+        let local = NameAddr::new(SipUri::new(from, switch_host(), None)).with_display("Not me");
+        request.headers.push(HeaderName::From, local.with_tag(&tag));
+        request.headers.push(HeaderName::To, NameAddr::new(target));
+        request.headers.push(HeaderName::CallId, self.token("m"));
+        request.headers.push(HeaderName::CSeq, CSeq::new(self.register_cseq, Method::Message));
+        request.headers.push(HeaderName::ContentType, "text/plain;charset=UTF-8");
+        request.body = text.to_owned().into();
+        self.start(request, None, false, now);
+    }
+
+    pub(super) fn messaged(&mut self, request: &Request) {
+        let text =
+            |name: &HeaderName| request.headers.get(name).map(|v| String::from_utf8_lossy(v).into_owned()).unwrap_or_default();
+        let from = text(&HeaderName::From).split(";tag=").next().unwrap_or_default().to_owned();
+        let body = String::from_utf8_lossy(&request.body).into_owned();
+        if let Some(status) = self.on_message {
+            self.messages.push((from, text(&HeaderName::ContentType), body));
+            self.reply(request, status);
+        }
     }
 }
