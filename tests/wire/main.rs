@@ -8,6 +8,7 @@ mod harness;
 mod journal;
 mod ladder;
 mod next_hop;
+mod lamps;
 mod phones;
 mod secure;
 mod trunk;

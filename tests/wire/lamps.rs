@@ -1,0 +1,130 @@
+//! Lamps, pickup, park slots and text over real sockets: SIPp as the watcher, baresip and linphonec as phones.
+
+use std::time::Duration;
+
+use super::support::baresip::Baresip;
+use super::support::cordboard::{Cordboard, Site, secret};
+use super::support::linphone::Linphone;
+use super::support::process::wait_until;
+use super::support::sipp::{Sipp, kept};
+
+const SOON: Duration = Duration::from_secs(20);
+const TONES: [f64; 3] = [440.0, 1_000.0, 700.0];
+
+fn phone(site: &Site, switch: &Cordboard, number: &str, tone: f64) -> Baresip {
+    let phone = Baresip::phone(site.folder(), number).registrar(switch.sip(), &secret(number)).tone(tone).start();
+    switch.wait_for_registration(number, SOON);
+    phone
+}
+
+fn dialled(switch: &Cordboard, number: &str) -> String {
+    format!("sip:{number}@{}", switch.sip())
+}
+
+fn watcher(site: &Site, switch: &Cordboard, scenario: &str) -> Sipp {
+    // SIPp takes no keys inside of [authentication …], and its digest is for the bare address unless it is told the URI.
+    let scenario = kept(scenario).replace("[number]", "203").replace("[secret]", &secret("203"));
+    Sipp::scenario(site.folder().path(), "watcher", &scenario)
+        .service("201")
+        .argument("-auth_uri")
+        .argument(format!("201@{}", switch.sip()))
+        .target(switch.sip())
+        .start()
+}
+
+/// RFC 6665 §4, RFC 4235: SIPp sees a line ring, talk and hang up; the subscription is refreshed and given back.
+#[test]
+fn a_lamp_shows_a_line_that_rings_and_talks() {
+    let site = Site::new("lamp").phone("201").phone("202").phone("203");
+    let switch = site.start();
+    let mut line = phone(&site, &switch, "201", TONES[0]);
+    let mut caller = phone(&site, &switch, "202", TONES[1]);
+    let watcher = watcher(&site, &switch, "watcher");
+    watcher.wait_for_received("dialog-info", SOON);
+    caller.dial(&dialled(&switch, "201"));
+    line.wait_for("CALL_INCOMING", SOON);
+    watcher.wait_for_received("<state>early</state>", SOON);
+    line.accept();
+    watcher.wait_for_received("<state>confirmed</state>", SOON);
+    caller.wait_for("CALL_ESTABLISHED", SOON);
+    caller.hang_up();
+    let outcome = watcher.finish(SOON);
+    assert_eq!(outcome.code, Some(0), "{outcome:#?}");
+}
+
+/// RFC 6665 §7.2.1, §4.2.1.1.
+#[test]
+fn what_cannot_be_watched_is_refused_with_what_could_be() {
+    let site = Site::new("unwatchable").phone("201").phone("203");
+    let switch = site.start();
+    let outcome = watcher(&site, &switch, "unwatchable").finish(SOON);
+    assert_eq!(outcome.code, Some(0), "{outcome:#?}");
+}
+
+/// RFC 3842, with baresip as the subscriber.
+#[test]
+fn a_baresip_subscribes_to_its_messages_and_has_none() {
+    let site = Site::new("mwi").phone("201");
+    let switch = site.start();
+    let mut phone = Baresip::phone(site.folder(), "visitor").config("module_app mwi.so").start();
+    // Only now: what it is told before somebody listens at its control port is lost.
+    let account = format!("<sip:201@{}>;auth_user=201;auth_pass={};regint=60;mwi=yes", switch.sip(), secret("201"));
+    phone.command("uanew", &account);
+    switch.wait_for_registration("201", SOON);
+    let told = phone.wait_for("MWI_NOTIFY", SOON);
+    assert!(told["param"].as_str().is_some_and(|text| text.contains("Messages-Waiting: no")), "{told}");
+}
+
+#[test]
+fn a_ringing_call_is_picked_up_by_code_and_a_parked_one_is_retrieved() {
+    let site = Site::new("pickup").phone("201").phone("202").phone("203").with("[park]\nslots = \"701-709\"\n");
+    let switch = site.start();
+    let mut alice = phone(&site, &switch, "201", TONES[0]);
+    let bob = phone(&site, &switch, "202", TONES[1]);
+    let mut carol = phone(&site, &switch, "203", TONES[2]);
+    let story = switch.events("since=0");
+    alice.dial(&dialled(&switch, "202"));
+    bob.wait_for("CALL_INCOMING", SOON);
+    carol.dial(&dialled(&switch, "*8202"));
+    carol.wait_for("CALL_ESTABLISHED", SOON);
+    alice.wait_for("CALL_ESTABLISHED", SOON);
+    bob.wait_for("CALL_CLOSED", SOON);
+    let picked = story.wait_for("call.picked_up", SOON, |_| true);
+    assert_eq!((&picked.data()["phone"], &picked.data()["from"]), (&"203".into(), &"202".into()));
+    alice.wait_to_hear(Duration::from_secs(2), SOON);
+    carol.wait_to_hear(Duration::from_secs(2), SOON);
+
+    carol.transfer(&dialled(&switch, "701"));
+    story.wait_for("call.parked", SOON, |event| event.data()["slot"] == "701");
+    carol.wait_for("CALL_CLOSED", SOON);
+    let mut bob = bob;
+    bob.dial(&dialled(&switch, "701"));
+    bob.wait_for("CALL_ESTABLISHED", SOON);
+    story.wait_for("call.retrieved", SOON, |event| event.data()["phone"] == "202");
+    bob.wait_to_hear(Duration::from_secs(2), SOON);
+    alice.hang_up();
+    bob.wait_for_nth("CALL_CLOSED", 2, SOON);
+    wait_until("no conversation is left", SOON, || switch.items("/api/v1/conversations?state=live").is_empty());
+    assert_eq!(story.events().iter().filter(|e| e.kind == "call.started").count(), 1);
+
+    // Carol's tone first, then the music, then Bob's: nobody heard a stranger.
+    let heard = alice.heard();
+    let halves = heard[0].halves(0, &TONES);
+    assert!(halves.iter().any(|half| half.is_only(2)), "{}", heard[0].picture(&TONES));
+    assert!(halves.iter().rev().take(4).any(|half| half.is_only(1)), "{}", heard[0].picture(&TONES));
+}
+
+/// RFC 3428, between two linphonec.
+#[test]
+fn a_linphone_writes_to_another() {
+    let site = Site::new("chat").phone("201").phone("202");
+    let switch = site.start();
+    let mut one = Linphone::start(site.folder(), "one", TONES[0]);
+    one.register("201", &switch.sip().to_string(), &secret("201"));
+    switch.wait_for_registration("201", SOON);
+    let mut other = Linphone::start(site.folder(), "other", TONES[1]);
+    other.register("202", &switch.sip().to_string(), &secret("202"));
+    switch.wait_for_registration("202", SOON);
+    one.say(&format!("chat {} \"five o'clock\"", dialled(&switch, "202")));
+    other.expect("five o'clock", SOON);
+}
