@@ -44,6 +44,8 @@ pub(super) fn config(queues: Vec<Queue>, agents: Vec<Agent>) -> Config {
             domain: "cordboard.example".into(),
             time_zone: jiff::tz::TimeZone::get("Europe/Berlin").unwrap(),
             country: Country(*b"DE"),
+            emergency: BTreeSet::new(),
+            emergency_trunks: vec![],
         },
         sip: Sip {
             digest: vec![DigestAlgorithm::Md5],

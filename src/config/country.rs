@@ -45,6 +45,30 @@ impl Country {
         Duration::from_millis(ms)
     }
 
+    /// Numbers of police, fire brigade and ambulance, as national regulators publish them (ITU-T Operational Bulletin, "emergency calls").
+    /// Where a country is not listed: 112, which the Union has in common and mobile networks take everywhere.
+    pub fn emergency(self) -> &'static [&'static str] {
+        match &self.0 {
+            b"DE" => &["112", "110"],
+            b"AT" => &["112", "122", "133", "144"],
+            b"CH" | b"LI" => &["112", "117", "118", "144"],
+            b"IT" => &["112", "113", "115", "118"],
+            b"FR" => &["112", "15", "17", "18"],
+            b"BE" => &["112", "100", "101"],
+            b"PL" => &["112", "997", "998", "999"],
+            b"UA" => &["112", "101", "102", "103"],
+            b"NO" => &["112", "110", "113"],
+            b"GB" | b"IE" => &["999", "112"],
+            b"US" | b"CA" | b"PR" => &["911"],
+            b"AU" => &["000", "112"],
+            b"NZ" => &["111"],
+            b"CN" => &["110", "119", "120"],
+            b"JP" => &["110", "119"],
+            b"IN" => &["112", "100", "101", "108"],
+            _ => &["112"],
+        }
+    }
+
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or("??")
     }

@@ -60,6 +60,8 @@ pub(crate) struct Site {
     pub domain: Domain,
     pub time_zone: Zone,
     pub country: InCountry,
+    pub emergency: Option<Spanned<Vec<Spanned<Extension>>>>,
+    pub emergency_trunk: Option<Spanned<Vec<Spanned<Name>>>>,
 }
 
 #[derive(Default, Deserialize)]

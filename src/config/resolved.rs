@@ -47,6 +47,10 @@ pub struct Site {
     pub time_zone: jiff::tz::TimeZone,
     /// ISO 3166 alpha-2: tones, ring cadence, national number format.
     pub country: Country,
+    /// Numbers that always go out, from any phone, whatever else holds.
+    pub emergency: BTreeSet<Number>,
+    /// By these trunks, in turn; empty: by all, those of the outbound rules first.
+    pub emergency_trunks: Vec<TrunkName>,
 }
 
 /// RFC 8760 algorithms that we offer, in the order of the configuration.

@@ -1,13 +1,13 @@
 //! What a dialled number is: a feature code, a phone, a park slot, a queue, an extension of a place, or a number outside by the outbound rules.
 //!
-//! Inside comes first: a code, then a phone, a slot, a queue, an extension; an outbound pattern never hides one of them. Outside, the longest pattern
+//! An emergency number comes before everything else, from every phone. Inside comes next: a code, then a phone, a slot, a queue, an extension; an outbound pattern never hides one of them. Outside, the longest pattern
 //! wins, and the number that goes to the trunk is what was dialled, `strip` characters taken off and `prepend` put on.
 //!
 //! The number shown outside is the trunk's `caller`; else the phone's `caller` (a transit caller's own number); else the trunk's account,
 //! which a carrier accepts; else none, which is sent as anonymous. An extension is never shown outside: no carrier knows it.
 
 use super::number::tidy;
-use super::{Cause, Direction, When};
+use super::{Cause, Direction, Rule, When};
 use crate::config::{Config, Outbound, Phone, Place, Trunk};
 use crate::ids::{MenuName, Number, QueueName, TrunkName};
 
@@ -61,8 +61,9 @@ pub enum Code {
 /// The trunks to try by one outbound rule, in the order of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outside {
-    /// Index in `Config::outbound`; good for as long as the configuration is the one that was asked.
-    pub rule: usize,
+    /// Index in `Config::outbound`; good for as long as the configuration is the one that was asked. `None`: an emergency call, which
+    /// follows no rule.
+    pub rule: Option<usize>,
     pub attempts: Vec<Attempt>,
 }
 
@@ -76,6 +77,18 @@ pub struct Attempt {
     /// As [`super::order()`] takes them.
     pub priority: u16,
     pub weight: u16,
+    /// An emergency call: no limit of the trunk holds for it, and nothing that one trunk says ends it while there is another.
+    pub emergency: bool,
+}
+
+impl Outside {
+    /// What decides about its recording.
+    pub fn rule<'a>(&self, config: &'a Config) -> Rule<'a> {
+        match self.rule {
+            Some(rule) => config.outbound.get(rule).map_or(Rule::Internal, Rule::Outbound),
+            None => Rule::Emergency,
+        }
+    }
 }
 
 /// Why a number leads nowhere.
@@ -140,6 +153,9 @@ fn dial_on(config: &Config, who: Caller<'_>, dialled: &str, steps: u8) -> Result
     let number = tidy(dialled);
     if number.is_empty() {
         return Err(Refusal::Unknown);
+    }
+    if let (Caller::Phone(_), Some(emergency)) = (who, emergency(config, &number)) {
+        return help(config, who, emergency).map(Target::Outside);
     }
     if let Caller::Phone(_) = who
         && let Some(code) = code(config, &number)
@@ -229,16 +245,41 @@ fn paused(config: &Config, digits: &str) -> Option<Code> {
     Some(Code::Pause { reason: Some(reason.clone()) })
 }
 
+/// The emergency number that is dialled: as it is, or as an outbound rule would send it (0112 where 0 leads outside).
+pub fn emergency<'a>(config: &'a Config, dialled: &str) -> Option<&'a Number> {
+    let number = tidy(dialled);
+    let emergency = &config.site.emergency;
+    emergency.get(number.as_str()).or_else(|| {
+        let (_, rule) = matching(config, &number)?;
+        emergency.get(rewrite(rule, &number)?.as_str())
+    })
+}
+
+/// An emergency call, by every trunk that there is until one takes it.
+fn help(config: &Config, who: Caller<'_>, number: &Number) -> Result<Outside, Refusal> {
+    let named = config.site.emergency_trunks.iter();
+    let ruled = config.outbound.iter().flat_map(|rule| &rule.trunks).map(|choice| &choice.trunk);
+    let mut attempts: Vec<Attempt> = Vec::new();
+    for trunk in named.chain(ruled).filter_map(|name| config.trunks.get(name)).chain(config.trunks.values()) {
+        if attempts.iter().all(|attempt| attempt.trunk != trunk.name) {
+            let (trunk, caller) = (trunk.name.clone(), shown(who, trunk));
+            // In this order, one after another.
+            let priority = u16::try_from(attempts.len()).unwrap_or(u16::MAX);
+            attempts.push(Attempt { trunk, number: number.to_string(), caller, priority, weight: 0, emergency: true });
+        }
+    }
+    if attempts.is_empty() { Err(Refusal::Unknown) } else { Ok(Outside { rule: None, attempts }) }
+}
+
+/// The outbound rule for a number, and its place.
+fn matching<'a>(config: &'a Config, number: &str) -> Option<(usize, &'a Outbound)> {
+    let found = config.outbound.iter().enumerate().filter_map(|(i, rule)| Some((rule.pattern.matches(number)?, i, rule)));
+    // Of equals the first of the file.
+    found.max_by_key(|(length, i, _)| (*length, std::cmp::Reverse(*i))).map(|(_, i, rule)| (i, rule))
+}
+
 fn outside(config: &Config, who: Caller<'_>, number: &str) -> Result<Outside, Refusal> {
-    let (rule, found) = config
-        .outbound
-        .iter()
-        .enumerate()
-        .filter_map(|(i, rule)| Some((rule.pattern.matches(number)?, i, rule)))
-        // Of equals the first of the file.
-        .max_by_key(|(length, i, _)| (*length, std::cmp::Reverse(*i)))
-        .map(|(_, i, rule)| (i, rule))
-        .ok_or(Refusal::Unknown)?;
+    let (rule, found) = matching(config, number).ok_or(Refusal::Unknown)?;
     match who {
         Caller::Phone(phone) if !phone.outside => return Err(Refusal::NoRightOutside),
         Caller::Trunk { trunk, .. } if !trunk.transit => return Err(Refusal::NoTransit),
@@ -255,9 +296,10 @@ fn outside(config: &Config, who: Caller<'_>, number: &str) -> Result<Outside, Re
             caller: shown(who, trunk),
             priority: choice.priority,
             weight: choice.weight,
+            emergency: false,
         })
         .collect();
-    if attempts.is_empty() { Err(Refusal::Unknown) } else { Ok(Outside { rule, attempts }) }
+    if attempts.is_empty() { Err(Refusal::Unknown) } else { Ok(Outside { rule: Some(rule), attempts }) }
 }
 
 /// `None` if nothing of the dialled number is left to call.

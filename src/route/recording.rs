@@ -18,6 +18,7 @@ pub enum Direction {
 pub enum Rule<'a> {
     Inbound(&'a Inbound),
     Outbound(&'a Outbound),
+    Emergency,
     /// From phone to phone, queue or menu.
     Internal,
 }
@@ -26,7 +27,7 @@ impl Rule<'_> {
     pub fn direction(&self) -> Direction {
         match self {
             Rule::Inbound(_) => Direction::Inbound,
-            Rule::Outbound(_) => Direction::Outbound,
+            Rule::Outbound(_) | Rule::Emergency => Direction::Outbound,
             Rule::Internal => Direction::Internal,
         }
     }
@@ -45,6 +46,7 @@ pub fn recording(config: &Config, rule: Rule<'_>) -> Decision {
     match rule {
         Rule::Inbound(r) => decide("inbound", &r.number, r.record, recording.inbound),
         Rule::Outbound(r) => decide("outbound", &r.pattern, r.record, recording.outbound),
+        Rule::Emergency => Decision { record: recording.outbound, rule: "emergency".to_owned() },
         Rule::Internal => Decision { record: recording.internal, rule: "internal default".to_owned() },
     }
 }

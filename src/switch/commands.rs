@@ -103,7 +103,7 @@ impl Switch {
         let Ok(target) = route::dial(&config, who, &to) else { return Answer::Refused(Refusal::NotDiallable(to)) };
         let Some(worker) = cx.roomiest_worker() else { return Answer::Refused(Refusal::NoPort) };
         let rule = match &target {
-            route::Target::Outside(outside) => config.outbound.get(outside.rule).map_or(Rule::Internal, Rule::Outbound),
+            route::Target::Outside(outside) => outside.rule(&config),
             _ => Rule::Internal,
         };
         let id = cx.hub.chance.conversation(now.wall);

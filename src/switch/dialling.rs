@@ -104,8 +104,7 @@ impl Cx<'_> {
     pub fn dial_outside(&mut self, conv: &mut Conversation, outside: Outside, transfer: Option<Transferring>) {
         let number = outside.attempts.first().map_or_else(String::new, |a| a.number.clone());
         let config = self.config();
-        let rule = config.outbound.get(outside.rule).map_or(route::Rule::Internal, route::Rule::Outbound);
-        let party = OutsideParty { number: number.clone(), rule: route::recording(&config, rule) };
+        let party = OutsideParty { number: number.clone(), rule: route::recording(&config, outside.rule(&config)) };
         conv.stage = Stage::Dialling(Dialling {
             place: format!("number:{number}"),
             phone: None,
@@ -142,9 +141,9 @@ impl Cx<'_> {
             let Some(trunk) = config.trunks.get(&attempt.trunk) else { continue };
             let to = match to {
                 Some(to) => to,
-                None => match self.enter_trunk(trunk) {
+                None => match self.enter_trunk(trunk, attempt.emergency) {
                     Ok((first, others)) => {
-                        // The other addresses come before the next trunk (RFC 3263 §4.3).
+                        // The other addresses come before the next trunk (RFC 3263 Â§4.3).
                         for to in others.into_iter().rev() {
                             dialling.trunks.0.push_front(Try { attempt: attempt.clone(), to: Some(to) });
                         }
@@ -457,7 +456,8 @@ impl Cx<'_> {
                 }
                 let worst = if is_for_all(status) { (cause, status.code()) } else { worst };
                 let status = Status::new(worst.1).unwrap_or(status);
-                if was_trunk && cause.tries_next_trunk() {
+                let emergency = dialling.trunks.0.front().is_some_and(|next| next.attempt.emergency);
+                if was_trunk && (cause.tries_next_trunk() || emergency) {
                     dialling.worst = None;
                     self.next_trunk(conv, cause, status);
                 } else {

@@ -146,11 +146,12 @@ impl Cx<'_> {
             Some(trunk) => Sender::Trunk(trunk.name.clone()),
             None => Sender::Phone(self.authenticate(transaction, &request, flow)?),
         };
-        if self.hub.draining {
+        let called = request.uri.dialled().unwrap_or_default();
+        let emergency = matches!(sender, Sender::Phone(_)) && route::emergency(&config, &called).is_some();
+        if self.hub.draining && !emergency {
             self.busy_now(transaction, &request, 60);
             return None;
         }
-        let called = request.uri.dialled().unwrap_or_default();
         let shown = caller_number(&request);
         let (peer, number, rule, target) = match &sender {
             Sender::Trunk(name) => {
@@ -173,7 +174,7 @@ impl Cx<'_> {
                 let who = caller(&config, &peer, number.as_str())?;
                 let target = route::dial(&config, who, &called).map_err(route::Refusal::cause);
                 let rule = match &target {
-                    Ok(Target::Outside(outside)) => config.outbound.get(outside.rule).map_or(Rule::Internal, Rule::Outbound),
+                    Ok(Target::Outside(outside)) => outside.rule(&config),
                     Ok(_) | Err(_) => Rule::Internal,
                 };
                 (peer, number.to_string(), rule, target)

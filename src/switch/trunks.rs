@@ -342,11 +342,15 @@ impl Cx<'_> {
         if admitted { Ok(()) } else { Err(Full::Rate) }
     }
 
-    /// For a call that goes out by it: where to, and where to after that. The call counts from here on.
-    pub fn enter_trunk(&mut self, trunk: &Trunk) -> Result<(Flow, Vec<Flow>), Cause> {
+    /// For a call that goes out by it: where to, and where to after that. The call counts from here on; limits hold for all but an
+    /// emergency.
+    pub fn enter_trunk(&mut self, trunk: &Trunk, emergency: bool) -> Result<(Flow, Vec<Flow>), Cause> {
         let mut ways = self.ways_to(trunk).into_iter();
         let first = ways.next().ok_or(Cause::Unreachable)?;
-        self.admits(trunk).map_err(|_| Cause::Congestion)?;
+        let admitted = self.admits(trunk);
+        if !emergency {
+            admitted.map_err(|_| Cause::Congestion)?;
+        }
         Ok((first, ways.collect()))
     }
 

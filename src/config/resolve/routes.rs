@@ -134,7 +134,7 @@ impl Checking {
         u16::try_from(self.count(key, given, default.into(), 0..=u16::MAX.into())).unwrap_or(default)
     }
 
-    fn trunk_exists(&mut self, at: &Spanned<Name>) {
+    pub(super) fn trunk_exists(&mut self, at: &Spanned<Name>) {
         let name = at.get_ref().0.clone();
         if !self.named.trunks.contains(&name) {
             let there = self.named.trunks.clone();

@@ -12,7 +12,7 @@ use crate::config::fault::Fault;
 use crate::config::given;
 use crate::config::units::{Code, Digest, Label, Listener, Ports};
 use crate::config::{Advertise, DigestAlgorithm, FeatureCodes, Guard, Http, Media, Park, Recording, Sip, Site, Tls};
-use crate::ids::Number;
+use crate::ids::{Number, TrunkName};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -35,8 +35,34 @@ impl Checking {
             }
             return None;
         };
+        let line = self.line(&given);
         let site = given.into_inner();
-        Some(Site { name: site.name.0, domain: site.domain.0, time_zone: site.time_zone.0, country: site.country.0 })
+        let country = site.country.0;
+        let mut emergency = BTreeSet::new();
+        match site.emergency {
+            Some(given) => {
+                for number in given.into_inner() {
+                    self.take_number(&number.get_ref().0.clone(), &number);
+                    emergency.insert(Number::from(number.get_ref().0.as_str()));
+                }
+            }
+            None => {
+                for number in country.emergency() {
+                    // No phone may hide one of them.
+                    self.inside.insert((*number).to_owned(), line);
+                    emergency.insert(Number::from(*number));
+                }
+            }
+        }
+        let mut emergency_trunks = Vec::new();
+        let mut twice = super::Seen::new("trunk");
+        for trunk in site.emergency_trunk.map(Spanned::into_inner).unwrap_or_default() {
+            self.trunk_exists(&trunk);
+            if twice.is_new(self, &trunk.get_ref().0, &trunk) {
+                emergency_trunks.push(TrunkName::from(trunk.get_ref().0.as_str()));
+            }
+        }
+        Some(Site { name: site.name.0, domain: site.domain.0, time_zone: site.time_zone.0, country, emergency, emergency_trunks })
     }
 
     pub(super) fn sip(&mut self, given: Option<Spanned<given::Sip>>, ports: RangeInclusive<u16>) -> Sip {

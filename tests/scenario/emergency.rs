@@ -1,0 +1,98 @@
+//! Emergency numbers go out from every phone, whatever else holds, and by any trunk that takes them.
+
+use std::time::Duration;
+
+use cordboard::switch::{Input, Kind};
+
+use crate::sim::ua::{OnInvite, Ua};
+use crate::sim::{Sim, centre};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn a_phone_that_may_not_dial_outside_reaches_help() {
+    for (seed, dialled, asked) in [(110, "112", "112"), (111, "110", "110"), (112, "0112", "112"), (113, "11 2", "112")] {
+        let mut sim = Sim::new(seed);
+        let trunk = sim.trunk();
+        let phone = sim.phone("211");
+        sim.act(phone, |ua, now| {
+            ua.call(dialled, now);
+        });
+        sim.run_until("help answers", |sim| sim.ua(phone).is_up() && sim.ua(trunk).is_up());
+        assert!(sim.ua(trunk).invites[0].uri.starts_with(&format!("sip:{asked}@")), "{:?}", sim.ua(trunk).invites);
+        let decided = sim.events.iter().find_map(|e| if let Kind::RecordingDecided(d) = &e.kind { Some(d) } else { None });
+        assert_eq!(decided.map(|d| d.rule.as_str()), Some("emergency"));
+        sim.act(phone, |ua, now| ua.hang_up(now));
+        // And no other number.
+        sim.act(phone, |ua, now| {
+            ua.call("0301234", now);
+        });
+        sim.run_until("403", |sim| sim.ua(phone).final_status() == Some(403));
+        sim.assert_clean();
+    }
+}
+
+#[test]
+fn whatever_one_trunk_says_the_next_one_is_asked() {
+    for (seed, says) in [(114, OnInvite::Refuse(404)), (115, OnInvite::Refuse(486)), (116, OnInvite::Refuse(603))] {
+        let mut sim = Sim::new(seed);
+        let carrier = sim.trunk();
+        let backup = sim.add(Ua::trunk([10, 2, 0, 2].into()));
+        let phone = sim.phone("201");
+        sim.set(carrier, says);
+        sim.act(phone, |ua, now| {
+            ua.call("112", now);
+        });
+        sim.run_until("the second one answers", |sim| sim.ua(phone).is_up() && sim.ua(backup).is_up());
+        assert_eq!(sim.ua(carrier).invites.len(), 1);
+        sim.act(phone, |ua, now| ua.hang_up(now));
+        sim.assert_clean();
+    }
+}
+
+#[test]
+fn neither_a_full_trunk_nor_a_switch_that_stops_keeps_a_call_for_help() {
+    let mut source = centre();
+    source.main.text = source.main.text.replace("peer = \"10.2.0.1\"\n", "peer = \"10.2.0.1\"\nmax_calls = 1\n");
+    let mut sim = Sim::with(117, source);
+    let trunk = sim.trunk();
+    let customer = sim.phone("210");
+    let phone = sim.phone("201");
+    sim.act(customer, |ua, now| {
+        ua.call("0301234", now);
+    });
+    sim.run_until("the trunk is full", |sim| sim.ua(customer).is_up());
+    sim.act(phone, |ua, now| {
+        ua.call("112", now);
+    });
+    sim.run_until("help answers", |sim| sim.ua(phone).is_up());
+    sim.act(phone, |ua, now| ua.hang_up(now));
+    sim.act(customer, |ua, now| ua.hang_up(now));
+    sim.run_for(SECOND);
+    sim.input(Input::Drain);
+    sim.act(customer, |ua, now| {
+        ua.call("0301234", now);
+    });
+    sim.run_until("503", |sim| sim.ua(customer).final_status() == Some(503));
+    sim.act(phone, |ua, now| {
+        ua.call("110", now);
+    });
+    sim.run_until("help answers", |sim| sim.ua(phone).is_up());
+    assert_eq!(sim.ua(trunk).invites.len(), 3);
+    sim.act(phone, |ua, now| ua.hang_up(now));
+    sim.assert_clean();
+}
+
+/// Somebody who came in by a trunk calls his own.
+#[test]
+fn a_trunks_caller_does_not_reach_our_emergency_trunk() {
+    let mut source = centre();
+    source.main.text = source.main.text.replace("to = \"number:04940123\"", "to = \"number:0112\"");
+    let mut sim = Sim::with(118, source);
+    let trunk = sim.trunk();
+    sim.act(trunk, |ua, now| {
+        ua.call("+4930555900", now);
+    });
+    sim.run_until("403", |sim| sim.ua(trunk).final_status() == Some(403));
+    sim.assert_clean();
+}
