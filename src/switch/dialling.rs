@@ -143,7 +143,7 @@ impl Cx<'_> {
                 Some(to) => to,
                 None => match self.enter_trunk(trunk, attempt.emergency) {
                     Ok((first, others)) => {
-                        // The other addresses come before the next trunk (RFC 3263 Â§4.3).
+                        // The other addresses come before the next trunk (RFC 3263 §4.3).
                         for to in others.into_iter().rev() {
                             dialling.trunks.0.push_front(Try { attempt: attempt.clone(), to: Some(to) });
                         }
