@@ -114,6 +114,7 @@ pub(crate) struct Tls {
     pub certificate: Option<Spanned<Label>>,
     pub key: Option<Spanned<Label>>,
     pub self_signed: Option<bool>,
+    pub ca: Option<Spanned<Label>>,
 }
 
 #[derive(Default, Deserialize)]

@@ -129,6 +129,8 @@ pub struct Tls {
     pub key: PathBuf,
     /// Both are made where they are missing.
     pub self_signed: bool,
+    /// Whose certificates are taken of the trunks that we call by TLS; `None`: the system's roots.
+    pub ca: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -33,6 +33,8 @@ pub enum Input {
     /// A request could not be sent.
     Undeliverable {
         report: SendId,
+        /// For people.
+        why: Option<String>,
     },
     /// A connection is gone: what was reachable through it is not.
     ConnectionClosed {

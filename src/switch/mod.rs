@@ -152,13 +152,13 @@ impl Switch {
         match input {
             Input::Started(recovered) => self.started(*recovered, now, out),
             Input::Sip { flow, message } => self.sip(message, flow, now, out),
-            Input::Undeliverable { report } => {
+            Input::Undeliverable { report, why } => {
                 let mut cx = self.cx(now, out);
                 let mut sends = Vec::new();
                 let lost = cx.hub.transactions.undeliverable(report, now.mono, &mut sends);
                 cx.sends(sends);
                 if let Some(lost) = lost {
-                    self.failed(lost.id, Cause::Unreachable, now, out);
+                    self.failed(lost.id, Cause::Unreachable, why, now, out);
                 }
             }
             Input::ConnectionClosed { connection } => {
@@ -486,7 +486,7 @@ impl Switch {
     }
 
     /// A request of ours has no answer and will have none.
-    fn failed(&mut self, id: TransactionId, cause: Cause, now: Now, out: &mut Vec<Output>) {
+    fn failed(&mut self, id: TransactionId, cause: Cause, why: Option<String>, now: Now, out: &mut Vec<Output>) {
         match self.hub.purposes.remove(&id) {
             Some(Purpose::Invite(leg)) => match self.conversation_of(leg) {
                 Some(conversation) => {
@@ -499,7 +499,7 @@ impl Switch {
                 }
             },
             Some(Purpose::Register(trunk)) => self.cx(now, out).unregistered_there(&trunk),
-            Some(Purpose::Options(trunk, at)) => self.cx(now, out).trunk_silent(&trunk, at, cause),
+            Some(Purpose::Options(trunk, at)) => self.cx(now, out).trunk_silent(&trunk, at, cause, why),
             Some(Purpose::Bye(leg)) => self.bye_done(leg, now, out),
             Some(Purpose::Probe(leg)) => match (cause, self.conversation_of(leg)) {
                 (Cause::Unreachable, Some(conversation)) => {
@@ -527,12 +527,12 @@ impl Switch {
         self.expired.extend(expired);
         self.whole = out.len();
         while let Some(id) = self.unreachable.pop_front() {
-            self.failed(id, Cause::Unreachable, now, out);
+            self.failed(id, Cause::Unreachable, None, now, out);
             self.whole = out.len();
         }
         while let Some(Expired { id, what }) = self.expired.pop_front() {
             match what {
-                Expiry::NoResponse => self.failed(id, Cause::Timeout, now, out),
+                Expiry::NoResponse => self.failed(id, Cause::Timeout, None, now, out),
                 Expiry::NoAckToSuccess => self.unacknowledged(id, now, out),
                 Expiry::NoAckToFailure => self.cx(now, out).count("sip_unacknowledged_total"),
             }

@@ -153,9 +153,9 @@ impl Cx<'_> {
     }
 
     /// A probe had no answer, or could not be sent.
-    pub fn trunk_silent(&mut self, name: &TrunkName, at: SocketAddr, cause: Cause) {
+    pub fn trunk_silent(&mut self, name: &TrunkName, at: SocketAddr, cause: Cause, detail: Option<String>) {
         let kind = if cause == Cause::Unreachable { TroubleKind::Unreachable } else { TroubleKind::Timeout };
-        self.probe_ended(name, at, Err(Trouble::of(kind)));
+        self.probe_ended(name, at, Err(Trouble { detail, ..Trouble::of(kind) }));
     }
 
     fn probe_ended(&mut self, name: &TrunkName, at: SocketAddr, found: Result<(), Trouble>) {

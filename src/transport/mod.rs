@@ -45,7 +45,7 @@ use self::reports::Reports;
 use self::resolver::{Listening, Query};
 pub use self::settings::Settings;
 pub use self::stream::is_of_the_peer;
-use self::tls::Tls;
+use self::tls::{Expected, Tls};
 use crate::clock::System;
 use crate::config::{self, Config};
 use crate::sip::{self, Flow};
@@ -141,8 +141,10 @@ pub async fn start_with(
 
     // Numbers of connections go on where no earlier process can have come to: no process opens a million connections a second.
     let first = u64::try_from(System::start().now().wall.as_micros()).unwrap_or_default();
+    let expected = Expected::default();
+    let secure = stream::Secure { tls: tls.cloned(), expected: expected.clone() };
     let (connections, hub) =
-        stream::Hub::begin(first, settings.clone(), core.clone(), reports.clone(), counters.clone(), door.clone());
+        stream::Hub::begin(first, settings.clone(), core.clone(), reports.clone(), counters.clone(), door.clone(), secure);
     workers.spawn(hub);
     servants.spawn(door.clone().report(core.clone()));
     for &address in &config.tcp {
@@ -163,7 +165,8 @@ pub async fn start_with(
     }
 
     let listening = Listening(addresses.udp.iter().chain(&addresses.tcp).chain(&addresses.tls).copied().collect());
-    let (queries, resolver) = resolver::resolver(listening, &config.nameservers, core, settings.clone(), counters.clone());
+    let (queries, resolver) =
+        resolver::resolver(listening, &config.nameservers, expected, core, settings.clone(), counters.clone());
     servants.spawn(resolver);
     servants.spawn(pump);
     Ok(Transport {

@@ -37,7 +37,7 @@ impl Reports {
 
     pub fn undeliverable(&self, report: Option<SendId>) {
         if let Some(report) = report {
-            self.post(Input::Undeliverable { report });
+            self.post(Input::Undeliverable { report, why: None });
         }
     }
 }

@@ -31,6 +31,7 @@ use tracing::{debug, warn};
 
 use super::counters::Counters;
 use super::settings::{LOOKUP_QUEUE, LOOKUPS, MAX_ADDRESSES, MAX_SERVERS, Settings};
+use super::tls::Expected;
 use crate::sip::Transport;
 use crate::switch::Input;
 use crate::switch::output::{QueryId, Resolved, Server, Wanted};
@@ -57,10 +58,12 @@ pub struct Query {
 #[derive(Clone, Debug)]
 pub struct Listening(pub Vec<SocketAddr>);
 
-/// The future answers queries until the sender is dropped. `servers` are asked instead of the system's.
+/// The future answers queries until the sender is dropped. `servers` are asked instead of the system's; who is to be called by TLS is
+/// noted as `expected` there.
 pub fn resolver(
     listening: Listening,
     servers: &[SocketAddr],
+    expected: Expected,
     core: mpsc::Sender<Input>,
     settings: Settings,
     counters: Arc<Counters>,
@@ -78,6 +81,7 @@ pub fn resolver(
             let Some(Query { query, wanted }) = query else { return };
             counters.lookups.add();
             let (core, permits, finder, counters) = (core.clone(), permits.clone(), finder.clone(), counters.clone());
+            let expected = expected.clone();
             let within = settings.lookup_within;
             running.spawn(async move {
                 let lookup = async {
@@ -88,6 +92,11 @@ pub fn resolver(
                 debug!(host = wanted.host, found = found.servers.len(), "resolved");
                 if found.servers.is_empty() {
                     counters.lookups_failed.add();
+                }
+                for server in found.servers.iter().filter(|s| s.transport == Transport::Tls) {
+                    for address in &server.addresses {
+                        expected.note(address.remote, &wanted.host);
+                    }
                 }
                 let _ = core.send(Input::Resolved { query, servers: found.servers, ttl: found.ttl }).await;
             });

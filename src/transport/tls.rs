@@ -1,26 +1,33 @@
-//! The switch's certificate, for SIP and HTTP alike (rustls, TLS 1.2 and 1.3).
+//! TLS (rustls, 1.2 and 1.3): the switch's certificate, for SIP and HTTP alike, and whose certificates it takes of trunks that it calls.
 //!
 //! It is read from two PEM files, or made and signed by the switch itself where the configuration says so. A reload reads the files
 //! anew: connections that are open keep the certificate that they greeted with, new ones get the new one.
+//!
+//! A trunk must show a certificate for the host that the configuration names (RFC 5922 §7.1: the domain, not the server that DNS sent us
+//! to), vouched for by `[tls] ca` or the system's roots. A peer that asks for ours gets the same that we show as a server.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::client as ours;
+use tokio_rustls::rustls::client::{ClientConfig, ResolvesClientCert};
 use tokio_rustls::rustls::crypto::CryptoProvider;
 use tokio_rustls::rustls::crypto::ring::{default_provider, sign};
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert, ServerConfig};
 use tokio_rustls::rustls::sign::CertifiedKey;
-use tokio_rustls::rustls::{self, InconsistentKeys};
+use tokio_rustls::rustls::{self, InconsistentKeys, RootCertStore, SignatureScheme};
 use tokio_rustls::server::TlsStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::config;
 
@@ -40,6 +47,8 @@ pub enum TlsError {
         "{there} is there and {missing} is not: a certificate of our own is made with its key; bring the other, or take this one away"
     )]
     Half { there: PathBuf, missing: PathBuf },
+    #[error("{name} is no name that a certificate can be for")]
+    Nameless { name: String },
     #[error("a certificate can't be made: {0}")]
     Make(#[from] rcgen::Error),
 }
@@ -50,6 +59,7 @@ pub struct Tls {
     acceptor: TlsAcceptor,
     on: Handle,
     current: Arc<Current>,
+    client: Arc<RwLock<Arc<ClientConfig>>>,
     from: config::Tls,
 }
 
@@ -60,6 +70,35 @@ struct Current(RwLock<Arc<CertifiedKey>>);
 pub struct Greeter {
     acceptor: TlsAcceptor,
     on: Handle,
+}
+
+/// Begins TLS with a peer that we have connected to.
+pub struct Caller {
+    connector: TlsConnector,
+    on: Handle,
+    name: ServerName<'static>,
+}
+
+/// The hosts that addresses of trunks were found for: what their certificates must say. Where two hosts share an address it is the one
+/// that was looked up last.
+#[derive(Clone, Default)]
+pub struct Expected(Arc<Mutex<BTreeMap<SocketAddr, String>>>);
+
+/// Addresses of trunks that are remembered: some dozens each. When there are more, the first of all is forgotten.
+const MOST_EXPECTED: usize = 1_024;
+
+impl Expected {
+    pub fn note(&self, at: SocketAddr, host: &str) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MOST_EXPECTED && !known.contains_key(&at) {
+            known.pop_first();
+        }
+        known.insert(at, host.to_owned());
+    }
+
+    pub fn at(&self, at: SocketAddr) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&at).cloned()
+    }
 }
 
 /// A task that ends with its owner.
@@ -74,6 +113,16 @@ impl<T> Drop for Cut<T> {
 impl ResolvesServerCert for Current {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+impl ResolvesClientCert for Current {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    fn has_certs(&self) -> bool {
+        true
     }
 }
 
@@ -97,14 +146,24 @@ impl Tls {
             .map_err(|error| TlsError::Unusable { path: from.certificate.clone(), error })?
             .with_no_client_auth()
             .with_cert_resolver(current.clone());
-        Ok(Tls { acceptor: Arc::new(config).into(), on: on.clone(), current, from: from.clone() })
+        let client = Arc::new(RwLock::new(client(from, current.clone())?));
+        Ok(Tls { acceptor: Arc::new(config).into(), on: on.clone(), current, client, from: from.clone() })
     }
 
     /// Reads the files again. On failure the certificate stays as it is.
     pub fn renew(&self) -> Result<(), TlsError> {
-        let read = read(&self.from)?;
+        let (read, client) = (read(&self.from)?, client(&self.from, self.current.clone())?);
+        *self.client.write().unwrap_or_else(PoisonError::into_inner) = client;
         *self.current.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(read);
         Ok(())
+    }
+
+    /// For one connection of ours, to who must be this host.
+    pub fn caller(&self, host: &str) -> Result<Caller, TlsError> {
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let name = ServerName::try_from(bare.to_owned()).map_err(|_| TlsError::Nameless { name: host.to_owned() })?;
+        let client = self.client.read().unwrap_or_else(PoisonError::into_inner).clone();
+        Ok(Caller { connector: client.into(), on: self.on.clone(), name })
     }
 
     /// For one connection.
@@ -123,22 +182,64 @@ impl Greeter {
     }
 }
 
+impl Caller {
+    /// As [`Greeter::greet`], from the other side.
+    pub async fn greet(self, stream: TcpStream) -> io::Result<ours::TlsStream<TcpStream>> {
+        let handshake = self.connector.connect(self.name, stream);
+        #[allow(clippy::disallowed_methods, reason = "awaited at once, and cut with the one who awaits it")]
+        let mut task = Cut(self.on.spawn(handshake));
+        (&mut task.0).await.map_err(io::Error::other)?
+    }
+}
+
+/// Whom we trust as a client, and what we show.
+fn client(from: &config::Tls, own: Arc<Current>) -> Result<Arc<ClientConfig>, TlsError> {
+    let mut roots = RootCertStore::empty();
+    let at = match &from.ca {
+        Some(path) => {
+            for certificate in certificates(path)? {
+                roots.add(certificate).map_err(|error| TlsError::Unusable { path: path.clone(), error })?;
+            }
+            path
+        }
+        None => {
+            let system = rustls_native_certs::load_native_certs();
+            for error in system.errors {
+                tracing::warn!(%error, "a root certificate of the system can't be read");
+            }
+            roots.add_parsable_certificates(system.certs);
+            &from.certificate
+        }
+    };
+    let provider: Arc<CryptoProvider> = Arc::new(default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| TlsError::Unusable { path: at.clone(), error })?
+        .with_root_certificates(roots)
+        .with_client_cert_resolver(own);
+    Ok(Arc::new(config))
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let all = read.map_err(|error| unread(path, error))?;
+    if all.is_empty() { Err(TlsError::Empty { path: path.to_owned() }) } else { Ok(all) }
+}
+
+fn unread(path: &Path, error: pem::Error) -> TlsError {
+    match error {
+        pem::Error::Io(error) => TlsError::Io { path: path.to_owned(), error },
+        error => TlsError::Pem { path: path.to_owned(), error },
+    }
+}
+
 fn is_there(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
 
 fn read(from: &config::Tls) -> Result<CertifiedKey, TlsError> {
-    let pem = |path: &Path, error: pem::Error| match error {
-        pem::Error::Io(error) => TlsError::Io { path: path.to_owned(), error },
-        error => TlsError::Pem { path: path.to_owned(), error },
-    };
-    let chain = CertificateDer::pem_file_iter(&from.certificate)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| pem(&from.certificate, error))?;
-    if chain.is_empty() {
-        return Err(TlsError::Empty { path: from.certificate.clone() });
-    }
-    let key = PrivateKeyDer::from_pem_file(&from.key).map_err(|error| pem(&from.key, error))?;
+    let chain = certificates(&from.certificate)?;
+    let key = PrivateKeyDer::from_pem_file(&from.key).map_err(|error| unread(&from.key, error))?;
     let key = sign::any_supported_type(&key).map_err(|error| TlsError::Unusable { path: from.key.clone(), error })?;
     let certified = CertifiedKey::new(chain, key);
     match certified.keys_match() {

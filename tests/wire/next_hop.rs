@@ -1,13 +1,15 @@
 //! The way to a trunk: the servers of its domain, found by a name server of the test, and tried in turn.
 
 use std::net::{Ipv4Addr, UdpSocket};
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use super::support::baresip::Baresip;
 use super::support::cordboard::{Site, secret};
 use super::support::dns::{Dns, Record};
 use super::support::ports;
-use super::support::process::wait_until;
+use super::support::process::{Folder, Process, wait_until};
 use super::support::sipp::{Sipp, kept};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -34,7 +36,7 @@ Content-Length: 0
 
 fn outside(site: Site, trunk: &str) -> Site {
     site.with("[[phone]]\nnumber = \"205\"\nsecret = \"secret-205\"\noutside = true\n")
-        .with(&format!("[[trunk]]\nname = \"carrier\"\nprobe = \"off\"\n{trunk}"))
+        .with(&format!("[[trunk]]\nname = \"carrier\"\n{trunk}"))
         .with("[[outbound]]\npattern = \"0*\"\nstrip = 1\ntrunk = [\"carrier\"]\n")
 }
 
@@ -58,7 +60,7 @@ fn a_call_goes_to_the_second_server_of_a_domain_where_the_first_refuses_or_is_si
         let (first_port, second_port) = (ports::port(), ports::port());
         let dns = records(first_port, second_port);
         let site = Site::new(&format!("srv-{what}")).sip_key(&format!("nameservers = [\"{}\"]", dns.address()));
-        let site = outside(site, "peer = \"carrier.test\"\n");
+        let site = outside(site, "peer = \"carrier.test\"\nprobe = \"off\"\n");
         let (mut refusing, mut silent) = (None, None);
         if what == "refuses" {
             let sipp = Sipp::scenario(site.folder().path(), "first", REFUSES).address(FIRST).port(first_port).start();
@@ -93,5 +95,93 @@ fn a_call_goes_to_the_second_server_of_a_domain_where_the_first_refuses_or_is_si
         for question in ["35 carrier.test", "33 _sip._udp.carrier.test", "1 a.carrier.test", "1 b.carrier.test"] {
             assert!(asked.iter().any(|q| q == question), "{question}: {asked:?}");
         }
+    }
+}
+
+/// The switch as the carrier's customer: registers there by TLS as 301, and listens with TLS itself.
+fn customer_of(test: &str, certificate: &Path, peer: &str, more: &str) -> Site {
+    let site = Site::new(test).secure().with(&format!("ca = \"{}\"", certificate.display()));
+    let trunk = format!("peer = \"{peer}\"\ntransport = \"tls\"\n{more}");
+    outside(site, &trunk).inbound("carrier", "301", "phone:205")
+}
+
+/// RFC 3261 §26.2, RFC 5922, RFC 5923: another switch as the carrier; both ways on the connection that the customer opened.
+#[test]
+fn a_trunk_by_tls_is_registered_with_and_called_and_calls_back() {
+    let carrier_site = Site::new("tls-carrier").phone("301").phone("302").secure();
+    let carrier = carrier_site.start();
+    let certificate = carrier_site.folder().path().join("config/tls/certificate.pem");
+    let peer = format!("localhost:{}", carrier_site.tls().port());
+    let registered = "user = \"301\"\nsecret = \"secret-301\"\nregister = true\n";
+    let site = customer_of("tls-customer", &certificate, &peer, registered);
+    let switch = site.start();
+    let story = switch.events("since=0");
+    carrier.wait_for_registration("301", SOON);
+    let bindings = carrier.items("/api/v1/registrations");
+    assert_eq!(bindings[0]["transport"], "tls", "{bindings:?}");
+    story.wait_for("trunk.up", SOON, |e| e.data()["trunk"] == "carrier");
+    let trunks = switch.items("/api/v1/trunks");
+    assert_eq!((&trunks[0]["state"], &trunks[0]["registered"]), (&"up".into(), &true.into()), "{trunks:?}");
+
+    let mut phone = Baresip::phone(site.folder(), "205").registrar(switch.sip(), &secret("205")).start();
+    let mut far = Baresip::phone(carrier_site.folder(), "302").registrar(carrier.sip(), &secret("302")).start();
+    switch.wait_for_registration("205", SOON);
+    carrier.wait_for_registration("302", SOON);
+    phone.dial(&format!("sip:0302@{}", switch.sip()));
+    far.wait_for("CALL_INCOMING", SOON);
+    far.accept();
+    phone.wait_for("CALL_ESTABLISHED", SOON);
+    far.wait_to_hear(Duration::from_secs(1), SOON);
+    phone.hang_up();
+    far.wait_for("CALL_CLOSED", SOON);
+
+    far.dial(&format!("sip:301@{}", carrier.sip()));
+    phone.wait_for("CALL_INCOMING", SOON);
+    phone.accept();
+    far.wait_for_nth("CALL_ESTABLISHED", 2, SOON);
+    phone.wait_to_hear(Duration::from_secs(1), SOON);
+    phone.hang_up();
+    far.wait_for_nth("CALL_CLOSED", 2, SOON);
+    for (one, other) in [(&switch, "customer"), (&carrier, "carrier")] {
+        wait_until(&format!("no conversation is left at the {other}"), SOON, || {
+            one.items("/api/v1/conversations?state=live").is_empty()
+        });
+    }
+    let direction = |all: &[serde_json::Value], direction: &str| all.iter().filter(|c| c["direction"] == direction).count();
+    let all = switch.items("/api/v1/conversations");
+    assert_eq!((direction(&all, "outbound"), direction(&all, "inbound")), (1, 1), "{all:?}");
+}
+
+/// RFC 5922 §7.2: the peer is OpenSSL's server with a certificate for somebody else, and then for the host itself.
+#[test]
+fn a_trunk_by_tls_whose_certificate_is_for_another_name_or_of_nobody_known_is_refused() {
+    let made = |name: &str| rcgen::generate_simple_self_signed(vec![name.to_owned()]).expect("a certificate");
+    for (name, vouched, said) in
+        [("other.test", true, "not valid for name"), ("localhost", false, "invalid peer certificate"), ("localhost", true, "")]
+    {
+        let folder = Folder::new("tls-server");
+        let own = made(name);
+        let (certificate, key) = (folder.path().join("certificate.pem"), folder.path().join("key.pem"));
+        folder.write("certificate.pem", own.cert.pem());
+        folder.write("key.pem", own.signing_key.serialize_pem());
+        folder.write("other.pem", made(name).cert.pem());
+        let ca = if vouched { certificate.clone() } else { folder.path().join("other.pem") };
+        let port = ports::port();
+        let mut command = Command::new("openssl");
+        command.args(["s_server", "-accept", &format!("127.0.0.1:{port}"), "-cert"]).arg(&certificate).arg("-key").arg(&key);
+        let server = Process::start("openssl", &mut command, folder.path());
+        wait_until("OpenSSL listens", SOON, || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+        let site = customer_of("tls-refused", &ca, &format!("localhost:{port}"), "probe = \"5s\"\n");
+        let switch = site.start();
+        if said.is_empty() {
+            // It speaks no SIP, but what came to it by TLS is seen.
+            wait_until("the probe arrives", SOON, || server.output().contains("OPTIONS sip:localhost"));
+            continue;
+        }
+        let down = switch.events("since=0").wait_for("trunk.down", SOON, |e| e.data()["trunk"] == "carrier");
+        assert_eq!(down.data()["reason"], "unreachable", "{}", down.cloud_event);
+        assert!(down.data()["detail"].as_str().is_some_and(|d| d.contains(said)), "{}", down.cloud_event);
+        assert!(switch.output().contains("no TLS with a trunk"), "{}", switch.output());
+        assert!(!server.output().contains("OPTIONS"), "{}", server.output());
     }
 }

@@ -228,7 +228,8 @@ impl Checking {
         let path = |given: Option<Spanned<Label>>, default: &str| self.path(given.as_ref().map_or(default, |g| &g.get_ref().0));
         let certificate = path(tls.certificate, "tls/certificate.pem");
         let key = path(tls.key, "tls/key.pem");
-        needs.map(|_| Tls { certificate, key, self_signed })
+        let ca = tls.ca.map(|file| self.path(&file.get_ref().0));
+        needs.map(|_| Tls { certificate, key, self_signed, ca })
     }
 
     pub(super) fn recording(&mut self, given: Option<Spanned<given::Recording>>) -> Recording {

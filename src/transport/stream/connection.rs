@@ -2,7 +2,7 @@
 //!
 //! | waits for | at most |
 //! |---|---|
-//! | the connect | `connect_within` |
+//! | the connect, and TLS's handshake of ours | `connect_within` each |
 //! | TLS's handshake of a peer that came to us | `prove_within` |
 //! | the first valid message of a peer that came to us | `prove_within`, whatever else it sends |
 //! | the rest of a message that has begun | `message_within`, from its first octet |
@@ -22,9 +22,9 @@ use bytes::Bytes;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Sleep, timeout};
-use tracing::debug;
+use tracing::{debug, warn};
 
-use super::pipe::{Ear, Mouth, Pipe};
+use super::pipe::{Ear, Mouth, Octets, Pipe};
 use super::{Item, Order, Standing, Trust, listener};
 use crate::sip::{Flow, Frame, Malformed, PONG, Response};
 use crate::switch::Input;
@@ -33,7 +33,7 @@ use crate::transport::counters::Counters;
 use crate::transport::door::Door;
 use crate::transport::gate::Gate;
 use crate::transport::settings::{MAX_MALFORMED, Settings};
-use crate::transport::tls::Greeter;
+use crate::transport::tls::{Caller, Greeter};
 use crate::transport::wording;
 
 pub enum Link {
@@ -44,6 +44,12 @@ pub enum Link {
     /// From this address of ours, and a port of chance.
     ToOpen {
         from: IpAddr,
+    },
+    /// The same, and then TLS with who must be this host.
+    ToSecure {
+        from: IpAddr,
+        caller: Caller,
+        host: String,
     },
 }
 
@@ -73,8 +79,8 @@ enum End {
     Io(#[from] io::Error),
     #[error("not connected in time")]
     NotConnected,
-    #[error("no TLS: {0:?}")]
-    Ungreeted(Option<io::Error>),
+    #[error("no TLS: {0}")]
+    Ungreeted(io::Error),
     #[error("silent for too long")]
     Silent,
     #[error("the peer does not read")]
@@ -118,7 +124,7 @@ impl Connection {
                 };
                 self.count(&end);
                 if let Some(report) = current {
-                    self.fail(report).await;
+                    self.fail(report, &end).await;
                 }
                 end
             }
@@ -139,7 +145,7 @@ impl Connection {
         }
         while let Some(item) = waiting.recv().await {
             if let Item::Message { report, .. } = item {
-                self.fail(report).await;
+                self.fail(report, &end).await;
             }
         }
         if is_open {
@@ -152,18 +158,29 @@ impl Connection {
     }
 
     async fn open(&self, link: Link) -> Result<Pipe, End> {
-        let from = match link {
+        let (from, caller, host) = match link {
             Link::Open(stream) => return Ok(Pipe::Octets(Box::new(stream))),
             Link::Secure(stream, greeter) => {
                 return match timeout(self.settings.prove_within, greeter.greet(stream)).await {
                     Ok(Ok(greeted)) => Ok(Pipe::Octets(Box::new(greeted))),
-                    Ok(Err(error)) => Err(End::Ungreeted(Some(error))),
-                    Err(_) => Err(End::Ungreeted(None)),
+                    Ok(Err(error)) => Err(End::Ungreeted(error)),
+                    Err(_) => Err(End::Ungreeted(io::ErrorKind::TimedOut.into())),
                 };
             }
             Link::Web(socket) => return Ok(Pipe::Web(socket)),
-            Link::ToOpen { from } => from,
+            Link::ToOpen { from } => return Ok(Pipe::Octets(Box::new(self.connect(from).await?))),
+            Link::ToSecure { from, caller, host } => (from, caller, host),
         };
+        let stream = self.connect(from).await?;
+        let greeted = timeout(self.settings.connect_within, caller.greet(stream)).await;
+        let greeted = greeted.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        greeted.map(|pipe| Pipe::Octets(Box::new(pipe) as Box<dyn Octets>)).map_err(|error| {
+            warn!(remote = %self.flow.remote, host, %error, "no TLS with a trunk");
+            End::Ungreeted(error)
+        })
+    }
+
+    async fn connect(&self, from: IpAddr) -> Result<TcpStream, End> {
         let socket = if self.flow.remote.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         if !from.is_unspecified() {
             socket.bind((from, 0).into())?;
@@ -173,13 +190,14 @@ impl Connection {
         listener::prepare(&stream);
         self.counters.tcp_connected.add();
         debug!(flow = %self.flow, connection = self.flow.connection.map(|c| c.0), "connected");
-        Ok(Pipe::Octets(Box::new(stream)))
+        Ok(stream)
     }
 
-    async fn fail(&self, report: Option<SendId>) {
+    async fn fail(&self, report: Option<SendId>, end: &End) {
         self.counters.tcp_send_failed.add();
         if let Some(report) = report {
-            let _ = self.core.send(Input::Undeliverable { report }).await;
+            let why = Some(end.to_string());
+            let _ = self.core.send(Input::Undeliverable { report, why }).await;
         }
     }
 

@@ -7,7 +7,8 @@
 //! | a message for | goes |
 //! |---|---|
 //! | a connection (`Flow::connection`) | there, or is undeliverable; a response then goes to the peer's `sent-by` (§18.2.2) |
-//! | an address | by a connection to exactly this address, whoever opened it, or (TCP) a new one from the flow's local address |
+//! | an address | by a connection to exactly this address (TLS: one that we opened, whose name was checked), or a new one from the flow's local address |
+//! | a connection that is gone, of a trunk by TLS | as to its address |
 //!
 //! A new connection that finds all places taken gets that of the oldest one that has not said anything valid yet, or else that the switch
 //! has taken nothing on; of the same source if it is the source that has too many. Where there is none, it is closed.
@@ -26,7 +27,7 @@ use bytes::Bytes;
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use self::connection::{Connection, Link};
 pub use self::listener::{Listener, is_of_the_peer};
@@ -35,7 +36,7 @@ use super::door::Door;
 use super::gate::Gate;
 use super::reports::Reports;
 use super::settings::{ORDERS, Settings};
-use super::tls::Greeter;
+use super::tls::{Expected, Greeter, Tls};
 use super::wording;
 use crate::sip::{ConnectionId, Flow, Transport};
 use crate::switch::Input;
@@ -106,6 +107,13 @@ impl Standing {
     }
 }
 
+/// What connections of ours by TLS need.
+#[derive(Clone, Default)]
+pub struct Secure {
+    pub tls: Option<Tls>,
+    pub expected: Expected,
+}
+
 struct Entry {
     queue: mpsc::Sender<Item>,
     transport: Transport,
@@ -121,6 +129,7 @@ pub struct Hub {
     reports: Reports,
     counters: Arc<Counters>,
     door: Arc<Door>,
+    secure: Secure,
     /// In the order of their age.
     entries: BTreeMap<ConnectionId, Entry>,
     by_remote: HashMap<(Transport, SocketAddr), ConnectionId>,
@@ -139,6 +148,7 @@ impl Hub {
         reports: Reports,
         counters: Arc<Counters>,
         door: Arc<Door>,
+        secure: Secure,
     ) -> (mpsc::Sender<Order>, impl Future<Output = ()> + Send + 'static) {
         let (orders, waiting) = mpsc::channel(ORDERS);
         let hub = Hub {
@@ -147,6 +157,7 @@ impl Hub {
             reports,
             counters,
             door,
+            secure,
             entries: BTreeMap::new(),
             by_remote: HashMap::new(),
             tasks: JoinSet::new(),
@@ -176,7 +187,7 @@ impl Hub {
         debug!(flow = %to, size = bytes.len(), "sending {}", wording::of_bytes(&bytes));
         let found = match to.connection {
             Some(id) if self.entries.contains_key(&id) => Some(id),
-            Some(_) if !wording::is_response(&bytes) => return self.undeliverable(report),
+            Some(_) if !wording::is_response(&bytes) && !self.can_be_called_back(to) => return self.undeliverable(report),
             Some(_) | None => self.by_remote.get(&(to.transport, to.remote)).copied().or_else(|| self.open(to)),
         };
         let Some((id, entry)) = found.and_then(|id| Some((id, self.entries.get(&id)?))) else {
@@ -198,6 +209,11 @@ impl Hub {
         self.undeliverable(report);
     }
 
+    /// A trunk's address, which does not hang on the connection that it was heard on.
+    fn can_be_called_back(&self, to: &Flow) -> bool {
+        to.transport == Transport::Tls && self.secure.expected.at(to.remote).is_some()
+    }
+
     fn undeliverable(&self, report: Option<SendId>) {
         self.counters.tcp_send_failed.add();
         self.reports.undeliverable(report);
@@ -205,18 +221,24 @@ impl Hub {
 
     /// Begins to connect. What is sent meanwhile waits in the connection's queue.
     fn open(&mut self, to: &Flow) -> Option<ConnectionId> {
-        match to.transport {
-            Transport::Tcp => {}
-            // A browser or phone can't be called back.
-            Transport::Udp | Transport::Tls | Transport::Ws | Transport::Wss => return None,
-        }
+        let from = to.local.ip();
+        let link = match to.transport {
+            Transport::Tcp => Link::ToOpen { from },
+            Transport::Tls => {
+                // A phone can't be called back: nobody has said who it must be.
+                let host = self.secure.expected.at(to.remote)?;
+                let caller = self.secure.tls.as_ref()?.caller(&host).inspect_err(|error| warn!(%error, "no TLS"));
+                Link::ToSecure { from, caller: caller.ok()?, host }
+            }
+            Transport::Udp | Transport::Ws | Transport::Wss => return None,
+        };
         if self.entries.len() >= self.settings.max_connections && !self.evict(None) {
             self.counters.tcp_refused.add();
             return None;
         }
         let standing = Standing::default();
         standing.rise(Trust::Used);
-        Some(self.start(Link::ToOpen { from: to.local.ip() }, *to, standing))
+        Some(self.start(link, *to, standing))
     }
 
     fn accepted(&mut self, incoming: Incoming, flow: Flow) {
@@ -260,6 +282,8 @@ impl Hub {
     fn start(&mut self, link: Link, flow: Flow, standing: Standing) -> ConnectionId {
         let id = ConnectionId(self.next);
         self.next += 1;
+        // Who came to us by TLS has not shown a name.
+        let is_known = !matches!(link, Link::Secure(..));
         let (queue, waiting) = mpsc::channel(self.settings.write_queue);
         let (life, cut) = oneshot::channel();
         let connection = Connection {
@@ -276,7 +300,9 @@ impl Hub {
         self.tasks.spawn(connection.run(link, waiting, cut));
         let (transport, remote) = (flow.transport, flow.remote);
         self.entries.insert(id, Entry { queue, transport, remote, standing, _life: life });
-        self.by_remote.insert((transport, remote), id);
+        if is_known {
+            self.by_remote.insert((transport, remote), id);
+        }
         id
     }
 

@@ -90,7 +90,7 @@ impl Rig {
 
     async fn undeliverable(&mut self) -> SendId {
         match self.input().await {
-            Input::Undeliverable { report } => report,
+            Input::Undeliverable { report, .. } => report,
             other => panic!("{other:?}"),
         }
     }

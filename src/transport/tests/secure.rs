@@ -12,7 +12,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use super::*;
 
 fn at(folder: &Path) -> config::Tls {
-    config::Tls { certificate: folder.join("tls/certificate.pem"), key: folder.join("tls/key.pem"), self_signed: true }
+    config::Tls { certificate: folder.join("tls/certificate.pem"), key: folder.join("tls/key.pem"), self_signed: true, ca: None }
 }
 
 fn names() -> Vec<String> {

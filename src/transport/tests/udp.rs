@@ -82,7 +82,7 @@ async fn a_request_to_a_closed_port_comes_back_at_once() {
     while back.len() < 20 {
         // The kernel may tell of one only when it is sent to again, and limits its errors; the timers send again too.
         match timeout(SHORT, rig.inputs.recv()).await {
-            Ok(Some(Input::Undeliverable { report })) => back.push(report.0),
+            Ok(Some(Input::Undeliverable { report, .. })) => back.push(report.0),
             Ok(other) => panic!("{other:?}"),
             Err(_) => {
                 let missing = (0..20).find(|n| !back.contains(n)).expect("one is missing");

@@ -382,7 +382,7 @@ impl Sim {
             Output::Sip { to, bytes, report } => {
                 self.trace.push(bytes.clone());
                 if self.unreachable.contains(&to.remote) {
-                    later.extend(report.map(|report| Input::Undeliverable { report }));
+                    later.extend(report.map(|report| Input::Undeliverable { report, why: None }));
                 } else {
                     let parcel = Parcel::Sip { from: switch(), bytes, transport: to.transport };
                     let inside = self.behind.iter().find(|(_, seen)| **seen == to.remote).map(|(inside, _)| *inside);
