@@ -11,13 +11,14 @@ use crate::ids::TrunkName;
 pub type Hosts = BTreeMap<TrunkName, Vec<IpAddr>>;
 
 /// The trunk whose peer this is. A peer given with a port is that port alone, without one any port of the address; the closer match
-/// wins. Over TCP and TLS a peer calls from a port of chance, so there its address is enough, unless the trunk is configured for UDP.
+/// wins. Over TCP and TLS a peer calls from a port of chance, so there its address is enough, if the trunk is configured for
+/// one of them.
 pub fn identify<'a>(config: &'a Config, source: SocketAddr, over_tcp: bool, hosts: &Hosts) -> Option<&'a Trunk> {
     let ip = source.ip().to_canonical();
     let at_address = || config.trunks.values().filter(move |t| has_address(t, ip, hosts));
-    at_address()
-        .find(|t| t.peer.port == Some(source.port()))
-        .or_else(|| at_address().find(|t| t.peer.port.is_none() || (over_tcp && t.peer.transport != Carrier::Udp)))
+    at_address().find(|t| t.peer.port == Some(source.port())).or_else(|| {
+        at_address().find(|t| t.peer.port.is_none() || (over_tcp && matches!(t.peer.transport, Carrier::Tcp | Carrier::Tls)))
+    })
 }
 
 /// All addresses of trunks, as far as their names are known.

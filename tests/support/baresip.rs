@@ -4,7 +4,7 @@
 //! ever said is kept in order, so that waiting for an event cannot miss one.
 
 use std::io::{BufReader, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -40,6 +40,7 @@ pub struct Builder {
     registrar: Option<String>,
     domain: Option<String>,
     transport: &'static str,
+    ip: IpAddr,
     tone_hz: f64,
     answers: bool,
     register_s: u32,
@@ -64,6 +65,7 @@ impl Baresip {
             registrar: None,
             domain: None,
             transport: "udp",
+            ip: Ipv4Addr::LOCALHOST.into(),
             tone_hz: 440.0,
             answers: false,
             register_s: 60,
@@ -281,6 +283,12 @@ impl Builder {
         self
     }
 
+    /// Its own address, instead of 127.0.0.1.
+    pub fn on(mut self, ip: IpAddr) -> Builder {
+        self.ip = ip;
+        self
+    }
+
     /// Answers by itself, at once.
     pub fn answers(mut self) -> Builder {
         self.answers = true;
@@ -313,19 +321,20 @@ impl Builder {
         write_sine(&source, self.tone_hz, SOURCE_SECONDS);
         let modules: String =
             ["g711", "g722", "aufile", "aubridge", "sndfile", "srtp"].iter().map(|m| format!("module {m}.so\n")).collect();
+        let own = SocketAddr::new(self.ip, port).to_string();
         let config = format!(
-            "sip_listen 127.0.0.1:{port}\nnet_interface 127.0.0.1\nstatmode_default off\ncall_local_timeout 120\ncall_max_calls 4\naudio_player aubridge,nil\n\
+            "sip_listen {own}\nnet_interface {ip}\nstatmode_default off\ncall_local_timeout 120\ncall_max_calls 4\naudio_player aubridge,nil\n\
              audio_source aufile,{source}\naudio_alert aubridge,nil\nausrc_srate 8000\nauplay_srate 8000\nausrc_channels 1\n\
              auplay_channels 1\nrtp_ports {first}-{last}\nmodule_path /usr/lib/baresip/modules\n{modules}\
              module_tmp uuid.so\nmodule_tmp account.so\nmodule_app menu.so\nmodule_app debug_cmd.so\nmodule_app ctrl_tcp.so\n\
              ctrl_tcp_listen 127.0.0.1:{control_port}\n{more}",
+            ip = self.ip,
             source = source.display(),
             first = rtp.start(),
             last = rtp.end(),
             more = self.config,
         );
         write(&self.folder.join("config"), &config);
-        let own = format!("127.0.0.1:{port}");
         let (host, register_s) = match &self.registrar {
             Some(registrar) => (registrar.clone(), self.register_s),
             None => (own, 0),

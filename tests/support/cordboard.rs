@@ -3,7 +3,7 @@
 //! A [`Site`] is the folder and its configuration; a [`Cordboard`] is a running process on it. Kill it and start the site again to see
 //! what a restart makes of what lay on disk: the ports stay the same.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
@@ -26,6 +26,8 @@ pub struct Site {
     /// Ports of SIP and HTTP with TLS.
     secure: Option<[u16; 2]>,
     media: std::ops::RangeInclusive<u16>,
+    /// Of SIP and media.
+    ip: IpAddr,
     /// Of [sip].
     sip_keys: String,
     body: String,
@@ -55,6 +57,7 @@ impl Site {
             http: super::ports::port(),
             secure: None,
             media: super::ports::range(200),
+            ip: Ipv4Addr::LOCALHOST.into(),
             sip_keys: String::new(),
             body: String::new(),
         }
@@ -69,7 +72,7 @@ impl Site {
     }
 
     pub fn sip(&self) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], self.sip))
+        SocketAddr::new(self.ip, self.sip)
     }
 
     pub fn http(&self) -> SocketAddr {
@@ -86,6 +89,12 @@ impl Site {
         self.with("[tls]\nself_signed = true\n")
     }
 
+    /// SIP on ::1 alone, media on `::`.
+    pub fn on_ipv6(mut self) -> Site {
+        self.ip = Ipv6Addr::LOCALHOST.into();
+        self
+    }
+
     /// A further line of `[sip]`.
     pub fn sip_key(mut self, line: &str) -> Site {
         self.sip_keys.push_str(line);
@@ -95,7 +104,7 @@ impl Site {
 
     /// SIP over TLS.
     pub fn tls(&self) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], self.secure.map_or(0, |[sip, _]| sip)))
+        SocketAddr::new(self.ip, self.secure.map_or(0, |[sip, _]| sip))
     }
 
     pub fn https(&self) -> SocketAddr {
@@ -144,13 +153,15 @@ impl Site {
     pub fn config(&self) -> String {
         format!(
             "[site]\nname = \"Test\"\ndomain = \"cordboard.test\"\ntime_zone = \"Europe/Berlin\"\ncountry = \"DE\"\n\n\
-             [sip]\nudp = [\"127.0.0.1:{sip}\"]\ntcp = [\"127.0.0.1:{sip}\"]\n{tls}{sip_keys}\n\
-             [media]\nlisten = \"127.0.0.1\"\nadvertise = \"127.0.0.1\"\nports = \"{first}-{last}\"\n\n\
+             [sip]\nudp = [\"{own}\"]\ntcp = [\"{own}\"]\n{tls}{sip_keys}\n\
+             [media]\nlisten = \"{listen}\"\nadvertise = \"{advertise}\"\nports = \"{first}-{last}\"\n\n\
              [http]\nlisten = \"127.0.0.1:{http}\"\n{https}\n[recording]\nfolder = \"../recordings\"\n\n{body}",
-            sip = self.sip,
+            own = self.sip(),
+            listen = if self.ip.is_ipv6() { "::" } else { "127.0.0.1" },
+            advertise = if self.ip.is_ipv6() { "auto" } else { "127.0.0.1" },
             sip_keys = self.sip_keys,
             http = self.http,
-            tls = self.secure.map(|[sip, _]| format!("tls = [\"127.0.0.1:{sip}\"]\n")).unwrap_or_default(),
+            tls = self.secure.map(|_| format!("tls = [\"{}\"]\n", self.tls())).unwrap_or_default(),
             https = self.secure.map(|[_, http]| format!("secure = \"127.0.0.1:{http}\"\n")).unwrap_or_default(),
             first = self.media.start(),
             last = self.media.end(),

@@ -71,7 +71,10 @@ impl Sipp {
     pub fn wait_until_bound(&self) {
         let port = format!("{:04X}", self.port);
         wait_for(&format!("SIPp listens on {}", self.port), Duration::from_secs(10), || {
-            ["/proc/net/udp", "/proc/net/tcp"].iter().any(|table| bound(&read_lossy(Path::new(table)), &port)).then_some(())
+            ["/proc/net/udp", "/proc/net/tcp", "/proc/net/udp6", "/proc/net/tcp6"]
+                .iter()
+                .any(|table| bound(&read_lossy(Path::new(table)), &port))
+                .then_some(())
         });
     }
 

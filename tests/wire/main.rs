@@ -5,6 +5,7 @@ mod support;
 
 mod browsers;
 mod harness;
+mod ipv6;
 mod journal;
 mod ladder;
 mod lamps;
