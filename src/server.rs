@@ -33,7 +33,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 
 use crate::clock::System;
-use crate::config::{Advertise, Config, Secret, Source};
+use crate::config::{Config, Secret, Source};
 use crate::media::{Clips, Frame, Lease, Report};
 use crate::media_engine::{Outlets, sounds};
 use crate::recorder::{Recorder, Tap, repair};
@@ -263,10 +263,7 @@ pub(crate) fn clips(source: &Source, config: &Config, config_file: &std::path::P
 /// What a certificate of our own is for: the names and addresses that the configuration says, and this machine.
 fn names(config: &Config) -> Vec<String> {
     let listeners = config.sip.tls.iter().chain(&config.http.secure).map(|l| l.ip());
-    let advertised = [config.sip.advertise, config.media.advertise].into_iter().filter_map(|a| match a {
-        Advertise::Fixed(ip) => Some(ip),
-        Advertise::Auto => None,
-    });
+    let advertised = config.sip.advertise.fixed().chain(config.media.advertise.fixed());
     let loopback = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
     let addresses: BTreeSet<IpAddr> = listeners.chain(advertised).chain(loopback).filter(|ip| !ip.is_unspecified()).collect();
     let hosts = [config.site.domain.clone(), "localhost".to_owned()];

@@ -278,6 +278,7 @@ const REPLACED: &[(&str, &str, &str)] = &[
     ("[\"MD5\"]", "[\"MD5\"]\nladder_kept = '1h'", "9: ladder_kept is 1h; it must be from 1d"),
     ("[\"MD5\"]", "[\"MD5\"]\nmin_expires = '30m'\nmax_expires = '20m'", "9: min_expires is longer than max_expires"),
     ("advertise = \"auto\"", "advertise = \"0.0.0.0\"", "14: advertise: `0.0.0.0` is neither \"auto\" nor an address"),
+    ("advertise = \"auto\"", "advertise = { \"10.0.0.1/8\" = \"auto\" }", "14: advertise: `10.0.0.1/8` is no network: write"),
     ("advertise = \"auto\"", "advertise = \"auto\"\nmissing_after = '9s'\ndead_after = '8s'", "12: dead_after must be longer"),
     ("udp = [\"0.0.0.0:5060\"]", "nameservers = ['ns.example']", "9: nameservers: `ns.example` is no address with a port"),
     ("udp = [", "tls = [\"0.0.0.0:5061\"]\nudp = [", "1: [sip] tls needs a certificate"),

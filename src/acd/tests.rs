@@ -52,7 +52,7 @@ pub(super) fn config(queues: Vec<Queue>, agents: Vec<Agent>) -> Config {
             udp: vec![],
             tcp: vec![],
             tls: vec![],
-            advertise: Advertise::Auto,
+            advertise: Advertised::default(),
             min_expires: s(60),
             max_expires: s(3600),
             default_expires: s(300),
@@ -65,7 +65,7 @@ pub(super) fn config(queues: Vec<Queue>, agents: Vec<Agent>) -> Config {
         guard: Guard { ban: s(600) },
         media: Media {
             listen: any,
-            advertise: Advertise::Auto,
+            advertise: Advertised::default(),
             ports: 20_000..=20_999,
             workers: 1,
             missing_after: s(3),

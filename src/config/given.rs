@@ -12,10 +12,11 @@ use serde::de::{self, Deserializer, IntoDeserializer, MapAccess, Visitor};
 use serde_spanned::Spanned;
 use toml::de::DeValue;
 
+use super::Advertised;
 use super::text::Reader;
 use super::units::{
     Address, Code, Digest, Domain, Every, Extension, Goto, Host, InCountry, Label, Listener, Name, NumberPattern, Password,
-    Picks, Ports, Prepend, Slots, Telephone, Time, Told, Zone,
+    Picks, Ports, Prepend, Slots, Telephone, Time, Zone,
 };
 
 /// The whole file. Tables that were not given, or that could not be read, are missing.
@@ -71,7 +72,7 @@ pub(crate) struct Sip {
     pub udp: Option<Spanned<Vec<Listener>>>,
     pub tcp: Option<Spanned<Vec<Listener>>>,
     pub tls: Option<Spanned<Vec<Listener>>>,
-    pub advertise: Option<Told>,
+    pub advertise: Option<Advertised>,
     pub min_expires: Option<Spanned<Time>>,
     pub max_expires: Option<Spanned<Time>>,
     pub default_expires: Option<Spanned<Time>>,
@@ -92,7 +93,7 @@ pub(crate) struct Guard {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Media {
     pub listen: Option<Address>,
-    pub advertise: Option<Told>,
+    pub advertise: Option<Advertised>,
     pub ports: Option<Spanned<Ports>>,
     pub workers: Option<Spanned<u64>>,
     pub missing_after: Option<Spanned<Time>>,

@@ -5,6 +5,7 @@
 //! are reported, not the first. Names are what other parts of the file refer to, so a dangling reference is a fault here and never a
 //! surprise at run time.
 
+mod advertise;
 mod country;
 mod differences;
 pub(crate) mod fault;
@@ -19,6 +20,7 @@ mod source;
 pub(crate) mod text;
 pub(crate) mod units;
 
+pub use advertise::{Advertise, Advertised};
 pub use country::{Country, UnknownCountry};
 pub use differences::differences;
 pub use place::{BadPlace, Place};

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Country, Place};
+use super::{Advertised, Country, Place};
 use crate::ids::{MenuName, Number, QueueName, StaffNumber, TrunkName};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -67,8 +67,8 @@ pub struct Sip {
     pub tcp: Vec<SocketAddr>,
     /// Needs [`Config::tls`].
     pub tls: Vec<SocketAddr>,
-    /// Address that peers are told to send to; `Auto` is the local address that routes to the peer.
-    pub advertise: Advertise,
+    /// Address that peers are told to send to.
+    pub advertise: Advertised,
     pub min_expires: Duration,
     pub max_expires: Duration,
     pub default_expires: Duration,
@@ -90,16 +90,10 @@ pub struct Guard {
     pub ban: Duration,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Advertise {
-    Auto,
-    Fixed(IpAddr),
-}
-
 #[derive(Clone, Debug, PartialEq)]
 pub struct Media {
     pub listen: IpAddr,
-    pub advertise: Advertise,
+    pub advertise: Advertised,
     /// RTP takes the even ports, RTCP the odd one above.
     pub ports: RangeInclusive<u16>,
     /// Threads that move audio; default: as many as there are cores, at most 4.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::codec::Codec;
-use crate::config::{Advertise, Country};
+use crate::config::{Advertised, Country};
 use crate::ids::{LegId, RecordingId};
 use crate::media::{Audio, Clip, ClipName, PlayId, Session, Side, Source};
 use crate::rtp::{Fields, HEADER, Packet};
@@ -61,7 +61,7 @@ fn recording(n: u128) -> RecordingId {
 fn config(ports: std::ops::RangeInclusive<u16>, workers: u8) -> config::Media {
     config::Media {
         listen: LOCAL,
-        advertise: Advertise::Auto,
+        advertise: Advertised::default(),
         ports,
         workers,
         missing_after: Duration::from_secs(3),

@@ -319,7 +319,7 @@ impl Cx<'_> {
 
     /// What our Via and Contact say on this flow: where the peer reaches us.
     pub fn sent_by(&self, flow: &Flow) -> HostPort {
-        let ip = match self.hub.config.sip.advertise {
+        let ip = match self.hub.config.sip.advertise.towards(flow.remote.ip()) {
             Advertise::Fixed(ip) => ip,
             Advertise::Auto => flow.local.ip(),
         };
@@ -346,7 +346,7 @@ impl Cx<'_> {
 
     /// Where our audio goes in a description that is sent on this flow.
     pub fn media_address(&self, flow: &Flow) -> IpAddr {
-        match self.hub.config.media.advertise {
+        match self.hub.config.media.advertise.towards(flow.remote.ip()) {
             Advertise::Fixed(ip) => ip,
             Advertise::Auto if self.hub.config.media.listen.is_unspecified() => flow.local.ip(),
             Advertise::Auto => self.hub.config.media.listen,

@@ -381,3 +381,34 @@ fn a_trunk_is_down_when_no_server_answers_a_probe_and_when_its_name_has_none() {
     sim.run_until("it is down", |s| s.has("trunk.down"));
     assert_eq!(downs(&sim)[0].reason, TroubleKind::Unresolved);
 }
+
+/// Inside they are told the address that routes there, outside the public one.
+#[test]
+fn who_is_told_which_address_goes_by_the_network_that_the_peer_is_in() {
+    let table = "advertise = { \"10.2.0.0/16\" = \"203.0.113.7\", \"10.2.0.2/32\" = \"auto\" }\n";
+    let source = centre_with(&[
+        ("udp = [\"10.0.0.1:5060\"]", &format!("{table}udp = [\"10.0.0.1:5060\"]")),
+        ("listen = \"10.0.0.1\"", &format!("{}listen = \"10.0.0.1\"", table.replace("203.0.113.7", "203.0.113.8"))),
+    ]);
+    let mut sim = Sim::with(15, source);
+    let (carrier, _) = (sim.trunk(), sim.add(Ua::trunk([10, 2, 0, 2].into())));
+    let phone = sim.phone("210");
+    // It would wonder about an address that is not the switch's.
+    sim.set(carrier, OnInvite::Ignore);
+    sim.act(phone, |p, now| {
+        p.call("04940123", now);
+    });
+    sim.run_until("they talk", |s| s.ua(phone).is_up());
+    let sent = |start: &str| -> String {
+        let found = sim.trace.iter().map(|bytes| String::from_utf8_lossy(bytes)).find(|text| text.starts_with(start));
+        found.unwrap_or_else(|| panic!("no {start}")).into_owned()
+    };
+    let outside = sent("INVITE sip:4940123@10.2.0.1");
+    assert!(outside.contains("Via: SIP/2.0/UDP 203.0.113.7:5060;") && outside.contains("c=IN IP4 203.0.113.8\r\n"), "{outside}");
+    assert!(outside.contains("@203.0.113.7:5060>\r\n"), "the Contact: {outside}");
+    for inside in [sent("INVITE sip:4940123@10.2.0.2"), sent("SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 10.1.0.210")] {
+        assert!(!inside.contains("203.0.113."), "{inside}");
+    }
+    let answer = sim.trace.iter().map(|b| String::from_utf8_lossy(b)).find(|t| t.contains("10.1.0.210") && t.contains("m=audio"));
+    assert!(answer.is_some_and(|t| t.contains("c=IN IP4 10.0.0.1\r\n")));
+}

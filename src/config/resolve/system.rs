@@ -11,7 +11,7 @@ use super::Checking;
 use crate::config::fault::Fault;
 use crate::config::given;
 use crate::config::units::{Code, Digest, Label, Listener, Ports};
-use crate::config::{Advertise, DigestAlgorithm, FeatureCodes, Guard, Http, Media, Park, Recording, Sip, Site, Tls};
+use crate::config::{DigestAlgorithm, FeatureCodes, Guard, Http, Media, Park, Recording, Sip, Site, Tls};
 use crate::ids::{Number, TrunkName};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -93,7 +93,7 @@ impl Checking {
             udp,
             tcp,
             tls,
-            advertise: sip.advertise.map_or(Advertise::Auto, |a| a.0),
+            advertise: sip.advertise.unwrap_or_default(),
             min_expires,
             max_expires,
             default_expires,
@@ -163,7 +163,7 @@ impl Checking {
         }
         Media {
             listen: media.listen.map_or(UNSPECIFIED, |l| l.0),
-            advertise: media.advertise.map_or(Advertise::Auto, |a| a.0),
+            advertise: media.advertise.unwrap_or_default(),
             ports: self.ports(media.ports),
             workers: u8::try_from(self.count("workers", media.workers, default_workers(), 1..=64)).unwrap_or(1),
             missing_after,

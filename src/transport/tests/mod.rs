@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::*;
-use crate::config::{Advertise, DigestAlgorithm};
+use crate::config::{Advertised, DigestAlgorithm};
 use crate::sip::{Message, Transport as Over};
 use crate::transaction::SendId;
 
@@ -40,7 +40,7 @@ fn sip(udp: &[&str], tcp: &[&str]) -> config::Sip {
         udp: read(udp),
         tcp: read(tcp),
         tls: Vec::new(),
-        advertise: Advertise::Auto,
+        advertise: Advertised::default(),
         min_expires: Duration::from_secs(60),
         max_expires: Duration::from_secs(3600),
         default_expires: Duration::from_secs(3600),
