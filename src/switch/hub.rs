@@ -82,7 +82,7 @@ pub(super) enum Purpose {
     Probe(LegId),
     /// Whatever comes back, or nothing: the leg is over then.
     Bye(LegId),
-    Register(TrunkName),
+    Register(TrunkName, SocketAddr),
     /// OPTIONS to a trunk: whether it is there.
     Options(TrunkName, SocketAddr),
     /// NOTIFY of a subscription.

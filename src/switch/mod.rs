@@ -457,7 +457,7 @@ impl Switch {
             Purpose::Probe(leg) => self.probed(leg, response.status, now, out),
             Purpose::Bye(leg) if response.status.is_final() => self.bye_done(leg, now, out),
             Purpose::Bye(_) => {}
-            Purpose::Register(trunk) => self.cx(now, out).registered_there(&trunk, response),
+            Purpose::Register(trunk, at) => self.cx(now, out).registered_there(&trunk, at, response),
             Purpose::Options(trunk, at) => self.cx(now, out).trunk_answered(&trunk, at, response.status),
         }
     }
@@ -498,7 +498,7 @@ impl Switch {
                     }
                 }
             },
-            Some(Purpose::Register(trunk)) => self.cx(now, out).unregistered_there(&trunk),
+            Some(Purpose::Register(trunk, at)) => self.cx(now, out).unregistered_there(&trunk, at),
             Some(Purpose::Options(trunk, at)) => self.cx(now, out).trunk_silent(&trunk, at, cause, why),
             Some(Purpose::Bye(leg)) => self.bye_done(leg, now, out),
             Some(Purpose::Probe(leg)) => match (cause, self.conversation_of(leg)) {

@@ -285,7 +285,7 @@ impl Cx<'_> {
             None => outward.unanswered(0, now),
         };
         if let (Some(request), Some(to)) = (step.send, to) {
-            self.request(request, to, Purpose::Register(name.clone()));
+            self.request(request, to, Purpose::Register(name.clone(), to.remote));
         }
         match step.news {
             None => {}
@@ -307,12 +307,19 @@ impl Cx<'_> {
         }
     }
 
-    pub fn registered_there(&mut self, name: &TrunkName, response: &Response) {
+    pub fn registered_there(&mut self, name: &TrunkName, at: SocketAddr, response: &Response) {
+        if response.status.is_provisional() {
+            return;
+        }
+        if Condition::judge(response.status.code()).is_err() {
+            self.rest(name, at);
+        }
         let luck = self.hub.chance.next_u64();
         self.outward(name, |outward, contact, cnonce, now| outward.answered(response, contact, cnonce, luck, now));
     }
 
-    pub fn unregistered_there(&mut self, name: &TrunkName) {
+    pub fn unregistered_there(&mut self, name: &TrunkName, at: SocketAddr) {
+        self.rest(name, at);
         let luck = self.hub.chance.next_u64();
         self.outward(name, |outward, _, _, now| outward.unanswered(luck, now));
     }
@@ -367,6 +374,13 @@ impl Cx<'_> {
         };
         if let Some(time) = time {
             condition.rest(to.remote, time, refusal.is_some(), self.now.mono);
+        }
+    }
+
+    /// The next attempt goes to another server, if there is one.
+    fn rest(&mut self, name: &TrunkName, at: SocketAddr) {
+        if let Some(condition) = self.hub.conditions.get_mut(name) {
+            condition.rest(at, PROBED_REST, false, self.now.mono);
         }
     }
 

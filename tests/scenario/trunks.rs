@@ -382,6 +382,17 @@ fn a_trunk_is_down_when_no_server_answers_a_probe_and_when_its_name_has_none() {
     assert_eq!(downs(&sim)[0].reason, TroubleKind::Unresolved);
 }
 
+#[test]
+fn a_registration_goes_to_the_next_server_when_the_first_is_gone() {
+    let (mut sim, _, servers, _) = by_name(16, "probe = \"off\"\nuser = \"490301\"\nsecret = \"s\"\nregister = true");
+    assert_eq!((sim.ua(servers[0]).registers, view(&mut sim, "carrier").registered), (1, Some(true)));
+    sim.act(servers[0], |s, _| s.dead = true);
+    sim.run_until("another has it", |s| servers[1..].iter().any(|at| s.ua(*at).registers > 0));
+    sim.run_for(SECOND);
+    assert_eq!(view(&mut sim, "carrier").state, "up");
+    assert!(!sim.has("trunk.down"), "within the time that the first one granted");
+}
+
 /// Inside they are told the address that routes there, outside the public one.
 #[test]
 fn who_is_told_which_address_goes_by_the_network_that_the_peer_is_in() {

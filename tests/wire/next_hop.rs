@@ -185,3 +185,36 @@ fn a_trunk_by_tls_whose_certificate_is_for_another_name_or_of_nobody_known_is_re
         assert!(!server.output().contains("OPTIONS"), "{}", server.output());
     }
 }
+
+/// The carrier is baresip, which nobody here wrote: called by TLS, hung up from either side in the connection that we opened.
+#[test]
+fn a_baresip_is_called_as_a_trunk_by_tls() {
+    let folder = Folder::new("tls-baresip");
+    let own = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
+    folder.write("certificate.pem", own.cert.pem());
+    folder.write("both.pem", format!("{}{}", own.cert.pem(), own.signing_key.serialize_pem()));
+    let both = format!("sip_certificate {}", folder.path().join("both.pem").display());
+    let mut far = Baresip::phone(&folder, "301234").config(&both).tone(1_000.0).start();
+    // It listens for TLS one above its other port.
+    let peer = format!("localhost:{}", far.port() + 1);
+    let site = customer_of("tls-to-baresip", &folder.path().join("certificate.pem"), &peer, "probe = \"5s\"\n");
+    let switch = site.start();
+    switch.events("since=0").wait_for("trunk.up", SOON, |e| e.data()["trunk"] == "carrier");
+    let mut phone = Baresip::phone(site.folder(), "205").registrar(switch.sip(), &secret("205")).start();
+    switch.wait_for_registration("205", SOON);
+    for (call, far_ends) in [(1, false), (2, true)] {
+        phone.dial(&format!("sip:0301234@{}", switch.sip()));
+        far.wait_for_nth("CALL_INCOMING", call, SOON);
+        far.accept();
+        phone.wait_for_nth("CALL_ESTABLISHED", call, SOON);
+        if far_ends {
+            far.hang_up();
+        } else {
+            phone.wait_to_hear(Duration::from_secs(1), SOON);
+            phone.hang_up();
+        }
+        phone.wait_for_nth("CALL_CLOSED", call, SOON);
+        far.wait_for_nth("CALL_CLOSED", call, SOON);
+    }
+    wait_until("no conversation is left", SOON, || switch.items("/api/v1/conversations?state=live").is_empty());
+}
