@@ -411,11 +411,16 @@ impl Cx<'_> {
         }
         self.hub.conditions.retain(|name, _| config.trunks.get(name).is_some_and(|t| old.trunks.get(name) == Some(t)));
         for trunk in config.trunks.values() {
-            self.hub.conditions.entry(trunk.name.clone()).or_insert_with(|| Condition::new(trunk, self.now.mono));
+            let condition = self.hub.conditions.entry(trunk.name.clone()).or_insert_with(|| Condition::new(trunk, self.now.mono));
+            if self.hub.draining {
+                condition.stop();
+            }
         }
         self.hub.lookups.retain(|name, _| config.trunks.contains_key(name));
-        self.hub.servers.retain(|name, _| config.trunks.get(name).is_some_and(|t| old.trunks.get(name) == Some(t)));
-        self.hub.hosts.retain(|name, _| config.trunks.get(name).is_some_and(|t| old.trunks.get(name) == Some(t)));
+        // Where a peer is stays known until it is asked for anew: calls of it that come meanwhile are still its.
+        let same = |name: &TrunkName| config.trunks.get(name).map(|t| &t.peer) == old.trunks.get(name).map(|t| &t.peer);
+        self.hub.servers.retain(|name, _| same(name));
+        self.hub.hosts.retain(|name, _| same(name));
         for trunk in config.trunks.values() {
             self.hub.lookups.insert(trunk.name.clone(), Lookup { at: self.now.mono, ..Lookup::default() });
         }

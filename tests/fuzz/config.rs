@@ -32,8 +32,8 @@ fn read() -> Source {
 /// Keys that the shipped configuration leaves at their defaults.
 const MORE: &str = "
 site = { name = 'Test', domain = 'cordboard.example', time_zone = 'Asia/Shanghai', country = 'CN' }
-sip = { udp = ['[::]:5060'], tcp = [], digest = ['SHA-256', 'MD5'], min_expires = '1m30s', max_contacts = 3, drain = '0s' }
-media = { ports = '30000-30999', workers = 2, missing_after = '500ms', hold_music = 'x.wav', advertise = '203.0.113.7' }
+sip = { udp = ['[::]:5060'], tcp = [], digest = ['SHA-256', 'MD5'], min_expires = '1m30s', max_contacts = 3, drain = '0s', nameservers = ['192.0.2.53:53'] }
+media = { ports = '30000-30999', workers = 2, missing_after = '500ms', hold_music = 'x.wav', advertise = { '10.0.0.0/8' = 'auto', default = '203.0.113.7' } }
 recording = { folder = '/srv/r', internal = true }
 codes = { ready = '#1', pause = '#2', offline = '#3', pause_reasons = ['a', 'b'] }
 [[phone]]
@@ -60,6 +60,8 @@ user = 'u'
 secret = 'hunter-g'
 register = true
 max_calls = 9
+max_calls_per_second = 3
+probe = '45s'
 [[inbound]]
 trunk = 'c'
 number = '*'
@@ -69,7 +71,7 @@ record = false
 pattern = '0*'
 strip = 2
 prepend = '+'
-trunk = ['c']
+trunk = [{ name = 'c', priority = 1, weight = 10 }]
 [[user]]
 name = 'admin'
 password = 'hunter-h'

@@ -21,6 +21,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// registration runs.
 const PROBE_AFTER: Duration = Duration::from_secs(60);
 
+/// What is sent and not acknowledged for so long ends the connection (RFC 5482). A firewall that has forgotten it swallows what comes, and
+/// the next request is to open a new one; the kernel by itself tries for a quarter of an hour.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
+
 pub struct Listener {
     socket: TcpListener,
     local: SocketAddr,
@@ -74,7 +78,9 @@ impl Listener {
 /// Best effort, each.
 pub fn prepare(stream: &TcpStream) {
     let _ = stream.set_nodelay(true);
-    let _ = SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(PROBE_AFTER));
+    let socket = SockRef::from(stream);
+    let _ = socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(PROBE_AFTER));
+    let _ = socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
 }
 
 /// An error of accept that is no trouble of ours.
