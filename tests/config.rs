@@ -289,6 +289,14 @@ const REPLACED: &[(&str, &str, &str)] = &[
     ("\"198.51.100.10:5060\"", "\"sip:carrier\"", "40: peer: `sip:carrier` is no peer"),
     ("[recording]", "[guard]\nban = '31d'\n\n[recording]", "21: ban is 31d; it must be from 0s"),
     ("[recording]", "[guard]\nbans = '1d'\n\n[recording]", "21: unknown"),
+    ("secret = \"…\"", "secret = \"…\"\nclass = \"nobodys\"", "26: there is no class `nobodys`"),
+    ("[recording]", "[class.x]\ncalls = 0\n\n[recording]", "21: calls is 0; it must be from 1 to 1000"),
+    ("[recording]", "[class.x]\nhours = '8-18'\n\n[recording]", "21: hours: `8-18` are no hours"),
+    ("[recording]", "[class.x]\ndays = ['monday']\n\n[recording]", "21: days: `monday` is no day"),
+    ("[recording]", "[class.x]\ndays = []\n\n[recording]", "21: days names no day"),
+    ("[recording]", "[class.x]\ndeny = ['x*']\n\n[recording]", "21: deny: `x*` is no number"),
+    ("[recording]", "[class.x]\nminute = 5\n\n[recording]", "21: unknown field `minute`"),
+    ("[site]", "class = 5\n[site]", "1: "),
     ("[site]", "[sites]", "1: unknown table `sites`"),
 ];
 
@@ -387,7 +395,7 @@ fn the_reference_shows_every_key() {
         }
         *tables.entry(current).or_default() += &format!("{}\n", line.trim_start_matches("# ").trim_start_matches("e.g. "));
     }
-    let all = "[site] [sip] [media] [http] [recording] [codes] [park] [[phone]] [[agent]] [[queue]] [[extension]] [[trunk]] [[inbound]] \
+    let all = "[site] [sip] [guard] [media] [http] [recording] [codes] [park] [class.limited] [[phone]] [[agent]] [[queue]] [[extension]] [[trunk]] [[inbound]] \
                [[outbound]] [[user]]";
     for table in all.split(' ') {
         let keys = keys_of(table);

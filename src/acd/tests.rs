@@ -77,6 +77,7 @@ pub(super) fn config(queues: Vec<Queue>, agents: Vec<Agent>) -> Config {
         recording: Recording { folder: "recordings".into(), inbound: true, outbound: true, internal: false },
         codes: FeatureCodes::default(),
         park: Park::default(),
+        classes: BTreeMap::new(),
         phones: BTreeMap::new(),
         agents: agents.into_iter().map(|a| (a.staff_number.clone(), a)).collect(),
         queues: queues.into_iter().map(|q| (q.name.clone(), q)).collect(),

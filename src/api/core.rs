@@ -58,6 +58,7 @@ impl From<Refusal> for Problem {
         let status = match &refusal {
             Refusal::NoConversation(_) | Refusal::NoAgent(_) | Refusal::UnknownPhone(_) | Refusal::NotBanned(_) => 404,
             Refusal::NoPhone(_) | Refusal::WrongState(_) => 409,
+            Refusal::NotPermitted(..) => 403,
             Refusal::NotDiallable(_) | Refusal::BadValue(_) => 422,
             Refusal::Stopping | Refusal::NoPort => 503,
         };

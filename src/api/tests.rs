@@ -386,6 +386,7 @@ async fn the_cores_refusals_have_their_status() {
         (Refusal::NotDiallable("9".into()), 422),
         (Refusal::UnknownPhone("9".into()), 404),
         (Refusal::BadValue("5 to 60"), 422),
+        (Refusal::NotPermitted("phone:201".into(), crate::route::class::Denied::Prefix), 403),
         (Refusal::WrongState("not bridged"), 409),
         (Refusal::Stopping, 503),
         (Refusal::NoPort, 503),

@@ -24,6 +24,7 @@ pub fn differences(old: &Config, new: &Config) -> Vec<String> {
         ("recording", old.recording != new.recording),
         ("codes", old.codes != new.codes),
         ("park", old.park != new.park),
+        ("class", old.classes != new.classes),
         ("inbound", old.inbound != new.inbound),
         ("outbound", old.outbound != new.outbound),
         ("prompts", old.prompts != new.prompts),

@@ -15,8 +15,8 @@ use toml::de::DeValue;
 use super::Advertised;
 use super::text::Reader;
 use super::units::{
-    Address, Code, Digest, Domain, Every, Extension, Goto, Host, InCountry, Label, Listener, Name, NumberPattern, Password,
-    Picks, Ports, Prepend, Slots, Telephone, Time, Zone,
+    Address, Code, Daily, Digest, Domain, Every, Extension, Goto, Host, InCountry, Label, Listener, Name, NumberPattern,
+    Password, Picks, Ports, Prepend, Slots, Telephone, Time, Weekdays, Zone,
 };
 
 /// The whole file. Tables that were not given, or that could not be read, are missing.
@@ -31,6 +31,7 @@ pub(crate) struct Given {
     pub recording: Option<Spanned<Recording>>,
     pub codes: Option<Spanned<Codes>>,
     pub park: Option<Spanned<Park>>,
+    pub classes: BTreeMap<String, Spanned<Class>>,
     pub phones: Vec<Spanned<Phone>>,
     pub agents: Vec<Spanned<Agent>>,
     pub queues: Vec<Spanned<Queue>>,
@@ -46,6 +47,7 @@ pub(crate) struct Given {
 #[derive(Default)]
 pub(crate) struct Named {
     pub phones: BTreeSet<String>,
+    pub classes: BTreeSet<String>,
     pub agents: BTreeSet<String>,
     pub queues: BTreeSet<String>,
     pub extensions: BTreeSet<String>,
@@ -160,6 +162,19 @@ pub(crate) struct Phone {
     pub caller: Option<Telephone>,
     pub group: Option<Label>,
     pub intercom: Option<bool>,
+    pub class: Option<Spanned<Name>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Class {
+    pub allow: Option<Vec<NumberPattern>>,
+    pub deny: Option<Vec<NumberPattern>>,
+    pub calls: Option<Spanned<u64>>,
+    pub minutes: Option<Spanned<u64>>,
+    pub hours: Option<Daily>,
+    pub days: Option<Spanned<Vec<Weekdays>>>,
+    pub transfer_blind: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -294,7 +309,8 @@ pub(crate) struct Secrets {
 
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "unknown table `{0}`, expected one of site, sip, guard, media, http, recording, codes, park, phone, agent, queue, extension, trunk, inbound, \
+    "unknown table `{0}`, expected one of site, sip, guard, media, http, recording, codes, park, class, phone, agent, queue, extension, \
+     trunk, inbound, \
      outbound, user"
 )]
 struct UnknownTable<'a>(&'a str);
@@ -316,6 +332,19 @@ impl Given {
                 "recording" => given.recording = reader.read(value),
                 "codes" => given.codes = reader.read(value),
                 "park" => given.park = reader.read(value),
+                "class" => {
+                    let at = value.span();
+                    match value.into_inner() {
+                        DeValue::Table(tables) => {
+                            for (name, table) in tables {
+                                let name = name.into_inner().into_owned();
+                                given.named.classes.insert(name.clone());
+                                given.classes.extend(reader.read(table).map(|class| (name, class)));
+                            }
+                        }
+                        other => drop(reader.read::<BTreeMap<String, Class>>(Spanned::new(at, other))),
+                    }
+                }
                 "phone" => {
                     given.named.phones = names(&value, "number");
                     given.phones = reader.read_all("phone", value);

@@ -23,6 +23,8 @@ pub struct Config {
     pub recording: Recording,
     pub codes: FeatureCodes,
     pub park: Park,
+    /// By name. Phones that name none are in `default`, if there is one.
+    pub classes: BTreeMap<String, Class>,
     pub phones: BTreeMap<Number, Phone>,
     pub agents: BTreeMap<StaffNumber, Agent>,
     pub queues: BTreeMap<QueueName, Queue>,
@@ -218,6 +220,33 @@ pub struct Phone {
     pub group: Option<String>,
     /// Answers by itself where it is called by the intercom code.
     pub intercom: bool,
+    /// One of [`Config::classes`].
+    pub class: Option<String>,
+}
+
+/// Class of service: limits of what a phone may do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Class {
+    /// Numbers outside, as the trunk gets them. Where there are any, all others are denied.
+    pub allow: Vec<Pattern>,
+    pub deny: Vec<Pattern>,
+    /// That the phone may be in at once.
+    pub calls: Option<u32>,
+    /// Outside, a day.
+    pub minutes: Option<u32>,
+    /// When it may call outside.
+    pub times: Option<Times>,
+    pub transfer_blind: bool,
+}
+
+/// Hours of days in the site's time zone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Times {
+    /// From Monday.
+    pub days: [bool; 7],
+    pub from: jiff::civil::Time,
+    /// Not after `from`: of the next day.
+    pub until: jiff::civil::Time,
 }
 
 #[derive(Clone, Debug, PartialEq)]

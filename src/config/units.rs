@@ -114,6 +114,14 @@ from_text!(
     Zone(jiff::tz::TimeZone) = zone
 );
 from_text!(
+    /// `08:00-18:00`; may pass midnight.
+    Daily([jiff::civil::Time; 2]) = daily
+);
+from_text!(
+    /// `mon`, `mon-fri`; true for each, from Monday.
+    Weekdays([bool; 7]) = weekdays
+);
+from_text!(
     /// `auto`, `udp`, `tcp` or `tls`.
     Carried(Carrier) = carried
 );
@@ -167,6 +175,10 @@ pub(crate) enum BadValue {
     Strategy(String),
     #[error("`{0}` is no time zone: write its name in the IANA database, such as \"Europe/Berlin\"")]
     Zone(String),
+    #[error("`{0}` are no hours: write when they begin and end, such as \"08:00-18:00\"")]
+    Daily(String),
+    #[error("`{0}` is no day: write mon, tue, wed, thu, fri, sat or sun, or the first and the last, such as \"mon-fri\"")]
+    Weekdays(String),
     #[error("`{0}` is no transport: write \"auto\", \"udp\", \"tcp\" or \"tls\"")]
     Transport(String),
 }
@@ -300,6 +312,31 @@ fn pattern(text: &str) -> Result<Pattern, BadValue> {
         None if is_telephone(text) => Ok(Pattern::Exact(text.to_owned())),
         Some(_) | None => Err(BadValue::Pattern(text.to_owned())),
     }
+}
+
+/// Equal times are the whole day; midnight at the end is `00:00`.
+fn daily(text: &str) -> Result<[jiff::civil::Time; 2], BadValue> {
+    let bad = || BadValue::Daily(text.to_owned());
+    let time = |text: &str| {
+        let (hour, minute) = text.trim().split_once(':')?;
+        let two = |t: &str| t.parse::<i8>().ok().filter(|_| t.len() == 2 && t.bytes().all(|b| b.is_ascii_digit()));
+        jiff::civil::Time::new(two(hour)?, two(minute)?, 0, 0).ok()
+    };
+    let (from, until) = text.split_once('-').ok_or_else(bad)?;
+    Ok([time(from).ok_or_else(bad)?, time(until).ok_or_else(bad)?])
+}
+
+fn weekdays(text: &str) -> Result<[bool; 7], BadValue> {
+    const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+    let bad = || BadValue::Weekdays(text.to_owned());
+    let day = |text: &str| DAYS.iter().position(|d| d.eq_ignore_ascii_case(text.trim())).ok_or_else(bad);
+    let (first, last) = match text.split_once('-') {
+        Some((first, last)) => (day(first)?, day(last)?),
+        None => (day(text)?, day(text)?),
+    };
+    // `fri-mon` goes over the week's end.
+    let length = (last + 7 - first) % 7;
+    Ok(std::array::from_fn(|d| (d + 7 - first) % 7 <= length))
 }
 
 fn code(text: &str) -> Result<String, BadValue> {

@@ -82,6 +82,10 @@ pub struct Attempt {
 }
 
 impl Outside {
+    pub fn is_emergency(&self) -> bool {
+        self.rule.is_none()
+    }
+
     /// What decides about its recording.
     pub fn rule<'a>(&self, config: &'a Config) -> Rule<'a> {
         match self.rule {

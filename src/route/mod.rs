@@ -9,6 +9,7 @@
 //! - The caller's side learns the cause of the callee's side ([`Cause`]), not its reason phrase.
 
 mod cause;
+pub mod class;
 mod condition;
 mod dial;
 mod forwarding;

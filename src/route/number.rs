@@ -55,6 +55,16 @@ fn plan(country: Country) -> Plan {
     Plan { code, international, national }
 }
 
+/// The [`spellings`] without those that write a number of this country as from abroad: `00*` means other countries here, and `0900*` a
+/// number that is written `+49900…` too.
+pub fn spellings_at_home(given: &str, country: Country) -> Vec<String> {
+    let plan = plan(country);
+    let from_abroad = format!("{}{}", plan.international, plan.code);
+    let mut all = spellings(given, country);
+    all.retain(|spelling| plan.code.is_empty() || !spelling.starts_with(&from_abroad));
+    all
+}
+
 /// The ways to write the number that `given` is, the given one first.
 ///
 /// A bare `4930123` may be an international number without its plus or a national one: which spelling was meant is not known, so the

@@ -23,6 +23,7 @@ pub(super) fn tell(event: &Event) {
             tracing::warn!("trunk {} can't be registered with: {why}; again in {} s", t.trunk, t.retry_in_s);
         }
 
+        Kind::ClassRefused(r) => tracing::info!("phone {} is not permitted {}", r.phone, r.denied),
         Kind::GuardBanned(ban) => {
             tracing::warn!("{} is banned until {}: too much of it was {}", ban.address, ban.until, ban.reason)
         }

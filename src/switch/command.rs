@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use super::event::{Direction, TroubleKind};
 use crate::ids::{ConversationId, Number, QueueName, StaffNumber, TrunkName};
 use crate::route::Forwarding;
+use crate::route::class::Denied;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
@@ -102,6 +103,8 @@ pub enum Refusal {
     WrongState(&'static str),
     #[error("the switch is stopping")]
     Stopping,
+    #[error("the class of {0} does not permit {1}")]
+    NotPermitted(String, Denied),
     #[error("{0} is not banned")]
     NotBanned(IpAddr),
     #[error("no media port is free")]

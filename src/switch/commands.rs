@@ -101,6 +101,9 @@ impl Switch {
         };
         let who = route::Caller::Phone(phone);
         let Ok(target) = route::dial(&config, who, &to) else { return Answer::Refused(Refusal::NotDiallable(to)) };
+        if let Err(denied) = cx.may_begin(&phone.number, &target) {
+            return Answer::Refused(Refusal::NotPermitted(format!("phone:{}", phone.number), denied));
+        }
         let Some(worker) = cx.roomiest_worker() else { return Answer::Refused(Refusal::NoPort) };
         let rule = match &target {
             route::Target::Outside(outside) => outside.rule(&config),

@@ -156,7 +156,8 @@ impl Cx<'_> {
                 },
             };
             dialling.trying = Some(attempt.clone());
-            if self.invite(conv, self.outside_invitation(&attempt, trunk, to)).is_ok() {
+            if let Ok(leg) = self.invite(conv, self.outside_invitation(&attempt, trunk, to)) {
+                self.pays(conv, leg);
                 // What the last one had to say is over.
                 if again {
                     self.ringback(conv);
@@ -317,6 +318,7 @@ impl Cx<'_> {
         let Some(leg) = conv.legs.get_mut(&id) else { return };
         leg.status = Some(response.status.code());
         self.hub.index.answered(id);
+        self.hub.ledger.answered(id, self.now.wall);
         let early = leg.early.take().and_then(|_| leg.negotiation.agreed().cloned());
         let agreed = match Description::parse(&response.body) {
             // Some say it in the 183 only.

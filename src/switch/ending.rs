@@ -108,6 +108,7 @@ impl Cx<'_> {
             self.media(conv.worker, Command::Close { leg: id });
         }
         self.hub.index.release(id);
+        self.paid(id);
         self.hub.stirred = true;
     }
 

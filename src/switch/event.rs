@@ -13,6 +13,7 @@ use crate::clock::Wall;
 use crate::ids::{ConversationId, LegId, MenuName, Number, QueueName, RecordingId, StaffNumber, TrunkName};
 use crate::media::Quality;
 use crate::route::Cause;
+use crate::route::class::Denied;
 pub use crate::route::{Direction, Side as By, TroubleKind};
 
 /// One thing that happened. Its sequence number is given by the log.
@@ -149,6 +150,10 @@ pub enum Kind {
     #[serde(rename = "media.quality")]
     MediaQuality(MediaQuality),
 
+    /// A phone wanted what its class of service does not permit.
+    #[serde(rename = "class.refused")]
+    ClassRefused(ClassRefused),
+
     /// A source sent too much that was refused; it is not listened to for a while.
     #[serde(rename = "guard.banned")]
     GuardBanned(GuardBanned),
@@ -217,6 +222,15 @@ pub struct TrunkFailure {
     pub status: Option<u16>,
     /// Seconds until the next attempt.
     pub retry_in_s: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ClassRefused {
+    #[schema(value_type = String)]
+    pub phone: Number,
+    pub denied: Denied,
+    /// The number outside, as the trunk would have got it; where to, of a call or transfer inside.
+    pub number: String,
 }
 
 /// More than 20 refused or malformed messages a second came from there for 5 s.

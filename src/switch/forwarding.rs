@@ -73,7 +73,8 @@ impl Cx<'_> {
             Ok(Target::Phone(next)) if next == *phone || conv.diverted.iter().any(|d| d.phone == next) => Err("loop"),
             Ok(_) if conv.diverted.len() >= MOST_FORWARDS => Err("loop"),
             Ok(Target::Code(_) | Target::Slot(_)) | Err(_) => Err("not_diallable"),
-            Ok(target) => Ok(target),
+            // A class of service holds for what is forwarded as for what is dialled.
+            Ok(target) => self.may_reach(Caller::Phone(own), &target).map(|()| target).map_err(|_| "not_permitted"),
         };
         let target = match target {
             Ok(target) => target,

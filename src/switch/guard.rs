@@ -71,6 +71,7 @@ impl Switch {
         for (id, departing) in &self.hub.departing {
             index.keys.insert(departing.call.key().clone(), *id);
         }
+        self.hub.ledger.retain(|leg| index.legs.get(&leg).is_some_and(|at| !at.over));
         self.hub.index = index;
         self.hub.presence.touch_all();
         self.hub.stirred = true;

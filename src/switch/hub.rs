@@ -18,6 +18,7 @@ use crate::ivr::Graph;
 use crate::media::{self, Lease};
 use crate::registrar::bans::Bans;
 use crate::registrar::{Outward, Registrar};
+use crate::route::class::Ledger;
 use crate::route::{Conditions, Forwarding, Hosts};
 use crate::sip::{Flow, HostPort, Method, NameAddr, Reason, Request, Response, SipUri, Status, Transport, Uri};
 use crate::transaction::{self, Sending, TransactionId, Transactions};
@@ -41,6 +42,7 @@ pub(super) struct Hub {
     pub transactions: Transactions,
     pub registrar: Registrar,
     pub bans: Bans,
+    pub ledger: Ledger,
     pub outward: BTreeMap<TrunkName, Outward>,
     pub conditions: Conditions,
     pub acd: Acd,

@@ -252,7 +252,7 @@ impl Cx<'_> {
     }
 
     /// What a REFER asks for, with its number, or why it is refused.
-    fn refer_of(&self, conv: &Conversation, id: LegId, request: &Request) -> Result<(u32, Referred), Status> {
+    fn refer_of(&mut self, conv: &Conversation, id: LegId, request: &Request) -> Result<(u32, Referred), Status> {
         let number = request.headers.cseq().map(|c| c.number).unwrap_or_default();
         let target = request.headers.refer_to().ok().flatten().ok_or(Status::BAD_REQUEST)?;
         let replaces = match target.uri.sip() {

@@ -173,6 +173,10 @@ impl Cx<'_> {
                 let peer = Peer::Phone(number.clone());
                 let who = caller(&config, &peer, number.as_str())?;
                 let target = route::dial(&config, who, &called).map_err(route::Refusal::cause);
+                let target = target.and_then(|target| match self.may_begin(number, &target) {
+                    Ok(()) => Ok(target),
+                    Err(denied) => Err(denied.cause()),
+                });
                 let rule = match &target {
                     Ok(Target::Outside(outside)) => outside.rule(&config),
                     Ok(_) | Err(_) => Rule::Internal,

@@ -16,12 +16,14 @@
 //! | names of trunks, registrations there | `trunks` |
 //! | who is shut out | `door` |
 //! | lamps and other subscriptions, texts between phones | `presence`, `messages` |
+//! | what a phone may do | `classes` |
 //!
 //! A panic in `handle` is caught by the driver, which then calls [`Switch::recover`]: the conversation that was at hand ends, its
 //! outputs are discarded, the indices are built anew.
 
 mod attended;
 mod bridging;
+mod classes;
 pub mod command;
 mod commands;
 mod dialling;
@@ -70,6 +72,7 @@ use crate::ivr;
 use crate::media::Report;
 use crate::registrar::Registrar;
 use crate::registrar::bans::Bans;
+use crate::route::class::Ledger;
 use crate::route::{self, Cause};
 use crate::sip::{Flow, Message, Method, Request, Response, Status};
 use crate::transaction::{Expired, Expiry, Received, TransactionId, Transactions};
@@ -111,6 +114,7 @@ impl Switch {
                 transactions: Transactions::new(),
                 registrar,
                 bans: Bans::default(),
+                ledger: Ledger::default(),
                 outward,
                 conditions,
                 acd,
@@ -262,6 +266,7 @@ impl Switch {
             + hub.purposes.len()
             + hub.presence.len()
             + hub.messages_relayed.len()
+            + hub.ledger.open()
             + self.timers.len()
             + self.armed.len()
     }

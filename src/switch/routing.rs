@@ -10,6 +10,7 @@ use crate::config::{Config, Place};
 use crate::conversation::{Conversation, Peer, Stage, Transferring};
 use crate::ids::Number;
 use crate::media::{Audio, ClipName};
+use crate::route::class::Denied;
 use crate::route::{self, Caller, Cause, Code, Target};
 use crate::sip::Status;
 
@@ -31,7 +32,10 @@ impl Cx<'_> {
         let number = conv.customer_number.clone();
         let who = conv.leg(conv.subject).map_or(&conv.origin, |leg| &leg.peer);
         let target = match caller(&config, who, &number) {
-            Some(who) => route::go(&config, who, place).map_err(route::Refusal::cause),
+            Some(who) => {
+                let target = route::go(&config, who, place).map_err(route::Refusal::cause);
+                target.and_then(|target| self.may_reach(who, &target).map(|()| target).map_err(Denied::cause))
+            }
             // A reload took the phone or trunk away.
             None => Err(Cause::Forbidden),
         };

@@ -11,6 +11,7 @@ use super::hub::{Cx, Hub, Purpose};
 use super::routing::caller;
 use crate::conversation::{Conversation, Peer, Stage, Transferring};
 use crate::ids::LegId;
+use crate::route::class::{Denied, may_transfer_blind};
 use crate::route::{self, Cause};
 use crate::sip::{HeaderName, Method, Status, SubscriptionState};
 
@@ -52,7 +53,7 @@ impl Hub {
 impl Cx<'_> {
     /// Whether `from` may send its partner to `to`: the target, and the partner.
     pub fn may_transfer(
-        &self,
+        &mut self,
         conv: &Conversation,
         from: LegId,
         to: &str,
@@ -63,11 +64,15 @@ impl Cx<'_> {
         let undiallable = || super::Refusal::NotDiallable(to.to_owned());
         let other = conv.other(from).ok_or_else(gone)?;
         let leg = conv.leg(from).ok_or_else(gone)?;
-        let config = &self.hub.config;
+        let config = &self.config();
         if by_refer && !self.is_obeyed(conv, from) {
             return Err((Status::FORBIDDEN, undiallable()));
         }
         let who = caller(config, &leg.peer, &leg.shows).ok_or_else(|| (Status::FORBIDDEN, undiallable()))?;
+        let denied = |denied: Denied| (Status::FORBIDDEN, super::Refusal::NotPermitted(leg.peer.to_string(), denied));
+        if by_refer && let route::Caller::Phone(phone) = who {
+            self.told(phone, to, may_transfer_blind(config, phone)).map_err(denied)?;
+        }
         // The API knows the places of the configuration by name; a phone, whatever its user types, has numbers.
         let place = to.parse().ok().filter(|_| !by_refer);
         let found = match &place {
@@ -80,7 +85,7 @@ impl Cx<'_> {
             Ok(route::Target::Slot(slot)) if self.hub.index.parked.contains_key(&slot) => {
                 Err((Status::BUSY_HERE, super::Refusal::WrongState("somebody waits in that park slot")))
             }
-            Ok(target) => Ok((target, other)),
+            Ok(target) => self.may_reach(who, &target).map(|()| (target, other)).map_err(denied),
         }
     }
 

@@ -159,12 +159,12 @@ fn an_address_that_becomes_a_trunks_is_listened_to_and_nobody_is_banned_where_no
     let mut sim = Sim::new(7);
     flood(&mut sim, STRANGER, "BYE", 40, 6);
     let mut source = centre();
-    source.main.text = format!("{}\n[[trunk]]\nname = \"new\"\npeer = \"192.0.2.66\"\n", source.main.text).into();
+    source.main.text = format!("{}\n[[trunk]]\nname = \"new\"\npeer = \"192.0.2.66\"\n", source.main.text);
     sim.reload(source.clone());
     assert!(sim.bans.is_empty() && sim.has("guard.lifted"));
 
     let mut sim = Sim::new(8);
-    source.main.text = format!("{}\n[guard]\nban = \"0s\"\n", centre().main.text).into();
+    source.main.text = format!("{}\n[guard]\nban = \"0s\"\n", centre().main.text);
     sim.reload(source);
     flood(&mut sim, STRANGER, "BYE", 40, 20);
     assert!(sim.bans.is_empty() && !sim.has("guard.banned"));

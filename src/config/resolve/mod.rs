@@ -124,6 +124,7 @@ impl Checking {
         let recording = self.recording(given.recording);
         let codes = self.codes(given.codes);
         let ring_cycle = site.as_ref().map_or(Duration::from_secs(5), |s| s.country.ring_cycle());
+        let classes = self.classes(given.classes);
         let phones = self.phones(given.phones);
         let agents = self.agents(given.agents);
         let outbound = self.outbound(given.outbound);
@@ -143,6 +144,7 @@ impl Checking {
             recording,
             codes,
             park,
+            classes,
             phones,
             agents,
             queues,

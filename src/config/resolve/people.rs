@@ -7,8 +7,8 @@ use serde_spanned::Spanned;
 
 use super::{Checking, Secretless, Seen};
 use crate::config::fault::Fault;
-use crate::config::units::Name;
-use crate::config::{Agent, Outbound, Phone, Place, Queue, Secret, Strategy, User, given};
+use crate::config::units::{BadValue, Name, NumberPattern, is_name};
+use crate::config::{Agent, Class, Outbound, Phone, Place, Queue, Secret, Strategy, Times, User, given};
 use crate::ids::{Number, QueueName, StaffNumber};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -29,6 +29,13 @@ impl Checking {
             if secret.is_none() && self.secretless == Secretless::Refused {
                 self.reader.fault(at, Fault::NoSecret(number.clone()));
             }
+            let class = phone.class.map(|given| {
+                let there = self.named.classes.clone();
+                if !there.contains(&given.get_ref().0) {
+                    self.dangling(&given, "class", &given.get_ref().0.clone(), &there);
+                }
+                given.into_inner().0
+            });
             let number = Number::from(number.as_str());
             phones.insert(
                 number.clone(),
@@ -40,10 +47,41 @@ impl Checking {
                     caller: phone.caller.map(|c| c.0),
                     group: phone.group.map(|g| g.0),
                     intercom: phone.intercom.unwrap_or(true),
+                    class,
                 },
             );
         }
         phones
+    }
+
+    pub(super) fn classes(&mut self, given: BTreeMap<String, Spanned<given::Class>>) -> BTreeMap<String, Class> {
+        let mut classes = BTreeMap::new();
+        for (name, given) in given {
+            let at = given.span().start;
+            if !is_name(&name) {
+                self.reader.fault(at, BadValue::Name(name.clone()));
+            }
+            let class = given.into_inner();
+            let patterns = |list: Option<Vec<NumberPattern>>| list.unwrap_or_default().into_iter().map(|p| p.0).collect();
+            if let Some(days) = class.days.as_ref().filter(|days| days.get_ref().is_empty()) {
+                self.fault(days, Fault::Empty { key: "days", what: "day" });
+            }
+            let is_timed = class.hours.is_some() || class.days.is_some();
+            let days = class.days.map_or([true; 7], |days| {
+                std::array::from_fn(|d| days.get_ref().iter().any(|w| w.0.get(d).copied().unwrap_or(false)))
+            });
+            let [from, until] = class.hours.map_or([jiff::civil::Time::midnight(); 2], |h| h.0);
+            let resolved = Class {
+                allow: patterns(class.allow),
+                deny: patterns(class.deny),
+                calls: class.calls.map(|given| self.count("calls", Some(given), 1, 1..=1_000)),
+                minutes: class.minutes.map(|given| self.count("minutes", Some(given), 1, 0..=100_000)),
+                times: is_timed.then_some(Times { days, from, until }),
+                transfer_blind: class.transfer_blind.unwrap_or(true),
+            };
+            classes.insert(name, resolved);
+        }
+        classes
     }
 
     pub(super) fn agents(&mut self, given: Vec<Spanned<given::Agent>>) -> BTreeMap<StaffNumber, Agent> {

@@ -194,6 +194,7 @@ impl Conversation {
             | Kind::TrunkUp(_)
             | Kind::TrunkDown(_)
             | Kind::TrunkRegistrationFailed(_)
+            | Kind::ClassRefused(_)
             | Kind::GuardBanned(_)
             | Kind::GuardLifted(_)
             | Kind::GuardAlarm(_)

@@ -1,0 +1,80 @@
+//! Class of service in the core: asks [`class`](crate::route::class), tells what was refused, and keeps the minutes.
+
+use super::event::{ClassRefused, Kind};
+use super::hub::Cx;
+use crate::config::Phone;
+use crate::conversation::{Conversation, Stage};
+use crate::ids::{LegId, Number};
+use crate::route::class::{Denied, has_calls_left, may_call_outside};
+use crate::route::{Caller, Target};
+
+impl Cx<'_> {
+    /// Whether a phone may begin a call to where it has dialled.
+    pub fn may_begin(&mut self, number: &Number, target: &Target) -> Result<(), Denied> {
+        let config = self.config();
+        let Some(phone) = config.phones.get(number) else { return Ok(()) };
+        self.may_reach(Caller::Phone(phone), target)?;
+        let calls = self.hub.index.of_phone(number).count();
+        match target {
+            Target::Code(_) | Target::Hangup => Ok(()),
+            Target::Outside(outside) if outside.is_emergency() => Ok(()),
+            Target::Phone(to) | Target::Voicemail(to) | Target::Slot(to) => {
+                self.told(phone, to.as_str(), has_calls_left(&config, phone, calls))
+            }
+            Target::Queue(name) => self.told(phone, name.as_str(), has_calls_left(&config, phone, calls)),
+            Target::Menu(name) => self.told(phone, name.as_str(), has_calls_left(&config, phone, calls)),
+            Target::Outside(outside) => {
+                let number = outside.attempts.first().map_or("", |a| a.number.as_str());
+                self.told(phone, number, has_calls_left(&config, phone, calls))
+            }
+        }
+    }
+
+    /// Whether the one on whose right it is dialled may reach this.
+    pub fn may_reach(&mut self, who: Caller<'_>, target: &Target) -> Result<(), Denied> {
+        let (Caller::Phone(phone), Target::Outside(outside)) = (who, target) else { return Ok(()) };
+        // No class holds for it.
+        if outside.is_emergency() {
+            return Ok(());
+        }
+        let config = self.config();
+        let used = self.hub.ledger.used(&phone.number, self.now.wall, &config.site.time_zone);
+        // All trunks get the same number.
+        let number = outside.attempts.first().map_or("", |a| a.number.as_str());
+        self.told(phone, number, may_call_outside(&config, phone, number, self.now.wall, used))
+    }
+
+    /// A refusal is an event.
+    pub fn told(&mut self, phone: &Phone, number: &str, allowed: Result<(), Denied>) -> Result<(), Denied> {
+        if let Err(denied) = allowed {
+            let data = ClassRefused { phone: phone.number.clone(), denied, number: number.to_owned() };
+            self.tell(None, Kind::ClassRefused(data));
+        }
+        allowed
+    }
+
+    /// A leg outside is dialled: on the account of the phone that forwards or transfers the call, or of the one that
+    /// is sent there.
+    pub fn pays(&mut self, conv: &Conversation, leg: LegId) {
+        let payer = match &conv.stage {
+            Stage::Dialling(dialling) => dialling.transfer.as_ref().map_or(conv.subject, |transfer| transfer.from),
+            Stage::Originating { .. }
+            | Stage::Routing
+            | Stage::Menu { .. }
+            | Stage::Queue { .. }
+            | Stage::Announcing { .. }
+            | Stage::Bridged { .. }
+            | Stage::Parked { .. }
+            | Stage::Ending => conv.subject,
+        };
+        let forwards = conv.diverted.last().map(|d| &d.phone);
+        if let Some(phone) = forwards.or_else(|| conv.leg(payer).and_then(|l| l.peer.phone())) {
+            self.hub.ledger.dialled(leg, phone.clone());
+        }
+    }
+
+    pub fn paid(&mut self, leg: LegId) {
+        let config = self.config();
+        self.hub.ledger.ended(leg, self.now.wall, &config.site.time_zone);
+    }
+}

@@ -1,0 +1,173 @@
+//! Class of service: who is refused what, by phone, by transfer and by the API; and what nobody is refused.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use cordboard::config::Source;
+use cordboard::route::class::Denied;
+use cordboard::switch::{Answer, Command, Kind, Refusal};
+
+use crate::sim::ua::OnInvite;
+use crate::sim::{Sim, centre};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The centre with phone 210 in this class, the trunk, and a phone that has none. It is Sunday, ten o'clock.
+fn centre_with(seed: u8, class: &str) -> (Sim, SocketAddr, SocketAddr, SocketAddr) {
+    let mut source = centre();
+    source.main.text = source.main.text.replace("secret = \"secret-210\"", "secret = \"secret-210\"\nclass = \"limited\"");
+    source.main.text += &format!("\n[class.limited]\n{class}\n");
+    let mut sim = Sim::with(seed, source);
+    let (phone, other, trunk) = (sim.phone("210"), sim.phone("201"), sim.trunk());
+    (sim, phone, other, trunk)
+}
+
+/// What became of a call to this number.
+fn dials(sim: &mut Sim, phone: SocketAddr, number: &str) -> u16 {
+    let number = number.to_owned();
+    sim.act(phone, |p, now| {
+        p.call(&number, now);
+    });
+    sim.run_until("it is taken or refused", |s| s.ua(phone).is_up() || s.ua(phone).final_status().is_some_and(|s| s >= 300));
+    if sim.ua(phone).is_up() { 200 } else { sim.ua(phone).final_status().unwrap_or(0) }
+}
+
+fn hangs_up(sim: &mut Sim, phone: SocketAddr) {
+    sim.act(phone, |p, now| p.hang_up(now));
+    sim.run_until("it is over", |s| s.ua(phone).is_idle());
+    sim.run_for(SECOND);
+}
+
+fn refused(sim: &Sim) -> Vec<(String, Denied, String)> {
+    let all = sim.events.iter().filter_map(|e| if let Kind::ClassRefused(r) = &e.kind { Some(r.clone()) } else { None });
+    all.map(|r| (r.phone.to_string(), r.denied, r.number)).collect()
+}
+
+#[test]
+fn a_phone_dials_only_the_prefixes_of_its_class_and_everybody_inside() {
+    let (mut sim, phone, other, trunk) = centre_with(1, "allow = [\"+4940*\"]\ndeny = [\"+494099*\"]");
+    for (number, status) in [("04940123", 200), ("0494099123", 403), ("04930123", 403), ("0112", 200), ("201", 200)] {
+        assert_eq!(dials(&mut sim, phone, number), status, "{number}\n{}", sim.story());
+        if status == 200 {
+            hangs_up(&mut sim, phone);
+        }
+    }
+    let expected = [("494099123", Denied::Prefix), ("4930123", Denied::Prefix)];
+    assert_eq!(refused(&sim), expected.map(|(number, denied)| ("210".to_owned(), denied, number.to_owned())));
+    assert_eq!(sim.ua(trunk).invites.len(), 2, "nothing else went out");
+    // Who has no class is not limited.
+    assert_eq!(dials(&mut sim, other, "04930123"), 200);
+    hangs_up(&mut sim, other);
+    sim.assert_clean();
+}
+
+#[test]
+fn the_class_called_default_is_for_those_who_name_none() {
+    let mut source: Source = centre();
+    source.main.text += "\n[class.default]\ndeny = [\"+4940*\"]\n";
+    let mut sim = Sim::with(2, source);
+    let phone = sim.phone("201");
+    sim.trunk();
+    assert_eq!(dials(&mut sim, phone, "04940123"), 403);
+}
+
+#[test]
+fn outside_is_open_at_the_hours_of_the_class() {
+    let (mut sim, phone, _, _) = centre_with(3, "hours = \"11:00-12:00\"\ndays = [\"sat-sun\"]");
+    assert_eq!(dials(&mut sim, phone, "04940123"), 403);
+    sim.run_for(3_600 * SECOND);
+    assert_eq!(dials(&mut sim, phone, "04940123"), 200);
+    // A call that goes on is not cut.
+    sim.run_for(3_600 * SECOND);
+    assert!(sim.ua(phone).is_up());
+    hangs_up(&mut sim, phone);
+    assert_eq!(dials(&mut sim, phone, "04940123"), 403);
+    assert_eq!(refused(&sim).iter().map(|(_, denied, _)| *denied).collect::<Vec<_>>(), [Denied::Hours; 2]);
+}
+
+#[test]
+fn minutes_outside_are_counted_with_the_call_that_goes_on_and_begin_anew_at_midnight() {
+    let (mut sim, phone, _, _) = centre_with(4, "minutes = 2");
+    assert_eq!(dials(&mut sim, phone, "04940123"), 200);
+    sim.run_for(90 * SECOND);
+    hangs_up(&mut sim, phone);
+    assert_eq!(dials(&mut sim, phone, "04940123"), 200);
+    sim.run_for(600 * SECOND);
+    assert!(sim.ua(phone).is_up(), "it is not cut");
+    let second = sim.ask(Command::Originate { from: "210".into(), to: "04940123".into() });
+    assert_eq!(second, Answer::Refused(Refusal::NotPermitted("phone:210".into(), Denied::Minutes)));
+    hangs_up(&mut sim, phone);
+    assert_eq!(dials(&mut sim, phone, "04940123"), 403);
+    assert_eq!(dials(&mut sim, phone, "201"), 200, "inside costs nothing");
+    hangs_up(&mut sim, phone);
+    sim.run_for(14 * 3_600 * SECOND);
+    assert_eq!(dials(&mut sim, phone, "04940123"), 200);
+    hangs_up(&mut sim, phone);
+    sim.assert_clean();
+}
+
+#[test]
+fn a_phone_is_in_so_many_calls_as_its_class_says() {
+    let (mut sim, phone, other, _) = centre_with(5, "calls = 1");
+    assert_eq!(dials(&mut sim, phone, "201"), 200);
+    sim.act(phone, |p, now| {
+        p.call("04940123", now);
+    });
+    sim.run_until("the second is refused", |s| s.ua(phone).final_status().is_some_and(|s| s >= 300));
+    assert_eq!(sim.ua(phone).final_status(), Some(486));
+    assert_eq!(refused(&sim), [("210".to_owned(), Denied::Calls, "4940123".to_owned())]);
+    sim.act(phone, |p, now| {
+        p.call("0112", now);
+    });
+    sim.run_until("help is called", |s| s.ua(phone).open_calls() == 2);
+    for at in [phone, other] {
+        while sim.ua(at).open_calls() > 0 {
+            hangs_up_one(&mut sim, at);
+        }
+    }
+    assert_eq!(dials(&mut sim, phone, "201"), 200);
+}
+
+fn hangs_up_one(sim: &mut Sim, at: SocketAddr) {
+    let before = sim.ua(at).open_calls();
+    sim.act(at, |p, now| p.hang_up(now));
+    sim.run_for(SECOND);
+    assert!(sim.ua(at).open_calls() < before);
+}
+
+#[test]
+fn a_transfer_takes_the_right_and_the_prefixes_of_who_transfers() {
+    for (class, status, outcome) in [
+        ("transfer_blind = false", 403, Some(Denied::Transfer)),
+        ("deny = [\"+4940*\"]", 403, Some(Denied::Prefix)),
+        ("deny = [\"+4930*\"]", 202, None),
+    ] {
+        let (mut sim, phone, other, trunk) = centre_with(6, class);
+        assert_eq!(dials(&mut sim, other, "210"), 200);
+        sim.set(trunk, OnInvite::Answer(SECOND));
+        sim.act(phone, |p, now| p.refer("04940123", now));
+        sim.run_for(3 * SECOND);
+        assert_eq!(sim.ua(phone).last_status("REFER"), Some(status), "{class}");
+        assert_eq!(refused(&sim).first().map(|(_, denied, _)| *denied), outcome);
+        assert_eq!(sim.ua(trunk).is_up(), outcome.is_none());
+        assert!(sim.ua(other).is_up(), "the call goes on");
+        if outcome == Some(Denied::Transfer) {
+            // The API is an operator's, who needs no phone's right for it.
+            let conversation = sim.events.iter().find_map(|e| e.conversation).expect("a call");
+            assert_eq!(sim.ask(Command::Transfer { conversation, to: "04940123".into() }), Answer::Done, "{}", sim.story());
+        }
+        hangs_up(&mut sim, other);
+        sim.run_for(5 * SECOND);
+        sim.assert_clean();
+    }
+}
+
+#[test]
+fn the_api_dials_with_the_phones_class() {
+    let (mut sim, _, _, trunk) = centre_with(7, "deny = [\"+4940*\"]");
+    let asked = sim.ask(Command::Originate { from: "210".into(), to: "04940123".into() });
+    assert_eq!(asked, Answer::Refused(Refusal::NotPermitted("phone:210".into(), Denied::Prefix)));
+    sim.run_for(5 * SECOND);
+    assert!(sim.ua(trunk).invites.is_empty());
+    assert!(matches!(sim.ask(Command::Originate { from: "210".into(), to: "04930123".into() }), Answer::Started(_)));
+}
