@@ -68,10 +68,12 @@ impl Guard {
         self.nonces.expire(now);
     }
 
+    #[allow(clippy::too_many_arguments, reason = "the core hands in what it owns")]
     pub fn authenticate<'a>(
         &mut self,
         request: &Request,
         users: &dyn Fn(&str) -> Option<&'a Secret>,
+        holds: &dyn Fn(&str) -> bool,
         flow: &Flow,
         tag: &str,
         chance: &mut Chance,
@@ -84,13 +86,13 @@ impl Guard {
             return self.challenge(request, tag, false, chance, now);
         };
 
-        let source = Source::of(flow);
+        let user = self.user(credentials);
+        let source = Source::of(flow, holds(&user));
         if let Some(wait) = self.throttle.wait(source, &credentials.username, now) {
             let mut response = request.response_with_tag(Status::SERVICE_UNAVAILABLE, tag);
             response.headers.push(HeaderName::RetryAfter, u32::try_from(wait.as_secs() + 1).unwrap_or(u32::MAX));
             return Verdict::Refused(response);
         }
-        let user = self.user(credentials);
         let secret = users(&user);
         let password = secret.unwrap_or(&self.nobody).expose();
         let hash = ha1(credentials.algorithm, &credentials.username, self.realm.as_bytes(), password.as_bytes());

@@ -68,7 +68,14 @@ impl Registrar {
         chance: &mut Chance,
         now: Now,
     ) -> Verdict {
-        self.guard.authenticate(request, users, flow, tag, chance, now.mono)
+        let bindings = &self.bindings;
+        let holds = |number: &str| {
+            bindings.held(&Number::new(number)).iter().any(|held| match held.binding.flow.connection {
+                Some(connection) => flow.connection == Some(connection),
+                None => flow.transport == held.binding.flow.transport && flow.remote == held.binding.flow.remote,
+            })
+        };
+        self.guard.authenticate(request, users, &holds, flow, tag, chance, now.mono)
     }
 
     /// Passwords that are being tried, since this was asked last.

@@ -8,6 +8,7 @@
 //! | [`PER_USER`] for one user | one source | that source with that user |
 //! | [`PER_SOURCE`] for whomever | one source | that source |
 //! | [`PER_USER_ANYWHERE`] for one user | any sources | that user, but from where it proved itself last: a phone is not locked out by strangers |
+//! | [`PER_USER`] for one user | the flow that it is registered on | that flow; nothing else holds for it |
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -33,9 +34,12 @@ const MOST_SOURCES: usize = 16;
 /// Beyond it the longest known is forgotten: an attacker with so many addresses is not slowed by counting.
 const MAX_KNOWN: usize = 8_192;
 
+/// Address; port, where it is a registered flow's; user, or all of them.
+type Key = (IpAddr, Option<u16>, Option<Vec<u8>>);
+
 #[derive(Default)]
 pub struct Throttle {
-    failures: BTreeMap<(IpAddr, Option<Vec<u8>>), Failures>,
+    failures: BTreeMap<Key, Failures>,
     guessed: BTreeMap<Vec<u8>, Guessed>,
     /// Where each user has proven itself last. Real users alone, so their number bounds it.
     proven: BTreeMap<Vec<u8>, IpAddr>,
@@ -66,12 +70,17 @@ pub struct Source {
     pub address: IpAddr,
     /// A proxy stands there, with everybody behind it: counted by user alone, so that no one of them locks all others out.
     pub is_shared: bool,
+    /// Of the very flow that the user is registered on: nobody's failures but its own count there, so that who guesses behind the same
+    /// address does not keep the phone from calling. Under a forged address it is still counted, by itself.
+    pub port: Option<u16>,
 }
 
 impl Source {
-    pub fn of(flow: &Flow) -> Source {
+    /// `is_registered`: the user holds a binding on this flow.
+    pub fn of(flow: &Flow, is_registered: bool) -> Source {
         let address = flow.remote.ip();
-        Source { address, is_shared: matches!(flow.transport, Transport::Ws | Transport::Wss) && address.is_loopback() }
+        let port = is_registered.then_some(flow.remote.port());
+        Source { address, port, is_shared: matches!(flow.transport, Transport::Ws | Transport::Wss) && address.is_loopback() }
     }
 }
 
@@ -83,17 +92,20 @@ struct Failures {
 impl Throttle {
     /// How long this source must wait before this user's password is looked at again.
     pub fn wait(&self, source: Source, user: &[u8], now: Mono) -> Option<Duration> {
-        let Source { address, is_shared } = source;
-        let over = |key: (IpAddr, Option<Vec<u8>>), limit: u32| {
+        let Source { address, is_shared, port } = source;
+        let over = |key: Key, limit: u32| {
             let failures = self.failures.get(&key).filter(|f| f.count >= limit && f.since + WINDOW > now)?;
             Some((failures.since + WINDOW).since(now))
         };
-        let all = if is_shared { None } else { over((address, None), PER_SOURCE) };
+        if port.is_some() {
+            return over((address, port, Some(short(user))), PER_USER);
+        }
+        let all = if is_shared { None } else { over((address, None, None), PER_SOURCE) };
         let user = short(user);
         let anywhere = self.guessed.get(&user).map(|guessed| &guessed.minute);
         let anywhere = anywhere.filter(|f| f.count >= PER_USER_ANYWHERE && f.since + WINDOW > now);
         let anywhere = anywhere.filter(|_| self.proven.get(&user) != Some(&address)).map(|f| (f.since + WINDOW).since(now));
-        all.into_iter().chain(over((address, Some(user)), PER_USER)).chain(anywhere).max()
+        all.into_iter().chain(over((address, None, Some(user)), PER_USER)).chain(anywhere).max()
     }
 
     /// A right digest.
@@ -103,7 +115,9 @@ impl Throttle {
 
     /// A wrong digest.
     pub fn failed(&mut self, source: Source, user: &[u8], now: Mono) -> Option<Alarm> {
-        for key in [(source.address, None), (source.address, Some(short(user)))] {
+        let Source { address, port, .. } = source;
+        let all = port.is_none().then_some((address, None, None));
+        for key in all.into_iter().chain([(address, port, Some(short(user)))]) {
             if self.failures.len() >= MAX_KNOWN && !self.failures.contains_key(&key) {
                 self.make_room(now);
             }
@@ -118,7 +132,7 @@ impl Throttle {
 
     fn guessed(&mut self, source: Source, user: &[u8], now: Mono) -> Option<Alarm> {
         let key = short(user);
-        let here = self.failures.get(&(source.address, Some(key.clone()))).map_or(0, |f| f.count);
+        let here = self.failures.get(&(source.address, source.port, Some(key.clone()))).map_or(0, |f| f.count);
         if self.guessed.len() >= MAX_KNOWN && !self.guessed.contains_key(&key) {
             let oldest = self.guessed.iter().min_by_key(|(_, g)| g.since).map(|(key, _)| key.clone());
             oldest.map(|key| self.guessed.remove(&key));

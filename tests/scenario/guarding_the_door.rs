@@ -184,18 +184,27 @@ fn guessing_is_slowed_by_source_and_by_user_and_told_while_the_real_phone_is_ser
     }
     assert_eq!(alarms(&sim), [(1, 10)]);
     assert_eq!(guess(&mut sim, STRANGER, "201", "secret-201"), 503);
+    // Who guesses behind the phone's own address does not keep it from calling.
+    let neighbour = SocketAddr::new(phone.ip(), 6_666).to_string();
+    while guess(&mut sim, &neighbour, "201", "wrong") == 401 {}
+    sim.act(phone, |p, now| {
+        p.call("600", now);
+    });
+    sim.run_until("the phone calls", |s| s.ua(phone).is_up());
+    sim.act(phone, |p, now| p.hang_up(now));
+    sim.run_for(11 * SECOND);
     // A user that there is not fares the same, and nobody is told.
     for n in 0..10 {
         assert_eq!(guess(&mut sim, "192.0.2.90:5060", "299", &format!("wrong-{n}")), 401);
     }
     assert_eq!(guess(&mut sim, "192.0.2.90:5060", "299", "wrong"), 503);
-    assert_eq!(alarms(&sim).len(), 1);
+    let before = alarms(&sim).len();
     // Several sources: told again, and slowed together.
     for n in 0..60 {
         let from = format!("192.0.2.{}:5060", 100 + n);
         assert!(matches!(guess(&mut sim, &from, "201", "wrong"), 401 | 503));
     }
-    assert_eq!(alarms(&sim), [(1, 10), (3, 12)]);
+    assert_eq!((before, alarms(&sim)), (1, vec![(1, 10), (3, 21)]));
     assert_eq!(guess(&mut sim, "192.0.2.250:5060", "201", "secret-201"), 503, "from nowhere new for a minute");
     sim.act(phone, |p, now| p.register(now));
     sim.run_for(SECOND);

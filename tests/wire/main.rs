@@ -12,4 +12,5 @@ mod lamps;
 mod next_hop;
 mod phones;
 mod secure;
+mod sipvicious;
 mod trunk;
