@@ -6,9 +6,12 @@ use super::command::BanView;
 use super::event::{By, GuardAlarm, GuardBanned, GuardLifted, Kind};
 use super::hub::Cx;
 use super::output::{Banned, Output};
-use crate::registrar::{Alarm, bans};
+use crate::conversation::{Conversation, Peer};
+use crate::ids::{LegId, Number};
+use crate::registrar::{Alarm, Binding, bans};
 use crate::route;
-use crate::sip::Flow;
+use crate::sip::{Flow, Request, Status};
+use crate::transaction::TransactionId;
 
 /// Why a message came to nothing, for the metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +44,46 @@ impl Cx<'_> {
             return;
         }
         self.struck(source, 1, why);
+    }
+
+    /// Whether a request within a dialog comes from where its leg is: Call-ID and tags can be overheard, and whoever is heard takes the
+    /// dialog over. A phone that comes from somewhere new without having registered there proves itself by digest (401); from elsewhere
+    /// than a trunk's address nobody speaks for a trunk (403). Tags that are wrong are left to the dialog (481).
+    pub fn is_of_the_leg(
+        &mut self,
+        conv: &Conversation,
+        leg: LegId,
+        transaction: TransactionId,
+        request: &Request,
+        flow: Flow,
+    ) -> bool {
+        let Some(leg) = conv.leg(leg) else { return true };
+        let there = flow.remote.ip().to_canonical();
+        let is_known = leg.call.flow().is_none_or(|own| own.remote.ip().to_canonical() == there);
+        if is_known || !leg.call.owns(request) {
+            return true;
+        }
+        let number = match &leg.peer {
+            Peer::Trunk(_) if route::addresses(&self.hub.config, &self.hub.hosts).any(|address| address == there) => return true,
+            Peer::Trunk(_) => None,
+            Peer::Phone(number) => {
+                let is_there =
+                    |(of, binding): (&Number, &Binding)| of == number && binding.flow.remote.ip().to_canonical() == there;
+                if self.hub.registrar.all().any(is_there) {
+                    return true;
+                }
+                match self.authenticate(transaction, request, flow) {
+                    Some(proven) if proven == *number => return true,
+                    Some(other) => Some(other),
+                    // Answered.
+                    None => return false,
+                }
+            }
+        };
+        self.count(format!("sip_foreign_requests_total{{proven=\"{}\"}}", number.is_some()));
+        let response = request.response(Status::FORBIDDEN);
+        self.respond_stateless(transaction, &response);
+        false
     }
 
     /// What the transports have refused by themselves, by source.

@@ -381,7 +381,10 @@ impl Switch {
         let leg = self.leg_of(&request);
         match leg.and_then(|leg| Some((leg, self.conversation_of(leg)?))) {
             Some((leg, conversation)) => {
-                let wish = self.with(conversation, now, out, |cx, conv| cx.in_dialog(conv, leg, id, &request, flow));
+                let wish = self.with(conversation, now, out, |cx, conv| match cx.is_of_the_leg(conv, leg, id, &request, flow) {
+                    true => cx.in_dialog(conv, leg, id, &request, flow),
+                    false => None,
+                });
                 if let Some(Some(wish)) = wish {
                     self.attended(conversation, wish, now, out);
                 }

@@ -10,7 +10,7 @@ use cordboard::switch::{Answer, Command, Input, Kind};
 use crate::sim::{Sim, centre, switch};
 
 const SECOND: Duration = Duration::from_secs(1);
-const STRANGER: &str = "192.0.2.66:5060";
+pub const STRANGER: &str = "192.0.2.66:5060";
 
 /// A request of somebody without a dialog or a credential.
 fn request(method: &str, n: u64) -> String {
@@ -20,7 +20,7 @@ fn request(method: &str, n: u64) -> String {
     )
 }
 
-fn send(sim: &mut Sim, from: &str, text: String) -> Option<Message> {
+pub fn send(sim: &mut Sim, from: &str, text: String) -> Option<Message> {
     let flow = Flow { transport: Transport::Udp, local: switch(), remote: from.parse().expect("address"), connection: None };
     let message = sip::intake(Bytes::from(text + "Content-Length: 0\r\n\r\n")).expect("valid");
     let before = sim.trace.len();
@@ -28,7 +28,7 @@ fn send(sim: &mut Sim, from: &str, text: String) -> Option<Message> {
     sim.trace.get(before).map(|bytes| Message::from_bytes(bytes.clone()).expect("ours"))
 }
 
-fn status(answer: &Option<Message>) -> u16 {
+pub fn status(answer: &Option<Message>) -> u16 {
     match answer {
         Some(Message::Response(response)) => response.status.code(),
         other => panic!("{other:?}"),

@@ -6,6 +6,7 @@
 #[allow(dead_code, reason = "the bench of the core uses the rest")]
 mod sim;
 
+mod attacks;
 mod attended;
 mod call_through_menu_to_queue;
 mod calls_inside;
