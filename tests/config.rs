@@ -237,6 +237,10 @@ const ADDED: &[(&str, &str)] = &[
     ("[codes]\npause = '*2'\n", "1: code `*21` begins with the pause code `*2`"),
     ("[codes]\nready = '*8'\n", "1: code `*8` is already there"),
     ("[[phone]]\nnumber = '112'\n", "2: number `112` is already there in line 1"),
+    (
+        "[[inbound]]\ntrunk = 'carrier'\nnumber = '1'\nto = 'hangup'\nanonymous = 'no'\n",
+        "5: anonymous: `no` says not what becomes of callers without a number",
+    ),
     ("[park]\nslots = '709-701'\n", "2: slots: `709-701` is no range of park slots"),
     ("[park]\nslots = '200-205'\n", "2: number `201` is already there in line 24"),
     ("[park]\ntimeout = '5s'\n", "2: timeout is 5s; it must be from 10s to 1h"),

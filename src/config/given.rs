@@ -15,8 +15,8 @@ use toml::de::DeValue;
 use super::Advertised;
 use super::text::Reader;
 use super::units::{
-    Address, Code, Daily, Digest, Domain, Every, Extension, Goto, Host, InCountry, Label, Listener, Name, NumberPattern,
-    Password, Picks, Ports, Prepend, Slots, Telephone, Time, Weekdays, Zone,
+    Address, Code, Daily, Digest, Domain, Every, Extension, Goto, Host, InCountry, Label, Listener, Name, Nameless,
+    NumberPattern, Password, Picks, Ports, Prepend, Slots, Telephone, Time, Weekdays, Zone,
 };
 
 /// The whole file. Tables that were not given, or that could not be read, are missing.
@@ -142,6 +142,7 @@ pub(crate) struct Codes {
     pub do_not_disturb: Option<Spanned<Code>>,
     pub pickup: Option<Spanned<Code>>,
     pub intercom: Option<Spanned<Code>>,
+    pub anonymous: Option<Spanned<Code>>,
     pub pause_reasons: Option<Spanned<Vec<Label>>>,
 }
 
@@ -224,6 +225,7 @@ pub(crate) struct Trunk {
     pub caller: Option<Telephone>,
     pub transit: Option<bool>,
     pub refer: Option<bool>,
+    pub trust: Option<bool>,
     pub max_calls: Option<Spanned<u64>>,
     pub max_calls_per_second: Option<Spanned<u64>>,
     pub probe: Option<Spanned<Every>>,
@@ -236,6 +238,7 @@ pub(crate) struct Inbound {
     pub number: Spanned<NumberPattern>,
     pub to: Spanned<Goto>,
     pub record: Option<bool>,
+    pub anonymous: Option<Nameless>,
 }
 
 #[derive(Deserialize)]

@@ -155,6 +155,8 @@ pub struct FeatureCodes {
     pub pickup: String,
     /// Followed by a phone's number, which is to answer by itself.
     pub intercom: String,
+    /// Before a number: the caller's own is not shown.
+    pub anonymous: String,
     pub pause_reasons: Vec<String>,
 }
 
@@ -171,6 +173,7 @@ impl Default for FeatureCodes {
             do_not_disturb: "*45".to_owned(),
             pickup: "*8".to_owned(),
             intercom: "*80".to_owned(),
+            anonymous: "*31".to_owned(),
             pause_reasons: ["break", "training", "paperwork"].map(str::to_owned).to_vec(),
         }
     }
@@ -310,6 +313,8 @@ pub struct Trunk {
     pub transit: bool,
     /// A REFER from this trunk is obeyed.
     pub refer: bool,
+    /// Its word on who calls is believed, and it is told ours (RFC 3325).
+    pub trust: bool,
     /// Calls at once, both directions.
     pub max_calls: Option<u32>,
     /// Calls that begin within any second, both directions.
@@ -369,6 +374,8 @@ pub struct Inbound {
     pub trunk: TrunkName,
     pub number: Pattern,
     pub to: Place,
+    /// A caller without a number gets 433 (RFC 5079).
+    pub rejects_anonymous: bool,
     /// `None`: the default for inbound. A `Some` is the rule that `recording.decided` names.
     pub record: Option<bool>,
 }

@@ -122,6 +122,10 @@ from_text!(
     Weekdays([bool; 7]) = weekdays
 );
 from_text!(
+    /// `accept` or `reject`; true is reject.
+    Nameless(bool) = nameless
+);
+from_text!(
     /// `auto`, `udp`, `tcp` or `tls`.
     Carried(Carrier) = carried
 );
@@ -139,6 +143,8 @@ pub(crate) enum BadValue {
         "`{0}` is no range of park slots: write the first and the last, of the same length, such as \"701-709\"; at most {MOST_SLOTS}"
     )]
     Slots(String),
+    #[error("`{0}` says not what becomes of callers without a number: write \"accept\" or \"reject\"")]
+    Nameless(String),
     #[error("`{0}` is no address with a port: write \"0.0.0.0:5060\" or \"[::]:5060\"")]
     Listener(String),
     #[error("`{0}` cannot be listened on: it is a multicast or broadcast address")]
@@ -414,6 +420,14 @@ fn strategy(text: &str) -> Result<Strategy, BadValue> {
 /// From the database in the binary, so that the same text means the same on every machine.
 pub(crate) fn zone(text: &str) -> Result<jiff::tz::TimeZone, BadValue> {
     jiff::tz::TimeZone::get(text).map_err(|_| BadValue::Zone(text.to_owned()))
+}
+
+fn nameless(text: &str) -> Result<bool, BadValue> {
+    match text {
+        "accept" => Ok(false),
+        "reject" => Ok(true),
+        _ => Err(BadValue::Nameless(text.to_owned())),
+    }
 }
 
 fn carried(text: &str) -> Result<Carrier, BadValue> {

@@ -37,6 +37,8 @@ pub struct Conversation {
     pub subject: LegId,
     /// The outside party's number; on an internal call the caller's.
     pub customer_number: String,
+    /// The caller does not want to be known to who is called.
+    pub anonymous: bool,
     /// As dialled.
     pub called: String,
     pub legs: BTreeMap<LegId, Leg>,
@@ -96,6 +98,7 @@ impl Conversation {
             caller: LegId::NOBODY,
             subject: LegId::NOBODY,
             customer_number: String::new(),
+            anonymous: false,
             called: String::new(),
             legs: BTreeMap::new(),
             gone: Vec::new(),

@@ -249,6 +249,14 @@ fn paused(config: &Config, digits: &str) -> Option<Code> {
     Some(Code::Pause { reason: Some(reason.clone()) })
 }
 
+/// What is dialled behind the code that hides the caller's number: `*31030123`, or `*31*030123` as networks write it.
+pub fn hidden(config: &Config, dialled: &str) -> Option<String> {
+    let number = tidy(dialled);
+    let behind = number.strip_prefix(config.codes.anonymous.as_str()).filter(|_| !config.codes.anonymous.is_empty())?;
+    let behind = behind.strip_prefix('*').unwrap_or(behind);
+    (!behind.is_empty()).then(|| behind.to_owned())
+}
+
 /// The emergency number that is dialled: as it is, or as an outbound rule would send it (0112 where 0 leads outside).
 pub fn emergency<'a>(config: &'a Config, dialled: &str) -> Option<&'a Number> {
     let number = tidy(dialled);
@@ -318,7 +326,7 @@ fn rewrite(rule: &Outbound, number: &str) -> Option<String> {
 fn shown(who: Caller<'_>, trunk: &Trunk) -> Option<String> {
     let own = match who {
         Caller::Phone(phone) => phone.caller.as_deref(),
-        Caller::Trunk { number, .. } => number,
+        Caller::Trunk { number, .. } => number.filter(|number| !number.is_empty()),
     };
     trunk.caller.as_deref().or(own).or(trunk.user.as_deref()).map(str::to_owned)
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::event::{By, CallProgress, CallWentOutside, Kind};
 use super::hub::{Cx, Purpose};
+use super::identity::Shown;
 use super::outgoing::Invitation;
 use super::transfer::Notice;
 use crate::conversation::{Conversation, Dialling, NextTrunks, OutsideParty, Peer, Role, Stage, Transferring, Try};
@@ -29,6 +30,7 @@ impl Cx<'_> {
     pub fn dial_phone(&mut self, conv: &mut Conversation, number: &Number, transfer: Option<Transferring>) {
         let config = self.config();
         let name = match &conv.origin {
+            Peer::Phone(_) if conv.anonymous => None,
             Peer::Phone(from) => config.phones.get(from).and_then(|p| p.name.clone()),
             Peer::Trunk(_) => None,
         };
@@ -90,6 +92,7 @@ impl Cx<'_> {
                 shows: shows.to_owned(),
                 title: title.map(str::to_owned),
                 user: shows.to_owned(),
+                identity: None,
             };
             any |= self.invite(conv, invitation).is_ok();
         }
@@ -98,7 +101,8 @@ impl Cx<'_> {
 
     /// The number that the callee's phone shows: the customer's, or the caller's extension.
     pub fn shown_to_phone(&self, conv: &Conversation) -> String {
-        if conv.customer_number.is_empty() { "anonymous".to_owned() } else { conv.customer_number.clone() }
+        let hidden = conv.anonymous && conv.direction == Direction::Internal;
+        if hidden || conv.customer_number.is_empty() { "anonymous".to_owned() } else { conv.customer_number.clone() }
     }
 
     pub fn dial_outside(&mut self, conv: &mut Conversation, outside: Outside, transfer: Option<Transferring>) {
@@ -156,7 +160,7 @@ impl Cx<'_> {
                 },
             };
             dialling.trying = Some(attempt.clone());
-            if let Ok(leg) = self.invite(conv, self.outside_invitation(&attempt, trunk, to)) {
+            if let Ok(leg) = self.invite(conv, self.outside_invitation(&attempt, trunk, to, conv.anonymous)) {
                 self.pays(conv, leg);
                 // What the last one had to say is over.
                 if again {
@@ -177,9 +181,9 @@ impl Cx<'_> {
         }
     }
 
-    fn outside_invitation(&self, attempt: &Attempt, trunk: &crate::config::Trunk, to: Flow) -> Invitation {
+    fn outside_invitation(&self, attempt: &Attempt, trunk: &crate::config::Trunk, to: Flow, anonymous: bool) -> Invitation {
         let host = super::outgoing::host(trunk.peer.host.trim_start_matches('[').trim_end_matches(']'));
-        let shows = attempt.caller.clone().unwrap_or_else(|| "anonymous".to_owned());
+        let shows = attempt.caller.clone().filter(|_| !anonymous).unwrap_or_else(|| "anonymous".to_owned());
         Invitation {
             peer: Peer::Trunk(trunk.name.clone()),
             role: Role::Callee,
@@ -190,6 +194,12 @@ impl Cx<'_> {
             user: trunk.user.clone().unwrap_or_else(|| shows.clone()),
             shows,
             title: None,
+            // Help is to know who calls.
+            identity: Some(Shown {
+                number: attempt.caller.clone(),
+                hidden: anonymous && !attempt.emergency,
+                trusted: trunk.trust,
+            }),
         }
     }
 

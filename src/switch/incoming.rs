@@ -3,6 +3,7 @@
 use super::door::Strike;
 use super::event::{By, CallStarted, Direction, Kind};
 use super::hub::{AGENT, ALLOW, Cx};
+use super::identity::{caller_number, wants_to_be_hidden};
 use super::pickup::{Joining, Replaced, Wanted};
 use super::presence::ALLOW_EVENTS;
 use super::routing::caller;
@@ -13,7 +14,7 @@ use crate::media::Command;
 use crate::registrar::Verdict;
 use crate::route::{self, Cause, Code, Rule, Target};
 use crate::sdp::{Description, Local, Negotiation};
-use crate::sip::{Flow, HeaderName, Method, NameAddr, Request, Response, Status, Transport, Uri};
+use crate::sip::{Flow, HeaderName, Method, Request, Response, Status, Transport, Uri};
 use crate::transaction::TransactionId;
 
 /// Who sent a request, as far as it is proven.
@@ -146,17 +147,20 @@ impl Cx<'_> {
             Some(trunk) => Sender::Trunk(trunk.name.clone()),
             None => Sender::Phone(self.authenticate(transaction, &request, flow)?),
         };
-        let called = request.uri.dialled().unwrap_or_default();
+        let mut called = request.uri.dialled().unwrap_or_default();
+        let mut anonymous = matches!(sender, Sender::Phone(_)) && wants_to_be_hidden(&request);
+        if let (Sender::Phone(_), Some(behind)) = (&sender, route::hidden(&config, &called)) {
+            (called, anonymous) = (behind, true);
+        }
         let emergency = matches!(sender, Sender::Phone(_)) && route::emergency(&config, &called).is_some();
         if self.hub.draining && !emergency {
             self.busy_now(transaction, &request, 60);
             return None;
         }
-        let shown = caller_number(&request);
         let (peer, number, rule, target) = match &sender {
             Sender::Trunk(name) => {
                 let trunk = config.trunks.get(name)?;
-                let number = shown.unwrap_or_default();
+                let number = caller_number(&request, trunk.trust).unwrap_or_default();
                 if let Err(full) = self.admits(trunk) {
                     self.busy_now(transaction, &request, full.retry_after());
                     return None;
@@ -165,6 +169,12 @@ impl Cx<'_> {
                     self.reply(transaction, &request, Status::NOT_FOUND);
                     return None;
                 };
+                if number.is_empty() && rule.rejects_anonymous {
+                    // RFC 5079: the caller may try again with its number.
+                    self.count("calls_refused_total{cause=\"anonymous\"}");
+                    self.reply(transaction, &request, Status::ANONYMITY_DISALLOWED);
+                    return None;
+                }
                 let who = caller(&config, &Peer::Trunk(name.clone()), &number)?;
                 let target = route::go(&config, who, &rule.to).map_err(route::Refusal::cause);
                 (Peer::Trunk(name.clone()), number.clone(), Rule::Inbound(rule), target)
@@ -270,6 +280,7 @@ impl Cx<'_> {
         conv.legs.insert(id, leg);
         conv.customer_number = customer_number;
         conv.called = called;
+        conv.anonymous = anonymous;
         conv.rule = route::recording(&config, rule);
         self.begin(&mut conv);
         self.media(conv.worker, Command::Open { leg: id, lease });
@@ -357,17 +368,4 @@ impl Cx<'_> {
         self.ended_by_peer(conv, id, Cause::Cancelled);
         self.end(conv, Cause::Cancelled, if conv.caller == id && conv.direction != Direction::Inbound { By::Phone } else { by });
     }
-}
-
-/// Who calls, as the trunk says: P-Asserted-Identity is from its own network (RFC 3325), From from the caller.
-fn caller_number(request: &Request) -> Option<String> {
-    let asserted = request.headers.asserted_identity().ok().and_then(|list| list.into_iter().find_map(|a| number_of(&a)));
-    asserted.or_else(|| request.headers.from().ok().and_then(|from| number_of(&from)))
-}
-
-fn number_of(address: &NameAddr) -> Option<String> {
-    let number = address.uri.dialled()?;
-    // Whatever stands there is shown to agents and written to disk: no control characters, no novels.
-    let number: String = number.chars().filter(|c| !c.is_control()).take(64).collect();
-    (!number.is_empty() && !number.eq_ignore_ascii_case("anonymous")).then_some(number)
 }

@@ -33,6 +33,7 @@ pub mod event;
 mod forwarding;
 mod guard;
 mod hub;
+mod identity;
 mod in_dialog;
 mod incoming;
 pub mod input;

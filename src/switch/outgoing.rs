@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::hub::{AGENT, ALLOW, Cx, Purpose};
+use super::identity::Shown;
 use crate::codec::Codec;
 use crate::conversation::{Conversation, Leg, Peer, Role};
 use crate::dialog::{Call, Own, Reach};
@@ -26,6 +27,8 @@ pub(super) struct Invitation {
     pub title: Option<String>,
     /// User part of Contact: how the callee would call us.
     pub user: String,
+    /// To a trunk: who calls, instead of `shows`.
+    pub identity: Option<Shown>,
 }
 
 /// No port was free.
@@ -48,7 +51,7 @@ impl Cx<'_> {
             return Err(Exhausted);
         };
         let id = self.next_leg();
-        let Invitation { peer, role, target, to, reach, path, shows, title, user } = invitation;
+        let Invitation { peer, role, target, to, reach, path, shows, title, user, identity } = invitation;
         let own = Own { tag: self.hub.chance.token(), contact: self.contact(&user, &to) };
         let session_id = self.hub.chance.next_u64() >> 1;
         let local = Local { address: self.media_address(&to), port: lease.port, session_id };
@@ -60,6 +63,9 @@ impl Cx<'_> {
         let mut from = NameAddr::new(SipUri::new(&shows, host(&domain), None));
         if let Some(title) = &title {
             from = from.with_display(title);
+        }
+        if let Some(identity) = &identity {
+            from = identity.from(&domain);
         }
         let mut request = Request::new(Method::Invite, target.clone());
         for hop in &path {
@@ -78,6 +84,10 @@ impl Cx<'_> {
             let target = request.uri.dialled().unwrap_or_default();
             self.tell_history(conv, &mut request, &target);
         }
+        if let Some(identity) = &identity {
+            identity.write(&mut request, &domain);
+        }
+        self.pass_identity(conv, &peer, &mut request);
         if conv.intercom && !peer.is_trunk() {
             answer_by_itself(&mut request, &domain);
         }
@@ -112,6 +122,15 @@ impl Cx<'_> {
         self.hub.stirred = true;
         conv.legs.insert(id, leg);
         Ok(id)
+    }
+
+    /// A call that goes from trunk to trunk keeps the signature of who called (RFC 8224), with the Date that it is over.
+    fn pass_identity(&self, conv: &Conversation, to: &Peer, request: &mut Request) {
+        let Some(came) = conv.leg(conv.subject).filter(|leg| leg.peer.is_trunk() && to.is_trunk()) else { return };
+        let Some(invite) = came.call.invite().filter(|invite| invite.headers.contains(&HeaderName::Identity)) else { return };
+        for name in [HeaderName::Identity, HeaderName::Date] {
+            request.headers.copy(&name, &invite.headers);
+        }
     }
 }
 

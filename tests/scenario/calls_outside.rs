@@ -153,22 +153,6 @@ fn an_unknown_number_of_a_trunk_is_not_found() {
 }
 
 #[test]
-fn the_carriers_word_on_who_calls_counts_more_than_the_callers() {
-    let mut sim = Sim::new(9);
-    let (phone, carrier) = (sim.phone("201"), sim.trunk());
-    sim.act(carrier, |c, now| {
-        c.asserted = Some("\"x\" <sip:+4940999@10.2.0.1>".into());
-        c.call("+4930555201", now);
-    });
-    sim.run_until("it rings", |s| s.ua(phone).is_ringing());
-    assert_eq!(sim.ua(phone).invites[0].number, "+4940999");
-    sim.act(carrier, |c, now| c.hang_up(now));
-    sim.run_for(SECOND);
-    assert!(sim.ua(phone).is_idle());
-    sim.assert_clean();
-}
-
-#[test]
 fn a_caller_who_gives_up_while_it_rings_outside_stops_the_ringing_there() {
     let (mut sim, phone, carrier, _) = outside(10);
     sim.set(carrier, OnInvite::Ring);

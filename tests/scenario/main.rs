@@ -17,6 +17,7 @@ mod faults_of_peers;
 mod forwarding;
 mod guarding_the_door;
 mod hold;
+mod identity;
 mod life_of_the_switch;
 mod loss;
 mod messages;

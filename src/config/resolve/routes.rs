@@ -122,6 +122,7 @@ impl Checking {
                     .max_calls_per_second
                     .map(|given| self.count("max_calls_per_second", Some(given), 1, 1..=1_000)),
                 probe: self.every("probe", trunk.probe, 30 * SECOND, 5 * SECOND..=HOUR),
+                trust: trunk.trust.unwrap_or(false),
                 max_calls: trunk.max_calls.map(|given| self.count("max_calls", Some(given), 1, 1..=10_000)),
             };
             trunks.insert(name, resolved);
@@ -151,7 +152,9 @@ impl Checking {
             let trunk = rule.trunk.get_ref().0.clone();
             let number = rule.number.get_ref().0.clone();
             seen.is_new(self, &format!("{number} on {trunk}"), &rule.number);
-            rules.push(Inbound { trunk: trunk.as_str().into(), number, to: rule.to.into_inner().0, record: rule.record });
+            let rejects_anonymous = rule.anonymous.is_some_and(|a| a.0);
+            let to = rule.to.into_inner().0;
+            rules.push(Inbound { trunk: trunk.as_str().into(), number, to, rejects_anonymous, record: rule.record });
         }
         rules
     }

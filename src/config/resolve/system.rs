@@ -257,6 +257,7 @@ impl Checking {
             &codes.do_not_disturb,
             &codes.pickup,
             &codes.intercom,
+            &codes.anonymous,
         ];
         for code in given.into_iter().flatten() {
             seen.is_new(self, &code.get_ref().0, code);
@@ -275,6 +276,7 @@ impl Checking {
             do_not_disturb: text(codes.do_not_disturb, usual.do_not_disturb),
             pickup: text(codes.pickup, usual.pickup),
             intercom: text(codes.intercom, usual.intercom),
+            anonymous: text(codes.anonymous, usual.anonymous),
             pause_reasons: match codes.pause_reasons {
                 Some(reasons) => reasons.into_inner().into_iter().map(|r| r.0).collect(),
                 None => usual.pause_reasons,
@@ -286,7 +288,8 @@ impl Checking {
             }
         }
         // One that is given may be the default of another.
-        let all = [&resolved.ready, &resolved.pause, &resolved.offline, &resolved.pickup, &resolved.intercom];
+        let all =
+            [&resolved.ready, &resolved.pause, &resolved.offline, &resolved.pickup, &resolved.intercom, &resolved.anonymous];
         for (i, code) in all.iter().enumerate() {
             if all.iter().take(i).any(|other| other == code) && self.reader.is_clean() {
                 let first = self.reader.line(at);

@@ -81,6 +81,9 @@ fn remote(config: &Config, conv: &Conversation, leg: &Leg) -> (String, Option<St
         (number.to_string(), name)
     };
     if let Some(other) = conv.other(leg.id).and_then(|id| conv.leg(id)) {
+        if conv.anonymous && other.id == conv.caller {
+            return (String::new(), None);
+        }
         return match &other.peer {
             Peer::Phone(number) => named(number),
             Peer::Trunk(_) => (conv.customer_number.clone(), None),

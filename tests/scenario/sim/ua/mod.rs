@@ -80,6 +80,8 @@ pub struct Seen {
     /// Values of Diversion, and of History-Info.
     pub diversion: Vec<String>,
     pub history: Vec<String>,
+    /// From, P-Asserted-Identity, Remote-Party-ID, Privacy, Identity, Date: as they came.
+    pub who: [Option<String>; 6],
     /// Asks it to answer by itself: RFC 5373, Alert-Info, Call-Info.
     pub by_itself: [bool; 3],
 }
@@ -135,6 +137,10 @@ pub struct Ua {
     pub asserted: Option<String>,
     /// Replaces of its next INVITE.
     pub replaces: Option<String>,
+    /// More headers of its INVITEs.
+    pub more: Vec<(&'static str, &'static str)>,
+    /// From says nobody.
+    pub nobody: bool,
     /// Rings with 183, and speaks before it answers.
     pub early: bool,
     /// Session-Expires of its INVITEs and UPDATEs, in seconds; it refreshes only when it is told to.
@@ -206,6 +212,8 @@ impl Ua {
             events: true,
             asserted: None,
             replaces: None,
+            more: Vec::new(),
+            nobody: false,
             early: false,
             session_expires: None,
             sessions: Vec::new(),

@@ -114,6 +114,15 @@ impl Ua {
             uri: request.uri.to_string(),
             diversion: values(&request, &HeaderName::Diversion),
             history: values(&request, &HeaderName::HistoryInfo),
+            who: [
+                HeaderName::From,
+                HeaderName::PAssertedIdentity,
+                HeaderName::RemotePartyId,
+                HeaderName::Privacy,
+                HeaderName::Identity,
+                HeaderName::Date,
+            ]
+            .map(|name| request.headers.get(&name).map(|v| String::from_utf8_lossy(v).into_owned())),
             by_itself: [
                 request.headers.get(&HeaderName::AnswerMode).is_some_and(|v| v == "Auto"),
                 request.headers.get(&HeaderName::AlertInfo).is_some_and(|v| v.ends_with(b";info=alert-autoanswer;delay=0")),

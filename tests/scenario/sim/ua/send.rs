@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use cordboard::clock::Mono;
 use cordboard::sip::{
-    CSeq, HeaderName, HostPort, Login, Method, NameAddr, Request, Response, SipUri, Status, Transport, Uri, Via,
+    CSeq, HeaderName, Host, HostPort, Login, Method, NameAddr, Request, Response, SipUri, Status, Transport, Uri, Via,
 };
 
 use super::{GIVE_UP, Phase, Repeat, T1, Ua, branch_of, switch_host, with_body};
@@ -39,7 +39,8 @@ impl Ua {
     pub(super) fn invite(&mut self, number: &str, with_offer: bool, now: Mono) -> usize {
         let tag = self.token("f");
         let from = NameAddr::new(SipUri::new(&self.number, if self.is_phone { switch_host() } else { self.host() }, None));
-        let local = from.with_tag(&tag);
+        let nobody = NameAddr::new(SipUri::new("anonymous", Host::new("anonymous.invalid").unwrap_or_else(switch_host), None));
+        let local = if self.nobody { nobody } else { from }.with_tag(&tag);
         let target: Uri = SipUri::new(number, switch_host(), Some(5060)).into();
         let remote = NameAddr::new(target.clone());
         let id = self.token("c");
@@ -52,6 +53,10 @@ impl Ua {
         request.headers.push(HeaderName::Contact, self.contact());
         if let Some(asserted) = &self.asserted {
             request.headers.push(HeaderName::PAssertedIdentity, asserted.as_str());
+        }
+        for (name, value) in &self.more {
+            let name = HeaderName::parse(*name).unwrap_or_else(|| panic!("{name}"));
+            request.headers.push(name, *value);
         }
         if let Some(replaces) = self.replaces.take() {
             request.headers.push(HeaderName::Replaces, replaces);
