@@ -324,3 +324,55 @@ fn a_carrier_with_a_session_timer_is_told_the_least_interval_and_refreshes_by_up
     assert_eq!(outcome.code, Some(0), "{outcome:#?}");
     ends_with(&switch, &story, "normal", 200);
 }
+
+/// RFC 3323, RFC 3325 §9: a hidden caller's number is in what a trusted carrier is told alone.
+#[test]
+fn a_trusted_carrier_is_told_who_hides_and_another_one_is_not() {
+    for (test, trust) in [("trusted", true), ("untrusted", false)] {
+        let port = super::support::ports::port();
+        let site = Site::new(test)
+            .with("[[phone]]\nnumber = \"205\"\nsecret = \"secret-205\"\ncaller = \"+4930555205\"\n")
+            .with(&format!("[[trunk]]\nname = \"carrier\"\npeer = \"{TRUNK}:{port}\"\ntrust = {trust}\n"))
+            .with("[[outbound]]\npattern = \"0*\"\nstrip = 1\ntrunk = [\"carrier\"]\n");
+        let switch = site.start();
+        let carrier = Sipp::scenario(site.folder().path(), "carrier", &kept("uas"))
+            .address(TRUNK)
+            .port(port)
+            .key("audio_port", 9)
+            .calls(2)
+            .start();
+        carrier.wait_until_bound();
+        let mut phone = Baresip::phone(site.folder(), "205").registrar(switch.sip(), &secret("205")).start();
+        switch.wait_for_registration("205", SOON);
+        for (call, prefix) in [(1, ""), (2, "*31")] {
+            phone.dial(&format!("sip:{prefix}0301234@{}", switch.sip()));
+            phone.wait_for_nth("CALL_ESTABLISHED", call, SOON);
+            phone.hang_up();
+            phone.wait_for_nth("CALL_CLOSED", call, SOON);
+        }
+        let invites: Vec<String> = carrier.received().into_iter().filter(|m| m.starts_with("INVITE sip:301234@")).collect();
+        assert_eq!(carrier.finish(SOON).code, Some(0));
+        let [shown, hidden] = &invites[..] else { panic!("{invites:#?}") };
+        assert!(shown.contains("\nFrom: <sip:+4930555205@") && !shown.contains("\nPrivacy:"), "{shown}");
+        assert!(hidden.contains("\nFrom: \"Anonymous\" <sip:anonymous@anonymous.invalid>;tag="), "{hidden}");
+        assert!(hidden.contains("\nPrivacy: id\r") || hidden.contains("\nPrivacy: id\n"), "{hidden}");
+        for invite in [shown, hidden] {
+            assert_eq!(invite.contains("\nP-Asserted-Identity: <sip:+4930555205@"), trust, "{invite}");
+            assert_eq!(invite.contains("\nRemote-Party-ID: <sip:+4930555205@"), trust, "{invite}");
+        }
+        assert_eq!(hidden.contains("4930555205"), trust, "{hidden}");
+    }
+}
+
+/// RFC 5079.
+#[test]
+fn a_caller_without_a_number_is_refused_where_the_number_says_so() {
+    let site = Site::new("nameless")
+        .phone("201")
+        .trunk("carrier", TRUNK)
+        .with(&format!("[[inbound]]\ntrunk = \"carrier\"\nnumber = \"{NUMBER}\"\nto = \"phone:201\"\nanonymous = \"reject\"\n"));
+    let switch = site.start();
+    let scenario = refused_with(433).replace("[from]@[local_ip]:[local_port]", "anonymous@anonymous.invalid");
+    let outcome = caller(&site, &switch, &scenario).start().finish(SOON);
+    assert_eq!(outcome.code, Some(0), "{outcome:#?}");
+}
