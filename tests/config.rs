@@ -241,6 +241,10 @@ const ADDED: &[(&str, &str)] = &[
         "[[inbound]]\ntrunk = 'carrier'\nnumber = '1'\nto = 'hangup'\nanonymous = 'no'\n",
         "5: anonymous: `no` says not what becomes of callers without a number",
     ),
+    (
+        "[[trunk]]\nname = 'b'\npeer = '192.0.2.1'\ncaller_format = 'E164'\n",
+        "4: caller_format: `E164` is no way to write numbers",
+    ),
     ("[park]\nslots = '709-701'\n", "2: slots: `709-701` is no range of park slots"),
     ("[park]\nslots = '200-205'\n", "2: number `201` is already there in line 24"),
     ("[park]\ntimeout = '5s'\n", "2: timeout is 5s; it must be from 10s to 1h"),

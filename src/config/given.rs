@@ -16,7 +16,7 @@ use super::Advertised;
 use super::text::Reader;
 use super::units::{
     Address, Code, Daily, Digest, Domain, Every, Extension, Goto, Host, InCountry, Label, Listener, Name, Nameless,
-    NumberPattern, Password, Picks, Ports, Prepend, Slots, Telephone, Time, Weekdays, Zone,
+    NumberPattern, Password, Picks, Ports, Prepend, Slots, Telephone, Time, Weekdays, Written, Zone,
 };
 
 /// The whole file. Tables that were not given, or that could not be read, are missing.
@@ -226,6 +226,8 @@ pub(crate) struct Trunk {
     pub transit: Option<bool>,
     pub refer: Option<bool>,
     pub trust: Option<bool>,
+    pub callers: Option<Vec<Spanned<NumberPattern>>>,
+    pub caller_format: Option<Written>,
     pub max_calls: Option<Spanned<u64>>,
     pub max_calls_per_second: Option<Spanned<u64>>,
     pub probe: Option<Spanned<Every>>,

@@ -313,6 +313,9 @@ pub struct Trunk {
     pub transit: bool,
     /// A REFER from this trunk is obeyed.
     pub refer: bool,
+    /// Numbers of phones that may be shown here; of none: all.
+    pub callers: Vec<Pattern>,
+    pub caller_format: CallerFormat,
     /// Its word on who calls is believed, and it is told ours (RFC 3325).
     pub trust: bool,
     /// Calls at once, both directions.
@@ -321,6 +324,17 @@ pub struct Trunk {
     pub max_calls_per_second: Option<u32>,
     /// How often it is asked whether it is there (OPTIONS); `None`: never.
     pub probe: Option<Duration>,
+}
+
+/// How a phone's or transit caller's number is written to a trunk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CallerFormat {
+    #[default]
+    AsIs,
+    /// `+4930123456`.
+    E164,
+    /// `030123456`, and `0039…` to other countries.
+    National,
 }
 
 /// Host and port as given; a host that is not an address is resolved when it is needed.

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
 
-use super::{Advertise, BadPlace, Carrier, Country, DigestAlgorithm, Pattern, Peer, Place, Strategy, UnknownCountry};
+use super::{
+    Advertise, BadPlace, CallerFormat, Carrier, Country, DigestAlgorithm, Pattern, Peer, Place, Strategy, UnknownCountry,
+};
 
 /// Reads a type from a TOML string through a function.
 macro_rules! from_text {
@@ -122,6 +124,10 @@ from_text!(
     Weekdays([bool; 7]) = weekdays
 );
 from_text!(
+    /// `as-is`, `e164` or `national`.
+    Written(CallerFormat) = written
+);
+from_text!(
     /// `accept` or `reject`; true is reject.
     Nameless(bool) = nameless
 );
@@ -143,6 +149,8 @@ pub(crate) enum BadValue {
         "`{0}` is no range of park slots: write the first and the last, of the same length, such as \"701-709\"; at most {MOST_SLOTS}"
     )]
     Slots(String),
+    #[error("`{0}` is no way to write numbers: write \"as-is\", \"e164\" or \"national\"")]
+    Written(String),
     #[error("`{0}` says not what becomes of callers without a number: write \"accept\" or \"reject\"")]
     Nameless(String),
     #[error("`{0}` is no address with a port: write \"0.0.0.0:5060\" or \"[::]:5060\"")]
@@ -420,6 +428,15 @@ fn strategy(text: &str) -> Result<Strategy, BadValue> {
 /// From the database in the binary, so that the same text means the same on every machine.
 pub(crate) fn zone(text: &str) -> Result<jiff::tz::TimeZone, BadValue> {
     jiff::tz::TimeZone::get(text).map_err(|_| BadValue::Zone(text.to_owned()))
+}
+
+fn written(text: &str) -> Result<CallerFormat, BadValue> {
+    match text {
+        "as-is" => Ok(CallerFormat::AsIs),
+        "e164" => Ok(CallerFormat::E164),
+        "national" => Ok(CallerFormat::National),
+        _ => Err(BadValue::Written(text.to_owned())),
+    }
 }
 
 fn nameless(text: &str) -> Result<bool, BadValue> {

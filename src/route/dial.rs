@@ -3,12 +3,13 @@
 //! An emergency number comes before everything else, from every phone. Inside comes next: a code, then a phone, a slot, a queue, an extension; an outbound pattern never hides one of them. Outside, the longest pattern
 //! wins, and the number that goes to the trunk is what was dialled, `strip` characters taken off and `prepend` put on.
 //!
-//! The number shown outside is the trunk's `caller`; else the phone's `caller` (a transit caller's own number); else the trunk's account,
+//! The number shown outside is the trunk's `caller`; else the phone's `caller` (a transit caller's own number), if it is one of the trunk's
+//! `callers`, written as `caller_format` says; else the trunk's account,
 //! which a carrier accepts; else none, which is sent as anonymous. An extension is never shown outside: no carrier knows it.
 
-use super::number::tidy;
+use super::number::{national, normal, tidy};
 use super::{Cause, Direction, Rule, When};
-use crate::config::{Config, Outbound, Phone, Place, Trunk};
+use crate::config::{CallerFormat, Config, Outbound, Pattern, Phone, Place, Trunk};
 use crate::ids::{MenuName, Number, QueueName, TrunkName};
 
 /// On whose right the number is dialled.
@@ -262,7 +263,7 @@ pub fn emergency<'a>(config: &'a Config, dialled: &str) -> Option<&'a Number> {
     let number = tidy(dialled);
     let emergency = &config.site.emergency;
     emergency.get(number.as_str()).or_else(|| {
-        let (_, rule) = matching(config, &number)?;
+        let (_, rule, number) = matching(config, &number)?;
         emergency.get(rewrite(rule, &number)?.as_str())
     })
 }
@@ -274,7 +275,7 @@ fn help(config: &Config, who: Caller<'_>, number: &Number) -> Result<Outside, Re
     let mut attempts: Vec<Attempt> = Vec::new();
     for trunk in named.chain(ruled).filter_map(|name| config.trunks.get(name)).chain(config.trunks.values()) {
         if attempts.iter().all(|attempt| attempt.trunk != trunk.name) {
-            let (trunk, caller) = (trunk.name.clone(), shown(who, trunk));
+            let (trunk, caller) = (trunk.name.clone(), shown(config, who, trunk));
             // In this order, one after another.
             let priority = u16::try_from(attempts.len()).unwrap_or(u16::MAX);
             attempts.push(Attempt { trunk, number: number.to_string(), caller, priority, weight: 0, emergency: true });
@@ -283,21 +284,30 @@ fn help(config: &Config, who: Caller<'_>, number: &Number) -> Result<Outside, Re
     if attempts.is_empty() { Err(Refusal::Unknown) } else { Ok(Outside { rule: None, attempts }) }
 }
 
-/// The outbound rule for a number, and its place.
-fn matching<'a>(config: &'a Config, number: &str) -> Option<(usize, &'a Outbound)> {
-    let found = config.outbound.iter().enumerate().filter_map(|(i, rule)| Some((rule.pattern.matches(number)?, i, rule)));
-    // Of equals the first of the file.
-    found.max_by_key(|(length, i, _)| (*length, std::cmp::Reverse(*i))).map(|(_, i, rule)| (i, rule))
+/// The outbound rule for a number, its place, and the number that it takes: as it was dialled; where no rule takes that, its normal form,
+/// by a pattern that begins with a plus.
+fn matching<'a>(config: &'a Config, number: &str) -> Option<(usize, &'a Outbound, String)> {
+    let best = |number: &str, takes: fn(&Outbound) -> bool| {
+        let rules = config.outbound.iter().enumerate().filter(|(_, rule)| takes(rule));
+        let found = rules.filter_map(|(i, rule)| Some((rule.pattern.matches(number)?, i, rule)));
+        // Of equals the first of the file.
+        let (_, i, rule) = found.max_by_key(|(length, i, _)| (*length, std::cmp::Reverse(*i)))?;
+        Some((i, rule, number.to_owned()))
+    };
+    let in_normal_form = |rule: &Outbound| match &rule.pattern {
+        Pattern::Exact(start) | Pattern::Prefix(start) => start.starts_with('+'),
+    };
+    best(number, |_| true).or_else(|| best(&normal(number, config.site.country)?, in_normal_form))
 }
 
 fn outside(config: &Config, who: Caller<'_>, number: &str) -> Result<Outside, Refusal> {
-    let (rule, found) = matching(config, number).ok_or(Refusal::Unknown)?;
+    let (rule, found, number) = matching(config, number).ok_or(Refusal::Unknown)?;
     match who {
         Caller::Phone(phone) if !phone.outside => return Err(Refusal::NoRightOutside),
         Caller::Trunk { trunk, .. } if !trunk.transit => return Err(Refusal::NoTransit),
         Caller::Phone(_) | Caller::Trunk { .. } => {}
     }
-    let sent = rewrite(found, number).ok_or(Refusal::Unknown)?;
+    let sent = rewrite(found, &number).ok_or(Refusal::Unknown)?;
     let attempts: Vec<Attempt> = found
         .trunks
         .iter()
@@ -305,7 +315,7 @@ fn outside(config: &Config, who: Caller<'_>, number: &str) -> Result<Outside, Re
         .map(|(choice, trunk)| Attempt {
             trunk: trunk.name.clone(),
             number: sent.clone(),
-            caller: shown(who, trunk),
+            caller: shown(config, who, trunk),
             priority: choice.priority,
             weight: choice.weight,
             emergency: false,
@@ -323,12 +333,26 @@ fn rewrite(rule: &Outbound, number: &str) -> Option<String> {
     (!rest.is_empty()).then(|| format!("{}{rest}", rule.prepend))
 }
 
-fn shown(who: Caller<'_>, trunk: &Trunk) -> Option<String> {
+fn shown(config: &Config, who: Caller<'_>, trunk: &Trunk) -> Option<String> {
     let own = match who {
         Caller::Phone(phone) => phone.caller.as_deref(),
         Caller::Trunk { number, .. } => number.filter(|number| !number.is_empty()),
     };
-    trunk.caller.as_deref().or(own).or(trunk.user.as_deref()).map(str::to_owned)
+    let country = config.site.country;
+    let one_of = |number: &str| {
+        let form = normal(number, country);
+        let is = |pattern: &Pattern| {
+            pattern.matches(number).is_some() || form.as_ref().is_some_and(|form| pattern.matches(form).is_some())
+        };
+        trunk.callers.is_empty() || trunk.callers.iter().any(is)
+    };
+    let written = |number: &str| match trunk.caller_format {
+        CallerFormat::AsIs => number.to_owned(),
+        CallerFormat::E164 => normal(number, country).unwrap_or_else(|| number.to_owned()),
+        CallerFormat::National => national(number, country),
+    };
+    let own = own.filter(|number| one_of(number)).map(written);
+    trunk.caller.clone().or(own).or_else(|| trunk.user.clone())
 }
 
 /// Whether one more call fits on a trunk that has `calls` now, both directions.

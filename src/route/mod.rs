@@ -4,7 +4,8 @@
 //! what a host name resolves to, are arguments. Rules kept:
 //!
 //! - A number is compared as it was written, or as another spelling of the same number (`+49`, `0049`, separators). What is dialled
-//!   outside is what the outbound rule says and nothing else: no spelling is guessed there.
+//!   outside is what the outbound rule says; a number that no rule takes as dialled is compared in its one normal form ([`normal`])
+//!   with the patterns that begin with a plus, and nothing else is guessed.
 //! - Outside is a right: of a phone (`outside`), of a trunk's caller (`transit`). Everything else is inside or refused.
 //! - The caller's side learns the cause of the callee's side ([`Cause`]), not its reason phrase.
 
@@ -27,7 +28,7 @@ pub use condition::{Condition, Conditions, PROBED_REST, SILENT_REST, State, Trou
 pub use dial::{Attempt, Caller, Code, Outside, Refusal, Target, dial, emergency, go, has_room, hidden};
 pub use forwarding::{Diverted, Forwarding, MOST_FORWARDS, When, Why};
 pub use inbound::{Hosts, addresses, identify, inbound};
-pub use number::{spellings, tidy};
+pub use number::{national, normal, spellings, tidy};
 pub use order::order;
 pub use recording::{Decision, Direction, Rule, recording};
 pub use side::Side;

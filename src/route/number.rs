@@ -65,6 +65,51 @@ pub fn spellings_at_home(given: &str, country: Country) -> Vec<String> {
     all
 }
 
+fn digits(s: &str) -> bool {
+    !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// The international number without its plus, of a tidy one that says by its beginning what it is.
+fn international(number: &str, plan: &Plan) -> Option<String> {
+    if let Some(rest) = number.strip_prefix('+') {
+        digits(rest).then(|| rest.to_owned())
+    } else if !digits(number) {
+        None
+    } else if let Some(rest) = number.strip_prefix(plan.international).filter(|r| !r.is_empty()) {
+        Some(rest.to_owned())
+    } else if !plan.national.is_empty() && !plan.code.is_empty() {
+        // The national prefix of North America is its country code: 1 is put on by both.
+        number.strip_prefix(plan.national).filter(|r| !r.is_empty()).map(|rest| format!("{}{rest}", plan.code))
+    } else {
+        None
+    }
+}
+
+/// E.164 numbers have 15 digits at most; fewer than 7 with the country code reach nobody.
+const E164: std::ops::RangeInclusive<usize> = 7..=15;
+
+/// The one normal form of a number, E.164 with its plus, as a country dials it: `030123456`, `004930123456` and `+4930123456` are all
+/// `+4930123456` in Germany. `None` for what does not say by its beginning that it is more than an extension, and for what is too long
+/// or too short to be a number of the network.
+///
+/// The digits stand as they were dialled: a library that knows every country's numbering plan (`phonenumber` 0.3.10) was tried, and takes
+/// the zero off an Italian number when the caller is in another country (`+390612345678` became `+39612345678`, another number).
+pub fn normal(given: &str, country: Country) -> Option<String> {
+    let e164 = international(&tidy(given), &plan(country))?;
+    (E164.contains(&e164.len()) && !e164.starts_with('0')).then(|| format!("+{e164}"))
+}
+
+/// A number as its country dials it: with the national prefix inside, the international one outside. What has no normal form stays.
+pub fn national(given: &str, country: Country) -> String {
+    let plan = plan(country);
+    let Some(e164) = normal(given, country) else { return given.to_owned() };
+    let e164 = e164.trim_start_matches('+');
+    match e164.strip_prefix(plan.code).filter(|rest| !plan.code.is_empty() && !rest.is_empty()) {
+        Some(rest) => format!("{}{rest}", plan.national),
+        None => format!("{}{e164}", plan.international),
+    }
+}
+
 /// The ways to write the number that `given` is, the given one first.
 ///
 /// A bare `4930123` may be an international number without its plus or a national one: which spelling was meant is not known, so the
@@ -79,19 +124,7 @@ pub fn spellings(given: &str, country: Country) -> Vec<String> {
         }
     };
     add(number.clone());
-    let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
-    let e164: Option<String> = if let Some(rest) = number.strip_prefix('+') {
-        digits(rest).then(|| rest.to_owned())
-    } else if !digits(&number) {
-        None
-    } else if let Some(rest) = number.strip_prefix(plan.international).filter(|r| !r.is_empty()) {
-        Some(rest.to_owned())
-    } else if !plan.national.is_empty() && !plan.code.is_empty() {
-        // The national prefix of North America is its country code: 1 is put on by both.
-        number.strip_prefix(plan.national).filter(|r| !r.is_empty()).map(|rest| format!("{}{rest}", plan.code))
-    } else {
-        None
-    };
+    let e164 = international(&number, &plan);
     let every = |e164: &str, add: &mut dyn FnMut(String)| {
         add(format!("+{e164}"));
         add(format!("{}{e164}", plan.international));
@@ -137,6 +170,23 @@ mod tests {
             for spelling in ["+4930123", "004930123", "030123", "4930123"] {
                 assert!(all.iter().any(|s| s == spelling), "{given} lacks {spelling}: {all:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_number_has_one_normal_form_however_it_is_dialled() {
+        for given in ["+4930123456", "004930123456", "030123456", "+49 (30) 123-456"] {
+            assert_eq!(normal(given, DE).as_deref(), Some("+4930123456"), "{given}");
+            assert_eq!(national(given, DE), "030123456");
+        }
+        for (given, form) in [("00390612345678", "+390612345678"), ("+390612345678", "+390612345678")] {
+            assert_eq!(normal(given, DE).as_deref(), Some(form));
+            assert_eq!(national(given, DE), "00390612345678");
+        }
+        assert_eq!(normal("0114930123456", Country(*b"US")).as_deref(), Some("+4930123456"));
+        for none in ["201", "112", "4930123456", "alice", "", "*22", "+", "00", "+1234567890123456", "+0301234567", "0123"] {
+            assert_eq!(normal(none, DE), None, "{none}");
+            assert_eq!(national(none, DE), none);
         }
     }
 

@@ -291,3 +291,75 @@ fn the_direction_is_the_centres() {
     assert_eq!(direction(customer, "202"), Direction::Inbound);
     assert_eq!(direction(customer, "0123"), Direction::Inbound);
 }
+
+/// A centre without an outside prefix: whoever dials a number, in whatever form, dials one.
+const PLAIN: &str = "[[outbound]]\npattern = \"+49*\"\ntrunk = [\"carrier\"]\n\n[[outbound]]\npattern = \"+4930555*\"\nstrip = 3\nprepend = \"0\"\n\
+                     trunk = [\"backup\"]\n\n[[outbound]]\npattern = \"00*\"\ntrunk = [\"partner\"]\n";
+
+fn plain(more: &str) -> Config {
+    let (head, _) = CENTRE.split_once("[[outbound]]").unwrap();
+    // Its places lead to numbers that this plan does not have.
+    let head = head.replace("number:0030999", "queue:support").replace("number:0030777", "queue:support");
+    let head = head.replace("peer = \"198.51.100.10:5060\"\n", &format!("peer = \"198.51.100.10:5060\"\n{more}"));
+    Config::resolve(&Source::of(format!("{head}{PLAIN}"))).unwrap()
+}
+
+#[test]
+fn a_pattern_with_a_plus_takes_a_number_in_every_form_that_no_rule_takes_as_dialled() {
+    let c = plain("");
+    let goes = |dialled: &str| {
+        let (trunk, number, _) = outside(dial(&c, Caller::Phone(phone(&c, "201")), dialled)).remove(0);
+        (trunk, number)
+    };
+    let to = |trunk: &str, number: &str| (trunk.to_owned(), number.to_owned());
+    for dialled in ["+4940123456", "040123456", "040 / 12 34 56"] {
+        assert_eq!(goes(dialled), to("carrier", "+4940123456"), "{dialled}");
+    }
+    // The longest pattern of the normal form, and what it strips is taken off that.
+    assert_eq!(goes("030555201"), to("backup", "030555201"));
+    // As dialled comes first.
+    assert_eq!(goes("004940123456"), to("partner", "004940123456"));
+    let none = |dialled: &str| dial(&c, Caller::Phone(phone(&c, "201")), dialled);
+    for dialled in ["4940123456", "299", "+3906123456"] {
+        assert_eq!(none(dialled), Err(Refusal::Unknown), "{dialled}");
+    }
+}
+
+#[test]
+fn a_trunk_shows_the_numbers_that_it_may_in_its_own_writing() {
+    for (more, shown) in [
+        ("", Some("+4930555201")),
+        ("caller_format = \"e164\"\n", Some("+4930555201")),
+        ("caller_format = \"national\"\n", Some("030555201")),
+        ("callers = [\"+4930555*\"]\n", Some("+4930555201")),
+        ("callers = [\"030555201\", \"+4930555201\"]\n", Some("+4930555201")),
+        ("callers = [\"+4940*\"]\n", None),
+    ] {
+        let c = plain(more);
+        let attempts = outside(dial(&c, Caller::Phone(phone(&c, "201")), "040123456"));
+        assert_eq!(attempts[0].2.as_deref(), shown, "{more}");
+    }
+    // A transit caller that came as the carrier writes it.
+    let mut c = plain("caller_format = \"e164\"\n");
+    let partner = Trunk { caller: None, ..trunk(&c, "partner").clone() };
+    let who = Caller::Trunk { trunk: &partner, number: Some("004930999888") };
+    assert_eq!(outside(dial(&c, who, "040123456"))[0].2.as_deref(), Some("+4930999888"));
+    c.phones.clear();
+    // Nobody's number is no number.
+    let who = Caller::Trunk { trunk: &partner, number: Some("") };
+    assert_eq!(outside(dial(&c, who, "040123456"))[0].2, None);
+}
+
+#[test]
+fn an_emergency_number_is_one_in_whatever_way_the_outside_is_reached() {
+    let c = centre();
+    for dialled in ["112", "110", "0112", "11-2"] {
+        let target = dial(&c, Caller::Phone(phone(&c, "202")), dialled);
+        let Ok(Target::Outside(out)) = target else { panic!("{dialled}: {target:?}") };
+        let trunks: Vec<&str> = out.attempts.iter().map(|a| a.trunk.as_str()).collect();
+        assert_eq!((out.rule, trunks), (None, vec!["carrier", "backup", "partner"]), "{dialled}");
+        assert!(out.attempts.iter().all(|a| a.emergency && a.number.len() == 3));
+    }
+    assert_eq!(dial(&c, Caller::Phone(phone(&c, "202")), "1120"), Err(Refusal::Unknown));
+    assert_eq!(recording(&c, Rule::Emergency).rule, "emergency");
+}

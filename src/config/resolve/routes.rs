@@ -8,7 +8,7 @@ use serde_spanned::Spanned;
 use super::{Checking, Seen};
 use crate::config::fault::Fault;
 use crate::config::units::{Goto, Name, is_telephone};
-use crate::config::{Carrier, Choice, Inbound, Outbound, Pattern, Place, Secret, Sip, Trunk, given};
+use crate::config::{CallerFormat, Carrier, Choice, Inbound, Outbound, Pattern, Place, Secret, Sip, Trunk, given};
 use crate::ids::{Number, TrunkName};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -123,6 +123,8 @@ impl Checking {
                     .map(|given| self.count("max_calls_per_second", Some(given), 1, 1..=1_000)),
                 probe: self.every("probe", trunk.probe, 30 * SECOND, 5 * SECOND..=HOUR),
                 trust: trunk.trust.unwrap_or(false),
+                callers: trunk.callers.unwrap_or_default().into_iter().map(|pattern| pattern.into_inner().0).collect(),
+                caller_format: trunk.caller_format.map_or(CallerFormat::AsIs, |f| f.0),
                 max_calls: trunk.max_calls.map(|given| self.count("max_calls", Some(given), 1, 1..=10_000)),
             };
             trunks.insert(name, resolved);
