@@ -1,6 +1,7 @@
 //! Who is shut out: counts what is refused by source, bans, and tells the transports whom not to listen to.
 
-use std::net::IpAddr;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 
 use super::command::BanView;
 use super::event::{By, GuardAlarm, GuardBanned, GuardLifted, Kind};
@@ -165,14 +166,16 @@ impl Cx<'_> {
         self.tell(None, Kind::GuardAlarm(GuardAlarm { user: alarm.user, sources, failures: alarm.failures }));
     }
 
-    /// All of them anew: there are few, and they change seldom.
+    /// All of them anew: they change seldom.
     fn bans_changed(&mut self) {
-        let bindings = || self.hub.registrar.all().map(|(_, binding)| &binding.flow);
-        let spared = |address: IpAddr| {
-            let there = bindings().filter(|flow| bans::source(flow) == Some(address));
-            there.map(|flow| flow.remote).collect()
-        };
-        let all = self.hub.bans.all().map(|(address, _)| Banned { address, spared: spared(address) }).collect();
+        let mut spared: BTreeMap<IpAddr, Vec<SocketAddr>> =
+            self.hub.bans.all().map(|(address, _)| (address, Vec::new())).collect();
+        for (_, binding) in self.hub.registrar.all() {
+            if let Some(flows) = bans::source(&binding.flow).and_then(|source| spared.get_mut(&source)) {
+                flows.push(binding.flow.remote);
+            }
+        }
+        let all = spared.into_iter().map(|(address, spared)| Banned { address, spared }).collect();
         self.out.push(Output::Bans(all));
     }
 
