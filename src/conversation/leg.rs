@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::acd::OfferId;
 use crate::clock::Mono;
-use crate::dialog::{Call, SessionTimer};
+use crate::dialog::{Call, Provisionals, SessionTimer};
 use crate::ids::{LegId, Number, StaffNumber, TrunkName};
 use crate::media::{Lease, Quality};
 use crate::route::Cause;
@@ -45,6 +45,8 @@ pub struct Leg {
     pub lost_way: bool,
     /// Its INVITE of ours has a provisional response, if only 100.
     pub tried: bool,
+    /// Provisional responses that we have sent it.
+    pub provisionals: Provisionals,
     /// What its INVITE asked for (RFC 4028), until our 2xx grants it.
     pub session_asked: Option<SessionTimer>,
     /// The peer refreshes its session by then at the latest.

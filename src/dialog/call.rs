@@ -15,6 +15,7 @@
 
 use bytes::Bytes;
 
+use super::reliable::rseq;
 use super::{Dialog, NoDialog, Reach};
 use crate::sip::{Flow, HeaderName, Method, NameAddr, Reason, Request, Response, Status, Uri};
 use crate::transaction::TransactionId;
@@ -42,7 +43,30 @@ pub struct Call {
     peer_invited: bool,
     /// The tag of the peer that rings, by the first response that had one.
     early_tag: Option<Bytes>,
+    /// Early dialogs of our INVITE in which a reliable provisional response was acknowledged: a fork has several.
+    early: Vec<Early>,
     state: State,
+}
+
+/// A fork's branches that are told apart; a phone rings a handful of devices.
+const MOST_EARLY: usize = 16;
+
+#[derive(Clone, Debug)]
+struct Early {
+    dialog: Dialog,
+    /// RSeq of the last response that was taken (RFC 3262 §4).
+    rseq: u32,
+}
+
+/// What a provisional response to our INVITE is.
+#[allow(clippy::large_enum_variant, reason = "returned and matched at once, never stored")]
+#[derive(Debug)]
+pub enum Provisional {
+    Plain,
+    /// Send this PRACK that way.
+    Reliable(Request, Flow),
+    /// It came before, or one before it has not come: nothing is made of it.
+    OutOfOrder,
 }
 
 #[derive(Clone, Debug)]
@@ -119,6 +143,7 @@ impl Call {
             reach,
             peer_invited: true,
             early_tag: None,
+            early: Vec::new(),
             state: State::Invited { transaction, invite: Box::new(invite), flow },
         }
     }
@@ -132,6 +157,7 @@ impl Call {
             reach,
             peer_invited: false,
             early_tag: None,
+            early: Vec::new(),
             state: State::Inviting { transaction, invite: Box::new(invite), flow },
         }
     }
@@ -190,6 +216,32 @@ impl Call {
         }
     }
 
+    /// A provisional response to our INVITE, which its sender may want acknowledged (RFC 3262 §4).
+    pub fn provisional_came(&mut self, response: &Response, heard_on: Flow) -> Provisional {
+        let State::Inviting { invite, flow, .. } = &self.state else { return Provisional::OutOfOrder };
+        let Some(rseq) = rseq(response) else { return Provisional::Plain };
+        let flow = if heard_on.transport == flow.transport { heard_on } else { *flow };
+        // Without a tag there is no dialog to send it in.
+        let Ok(dialog) = Dialog::answered(invite, response, flow, self.reach) else { return Provisional::Plain };
+        let cseq = invite.headers.cseq().map_or(1, |c| c.number);
+        let known = self.early.iter().position(|e| e.dialog.remote_tag() == dialog.remote_tag());
+        let at = known.unwrap_or(self.early.len());
+        if known.is_none() {
+            if at >= MOST_EARLY {
+                return Provisional::Plain;
+            }
+            self.early.push(Early { dialog, rseq: rseq.wrapping_sub(1) });
+        }
+        let Some(early) = self.early.get_mut(at) else { return Provisional::Plain };
+        if rseq != early.rseq.wrapping_add(1) {
+            return Provisional::OutOfOrder;
+        }
+        early.rseq = rseq;
+        let mut prack = early.dialog.request(Method::Prack);
+        prack.headers.push(HeaderName::RAck, format!("{rseq} {cseq} INVITE"));
+        Provisional::Reliable(prack, early.dialog.next_hop())
+    }
+
     /// The peer's tag, as far as it is known.
     pub fn peer_tag(&self) -> Option<Bytes> {
         match &self.state {
@@ -216,17 +268,6 @@ impl Call {
             State::Invited { flow, .. } | State::Inviting { flow, .. } | State::Cancelled { flow, .. } => Some(flow),
             State::Answered { dialog, .. } | State::Confirmed { dialog, .. } | State::Leaving { dialog } => Some(dialog.flow()),
             State::Over => None,
-        }
-    }
-
-    /// The peer's tag, as far as it is known.
-    pub fn remote_tag(&self) -> Option<Bytes> {
-        match &self.state {
-            State::Invited { invite, .. } => invite.headers.from().ok()?.tag().map(Bytes::copy_from_slice),
-            State::Answered { dialog, .. } | State::Confirmed { dialog, .. } | State::Leaving { dialog } => {
-                Some(Bytes::copy_from_slice(dialog.remote_tag()))
-            }
-            State::Inviting { .. } | State::Cancelled { .. } | State::Over => None,
         }
     }
 
@@ -332,6 +373,7 @@ impl Call {
     /// The repeated INVITE is on its way in this transaction, that way.
     pub fn reinvited_in(&mut self, transaction: TransactionId, invite: Request, flow: Flow) {
         if let State::Inviting { .. } = self.state {
+            self.early.clear();
             self.state = State::Inviting { transaction, invite: Box::new(invite), flow };
         }
     }
@@ -349,7 +391,12 @@ impl Call {
         // A response over UDP comes from where requests reach the peer; over a stream the connection is what counts.
         let flow = if heard_on.transport == flow.transport { heard_on } else { *flow };
         match Dialog::answered(invite, response, flow, self.reach) {
-            Ok(dialog) => {
+            Ok(mut dialog) => {
+                // Its requests go on counting where the PRACKs of the early dialog have got to.
+                if let Some(early) = self.early.iter().find(|e| e.dialog.remote_tag() == dialog.remote_tag()) {
+                    dialog.count_from(early.dialog.local_cseq());
+                }
+                self.early = Vec::new();
                 let (ack, to) = (dialog.ack(cseq), dialog.next_hop());
                 if wanted {
                     self.state = State::Confirmed { dialog: Box::new(dialog), unacked: None };

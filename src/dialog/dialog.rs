@@ -194,15 +194,9 @@ impl Dialog {
         Ok(())
     }
 
-    /// A 2xx to a request of ours: target and, for a dialog that was early, route set are those of the 2xx (§13.2.2.4).
-    pub fn confirm(&mut self, response: &Response) {
-        if let Ok(target) = response.headers.contacts().map_err(|_| NoDialog::BadHeaders).and_then(contact) {
-            self.remote_target = target;
-        }
-        if let Ok(mut routes) = response.headers.record_route() {
-            routes.reverse();
-            self.route_set = routes;
-        }
+    /// Our next request comes after this one.
+    pub fn count_from(&mut self, cseq: u32) {
+        self.local_cseq = self.local_cseq.max(cseq);
     }
 
     /// Where our next request goes.

@@ -7,10 +7,12 @@
 mod call;
 #[allow(clippy::module_inception, reason = "the RFC's word for it")]
 mod dialog;
+pub mod reliable;
 mod session_timer;
 mod subscription;
 
-pub use call::{Call, Hangup, Key, Own, Progress};
+pub use call::{Call, Hangup, Key, Own, Progress, Provisional};
 pub use dialog::{Dialog, NoDialog, Reach};
+pub use reliable::Provisionals;
 pub use session_timer::{Asked, MIN_SE, SessionTimer};
 pub use subscription::{Ending, MIN_EXPIRES, Subscription, Then, Wish};

@@ -57,7 +57,7 @@ struct Join {
 #[derive(Debug)]
 enum Consulted {
     Talks(LegId),
-    Rings(Dialling),
+    Rings(Box<Dialling>),
     Waits(QueueName),
     Chooses(MenuName),
 }
@@ -123,7 +123,7 @@ impl Switch {
         let leg = [&replaces.to_tag, &replaces.from_tag].into_iter().find_map(|tag| self.hub.index.keys.get(&key(tag)))?;
         let conversation = self.conversation_of(*leg)?;
         let call = &self.conversations.get(&conversation)?.leg(*leg)?.call;
-        let remote = call.remote_tag()?;
+        let remote = call.peer_tag()?;
         (remote == replaces.from_tag || remote == replaces.to_tag).then_some(End { conversation, leg: *leg })
     }
 
@@ -212,7 +212,7 @@ impl Cx<'_> {
                 let other = other?;
                 (Consulted::Talks(other), self.reached(conv, other))
             }
-            Stage::Dialling(dialling) => (Consulted::Rings(dialling), conv.called.clone()),
+            Stage::Dialling(dialling) => (Consulted::Rings(Box::new(dialling)), conv.called.clone()),
             Stage::Queue { queue } => {
                 let waited_ms = self.hub.acd.waited(conv.id, self.now).map_or(0, millis);
                 let data =
@@ -287,7 +287,7 @@ impl Cx<'_> {
             Consulted::Talks(with) => self.bridge(conv, with),
             Consulted::Rings(dialling) => {
                 let rings = conv.legs.values().any(|l| l.is_ringing() && l.rang);
-                conv.stage = Stage::Dialling(Dialling { transfer: Some(transfer), ..dialling });
+                conv.stage = Stage::Dialling(Dialling { transfer: Some(transfer), ..*dialling });
                 self.ringback(conv);
                 return self.notify(conv, leg, refer, if rings { Notice::Ringing } else { Notice::Trying });
             }

@@ -69,9 +69,11 @@ impl Cx<'_> {
                 leg.status = Some(200);
                 // What the peer may send us from now on (§13.3.1.4).
                 response.headers.push(HeaderName::Allow, ALLOW);
-                response.headers.push(HeaderName::Supported, "timer");
+                response.headers.push(HeaderName::Supported, "timer, 100rel, replaces");
                 leg.session_until = granted(leg.session_asked.take(), &mut response, self.now.mono);
-                self.respond(transaction, &response);
+                if let Some(response) = leg.provisionals.success(transaction, response) {
+                    self.respond(transaction, &response);
+                }
                 Ok(true)
             }
             Ok(None) => Ok(leg.is_answered()),

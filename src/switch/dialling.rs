@@ -220,7 +220,7 @@ impl Cx<'_> {
                 let time = if response.status == Status::TRYING { UNDECIDED } else { RING };
                 self.give_time(conv, time);
             }
-            if response.status != Status::TRYING {
+            if response.status != Status::TRYING && self.provisional_came(conv, id, response, flow) {
                 if let Some(leg) = conv.legs.get_mut(&id) {
                     leg.call.rings(response);
                 }
@@ -270,7 +270,7 @@ impl Cx<'_> {
             // A 180 after it would have the phone ring over what is to be heard.
             caller.rang = true;
             if let Some((transaction, response)) = caller.early.clone().and_then(|body| caller.call.progress(body)) {
-                self.respond(transaction, &response);
+                self.provisional(conv, subject, transaction, response);
             }
         }
         self.media(conv.worker, Command::Hear { leg: subject, source: Source::Leg(id) });
@@ -287,7 +287,7 @@ impl Cx<'_> {
         if let Some((transaction, response)) = subject.call.provisional(Status::RINGING)
             && !std::mem::replace(&mut subject.rang, true)
         {
-            self.respond(transaction, &response);
+            self.provisional(conv, conv.subject, transaction, response);
         }
         let customer = match conv.direction {
             Direction::Outbound if callee_is_trunk => id,

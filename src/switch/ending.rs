@@ -87,6 +87,11 @@ impl Cx<'_> {
         if let Hangup::Refuse(_, response) = &hangup {
             leg.status = Some(response.status.code());
         }
+        // A 2xx that waits for a PRACK goes first: the BYE follows its ACK.
+        let held = leg.provisionals.stop().filter(|_| matches!(hangup, Hangup::AfterAck));
+        if let Some((transaction, response)) = held {
+            self.respond(transaction, &response);
+        }
         self.carry_out(id, hangup, reason);
         self.close(conv, id);
     }
@@ -97,6 +102,7 @@ impl Cx<'_> {
         if leg.cause.is_none() {
             leg.cause = Some(cause);
         }
+        leg.provisionals.stop();
         leg.call.ended_by_peer();
         self.close(conv, id);
     }

@@ -32,7 +32,8 @@ use super::presence::{Presence, SubscriptionId};
 use super::{Event, Output};
 
 /// What we understand, for Allow (§20.5).
-pub(super) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, INFO, REFER, NOTIFY, UPDATE, SUBSCRIBE, MESSAGE";
+pub(super) const ALLOW: &str =
+    "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, INFO, REFER, NOTIFY, UPDATE, PRACK, SUBSCRIBE, MESSAGE";
 pub(super) const AGENT: &str = concat!("Cordboard/", env!("CARGO_PKG_VERSION"));
 
 pub(super) struct Hub {

@@ -24,6 +24,10 @@ impl Cx<'_> {
         flow: Flow,
     ) -> Option<Attended> {
         let leg = conv.legs.get_mut(&id)?;
+        if request.method == Method::Prack {
+            self.pracked(conv, id, transaction, request, flow);
+            return None;
+        }
         if request.method == Method::Invite
             && let Err(status) = leg.call.takes_reinvite()
         {

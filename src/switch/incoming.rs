@@ -8,8 +8,8 @@ use super::pickup::{Joining, Replaced, Wanted};
 use super::presence::ALLOW_EVENTS;
 use super::routing::caller;
 use crate::conversation::{Conversation, Leg, Peer, Role};
-use crate::dialog::{Asked, Call, Own, Reach};
-use crate::ids::Number;
+use crate::dialog::{Asked, Call, Own, Provisionals, Reach};
+use crate::ids::{LegId, Number};
 use crate::media::Command;
 use crate::registrar::Verdict;
 use crate::route::{self, Cause, Code, Rule, Target};
@@ -43,7 +43,8 @@ impl Cx<'_> {
     /// Extensions that the peer insists on (§8.2.2.3), beside those that we have.
     fn refused_extension(&mut self, transaction: TransactionId, request: &Request) -> bool {
         let mut required = request.headers.require().unwrap_or_default();
-        required.retain(|extension| !["timer", "replaces"].iter().any(|own| extension.as_str().eq_ignore_ascii_case(own)));
+        required
+            .retain(|extension| !["timer", "replaces", "100rel"].iter().any(|own| extension.as_str().eq_ignore_ascii_case(own)));
         if required.is_empty() {
             return false;
         }
@@ -241,6 +242,7 @@ impl Cx<'_> {
         };
 
         let id = self.next_leg();
+        let provisionals = Provisionals::of(&request, self.hub.chance.next_u64() as u32);
         let direction = rule.direction();
         let own = Own { tag: self.hub.chance.token(), contact: self.contact(&called, &flow) };
         let reach = if peer.is_trunk() { Reach::Target } else { Reach::Flow };
@@ -265,6 +267,7 @@ impl Cx<'_> {
             probe_at: None,
             lost_way: false,
             tried: false,
+            provisionals,
             session_asked,
             session_until: None,
         };
@@ -291,11 +294,12 @@ impl Cx<'_> {
     /// The call that is there already, which a phone's INVITE is for; most are for none.
     fn wanted(&self, sender: &Sender, request: &Request, target: Option<&Target>) -> Result<Option<Wanted>, Status> {
         // A trunk's would take our phones' calls away.
-        let Sender::Phone(_) = sender else { return Ok(None) };
+        let Sender::Phone(number) = sender else { return Ok(None) };
         if let Some(replaces) = request.headers.replaces().map_err(|_| Status::BAD_REQUEST)? {
             return match self.hub.index.replaced(&replaces) {
                 Replaced::Early(leg) => Ok(Some(Wanted::Ringing(leg))),
-                // It was answered meanwhile (RFC 3891 §3); a call that somebody is in is not picked up.
+                Replaced::Other(leg) if self.is_own(leg, number) && !replaces.early_only => Ok(Some(Wanted::Own(leg))),
+                // It was answered meanwhile (RFC 3891 §3); a call that somebody else is in is not taken.
                 Replaced::Other(_) => Err(Status::BUSY_HERE),
                 Replaced::Unknown => Err(Status::CALL_TRANSACTION_DOES_NOT_EXIST),
             };
@@ -306,6 +310,10 @@ impl Cx<'_> {
             Some(Target::Slot(slot)) => Some(Wanted::Parked(slot.clone())),
             Some(_) | None => None,
         })
+    }
+
+    fn is_own(&self, leg: LegId, phone: &Number) -> bool {
+        self.hub.index.legs.get(&leg).is_some_and(|at| at.peer == Peer::Phone(phone.clone()))
     }
 
     /// First words of a conversation.

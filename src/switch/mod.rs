@@ -48,6 +48,7 @@ mod presence;
 mod probing;
 mod queueing;
 mod recording;
+mod reliable;
 mod routing;
 mod sessions;
 mod transfer;
@@ -625,6 +626,7 @@ impl Cx<'_> {
         self.lets_go(conv);
         self.probe(conv);
         self.sessions_due(conv);
+        self.provisionals_due(conv);
         if conv.is_ending() {
             return;
         }

@@ -12,7 +12,7 @@ use super::hub::{Cx, Index};
 use super::{Output, Switch};
 use crate::clock::Now;
 use crate::conversation::{Conversation, Leg, Peer, Role, Stage};
-use crate::dialog::{Call, Key, Own, Reach, SessionTimer};
+use crate::dialog::{Call, Key, Own, Provisionals, Reach, SessionTimer};
 use crate::ids::{ConversationId, LegId, Number};
 use crate::media::Command;
 use crate::route::Cause;
@@ -43,6 +43,8 @@ pub(super) enum Wanted {
     RingingInGroup,
     /// The one in this park slot.
     Parked(Number),
+    /// The one that the phone itself has by this leg, on another device: it goes on here.
+    Own(LegId),
 }
 
 /// The dialog that a Replaces names.
@@ -50,7 +52,7 @@ pub(super) enum Wanted {
 pub(super) enum Replaced {
     /// A phone rings by it.
     Early(LegId),
-    /// It is answered, or not ours to answer.
+    /// It is answered; or it is a caller's, whom nobody has answered.
     Other(LegId),
     Unknown,
 }
@@ -77,6 +79,12 @@ impl Switch {
                 }
                 None => Err(404),
             },
+            Wanted::Own(leg) => match self.conversation_of(*leg) {
+                Some(conversation) => {
+                    self.with(conversation, now, out, |cx, conv| cx.move_here(conv, *leg, &joining)).unwrap_or(Err(481))
+                }
+                None => Err(481),
+            },
             wanted => self.picks_up(wanted, &joining, now, out),
         };
         if let Err(status) = taken {
@@ -97,7 +105,7 @@ impl Switch {
                 let same = config.phones.values().filter(|p| group.is_none() || p.group.as_ref() == group);
                 self.rings_at(same.map(|p| &p.number), &joining.phone)?
             }
-            Wanted::Parked(_) => return Err(404),
+            Wanted::Parked(_) | Wanted::Own(_) => return Err(404),
         };
         self.with(conversation, now, out, |cx, conv| cx.pick_up(conv, leg, joining)).unwrap_or(Err(481))
     }
@@ -132,6 +140,40 @@ impl Cx<'_> {
         Ok(())
     }
 
+    /// A phone takes its own call over to another device (RFC 3891 §1): the new leg has the old one's place.
+    fn move_here(&mut self, conv: &mut Conversation, old: LegId, joining: &Joining) -> Result<(), u16> {
+        let other = conv.other(old).ok_or(486_u16)?;
+        let Some(id) = self.joins(conv, joining)? else { return Ok(()) };
+        self.unbridge(conv);
+        let role = conv.leg(old).map(|l| l.role.clone());
+        if let (Some(role), Some(leg)) = (role, conv.legs.get_mut(&id)) {
+            leg.role = role;
+        }
+        if let Some(leg) = conv.leg(id) {
+            self.hub.index.put(conv.id, leg);
+        }
+        if conv.caller == old {
+            conv.caller = id;
+        }
+        if let (Some(recording), true) = (conv.recording, conv.tapped == old) {
+            self.media(conv.worker, Command::Untap { leg: old });
+            self.media(conv.worker, Command::Tap { leg: id, recording });
+            conv.tapped = id;
+        }
+        let data = CallPickedUp { leg: id, phone: joining.phone.clone(), from: joining.phone.clone() };
+        self.tell(Some(conv.id), Kind::CallPickedUp(data));
+        let with = match conv.subject == old {
+            true => {
+                conv.subject = id;
+                other
+            }
+            false => id,
+        };
+        self.bridge(conv, with);
+        self.release(conv, old, Cause::Transferred, Status::TEMPORARILY_UNAVAILABLE, None);
+        Ok(())
+    }
+
     /// A phone that called us becomes a leg of this conversation, answered at once; nothing where it has been refused meanwhile.
     pub fn joins(&mut self, conv: &mut Conversation, joining: &Joining) -> Result<Option<LegId>, u16> {
         let Some(lease) = self.lease(conv.worker) else {
@@ -163,6 +205,7 @@ impl Cx<'_> {
             lets_go_at: None,
             probe_at: None,
             lost_way: false,
+            provisionals: Provisionals::default(),
             session_asked: *session_asked,
             session_until: None,
         };

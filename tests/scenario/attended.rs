@@ -391,3 +391,36 @@ fn a_command_transfers_to_the_places_of_the_configuration() {
         sim.assert_clean();
     }
 }
+
+#[test]
+fn a_phone_takes_its_own_call_over_to_another_of_its_devices_and_nobody_elses() {
+    for outward in [false, true] {
+        let mut sim = Sim::new(14);
+        let (desk, trunk) = (sim.phone("201"), sim.trunk());
+        let (caller, number) = if outward { (desk, "04940123") } else { (trunk, "+4930555201") };
+        sim.act(caller, |u, now| {
+            u.call(number, now);
+        });
+        sim.run_until("they talk", |s| s.ua(trunk).is_up() && s.ua(desk).is_up());
+        sim.run_for(SECOND);
+        let names = sim.ua(desk).names_of(0);
+        let stranger = sim.phone("202");
+        sim.act(stranger, |u, now| {
+            u.replacing(&names);
+            u.call("201", now);
+        });
+        sim.run_until("refused", |s| s.ua(stranger).final_status() == Some(486));
+        let softphone = sim.phone_at("201", [10, 1, 7, 7]);
+        sim.act(softphone, |u, now| {
+            u.replacing(&names);
+            u.call("201", now);
+        });
+        sim.run_until("moved", |s| s.ua(softphone).is_up() && s.ua(desk).is_idle());
+        hear_each_other_only(&mut sim, trunk, softphone);
+        assert_eq!((sim.ua(desk).byes, sim.count("call.picked_up"), started(&sim).len()), (1, 1, 1), "one conversation");
+        sim.act(softphone, |u, now| u.hang_up(now));
+        sim.run_until("over", |s| s.has("recording.finished"));
+        assert_eq!(sim.recordings.len(), 1);
+        sim.assert_clean();
+    }
+}

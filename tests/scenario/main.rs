@@ -26,6 +26,7 @@ mod pickup;
 mod presence;
 mod queues;
 mod random_days;
+mod reliable;
 mod sessions;
 mod signalling;
 mod transfers;

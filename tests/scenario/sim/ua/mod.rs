@@ -143,6 +143,13 @@ pub struct Ua {
     pub nobody: bool,
     /// Rings with 183, and speaks before it answers.
     pub early: bool,
+    /// Acknowledges reliable provisional responses (RFC 3262).
+    pub pracks: bool,
+    /// Sends its own provisional responses reliably, in the order of these numbers; RAck of the PRACKs that came.
+    pub rseq: Option<u32>,
+    pub racks: Vec<String>,
+    /// Methods and CSeq numbers of the requests that came.
+    pub cseqs: Vec<(String, u32)>,
     /// Session-Expires of its INVITEs and UPDATEs, in seconds; it refreshes only when it is told to.
     pub session_expires: Option<u32>,
     /// Session-Expires of the 2xx to them, and Min-SE of a 422.
@@ -215,6 +222,10 @@ impl Ua {
             more: Vec::new(),
             nobody: false,
             early: false,
+            pracks: true,
+            rseq: None,
+            racks: Vec::new(),
+            cseqs: Vec::new(),
             session_expires: None,
             sessions: Vec::new(),
             statuses: Vec::new(),
@@ -368,6 +379,11 @@ impl Ua {
         self.in_dialog(on, Method::Refer, |r| r.headers.push(HeaderName::ReferTo, to.as_str()), now);
     }
 
+    /// The next INVITE takes the place of a dialog of its switch's (RFC 3891).
+    pub fn replacing(&mut self, (call_id, theirs, ours): &(String, String, String)) {
+        self.replaces = Some(format!("{call_id};to-tag={theirs};from-tag={ours}"));
+    }
+
     /// What names a call to its phone's switch: Call-ID, the other side's tag, its own.
     pub fn names_of(&self, call: usize) -> (String, String, String) {
         let call = &self.calls[call];
@@ -423,6 +439,19 @@ impl Ua {
             }
         };
         self.in_dialog(i, Method::Update, fill, now);
+    }
+
+    /// Its provisional response once more.
+    pub fn ring_again(&mut self) {
+        if let Some(i) = self.calls.iter().rposition(|c| c.phase == Phase::Ringing) {
+            self.ring(i);
+        }
+    }
+
+    /// Acknowledges the reliable provisional response with this number in the last call.
+    pub fn prack(&mut self, rseq: u32, now: Mono) {
+        let i = self.calls.len() - 1;
+        self.send_prack(i, rseq, now);
     }
 
     /// A request within the last call's dialog, as it is.

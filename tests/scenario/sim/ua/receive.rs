@@ -44,6 +44,8 @@ impl Ua {
             let given = given.clone();
             return self.put(given);
         }
+        let number = request.headers.cseq().map_or(0, |c| c.number);
+        self.cseqs.push((request.method.to_string(), number));
         let found = self.find(&request);
         match request.method {
             Method::Invite => match found {
@@ -80,6 +82,11 @@ impl Ua {
                 {
                     self.end(i, now);
                 }
+            }
+            Method::Prack => {
+                let rack = request.headers.get(&HeaderName::RAck).map(|v| String::from_utf8_lossy(v).into_owned());
+                self.racks.push(rack.unwrap_or_default());
+                self.reply(&request, 200);
             }
             Method::Options if found.is_none() => {
                 self.options += 1;
@@ -226,6 +233,14 @@ impl Ua {
                     self.calls[i].take_description(&response.body);
                     self.calls[i].rang |= code > 100;
                     self.calls[i].early = response.headers.to().ok().filter(|to| to.tag().is_some());
+                    let rseq = response.headers.get(&HeaderName::RSeq);
+                    let rseq = rseq.and_then(|v| std::str::from_utf8(v).ok()?.parse::<u32>().ok());
+                    if let Some(rseq) = rseq {
+                        self.note(now, format!("rseq={rseq}"));
+                    }
+                    if let (Some(rseq), true) = (rseq, self.pracks) {
+                        self.send_prack(i, rseq, now);
+                    }
                     if self.calls[i].wants_cancel {
                         self.calls[i].wants_cancel = false;
                         self.send_cancel(i, now);

@@ -244,14 +244,28 @@ impl Ua {
     }
 
     pub(super) fn ring(&mut self, i: usize) {
-        if !self.early {
-            return self.say(i, 180);
-        }
         let invite = self.calls[i].invite.clone();
-        let mut response = self.response(&invite, 183, i);
-        let body = self.calls[i].description(&self.codecs, self.events);
-        with_body(&mut response, body);
+        let mut response = self.response(&invite, if self.early { 183 } else { 180 }, i);
+        if self.early {
+            let body = self.calls[i].description(&self.codecs, self.events);
+            with_body(&mut response, body);
+        }
+        if let Some(rseq) = &mut self.rseq {
+            response.headers.push(HeaderName::Require, "100rel");
+            response.headers.push(HeaderName::RSeq, *rseq);
+            *rseq += 1;
+        }
         self.put(response.to_bytes());
+    }
+
+    pub(super) fn send_prack(&mut self, i: usize, rseq: u32, now: Mono) {
+        let Some(to) = self.calls[i].early.clone() else { panic!("no early dialog") };
+        let cseq = self.calls[i].invite.headers.cseq().map_or(0, |c| c.number);
+        let fill = |r: &mut Request| {
+            r.headers.set(HeaderName::To, &to);
+            r.headers.push(HeaderName::RAck, format!("{rseq} {cseq} INVITE"));
+        };
+        self.in_dialog(i, Method::Prack, fill, now);
     }
 
     /// A provisional response.

@@ -1,0 +1,166 @@
+//! Reliable provisional responses (RFC 3262), as the one who is called and as the one who calls.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::sim::Sim;
+use crate::sim::ua::{OnInvite, Ua};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// 210 calls outside, and says this of 100rel; the carrier has an announcement.
+fn announced(seed: u8, says: &'static str) -> (Sim, SocketAddr, SocketAddr) {
+    let mut sim = Sim::new(seed);
+    let (phone, carrier) = (sim.phone("210"), sim.trunk());
+    sim.act(carrier, |c, _| c.early = true);
+    sim.act(phone, |p, _| p.more.push((says, "100rel")));
+    (sim, phone, carrier)
+}
+
+fn dial(sim: &mut Sim, from: SocketAddr, number: &str) {
+    sim.act(from, |p, now| {
+        p.call(number, now);
+    });
+}
+
+fn provisional(sim: &Sim, at: SocketAddr) -> Vec<u16> {
+    sim.ua(at).statuses.iter().filter(|(m, s)| m == "INVITE" && *s > 100 && *s < 200).map(|(_, s)| *s).collect()
+}
+
+#[test]
+fn who_requires_it_gets_every_provisional_response_so_and_the_call_goes_on() {
+    let mut sim = Sim::new(1);
+    let (caller, callee) = (sim.phone("210"), sim.phone("201"));
+    sim.act(caller, |p, _| p.more.push(("Require", "100rel")));
+    dial(&mut sim, caller, "201");
+    sim.run_until("they talk", |s| s.ua(caller).is_up() && s.ua(callee).is_up());
+    assert_eq!((provisional(&sim, caller), sim.ua(caller).last_status("PRACK")), (vec![180], Some(200)));
+    let since = sim.now.mono + SECOND / 5;
+    sim.run_for(SECOND);
+    assert!(sim.ua(caller).heard(sim.ua(callee).byte, since) > 30);
+    sim.act(caller, |p, now| p.hang_up(now));
+    sim.assert_clean();
+    assert_eq!(sim.ua(caller).last_status("BYE"), Some(200));
+}
+
+#[test]
+fn who_supports_it_gets_the_announcement_so_and_hears_it() {
+    let (mut sim, phone, carrier) = announced(2, "Supported");
+    dial(&mut sim, phone, "04940123");
+    sim.run_until("it is announced", |s| s.ua(phone).last_status("PRACK") == Some(200));
+    let since = sim.now.mono;
+    sim.run_for(SECOND);
+    assert!(sim.ua(phone).heard(sim.ua(carrier).byte, since) > 30);
+    sim.run_until("they talk", |s| s.ua(phone).is_up() && s.ua(carrier).is_up());
+    assert_eq!(provisional(&sim, phone), [183]);
+    sim.act(carrier, |c, now| c.hang_up(now));
+    sim.assert_clean();
+}
+
+#[test]
+fn what_nobody_acknowledges_is_repeated_and_the_call_refused_in_the_end() {
+    let (mut sim, phone, carrier) = announced(3, "Supported");
+    sim.set(carrier, OnInvite::Ring);
+    sim.act(phone, |p, _| p.pracks = false);
+    dial(&mut sim, phone, "04940123");
+    let began = sim.now.mono;
+    sim.run_until("refused", |s| s.ua(phone).is_idle());
+    let waited = sim.now.mono.since(began);
+    assert!(waited > 31 * SECOND && waited < 34 * SECOND, "{waited:?}");
+    // After 0.5, 1.5, 3.5, 7.5, 15.5 and 31.5 s.
+    assert_eq!((provisional(&sim, phone).len(), sim.ua(phone).final_status()), (7, Some(504)));
+    sim.assert_clean();
+}
+
+#[test]
+fn the_answer_waits_for_the_acknowledgement_of_what_was_described_before_it() {
+    let (mut sim, phone, carrier) = announced(4, "Supported");
+    sim.act(phone, |p, _| p.pracks = false);
+    dial(&mut sim, phone, "04940123");
+    sim.run_until("the carrier has answered", |s| s.ua(carrier).is_up());
+    sim.run_for(SECOND);
+    assert!(!sim.ua(phone).is_up(), "its 200 waits");
+    let rseq = {
+        let seen = sim.ua(phone).log.iter().rev().find_map(|line| line.split("rseq=").nth(1).map(str::to_owned));
+        seen.and_then(|n| n.parse::<u32>().ok()).unwrap_or_else(|| panic!("no RSeq\n{}", sim.story()))
+    };
+    // Not its number: nothing.
+    sim.act(phone, |p, now| p.prack(rseq + 5, now));
+    sim.run_until("refused", |s| s.ua(phone).last_status("PRACK") == Some(481));
+    sim.run_for(SECOND / 4);
+    assert!(!sim.ua(phone).is_up());
+    sim.act(phone, |p, now| p.prack(rseq, now));
+    sim.run_until("answered", |s| s.ua(phone).is_up());
+    assert_eq!(sim.ua(phone).last_status("PRACK"), Some(200));
+    let since = sim.now.mono + SECOND / 5;
+    sim.run_for(SECOND);
+    assert!(sim.ua(carrier).heard(sim.ua(phone).byte, since) > 30);
+    sim.act(phone, |p, now| p.hang_up(now));
+    sim.assert_clean();
+}
+
+#[test]
+fn an_answer_that_waits_in_vain_goes_all_the_same_and_one_whose_call_ends_is_ended_by_bye() {
+    let (mut sim, phone, _) = announced(5, "Supported");
+    sim.act(phone, |p, _| p.pracks = false);
+    dial(&mut sim, phone, "04940123");
+    sim.run_until("answered late", |s| s.ua(phone).is_up());
+    sim.act(phone, |p, now| p.hang_up(now));
+    sim.assert_clean();
+
+    let (mut sim, phone, carrier) = announced(6, "Supported");
+    sim.act(phone, |p, _| p.pracks = false);
+    dial(&mut sim, phone, "04940123");
+    sim.run_until("the carrier has answered", |s| s.ua(carrier).is_up());
+    sim.run_for(SECOND / 2);
+    sim.act(carrier, |c, now| c.hang_up(now));
+    sim.run_until("told", |s| s.ua(phone).byes == 1);
+    assert!(sim.ua(phone).is_idle());
+    sim.assert_clean();
+}
+
+#[test]
+fn a_carriers_reliable_responses_are_acknowledged_once_each_and_in_order() {
+    let mut sim = Sim::new(7);
+    let (phone, carrier) = (sim.phone("210"), sim.add(Ua::trunk([10, 2, 0, 1].into())));
+    sim.act(carrier, |c, _| {
+        c.early = true;
+        c.rseq = Some(4_000);
+    });
+    dial(&mut sim, phone, "04940123");
+    sim.run_until("acknowledged", |s| !s.ua(carrier).racks.is_empty());
+    // Once more, and one whose predecessor is lost.
+    for number in [4_000, 4_007] {
+        sim.act(carrier, |c, _| {
+            c.rseq = Some(number);
+            c.ring_again();
+        });
+    }
+    sim.run_for(SECOND / 2);
+    assert_eq!(sim.ua(carrier).racks, ["4000 1 INVITE"]);
+    sim.act(carrier, |c, _| {
+        c.rseq = Some(4_001);
+        c.ring_again();
+    });
+    sim.run_until("the next one", |s| s.ua(carrier).racks.len() == 2);
+    assert_eq!(sim.ua(carrier).racks[1], "4001 1 INVITE");
+    sim.run_until("they talk", |s| s.ua(phone).is_up() && s.ua(carrier).is_up());
+    sim.act(phone, |p, now| p.hang_up(now));
+    sim.run_until("the carrier is told", |s| s.ua(carrier).byes == 1);
+    let bye = sim.ua(carrier).cseqs.iter().rfind(|(m, _)| m == "BYE").map(|(_, n)| *n);
+    assert_eq!(bye, Some(4), "after INVITE, PRACK and PRACK");
+    sim.assert_clean();
+}
+
+#[test]
+fn a_caller_who_gives_up_while_an_acknowledgement_is_awaited_leaves_nothing_behind() {
+    let (mut sim, phone, carrier) = announced(8, "Require");
+    sim.act(phone, |p, _| p.pracks = false);
+    sim.set(carrier, OnInvite::Ring);
+    dial(&mut sim, phone, "04940123");
+    sim.run_until("it is announced", |s| !provisional(s, phone).is_empty());
+    sim.act(phone, |p, now| p.hang_up(now));
+    sim.run_until("over", |s| s.ua(phone).is_idle() && s.ua(carrier).is_idle());
+    assert_eq!(sim.ua(phone).final_status(), Some(487));
+    sim.assert_clean();
+}
