@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::acd::OfferId;
 use crate::clock::Mono;
-use crate::dialog::{Call, Provisionals, SessionTimer};
+use crate::dialog::{Call, Provisionals, Session, SessionTimer};
 use crate::ids::{LegId, Number, StaffNumber, TrunkName};
 use crate::media::{Lease, Quality};
 use crate::route::Cause;
@@ -49,8 +49,10 @@ pub struct Leg {
     pub provisionals: Provisionals,
     /// What its INVITE asked for (RFC 4028), until our 2xx grants it.
     pub session_asked: Option<SessionTimer>,
-    /// The peer refreshes its session by then at the latest.
-    pub session_until: Option<Mono>,
+    /// The timer that its session has.
+    pub session: Option<Session>,
+    /// The peer takes UPDATE (its Allow said so): a refresh needs no INVITE.
+    pub takes_update: bool,
 }
 
 /// Who is at the other end.

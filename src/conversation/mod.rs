@@ -197,7 +197,7 @@ impl Conversation {
             (None, Stage::Announcing { until, .. } | Stage::Originating { until, .. } | Stage::Parked { until }) => Some(*until),
             (None, Stage::Routing | Stage::Queue { .. } | Stage::Bridged { .. } | Stage::Ending) => None,
         };
-        let times = |l: &Leg| [l.lets_go_at, l.probe_at, l.session_until, l.provisionals.deadline()];
+        let times = |l: &Leg| [l.lets_go_at, l.probe_at, l.session.map(|s| s.deadline()), l.provisionals.deadline()];
         let legs = self.legs.values().flat_map(times).flatten();
         stage.into_iter().chain(legs).min()
     }

@@ -45,6 +45,8 @@ pub struct Call {
     early_tag: Option<Bytes>,
     /// Early dialogs of our INVITE in which a reliable provisional response was acknowledged: a fork has several.
     early: Vec<Early>,
+    /// CSeq of a re-INVITE of ours that has no final answer.
+    reinvite: Option<u32>,
     state: State,
 }
 
@@ -144,6 +146,7 @@ impl Call {
             peer_invited: true,
             early_tag: None,
             early: Vec::new(),
+            reinvite: None,
             state: State::Invited { transaction, invite: Box::new(invite), flow },
         }
     }
@@ -158,6 +161,7 @@ impl Call {
             peer_invited: false,
             early_tag: None,
             early: Vec::new(),
+            reinvite: None,
             state: State::Inviting { transaction, invite: Box::new(invite), flow },
         }
     }
@@ -469,9 +473,10 @@ impl Call {
         }
     }
 
-    /// Whether a re-INVITE may be answered now, or collides (§14.2).
+    /// Whether a re-INVITE may be answered, or sent, now, or collides (§14.1, §14.2).
     pub fn takes_reinvite(&self) -> Result<(), Status> {
         match &self.state {
+            State::Confirmed { .. } if self.reinvite.is_some() => Err(Status::REQUEST_PENDING),
             State::Confirmed { unacked: None, .. } => Ok(()),
             State::Confirmed { unacked: Some(_), .. } | State::Answered { .. } => Err(Status::REQUEST_PENDING),
             State::Invited { .. } | State::Inviting { .. } | State::Cancelled { .. } | State::Leaving { .. } | State::Over => {
@@ -506,6 +511,23 @@ impl Call {
         let mut request = dialog.request(method);
         request.headers.push(HeaderName::Contact, &contact);
         Some((request, dialog.next_hop()))
+    }
+
+    /// An INVITE of ours within the dialog, with an offer.
+    pub fn reinvite(&mut self, offer: Bytes) -> Option<(Request, Flow)> {
+        self.takes_reinvite().ok()?;
+        let (mut request, to) = self.request(Method::Invite)?;
+        request.headers.push(HeaderName::ContentType, "application/sdp");
+        request.body = offer;
+        self.reinvite = request.headers.cseq().ok().map(|c| c.number);
+        Some((request, to))
+    }
+
+    /// The final answer to it; a 2xx's is acknowledged so.
+    pub fn reinvite_answered(&mut self, status: Status) -> Option<(Request, Flow)> {
+        let cseq = self.reinvite.take().filter(|_| status.is_success())?;
+        let dialog = self.dialog_mut()?;
+        Some((dialog.ack(cseq), dialog.next_hop()))
     }
 
     /// See [`Dialog::device_moved`].

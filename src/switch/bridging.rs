@@ -70,7 +70,7 @@ impl Cx<'_> {
                 // What the peer may send us from now on (§13.3.1.4).
                 response.headers.push(HeaderName::Allow, ALLOW);
                 response.headers.push(HeaderName::Supported, "timer, 100rel, replaces");
-                leg.session_until = granted(leg.session_asked.take(), &mut response, self.now.mono);
+                leg.session = granted(leg.session_asked.take(), &mut response, self.now.mono);
                 if let Some(response) = leg.provisionals.success(transaction, response) {
                     self.respond(transaction, &response);
                 }

@@ -325,6 +325,7 @@ impl Cx<'_> {
             }
             Progress::Ignored => return,
         }
+        self.session_begins(conv, id, response);
         let Some(leg) = conv.legs.get_mut(&id) else { return };
         leg.status = Some(response.status.code());
         self.hub.index.answered(id);
@@ -407,6 +408,9 @@ impl Cx<'_> {
         if matches!(response.status, Status::UNAUTHORIZED | Status::PROXY_AUTHENTICATION_REQUIRED)
             && self.answer_challenge(conv, id, response)
         {
+            return;
+        }
+        if response.status == Status::SESSION_INTERVAL_TOO_SMALL && self.asks_again(conv, id, response) {
             return;
         }
         let Some(leg) = conv.legs.get_mut(&id) else { return };

@@ -81,6 +81,8 @@ pub(super) enum Purpose {
     Invite(LegId),
     /// NOTIFY of a transfer, or the last one of a subscription, or the BYE to a fork that nobody wants: what comes back changes nothing.
     InDialog,
+    /// UPDATE or re-INVITE that keeps a session alive.
+    Refresh(LegId),
     /// OPTIONS to a leg that holds, and is not heard therefore: whether it is there still.
     Probe(LegId),
     /// Whatever comes back, or nothing: the leg is over then.

@@ -242,6 +242,7 @@ impl Cx<'_> {
         };
 
         let id = self.next_leg();
+        let takes_update = request.headers.lists(&HeaderName::Allow, "UPDATE");
         let provisionals = Provisionals::of(&request, self.hub.chance.next_u64() as u32);
         let direction = rule.direction();
         let own = Own { tag: self.hub.chance.token(), contact: self.contact(&called, &flow) };
@@ -269,7 +270,8 @@ impl Cx<'_> {
             tried: false,
             provisionals,
             session_asked,
-            session_until: None,
+            session: None,
+            takes_update,
         };
         let customer_number = match (direction, &target) {
             (Direction::Outbound, Target::Outside(outside)) => {

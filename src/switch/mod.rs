@@ -464,6 +464,11 @@ impl Switch {
                 self.cx(now, out).message_answered(sender, response.status);
             }
             Purpose::Message(_) => {}
+            Purpose::Refresh(leg) => {
+                if let Some(conversation) = self.conversation_of(leg) {
+                    self.with(conversation, now, out, |cx, conv| cx.refresh_answered(conv, leg, id, response));
+                }
+            }
             Purpose::Probe(leg) => self.probed(leg, response.status, now, out),
             Purpose::Bye(leg) if response.status.is_final() => self.bye_done(leg, now, out),
             Purpose::Bye(_) => {}
@@ -519,6 +524,11 @@ impl Switch {
             },
             Some(Purpose::Notify(id)) => self.cx(now, out).notify_answered(id, Status::REQUEST_TIMEOUT),
             Some(Purpose::Message(sender)) => self.cx(now, out).message_answered(sender, Status::REQUEST_TIMEOUT),
+            Some(Purpose::Refresh(leg)) => {
+                if let Some(conversation) = self.conversation_of(leg) {
+                    self.with(conversation, now, out, |cx, conv| cx.refresh_failed(conv, leg, cause));
+                }
+            }
             Some(Purpose::InDialog) | None => {}
         }
     }

@@ -6,7 +6,7 @@ use super::hub::{AGENT, ALLOW, Cx, Purpose};
 use super::identity::Shown;
 use crate::codec::Codec;
 use crate::conversation::{Conversation, Leg, Peer, Role};
-use crate::dialog::{Call, Own, Provisionals, Reach};
+use crate::dialog::{Call, Own, Provisionals, Reach, SessionTimer};
 use crate::ids::LegId;
 use crate::media;
 use crate::sdp::{Direction, Local, Negotiation};
@@ -79,7 +79,8 @@ impl Cx<'_> {
         request.headers.push(HeaderName::CSeq, crate::sip::CSeq::new(1, Method::Invite));
         request.headers.push(HeaderName::Contact, &own.contact);
         request.headers.push(HeaderName::Allow, ALLOW);
-        request.headers.push(HeaderName::Supported, "100rel");
+        request.headers.push(HeaderName::Supported, "100rel, timer");
+        SessionTimer::ask(&mut request);
         request.headers.push(HeaderName::UserAgent, AGENT);
         if role == Role::Callee {
             let target = request.uri.dialled().unwrap_or_default();
@@ -118,7 +119,8 @@ impl Cx<'_> {
             tried: false,
             provisionals: Provisionals::default(),
             session_asked: None,
-            session_until: None,
+            session: None,
+            takes_update: false,
         };
         self.put(conv.id, &leg);
         self.hub.stirred = true;

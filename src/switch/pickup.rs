@@ -207,7 +207,8 @@ impl Cx<'_> {
             lost_way: false,
             provisionals: Provisionals::default(),
             session_asked: *session_asked,
-            session_until: None,
+            session: None,
+            takes_update: false,
         };
         self.put(conv.id, &leg);
         conv.legs.insert(id, leg);

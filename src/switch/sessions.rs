@@ -1,12 +1,19 @@
-//! Sessions that a peer keeps alive by refreshing them (RFC 4028), and that end when it does not.
+//! Sessions that are kept alive by refreshing them (RFC 4028), by the peer or by us, and that end when nobody does.
 
-use super::hub::Cx;
+use std::time::Duration;
+
+use super::hub::{Cx, Purpose};
 use crate::clock::Mono;
 use crate::conversation::Conversation;
-use crate::dialog::{Asked, MIN_SE, SessionTimer};
+use crate::dialog::{Asked, MIN_SE, Session, SessionTimer};
 use crate::ids::LegId;
 use crate::route::Cause;
-use crate::sip::{HeaderName, Request, Response, Status};
+use crate::sdp::{Description, Direction};
+use crate::sip::{HeaderName, Method, Request, Response, Status};
+use crate::transaction::TransactionId;
+
+/// A refresh that could not be sent, or was refused for a reason that may pass, is tried again after this.
+const AGAIN: Duration = Duration::from_secs(10);
 
 impl Cx<'_> {
     /// A re-INVITE or UPDATE that was taken: the time runs anew, or no more if it asks for none (§10).
@@ -16,7 +23,7 @@ impl Cx<'_> {
             Asked::Nothing | Asked::TooShort => None,
         };
         if let Some(leg) = conv.legs.get_mut(&id) {
-            leg.session_until = granted(timer, response, self.now.mono);
+            leg.session = granted(timer, response, self.now.mono);
         }
     }
 
@@ -27,24 +34,152 @@ impl Cx<'_> {
         response
     }
 
-    /// Peers that did not refresh in time are gone, as far as they said themselves.
+    /// The 2xx to our INVITE: what timer its session has.
+    pub fn session_begins(&mut self, conv: &mut Conversation, id: LegId, response: &Response) {
+        let now = self.now.mono;
+        let Some(leg) = conv.legs.get_mut(&id) else { return };
+        leg.session = SessionTimer::granted_by(response).map(|timer| timer.begin(now));
+        leg.takes_update = response.headers.lists(&HeaderName::Allow, "UPDATE");
+    }
+
+    /// Our INVITE asked for an interval that is too short for the peer (422): once more with its own.
+    pub fn asks_again(&mut self, conv: &mut Conversation, id: LegId, refusal: &Response) -> bool {
+        let Some(leg) = conv.legs.get_mut(&id) else { return false };
+        let (Some(mut again), Some(to)) = (leg.call.invite_again(), leg.call.flow().copied()) else { return false };
+        if SessionTimer::ask_again(&mut again, refusal).is_none() {
+            return false;
+        }
+        let transaction = self.request(again.clone(), to, Purpose::Invite(id));
+        if let Some(leg) = conv.legs.get_mut(&id) {
+            leg.call.reinvited_in(transaction, again, to);
+        }
+        true
+    }
+
+    /// Sessions that are to be refreshed by us are; those that nobody has refreshed in time are over.
     pub fn sessions_due(&mut self, conv: &mut Conversation) {
         let now = self.now.mono;
-        let due: Vec<LegId> = conv.legs.values().filter(|l| l.session_until.is_some_and(|at| at <= now)).map(|l| l.id).collect();
+        let due: Vec<LegId> =
+            conv.legs.values().filter(|l| l.session.is_some_and(|s| s.deadline() <= now)).map(|l| l.id).collect();
         for id in due {
             let Some(leg) = conv.legs.get_mut(&id) else { continue };
-            leg.session_until = None;
-            if leg.is_answered() {
-                self.count("sip_sessions_expired_total");
-                self.leg_fails(conv, id, Cause::Lost);
+            let Some(session) = &mut leg.session else { continue };
+            if session.until <= now {
+                leg.session = None;
+                if leg.is_answered() {
+                    self.count("sip_sessions_expired_total");
+                    self.leg_fails(conv, id, Cause::Lost);
+                }
+                continue;
             }
+            session.refresh_at = None;
+            if leg.is_answered() {
+                self.refresh(conv, id);
+            }
+        }
+    }
+
+    /// Without a description where the peer takes UPDATE; else an INVITE that says what is agreed on already.
+    fn refresh(&mut self, conv: &mut Conversation, id: LegId) {
+        let later = self.now.mono + AGAIN;
+        let Some(leg) = conv.legs.get_mut(&id) else { return };
+        let Some(timer) = leg.session.map(|s| s.timer) else { return };
+        let request = match leg.takes_update {
+            true => leg.call.request(Method::Update),
+            // Another INVITE is under way: after it.
+            false if leg.call.takes_reinvite().is_err() => None,
+            false => {
+                let agreed = leg.negotiation.agreed().cloned();
+                let direction = agreed.as_ref().map_or(Direction::SendRecv, |a| Direction::of(a.send, a.receive));
+                let body = leg.negotiation.offer(&super::outgoing::codecs(agreed.map(|a| a.codec)), direction);
+                leg.call.reinvite(body)
+            }
+        };
+        match request {
+            Some((mut request, to)) => {
+                timer.refresh(&mut request);
+                self.request(request, to, Purpose::Refresh(id));
+            }
+            None => {
+                if let Some(session) = &mut leg.session {
+                    session.refresh_at = Some(later);
+                }
+            }
+        }
+    }
+
+    /// What the peer says to our refresh.
+    pub fn refresh_answered(&mut self, conv: &mut Conversation, id: LegId, transaction: TransactionId, response: &Response) {
+        if response.status.is_provisional() {
+            return;
+        }
+        let now = self.now.mono;
+        let is_invite = response.headers.cseq().is_ok_and(|c| c.method == Method::Invite);
+        let Some(leg) = conv.legs.get_mut(&id) else { return };
+        let was_held = leg.is_holding();
+        let ack = if is_invite { leg.call.reinvite_answered(response.status) } else { None };
+        if let Some((ack, to)) = ack {
+            self.ack(transaction, &ack, to);
+        }
+        let Some(leg) = conv.legs.get_mut(&id) else { return };
+        if response.status.is_success() {
+            leg.session = SessionTimer::granted_by(response).map(|timer| timer.begin(now));
+            if is_invite {
+                let answered = Description::parse(&response.body).ok().and_then(|d| leg.negotiation.answered(&d).ok());
+                match answered {
+                    Some(agreed) => self.agreed(conv, id, agreed, was_held),
+                    None => leg.negotiation.withdraw(),
+                }
+            }
+            return;
+        }
+        if is_invite {
+            leg.negotiation.withdraw();
+        }
+        // RFC 3261 §14.1: the one who owns the Call-ID waits longer.
+        let glare = match leg.call.is_callers() {
+            true => self.hub.chance.below(200) * 10,
+            false => 2_100 + self.hub.chance.below(190) * 10,
+        };
+        let Some(session) = &mut leg.session else { return };
+        match response.status {
+            // The dialog is gone (§10, RFC 5057 §5.1).
+            Status::CALL_TRANSACTION_DOES_NOT_EXIST | Status::REQUEST_TIMEOUT => self.leg_fails(conv, id, Cause::Lost),
+            Status::REQUEST_PENDING => session.refresh_at = Some(now + Duration::from_millis(glare)),
+            Status::SESSION_INTERVAL_TOO_SMALL => {
+                if let Some(slower) = session.timer.slower(response) {
+                    *session = Session { timer: slower, refresh_at: Some(now), until: session.until };
+                }
+            }
+            // It said that it takes UPDATE, and does not.
+            Status::METHOD_NOT_ALLOWED | Status::NOT_IMPLEMENTED if !is_invite => {
+                session.refresh_at = Some(now);
+                leg.takes_update = false;
+            }
+            _ => session.refresh_at = Some(now + AGAIN),
+        }
+    }
+
+    /// Our refresh has no answer and will have none.
+    pub fn refresh_failed(&mut self, conv: &mut Conversation, id: LegId, cause: Cause) {
+        let again = self.now.mono + AGAIN;
+        let Some(leg) = conv.legs.get_mut(&id) else { return };
+        leg.call.reinvite_answered(Status::REQUEST_TIMEOUT);
+        if !leg.is_answered() {
+            return;
+        }
+        match (cause, &mut leg.session) {
+            // The phone may come by another connection yet.
+            (Cause::Unreachable, Some(session)) => session.refresh_at = Some(again),
+            (_, Some(_)) => self.leg_fails(conv, id, Cause::Lost),
+            (_, None) => {}
         }
     }
 }
 
-/// Says in a 2xx what is granted, and gives the time until which a refresh must come.
-pub(super) fn granted(timer: Option<SessionTimer>, response: &mut Response, now: Mono) -> Option<Mono> {
+/// Says in a 2xx what is granted, and begins it.
+pub(super) fn granted(timer: Option<SessionTimer>, response: &mut Response, now: Mono) -> Option<Session> {
     let timer = timer?;
     timer.grant(response);
-    Some(now + timer.patience())
+    Some(timer.begin(now))
 }

@@ -113,3 +113,135 @@ fn an_update_holds_and_resumes_as_a_reinvite_does() {
     sim.act(phone, |p, now| p.hang_up(now));
     sim.assert_clean();
 }
+
+/// A customer talks to 201, whose phone grants this.
+fn granted(seed: u8, grants: &'static str, allows_update: bool) -> (Sim, SocketAddr, SocketAddr) {
+    let mut sim = Sim::new(seed);
+    let (phone, trunk) = (sim.phone("201"), sim.trunk());
+    sim.act(phone, |p, _| {
+        p.grants = Some(grants);
+        p.allows_update = allows_update;
+    });
+    sim.act(trunk, |t, now| {
+        t.call("+4930555201", now);
+    });
+    sim.run_until("they talk", |s| s.ua(trunk).is_up() && s.ua(phone).is_up());
+    (sim, phone, trunk)
+}
+
+#[test]
+fn a_session_that_is_ours_to_refresh_is_refreshed_at_half_time_by_update_or_by_invite() {
+    for (allows, expected) in [(true, "UPDATE"), (false, "INVITE sendrecv")] {
+        let (mut sim, phone, trunk) = granted(11, "600;refresher=uac", allows);
+        sim.run_for(1_520 * SECOND);
+        assert_eq!(sim.ua(phone).refreshes, [expected; 5], "every 300 s");
+        let since = sim.now.mono;
+        sim.run_for(SECOND);
+        assert!(sim.ua(trunk).heard(sim.ua(phone).byte, since) > 40 && sim.ua(phone).heard(sim.ua(trunk).byte, since) > 40);
+        assert!(!sim.has("call.held"));
+        sim.act(trunk, |t, now| t.hang_up(now));
+        sim.assert_clean();
+    }
+}
+
+#[test]
+fn a_refresh_of_who_holds_does_not_take_the_hold_back() {
+    let (mut sim, phone, trunk) = granted(12, "600;refresher=uac", false);
+    sim.act(phone, |p, now| {
+        // Without it there would be no timer any more (RFC 4028 §9).
+        p.wants = Some("600;refresher=uas");
+        p.hold(crate::sim::ua::Hold::SendOnly, now);
+    });
+    sim.run_until("held", |s| s.has("call.held"));
+    sim.act(phone, |p, _| p.refreshes.clear());
+    sim.run_until("refreshed", |s| !s.ua(phone).refreshes.is_empty());
+    assert_eq!(sim.ua(phone).refreshes, ["INVITE recvonly"]);
+    let since = sim.now.mono + SECOND / 5;
+    sim.run_for(SECOND);
+    assert!(sim.ua(trunk).hears(since).keys().eq([&MUSIC]));
+    assert!(!sim.has("call.resumed"));
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.assert_clean();
+}
+
+#[test]
+fn a_refresh_that_is_refused_is_tried_again_or_ends_the_call_as_the_refusal_says() {
+    // What the refreshes get; how many there are in 350 s; whether the call lives.
+    for (statuses, refreshes, lives) in [
+        (vec![491], vec!["UPDATE", "UPDATE"], true),
+        (vec![500], vec!["UPDATE", "UPDATE"], true),
+        (vec![501], vec!["UPDATE", "INVITE sendrecv"], true),
+        (vec![405, 491], vec!["UPDATE", "INVITE sendrecv", "INVITE sendrecv"], true),
+        (vec![481], vec!["UPDATE"], false),
+        (vec![408], vec!["UPDATE"], false),
+    ] {
+        let (mut sim, phone, trunk) = granted(13, "600;refresher=uac", true);
+        sim.act(phone, |p, _| p.on_refresh.extend(statuses.clone()));
+        sim.run_for(350 * SECOND);
+        assert_eq!(sim.ua(phone).refreshes, refreshes, "{statuses:?}");
+        assert_eq!(sim.ua(trunk).is_up(), lives, "{statuses:?}");
+        sim.act(trunk, |t, now| t.hang_up(now));
+        sim.assert_clean();
+        assert_eq!(sim.ended()[0].cause, if lives { Cause::Normal } else { Cause::Lost });
+    }
+    // Nothing comes at all: the phone is gone.
+    let (mut sim, phone, trunk) = granted(14, "600;refresher=uac", true);
+    sim.act(phone, |p, _| p.on_refresh.extend([0; 20]));
+    sim.run_until("given up", |s| s.ua(trunk).is_idle());
+    sim.assert_clean();
+    assert_eq!(sim.ended()[0].cause, Cause::Lost);
+}
+
+#[test]
+fn a_session_that_the_one_we_called_is_to_refresh_ends_when_it_does_not() {
+    let (mut sim, phone, trunk) = granted(15, "600;refresher=uas", true);
+    let began = sim.now.mono;
+    sim.run_until("ended", |s| s.ua(trunk).is_idle());
+    let lasted = sim.now.mono.since(began);
+    assert!((565 * SECOND..570 * SECOND).contains(&lasted), "{lasted:?}");
+    assert!(sim.ua(phone).refreshes.is_empty() && sim.ua(phone).is_idle());
+    sim.assert_clean();
+}
+
+#[test]
+fn a_peer_that_wants_a_longer_interval_than_ours_gets_it_once() {
+    let mut sim = Sim::new(16);
+    let (phone, trunk) = (sim.phone("201"), sim.trunk());
+    sim.act(phone, |p, _| p.min_se = Some(3_600));
+    sim.act(trunk, |t, now| {
+        t.call("+4930555201", now);
+    });
+    sim.run_until("they talk", |s| s.ua(trunk).is_up() && s.ua(phone).is_up());
+    assert_eq!(sim.ua(phone).sessions, ["asked 1800", "asked 3600"]);
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.assert_clean();
+    // One that can't be pleased is a refusal like others.
+    sim.act(phone, |p, _| p.min_se = Some(100_000));
+    sim.act(trunk, |t, now| {
+        t.call("+4930555201", now);
+    });
+    sim.run_until("refused", |s| s.ua(trunk).is_idle());
+    assert_eq!(sim.ua(phone).sessions.len(), 3);
+    sim.assert_clean();
+}
+
+#[test]
+fn a_caller_who_wants_us_to_refresh_is_refreshed() {
+    let mut sim = Sim::new(17);
+    let (phone, trunk) = (sim.phone("201"), sim.trunk());
+    sim.act(trunk, |t, now| {
+        t.more.push(("Supported", "timer"));
+        t.more.push(("Session-Expires", "600;refresher=uas"));
+        t.more.push(("Allow", "INVITE, UPDATE"));
+        t.allows_update = true;
+        t.grants = Some("600;refresher=uac");
+        t.call("+4930555201", now);
+    });
+    sim.run_until("they talk", |s| s.ua(trunk).is_up() && s.ua(phone).is_up());
+    assert_eq!(sim.ua(trunk).sessions, ["600;refresher=uas"]);
+    sim.run_for(920 * SECOND);
+    assert_eq!(sim.ua(trunk).refreshes, ["UPDATE"; 3]);
+    assert!(sim.ua(trunk).is_up());
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.assert_clean();
+}

@@ -143,6 +143,17 @@ pub struct Ua {
     pub nobody: bool,
     /// Rings with 183, and speaks before it answers.
     pub early: bool,
+    /// Session-Expires of its requests, as it is.
+    pub wants: Option<&'static str>,
+    /// Session-Expires of its 2xx to INVITE and UPDATE (RFC 4028); whether its Allow has UPDATE.
+    pub grants: Option<&'static str>,
+    pub allows_update: bool,
+    /// Refuses an INVITE with less than that by 422.
+    pub min_se: Option<u32>,
+    /// Statuses that the next refreshes get; 0 is none at all.
+    pub on_refresh: VecDeque<u16>,
+    /// Refreshes that came: `UPDATE`, or `INVITE` and its direction.
+    pub refreshes: Vec<String>,
     /// Acknowledges reliable provisional responses (RFC 3262).
     pub pracks: bool,
     /// Sends its own provisional responses reliably, in the order of these numbers; RAck of the PRACKs that came.
@@ -223,6 +234,12 @@ impl Ua {
             nobody: false,
             early: false,
             pracks: true,
+            wants: None,
+            grants: None,
+            allows_update: false,
+            min_se: None,
+            on_refresh: VecDeque::new(),
+            refreshes: Vec::new(),
             rseq: None,
             racks: Vec::new(),
             cseqs: Vec::new(),

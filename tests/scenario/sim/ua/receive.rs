@@ -83,6 +83,20 @@ impl Ua {
                     self.end(i, now);
                 }
             }
+            Method::Update => {
+                self.refreshes.push("UPDATE".to_owned());
+                match self.on_refresh.pop_front() {
+                    Some(0) => {}
+                    Some(status) => self.reply(&request, status),
+                    None if self.allows_update => {
+                        let Some(i) = found else { return self.reply(&request, 481) };
+                        let mut response = self.response(&request, 200, i);
+                        self.grant(&mut response);
+                        self.put(response.to_bytes());
+                    }
+                    None => self.reply(&request, 405),
+                }
+            }
             Method::Prack => {
                 let rack = request.headers.get(&HeaderName::RAck).map(|v| String::from_utf8_lossy(v).into_owned());
                 self.racks.push(rack.unwrap_or_default());
@@ -139,6 +153,13 @@ impl Ua {
         if what == OnInvite::Ignore {
             return;
         }
+        let asked = request.headers.session_expires().ok().flatten().map(|s| s.interval);
+        self.sessions.extend(asked.map(|seconds| format!("asked {seconds}")));
+        if let (Some(least), Some(asked)) = (self.min_se, asked)
+            && asked < least
+        {
+            return self.refuse_with_min_se(&request, least, now);
+        }
         let tag = self.token("t");
         let local = request.headers.to().unwrap_or_else(|e| panic!("To: {e}")).with_tag(&tag);
         let target = contact_of(&request.headers).unwrap_or_else(|| panic!("an INVITE without Contact"));
@@ -163,6 +184,21 @@ impl Ua {
         }
     }
 
+    /// 422 (RFC 4028 §6), repeated until its ACK as every refusal.
+    fn refuse_with_min_se(&mut self, request: &Request, least: u32, now: Mono) {
+        let local = request.headers.to().unwrap_or_else(|e| panic!("To: {e}")).with_tag("t422");
+        let from = request.headers.from().unwrap_or_else(|e| panic!("From: {e}"));
+        let target = contact_of(&request.headers).unwrap_or_else(|| panic!("an INVITE without Contact"));
+        let mut call = self.blank(false, call_id(&request.headers), local, from, target, request.clone());
+        call.invite_branch = branch_of(request);
+        call.phase = Phase::Over;
+        self.calls.push(call);
+        let i = self.calls.len() - 1;
+        let mut response = self.response(request, 422, i);
+        response.headers.push(HeaderName::MinSe, least);
+        self.finally(i, request, response, now);
+    }
+
     pub(super) fn carry_out(&mut self, i: usize, what: OnInvite, now: Mono) {
         if self.calls[i].phase != Phase::Ringing {
             return;
@@ -180,10 +216,19 @@ impl Ua {
     }
 
     pub(super) fn reinvited(&mut self, i: usize, request: &Request) {
+        let text = String::from_utf8_lossy(&request.body).into_owned();
+        let direction = ["sendonly", "recvonly", "inactive"].iter().find(|d| text.contains(**d)).unwrap_or(&"sendrecv");
+        self.refreshes.push(format!("INVITE {direction}"));
+        match self.on_refresh.pop_front() {
+            Some(0) => return,
+            Some(status) => return self.reply(request, status),
+            None => {}
+        }
         self.calls[i].take_description(&request.body);
         let body = self.calls[i].description(&self.codecs, self.events);
         let mut response = self.response(request, 200, i);
         with_body(&mut response, body);
+        self.grant(&mut response);
         let bytes = response.to_bytes();
         self.given.insert((branch_of(request), "INVITE".into()), bytes.clone());
         self.put(bytes);

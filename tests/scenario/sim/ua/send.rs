@@ -112,6 +112,10 @@ impl Ua {
             request.headers.set(HeaderName::Supported, "timer");
             request.headers.set(HeaderName::SessionExpires, seconds);
         }
+        if let (Some(wants), Method::Invite | Method::Update, Some(_)) = (self.wants, &request.method, call) {
+            request.headers.set(HeaderName::Supported, "timer");
+            request.headers.set(HeaderName::SessionExpires, wants);
+        }
         let bytes = request.to_bytes();
         let method = request.method.to_string();
         self.note(now, format!("-> {method}"));
@@ -268,6 +272,15 @@ impl Ua {
         self.in_dialog(i, Method::Prack, fill, now);
     }
 
+    pub(super) fn grant(&self, response: &mut Response) {
+        if let Some(grants) = self.grants {
+            response.headers.set(HeaderName::SessionExpires, grants);
+        }
+        if self.allows_update {
+            response.headers.set(HeaderName::Allow, "INVITE, ACK, BYE, CANCEL, UPDATE");
+        }
+    }
+
     /// A provisional response.
     pub(super) fn say(&mut self, i: usize, status: u16) {
         let invite = self.calls[i].invite.clone();
@@ -284,6 +297,7 @@ impl Ua {
             self.calls[i].description(&self.codecs, self.events)
         };
         with_body(&mut response, body);
+        self.grant(&mut response);
         self.calls[i].phase = Phase::Answered;
         self.calls[i].act_at = None;
         self.finally(i, &invite, response, now);
