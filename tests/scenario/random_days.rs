@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use cordboard::route::{Forwarding, When};
 use cordboard::switch::command::WantedState;
 use cordboard::switch::{Answer, Command};
 use proptest::prelude::*;
 
-use crate::sim::ua::{Hold, OnInvite};
+use crate::sim::ua::{Hold, OnInvite, Phase};
 use crate::sim::{Sim, invariants};
 
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +29,10 @@ enum Happening {
     Originates(u8, u8),
     Transfers(u8),
     HangsUpByCommand(u8),
+    Consults(u8, u8),
+    JoinsItsCalls(u8, bool),
+    JoinedByCommand(u8, u8),
+    Forwards(u8, u8, u8),
     Waits(u16),
 }
 
@@ -50,6 +55,10 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => (n(), n()).prop_map(|(a, b)| Happening::Originates(a, b)),
         1 => n().prop_map(Happening::Transfers),
         1 => n().prop_map(Happening::HangsUpByCommand),
+        5 => (n(), n()).prop_map(|(a, b)| Happening::Consults(a, b)),
+        8 => (n(), any::<bool>()).prop_map(|(a, b)| Happening::JoinsItsCalls(a, b)),
+        1 => (n(), n()).prop_map(|(a, b)| Happening::JoinedByCommand(a, b)),
+        3 => (n(), n(), n()).prop_map(|(a, b, c)| Happening::Forwards(a, b, c)),
         6 => (0..20_000u16).prop_map(Happening::Waits),
     ]
 }
@@ -93,6 +102,7 @@ fn carry_out(sim: &mut Sim, phones: &[SocketAddr], trunk: SocketAddr, what: Happ
                 OnInvite::AnswerThenBye(Duration::from_secs(1)),
                 OnInvite::AnswerUnusably,
                 OnInvite::Ignore,
+                OnInvite::Refuse(302),
             ];
             sim.set(pick(phones, a), pick(&all, b));
         }
@@ -122,6 +132,51 @@ fn carry_out(sim: &mut Sim, phones: &[SocketAddr], trunk: SocketAddr, what: Happ
                 assert!(matches!(sim.ask(Command::Hangup { conversation }), Answer::Done | Answer::Refused(_)));
             }
         }
+        // Whoever has a call holds it and makes another one.
+        Happening::Consults(a, b) => {
+            let busy: Vec<SocketAddr> =
+                phones.iter().copied().filter(|at| sim.ua(*at).is_up() && sim.ua(*at).open_calls() == 1).collect();
+            if !busy.is_empty() {
+                sim.act(pick(&busy, a), |p, now| {
+                    p.hold(Hold::SendOnly, now);
+                    p.call(pick(&DIALLED, b), now);
+                });
+            }
+        }
+        Happening::JoinsItsCalls(a, reversed) => {
+            let both: Vec<SocketAddr> = phones.iter().copied().filter(|at| sim.ua(*at).open_calls() > 1).collect();
+            if both.is_empty() {
+                return;
+            }
+            sim.act(pick(&both, a), |p, now| {
+                let open: Vec<usize> = (0..p.calls.len()).filter(|i| p.calls[*i].phase == Phase::Up).collect();
+                let other = (0..p.calls.len()).rfind(|i| p.calls[*i].phase != Phase::Over && Some(i) != open.first());
+                if let (Some(on), Some(other)) = (open.first().copied(), other) {
+                    match reversed && p.calls[other].phase == Phase::Up {
+                        true => p.refer_call(other, on, now),
+                        false => p.refer_call(on, other, now),
+                    }
+                }
+            });
+        }
+        Happening::JoinedByCommand(a, b) => {
+            let live = invariants::live(sim);
+            if let (Some(conversation), Some(consultation)) =
+                (live.get(usize::from(a) % 4).copied(), live.get(usize::from(b) % 4).copied())
+            {
+                let joined = sim.ask(Command::Join { conversation, consultation });
+                assert!(matches!(joined, Answer::Done | Answer::Refused(_)), "{joined:?}");
+            }
+        }
+        Happening::Forwards(a, when, b) => {
+            let mut forwarding = Forwarding { do_not_disturb: when % 7 == 6, no_answer_after_s: 5, ..Forwarding::default() };
+            forwarding
+                .set(pick(&[When::Always, When::Busy, When::NoAnswer, When::Unregistered], when), Some(pick(&DIALLED, b).into()));
+            let none = when % 3 == 0;
+            let forwarding = if none { Forwarding::default() } else { forwarding };
+            let set = sim.ask(Command::SetForwarding { phone: pick(&NUMBERS, a).into(), forwarding });
+            assert!(matches!(set, Answer::Done | Answer::Refused(_)), "{set:?}");
+        }
         Happening::Waits(ms) => sim.run_for(Duration::from_millis(u64::from(ms))),
     }
 }
@@ -146,6 +201,10 @@ proptest! {
         let mut sim = Sim::new(seed);
         let phones: Vec<SocketAddr> = NUMBERS.into_iter().map(|n| sim.phone(n)).collect();
         let trunk = sim.trunk();
+        for (i, at) in phones.iter().enumerate() {
+            let next = NUMBERS[(i + 1) % NUMBERS.len()];
+            sim.act(*at, |p, _| p.redirects_to = format!("<sip:{next}@10.0.0.1>"));
+        }
         for what in day {
             carry_out(&mut sim, &phones, trunk, what);
             invariants::check(&mut sim);
