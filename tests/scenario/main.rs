@@ -12,6 +12,7 @@ mod call_through_menu_to_queue;
 mod calls_inside;
 mod calls_outside;
 mod class_of_service;
+mod day;
 mod emergency;
 mod faults_of_peers;
 mod forwarding;

@@ -56,6 +56,8 @@ pub struct Sim {
     hosts: BTreeMap<IpAddr, SocketAddr>,
     /// Two, as on the smallest machine: what joins two conversations may have to move legs.
     workers: [Worker; 2],
+    /// Media workers have no time: they take commands, and say and notice nothing. For days of signalling.
+    pub deaf: bool,
     settings: media::Settings,
     clips: Clips,
     legs: BTreeMap<u16, LegId>,
@@ -129,6 +131,7 @@ impl Sim {
             uas: BTreeMap::new(),
             hosts: BTreeMap::new(),
             workers: workers(&settings),
+            deaf: false,
             settings,
             clips,
             legs: BTreeMap::new(),
@@ -250,7 +253,7 @@ impl Sim {
     fn step(&mut self, limit: Mono) {
         let next = [
             self.switch.deadline(),
-            self.workers.iter().filter_map(Worker::deadline).min(),
+            self.workers.iter().filter(|_| !self.deaf).filter_map(Worker::deadline).min(),
             self.network.next(),
             self.uas.values().filter_map(Ua::deadline).min(),
             Some(limit),
@@ -259,7 +262,7 @@ impl Sim {
         let ahead = at.since(self.now.mono);
         self.now = self.now + ahead;
         for n in 0..self.workers.len() {
-            if self.workers[n].deadline().is_some_and(|d| d <= at) {
+            if !self.deaf && self.workers[n].deadline().is_some_and(|d| d <= at) {
                 let mut speaker = Loudspeaker::default();
                 self.workers[n].tick(at, &mut speaker);
                 self.heard(speaker);

@@ -11,6 +11,9 @@ use crate::sim::network::Parcel;
 
 impl Ua {
     pub(super) fn begin_to_speak(&mut self, i: usize, now: Mono) {
+        if self.mute {
+            return;
+        }
         let early = self.early;
         let call = &mut self.calls[i];
         if call.next_rtp.is_none() && (call.phase == Phase::Up || (early && call.phase == Phase::Ringing)) {
