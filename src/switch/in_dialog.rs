@@ -194,7 +194,11 @@ impl Cx<'_> {
         let digit = match &kind {
             Some(k) if k.is("application", "dtmf-relay") => signal(&request.body),
             Some(k) if k.is("application", "dtmf") => digit(&request.body),
-            Some(_) => return self.respond(transaction, &request.response(Status::UNSUPPORTED_MEDIA_TYPE)),
+            Some(_) => {
+                let mut response = request.response(Status::UNSUPPORTED_MEDIA_TYPE);
+                response.headers.push(HeaderName::Accept, "application/dtmf-relay, application/dtmf");
+                return self.respond(transaction, &response);
+            }
             // An empty INFO asks whether the dialog lives.
             None if request.body.is_empty() => return self.respond(transaction, &request.response(Status::OK)),
             None => None,

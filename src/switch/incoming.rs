@@ -37,7 +37,11 @@ impl Cx<'_> {
     }
 
     fn response(&self, transaction: TransactionId, request: &Request, status: Status) -> Response {
-        request.response_with_tag(status, self.hub.transactions.tag(transaction))
+        let mut response = request.response_with_tag(status, self.hub.transactions.tag(transaction));
+        if status == Status::UNSUPPORTED_MEDIA_TYPE {
+            response.headers.push(HeaderName::Accept, "application/sdp");
+        }
+        response
     }
 
     /// Extensions that the peer insists on (§8.2.2.3), beside those that we have.
