@@ -6,11 +6,12 @@
 
 use std::time::Duration;
 
-use super::event::{By, CallEnded, Kind, LegSummary, MediaQuality, MenuLeft, QueueLeft};
+use super::event::{By, CallEnded, Kind, LegSummary, MediaQuality, MenuLeft, QueueLeft, Transfer, TransferOutcome};
 use super::hub::{Cx, Departing, Purpose};
 use super::output::RecorderCommand;
 use super::queueing::millis;
-use crate::conversation::{Conversation, End, Gone, Stage};
+use super::transfer::Notice;
+use crate::conversation::{Conversation, End, Gone, Stage, Transferring};
 use crate::dialog::Hangup;
 use crate::ids::LegId;
 use crate::media::{Command, Quality};
@@ -55,7 +56,15 @@ impl Cx<'_> {
 
     /// What a stage owes the log when the conversation leaves it by ending.
     fn leave_stage(&mut self, conv: &mut Conversation, cause: Cause, by: &By) {
-        match &conv.stage {
+        match &mut conv.stage {
+            // Whoever transferred is told that nothing comes of it (RFC 3515 §2.4.5: the last NOTIFY ends the subscription).
+            Stage::Dialling(dialling) => {
+                if let Some(Transferring { from, refer, by, to }) = dialling.transfer.take() {
+                    self.notify(conv, from, refer, Notice::Failed(Status::REQUEST_TERMINATED));
+                    let data = Transfer { leg: from, by, to, outcome: TransferOutcome::Failed };
+                    self.tell(Some(conv.id), Kind::CallTransferred(data));
+                }
+            }
             Stage::Bridged { .. } => self.unbridge(conv),
             Stage::Menu { menu, node, .. } => {
                 let to = if *by == By::Customer { "caller hung up".to_owned() } else { cause.to_string() };
@@ -68,12 +77,7 @@ impl Cx<'_> {
                     self.tell(Some(conv.id), Kind::QueueAbandoned(data));
                 }
             }
-            Stage::Routing
-            | Stage::Parked { .. }
-            | Stage::Dialling(_)
-            | Stage::Announcing { .. }
-            | Stage::Originating { .. }
-            | Stage::Ending => {}
+            Stage::Routing | Stage::Parked { .. } | Stage::Announcing { .. } | Stage::Originating { .. } | Stage::Ending => {}
         }
     }
 

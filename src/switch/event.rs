@@ -331,7 +331,7 @@ pub enum TransferOutcome {
     /// The transferrer has let go; the target is being called.
     Started,
     Completed,
-    /// The target did not take it; `Started` is undone where the transferrer is still there.
+    /// The target did not take it, and `Started` is undone where the transferrer is still there; or the call ended before it could.
     Failed,
 }
 

@@ -220,6 +220,7 @@ fn a_customer_who_hangs_up_during_a_transfer_ends_all_of_it() {
     sim.act(trunk, |t, now| t.hang_up(now));
     sim.run_for(SECOND);
     assert!(sim.ua(phone).is_idle() && sim.ua(other).is_idle(), "{}", sim.story());
+    assert_eq!(outcomes(&sim), [TransferOutcome::Started, TransferOutcome::Failed]);
     sim.assert_clean();
 }
 
