@@ -95,6 +95,12 @@ impl Site {
         self
     }
 
+    /// SIP on this address, and the calls' audio too.
+    pub fn on(mut self, ip: Ipv4Addr) -> Site {
+        self.ip = ip.into();
+        self
+    }
+
     /// A further line of `[sip]`.
     pub fn sip_key(mut self, line: &str) -> Site {
         self.sip_keys.push_str(line);
@@ -157,8 +163,8 @@ impl Site {
              [media]\nlisten = \"{listen}\"\nadvertise = \"{advertise}\"\nports = \"{first}-{last}\"\n\n\
              [http]\nlisten = \"127.0.0.1:{http}\"\n{https}\n[recording]\nfolder = \"../recordings\"\n\n{body}",
             own = self.sip(),
-            listen = if self.ip.is_ipv6() { "::" } else { "127.0.0.1" },
-            advertise = if self.ip.is_ipv6() { "auto" } else { "127.0.0.1" },
+            listen = if self.ip.is_ipv6() { "::".to_owned() } else { self.ip.to_string() },
+            advertise = if self.ip.is_ipv6() { "auto".to_owned() } else { self.ip.to_string() },
             sip_keys = self.sip_keys,
             http = self.http,
             tls = self.secure.map(|_| format!("tls = [\"{}\"]\n", self.tls())).unwrap_or_default(),

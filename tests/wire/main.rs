@@ -9,6 +9,7 @@ mod ipv6;
 mod journal;
 mod ladder;
 mod lamps;
+mod matrix;
 mod next_hop;
 mod phones;
 mod secure;

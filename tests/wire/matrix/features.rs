@@ -1,0 +1,157 @@
+//! Forwarding, subscriptions, messages.
+
+use serde_json::json;
+
+use super::super::support::cordboard::Site;
+use super::{Case, Loss, Refusal, Success, case, run};
+
+const PATH: &str = "/api/v1/phones/{a}/forwarding";
+
+/// A call for `{a}` reaches `{b}`, who is told from whom it comes.
+fn forwarded(name: &'static str, forwarding: serde_json::Value, at_a: &str, reason: &'static str, said: &'static str) -> Case {
+    let case = case(name, "RFC 5806 §5, RFC 7044", "B2BUA", Success).put(PATH, forwarding).carrier(super::calls::CALLS);
+    let case = if at_a.is_empty() { case } else { case.phone('a', at_a) };
+    case.phone(
+        'b',
+        &format!(
+            "< INVITE | Diversion ~ <sip:{{a}}@.*reason={said} | History-Info ~ index=1\n> 180\n> 200 of INVITE | sdp\n< ACK\n< BYE\n> 200"
+        ),
+    )
+    .events(&["call.started", reason, "call.bridged phone={b}", "call.ended cause=normal by=customer"])
+}
+
+fn subscribes(name: &'static str, section: &'static str, ends: super::Ends, script: &str) -> Case {
+    case(name, section, "notifier", ends).line('b', script)
+}
+
+fn cases() -> Vec<Case> {
+    vec![
+        forwarded(
+            "all calls go elsewhere",
+            json!({"always": "{b}"}),
+            "",
+            "call.forwarded phone={a} to={b} reason=always",
+            "unconditional",
+        ),
+        forwarded(
+            "calls for a phone that is busy go elsewhere",
+            json!({"busy": "{b}"}),
+            "< INVITE\n> 486\n< ACK",
+            "call.forwarded phone={a} to={b} reason=busy",
+            "user-busy",
+        ),
+        forwarded(
+            "calls that nobody answers go elsewhere",
+            json!({"no_answer": "{b}", "no_answer_after_s": 5}),
+            "< INVITE\n> 180\n< CANCEL\n> 200\n> 487 of INVITE\n< ACK",
+            "call.forwarded phone={a} to={b} reason=no_answer",
+            "no-answer",
+        ),
+        forwarded(
+            "calls for a phone that is not there go elsewhere",
+            json!({"unregistered": "{b}"}),
+            "",
+            "call.forwarded phone={a} to={b} reason=unregistered",
+            "unavailable",
+        ),
+        forwarded(
+            "a phone sends its call on by 302",
+            json!({}),
+            "< INVITE\n> 302 | Contact: <sip:{b}@{switch}>\n< ACK",
+            "call.forwarded phone={a} to={b} reason=redirected",
+            "deflection",
+        ),
+        case("a phone's 302 to nowhere", "RFC 3261 §8.1.3.4", "UAC", Refusal)
+            .carrier("> INVITE {line} | sdp\n< 480\n> ACK")
+            .phone('a', "< INVITE\n> 302 | Contact: <sip:77777@{switch}>\n< ACK")
+            .events(&["call.started", "call.ended", "!call.answered"]),
+        case("do not disturb", "RFC 3261 §21.4.24", "UAS", Refusal)
+            .put(PATH, json!({"do_not_disturb": true}))
+            .carrier("> INVITE {line} | sdp\n< 486\n> ACK")
+            .events(&["call.started", "call.ended cause=busy status=486"]),
+        case("forwarding in a circle ends", "RFC 3261 §16.3", "B2BUA", Refusal)
+            .put(PATH, json!({"always": "{b}"}))
+            .put("/api/v1/phones/{b}/forwarding", json!({"always": "{a}"}))
+            .carrier("> INVITE {line} | sdp\n< 482\n> ACK")
+            .events(&["call.forwarded phone={a}", "call.ended cause=loop status=482"]),
+        case("a text reaches a phone", "RFC 3428 §5", "B2BUA", Success)
+            .line('b', ">> MESSAGE {a} | body text/plain hello\n< 200")
+            .phone('a', "< MESSAGE | From ~ sip:{b}@ | Content-Type ~ text/plain | body ~ hello\n> 200"),
+        case("a text for a phone that is not there", "RFC 3428 §7", "UAS", Refusal)
+            .line('b', ">> MESSAGE {a} | body text/plain hello\n< 480"),
+        case("a text for nobody", "RFC 3428 §7", "UAS", Refusal).line('b', ">> MESSAGE 77777 | body text/plain hello\n< 404"),
+        case("a text that is too long", "RFC 3428 §8", "UAS", Refusal)
+            .phone('b', &format!(">> MESSAGE {{b}} | body text/plain {}\n< 413", "long ".repeat(270))),
+        case("a text that a phone does not take", "RFC 3428 §7", "B2BUA", Refusal)
+            .line('b', ">> MESSAGE {a} | body text/plain hello\n< 486")
+            .phone('a', "< MESSAGE\n> 486"),
+        case("a text without its kind", "RFC 3261 §20.15", "UAS", Refusal)
+            .line('b', ">> MESSAGE {a} | body text/plain hello | drop Content-Type\n< 400"),
+        case("a text without credentials", "RFC 3428 §11.1", "UAS", Refusal)
+            .line('b', "> MESSAGE {a} | body text/plain hello\n< 401"),
+        case("a text's answer is lost: it comes again", "RFC 3261 §17.1.2.2", "UAC", Loss)
+            .line('b', ">> MESSAGE {a} | body text/plain hello\n< 200")
+            .phone('a', "< MESSAGE\n< MESSAGE | body ~ hello\n> 200")
+            .argument("-nr"),
+        subscribes(
+            "a lamp is told at once, and when it ends",
+            "RFC 6665 §4.2, RFC 4235",
+            Success,
+            ">> SUBSCRIBE {a} | Event: dialog | Expires: 600\n< 200 | Expires ~ 600\n\
+             < NOTIFY | Subscription-State ~ active | Content-Type ~ application/dialog-info.xml | body ~ state=.full.\n> 200\n\
+             > SUBSCRIBE | Event: dialog | Expires: 0\n< 200\n< NOTIFY | Subscription-State ~ terminated\n> 200",
+        ),
+        subscribes(
+            "a message light is told",
+            "RFC 3842 §3",
+            Success,
+            ">> SUBSCRIBE {b} | Event: message-summary | Expires: 600\n< 200\n\
+             < NOTIFY | Event ~ message-summary | body ~ Messages-Waiting: no\n> 200",
+        ),
+        subscribes(
+            "a phone asks for its own bindings",
+            "RFC 3680 §4",
+            Success,
+            ">> SUBSCRIBE {b} | Event: reg | Expires: 600\n< 200\n< NOTIFY | Content-Type ~ application/reginfo.xml | body ~ reginfo\n> 200",
+        ),
+        subscribes(
+            "a package that nobody has",
+            "RFC 6665 §4.2.1.1, §8.3.2",
+            Refusal,
+            ">> SUBSCRIBE {a} | Event: weather | Expires: 600\n< 489 | Allow-Events ~ dialog",
+        ),
+        subscribes("no package", "RFC 6665 §4.2.1.1", Refusal, ">> SUBSCRIBE {a} | Expires: 600\n< 489"),
+        subscribes(
+            "a subscription that is too short",
+            "RFC 6665 §4.2.1.1",
+            Refusal,
+            ">> SUBSCRIBE {a} | Event: dialog | Expires: 10\n< 423 | Min-Expires ~ [0-9]",
+        ),
+        subscribes("a line that is not there", "RFC 6665 §4.2.1", Refusal, ">> SUBSCRIBE 77777 | Event: dialog\n< 404"),
+        subscribes(
+            "somebody else's message light",
+            "RFC 3842 §3.6, §6",
+            Refusal,
+            ">> SUBSCRIBE {a} | Event: message-summary\n< 403",
+        ),
+        subscribes(
+            "a document in a form that is not there",
+            "RFC 6665 §4.2.1.1",
+            Refusal,
+            ">> SUBSCRIBE {a} | Event: dialog | Accept: text/plain\n< 406",
+        ),
+        subscribes("a subscription without credentials", "RFC 6665 §4.2.1.3", Refusal, "> SUBSCRIBE {a} | Event: dialog\n< 401"),
+        subscribes("a refresh of nothing", "RFC 6665 §4.2.1.1", Refusal, "> SUBSCRIBE {a} | Event: dialog | tag nobody\n< 481"),
+        subscribes(
+            "a watcher that knows nothing of it ends it by 481",
+            "RFC 6665 §4.2.2",
+            Loss,
+            ">> SUBSCRIBE {a} | Event: dialog | Expires: 600\n< 200\n< NOTIFY\n> 481\n> SUBSCRIBE | Event: dialog | Expires: 600\n< 481",
+        ),
+    ]
+}
+
+#[test]
+fn features() {
+    run("features", Site::new("matrix-features"), cases());
+}
