@@ -24,6 +24,7 @@ pub struct Builder {
     calls: u32,
     transport: &'static str,
     arguments: Vec<String>,
+    namespace: Option<String>,
 }
 
 /// What a finished SIPp has to say.
@@ -59,6 +60,7 @@ impl Sipp {
             calls: 1,
             transport: "u1",
             arguments: Vec::new(),
+            namespace: None,
         }
     }
 
@@ -69,11 +71,12 @@ impl Sipp {
     /// Waits until SIPp's own socket is there, so that nothing is sent to it too early.
     #[track_caller]
     pub fn wait_until_bound(&self) {
-        let port = format!("{:04X}", self.port);
+        let (port, pid) = (format!("{:04X}", self.port), self.process.pid());
         wait_for(&format!("SIPp listens on {}", self.port), Duration::from_secs(10), || {
-            ["/proc/net/udp", "/proc/net/tcp", "/proc/net/udp6", "/proc/net/tcp6"]
+            // Of its own namespace.
+            ["udp", "tcp", "udp6", "tcp6"]
                 .iter()
-                .any(|table| bound(&read_lossy(Path::new(table)), &port))
+                .any(|table| bound(&read_lossy(Path::new(&format!("/proc/{pid}/net/{table}"))), &port))
                 .then_some(())
         });
     }
@@ -174,10 +177,19 @@ impl Builder {
         self
     }
 
+    /// Runs in a network namespace.
+    pub fn inside(mut self, namespace: &str) -> Builder {
+        self.namespace = Some(namespace.to_owned());
+        self
+    }
+
     #[track_caller]
     pub fn start(self) -> Sipp {
         let media = super::ports::range(4);
-        let mut command = Command::new("sipp");
+        let mut command = Command::new(if self.namespace.is_some() { "ip" } else { "sipp" });
+        if let Some(namespace) = &self.namespace {
+            command.args(["netns", "exec", namespace, "sipp"]);
+        }
         command.current_dir(&self.folder).arg("-sf").arg(&self.scenario);
         command.args(["-i", self.address, "-mi", self.address, "-nostdin", "-t", self.transport]);
         command.args(["-p", &self.port.to_string(), "-mp", &media.start().to_string()]);

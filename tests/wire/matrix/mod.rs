@@ -9,9 +9,12 @@
 //!
 //! A party whose script is empty is not there.
 
+#![allow(clippy::disallowed_methods, reason = "real programs run on the real clock")]
+
 mod calls;
 mod dialogs;
 mod features;
+mod nat;
 mod registrar;
 mod script;
 mod transfers;
@@ -257,22 +260,12 @@ pub fn run(group: &str, site: Site, cases: Vec<Case>) {
     });
     let failures = failures.into_inner().unwrap_or_else(PoisonError::into_inner);
     let times = times.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let mut table = format!("SIPp matrix: {group}, {} cases\n", cases.len());
+    let mut table = Table::new(group);
     for ((case, ..), (failure, time)) in cases.iter().zip(failures.iter().zip(&times)) {
-        let went = if failure.is_none() { "ok" } else { "FAILED" };
-        let ends = format!("{:?}", case.ends).to_lowercase();
-        let _ = writeln!(
-            table,
-            "{went:6} {:7} {:10} {:24} {} ({:.1} s)",
-            ends,
-            case.role,
-            case.section,
-            case.name,
-            time.as_secs_f64()
-        );
+        table.line(failure.is_none(), case.name, case.section, case.role, case.ends, *time);
     }
-    println!("{table}");
-    let _ = std::fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("sipp-matrix-{group}.txt")), &table);
+    table.print();
+    let table = table.text;
     let failed: Vec<String> = cases
         .iter()
         .zip(failures)
@@ -280,6 +273,35 @@ pub fn run(group: &str, site: Site, cases: Vec<Case>) {
         .collect();
     assert!(failed.is_empty(), "{} of {} cases failed\n{}\n{table}", failed.len(), cases.len(), failed.join("\n"));
     wait_until("no conversation is left", SOON, || switch.items("/api/v1/conversations?state=live").is_empty());
+}
+
+/// What the run shows of a group.
+struct Table {
+    group: String,
+    text: String,
+}
+
+impl Table {
+    fn new(group: &str) -> Table {
+        Table { group: group.to_owned(), text: format!("SIPp matrix: {group}\n") }
+    }
+
+    fn line(&mut self, good: bool, name: &str, section: &str, role: &str, ends: Ends, time: Duration) {
+        let (went, ends) = (if good { "ok" } else { "FAILED" }, format!("{ends:?}").to_lowercase());
+        let _ = writeln!(self.text, "{went:6} {ends:7} {role:14} {section:32} {name} ({:.1} s)", time.as_secs_f64());
+    }
+
+    /// Something that went well.
+    fn row(&mut self, name: &str, section: &str, role: &str, ends: Ends, begun: Instant) {
+        self.line(true, name, section, role, ends, begun.elapsed());
+    }
+
+    /// To the run's output, and beside it.
+    fn print(&self) {
+        println!("{}", self.text);
+        let beside = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("sipp-matrix-{}.txt", self.group));
+        let _ = std::fs::write(beside, &self.text);
+    }
 }
 
 /// Phones, the line, and where calls to the outside go.
@@ -424,14 +446,8 @@ fn is(event: &Event, wanted: &str) -> bool {
 /// switch: its own tag is the one that is not the switch's.
 fn replaces(messages: &str) -> Option<String> {
     let last = |name: &str| {
-        let of_dialog = |line: &&str| line.starts_with(name);
-        messages
-            .lines()
-            .filter(of_dialog)
-            .filter(|l| name == "Call-ID:" || l.contains("tag="))
-            .next_back()
-            .unwrap_or_default()
-            .trim()
+        let is_of_dialog = |line: &&str| line.starts_with(name) && (name == "Call-ID:" || line.contains("tag="));
+        messages.lines().rfind(is_of_dialog).unwrap_or_default().trim()
     };
     let tag = |line: &str| line.split("tag=").nth(1).unwrap_or_default().split([';', '>']).next().unwrap_or_default().to_owned();
     let (from, to) = (tag(last("From:")), tag(last("To:")));
