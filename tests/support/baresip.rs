@@ -194,6 +194,14 @@ impl Baresip {
         });
     }
 
+    /// What the newest of the calls that began after this moment has heard so far, while it lasts. A file that was written to since then
+    /// is one of them.
+    pub fn hears_since(&self, begin: std::time::SystemTime) -> Option<Audio> {
+        let path = self.dump_paths("-dec.wav").pop()?;
+        let written = std::fs::metadata(&path).ok()?.modified().ok()?;
+        (written >= begin).then(|| Audio::by_file_length(&path))?
+    }
+
     /// The power fails: no BYE, no deregistration.
     pub fn kill(&mut self) {
         self.process.kill();

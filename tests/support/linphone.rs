@@ -26,7 +26,7 @@ impl Linphone {
         let (port, rtp) = (super::ports::port(), super::ports::range(10));
         write_sine(&folder.join("source.wav"), tone_hz, 600);
         let rc = format!(
-            "[sip]\nsip_port={port}\nsip_tcp_port=0\nsip_tls_port=-2\nuse_ipv6=0\nipv6_migration_done=1\nverify_server_certs=0\n\
+            "[sip]\nsip_port={port}\nsip_tcp_port=-2\nsip_tls_port=-2\nuse_ipv6=0\nipv6_migration_done=1\nverify_server_certs=0\n\
              contact=\"{user}\" <sip:{user}@127.0.0.1>\n[net]\nmtu=0\nfirewall_policy=none\n\
              [rtp]\naudio_rtp_port={first}-{last}\n[video]\nenabled=0\ncapture=0\ndisplay=0\nautomatically_initiate=0\nautomatically_accept=0\n[misc]\nuse_rls_presence=0\n",
             first = rtp.start(),
@@ -55,6 +55,11 @@ impl Linphone {
         self.say(&format!("register sip:{user}@{registrar} sip:{registrar};transport=tls {secret}"));
     }
 
+    #[track_caller]
+    pub fn register_over_tcp(&mut self, user: &str, registrar: &str, secret: &str) {
+        self.say(&format!("register sip:{user}@{registrar} sip:{registrar};transport=tcp {secret}"));
+    }
+
     /// Says that it is to register; the registrar is to be asked whether it did.
     #[track_caller]
     pub fn register(&mut self, user: &str, registrar: &str, secret: &str) {
@@ -77,6 +82,30 @@ impl Linphone {
             let rest = output.get(from..)?;
             rest.find(text).map(|at| from + at + text.len())
         });
+    }
+
+    /// As [`expect`](Linphone::expect); gives the number behind the text: a call's id.
+    #[track_caller]
+    pub fn expect_number(&mut self, text: &str, within: Duration) -> u32 {
+        self.expect(text, within);
+        let from = self.read;
+        let process = &self.process;
+        wait_for(&format!("linphonec says a number after {text:?}"), within, || {
+            let output = process.stdout();
+            let (number, _) = output.get(from..)?.split_once(|c: char| !c.is_ascii_digit())?;
+            number.parse().ok()
+        })
+    }
+
+    /// Records what it hears in the calls to come in another file.
+    #[track_caller]
+    pub fn record(&mut self, file: &str) {
+        self.say(&format!("record {file}"));
+    }
+
+    /// What a file has of a call so far, while it lasts.
+    pub fn hears_in(&self, file: &str) -> Option<Audio> {
+        Audio::by_file_length(&self.folder.join(file))
     }
 
     /// What it recorded, once its call is over (it finishes the file a moment later).

@@ -67,7 +67,8 @@ impl Audio {
     /// 16-bit mono whose header is not to be believed (linphonec counts 44 bytes too many): whatever follows it is samples.
     pub fn by_file_length(path: &Path) -> Option<Audio> {
         let bytes = std::fs::read(path).ok()?;
-        let rate = u32::from_le_bytes(bytes.get(24..28)?.try_into().ok()?);
+        // All zeroes while linphonec still writes it; G.711 is all that it gets from us.
+        let rate = Some(u32::from_le_bytes(bytes.get(24..28)?.try_into().ok()?)).filter(|rate| *rate > 0).unwrap_or(8_000);
         let samples = bytes.get(PLAIN_HEADER..)?.chunks_exact(2).map(|b| f64::from(i16::from_le_bytes([b[0], b[1]])) / 32_768.0);
         Some(Audio { rate, channels: vec![samples.collect()] })
     }

@@ -11,6 +11,7 @@ mod ladder;
 mod lamps;
 mod matrix;
 mod next_hop;
+mod pairs;
 mod phones;
 mod secure;
 mod sipvicious;
