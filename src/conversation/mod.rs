@@ -20,6 +20,7 @@ pub use leg::{Gone, Leg, Peer, Role};
 pub use stage::{Dialling, NextTrunks, OutsideParty, Parked, Stage, Transferring, Try};
 
 use crate::clock::Mono;
+use crate::dialog::MAX_FORWARDS;
 use crate::ids::{ConversationId, LegId, QueueName, RecordingId, StaffNumber};
 use crate::route::{Cause, Direction, Diverted};
 
@@ -64,6 +65,9 @@ pub struct Conversation {
     pub queue: Option<QueueName>,
     /// The phones that have sent the call on which is being made, the first one first.
     pub diverted: Vec<Diverted>,
+    /// Max-Forwards of our INVITEs in it: one less than that of the INVITE that began it (RFC 7332 §3), so that a call that is sent back to
+    /// us again and again ends.
+    pub hops: u32,
     pub parked: Option<Parked>,
     /// Phones that are rung now are to answer by themselves.
     pub intercom: bool,
@@ -113,6 +117,7 @@ impl Conversation {
             agents: Vec::new(),
             queue: None,
             diverted: Vec::new(),
+            hops: MAX_FORWARDS,
             parked: None,
             intercom: false,
             held_by_command: false,

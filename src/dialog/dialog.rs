@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use crate::sip::{Flow, HeaderName, Host, Method, NameAddr, Request, Response, Status, Transport, Uri, is_private};
 
-/// Max-Forwards of every request that we make (§8.1.1.6).
-const MAX_FORWARDS: u32 = 70;
+/// Max-Forwards of what begins with us (§8.1.1.6), and the most that is taken over from a peer.
+pub const MAX_FORWARDS: u32 = 70;
 
 /// What in-dialog requests are sent to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

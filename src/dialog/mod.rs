@@ -12,7 +12,7 @@ mod session_timer;
 mod subscription;
 
 pub use call::{Call, Hangup, Key, Own, Progress, Provisional};
-pub use dialog::{Dialog, NoDialog, Reach};
+pub use dialog::{Dialog, MAX_FORWARDS, NoDialog, Reach};
 pub use reliable::Provisionals;
 pub use session_timer::{Asked, MIN_SE, Session, SessionTimer};
 pub use subscription::{Ending, MIN_EXPIRES, Subscription, Then, Wish};

@@ -69,8 +69,11 @@ impl Cx<'_> {
     ) -> Result<(), Option<Transferring>> {
         let config = self.config();
         let Some(own) = config.phones.get(phone) else { return Err(transfer) };
+        let went_through = |phone: &Number| conv.diverted.iter().any(|d| d.phone == *phone);
         let target = match route::dial(&config, Caller::Phone(own), to) {
-            Ok(Target::Phone(next)) if next == *phone || conv.diverted.iter().any(|d| d.phone == next) => Err("loop"),
+            // It has come back by a way round outside.
+            Ok(_) if went_through(phone) => Err("loop"),
+            Ok(Target::Phone(next)) if next == *phone || went_through(&next) => Err("loop"),
             Ok(_) if conv.diverted.len() >= MOST_FORWARDS => Err("loop"),
             Ok(Target::Code(_) | Target::Slot(_)) | Err(_) => Err("not_diallable"),
             // A class of service holds for what is forwarded as for what is dialled.

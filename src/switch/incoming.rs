@@ -8,11 +8,11 @@ use super::pickup::{Joining, Replaced, Wanted};
 use super::presence::ALLOW_EVENTS;
 use super::routing::caller;
 use crate::conversation::{Conversation, Leg, Peer, Role};
-use crate::dialog::{Asked, Call, Own, Provisionals, Reach};
+use crate::dialog::{Asked, Call, MAX_FORWARDS, Own, Provisionals, Reach};
 use crate::ids::{LegId, Number};
 use crate::media::Command;
 use crate::registrar::Verdict;
-use crate::route::{self, Cause, Code, Rule, Target};
+use crate::route::{self, Cause, Code, Diverted, Rule, Target};
 use crate::sdp::{Description, Local, Negotiation};
 use crate::sip::{Flow, HeaderName, Method, Request, Response, Status, Transport, Uri};
 use crate::transaction::TransactionId;
@@ -21,6 +21,20 @@ use crate::transaction::TransactionId;
 enum Sender {
     Phone(Number),
     Trunk(crate::ids::TrunkName),
+}
+
+/// A call of ours that a proxy outside has sent back to us: the INVITE that came has the Call-ID and the tag of one that we sent.
+pub(super) struct Returned {
+    /// As we sent it.
+    pub number: String,
+    /// The phones that had sent it on already.
+    pub diverted: Vec<Diverted>,
+}
+
+/// Max-Forwards of what goes on because of this request (RFC 3261 §16.6 step 3, RFC 7332 §3).
+pub(super) fn hops_left(request: &Request) -> u32 {
+    let came_with = request.headers.max_forwards().ok().flatten().unwrap_or(MAX_FORWARDS);
+    came_with.min(MAX_FORWARDS).saturating_sub(1)
 }
 
 impl Cx<'_> {
@@ -60,7 +74,13 @@ impl Cx<'_> {
     }
 
     /// A request that belongs to no dialog. An INVITE may begin a conversation.
-    pub fn out_of_dialog(&mut self, transaction: TransactionId, request: Request, flow: Flow) -> Option<Conversation> {
+    pub fn out_of_dialog(
+        &mut self,
+        transaction: TransactionId,
+        request: Request,
+        flow: Flow,
+        returns: Option<Returned>,
+    ) -> Option<Conversation> {
         match &request.uri {
             Uri::Sip(_) | Uri::Tel(_) => {}
             Uri::Other(_) => {
@@ -76,7 +96,7 @@ impl Cx<'_> {
             return None;
         }
         match request.method {
-            Method::Invite => return self.invited(transaction, request, flow),
+            Method::Invite => return self.invited(transaction, request, flow, returns),
             Method::Register => self.register(transaction, &request, flow),
             Method::Options => {
                 let mut response = self.response(transaction, &request, Status::OK);
@@ -140,7 +160,13 @@ impl Cx<'_> {
         }
     }
 
-    fn invited(&mut self, transaction: TransactionId, request: Request, flow: Flow) -> Option<Conversation> {
+    fn invited(
+        &mut self,
+        transaction: TransactionId,
+        request: Request,
+        flow: Flow,
+        returns: Option<Returned>,
+    ) -> Option<Conversation> {
         let config = self.config();
         let over_tcp = flow.transport.is_reliable();
         // No trunk is a browser; and all browsers behind a proxy of the web have its address.
@@ -199,6 +225,12 @@ impl Cx<'_> {
                 (peer, number.to_string(), rule, target)
             }
         };
+        // Where it would go is where it comes from: a loop. Anywhere else it is a spiral, and may (RFC 3261 §16.3).
+        let goes_round = |target: &Target| {
+            let (Target::Outside(outside), Some(returned)) = (target, &returns) else { return false };
+            outside.attempts.iter().any(|attempt| attempt.number == returned.number)
+        };
+        let target = if target.as_ref().is_ok_and(goes_round) { Err(Cause::Loop) } else { target };
         let wanted = match self.wanted(&sender, &request, target.as_ref().ok()) {
             Ok(wanted) => wanted,
             Err(status) => {
@@ -248,6 +280,7 @@ impl Cx<'_> {
         let id = self.next_leg();
         let takes_update = request.headers.lists(&HeaderName::Allow, "UPDATE");
         let provisionals = Provisionals::of(&request, self.hub.chance.next_u64() as u32);
+        let hops = hops_left(&request);
         let direction = rule.direction();
         let own = Own { tag: self.hub.chance.token(), contact: self.contact(&called, &flow) };
         let reach = if peer.is_trunk() { Reach::Target } else { Reach::Flow };
@@ -290,6 +323,8 @@ impl Cx<'_> {
         conv.customer_number = customer_number;
         conv.called = called;
         conv.anonymous = anonymous;
+        conv.hops = hops;
+        conv.diverted = returns.map(|returned| returned.diverted).unwrap_or_default();
         conv.rule = route::recording(&config, rule);
         self.begin(&mut conv);
         self.media(conv.worker, Command::Open { leg: id, lease });

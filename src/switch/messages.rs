@@ -135,7 +135,7 @@ impl Cx<'_> {
         for hop in &to.path {
             request.headers.push(HeaderName::Route, hop.clone());
         }
-        request.headers.push(HeaderName::MaxForwards, 70u32);
+        request.headers.push(HeaderName::MaxForwards, super::incoming::hops_left(sent));
         request.headers.push(HeaderName::From, sender.with_tag(self.hub.chance.token()));
         request.headers.push(HeaderName::To, NameAddr::new(target));
         request.headers.push(HeaderName::CallId, format!("{}@{domain}", self.hub.chance.token()));

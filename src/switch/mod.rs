@@ -80,6 +80,7 @@ use crate::sip::{Flow, Message, Method, Request, Response, Status};
 use crate::transaction::{Expired, Expiry, Received, TransactionId, Transactions};
 use door::Strike;
 use hub::{Cx, Hub, Index, Purpose, View};
+use incoming::Returned;
 
 pub struct Switch {
     hub: Hub,
@@ -366,7 +367,8 @@ impl Switch {
     fn requested(&mut self, id: TransactionId, request: Request, flow: Flow, now: Now, out: &mut Vec<Output>) {
         let in_dialog = request.headers.to().is_ok_and(|to| to.tag().is_some());
         if !in_dialog {
-            let conv = self.cx(now, out).out_of_dialog(id, request, flow);
+            let returns = self.returned(&request);
+            let conv = self.cx(now, out).out_of_dialog(id, request, flow, returns);
             if let Some(conv) = conv {
                 self.adopt(conv, now, out);
             }
@@ -406,6 +408,16 @@ impl Switch {
                 cx.respond_stateless(id, &response);
             }
         }
+    }
+
+    /// The call of ours that an INVITE is, where it has come back.
+    fn returned(&self, request: &Request) -> Option<Returned> {
+        let call_id = request.headers.call_id().ok()?.clone();
+        let tag = bytes::Bytes::copy_from_slice(request.headers.from().ok()?.tag()?);
+        let leg = *self.hub.index.keys.get(&crate::dialog::Key { call_id, tag })?;
+        let conversation = self.conversations.get(&self.conversation_of(leg)?)?;
+        let sent = conversation.leg(leg)?.call.invite()?;
+        Some(Returned { number: sent.uri.dialled()?, diverted: conversation.diverted.clone() })
     }
 
     /// The leg that a request within a dialog belongs to: by Call-ID and our tag.

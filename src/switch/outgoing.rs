@@ -71,7 +71,7 @@ impl Cx<'_> {
         for hop in &path {
             request.headers.push(HeaderName::Route, hop.clone());
         }
-        request.headers.push(HeaderName::MaxForwards, 70u32);
+        request.headers.push(HeaderName::MaxForwards, conv.hops);
         request.headers.push(HeaderName::From, from.with_tag(&own.tag));
         request.headers.push(HeaderName::To, NameAddr::new(target));
         let call_id = format!("{}@{}", self.hub.chance.token(), domain);

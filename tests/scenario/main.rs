@@ -20,6 +20,7 @@ mod guarding_the_door;
 mod hold;
 mod identity;
 mod life_of_the_switch;
+mod loops;
 mod loss;
 mod messages;
 mod parking;
