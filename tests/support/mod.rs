@@ -10,6 +10,7 @@ pub mod browser;
 pub mod caller;
 pub mod cordboard;
 pub mod dns;
+pub mod kamailio;
 pub mod linphone;
 pub mod pcap;
 pub mod ports;

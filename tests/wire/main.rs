@@ -7,6 +7,7 @@ mod browsers;
 mod harness;
 mod ipv6;
 mod journal;
+mod kamailio;
 mod ladder;
 mod lamps;
 mod matrix;

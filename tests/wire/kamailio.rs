@@ -1,0 +1,199 @@
+//! Kamailio between the switch and its peers: as the edge in front of phones (Path, RFC 3327; Record-Route), and as a carrier's border.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::support::baresip::Baresip;
+use super::support::cordboard::{Cordboard, Site, secret};
+use super::support::kamailio::Kamailio;
+use super::support::linphone::Linphone;
+use super::support::ports;
+use super::support::process::wait_until;
+use super::support::stream::{Event, EventStream};
+
+const SOON: Duration = Duration::from_secs(20);
+const TONES: [f64; 4] = [440.0, 1_000.0, 700.0, 550.0];
+/// The address that the border of the carrier has, so that the switch tells it from the phones.
+const BORDER: [u8; 4] = [127, 0, 0, 2];
+const DOMAIN: &str = "cordboard.test";
+
+fn nobody_talks(switch: &Cordboard) {
+    wait_until("no conversation is left", SOON, || switch.items("/api/v1/conversations?state=live").is_empty());
+}
+
+/// A phone that knows nothing but its proxy.
+fn behind(site: &Site, edge: &Kamailio, number: &str, tone: f64, over_tcp: bool) -> Baresip {
+    let phone = Baresip::phone(site.folder(), number).registrar(edge.at(), &secret(number)).domain(DOMAIN).tone(tone);
+    if over_tcp { phone.over_tcp().start() } else { phone.start() }
+}
+
+fn address(number: &str) -> String {
+    format!("sip:{number}@{DOMAIN}")
+}
+
+fn of<'a>(call: &'a str, outcome: Option<&'a str>) -> impl Fn(&Event) -> bool + 'a {
+    move |event| event.subject == call && outcome.is_none_or(|outcome| event.data()["outcome"] == outcome)
+}
+
+/// The conversation that this caller has begun.
+fn begun(story: &EventStream, caller: &str, called: &str) -> String {
+    let is = |event: &Event| event.data()["customer_number"] == caller && event.data()["called"] == called;
+    story.wait_for("call.started", SOON, is).subject
+}
+
+/// RFC 3327 §5.2, RFC 3261 §12.2.1.1: all of them come from one address and port, over UDP and TCP to the proxy.
+#[test]
+fn phones_behind_an_edge_proxy_register_call_hold_and_transfer() {
+    let site = ["201", "202", "203", "204"].iter().fold(Site::new("edge"), |site, number| site.phone(number));
+    let switch = site.start();
+    let at = SocketAddr::from(([127, 0, 0, 1], ports::port()));
+    let edge = Kamailio::start(site.folder(), "edge", at, switch.sip(), "");
+    let mut alice = behind(&site, &edge, "201", TONES[0], false);
+    let mut bob = behind(&site, &edge, "202", TONES[1], true);
+    let mut carol = Baresip::phone(site.folder(), "203").registrar(switch.sip(), &secret("203")).tone(TONES[2]).start();
+    let mut linphone = Linphone::start(site.folder(), "204", TONES[3]);
+    linphone.register_over_tcp("204", &edge.at().to_string(), &secret("204"));
+    for number in ["201", "202", "203", "204"] {
+        switch.wait_for_registration(number, SOON);
+    }
+    let story = switch.events("since=0");
+
+    // Within the edge, and the one who called hangs up.
+    alice.dial(&address("202"));
+    bob.wait_for("CALL_INCOMING", SOON);
+    alice.wait_for("CALL_RINGING", SOON);
+    bob.accept();
+    alice.wait_for("CALL_ESTABLISHED", SOON);
+    let call = begun(&story, "201", "202");
+    alice.wait_to_hear(Duration::from_secs(2), SOON);
+    bob.wait_to_hear(Duration::from_secs(2), SOON);
+    // Re-INVITEs from either side, through both transports.
+    alice.hold();
+    story.wait_for("call.held", SOON, of(&call, None));
+    alice.wait_for_nth("CALL_REMOTE_SDP", 2, SOON);
+    alice.resume();
+    story.wait_for("call.resumed", SOON, of(&call, None));
+    alice.wait_for_nth("CALL_REMOTE_SDP", 3, SOON);
+    bob.transfer(&address("203"));
+    carol.wait_for("CALL_INCOMING", SOON);
+    carol.accept();
+    story.wait_for("call.transferred", SOON, of(&call, Some("completed")));
+    carol.wait_to_hear(Duration::from_secs(2), SOON);
+    bob.wait_for("CALL_CLOSED", SOON);
+    // A BYE that goes out through the proxy.
+    carol.hang_up();
+    alice.wait_for("CALL_CLOSED", SOON);
+    story.wait_for("call.ended", SOON, of(&call, None));
+    nobody_talks(&switch);
+    let heard = &carol.heard()[0];
+    assert!(heard.halves(0, &TONES)[2..4].iter().all(|half| half.is_only(0)), "{}", heard.picture(&TONES));
+
+    // From in front of the edge to behind it, and an attended transfer there; a BYE that comes in through the proxy.
+    carol.dial(&format!("sip:204@{}", switch.sip()));
+    linphone.expect("Receiving new incoming call", SOON);
+    let first_id = linphone.expect_number("assigned id ", SOON);
+    linphone.say(&format!("answer {first_id}"));
+    carol.wait_for_nth("CALL_ESTABLISHED", 2, SOON);
+    let first = begun(&story, "203", "204");
+    linphone.say("pause");
+    linphone.expect("is now paused", SOON);
+    linphone.say(&format!("call sip:201@{};transport=tcp", edge.at()));
+    let second_id = linphone.expect_number("assigned id ", SOON);
+    alice.wait_for("CALL_INCOMING", SOON);
+    alice.accept();
+    alice.wait_for_nth("CALL_ESTABLISHED", 2, SOON);
+    let second = begun(&story, "204", "201");
+    story.wait_for("call.bridged", SOON, of(&second, None));
+    linphone.say(&format!("transfer {first_id} --to-call {second_id}"));
+    let merged = story.wait_for("call.merged", SOON, of(&first, None));
+    assert_eq!(merged.data()["child"], json!(second));
+    alice.hang_up();
+    carol.wait_for_nth("CALL_CLOSED", 2, SOON);
+    nobody_talks(&switch);
+}
+
+/// RFC 3261 §16.6, §16.12: what the switch sends in a dialog goes by the Route that it learned, and comes from the border's address.
+#[test]
+fn calls_go_through_a_carriers_border_that_stays_in_the_dialog() {
+    let border = SocketAddr::from((BORDER, ports::port()));
+    let site = Site::new("border")
+        .phone("201")
+        .phone("202")
+        .trunk("carrier", border)
+        .inbound("carrier", "+4930600", "phone:201")
+        .with("[[outbound]]\npattern = \"0*\"\nstrip = 1\ntrunk = [\"carrier\"]\n");
+    let switch = site.start();
+    let mut far = Baresip::phone(site.folder(), "far").tone(TONES[2]).start();
+    let border = Kamailio::start(site.folder(), "carrier", border, switch.sip(), &format!("far@127.0.0.1:{}", far.port()));
+    let phone = |number: &str, tone: f64| {
+        let phone = Baresip::phone(site.folder(), number).registrar(switch.sip(), &secret(number)).tone(tone).start();
+        switch.wait_for_registration(number, SOON);
+        phone
+    };
+    let (mut alice, mut bob) = (phone("201", TONES[0]), phone("202", TONES[1]));
+    let story = switch.events("since=0");
+
+    // Out; the switch and the far end each hold and resume; the far end hangs up.
+    alice.dial(&format!("sip:0123456@{}", switch.sip()));
+    far.wait_for("CALL_INCOMING", SOON);
+    far.accept();
+    alice.wait_for("CALL_ESTABLISHED", SOON);
+    let out = story.wait_for("call.bridged", SOON, |_| true).subject;
+    alice.wait_to_hear(Duration::from_secs(2), SOON);
+    far.wait_to_hear(Duration::from_secs(2), SOON);
+    far.hold();
+    story.wait_for("call.held", SOON, of(&out, None));
+    far.wait_for_nth("CALL_REMOTE_SDP", 2, SOON);
+    far.resume();
+    story.wait_for("call.resumed", SOON, of(&out, None));
+    far.wait_for_nth("CALL_REMOTE_SDP", 3, SOON);
+    far.hang_up();
+    alice.wait_for("CALL_CLOSED", SOON);
+    story.wait_for("call.ended", SOON, of(&out, None));
+    nobody_talks(&switch);
+    let heard = &alice.heard()[0];
+    assert!(heard.halves(0, &TONES)[1..4].iter().all(|half| half.is_only(2)), "{}", heard.picture(&TONES));
+
+    // In; the phone sends it on to another one, who hangs up: the switch's BYE goes through the border.
+    far.dial(&format!("sip:+4930600@{}", border.at()));
+    alice.wait_for_nth("CALL_INCOMING", 1, SOON);
+    alice.accept();
+    far.wait_for_nth("CALL_ESTABLISHED", 2, SOON);
+    let inward = story.wait_for("call.bridged", SOON, |event| event.subject != out).subject;
+    alice.wait_for_nth("CALL_ESTABLISHED", 2, SOON);
+    alice.transfer(&format!("sip:202@{}", switch.sip()));
+    bob.wait_for("CALL_INCOMING", SOON);
+    bob.accept();
+    story.wait_for("call.transferred", SOON, of(&inward, Some("completed")));
+    bob.wait_to_hear(Duration::from_secs(3), SOON);
+    bob.hang_up();
+    far.wait_for_nth("CALL_CLOSED", 2, SOON);
+    story.wait_for("call.ended", SOON, of(&inward, None));
+    nobody_talks(&switch);
+    let heard = &bob.heard()[0];
+    assert!(heard.halves(0, &TONES)[2..5].iter().all(|half| half.is_only(2)), "{}", heard.picture(&TONES));
+}
+
+/// RFC 3261 §16.3: a border that sends our calls back to us, where they would go out again.
+#[test]
+fn a_call_that_a_carrier_sends_back_to_us_ends_at_once() {
+    let border = SocketAddr::from((BORDER, ports::port()));
+    let site = Site::new("loop")
+        .phone("201")
+        .with(&format!("[[trunk]]\nname = \"carrier\"\npeer = \"{border}\"\nprobe = \"off\"\ntransit = true\n"))
+        .inbound("carrier", "*", "number:0123456")
+        .with("[[outbound]]\npattern = \"0*\"\nstrip = 1\ntrunk = [\"carrier\"]\n");
+    let switch = site.start();
+    let _border = Kamailio::start(site.folder(), "carrier", border, switch.sip(), &switch.sip().to_string());
+    let mut alice = Baresip::phone(site.folder(), "201").registrar(switch.sip(), &secret("201")).start();
+    switch.wait_for_registration("201", SOON);
+    let story = switch.events("since=0");
+    alice.dial(&format!("sip:0123456@{}", switch.sip()));
+    alice.wait_for("CALL_CLOSED", SOON);
+    let ended = story.wait_for("call.ended", SOON, |_| true);
+    assert_eq!((&ended.data()["cause"], &ended.data()["status"]), (&json!("loop"), &json!(482)), "{}", ended.cloud_event);
+    nobody_talks(&switch);
+    assert_eq!(story.events().iter().filter(|e| e.kind == "call.started").count(), 1, "it came back, and was taken again");
+}
