@@ -56,7 +56,12 @@ impl Core {
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Problem {
         let status = match &refusal {
-            Refusal::NoConversation(_) | Refusal::NoAgent(_) | Refusal::UnknownPhone(_) | Refusal::NotBanned(_) => 404,
+            Refusal::NoConversation(_)
+            | Refusal::NoAgent(_)
+            | Refusal::UnknownPhone(_)
+            | Refusal::NotBanned(_)
+            | Refusal::NoMailbox(_)
+            | Refusal::NoMessage(_) => 404,
             Refusal::NoPhone(_) | Refusal::WrongState(_) => 409,
             Refusal::NotPermitted(..) => 403,
             Refusal::NotDiallable(_) | Refusal::BadValue(_) => 422,

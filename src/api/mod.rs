@@ -29,6 +29,7 @@ mod registrations;
 mod session;
 mod throttle;
 mod trunks;
+mod voicemail;
 
 #[cfg(test)]
 mod tests;
@@ -117,6 +118,9 @@ pub fn router(parts: Parts, guarded: Router, open: Router) -> Router {
         .route("/api/v1/conversations/{id}/transfer", post(conversations::transfer))
         .route("/api/v1/phones", get(phones::list))
         .route("/api/v1/phones/{number}/forwarding", get(phones::forwarding).put(phones::set_forwarding))
+        .route("/api/v1/voicemail/{number}", get(voicemail::list))
+        .route("/api/v1/voicemail/{number}/{id}", delete(voicemail::discard))
+        .route("/api/v1/voicemail/{number}/{id}/heard", post(voicemail::heard))
         .route("/api/v1/conversations/{id}/ladder", get(ladder::show))
         .route("/api/v1/conversations/{id}/ladder.pcap", get(ladder::pcap))
         .route("/api/v1/signalling", get(ladder::strays))

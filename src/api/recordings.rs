@@ -21,7 +21,7 @@ use super::{Api, List, Shared};
 use crate::clock::Wall;
 use crate::ids::{QueueName, RecordingId, StaffNumber};
 use crate::route::Direction;
-use crate::store::recordings::{Filter, MOST_PER_PAGE, Recording};
+use crate::store::recordings::{Filter, Kind, MOST_PER_PAGE, Recording};
 
 /// Bytes read and sent at once: 2 s of audio.
 const CHUNK: u64 = 64 * 1024;
@@ -37,6 +37,8 @@ pub(super) struct Search {
     number: Option<String>,
     /// `inbound`, `outbound`, `internal`.
     direction: Option<String>,
+    /// `conversation` (where absent), `voicemail`: a message in a mailbox, `all`.
+    kind: Option<String>,
     /// Began at or after: RFC 3339.
     from: Option<String>,
     /// Began before: RFC 3339.
@@ -72,6 +74,12 @@ impl Search {
                 Some("outbound") => Some(Direction::Outbound),
                 Some("internal") => Some(Direction::Internal),
                 Some(other) => return Err(Problem::bad(format!("`{}` is no direction", shortened(other)))),
+            },
+            kind: match given(self.kind).as_deref() {
+                None | Some("conversation") => Some(Kind::Conversation),
+                Some("voicemail") => Some(Kind::Voicemail),
+                Some("all") => None,
+                Some(other) => return Err(Problem::bad(format!("`{}` is no kind of recording", shortened(other)))),
             },
             from: time("from", self.from)?,
             to: time("to", self.to)?,

@@ -21,7 +21,7 @@ use crate::store::disk::RealDisk;
 use crate::store::ladders::{Bounds, Way};
 use crate::store::log::LogOptions;
 use crate::store::recordings::Recording;
-use crate::switch::command::{AgentView, PhoneView, RegistrationView, Status};
+use crate::switch::command::{AgentView, MessageView, PhoneView, RegistrationView, Status};
 use crate::switch::output::About;
 use crate::switch::{Answer, Command, Refusal};
 
@@ -153,6 +153,7 @@ impl Site {
             agents: vec!["1024".into()],
             queue: Some("support".into()),
             rule: "inbound default".into(),
+            mailbox: None,
         });
         row.bytes = audio.len() as u64;
         row.sha256 = Some("ab".repeat(32));
@@ -374,6 +375,33 @@ async fn a_phones_forwarding_is_read_and_set() {
     let (reply, heard) = site.served(put(json!({"busy": "202"})), vec![Answer::Done]).await;
     assert_eq!((reply.status, &heard[0].1), (204, &Command::SetForwarding { phone: "201".into(), forwarding }));
     site.send(put(json!({"bussy": "202"}))).await.problem(422);
+}
+
+#[tokio::test]
+async fn messages_are_listed_marked_as_heard_and_deleted() {
+    let mut site = Site::new();
+    let id = RecordingId::from_parts(1_795_338_000_000, 7);
+    let message = MessageView {
+        id,
+        conversation: ConversationId::from_parts(5, 5),
+        caller: "210".into(),
+        started_at: "2026-11-22T09:00:00.000Z".into(),
+        duration_ms: 4_000,
+        heard: false,
+    };
+    let (reply, heard) =
+        site.served(empty(as_ann(Request::get("/api/v1/voicemail/201"))), vec![Answer::Messages(vec![message])]).await;
+    assert_eq!(heard[0].1, Command::Mailbox { number: "201".into() });
+    assert_eq!((&reply.json()["items"][0]["caller"], &reply.json()["items"][0]["heard"]), (&json!("210"), &json!(false)));
+    let one = format!("/api/v1/voicemail/201/{id}");
+    let (reply, heard) = site.served(empty(as_ann(Request::post(format!("{one}/heard")))), vec![Answer::Done]).await;
+    assert_eq!((reply.status, &heard[0].1), (204, &Command::HearMessage { number: "201".into(), recording: id }));
+    let (reply, heard) = site.served(empty(as_ann(Request::delete(&one))), vec![Answer::Done]).await;
+    assert_eq!((reply.status, &heard[0].1), (204, &Command::DeleteMessage { number: "201".into(), recording: id }));
+    site.send(empty(as_ann(Request::delete("/api/v1/voicemail/201/none")))).await.problem(404);
+    let refused = vec![Answer::Refused(Refusal::NoMailbox("999".into()))];
+    site.served(empty(as_ann(Request::get("/api/v1/voicemail/999"))), refused).await.0.problem(404);
+    site.send(empty(as_ann(Request::get("/api/v1/recordings?kind=song")))).await.problem(400);
 }
 
 #[tokio::test]

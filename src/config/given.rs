@@ -142,6 +142,7 @@ pub(crate) struct Codes {
     pub do_not_disturb: Option<Spanned<Code>>,
     pub pickup: Option<Spanned<Code>>,
     pub intercom: Option<Spanned<Code>>,
+    pub message: Option<Spanned<Code>>,
     pub anonymous: Option<Spanned<Code>>,
     pub pause_reasons: Option<Spanned<Vec<Label>>>,
 }
@@ -164,6 +165,7 @@ pub(crate) struct Phone {
     pub group: Option<Label>,
     pub intercom: Option<bool>,
     pub class: Option<Spanned<Name>>,
+    pub voicemail: Option<bool>,
 }
 
 #[derive(Deserialize)]

@@ -155,6 +155,8 @@ pub struct FeatureCodes {
     pub pickup: String,
     /// Followed by a phone's number, which is to answer by itself.
     pub intercom: String,
+    /// Before a number: a message is left for it. After a forwarding code: the phone's own mailbox.
+    pub message: String,
     /// Before a number: the caller's own is not shown.
     pub anonymous: String,
     pub pause_reasons: Vec<String>,
@@ -173,6 +175,7 @@ impl Default for FeatureCodes {
             do_not_disturb: "*45".to_owned(),
             pickup: "*8".to_owned(),
             intercom: "*80".to_owned(),
+            message: "*98".to_owned(),
             anonymous: "*31".to_owned(),
             pause_reasons: ["break", "training", "paperwork"].map(str::to_owned).to_vec(),
         }
@@ -225,6 +228,8 @@ pub struct Phone {
     pub intercom: bool,
     /// One of [`Config::classes`].
     pub class: Option<String>,
+    /// Messages can be left for it.
+    pub voicemail: bool,
 }
 
 /// Class of service: limits of what a phone may do.

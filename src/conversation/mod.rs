@@ -17,11 +17,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use leg::{Gone, Leg, Peer, Role};
-pub use stage::{Dialling, NextTrunks, OutsideParty, Parked, Stage, Transferring, Try};
+pub use stage::{Dialling, NextTrunks, OutsideParty, Parked, Said, Stage, Transferring, Try};
 
 use crate::clock::Mono;
 use crate::dialog::MAX_FORWARDS;
-use crate::ids::{ConversationId, LegId, QueueName, RecordingId, StaffNumber};
+use crate::ids::{ConversationId, LegId, Number, QueueName, RecordingId, StaffNumber};
 use crate::route::{Cause, Direction, Diverted};
 
 #[derive(Debug)]
@@ -54,6 +54,8 @@ pub struct Conversation {
     pub recording: Option<RecordingId>,
     /// The leg whose audio it has.
     pub tapped: LegId,
+    /// The recording is a message for this number.
+    pub mailbox: Option<Number>,
     /// Sample 0 of the recording.
     pub recording_from: Option<crate::clock::Wall>,
     /// When the customer's leg was first answered, by whom ever.
@@ -111,6 +113,7 @@ impl Conversation {
             rule: crate::route::Decision { record: false, rule: String::new() },
             recording: None,
             tapped: LegId::NOBODY,
+            mailbox: None,
             recording_from: None,
             answered: None,
             talked: Duration::ZERO,
@@ -153,6 +156,7 @@ impl Conversation {
             | Stage::Dialling(_)
             | Stage::Announcing { .. }
             | Stage::Originating { .. }
+            | Stage::Leaving { .. }
             | Stage::Ending => None,
         }
     }
@@ -184,6 +188,7 @@ impl Conversation {
             | Stage::Dialling(_)
             | Stage::Announcing { .. }
             | Stage::Originating { .. }
+            | Stage::Leaving { .. }
             | Stage::Ending => Duration::ZERO,
         };
         self.talked + running
@@ -199,7 +204,13 @@ impl Conversation {
             (Some(end), _) => Some(end.gives_up),
             (None, Stage::Menu { session, .. }) => session.deadline(),
             (None, Stage::Dialling(d)) => Some(d.until),
-            (None, Stage::Announcing { until, .. } | Stage::Originating { until, .. } | Stage::Parked { until }) => Some(*until),
+            (
+                None,
+                Stage::Announcing { until, .. }
+                | Stage::Originating { until, .. }
+                | Stage::Parked { until }
+                | Stage::Leaving { until, .. },
+            ) => Some(*until),
             (None, Stage::Routing | Stage::Queue { .. } | Stage::Bridged { .. } | Stage::Ending) => None,
         };
         let times = |l: &Leg| [l.lets_go_at, l.probe_at, l.session.map(|s| s.deadline()), l.provisionals.deadline()];

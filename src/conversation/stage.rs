@@ -48,8 +48,24 @@ pub enum Stage {
         then: Place,
         cause: Cause,
     },
+    /// Leaves a message.
+    Leaving {
+        mailbox: Number,
+        said: Said,
+        /// The greeting is over by then, or the message is as long as one may be.
+        until: Mono,
+    },
     /// Nothing more is done but tidying up.
     Ending,
+}
+
+/// How far somebody is who leaves a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// Hears the greeting.
+    Nothing { play: PlayId },
+    /// Is recorded.
+    Something,
 }
 
 /// The slot that a call has, from when it is parked until it is bridged again; while the one who parked it is rung, too.

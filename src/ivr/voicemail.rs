@@ -1,5 +1,5 @@
-//! `kind = "voicemail"`: says that no message can be left yet, and goes on. It holds the place of a mailbox, so that a menu that has one
-//! today need not be written anew.
+//! `kind = "voicemail"`: says that no message can be left, and goes on. Where one can, a menu names the mailbox as a place
+//! (`voicemail:201`).
 
 use serde::Deserialize;
 use serde_spanned::Spanned;

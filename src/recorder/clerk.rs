@@ -30,6 +30,10 @@ use crate::switch::output::About;
 pub enum Job {
     Begin(About),
     Describe(About),
+    /// The message was heard.
+    Heard(RecordingId),
+    /// The message goes.
+    Discard(RecordingId),
     /// Make what was written survive a power cut.
     Sync(Arc<dyn DiskFile>),
     /// No more samples come; the file is to have this length.
@@ -45,6 +49,15 @@ pub enum Job {
     },
     /// Nothing more comes from the writer.
     WriterEnded,
+}
+
+/// Why a message stays as it is for now.
+#[derive(Debug, thiserror::Error)]
+enum Unkept {
+    #[error(transparent)]
+    Disk(#[from] io::Error),
+    #[error(transparent)]
+    Index(#[from] DatabaseError),
 }
 
 /// A file that is complete and synced.
@@ -71,6 +84,8 @@ pub struct Clerk {
     folder: Folder,
     table: Recordings,
     desks: BTreeMap<RecordingId, Desk>,
+    /// What is still to be done with messages that are finished; no more than there are messages.
+    messages: BTreeMap<RecordingId, Wish>,
     /// The last day's folder that was synced with all above it.
     synced_day: PathBuf,
     /// What failed in the last round.
@@ -78,6 +93,13 @@ pub struct Clerk {
     /// What failed since, outside of a round.
     failed: Option<String>,
     writer_ended: bool,
+}
+
+/// What the owner of a mailbox has done with a message.
+#[derive(Clone, Copy)]
+enum Wish {
+    Heard,
+    Discard,
 }
 
 struct Desk {
@@ -132,6 +154,7 @@ impl Clerk {
             folder,
             table,
             desks: BTreeMap::new(),
+            messages: BTreeMap::new(),
             synced_day: PathBuf::new(),
             trouble: None,
             failed: None,
@@ -141,7 +164,7 @@ impl Clerk {
 
     /// All that was ever asked is durable, and nothing more will be asked.
     pub fn is_done(&self) -> bool {
-        self.writer_ended && self.desks.is_empty()
+        self.writer_ended && self.desks.is_empty() && self.messages.is_empty()
     }
 
     pub fn writer_ended(&self) -> bool {
@@ -171,6 +194,8 @@ impl Clerk {
                     desk.stale = true;
                 }
             }
+            Job::Heard(recording) => drop(self.messages.entry(recording).or_insert(Wish::Heard)),
+            Job::Discard(recording) => drop(self.messages.insert(recording, Wish::Discard)),
             Job::Sync(file) => {
                 if let Err(error) = file.sync() {
                     tracing::error!(%error, "a recording can't be synced");
@@ -209,6 +234,7 @@ impl Clerk {
     pub fn work(&mut self, around: &mut dyn Surroundings, report: &mut Reports<'_>) {
         self.trouble = self.failed.take();
         self.tell_vanished(report);
+        self.messages_wished();
         let mut rows = Vec::new();
         for (id, desk) in &mut self.desks {
             let done = match &mut desk.stage {
@@ -288,6 +314,50 @@ impl Clerk {
                 ) => {}
             }
         }
+    }
+
+    /// Each can be repeated: a row goes last, so that what is left of a message can still be discarded.
+    fn messages_wished(&mut self) {
+        if self.messages.is_empty() {
+            return;
+        }
+        let mut undone = BTreeMap::new();
+        for (id, wish) in std::mem::take(&mut self.messages) {
+            let done = match wish {
+                Wish::Heard => self.heard(id),
+                Wish::Discard => self.discard(id),
+            };
+            if let Err(error) = done {
+                tracing::error!(recording = %id, %error, "a message can't be changed");
+                self.trouble.get_or_insert_with(|| error.to_string());
+                undone.insert(id, wish);
+            }
+        }
+        if let Err(error) = self.table.flush() {
+            self.not_written(error);
+        }
+        self.messages = undone;
+    }
+
+    fn heard(&self, id: RecordingId) -> Result<(), Unkept> {
+        let Some(row) = self.table.row(id)?.filter(|row| !row.heard) else { return Ok(()) };
+        let row = describe(&*self.disk, &self.folder, &Recording { heard: true, ..row })?;
+        let announced = !self.table.unannounced()?.contains(&id);
+        Ok(self.table.put(&row, announced)?)
+    }
+
+    fn discard(&self, id: RecordingId) -> Result<(), Unkept> {
+        for path in [self.folder.audio(id), self.folder.sidecar(id)] {
+            match self.disk.remove(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        match self.disk.sync_folder(&self.folder.day(id)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            Ok(()) | Err(_) => {}
+        }
+        Ok(self.table.remove(id)?)
     }
 
     fn tell_vanished(&mut self, report: &mut Reports<'_>) {

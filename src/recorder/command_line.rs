@@ -234,6 +234,7 @@ impl Which {
                 DirectionArg::Outbound => Direction::Outbound,
                 DirectionArg::Internal => Direction::Internal,
             }),
+            kind: None,
             from: self.from,
             to: self.to,
             min_s: self.min_s,

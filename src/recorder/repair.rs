@@ -23,7 +23,7 @@ use crate::route::Direction;
 use crate::store::database::DatabaseError;
 use crate::store::disk::Disk;
 use crate::store::recordings::row::{CHANNELS, SAMPLE_RATE};
-use crate::store::recordings::{Folder, Recording, Recordings, State};
+use crate::store::recordings::{Folder, Kind, Recording, Recordings, State};
 use crate::store::{Conversations, Store};
 use crate::switch::input::Repaired;
 
@@ -211,6 +211,9 @@ impl Mender<'_> {
             state: State::Recording,
             rule: "found without its sidecar".to_owned(),
             lost_ms: [0, 0],
+            kind: Kind::Conversation,
+            mailbox: None,
+            heard: false,
         };
         if let Some(told) = told {
             row.conversation = told.id;

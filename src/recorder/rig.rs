@@ -68,6 +68,7 @@ pub fn about(n: u64) -> About {
         agents: vec![],
         queue: None,
         rule: "inbound default".into(),
+        mailbox: None,
     }
 }
 

@@ -47,6 +47,8 @@ impl Writer {
                     session.end.get_or_insert(at);
                 }
             }
+            RecorderCommand::Heard { recording } => self.outbox.push_back(Job::Heard(recording)),
+            RecorderCommand::Discard { recording } => self.outbox.push_back(Job::Discard(recording)),
         }
     }
 

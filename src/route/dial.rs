@@ -149,6 +149,17 @@ pub fn dial(config: &Config, who: Caller<'_>, dialled: &str) -> Result<Target, R
     dial_on(config, who, dialled, MOST_STEPS)
 }
 
+/// What a phone's own mailbox is called where its calls are forwarded to a number.
+pub const OWN_MAILBOX: &str = "voicemail";
+
+/// Where a phone forwards its calls to: its own mailbox, or what the number is for it.
+pub fn forward(config: &Config, phone: &Phone, to: &str) -> Result<Target, Refusal> {
+    match to {
+        OWN_MAILBOX if phone.voicemail => Ok(Target::Voicemail(phone.number.clone())),
+        _ => dial(config, Caller::Phone(phone), to),
+    }
+}
+
 /// Where a configured place leads for `who` is sent there. What the place names and the configuration no longer has is unknown.
 pub fn go(config: &Config, who: Caller<'_>, place: &Place) -> Result<Target, Refusal> {
     go_on(config, who, place, MOST_STEPS)
@@ -173,6 +184,9 @@ fn dial_on(config: &Config, who: Caller<'_>, dialled: &str, steps: u8) -> Result
             }
         }
         return Ok(Target::Code(code));
+    }
+    if let (Caller::Phone(_), Some(mailbox)) = (who, message(config, &number)) {
+        return Ok(Target::Voicemail(mailbox));
     }
     if let Some(phone) = config.phones.get(number.as_str()).or_else(|| config.phones.get(dialled)) {
         return Ok(Target::Phone(phone.number.clone()));
@@ -223,6 +237,10 @@ fn code(config: &Config, number: &str) -> Option<Code> {
     offer(&codes.offline, rest(&codes.offline).filter(|r| r.is_empty()).map(|_| Code::Offline));
     offer(&codes.pause, rest(&codes.pause).and_then(|digits| paused(config, digits)));
     for (code, when) in forwards {
+        let to_own_mailbox = rest(code).is_some_and(|r| !codes.message.is_empty() && r.trim_end_matches('#') == codes.message);
+        if to_own_mailbox {
+            offer(code, Some(Code::Forward { when, to: Some(OWN_MAILBOX.to_owned()) }));
+        }
         // People end it with a hash, as they are used to from public networks.
         let to = rest(code).map(|r| r.trim_start_matches('*').trim_end_matches('#'));
         offer(code, to.map(|to| Code::Forward { when, to: (!to.is_empty()).then(|| to.to_owned()) }));
@@ -239,6 +257,12 @@ fn code(config: &Config, number: &str) -> Option<Code> {
     offer(&codes.pickup, picked.map(Code::Pickup));
     offer(&codes.intercom, rest(&codes.intercom).filter(|n| !n.is_empty()).map(|n| Code::Intercom(Number::from(n))));
     found.map(|(_, code)| code)
+}
+
+/// Whose mailbox a number is: the phone's behind the code for messages.
+fn message(config: &Config, number: &str) -> Option<Number> {
+    let behind = number.strip_prefix(config.codes.message.as_str()).filter(|_| !config.codes.message.is_empty())?;
+    config.phones.get(behind).filter(|phone| phone.voicemail).map(|phone| phone.number.clone())
 }
 
 fn paused(config: &Config, digits: &str) -> Option<Code> {

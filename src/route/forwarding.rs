@@ -12,7 +12,7 @@ const RINGS: u16 = 20;
 /// Calls of one caller are sent on so often at most: nobody forwards more often on purpose.
 pub const MOST_FORWARDS: usize = 5;
 
-/// A phone's call forwarding. Numbers are dialled as if from that phone, with its rights.
+/// A phone's call forwarding. Numbers are dialled as if from that phone, with its rights; `voicemail` is its own mailbox.
 ///
 /// Calls that a queue offers to an agent at the phone are not forwarded, and ring in spite of do-not-disturb: an agent pauses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

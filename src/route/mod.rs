@@ -25,7 +25,7 @@ mod tests;
 
 pub use cause::Cause;
 pub use condition::{Condition, Conditions, PROBED_REST, SILENT_REST, State, Trouble, TroubleKind};
-pub use dial::{Attempt, Caller, Code, Outside, Refusal, Target, dial, emergency, go, has_room, hidden};
+pub use dial::{Attempt, Caller, Code, OWN_MAILBOX, Outside, Refusal, Target, dial, emergency, forward, go, has_room, hidden};
 pub use forwarding::{Diverted, Forwarding, MOST_FORWARDS, When, Why};
 pub use inbound::{Hosts, addresses, identify, inbound};
 pub use number::{national, normal, spellings, tidy};

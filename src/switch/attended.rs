@@ -197,6 +197,7 @@ fn can_be_taken_over(stage: &Stage) -> bool {
         | Stage::Originating { .. }
         | Stage::Announcing { .. }
         | Stage::Parked { .. }
+        | Stage::Leaving { .. }
         | Stage::Ending => false,
     }
 }
@@ -231,6 +232,7 @@ impl Cx<'_> {
             | Stage::Originating { .. }
             | Stage::Announcing { .. }
             | Stage::Parked { .. }
+            | Stage::Leaving { .. }
             | Stage::Ending) => {
                 conv.stage = other;
                 return None;

@@ -65,6 +65,7 @@ impl Cx<'_> {
             | Stage::Announcing { .. }
             | Stage::Bridged { .. }
             | Stage::Parked { .. }
+            | Stage::Leaving { .. }
             | Stage::Ending => conv.subject,
         };
         let forwards = conv.diverted.last().map(|d| &d.phone);

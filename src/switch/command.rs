@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::event::{Direction, TroubleKind};
-use crate::ids::{ConversationId, Number, QueueName, StaffNumber, TrunkName};
+use crate::ids::{ConversationId, Number, QueueName, RecordingId, StaffNumber, TrunkName};
 use crate::route::Forwarding;
 use crate::route::class::Denied;
 
@@ -48,6 +48,19 @@ pub enum Command {
         forwarding: Forwarding,
     },
     Phones,
+    /// The messages for a number.
+    Mailbox {
+        number: Number,
+    },
+    /// Marks a message as heard.
+    HearMessage {
+        number: Number,
+        recording: RecordingId,
+    },
+    DeleteMessage {
+        number: Number,
+        recording: RecordingId,
+    },
     Registrations,
     Bans,
     /// From here on messages from there are listened to again.
@@ -75,6 +88,8 @@ pub enum Answer {
     /// The conversation that a command began.
     Started(ConversationId),
     Phones(Vec<PhoneView>),
+    /// Oldest first.
+    Messages(Vec<MessageView>),
     Registrations(Vec<RegistrationView>),
     Bans(Vec<BanView>),
     Agents(Vec<AgentView>),
@@ -95,6 +110,10 @@ pub enum Refusal {
     NoPhone(String),
     #[error("there is no phone {0}")]
     UnknownPhone(Number),
+    #[error("{0} has no mailbox")]
+    NoMailbox(Number),
+    #[error("there is no message {0} there")]
+    NoMessage(RecordingId),
     #[error("{0}")]
     BadValue(&'static str),
     #[error("{0} can't be dialled from there")]
@@ -139,6 +158,22 @@ pub struct PhoneView {
     pub name: Option<String>,
     pub registered: bool,
     pub forwarding: Forwarding,
+}
+
+/// A message in a mailbox.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MessageView {
+    /// Of its recording: the audio is at `/api/v1/recordings/{id}/audio`.
+    #[schema(value_type = String)]
+    pub id: RecordingId,
+    #[schema(value_type = String)]
+    pub conversation: ConversationId,
+    /// The caller's number; empty, if hidden.
+    pub caller: String,
+    /// RFC 3339.
+    pub started_at: String,
+    pub duration_ms: u64,
+    pub heard: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

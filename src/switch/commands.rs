@@ -21,6 +21,7 @@ use crate::ids::{ConversationId, LegId, TrunkName};
 use crate::ivr;
 use crate::route::{self, Cause, Condition, Rule, State};
 use crate::sip;
+use crate::voicemail::Mailboxes;
 
 /// A phone that a command rings first has this long to answer.
 const ORIGINATE: Duration = Duration::from_secs(30);
@@ -59,6 +60,14 @@ impl Switch {
                 })
             }
             Command::Phones => return Answer::Phones(self.phones()),
+            Command::Mailbox { number } => {
+                return match self.cx(now, out).mailbox(&number) {
+                    Ok(messages) => Answer::Messages(messages),
+                    Err(refusal) => Answer::Refused(refusal),
+                };
+            }
+            Command::HearMessage { number, recording } => self.cx(now, out).hear_message(&number, recording),
+            Command::DeleteMessage { number, recording } => self.cx(now, out).delete_message(&number, recording),
             Command::Registrations => return Answer::Registrations(self.registrations()),
             Command::Bans => return Answer::Bans(self.cx(now, out).banned()),
             Command::LiftBan { address } => match self.cx(now, out).lift(address, By::Api(by.0.clone())) {
@@ -259,7 +268,7 @@ impl Switch {
 
     /// What the last run left is taken over, and told.
     pub(super) fn started(&mut self, recovered: Recovered, now: Now, out: &mut Vec<Output>) {
-        let Recovered { registrations, wishes, phones, open, repaired } = recovered;
+        let Recovered { registrations, wishes, phones, messages, open, repaired } = recovered;
         let wanted =
             wishes.iter().filter_map(|(agent, wish)| Some((agent.clone(), serde_json::from_slice(wish).ok()?))).collect();
         let snapshot = crate::acd::Snapshot { wanted, ..Default::default() };
@@ -282,9 +291,13 @@ impl Switch {
             registrations: cx.hub.registrar.all().count() as u64,
         };
         cx.tell(None, Kind::SystemStarted(data));
+        cx.hub.mailboxes = Mailboxes::new(messages);
         for repaired in repaired {
+            let recording = repaired.finished.recording;
             cx.tell(Some(repaired.conversation), Kind::RecordingRepaired(repaired.finished));
+            cx.message_repaired(recording);
         }
+        cx.all_lights();
         for open in open {
             let answered_ms = open.answered_at.map(|at| millis(open.last_at.since(at)));
             let ended = event::CallEnded {
@@ -380,7 +393,9 @@ impl Cx<'_> {
             }
             RecorderReport::Finished { conversation, finished } => {
                 self.count("recordings_finished_total");
+                let (recording, duration_ms) = (finished.recording, finished.duration_ms);
                 self.tell(Some(conversation), Kind::RecordingFinished(finished));
+                self.message_left(recording, duration_ms);
             }
             RecorderReport::Failed { conversation, recording, reason } => {
                 self.count("recordings_failed_total");

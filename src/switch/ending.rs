@@ -77,7 +77,12 @@ impl Cx<'_> {
                     self.tell(Some(conv.id), Kind::QueueAbandoned(data));
                 }
             }
-            Stage::Routing | Stage::Parked { .. } | Stage::Announcing { .. } | Stage::Originating { .. } | Stage::Ending => {}
+            Stage::Routing
+            | Stage::Parked { .. }
+            | Stage::Announcing { .. }
+            | Stage::Originating { .. }
+            | Stage::Leaving { .. }
+            | Stage::Ending => {}
         }
     }
 

@@ -141,6 +141,15 @@ pub enum Kind {
     #[serde(rename = "recording.failed")]
     RecordingFailed(RecordingFailed),
 
+    /// A caller has left a message.
+    #[serde(rename = "voicemail.left")]
+    VoicemailLeft(Voicemail),
+    /// Its owner has heard it, or says so.
+    #[serde(rename = "voicemail.heard")]
+    VoicemailHeard(Voicemail),
+    #[serde(rename = "voicemail.deleted")]
+    VoicemailDeleted(Voicemail),
+
     #[serde(rename = "media.missing")]
     MediaMissing(MediaMissing),
     /// Packets again after `media.missing`.
@@ -551,6 +560,19 @@ pub struct RecordingFinished {
     pub sha256: String,
     /// Silence that stands for packets which never came, left and right, in ms.
     pub lost_ms: [u64; 2],
+}
+
+/// A message in a mailbox. Only `voicemail.left` has a conversation: the one in which it was left.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Voicemail {
+    /// The number that it is for.
+    #[schema(value_type = String)]
+    pub mailbox: Number,
+    #[schema(value_type = String)]
+    pub recording: RecordingId,
+    /// The caller's number; empty, if hidden.
+    pub caller: String,
+    pub duration_ms: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

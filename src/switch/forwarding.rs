@@ -38,7 +38,7 @@ impl Cx<'_> {
             return Err(Unset::BadTime);
         }
         for number in forwarding.numbers() {
-            let fits = match route::dial(&config, Caller::Phone(own), number) {
+            let fits = match route::forward(&config, own, number) {
                 Ok(Target::Phone(to)) => to != *phone,
                 Ok(Target::Code(_) | Target::Slot(_) | Target::Hangup) | Err(_) => false,
                 Ok(Target::Queue(_) | Target::Menu(_) | Target::Voicemail(_) | Target::Outside(_)) => true,
@@ -70,7 +70,7 @@ impl Cx<'_> {
         let config = self.config();
         let Some(own) = config.phones.get(phone) else { return Err(transfer) };
         let went_through = |phone: &Number| conv.diverted.iter().any(|d| d.phone == *phone);
-        let target = match route::dial(&config, Caller::Phone(own), to) {
+        let target = match route::forward(&config, own, to) {
             // It has come back by a way round outside.
             Ok(_) if went_through(phone) => Err("loop"),
             Ok(Target::Phone(next)) if next == *phone || went_through(&next) => Err("loop"),

@@ -13,7 +13,7 @@ use crate::clock::{Mono, Now};
 use crate::config::{Advertise, Carrier, Config};
 use crate::conversation::{Conversation, Leg, Peer, Role};
 use crate::dialog::{Call, Key};
-use crate::ids::{ConversationId, LegId, MenuName, Number, TrunkName};
+use crate::ids::{ConversationId, LegId, MenuName, Number, RecordingId, TrunkName};
 use crate::ivr::Graph;
 use crate::media::{self, Lease};
 use crate::registrar::bans::Bans;
@@ -22,6 +22,7 @@ use crate::route::class::Ledger;
 use crate::route::{Conditions, Forwarding, Hosts};
 use crate::sip::{Flow, HostPort, Method, NameAddr, Reason, Request, Response, SipUri, Status, Transport, Uri};
 use crate::transaction::{self, Sending, TransactionId, Transactions};
+use crate::voicemail::{Mailboxes, Message};
 
 use super::door::Strike;
 use super::event::Kind;
@@ -70,6 +71,10 @@ pub(super) struct Hub {
     pub draining: bool,
     /// What phones' users have set, where it is not the default.
     pub forwarding: BTreeMap<Number, Forwarding>,
+    pub mailboxes: Mailboxes,
+    /// Messages that the recorder has not finished, with the mailboxes that they are for. One that never is counts as one until the end:
+    /// no mailbox has more of both than it may.
+    pub leaving: BTreeMap<RecordingId, (Number, Message)>,
     pub degraded: BTreeMap<String, String>,
     pub counters: BTreeMap<String, u64>,
     /// The acd has something to reconsider.

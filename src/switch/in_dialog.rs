@@ -3,7 +3,7 @@
 use super::attended::Attended;
 use super::event::By;
 use super::hub::{ALLOW, Cx};
-use crate::conversation::{Conversation, Stage, Transferring};
+use crate::conversation::{Conversation, Said, Stage, Transferring};
 use crate::dialog::Asked;
 use crate::ids::LegId;
 use crate::ivr;
@@ -215,6 +215,7 @@ impl Cx<'_> {
     pub fn digit(&mut self, conv: &mut Conversation, id: LegId, digit: char) {
         if conv.subject == id {
             self.menu_event(conv, ivr::Event::Digit(digit));
+            self.leaving_digit(conv, digit);
         }
     }
 
@@ -222,6 +223,7 @@ impl Cx<'_> {
         match &conv.stage {
             Stage::Menu { play: current, .. } if *current == play => self.menu_event(conv, ivr::Event::PlayEnded),
             Stage::Announcing { play: current, .. } if *current == play => self.announced(conv),
+            Stage::Leaving { said: Said::Nothing { play: current }, .. } if *current == play => self.greeted(conv),
             _ => {}
         }
     }

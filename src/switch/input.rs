@@ -12,7 +12,8 @@ use crate::config::Source;
 use crate::ids::{ConversationId, Number, RecordingId, StaffNumber};
 use crate::media;
 use crate::registrar::Binding;
-use crate::sip::{ConnectionId, Flow, Message};
+use crate::sip::{ConnectionId, Flow, Message as SipMessage};
+use crate::voicemail::Message;
 
 #[allow(
     clippy::large_enum_variant,
@@ -24,7 +25,7 @@ pub enum Input {
     Started(Box<Recovered>),
     Sip {
         flow: Flow,
-        message: Message,
+        message: SipMessage,
     },
     /// How many messages the transports have refused as malformed since they said so last, by source.
     Malformed {
@@ -93,6 +94,9 @@ pub struct Recovered {
     /// As `Output::PhoneSettings` gave them.
     #[serde(default)]
     pub phones: Vec<(Number, bytes::Bytes)>,
+    /// All that are in mailboxes, oldest first in each.
+    #[serde(default)]
+    pub messages: Vec<(Number, Message)>,
     /// Conversations without an end in the log, by their first event.
     pub open: Vec<OpenConversation>,
     pub repaired: Vec<Repaired>,

@@ -17,6 +17,7 @@
 //! | who is shut out | `door` |
 //! | lamps and other subscriptions, texts between phones | `presence`, `messages` |
 //! | what a phone may do | `classes` |
+//! | messages that callers leave | `voicemail` |
 //!
 //! A panic in `handle` is caught by the driver, which then calls [`Switch::recover`]: the conversation that was at hand ends, its
 //! outputs are discarded, the indices are built anew.
@@ -53,6 +54,7 @@ mod routing;
 mod sessions;
 mod transfer;
 mod trunks;
+mod voicemail;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -78,6 +80,7 @@ use crate::route::class::Ledger;
 use crate::route::{self, Cause};
 use crate::sip::{Flow, Message, Method, Request, Response, Status};
 use crate::transaction::{Expired, Expiry, Received, TransactionId, Transactions};
+use crate::voicemail::Mailboxes;
 use door::Strike;
 use hub::{Cx, Hub, Index, Purpose, View};
 use incoming::Returned;
@@ -137,6 +140,8 @@ impl Switch {
                 next_number: 0,
                 draining: false,
                 forwarding: BTreeMap::new(),
+                mailboxes: Mailboxes::default(),
+                leaving: BTreeMap::new(),
                 degraded: BTreeMap::new(),
                 counters: BTreeMap::new(),
                 stirred: true,
@@ -660,12 +665,14 @@ impl Cx<'_> {
             Stage::Dialling(dialling) if dialling.until <= now => self.dialling_expired(conv),
             Stage::Announcing { until, .. } if *until <= now => self.announced(conv),
             Stage::Parked { until } if *until <= now => self.parked_too_long(conv),
+            Stage::Leaving { until, .. } if *until <= now => self.leaving_expired(conv),
             Stage::Originating { until, .. } if *until <= now => self.end(conv, Cause::NoAnswer, event::By::Switch),
             Stage::Menu { .. }
             | Stage::Dialling(_)
             | Stage::Announcing { .. }
             | Stage::Originating { .. }
             | Stage::Parked { .. }
+            | Stage::Leaving { .. }
             | Stage::Routing
             | Stage::Queue { .. }
             | Stage::Bridged { .. }

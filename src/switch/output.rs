@@ -121,6 +121,10 @@ pub enum RecorderCommand {
     Describe(About),
     /// The last sample is `at`.
     End { recording: RecordingId, at: Mono },
+    /// Of a message that is finished: its owner has heard it.
+    Heard { recording: RecordingId },
+    /// Of a message that is finished: file, sidecar and row go.
+    Discard { recording: RecordingId },
 }
 
 /// What a recording is of: its row, its index entries, its sidecar.
@@ -139,4 +143,7 @@ pub struct About {
     pub queue: Option<QueueName>,
     /// The rule that decided.
     pub rule: String,
+    /// Of a message: where it is left.
+    #[serde(default)]
+    pub mailbox: Option<Number>,
 }

@@ -31,6 +31,7 @@ impl Cx<'_> {
     /// An internal call's recording ends where an outside party comes in: left is the customer in every file, and whether the customer
     /// is recorded is another rule's to say.
     pub fn stop_recording(&mut self, conv: &mut Conversation) {
+        conv.mailbox = None;
         if let Some(recording) = conv.recording.take() {
             self.media(conv.worker, Command::Untap { leg: conv.tapped });
             self.out.push(Output::Recorder(RecorderCommand::End { recording, at: self.now.mono }));
@@ -45,17 +46,24 @@ impl Cx<'_> {
         }
     }
 
-    fn about(&self, conv: &Conversation, recording: RecordingId) -> About {
+    pub fn about(&self, conv: &Conversation, recording: RecordingId) -> About {
         About {
             recording,
             conversation: conv.id,
             started_at: conv.recording_from.unwrap_or(self.now.wall),
             direction: conv.direction,
-            customer_number: conv.customer_number.clone(),
+            customer_number: speaker(conv),
             called: conv.called.clone(),
             agents: conv.agents.clone(),
             queue: conv.queue.clone(),
             rule: conv.rule.rule.clone(),
+            mailbox: conv.mailbox.clone(),
         }
     }
+}
+
+/// Whose voice is on the left: the customer's, and in a message that of a phone that was sent there.
+fn speaker(conv: &Conversation) -> String {
+    let phone = conv.leg(conv.subject).and_then(|leg| leg.peer.phone()).filter(|_| conv.mailbox.is_some());
+    phone.map_or_else(|| conv.customer_number.clone(), ToString::to_string)
 }

@@ -56,7 +56,7 @@ impl Cx<'_> {
             Target::Outside(outside) => return self.dial_outside(conv, outside, transfer),
             Target::Menu(name) => self.enter_menu(conv, &name),
             Target::Queue(name) => self.enter_queue(conv, &name),
-            Target::Voicemail(_) => self.announce(conv, "no-voicemail", Place::Hangup, Cause::Unavailable),
+            Target::Voicemail(number) => self.leave_message(conv, &number),
             Target::Code(Code::Intercom(number)) => return self.intercom(conv, &number, transfer),
             Target::Code(code) => self.code(conv, code),
             Target::Slot(slot) => return self.parks_in(conv, slot, transfer),
@@ -88,7 +88,7 @@ impl Cx<'_> {
     }
 
     /// A prompt of ours in this language; where it is missing, or nobody has chosen a language yet, in English, else in any.
-    fn spoken(&self, language: &str, prompt: &str) -> String {
+    pub fn spoken(&self, language: &str, prompt: &str) -> String {
         let there = &self.hub.config.prompts;
         let wanted = [language, "en"].map(|l| format!("{l}/{prompt}"));
         let any = || there.iter().find(|p| p.split_once('/').is_some_and(|(_, name)| name == prompt)).cloned();

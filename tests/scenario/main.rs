@@ -33,3 +33,4 @@ mod sessions;
 mod signalling;
 mod transfers;
 mod trunks;
+mod voicemail;

@@ -48,6 +48,7 @@ impl Checking {
                     group: phone.group.map(|g| g.0),
                     intercom: phone.intercom.unwrap_or(true),
                     class,
+                    voicemail: phone.voicemail.unwrap_or(false),
                 },
             );
         }

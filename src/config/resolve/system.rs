@@ -257,6 +257,7 @@ impl Checking {
             &codes.do_not_disturb,
             &codes.pickup,
             &codes.intercom,
+            &codes.message,
             &codes.anonymous,
         ];
         for code in given.into_iter().flatten() {
@@ -276,6 +277,7 @@ impl Checking {
             do_not_disturb: text(codes.do_not_disturb, usual.do_not_disturb),
             pickup: text(codes.pickup, usual.pickup),
             intercom: text(codes.intercom, usual.intercom),
+            message: text(codes.message, usual.message),
             anonymous: text(codes.anonymous, usual.anonymous),
             pause_reasons: match codes.pause_reasons {
                 Some(reasons) => reasons.into_inner().into_iter().map(|r| r.0).collect(),
@@ -288,8 +290,15 @@ impl Checking {
             }
         }
         // One that is given may be the default of another.
-        let all =
-            [&resolved.ready, &resolved.pause, &resolved.offline, &resolved.pickup, &resolved.intercom, &resolved.anonymous];
+        let all = [
+            &resolved.ready,
+            &resolved.pause,
+            &resolved.offline,
+            &resolved.pickup,
+            &resolved.intercom,
+            &resolved.message,
+            &resolved.anonymous,
+        ];
         for (i, code) in all.iter().enumerate() {
             if all.iter().take(i).any(|other| other == code) && self.reader.is_clean() {
                 let first = self.reader.line(at);

@@ -4,7 +4,7 @@ use super::super::rig::{Rig, about, recording};
 use super::super::verify::{self, How};
 use super::*;
 use crate::ids::StaffNumber;
-use crate::store::recordings::Filter;
+use crate::store::recordings::{Filter, Kind};
 use crate::switch::event::RecordingFinished;
 use crate::switch::output::RecorderCommand;
 
@@ -134,6 +134,41 @@ fn an_end_that_is_told_late_cuts_the_file_to_it() {
     assert_eq!((done[0].duration_ms, done[0].bytes), (1_500, 44 + 1_500 * 32));
     let row = rig.store.recordings.row(recording(1)).unwrap().unwrap();
     assert!(verify::row(&rig.folder(), &row, STRICT).is_empty());
+}
+
+#[test]
+fn a_message_is_marked_as_heard_and_taken_away_with_all_that_belongs_to_it() {
+    let mut rig = Rig::new();
+    let mailbox = crate::ids::Number::from("201");
+    rig.writer.command(RecorderCommand::Begin {
+        at: crate::clock::Mono::from_millis(0),
+        about: About { mailbox: Some(mailbox.clone()), ..about(1) },
+    });
+    rig.run(3_000);
+    assert!(rig.store.recordings.messages().unwrap().is_empty(), "it is not finished");
+    rig.end(1);
+    rig.run(1_000);
+    let messages = || rig.store.recordings.messages().unwrap();
+    let all = messages();
+    assert_eq!(all.len(), 1);
+    assert_eq!((&all[0].0, all[0].1.recording, all[0].1.heard), (&mailbox, recording(1), false));
+    let of = |kind| rig.store.recordings.search(&Filter { kind: Some(kind), ..Filter::default() }).unwrap().items.len();
+    assert_eq!((of(Kind::Voicemail), of(Kind::Conversation)), (1, 0));
+
+    rig.writer.command(RecorderCommand::Heard { recording: recording(1) });
+    rig.run(1_000);
+    let row = rig.store.recordings.row(recording(1)).unwrap().unwrap();
+    assert!(row.heard && rig.store.recordings.messages().unwrap()[0].1.heard);
+    assert!(verify::row(&rig.folder(), &row, STRICT).is_empty(), "the sidecar says so too");
+    assert_eq!(rig.store.recordings.unannounced().unwrap(), [recording(1)], "the log has not heard of it by that");
+
+    rig.writer.command(RecorderCommand::Discard { recording: recording(1) });
+    // Twice is no fault.
+    rig.writer.command(RecorderCommand::Discard { recording: recording(1) });
+    rig.run(1_000);
+    assert_eq!(rig.store.recordings.row(recording(1)).unwrap(), None);
+    assert!(rig.store.recordings.messages().unwrap().is_empty());
+    assert!(!rig.folder().audio(recording(1)).exists() && !rig.folder().sidecar(recording(1)).exists());
 }
 
 /// `cargo test --release -- --ignored cost_of --nocapture`

@@ -181,6 +181,9 @@ impl Conversation {
             // An agent's state is told with the conversation that caused it, and is not part of it.
             Kind::AgentReady(_)
             | Kind::AgentPaused(_)
+            | Kind::VoicemailLeft(_)
+            | Kind::VoicemailHeard(_)
+            | Kind::VoicemailDeleted(_)
             | Kind::AgentWrapup(_)
             | Kind::AgentOffline(_)
             | Kind::AgentRinging(_)

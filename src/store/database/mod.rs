@@ -20,6 +20,8 @@ pub enum Tree {
     /// Staff number, recording id.
     RecordingsByAgent,
     RecordingsByQueue,
+    /// Number of the mailbox, recording id.
+    RecordingsByMailbox,
     /// Normalised number, recording id.
     RecordingsByNumber,
     /// Normalised numbers reversed, so that those with the same last digits stand together.
@@ -43,10 +45,11 @@ pub enum Tree {
 }
 
 impl Tree {
-    pub const ALL: [Tree; 13] = [
+    pub const ALL: [Tree; 14] = [
         Tree::Recordings,
         Tree::RecordingsByAgent,
         Tree::RecordingsByQueue,
+        Tree::RecordingsByMailbox,
         Tree::RecordingsByNumber,
         Tree::Numbers,
         Tree::Unannounced,
@@ -65,6 +68,7 @@ impl Tree {
             Tree::Recordings => "recordings",
             Tree::RecordingsByAgent => "recordings_by_agent",
             Tree::RecordingsByQueue => "recordings_by_queue",
+            Tree::RecordingsByMailbox => "recordings_by_mailbox",
             Tree::RecordingsByNumber => "recordings_by_number",
             Tree::Numbers => "numbers",
             Tree::Unannounced => "unannounced",

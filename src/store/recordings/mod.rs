@@ -12,11 +12,12 @@ use std::sync::Arc;
 
 pub use folder::Folder;
 pub use number::{digits, same_number};
-pub use row::{Recording, State};
+pub use row::{Kind, Recording, State};
 pub use search::{Filter, MOST_PER_PAGE, Page};
 
 use super::database::{Change, Database, DatabaseError, Order, Tree, behind, named};
-use crate::ids::RecordingId;
+use crate::ids::{Number, RecordingId};
+use crate::voicemail::Message;
 
 /// Stands among the checkpoints once the index has every recording.
 const WHOLE: &[u8] = b"recordings_whole";
@@ -73,6 +74,22 @@ impl Recordings {
         self.database.commit(&changes)
     }
 
+    /// Every message in a mailbox, oldest first in each. One that is being recorded is none yet.
+    pub fn messages(&self) -> Result<Vec<(Number, Message)>, DatabaseError> {
+        let found = self.database.page(Tree::RecordingsByMailbox, &[], None, Order::Ascending, usize::MAX)?;
+        let mut messages = Vec::with_capacity(found.len());
+        for id in found.iter().filter_map(|(key, _)| id_at_end(key)) {
+            match self.row(id) {
+                Ok(Some(row)) => messages.extend(row.message()),
+                Ok(None) => {}
+                // One bad row must not keep the switch from starting; `verify` names it.
+                Err(error @ DatabaseError::Row { .. }) => tracing::error!(recording = %id, %error, "row can't be read"),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(messages)
+    }
+
     /// Recordings that began and whose end the event log has not heard of, oldest first.
     pub fn unannounced(&self) -> Result<Vec<RecordingId>, DatabaseError> {
         let found = self.database.page(Tree::Unannounced, &[], None, Order::Ascending, usize::MAX)?;
@@ -93,7 +110,14 @@ impl Recordings {
     /// Empties rows and indices, for a rebuild. What the log has not heard of is nowhere else, and stays: a rebuild may be interrupted.
     pub fn clear(&self) -> Result<(), DatabaseError> {
         self.database.commit(&[Change::Remove(Tree::Checkpoints, WHOLE.to_vec())])?;
-        let trees = [Tree::Recordings, Tree::RecordingsByAgent, Tree::RecordingsByQueue, Tree::RecordingsByNumber, Tree::Numbers];
+        let trees = [
+            Tree::Recordings,
+            Tree::RecordingsByAgent,
+            Tree::RecordingsByQueue,
+            Tree::RecordingsByMailbox,
+            Tree::RecordingsByNumber,
+            Tree::Numbers,
+        ];
         for tree in trees {
             loop {
                 let page = self.database.page(tree, &[], None, Order::Ascending, 1_000)?;
@@ -141,6 +165,7 @@ fn entries(row: &Recording) -> Vec<(Tree, Vec<u8>)> {
     let number = digits(&row.customer_number);
     let mut entries = vec![(Tree::RecordingsByNumber, with_id(named(&number))), (Tree::Numbers, number::reversed(&number))];
     entries.extend(row.agents.iter().map(|a| (Tree::RecordingsByAgent, with_id(named(a.as_str())))));
+    entries.extend(row.mailbox.iter().map(|m| (Tree::RecordingsByMailbox, with_id(named(m.as_str())))));
     entries.extend(row.queue.iter().map(|q| (Tree::RecordingsByQueue, with_id(named(q.as_str())))));
     entries
 }

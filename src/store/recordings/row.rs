@@ -4,11 +4,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::clock::Wall;
-use crate::ids::{ConversationId, QueueName, RecordingId, StaffNumber};
+use crate::ids::{ConversationId, Number, QueueName, RecordingId, StaffNumber};
 use crate::route::Direction;
 use crate::store::rfc3339;
 use crate::switch::event::RecordingFinished;
 use crate::switch::output::About;
+use crate::voicemail::Message;
 
 /// Fields are only ever added, and then with `#[serde(default)]`: sidecars of last year must still be read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -49,6 +50,26 @@ pub struct Recording {
     /// Silence that stands for packets which never came, left and right, in ms.
     #[serde(default)]
     pub lost_ms: [u64; 2],
+    #[serde(default)]
+    pub kind: Kind,
+    /// Whose mailbox a message is in.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub mailbox: Option<Number>,
+    /// The owner of the mailbox has heard the message.
+    #[serde(default)]
+    pub heard: bool,
+}
+
+/// What was recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = RecordingKind)]
+pub enum Kind {
+    #[default]
+    Conversation,
+    /// A message in a mailbox.
+    Voicemail,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -86,6 +107,9 @@ impl Recording {
             state: State::Recording,
             rule: about.rule.clone(),
             lost_ms: [0, 0],
+            kind: if about.mailbox.is_some() { Kind::Voicemail } else { Kind::Conversation },
+            mailbox: about.mailbox.clone(),
+            heard: false,
         }
     }
 
@@ -99,8 +123,22 @@ impl Recording {
             sha256: self.sha256.take(),
             state: self.state,
             lost_ms: self.lost_ms,
+            heard: self.heard,
             ..fresh
         };
+    }
+
+    /// As its mailbox has it; `None` while it is being recorded, and of a conversation.
+    pub fn message(&self) -> Option<(Number, Message)> {
+        let message = Message {
+            recording: self.id,
+            conversation: self.conversation,
+            caller: self.customer_number.clone(),
+            started_at: self.started_at,
+            duration_ms: self.duration_ms,
+            heard: self.heard,
+        };
+        self.finished().and(self.mailbox.clone()).map(|mailbox| (mailbox, message))
     }
 
     /// The facts of its end, for the event; `None` while it is being recorded.

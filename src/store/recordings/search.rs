@@ -1,6 +1,6 @@
 //! Search: the index that promises the fewest rows is walked from the newest down, and each row is held against the whole filter.
 
-use super::{Recording, digits, id_at_end, number, read, same_number};
+use super::{Kind, Recording, digits, id_at_end, number, read, same_number};
 use crate::clock::Wall;
 use crate::ids::{QueueName, RecordingId, StaffNumber};
 use crate::route::Direction;
@@ -15,6 +15,7 @@ pub struct Filter {
     /// Customer's number, in any spelling, or its last digits; see [`same_number`].
     pub number: Option<String>,
     pub direction: Option<Direction>,
+    pub kind: Option<Kind>,
     /// Began at or after.
     pub from: Option<Wall>,
     /// Began before.
@@ -56,6 +57,7 @@ impl Filter {
             && self.queue.as_ref().is_none_or(|q| row.queue.as_ref() == Some(q))
             && self.number.as_ref().is_none_or(|n| same_number(&row.customer_number, n))
             && self.direction.is_none_or(|d| row.direction == d)
+            && self.kind.is_none_or(|k| row.kind == k)
             && self.from.is_none_or(|from| row.started_at >= from)
             && self.to.is_none_or(|to| row.started_at < to)
             && self.min_s.is_none_or(|s| row.duration_ms >= s.saturating_mul(1_000))

@@ -32,6 +32,9 @@ fn row(seed: (u64, usize, Vec<usize>, usize, usize, u64)) -> Recording {
         state: State::Finished,
         rule: String::new(),
         lost_ms: [0, 0],
+        kind: Kind::Conversation,
+        mailbox: None,
+        heard: false,
     }
 }
 
@@ -54,6 +57,7 @@ fn filters() -> impl Strategy<Value = Filter> {
                 queue: queue.map(|q| QueueName::new(["support", "sales", "none"][q])),
                 number: number.map(str::to_owned),
                 direction: direction.map(|d| [Direction::Inbound, Direction::Outbound, Direction::Internal][d]),
+                kind: None,
                 from: from.map(at),
                 to: to.map(at),
                 min_s,

@@ -45,6 +45,7 @@ pub struct Recorded {
     /// Interleaved: left said, right heard.
     pub samples: Vec<i16>,
     pub about: cordboard::switch::output::About,
+    pub heard: bool,
 }
 
 pub struct Sim {
@@ -96,7 +97,16 @@ pub fn centre() -> Source {
     let prompts = ["welcome", "closed", "invalid", "no-voicemail", "unavailable"];
     let prompts = prompts
         .iter()
-        .chain(&["agent-ready", "agent-paused", "agent-offline", "forwarding-on", "forwarding-off"])
+        .chain(&[
+            "voicemail-greeting",
+            "beep",
+            "goodbye",
+            "agent-ready",
+            "agent-paused",
+            "agent-offline",
+            "forwarding-on",
+            "forwarding-off",
+        ])
         .map(|p| format!("en/{p}"))
         .collect();
     Source {
@@ -171,8 +181,20 @@ impl Sim {
         self.at_worker.clear();
         let wishes = self.wishes.clone().into_iter().collect();
         let phones = self.settings_of.clone().into_iter().collect();
+        let message = |(id, recorded): (&RecordingId, &Recorded)| {
+            let message = cordboard::voicemail::Message {
+                recording: *id,
+                conversation: recorded.conversation,
+                caller: recorded.about.customer_number.clone(),
+                started_at: recorded.about.started_at,
+                duration_ms: recorded.samples.len() as u64 / 2 / 8,
+                heard: recorded.heard,
+            };
+            recorded.ended.and(recorded.about.mailbox.clone()).map(|mailbox| (mailbox, message))
+        };
+        let messages = self.recordings.iter().filter_map(message).collect();
         let registrations = self.registrations.iter().map(|((number, _), b)| (number.as_str().into(), b.clone())).collect();
-        self.input(Input::Started(Box::new(Recovered { registrations, wishes, phones, open, ..Recovered::default() })));
+        self.input(Input::Started(Box::new(Recovered { registrations, wishes, phones, messages, open, ..Recovered::default() })));
         self.input(Input::Ports(leases()));
     }
 
@@ -477,8 +499,15 @@ impl Sim {
         match command {
             RecorderCommand::Begin { at, about } => {
                 let (recording, conversation) = (about.recording, about.conversation);
-                let recorded =
-                    Recorded { conversation, began: at, ended: None, timeline: Timeline::new(at), samples: Vec::new(), about };
+                let recorded = Recorded {
+                    conversation,
+                    began: at,
+                    ended: None,
+                    timeline: Timeline::new(at),
+                    samples: Vec::new(),
+                    about,
+                    heard: false,
+                };
                 self.recordings.insert(recording, recorded);
                 later.push(Input::Recorder(RecorderReport::Started { conversation, recording }));
             }
@@ -487,6 +516,12 @@ impl Sim {
                     recorded.about = about;
                 }
             }
+            RecorderCommand::Heard { recording } => {
+                if let Some(recorded) = self.recordings.get_mut(&recording) {
+                    recorded.heard = true;
+                }
+            }
+            RecorderCommand::Discard { recording } => drop(self.recordings.remove(&recording)),
             RecorderCommand::End { recording, at } => {
                 let Some(recorded) = self.recordings.get_mut(&recording) else { return };
                 recorded.ended = Some(at);
