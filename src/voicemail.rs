@@ -1,6 +1,10 @@
-//! Messages that callers leave for a number: what is in each mailbox, and how many of it are new.
+//! Messages that callers leave for a number: what is in each mailbox, how many of it are new, and how its owner listens to them.
 //!
 //! A message is a recording of what the caller said. This is the switch's list of them; audio and rows are the recorder's.
+
+mod session;
+
+pub use session::{Action, Event, Session};
 
 use std::collections::BTreeMap;
 

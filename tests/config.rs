@@ -208,6 +208,9 @@ const ADDED: &[(&str, &str)] = &[
     ("[[trunk]]\nname = 'b'\npeer = 'x.example'\nsecret = 'u'\n", "1: trunk `b` has a secret but no user"),
     ("[[trunk]]\nname = 'b'\npeer = 'x.example'\ntransport = 'sctp'\n", "4: transport: `sctp` is no transport: write \"auto\""),
     ("[[trunk]]\nname = 'b'\npeer = 'x.example'\ntransport = 'tls'\n", "3: trunk `b` speaks tls, and [sip] tls has no address"),
+    ("[[phone]]\nnumber = '209'\nsecret = 's'\npin = '47'\n", "4: pin: must be 4 to 16 digits"),
+    ("[[phone]]\nnumber = '209'\nsecret = 's'\npin = 'abcd'\n", "4: pin: must be 4 to 16 digits"),
+    ("[codes]\nmessage = '*97'\n", "1: code `*97` is already there"),
     ("[[inbound]]\ntrunk = 'x'\nnumber = '1'\nto = 'hangup'\n", "2: there is no trunk `x`; there is carrier"),
     (
         "[[inbound]]\ntrunk = 'carrier'\nnumber = '+4930123456'\nto = 'hangup'\n",

@@ -40,7 +40,7 @@ const TABLE: &[Module] = &[
     Module {
         name: "conversation",
         layer: 3,
-        may_name: &["sip", "sdp", "rtp", "codec", "dialog", "media", "route", "ivr", "acd"],
+        may_name: &["sip", "sdp", "rtp", "codec", "dialog", "media", "route", "ivr", "acd", "voicemail"],
     },
     Module {
         name: "switch",

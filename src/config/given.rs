@@ -16,7 +16,7 @@ use super::Advertised;
 use super::text::Reader;
 use super::units::{
     Address, Code, Daily, Digest, Domain, Every, Extension, Goto, Host, InCountry, Label, Listener, Name, Nameless,
-    NumberPattern, Password, Picks, Ports, Prepend, Slots, Telephone, Time, Weekdays, Written, Zone,
+    NumberPattern, Password, Picks, Pin, Ports, Prepend, Slots, Telephone, Time, Weekdays, Written, Zone,
 };
 
 /// The whole file. Tables that were not given, or that could not be read, are missing.
@@ -143,6 +143,7 @@ pub(crate) struct Codes {
     pub pickup: Option<Spanned<Code>>,
     pub intercom: Option<Spanned<Code>>,
     pub message: Option<Spanned<Code>>,
+    pub voicemail: Option<Spanned<Code>>,
     pub anonymous: Option<Spanned<Code>>,
     pub pause_reasons: Option<Spanned<Vec<Label>>>,
 }
@@ -166,6 +167,7 @@ pub(crate) struct Phone {
     pub intercom: Option<bool>,
     pub class: Option<Spanned<Name>>,
     pub voicemail: Option<bool>,
+    pub pin: Option<Spanned<Pin>>,
 }
 
 #[derive(Deserialize)]
@@ -312,6 +314,8 @@ pub(crate) struct Secrets {
     pub password: BTreeMap<String, Password>,
     /// By the user's name.
     pub token: BTreeMap<String, Password>,
+    /// Of a mailbox, by number.
+    pub pin: BTreeMap<String, Password>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -401,6 +405,7 @@ impl Secrets {
                 "trunk" => &mut secrets.trunk,
                 "password" => &mut secrets.password,
                 "token" => &mut secrets.token,
+                "pin" => &mut secrets.pin,
                 other => {
                     reader.fault(at, UnknownSecrets(other));
                     continue;
@@ -415,5 +420,5 @@ impl Secrets {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("unknown table `{0}`, expected one of phone, trunk, password, token")]
+#[error("unknown table `{0}`, expected one of phone, trunk, password, token, pin")]
 struct UnknownSecrets<'a>(&'a str);

@@ -19,7 +19,10 @@ pub struct Redaction {
 const PSEUDONYM_LENGTH: usize = 32;
 
 /// Keys whose text is a secret, wherever in the main file they stand.
-const SECRET_KEYS: [&str; 3] = ["secret", "password", "token"];
+const SECRET_KEYS: [&str; 4] = ["secret", "password", "token", PIN];
+
+/// Its pseudonym is of digits, as it is.
+const PIN: &str = "pin";
 
 impl Redaction {
     pub fn new(salt: impl Into<Vec<u8>>) -> Self {
@@ -40,8 +43,8 @@ impl Redaction {
 
     fn secrets(&self, text: &str) -> String {
         self.text(text, |redaction, table| {
-            for (_, value) in table.iter_mut() {
-                redaction.all(value);
+            for (key, value) in table.iter_mut() {
+                redaction.all(value, key == PIN);
             }
         })
     }
@@ -59,7 +62,7 @@ impl Redaction {
     fn values_of(&self, table: &mut Table, keys: &[&str]) {
         for (key, value) in table.iter_mut() {
             if keys.contains(&key.as_str()) {
-                self.all(value);
+                self.all(value, key == PIN);
             } else {
                 self.below(value, keys);
             }
@@ -74,10 +77,13 @@ impl Redaction {
         }
     }
 
-    fn all(&self, value: &mut Value) {
+    fn all(&self, value: &mut Value, digits: bool) {
         match value {
-            Value::Table(table) => table.iter_mut().for_each(|(_, v)| self.all(v)),
-            Value::Array(items) => items.iter_mut().for_each(|item| self.all(item)),
+            Value::Table(table) => table.iter_mut().for_each(|(_, v)| self.all(v, digits)),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.all(item, digits)),
+            Value::String(text) if digits => {
+                *text = self.pseudonym(text).bytes().take(16).map(|b| char::from(b'0' + b % 10)).collect();
+            }
             Value::String(text) => *text = self.pseudonym(text),
             Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime(_) => {
                 *value = Value::String(self.pseudonym(&value.to_string()));

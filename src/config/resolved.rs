@@ -157,6 +157,8 @@ pub struct FeatureCodes {
     pub intercom: String,
     /// Before a number: a message is left for it. After a forwarding code: the phone's own mailbox.
     pub message: String,
+    /// The phone's own mailbox, to listen to.
+    pub voicemail: String,
     /// Before a number: the caller's own is not shown.
     pub anonymous: String,
     pub pause_reasons: Vec<String>,
@@ -176,6 +178,7 @@ impl Default for FeatureCodes {
             pickup: "*8".to_owned(),
             intercom: "*80".to_owned(),
             message: "*98".to_owned(),
+            voicemail: "*97".to_owned(),
             anonymous: "*31".to_owned(),
             pause_reasons: ["break", "training", "paperwork"].map(str::to_owned).to_vec(),
         }
@@ -230,6 +233,8 @@ pub struct Phone {
     pub class: Option<String>,
     /// Messages can be left for it.
     pub voicemail: bool,
+    /// Opens its mailbox by phone: digits; empty where there is none.
+    pub pin: Secret,
 }
 
 /// Class of service: limits of what a phone may do.

@@ -1,6 +1,6 @@
 //! Secrets that nobody gave are made at the first start, into `secrets.toml` beside the main file.
 //!
-//! The file has one table a kind, `phone`, `trunk`, `password`, `token`, with the number or name whose secret it is. It is readable by its
+//! The file has one table a kind, `phone`, `trunk`, `password`, `token`, `pin`, with the number or name whose secret it is. It is readable by its
 //! owner only (mode 0600), replaced as a whole (written beside, synced, renamed), and what is in it already stays. A file that cannot
 //! be read is never replaced. What is printed is the path, never a secret.
 
@@ -23,6 +23,8 @@ use super::{LoadError, Problem, Source, load};
 pub struct Missing {
     /// Numbers of phones.
     pub phones: Vec<String>,
+    /// Numbers of mailboxes without a PIN.
+    pub pins: Vec<String>,
     /// Names of users without a password.
     pub passwords: Vec<String>,
     /// Names of users without a token: only `admin`, while nobody else is configured.
@@ -31,7 +33,7 @@ pub struct Missing {
 
 impl Missing {
     pub fn is_empty(&self) -> bool {
-        self.phones.is_empty() && self.passwords.is_empty() && self.tokens.is_empty()
+        self.phones.is_empty() && self.pins.is_empty() && self.passwords.is_empty() && self.tokens.is_empty()
     }
 }
 
@@ -54,6 +56,9 @@ const PASSWORD_LENGTH: usize = 24;
 /// Length of a token, which nobody types.
 const TOKEN_LENGTH: usize = 40;
 /// Letters and digits that are not taken for one another on paper.
+const DIGITS: &[u8] = b"0123456789";
+/// Length of a PIN. Three may be tried a call.
+const PIN_LENGTH: usize = 6;
 const ALPHABET: &[u8] = b"23456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 
 const HEADER: &str = "\
@@ -62,6 +67,7 @@ const HEADER: &str = "\
 #   [phone]     what a phone registers with, by its number
 #   [trunk]     what a trunk's carrier asks for, by the trunk's name (never generated; put it here or into cordboard.toml)
 #   [password]  of a user of the API and the console, by name
+#   [pin]       of a mailbox, by its number
 #   [token]     of a user's programs (Authorization: Bearer …), by name
 #
 # A secret in cordboard.toml wins over one here. Delete a line to have it generated again at the next start.
@@ -79,6 +85,9 @@ pub fn missing_secrets(source: &Source) -> Missing {
     }
     let phones = given.phones.iter().map(|p| p.get_ref()).filter(|p| p.secret.is_none()).map(|p| p.number.get_ref().0.clone());
     let mut missing = Missing { phones: phones.filter(|n| !secrets.phone.contains_key(n)).collect(), ..Missing::default() };
+    let boxes = given.phones.iter().map(|p| p.get_ref()).filter(|p| p.voicemail == Some(true) && p.pin.is_none());
+    let boxes = boxes.map(|p| p.number.get_ref().0.clone());
+    missing.pins.extend(boxes.filter(|n| !secrets.pin.contains_key(n)));
     if given.users.is_empty() {
         missing.passwords.extend((!secrets.password.contains_key(ADMIN)).then(|| ADMIN.to_owned()));
         missing.tokens.extend((!secrets.token.contains_key(ADMIN)).then(|| ADMIN.to_owned()));
@@ -92,13 +101,16 @@ pub fn missing_secrets(source: &Source) -> Missing {
 pub fn generate(source: &Source, missing: &Missing) -> Result<PathBuf, GenerateError> {
     let mut secrets = existing(source)?;
     for number in &missing.phones {
-        secrets.phone.insert(number.clone(), Password(chance(PASSWORD_LENGTH)?));
+        secrets.phone.insert(number.clone(), Password(chance(ALPHABET, PASSWORD_LENGTH)?));
+    }
+    for number in &missing.pins {
+        secrets.pin.insert(number.clone(), Password(chance(DIGITS, PIN_LENGTH)?));
     }
     for name in &missing.passwords {
-        secrets.password.insert(name.clone(), Password(chance(PASSWORD_LENGTH)?));
+        secrets.password.insert(name.clone(), Password(chance(ALPHABET, PASSWORD_LENGTH)?));
     }
     for name in &missing.tokens {
-        secrets.token.insert(name.clone(), Password(chance(TOKEN_LENGTH)?));
+        secrets.token.insert(name.clone(), Password(chance(ALPHABET, TOKEN_LENGTH)?));
     }
     let path = source.secrets_path();
     replace(&path, &print(&secrets)).map_err(|error| GenerateError::Write { path: path.clone(), error })?;
@@ -130,8 +142,13 @@ fn existing(source: &Source) -> Result<Secrets, GenerateError> {
 
 fn print(secrets: &Secrets) -> String {
     let mut text = HEADER.to_owned();
-    let tables =
-        [("phone", &secrets.phone), ("trunk", &secrets.trunk), ("password", &secrets.password), ("token", &secrets.token)];
+    let tables = [
+        ("phone", &secrets.phone),
+        ("trunk", &secrets.trunk),
+        ("password", &secrets.password),
+        ("token", &secrets.token),
+        ("pin", &secrets.pin),
+    ];
     for (table, entries) in tables.into_iter().filter(|(_, e)| !e.is_empty()) {
         let plain: BTreeMap<&str, &str> = entries.iter().map(|(k, v)| (k.as_str(), v.0.as_str())).collect();
         // Printing strings as TOML cannot fail; where it did, the file would lack a table and be refused at the next start.
@@ -142,13 +159,13 @@ fn print(secrets: &Secrets) -> String {
 }
 
 /// From the system's generator; bytes that would favour some characters are thrown away.
-fn chance(length: usize) -> Result<String, GenerateError> {
-    let limit = u8::try_from(256 - 256 % ALPHABET.len()).unwrap_or(u8::MAX);
+fn chance(alphabet: &[u8], length: usize) -> Result<String, GenerateError> {
+    let limit = u8::try_from(256 - 256 % alphabet.len()).unwrap_or(u8::MAX);
     let mut text = String::with_capacity(length);
     let mut bytes = [0u8; 64];
     while text.len() < length {
         OsRng.try_fill_bytes(&mut bytes).map_err(GenerateError::Chance)?;
-        let letters = bytes.iter().filter(|b| **b < limit).filter_map(|b| ALPHABET.get(usize::from(*b) % ALPHABET.len()));
+        let letters = bytes.iter().filter(|b| **b < limit).filter_map(|b| alphabet.get(usize::from(*b) % alphabet.len()));
         text.extend(letters.take(length - text.len()).map(|b| char::from(*b)));
     }
     Ok(text)
@@ -192,6 +209,7 @@ number = '201'
 [[phone]]
 number = '202'
 secret = 'given'
+voicemail = true
 ";
 
     fn folder(main: &str) -> (tempfile::TempDir, PathBuf) {
@@ -213,6 +231,9 @@ secret = 'given'
         let config = Config::resolve(&first).unwrap();
         assert_eq!(config.phones["201"].secret.expose().len(), PASSWORD_LENGTH);
         assert_eq!(config.phones["202"].secret.expose(), "given");
+        let pin = config.phones["202"].pin.expose();
+        assert!(pin.len() == PIN_LENGTH && pin.bytes().all(|b| b.is_ascii_digit()), "{pin}");
+        assert_eq!(config.phones["201"].pin.expose(), "", "no mailbox, no PIN");
         assert_eq!(config.users[0].name, "admin");
         assert!(config.users[0].token.is_some());
 
@@ -250,8 +271,8 @@ secret = 'given'
 
     #[test]
     fn generated_secrets_differ() {
-        let a = chance(PASSWORD_LENGTH).unwrap();
-        assert_ne!(a, chance(PASSWORD_LENGTH).unwrap());
+        let a = chance(ALPHABET, PASSWORD_LENGTH).unwrap();
+        assert_ne!(a, chance(ALPHABET, PASSWORD_LENGTH).unwrap());
         assert!(a.bytes().all(|b| ALPHABET.contains(&b)));
     }
 }

@@ -92,6 +92,10 @@ from_text!(
     Password(String) = password
 );
 from_text!(
+    /// What opens a mailbox by phone.
+    Pin(String) = pin
+);
+from_text!(
     /// A host name or domain.
     Domain(String) = domain
 );
@@ -181,6 +185,8 @@ pub(crate) enum BadValue {
     Label,
     #[error("must be one line of 1 to 256 characters")]
     Password,
+    #[error("must be 4 to 16 digits, as text: \"4711\"")]
+    Pin,
     #[error("`{0}` is no domain: write a name such as \"pbx.example.com\", or an address")]
     Domain(String),
     #[error("`{0}` is no digest algorithm: write \"MD5\" or \"SHA-256\"")]
@@ -376,6 +382,11 @@ fn label(text: &str) -> Result<String, BadValue> {
 fn password(text: &str) -> Result<String, BadValue> {
     let fits = !text.is_empty() && text.chars().count() <= 256 && !text.chars().any(char::is_control);
     if fits { Ok(text.to_owned()) } else { Err(BadValue::Password) }
+}
+
+pub(crate) fn pin(text: &str) -> Result<String, BadValue> {
+    let fits = (4..=16).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    if fits { Ok(text.to_owned()) } else { Err(BadValue::Pin) }
 }
 
 fn domain(text: &str) -> Result<String, BadValue> {

@@ -157,6 +157,7 @@ impl Conversation {
             | Stage::Announcing { .. }
             | Stage::Originating { .. }
             | Stage::Leaving { .. }
+            | Stage::Listening { .. }
             | Stage::Ending => None,
         }
     }
@@ -189,6 +190,7 @@ impl Conversation {
             | Stage::Announcing { .. }
             | Stage::Originating { .. }
             | Stage::Leaving { .. }
+            | Stage::Listening { .. }
             | Stage::Ending => Duration::ZERO,
         };
         self.talked + running
@@ -203,6 +205,7 @@ impl Conversation {
         let stage = match (&self.end, &self.stage) {
             (Some(end), _) => Some(end.gives_up),
             (None, Stage::Menu { session, .. }) => session.deadline(),
+            (None, Stage::Listening { session, .. }) => session.deadline(),
             (None, Stage::Dialling(d)) => Some(d.until),
             (
                 None,

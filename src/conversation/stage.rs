@@ -9,6 +9,7 @@ use crate::ivr;
 use crate::media::PlayId;
 use crate::route::{Attempt, Cause, Decision};
 use crate::sip::Flow;
+use crate::voicemail;
 
 #[derive(Debug)]
 pub enum Stage {
@@ -54,6 +55,12 @@ pub enum Stage {
         said: Said,
         /// The greeting is over by then, or the message is as long as one may be.
         until: Mono,
+    },
+    /// Listens to its messages.
+    Listening {
+        mailbox: Number,
+        session: voicemail::Session,
+        play: PlayId,
     },
     /// Nothing more is done but tidying up.
     Ending,

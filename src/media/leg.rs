@@ -1,5 +1,6 @@
 //! A leg's media: its agreement, its latches, what it hears and who hears it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Mono;
@@ -13,7 +14,7 @@ use super::relay::Outgoing;
 use super::rtcp::Control;
 use super::stats::Incoming;
 use super::worker::{Settings, Slot, Timer};
-use super::{Session, dtmf};
+use super::{Clip, ClipName, Session, dtmf};
 
 /// A leg from `Open` to `Close`.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub struct Leg {
     pub in_band: Option<Box<dtmf::Detector>>,
     pub presence: Presence,
     pub control: Control,
+    /// A sound of its own, brought for it alone.
+    pub brought: Option<(ClipName, Arc<Clip>)>,
     /// Where this leg left the music.
     pub music_at: usize,
     pub due: Due,

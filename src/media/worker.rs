@@ -23,7 +23,7 @@ use super::play::{Play, Tape};
 use super::relay::Outgoing;
 use super::rtcp::{self, Control};
 use super::stats::Incoming;
-use super::{Audio, Clip, Clips, Command, DigitVia, Frame, Report, Session, Source, dtmf, tone};
+use super::{Audio, Clip, ClipName, Clips, Command, DigitVia, Frame, Report, Session, Source, dtmf, tone};
 
 /// What all legs of a worker share.
 #[derive(Clone, Debug, PartialEq)]
@@ -270,6 +270,7 @@ impl Worker {
             in_band: None,
             presence: Presence::new(now),
             control: Control::new(cname, sequence),
+            brought: None,
             music_at: 0,
             due: Due::default(),
         });
@@ -386,12 +387,25 @@ impl Worker {
         }
     }
 
+    /// A sound that this leg alone may be told to play, instead of the one that it had.
+    pub fn bring(&mut self, leg: LegId, name: ClipName, clip: Arc<Clip>) {
+        if let Some(leg) = self.leg_by_id(leg) {
+            leg.brought = Some((name, clip));
+        }
+    }
+
+    fn brought(&self, leg: LegId, name: &ClipName) -> Option<&Arc<Clip>> {
+        let leg = self.leg_at(*self.by_id.get(&leg)?)?;
+        leg.brought.as_ref().filter(|(brought, _)| brought == name).map(|(_, clip)| clip)
+    }
+
     fn tape(&self, leg: LegId, audio: Audio, music_at: usize, clips: &Clips, out: &mut impl Sink) -> Tape {
         match audio {
             Audio::Prompt(names) => {
                 let mut found = std::collections::VecDeque::with_capacity(names.len());
                 for clip in names {
-                    match clips.prompt(&clip) {
+                    let own = || self.brought(leg, &clip);
+                    match clips.prompt(&clip).or_else(own) {
                         Some(sound) => found.push_back(sound.clone()),
                         None => out.report(Report::ClipMissing { leg, clip }),
                     }

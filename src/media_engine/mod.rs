@@ -25,7 +25,8 @@ use std::thread::JoinHandle;
 
 use crate::clock::System;
 use crate::config;
-use crate::media::{Clips, Command, Frame, Lease, Report, Settings, Worker};
+use crate::ids::LegId;
+use crate::media::{Clip, ClipName, Clips, Command, Frame, Lease, Report, Settings, Worker};
 
 use ports::Ports;
 use sys::{Inbox, Poll, Wake};
@@ -185,6 +186,11 @@ impl Engine {
         (0..self.threads.len()).try_for_each(|w| self.order(w as u8, Order::Clips(clips.clone())))?;
         self.wake();
         Ok(())
+    }
+
+    /// A sound for one leg alone, which it may be told to play from here on.
+    pub fn bring(&mut self, worker: u8, leg: LegId, name: ClipName, clip: Arc<Clip>) -> Result<(), Stuck> {
+        self.order(worker, Order::Bring(leg, name, clip))
     }
 
     pub fn counters(&self) -> &Arc<Counters> {

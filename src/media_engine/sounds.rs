@@ -40,6 +40,15 @@ pub fn load<'a>(
 
 /// Reads one file.
 pub fn read(path: &Path) -> Result<Clip, SoundError> {
+    read_as(path, |frame| frame.iter().sum::<f32>() / frame.len().max(1) as f32)
+}
+
+/// Reads the first channel of a file: what was said, of a recording.
+pub fn read_left(path: &Path) -> Result<Clip, SoundError> {
+    read_as(path, |frame| frame.first().copied().unwrap_or(0.0))
+}
+
+fn read_as(path: &Path, mono: impl Fn(&[f32]) -> f32) -> Result<Clip, SoundError> {
     let unreadable = |error| SoundError::Unreadable { path: path.to_owned(), error };
     let mut wav = hound::WavReader::open(path).map_err(unreadable)?;
     let spec = wav.spec();
@@ -57,7 +66,7 @@ pub fn read(path: &Path) -> Result<Clip, SoundError> {
         }
     };
     let channels = usize::from(spec.channels.max(1));
-    let mono: Vec<f32> = samples.chunks(channels).map(|c| c.iter().sum::<f32>() / channels as f32).collect();
+    let mono: Vec<f32> = samples.chunks(channels).map(mono).collect();
     Ok(Clip::new(to_8_khz(&mono, spec.sample_rate)))
 }
 

@@ -17,7 +17,7 @@ use arrayvec::ArrayVec;
 
 use crate::clock::{Mono, System};
 use crate::ids::{LegId, RecordingId};
-use crate::media::{Clips, Command, Forward, Frame, Moving, Port, Quality, Report, Sink, Slot, Worker};
+use crate::media::{Clip, ClipName, Clips, Command, Forward, Frame, Moving, Port, Quality, Report, Sink, Slot, Worker};
 
 use super::ports::{Pair, Ports, Use, of_token};
 use super::sys::{BATCH, Inbox, Outgoing, Poll, Wake, send};
@@ -36,6 +36,8 @@ const BATCHES: usize = 4;
 pub enum Order {
     Command(Command),
     Clips(Clips),
+    /// A sound for one leg.
+    Bring(LegId, ClipName, Arc<Clip>),
     /// A leg of another worker with its sockets.
     Adopt(Moving, Pair),
     /// The leg that was to come has ended before.
@@ -186,6 +188,7 @@ impl<O: Outlets> WorkerThread<O> {
             match order {
                 Order::Command(command) => self.obey(command, now),
                 Order::Clips(clips) => self.clips = clips,
+                Order::Bring(leg, name, clip) => self.worker.bring(leg, name, clip),
                 Order::Adopt(moving, pair) => self.adopt(moving, pair, now),
                 Order::ExpectNoMore(leg) => self.worker.expect_no_more(leg),
             }

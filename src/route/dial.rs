@@ -57,6 +57,8 @@ pub enum Code {
     Pickup(Option<Number>),
     /// Calls a phone that is to answer by itself.
     Intercom(Number),
+    /// The phone's own mailbox, to listen to.
+    Messages,
 }
 
 /// The trunks to try by one outbound rule, in the order of the file.
@@ -255,6 +257,7 @@ fn code(config: &Config, number: &str) -> Option<Code> {
     );
     let picked = rest(&codes.pickup).map(|number| (!number.is_empty()).then(|| Number::from(number)));
     offer(&codes.pickup, picked.map(Code::Pickup));
+    offer(&codes.voicemail, rest(&codes.voicemail).filter(|r| r.is_empty()).map(|_| Code::Messages));
     offer(&codes.intercom, rest(&codes.intercom).filter(|n| !n.is_empty()).map(|n| Code::Intercom(Number::from(n))));
     found.map(|(_, code)| code)
 }

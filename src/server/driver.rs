@@ -13,16 +13,17 @@ use super::{Ended, LAST_WORDS, Place, clips};
 use crate::api::Asked;
 use crate::clock::{Mono, System};
 use crate::config::{self, Config, Problem, Source};
+use crate::ids::{LegId, RecordingId};
 use crate::ivr;
-use crate::media::{Clips, Command, Quality, Report};
-use crate::media_engine::Engine;
+use crate::media::{Clip, Clips, Command, Quality, Report};
+use crate::media_engine::{Engine, sounds};
 use crate::recorder::Recorder;
 use crate::store::journal_file::JournalFile;
 use crate::store::ladders::Way;
 use crate::store::{Health, Store};
 use crate::switch::input::{Actor, Recovered};
 use crate::switch::journal::{self, Journal};
-use crate::switch::output::Ticket;
+use crate::switch::output::{Ticket, recorded};
 use crate::switch::{Answer, Input, Kind, Output, Switch, guarded};
 use crate::transport::Transport;
 use crate::transport::tls::Tls;
@@ -43,6 +44,13 @@ pub enum Order {
     Reload {
         by: String,
         done: Option<Done>,
+    },
+    /// A recording was read, to be played to a leg; or could not be.
+    Fetched {
+        worker: u8,
+        leg: LegId,
+        recording: RecordingId,
+        clip: Option<Arc<Clip>>,
     },
     /// It was read.
     Loaded {
@@ -283,6 +291,7 @@ impl Driver {
                     Output::Resolve { query, wanted } => self.transport.resolve(query, wanted),
                     Output::Media { worker, command } => self.media(run, worker, command),
                     Output::Recorder(command) => self.recorder.command(command),
+                    Output::Fetch { worker, leg, recording } => self.fetch(worker, leg, recording),
                     Output::Event(event) => {
                         super::story::tell(&event);
                         if let (Kind::CallEnded(_), Some(conversation)) = (&event.kind, event.conversation) {
@@ -323,6 +332,16 @@ impl Driver {
         }
     }
 
+    /// Reads a recording in a thread of its own; [`Order::Fetched`] follows.
+    fn fetch(&self, worker: u8, leg: LegId, recording: RecordingId) {
+        let (path, orders) = (self.store.folder.audio(recording), self.orders.clone());
+        #[allow(clippy::disallowed_methods, reason = "the driver owns its tasks")]
+        tokio::task::spawn_blocking(move || {
+            let clip = sounds::read_left(&path).map_err(|error| tracing::error!(%error, "a message can't be played"));
+            let _ = orders.blocking_send(Order::Fetched { worker, leg, recording, clip: clip.ok().map(Arc::new) });
+        });
+    }
+
     async fn obey(&mut self, run: &mut Run, phase: &mut Phase, order: Order) -> bool {
         match order {
             Order::Stop => match *phase {
@@ -360,6 +379,10 @@ impl Driver {
                     let _ = orders.blocking_send(Order::Loaded { by, done, result });
                 });
                 true
+            }
+            Order::Fetched { worker, leg, recording, clip } => {
+                let brought = clip.map(|clip| self.engine.bring(worker, leg, recorded(recording), clip));
+                self.take(run, Input::Fetched { leg, recording, there: matches!(brought, Some(Ok(()))) })
             }
             Order::Loaded { by, done, result } => {
                 let result = result.map(|loaded| self.reload(run, by, *loaded));

@@ -198,6 +198,7 @@ fn can_be_taken_over(stage: &Stage) -> bool {
         | Stage::Announcing { .. }
         | Stage::Parked { .. }
         | Stage::Leaving { .. }
+        | Stage::Listening { .. }
         | Stage::Ending => false,
     }
 }
@@ -233,6 +234,7 @@ impl Cx<'_> {
             | Stage::Announcing { .. }
             | Stage::Parked { .. }
             | Stage::Leaving { .. }
+            | Stage::Listening { .. }
             | Stage::Ending) => {
                 conv.stage = other;
                 return None;

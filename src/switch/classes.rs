@@ -66,6 +66,7 @@ impl Cx<'_> {
             | Stage::Bridged { .. }
             | Stage::Parked { .. }
             | Stage::Leaving { .. }
+            | Stage::Listening { .. }
             | Stage::Ending => conv.subject,
         };
         let forwards = conv.diverted.last().map(|d| &d.phone);

@@ -82,6 +82,7 @@ impl Cx<'_> {
             | Stage::Announcing { .. }
             | Stage::Originating { .. }
             | Stage::Leaving { .. }
+            | Stage::Listening { .. }
             | Stage::Ending => {}
         }
     }

@@ -12,6 +12,7 @@ use crate::route::Cause;
 use crate::sdp::Description;
 use crate::sip::{Flow, HeaderName, Method, Request, Status};
 use crate::transaction::TransactionId;
+use crate::voicemail;
 
 impl Cx<'_> {
     /// What comes back is a wish that spans two conversations.
@@ -216,6 +217,7 @@ impl Cx<'_> {
         if conv.subject == id {
             self.menu_event(conv, ivr::Event::Digit(digit));
             self.leaving_digit(conv, digit);
+            self.listening_event(conv, voicemail::Event::Digit(digit));
         }
     }
 
@@ -223,6 +225,9 @@ impl Cx<'_> {
         match &conv.stage {
             Stage::Menu { play: current, .. } if *current == play => self.menu_event(conv, ivr::Event::PlayEnded),
             Stage::Announcing { play: current, .. } if *current == play => self.announced(conv),
+            Stage::Listening { play: current, .. } if *current == play => {
+                self.listening_event(conv, voicemail::Event::PlayEnded);
+            }
             Stage::Leaving { said: Said::Nothing { play: current }, .. } if *current == play => self.greeted(conv),
             _ => {}
         }

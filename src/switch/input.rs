@@ -9,7 +9,7 @@ use super::command::Command;
 use super::output::{QueryId, SendId, Server, Ticket};
 use crate::clock::Wall;
 use crate::config::Source;
-use crate::ids::{ConversationId, Number, RecordingId, StaffNumber};
+use crate::ids::{ConversationId, LegId, Number, RecordingId, StaffNumber};
 use crate::media;
 use crate::registrar::Binding;
 use crate::sip::{ConnectionId, Flow, Message as SipMessage};
@@ -66,6 +66,13 @@ pub enum Input {
     Health {
         part: String,
         trouble: Option<String>,
+    },
+    /// What came of `Output::Fetch`.
+    Fetched {
+        leg: LegId,
+        recording: RecordingId,
+        /// It can be played to the leg.
+        there: bool,
     },
     /// How many messages a number has: its message lamps follow.
     Messages {

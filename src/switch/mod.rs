@@ -17,7 +17,7 @@
 //! | who is shut out | `door` |
 //! | lamps and other subscriptions, texts between phones | `presence`, `messages` |
 //! | what a phone may do | `classes` |
-//! | messages that callers leave | `voicemail` |
+//! | messages that callers leave | `mailbox` |
 //!
 //! A panic in `handle` is caught by the driver, which then calls [`Switch::recover`]: the conversation that was at hand ends, its
 //! outputs are discarded, the indices are built anew.
@@ -39,6 +39,7 @@ mod in_dialog;
 mod incoming;
 pub mod input;
 pub mod journal;
+mod mailbox;
 mod menu;
 mod messages;
 mod outgoing;
@@ -54,7 +55,6 @@ mod routing;
 mod sessions;
 mod transfer;
 mod trunks;
-mod voicemail;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -80,7 +80,7 @@ use crate::route::class::Ledger;
 use crate::route::{self, Cause};
 use crate::sip::{Flow, Message, Method, Request, Response, Status};
 use crate::transaction::{Expired, Expiry, Received, TransactionId, Transactions};
-use crate::voicemail::Mailboxes;
+use crate::voicemail::{self, Mailboxes};
 use door::Strike;
 use hub::{Cx, Hub, Index, Purpose, View};
 use incoming::Returned;
@@ -203,6 +203,12 @@ impl Switch {
             }
             Input::Configured { by, source } => self.configured(&by, &source, now, out),
             Input::Health { part, trouble } => self.cx(now, out).health(part, trouble),
+            Input::Fetched { leg, recording, there } => {
+                if let Some(conversation) = self.conversation_of(leg) {
+                    let event = voicemail::Event::Fetched(recording, there);
+                    self.with(conversation, now, out, |cx, conv| cx.listening_event(conv, event));
+                }
+            }
             Input::Messages { number, new, old } => self.cx(now, out).messages(number, new, old),
             Input::Drain => self.drain(now, out),
             Input::Halt => self.halt(now, out),
@@ -666,6 +672,9 @@ impl Cx<'_> {
             Stage::Announcing { until, .. } if *until <= now => self.announced(conv),
             Stage::Parked { until } if *until <= now => self.parked_too_long(conv),
             Stage::Leaving { until, .. } if *until <= now => self.leaving_expired(conv),
+            Stage::Listening { session, .. } if session.deadline().is_some_and(|at| at <= now) => {
+                self.listening_event(conv, voicemail::Event::Deadline);
+            }
             Stage::Originating { until, .. } if *until <= now => self.end(conv, Cause::NoAnswer, event::By::Switch),
             Stage::Menu { .. }
             | Stage::Dialling(_)
@@ -673,6 +682,7 @@ impl Cx<'_> {
             | Stage::Originating { .. }
             | Stage::Parked { .. }
             | Stage::Leaving { .. }
+            | Stage::Listening { .. }
             | Stage::Routing
             | Stage::Queue { .. }
             | Stage::Bridged { .. }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::command::Answer;
 use super::event::{Direction, Event};
 use crate::clock::{Mono, Wall};
-use crate::ids::{ConversationId, Number, QueueName, RecordingId, StaffNumber};
+use crate::ids::{ConversationId, LegId, Number, QueueName, RecordingId, StaffNumber};
 use crate::media;
 use crate::registrar::Binding;
 use crate::sip::{Flow, Transport};
@@ -41,6 +41,12 @@ pub enum Output {
         command: media::Command,
     },
     Recorder(RecorderCommand),
+    /// Have what a recording has on its left ready for a leg, as the clip [`recorded`]; an `Input::Fetched` comes back.
+    Fetch {
+        worker: u8,
+        leg: LegId,
+        recording: RecordingId,
+    },
     Event(Event),
     /// To be durable: the bindings outlive the process.
     Registration(RegistrationChange),
@@ -58,6 +64,11 @@ pub enum Output {
         ticket: Ticket,
         answer: Answer,
     },
+}
+
+/// The clip that a fetched recording is played as.
+pub fn recorded(recording: RecordingId) -> media::ClipName {
+    media::ClipName(format!("recorded/{recording}").into())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -253,3 +253,123 @@ fn a_mailbox_takes_so_many_and_no_more() {
     assert_eq!(mailbox(&mut sim).len(), cordboard::voicemail::MOST_MESSAGES);
     sim.assert_clean();
 }
+
+/// Two messages for 201, of 210 and 211, in this order.
+fn two_messages(seed: u8) -> (Sim, SocketAddr) {
+    let mut sim = Sim::new(seed);
+    let owner = sim.phone("201");
+    for number in ["210", "211"] {
+        let caller = sim.phone(number);
+        sim.act(caller, |p, now| {
+            p.call("*98201", now);
+        });
+        tone(&mut sim);
+        sim.run_for(4 * SECOND);
+        sim.act(caller, |p, now| p.hang_up(now));
+        sim.run_for(2 * SECOND);
+    }
+    assert_eq!(mailbox(&mut sim).len(), 2, "{}", sim.story());
+    (sim, owner)
+}
+
+fn listen(sim: &mut Sim, owner: SocketAddr, keys: &str) {
+    sim.act(owner, |p, now| {
+        p.call("*97", now);
+    });
+    sim.run_until("it is up", |s| s.ua(owner).is_up());
+    press(sim, owner, keys);
+}
+
+fn press(sim: &mut Sim, owner: SocketAddr, keys: &str) {
+    for key in keys.chars() {
+        sim.run_for(SECOND / 2);
+        sim.act(owner, |p, _| p.digit(key));
+    }
+    sim.run_for(SECOND / 2);
+}
+
+#[test]
+fn the_owner_listens_to_messages_again_goes_on_and_deletes() {
+    let (mut sim, owner) = two_messages(10);
+    let [first, second] = [0, 1].map(|n| mailbox(&mut sim)[n].id);
+    let voices = ["210", "211"].map(|number| {
+        let at = sim.uas.values().find(|ua| ua.number == number).map(|ua| ua.at).expect("there");
+        sim.ua(at).byte
+    });
+    listen(&mut sim, owner, "4711#");
+    let since = sim.now.mono;
+    sim.run_until("the first is heard", |s| s.ua(owner).heard(voices[0], since) > 180);
+    assert_eq!(sim.ua(owner).heard(voices[1], since), 0, "the oldest comes first");
+    sim.run_until("to its end", |s| s.has("voicemail.heard"));
+    let since = sim.now.mono;
+    press(&mut sim, owner, "1");
+    sim.run_until("it is heard again", |s| s.ua(owner).heard(voices[0], since) > 180);
+    // In the midst of it.
+    press(&mut sim, owner, "9");
+    let since = sim.now.mono;
+    sim.run_until("the second is heard", |s| s.ua(owner).heard(voices[1], since) > 100);
+    press(&mut sim, owner, "7");
+    sim.run_until("there are no more, and we hang up", |s| s.ua(owner).is_idle());
+    let what: Vec<(&str, RecordingId)> = told(&sim).iter().map(|(what, data)| (*what, data.recording)).collect();
+    assert_eq!(what[2..], [("heard", first), ("deleted", second)]);
+    let left = mailbox(&mut sim);
+    assert_eq!((left.len(), left[0].id, left[0].heard), (1, first, true));
+    assert!(!sim.recordings.contains_key(&second));
+    assert!(!sim.has("menu.digit"), "no event shows a digit of the PIN");
+    sim.assert_clean();
+}
+
+#[test]
+fn three_wrong_pins_end_the_call_and_nothing_is_heard() {
+    let (mut sim, owner) = two_messages(11);
+    listen(&mut sim, owner, "4712#");
+    press(&mut sim, owner, "1111#");
+    assert!(sim.ua(owner).is_up());
+    press(&mut sim, owner, "#");
+    sim.run_until("we hang up", |s| s.ua(owner).is_idle());
+    assert!(!sim.has("voicemail.heard"));
+    // A second call has three of its own; a star begins the PIN anew.
+    listen(&mut sim, owner, "0000#99*4711#");
+    sim.run_until("a message", |s| s.has("voicemail.heard"));
+    sim.act(owner, |p, now| p.hang_up(now));
+    sim.assert_clean();
+}
+
+#[test]
+fn an_empty_mailbox_says_so_and_a_phone_without_one_gets_404() {
+    let mut sim = Sim::new(12);
+    let (owner, other) = (sim.phone("201"), sim.phone("210"));
+    listen(&mut sim, owner, "4711#");
+    sim.run_until("we hang up", |s| s.ua(owner).is_idle());
+    sim.act(other, |p, now| {
+        p.call("*97", now);
+    });
+    sim.run_until("it is refused", |s| s.ua(other).final_status() == Some(404));
+    sim.assert_clean();
+}
+
+#[test]
+fn an_owner_who_does_nothing_is_let_go() {
+    let (mut sim, owner) = two_messages(13);
+    listen(&mut sim, owner, "");
+    sim.run_until("no PIN", |s| s.ua(owner).is_idle());
+    assert!(!sim.has("voicemail.heard"));
+    listen(&mut sim, owner, "4711#");
+    sim.run_until("no choice", |s| s.ua(owner).is_idle());
+    assert_eq!(told(&sim).iter().filter(|(what, _)| *what == "heard").count(), 1, "one was played to its end");
+    sim.assert_clean();
+}
+
+#[test]
+fn a_message_that_is_gone_meanwhile_is_passed_over() {
+    let (mut sim, owner) = two_messages(14);
+    let first = mailbox(&mut sim)[0].id;
+    listen(&mut sim, owner, "471");
+    assert_eq!(sim.ask(Command::DeleteMessage { number: "201".into(), recording: first }), Answer::Done);
+    press(&mut sim, owner, "1#");
+    sim.run_until("the second is heard", |s| s.has("voicemail.heard"));
+    press(&mut sim, owner, "9");
+    sim.run_until("we hang up", |s| s.ua(owner).is_idle());
+    assert_eq!(mailbox(&mut sim).len(), 1);
+    sim.assert_clean();
+}

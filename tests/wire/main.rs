@@ -17,3 +17,4 @@ mod phones;
 mod secure;
 mod sipvicious;
 mod trunk;
+mod voicemail;

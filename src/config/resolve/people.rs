@@ -36,6 +36,17 @@ impl Checking {
                 }
                 given.into_inner().0
             });
+            let voicemail = phone.voicemail.unwrap_or(false);
+            let pin = phone.pin.map(|pin| pin.into_inner().0).or_else(|| self.secrets.pin.get(&number).map(|p| p.0.clone()));
+            match &pin {
+                Some(digits) if crate::config::units::pin(digits).is_err() => {
+                    self.reader.fault(at, Fault::BadPin(number.clone()))
+                }
+                None if voicemail && self.secretless == Secretless::Refused => {
+                    self.reader.fault(at, Fault::NoPin(number.clone()))
+                }
+                Some(_) | None => {}
+            }
             let number = Number::from(number.as_str());
             phones.insert(
                 number.clone(),
@@ -48,7 +59,8 @@ impl Checking {
                     group: phone.group.map(|g| g.0),
                     intercom: phone.intercom.unwrap_or(true),
                     class,
-                    voicemail: phone.voicemail.unwrap_or(false),
+                    voicemail,
+                    pin: Secret::new(pin.unwrap_or_default()),
                 },
             );
         }

@@ -258,6 +258,7 @@ impl Checking {
             &codes.pickup,
             &codes.intercom,
             &codes.message,
+            &codes.voicemail,
             &codes.anonymous,
         ];
         for code in given.into_iter().flatten() {
@@ -278,6 +279,7 @@ impl Checking {
             pickup: text(codes.pickup, usual.pickup),
             intercom: text(codes.intercom, usual.intercom),
             message: text(codes.message, usual.message),
+            voicemail: text(codes.voicemail, usual.voicemail),
             anonymous: text(codes.anonymous, usual.anonymous),
             pause_reasons: match codes.pause_reasons {
                 Some(reasons) => reasons.into_inner().into_iter().map(|r| r.0).collect(),
@@ -297,6 +299,7 @@ impl Checking {
             &resolved.pickup,
             &resolved.intercom,
             &resolved.message,
+            &resolved.voicemail,
             &resolved.anonymous,
         ];
         for (i, code) in all.iter().enumerate() {

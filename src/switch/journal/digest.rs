@@ -32,6 +32,7 @@ impl OutputsDigest {
             | Output::Bans(_)
             | Output::Media { .. }
             | Output::Recorder(_)
+            | Output::Fetch { .. }
             | Output::Event(_)
             | Output::Registration(_)
             | Output::AgentWish { .. }

@@ -61,6 +61,7 @@ impl Resigner {
             | Input::Command { .. }
             | Input::Health { .. }
             | Input::Messages { .. }
+            | Input::Fetched { .. }
             | Input::Drain
             | Input::Halt
             | Input::Tick => Cow::Borrowed(input),

@@ -101,6 +101,17 @@ pub fn centre() -> Source {
             "voicemail-greeting",
             "beep",
             "goodbye",
+            "error",
+            "voicemail-pin",
+            "voicemail-new",
+            "voicemail-old",
+            "voicemail-none",
+            "voicemail-options",
+            "voicemail-deleted",
+            "voicemail-end",
+            "digit-0",
+            "digit-1",
+            "digit-2",
             "agent-ready",
             "agent-paused",
             "agent-offline",
@@ -434,6 +445,17 @@ impl Sim {
             Output::Bans(bans) => self.bans = bans,
             Output::Media { worker, command } => self.media(worker, command, later),
             Output::Recorder(command) => self.record(command, later),
+            Output::Fetch { worker, leg, recording } => {
+                let there = self
+                    .recordings
+                    .get(&recording)
+                    .map(|recorded| recorded.samples.iter().step_by(2).copied().collect::<Vec<i16>>());
+                if let Some(left) = &there {
+                    let clip = std::sync::Arc::new(media::Clip::new(left.clone()));
+                    self.workers[usize::from(worker)].bring(leg, cordboard::switch::output::recorded(recording), clip);
+                }
+                later.push(Input::Fetched { leg, recording, there: there.is_some() });
+            }
             Output::Event(event) => self.events.push(event),
             Output::Registration(change) => match change {
                 cordboard::switch::output::RegistrationChange::Put(number, binding) => {

@@ -1,4 +1,4 @@
-//! A caller leaves a message; its owner is told of it by a lamp, and hears or deletes it by the API.
+//! A caller leaves a message; its owner is told of it by a lamp, and hears or deletes it by the API or by phone.
 //!
 //! A message is a recording of its own, from the tone on: a recording of the conversation, if one runs, ends there. It is in the mailbox
 //! when the recorder says that it is durable.
@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use super::Output;
 use super::command::{MessageView, Refusal};
-use super::event::{Kind, Voicemail};
+use super::event::{By, Kind, Voicemail};
 use super::hub::Cx;
-use super::output::RecorderCommand;
+use super::output::{RecorderCommand, recorded};
 use crate::config::Place;
 use crate::conversation::{Conversation, Said, Stage};
 use crate::ids::{Number, RecordingId};
-use crate::media::{Audio, ClipName, Command};
+use crate::media::{Audio, ClipName, Command, PlayId};
 use crate::route::{Cause, Decision};
-use crate::voicemail::{MOST_MESSAGES, Mailboxes, Message};
+use crate::voicemail::{Action, Event, MOST_MESSAGES, Mailboxes, Message, Session};
 
 /// A greeting whose end nobody reports is over by then.
 const LONGEST_GREETING: Duration = Duration::from_secs(60);
@@ -174,6 +174,77 @@ impl Cx<'_> {
     fn light(&mut self, number: &Number) {
         let (new, old) = self.hub.mailboxes.counts(number);
         self.messages(number.clone(), new, old);
+    }
+}
+
+impl Cx<'_> {
+    /// The owner of a mailbox calls it.
+    pub fn listen(&mut self, conv: &mut Conversation, number: &Number) {
+        let config = self.config();
+        let Some(phone) = config.phones.get(number).filter(|phone| phone.voicemail) else {
+            return self.fail(conv, Cause::NotFound, None);
+        };
+        if !self.answer(conv) {
+            return;
+        }
+        let mut actions = Vec::new();
+        let session = Session::start(phone.pin.expose(), self.hub.mailboxes.of(number), self.now.mono, &mut actions);
+        conv.stage = Stage::Listening { mailbox: number.clone(), session, play: PlayId(0) };
+        self.listening_actions(conv, actions);
+    }
+
+    pub fn listening_event(&mut self, conv: &mut Conversation, event: Event) {
+        let Stage::Listening { session, .. } = &mut conv.stage else { return };
+        let mut actions = Vec::new();
+        session.handle(event, self.now.mono, &mut actions);
+        self.listening_actions(conv, actions);
+    }
+
+    fn listening_actions(&mut self, conv: &mut Conversation, actions: Vec<Action>) {
+        for action in actions {
+            let Stage::Listening { mailbox, .. } = &conv.stage else { return };
+            let mailbox = mailbox.clone();
+            match action {
+                Action::Play(prompts) => {
+                    let clips = self.clips(conv, &prompts);
+                    self.play_in_mailbox(conv, clips);
+                }
+                Action::PlayMessage(recording) => self.play_in_mailbox(conv, vec![recorded(recording)]),
+                Action::Fetch(recording) => {
+                    // Nothing that ends now is waited for.
+                    self.silence(conv, conv.subject);
+                    self.listening_to(conv, PlayId(0));
+                    self.out.push(Output::Fetch { worker: conv.worker, leg: conv.subject, recording });
+                }
+                // Gone meanwhile, by the API: all the better.
+                Action::Heard(recording) => drop(self.hear_message(&mailbox, recording)),
+                Action::Delete(recording) => drop(self.delete_message(&mailbox, recording)),
+                Action::Refused => self.count("mailbox_pins_refused_total"),
+                Action::Over(prompts) if prompts.is_empty() => return self.end(conv, Cause::Normal, By::Switch),
+                Action::Over(prompts) => {
+                    let clips = self.clips(conv, &prompts);
+                    let play = self.play(conv, conv.subject, Audio::Prompt(clips));
+                    let until = self.now.mono + LONGEST_GREETING;
+                    conv.stage = Stage::Announcing { play, until, then: Place::Hangup, cause: Cause::Normal };
+                    return;
+                }
+            }
+        }
+    }
+
+    fn clips(&self, conv: &Conversation, prompts: &[String]) -> Vec<ClipName> {
+        prompts.iter().map(|prompt| ClipName(self.spoken(&conv.language, prompt).into())).collect()
+    }
+
+    fn play_in_mailbox(&mut self, conv: &mut Conversation, clips: Vec<ClipName>) {
+        let started = self.play(conv, conv.subject, Audio::Prompt(clips));
+        self.listening_to(conv, started);
+    }
+
+    fn listening_to(&self, conv: &mut Conversation, started: PlayId) {
+        if let Stage::Listening { play, .. } = &mut conv.stage {
+            *play = started;
+        }
     }
 }
 

@@ -1,0 +1,217 @@
+//! The owner of a mailbox on the phone: PIN, how many messages there are, then one after another.
+//!
+//! ```text
+//! PIN ──right──> counts ──> fetch ──> message ──> choice ──9──> the next one, or the end
+//!  │ wrong, three times       ^                     │ 1: again; 7: deleted, then the next one
+//!  └──> the end               └─────────────────────┘
+//! ```
+//! The new ones come first, and within new and old the oldest. A message that was played to its end, or passed by 9, is heard. The keys work
+//! while the message plays, too.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::Message;
+use crate::clock::Mono;
+use crate::ids::RecordingId;
+
+/// Wrong PINs that one call may give.
+const TRIES: usize = 3;
+
+/// Digits that a PIN has at most; more are not remembered.
+const MOST_DIGITS: usize = 16;
+
+/// Between two digits of the PIN, and for a choice.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// No prompt or message is longer; in case that its end is never reported.
+const LONGEST_PLAY: Duration = Duration::from_secs(240);
+
+/// The choice is said so often before nobody is thought to be there.
+const SAID: usize = 3;
+
+/// Wants to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Prompts of the system's own, one after another.
+    Play(Vec<String>),
+    /// Have a message's audio ready; [`Event::Fetched`] answers.
+    Fetch(RecordingId),
+    /// It is ready: play it.
+    PlayMessage(RecordingId),
+    Heard(RecordingId),
+    Delete(RecordingId),
+    /// Three wrong PINs.
+    Refused,
+    /// Say this, and hang up.
+    Over(Vec<String>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    Digit(char),
+    PlayEnded,
+    /// Whether the message can be played.
+    Fetched(RecordingId, bool),
+    Deadline,
+}
+
+/// One call of an owner.
+#[derive(Debug)]
+pub struct Session {
+    pin: String,
+    /// That are not yet dealt with, the current one first.
+    left: VecDeque<RecordingId>,
+    new: usize,
+    state: State,
+    until: Mono,
+}
+
+#[derive(Debug)]
+enum State {
+    Pin {
+        digits: String,
+        wrong: usize,
+    },
+    /// Counts, or that something was deleted; the current message comes next.
+    Saying,
+    Fetching,
+    Playing,
+    /// The choice was said so often.
+    Choosing {
+        said: usize,
+    },
+    Over,
+}
+
+impl Session {
+    pub fn start(pin: &str, messages: &[Message], now: Mono, out: &mut Vec<Action>) -> Session {
+        let new = messages.iter().filter(|m| !m.heard);
+        let old = messages.iter().filter(|m| m.heard);
+        let mut session = Session {
+            pin: pin.to_owned(),
+            left: new.clone().chain(old).map(|m| m.recording).collect(),
+            new: new.count(),
+            state: State::Pin { digits: String::new(), wrong: 0 },
+            until: now + LONGEST_PLAY,
+        };
+        session.say(&["voicemail-pin"], 3 * PATIENCE, now, out);
+        session
+    }
+
+    /// When it wants to hear `Event::Deadline`.
+    pub fn deadline(&self) -> Option<Mono> {
+        match self.state {
+            State::Over => None,
+            State::Pin { .. } | State::Saying | State::Fetching | State::Playing | State::Choosing { .. } => Some(self.until),
+        }
+    }
+
+    pub fn handle(&mut self, event: Event, now: Mono, out: &mut Vec<Action>) {
+        if event == Event::Deadline && now < self.until {
+            return;
+        }
+        match (&mut self.state, event) {
+            (State::Pin { digits, .. }, Event::Digit(digit @ '0'..='9')) => {
+                if digits.len() < MOST_DIGITS {
+                    digits.push(digit);
+                }
+                self.until = now + PATIENCE;
+            }
+            (State::Pin { digits, .. }, Event::Digit('*')) => digits.clear(),
+            (State::Pin { .. }, Event::Digit('#') | Event::Deadline) => self.judge(now, out),
+            (State::Saying, Event::PlayEnded | Event::Digit(_) | Event::Deadline) => self.fetch(now, out),
+            (State::Fetching, Event::Fetched(id, there)) if self.left.front() == Some(&id) => match there {
+                true => self.play(now, out),
+                false => {
+                    self.left.pop_front();
+                    self.say(&["error"], LONGEST_PLAY, now, out);
+                    self.state = State::Saying;
+                }
+            },
+            (State::Fetching, Event::Deadline) => self.over(&["error"], out),
+            (State::Playing, Event::PlayEnded | Event::Deadline) => {
+                out.extend(self.left.front().map(|id| Action::Heard(*id)));
+                self.choose(1, now, out);
+            }
+            (State::Playing | State::Choosing { .. }, Event::Digit('1')) => self.play(now, out),
+            (State::Playing | State::Choosing { .. }, Event::Digit('7')) => {
+                out.extend(self.left.pop_front().map(Action::Delete));
+                self.say(&["voicemail-deleted"], LONGEST_PLAY, now, out);
+                self.state = State::Saying;
+            }
+            (State::Playing | State::Choosing { .. }, Event::Digit('9')) => {
+                out.extend(self.left.pop_front().map(Action::Heard));
+                self.fetch(now, out);
+            }
+            (State::Choosing { said }, Event::Deadline) if *said < SAID => {
+                let said = *said + 1;
+                self.choose(said, now, out);
+            }
+            (State::Choosing { .. }, Event::Deadline) => self.over(&[], out),
+            (State::Pin { .. } | State::Choosing { .. } | State::Fetching | State::Over, Event::PlayEnded)
+            | (State::Playing | State::Choosing { .. } | State::Pin { .. } | State::Fetching | State::Over, Event::Digit(_))
+            | (_, Event::Fetched(..))
+            | (State::Over, Event::Deadline) => {}
+        }
+    }
+
+    fn judge(&mut self, now: Mono, out: &mut Vec<Action>) {
+        let State::Pin { digits, wrong } = &mut self.state else { return };
+        if *digits == self.pin && !self.pin.is_empty() {
+            return self.count(now, out);
+        }
+        digits.clear();
+        *wrong += 1;
+        if *wrong < TRIES {
+            return self.say(&["invalid", "voicemail-pin"], 3 * PATIENCE, now, out);
+        }
+        out.push(Action::Refused);
+        self.over(&["invalid"], out);
+    }
+
+    fn count(&mut self, now: Mono, out: &mut Vec<Action>) {
+        let (new, old) = (self.new, self.left.len() - self.new);
+        if self.left.is_empty() {
+            return self.over(&["voicemail-none"], out);
+        }
+        let mut prompts = Vec::new();
+        for (what, count) in [("voicemail-new", new), ("voicemail-old", old)].into_iter().filter(|(_, count)| *count > 0) {
+            prompts.push(what.to_owned());
+            prompts.extend(count.to_string().chars().map(|digit| format!("digit-{digit}")));
+        }
+        out.push(Action::Play(prompts));
+        self.state = State::Saying;
+        self.until = now + LONGEST_PLAY;
+    }
+
+    /// The current message, or the end.
+    fn fetch(&mut self, now: Mono, out: &mut Vec<Action>) {
+        let Some(id) = self.left.front() else { return self.over(&["voicemail-end"], out) };
+        out.push(Action::Fetch(*id));
+        self.state = State::Fetching;
+        self.until = now + PATIENCE;
+    }
+
+    fn play(&mut self, now: Mono, out: &mut Vec<Action>) {
+        out.extend(self.left.front().map(|id| Action::PlayMessage(*id)));
+        self.state = State::Playing;
+        self.until = now + LONGEST_PLAY;
+    }
+
+    fn choose(&mut self, said: usize, now: Mono, out: &mut Vec<Action>) {
+        // With the time that saying it takes.
+        self.say(&["voicemail-options"], 2 * PATIENCE, now, out);
+        self.state = State::Choosing { said };
+    }
+
+    fn say(&mut self, prompts: &[&str], patience: Duration, now: Mono, out: &mut Vec<Action>) {
+        out.push(Action::Play(prompts.iter().map(|&p| p.to_owned()).collect()));
+        self.until = now + patience;
+    }
+
+    fn over(&mut self, prompts: &[&str], out: &mut Vec<Action>) {
+        out.push(Action::Over(prompts.iter().map(|&p| p.to_owned()).collect()));
+        self.state = State::Over;
+    }
+}

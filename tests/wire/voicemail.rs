@@ -1,0 +1,74 @@
+//! A message by real phones: left, heard as a file and over the phone, and deleted there.
+
+use std::time::Duration;
+
+use super::support::baresip::Baresip;
+use super::support::cordboard::{Site, secret};
+use super::support::process::wait_until;
+use super::support::tones::Audio;
+
+const SOON: Duration = Duration::from_secs(20);
+/// The caller, and what the switch says itself.
+const TONES: [f64; 2] = [1_000.0, 440.0];
+
+#[test]
+fn baresip_leaves_a_message_and_another_one_listens_to_it_and_deletes_it() {
+    let mut site = Site::new("voicemail")
+        .phone("202")
+        .with(&format!("[[phone]]\nnumber = \"201\"\nsecret = \"{}\"\nvoicemail = true\npin = \"4719\"\n", secret("201")));
+    let own =
+        ["voicemail-greeting", "beep", "voicemail-pin", "voicemail-new", "digit-1", "voicemail-options", "voicemail-deleted"];
+    for prompt in own.into_iter().chain(["voicemail-end"]) {
+        site = site.prompt_of_tone("en", prompt, TONES[1], 1);
+    }
+    let switch = site.start();
+    let phone = |number: &str, tone: f64| {
+        let phone = Baresip::phone(site.folder(), number).registrar(switch.sip(), &secret(number)).tone(tone).start();
+        switch.wait_for_registration(number, SOON);
+        phone
+    };
+    let (mut owner, mut caller) = (phone("201", 700.0), phone("202", TONES[0]));
+    let story = switch.events("since=0");
+    let dialled = |number: &str| format!("sip:{number}@{}", switch.sip());
+
+    caller.dial(&dialled("*98201"));
+    caller.wait_for("CALL_ESTABLISHED", SOON);
+    let recording = story.wait_for("recording.started", SOON, |_| true).data()["recording"].as_str().unwrap().to_owned();
+    let path = format!("/api/v1/recordings/{recording}/audio");
+    // Four seconds of G.711 in both channels, as they are written.
+    wait_until("it is four seconds long", SOON, || switch.get(&path).body.len() > 44 + 4 * 32_000);
+    caller.hang_up();
+    let left = story.wait_for("voicemail.left", SOON, |_| true);
+    assert_eq!((&left.data()["mailbox"], &left.data()["caller"]), (&"201".into(), &"202".into()));
+    assert_eq!(left.data()["recording"], recording.as_str());
+
+    assert!(switch.items("/api/v1/recordings").is_empty(), "messages are not among the recordings of conversations");
+    assert_eq!(switch.items("/api/v1/recordings?kind=voicemail").len(), 1);
+    let messages = switch.items("/api/v1/voicemail/201");
+    assert_eq!((messages.len(), &messages[0]["id"], &messages[0]["heard"]), (1, &recording.as_str().into(), &false.into()));
+    let file = switch.get(&path);
+    assert_eq!((file.status, file.content_type.as_str()), (200, "audio/wav"));
+    let wav = site.folder().path().join("message.wav");
+    std::fs::write(&wav, file.body).unwrap();
+    let audio = Audio::read(&wav);
+    println!("{}", audio.picture(&TONES));
+    let said = audio.halves(0, &TONES);
+    assert!(said[1..7].iter().all(|half| half.is_only(0)), "{}", audio.picture(&TONES));
+    assert!(audio.halves(1, &TONES).iter().all(|half| half.is_silent()), "{}", audio.picture(&TONES));
+
+    owner.dial(&dialled("*97"));
+    owner.wait_for("CALL_ESTABLISHED", SOON);
+    owner.press("4719#");
+    story.wait_for("voicemail.heard", SOON, |_| true);
+    assert_eq!(switch.items("/api/v1/voicemail/201")[0]["heard"], true);
+    owner.press("7");
+    story.wait_for("voicemail.deleted", SOON, |_| true);
+    owner.wait_for("CALL_CLOSED", SOON);
+    let heard = &owner.heard()[0];
+    println!("{}", heard.picture(&TONES));
+    let message = heard.halves(0, &TONES).iter().filter(|half| half.is_only(0)).count();
+    assert!((6..=10).contains(&message), "four seconds of the message: {}", heard.picture(&TONES));
+    assert!(switch.items("/api/v1/voicemail/201").is_empty());
+    wait_until("its file is gone", SOON, || switch.get(&path).status == 404);
+    assert_eq!(switch.get(&format!("/api/v1/recordings/{recording}")).status, 404);
+}
