@@ -37,6 +37,11 @@ impl Redaction {
         text
     }
 
+    /// A pseudonym that can stand for a PIN.
+    fn digits(&self, secret: &str) -> String {
+        self.pseudonym(secret).bytes().take(16).map(|b| char::from(b'0' + b % 10)).collect()
+    }
+
     fn main(&self, text: &str) -> String {
         self.text(text, |redaction, table| redaction.values_of(table, &SECRET_KEYS))
     }
@@ -82,7 +87,7 @@ impl Redaction {
             Value::Table(table) => table.iter_mut().for_each(|(_, v)| self.all(v, digits)),
             Value::Array(items) => items.iter_mut().for_each(|item| self.all(item, digits)),
             Value::String(text) if digits => {
-                *text = self.pseudonym(text).bytes().take(16).map(|b| char::from(b'0' + b % 10)).collect();
+                *text = self.digits(text);
             }
             Value::String(text) => *text = self.pseudonym(text),
             Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime(_) => {
@@ -121,6 +126,8 @@ site = { name = 'Test', domain = 'cordboard.example', time_zone = 'Europe/Berlin
 [[phone]]
 number = '201'
 secret = 'hunter2'
+voicemail = true
+pin = '47119'
 [[trunk]]
 name = 'b'
 peer = '192.0.2.1'
@@ -146,15 +153,17 @@ token = 'hunter5'
     #[test]
     fn a_redacted_source_resolves_to_the_same_but_for_the_secrets_and_holds_none() {
         let mut source = Source::of(MAIN);
-        source.secrets = Some(File { path: "secrets.toml".into(), text: "[phone]\n202 = 'hunter6'\n".into() });
+        source.secrets =
+            Some(File { path: "secrets.toml".into(), text: "[phone]\n202 = 'hunter6'\n[pin]\n202 = '47112'\n".into() });
         let redaction = Redaction::new(*b"salt");
         let redacted = source.redacted(&redaction);
-        assert!(!format!("{redacted:?}").contains("hunter"), "{redacted:?}");
+        assert!(!format!("{redacted:?}").contains("hunter") && !format!("{redacted:?}").contains("4711"), "{redacted:?}");
 
         let mut expected = Config::resolve(&source).unwrap();
         let pseudonym = |secret: &Secret| Secret::new(redaction.pseudonym(secret.expose()));
         for phone in expected.phones.values_mut() {
             phone.secret = pseudonym(&phone.secret);
+            phone.pin = Secret::new(redaction.digits(phone.pin.expose()));
         }
         for trunk in expected.trunks.values_mut() {
             trunk.secret = trunk.secret.as_ref().map(pseudonym);
