@@ -3,6 +3,8 @@
 //!
 //! Pairs of which no client is in two talk at the same time; clients stay up from one to the next.
 
+#![allow(clippy::disallowed_methods, reason = "real programs write their files by the real clock")]
+
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
