@@ -33,6 +33,8 @@ use crate::transaction::SendId;
 
 /// The longest that IP can carry, and what the kernel joins of several (GRO) is no longer.
 const MAX_DATAGRAM: usize = 65_535;
+/// How often a datagram is tried where ICMP errors for others come between: a burst of them must not count as one for it.
+const SEND_TRIES: usize = 5;
 /// Datagrams taken in one system call; the buffers of a listener are half a megabyte.
 const BATCH: usize = 8;
 /// Asked of the kernel, which may give less: a burst of registrations after a power cut waits here.
@@ -132,14 +134,14 @@ impl Listener {
         }
         let transmit = Transmit { destination: *remote, ecn: None, contents: bytes, segment_size: None, src_ip: *from };
         let once = || self.socket.try_io(Interest::WRITABLE, || self.state.try_send((&self.socket).into(), &transmit));
-        match once() {
-            // An ICMP error for another datagram comes out of whatever call is next, which then has done nothing.
-            Err(e) if e.kind() != io::ErrorKind::WouldBlock => {
-                self.drain_errors();
-                once()
+        for _ in 1..SEND_TRIES {
+            match once() {
+                // An ICMP error for another datagram comes out of whatever call is next, which then has done nothing.
+                Err(e) if e.kind() != io::ErrorKind::WouldBlock => self.drain_errors(),
+                done => return done,
             }
-            done => done,
         }
+        once()
     }
 
     fn failed(&self, datagram: &Datagram, error: &io::Error) {
