@@ -73,6 +73,8 @@ pub struct Conversation {
     pub parked: Option<Parked>,
     /// Phones that are rung now are to answer by themselves.
     pub intercom: bool,
+    /// How often it was sent on since somebody pressed a key or talked: what goes round in silence has to end.
+    pub forwards: usize,
     /// Held by a command, not by a leg's SDP.
     pub held_by_command: bool,
     /// Counts what was played, over all legs.
@@ -120,6 +122,7 @@ impl Conversation {
             agents: Vec::new(),
             queue: None,
             diverted: Vec::new(),
+            forwards: 0,
             hops: MAX_FORWARDS,
             parked: None,
             intercom: false,

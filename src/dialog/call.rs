@@ -184,6 +184,12 @@ impl Call {
         matches!(&self.state, State::Invited { transaction, .. } if *transaction == id)
     }
 
+    /// A request of the peer in the early dialog, by its tag.
+    pub fn owns_early(&self, request: &Request) -> bool {
+        let from = request.headers.from().ok().and_then(|from| from.tag().map(Bytes::copy_from_slice));
+        from.is_some() && (self.is_invited() || self.is_inviting()) && self.peer_tag() == from
+    }
+
     /// Our INVITE waits for a final response.
     pub fn is_inviting(&self) -> bool {
         matches!(self.state, State::Inviting { .. })
@@ -513,6 +519,11 @@ impl Call {
         Some((request, dialog.next_hop()))
     }
 
+    /// An INVITE of ours within the dialog has no final answer yet.
+    pub fn has_reinvited(&self) -> bool {
+        self.reinvite.is_some()
+    }
+
     /// An INVITE of ours within the dialog, with an offer.
     pub fn reinvite(&mut self, offer: Bytes) -> Option<(Request, Flow)> {
         self.takes_reinvite().ok()?;
@@ -526,7 +537,8 @@ impl Call {
     /// The final answer to it; a 2xx's is acknowledged so.
     pub fn reinvite_answered(&mut self, status: Status) -> Option<(Request, Flow)> {
         let cseq = self.reinvite.take().filter(|_| status.is_success())?;
-        let dialog = self.dialog_mut()?;
+        // Also when our BYE has crossed it: without an ACK the peer would repeat its 2xx.
+        let (State::Confirmed { dialog, .. } | State::Leaving { dialog }) = &self.state else { return None };
         Some((dialog.ack(cseq), dialog.next_hop()))
     }
 

@@ -108,6 +108,11 @@ impl Provisionals {
         }
     }
 
+    /// A 2xx waits: the INVITE has no final answer yet.
+    pub fn holds_success(&self) -> bool {
+        self.next.as_ref().is_some_and(|(_, response)| response.status.is_success())
+    }
+
     /// Nothing waits any more: the 2xx that did, if one did.
     pub fn stop(&mut self) -> Option<(TransactionId, Response)> {
         self.waiting = None;

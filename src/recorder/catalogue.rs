@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::clock::System;
 use crate::ids::RecordingId;
 use crate::store::database::{DatabaseError, SledDatabase};
-use crate::store::recordings::{Filter, Page, Recording, Recordings};
+use crate::store::recordings::{Filter, Kind, Page, Recording, Recordings};
 use crate::store::{Conversations, index_folder};
 
 /// An answer of the API later than this is none.
@@ -169,6 +169,12 @@ impl Client {
 fn query(filter: &Filter) -> Vec<(&'static str, String)> {
     let mut pairs = Vec::new();
     let mut put = |key, value: Option<String>| pairs.extend(value.map(|v| (key, v)));
+    let kind = match filter.kind {
+        None => "all",
+        Some(Kind::Conversation) => "conversation",
+        Some(Kind::Voicemail) => "voicemail",
+    };
+    put("kind", Some(kind.to_owned()));
     put("agent", filter.agent.as_ref().map(|a| a.to_string()));
     put("queue", filter.queue.as_ref().map(|q| q.to_string()));
     put("number", filter.number.clone());

@@ -14,7 +14,7 @@ use crate::clock::Wall;
 use crate::ids::{BadId, QueueName, RecordingId, StaffNumber};
 use crate::route::Direction;
 use crate::store::disk::RealDisk;
-use crate::store::recordings::{Filter, Folder, Recording};
+use crate::store::recordings::{Filter, Folder, Kind, Recording};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -122,7 +122,7 @@ pub fn run(command: &Command, folder: &Path, api: &ApiAccess, out: &mut dyn Writ
             let id = id.parse::<RecordingId>().map_err(|error| CommandError::BadId(id.clone(), error))?;
             show(&Catalogue::open(folder, api)?, &Folder::new(folder), id, out)
         }
-        Command::Verify { which, quick } => verify_all(folder, api, &which.filter(), !quick, out),
+        Command::Verify { which, quick } => verify_all(folder, api, &Filter { kind: None, ..which.filter() }, !quick, out),
         Command::Rebuild => rebuild_all(folder, out),
         Command::Export { which, format } => export_all(&Catalogue::open(folder, api)?, &which.filter(), *format, out),
     }
@@ -234,7 +234,7 @@ impl Which {
                 DirectionArg::Outbound => Direction::Outbound,
                 DirectionArg::Internal => Direction::Internal,
             }),
-            kind: None,
+            kind: Some(Kind::Conversation),
             from: self.from,
             to: self.to,
             min_s: self.min_s,

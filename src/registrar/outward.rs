@@ -180,7 +180,8 @@ impl Outward {
     }
 
     fn registered(&mut self, response: &Response, contact: &SipUri, luck: u64, now: Mono) -> Step {
-        let granted = granted(response, contact).unwrap_or(self.asks);
+        // RFC 3261 §10.3: the registrar may make it shorter, and no longer.
+        let granted = granted(response, contact).unwrap_or(self.asks).min(self.asks);
         if granted == 0 {
             return self.fail(Some(response.status), None, luck, now);
         }

@@ -26,13 +26,14 @@ pub fn addresses<'a>(config: &'a Config, hosts: &'a Hosts) -> impl Iterator<Item
     config.trunks.values().flat_map(|trunk| {
         let host = trunk.peer.host.as_str();
         let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok();
-        let named = hosts.get(host).into_iter().flatten().copied();
+        let named = hosts.get(&trunk.name).into_iter().flatten().copied();
         literal.into_iter().chain(named).map(|address| address.to_canonical())
     })
 }
 
-fn has_address(trunk: &Trunk, ip: IpAddr, hosts: &Hosts) -> bool {
-    let host = trunk.peer.host.as_str();
+/// Whether a trunk's peer is there, by its address or by what its name stands for.
+pub fn has_address(trunk: &Trunk, ip: IpAddr, hosts: &Hosts) -> bool {
+    let (host, ip) = (trunk.peer.host.as_str(), ip.to_canonical());
     match host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
         Ok(own) => own.to_canonical() == ip,
         Err(_) => hosts.get(&trunk.name).is_some_and(|all| all.iter().any(|a| a.to_canonical() == ip)),

@@ -363,3 +363,15 @@ fn an_emergency_number_is_one_in_whatever_way_the_outside_is_reached() {
     assert_eq!(dial(&c, Caller::Phone(phone(&c, "202")), "1120"), Err(Refusal::Unknown));
     assert_eq!(recording(&c, Rule::Emergency).rule, "emergency");
 }
+
+#[test]
+fn a_trunk_that_is_given_by_name_is_at_all_addresses_of_that_name() {
+    let config = centre();
+    let trunk = config.trunks.values().find(|t| t.peer.host.parse::<std::net::IpAddr>().is_err());
+    let trunk = trunk.expect("a trunk given by name");
+    let two: [std::net::IpAddr; 2] = [[203, 0, 113, 7].into(), [203, 0, 113, 8].into()];
+    let hosts = Hosts::from([(trunk.name.clone(), two.to_vec())]);
+    let all: Vec<_> = addresses(&config, &hosts).collect();
+    assert!(two.iter().all(|ip| all.contains(ip)), "{all:?}");
+    assert!(two.iter().all(|ip| has_address(trunk, *ip, &hosts)) && !has_address(trunk, [203, 0, 113, 9].into(), &hosts));
+}

@@ -77,7 +77,11 @@ fn hides_its_body(name: &[u8], value: &[u8], body: &[u8]) -> bool {
         return !has(value, b"identity");
     }
     if name.eq_ignore_ascii_case(b"Content-Type") {
-        return has(value, b"dtmf") || has(value, b"multipart/") && has(body, b"base64");
+        // What somebody pressed, or wrote to somebody.
+        return has(value, b"dtmf")
+            || has(value, b"text/")
+            || has(value, b"cpim")
+            || has(value, b"multipart/") && has(body, b"base64");
     }
     false
 }

@@ -165,8 +165,19 @@ impl Switch {
         };
         let (kept, came) = if parent.leg == first.leg { (a, b) } else { (b, a) };
         let stays = kept.other(parent.leg);
-        let trunk = came.legs.values().any(|l| l.id != child.leg && l.is_live() && l.peer.is_trunk());
-        if trunk && stays.is_some_and(|leg| self.hub.is_bound_to_stay(kept, leg)) {
+        let trunks: Vec<LegId> =
+            came.legs.values().filter(|l| l.id != child.leg && l.is_live() && l.peer.is_trunk()).map(|l| l.id).collect();
+        // A trunk's caller has to have the right to reach another trunk, on whichever side of the join.
+        let is_refused = !trunks.is_empty()
+            && stays.is_some_and(|leg| {
+                let outside = kept.leg(leg).is_some_and(|l| l.peer.is_trunk());
+                self.hub.is_bound_to_stay(kept, leg)
+                    || outside
+                        && trunks
+                            .iter()
+                            .any(|l| came.leg(*l).is_some_and(|l| l.role == Role::Caller) && self.hub.is_bound_to_stay(came, *l))
+            });
+        if is_refused {
             return Err((Status::FORBIDDEN, Refusal::WrongState("a caller from a trunk may not reach another trunk")));
         }
         Ok((parent, child))
@@ -276,6 +287,7 @@ impl Cx<'_> {
         let other = conv.other(leg).unwrap_or(conv.subject);
         self.unbridge(conv);
         conv.subject = other;
+        self.record_without(conv, leg);
         self.silence(conv, leg);
         self.hub.acd.merged(join.child.conversation, conv.id, self.now);
         self.hub.stirred = true;

@@ -118,6 +118,7 @@ impl Cx<'_> {
         conv.stage = Stage::Bridged { with, since: self.now.mono };
         conv.held_by_command = false;
         conv.diverted.clear();
+        conv.forwards = 0;
         self.unpark(conv);
         let kind = Kind::CallBridged(self.bridge_data(conv, with));
         self.tell(Some(conv.id), kind);

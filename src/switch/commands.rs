@@ -11,6 +11,7 @@ use super::event::{self, By, ConfigReloaded, Kind, SystemDegraded, SystemStarted
 use super::forwarding::Unset;
 use super::hub::{Cx, View};
 use super::input::{Actor, RecorderReport, Recovered};
+use super::mailbox::SHORTEST_MESSAGE;
 use super::queueing::millis;
 use super::{Output, Switch};
 use crate::acd::{AgentState, Formula, Wanted};
@@ -291,7 +292,12 @@ impl Switch {
             registrations: cx.hub.registrar.all().count() as u64,
         };
         cx.tell(None, Kind::SystemStarted(data));
-        cx.hub.mailboxes = Mailboxes::new(messages);
+        // What a kill cut so short is no message.
+        let (whole, short): (Vec<_>, Vec<_>) = messages.into_iter().partition(|(_, m)| m.duration_ms >= SHORTEST_MESSAGE);
+        for (_, message) in short {
+            cx.out.push(Output::Recorder(super::output::RecorderCommand::Discard { recording: message.recording }));
+        }
+        cx.hub.mailboxes = Mailboxes::new(whole);
         for repaired in repaired {
             let recording = repaired.finished.recording;
             cx.tell(Some(repaired.conversation), Kind::RecordingRepaired(repaired.finished));

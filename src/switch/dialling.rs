@@ -34,7 +34,8 @@ impl Cx<'_> {
             Peer::Phone(from) => config.phones.get(from).and_then(|p| p.name.clone()),
             Peer::Trunk(_) => None,
         };
-        let forwarding = self.forwarding(number);
+        // A parked call that rings its parker goes back into its slot, and nowhere else.
+        let forwarding = if conv.parked.is_some() { Forwarding::default() } else { self.forwarding(number) };
         let transfer = match forwarding.at_once() {
             Some(sent_on) => match self.forward(conv, number, sent_on, transfer) {
                 Ok(()) => return,

@@ -16,7 +16,7 @@ use crate::dialog::Hangup;
 use crate::ids::LegId;
 use crate::media::{Command, Quality};
 use crate::route::{Cause, Direction};
-use crate::sip::{Reason, Status};
+use crate::sip::{HeaderName, Reason, Response, Status};
 
 /// A worker answers `Close` within a tick; a stalled one must not keep a conversation open.
 const CLOSE_REPORT: Duration = Duration::from_secs(2);
@@ -98,9 +98,14 @@ impl Cx<'_> {
             leg.status = Some(response.status.code());
         }
         // A 2xx that waits for a PRACK goes first: the BYE follows its ACK.
-        let held = leg.provisionals.stop().filter(|_| matches!(hangup, Hangup::AfterAck));
-        if let Some((transaction, response)) = held {
+        // Where the peer has ended the call meanwhile, its INVITE has no answer yet.
+        if let Some((transaction, held)) = leg.provisionals.stop() {
+            let response = if matches!(hangup, Hangup::AfterAck) { held } else { terminated(held) };
             self.respond(transaction, &response);
+        }
+        // What has said 100 and nothing more is not waited for.
+        if let Some(refresh) = conv.legs.get_mut(&id).and_then(|leg| leg.refresh.take()) {
+            self.cancel(refresh, None);
         }
         self.carry_out(id, hangup, reason);
         self.close(conv, id);
@@ -112,8 +117,11 @@ impl Cx<'_> {
         if leg.cause.is_none() {
             leg.cause = Some(cause);
         }
-        leg.provisionals.stop();
+        let held = leg.provisionals.stop();
         leg.call.ended_by_peer();
+        if let Some((transaction, held)) = held {
+            self.respond(transaction, &terminated(held));
+        }
         self.close(conv, id);
     }
 
@@ -193,4 +201,14 @@ impl Cx<'_> {
         self.tell(Some(conv.id), Kind::CallEnded(ended));
         true
     }
+}
+
+/// 487 in the place of a 2xx that was not sent.
+pub(super) fn terminated(held: Response) -> Response {
+    let mut response = Response { status: Status::REQUEST_TERMINATED, ..held };
+    for name in [HeaderName::Contact, HeaderName::ContentType, HeaderName::Require, HeaderName::SessionExpires] {
+        response.headers.remove(&name);
+    }
+    response.body = bytes::Bytes::new();
+    response
 }

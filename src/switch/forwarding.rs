@@ -74,7 +74,8 @@ impl Cx<'_> {
             // It has come back by a way round outside.
             Ok(_) if went_through(phone) => Err("loop"),
             Ok(Target::Phone(next)) if next == *phone || went_through(&next) => Err("loop"),
-            Ok(_) if conv.diverted.len() >= MOST_FORWARDS => Err("loop"),
+            // Also by way of menus and queues, where its history is forgotten.
+            Ok(_) if conv.forwards >= MOST_FORWARDS => Err("loop"),
             Ok(Target::Code(_) | Target::Slot(_)) | Err(_) => Err("not_diallable"),
             // A class of service holds for what is forwarded as for what is dialled.
             Ok(target) => self.may_reach(Caller::Phone(own), &target).map(|()| target).map_err(|_| "not_permitted"),
@@ -88,6 +89,7 @@ impl Cx<'_> {
         };
         // Whoever it reaches now has not been asked to answer by itself.
         conv.intercom = false;
+        conv.forwards += 1;
         conv.diverted.push(Diverted { phone: phone.clone(), why });
         let data = CallForwarded { phone: phone.clone(), to: to.to_owned(), reason: why };
         self.tell(Some(conv.id), Kind::CallForwarded(data));
@@ -97,6 +99,10 @@ impl Cx<'_> {
 
     /// A rung phone's 3xx (RFC 3261 §21.3): the first of its contacts that can be dialled from there. Whether the call goes on by it.
     pub fn redirected(&mut self, conv: &mut Conversation, id: LegId, response: &Response) -> bool {
+        // A parked call that rings its parker goes back into its slot, and nowhere else.
+        if conv.parked.is_some() {
+            return false;
+        }
         let Some(peer) = conv.leg(id).map(|l| l.peer.clone()) else { return false };
         let numbers = numbers_of(response);
         match peer {
@@ -128,8 +134,7 @@ impl Cx<'_> {
                 // Within the carrier only: another host is nobody that we have a contract with.
                 let own = |host: &str| {
                     let of = trunk.peer.host.trim_start_matches('[').trim_end_matches(']');
-                    host.eq_ignore_ascii_case(of)
-                        || host.parse().is_ok_and(|ip| self.hub.hosts.get(of).is_some_and(|all| all.contains(&ip)))
+                    host.eq_ignore_ascii_case(of) || host.parse().is_ok_and(|ip| route::has_address(trunk, ip, &self.hub.hosts))
                 };
                 let next = numbers.into_iter().find(|(_, host)| host.as_deref().is_none_or(own));
                 let Stage::Dialling(dialling) = &mut conv.stage else { return false };

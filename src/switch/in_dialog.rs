@@ -29,6 +29,10 @@ impl Cx<'_> {
             self.pracked(conv, id, transaction, request, flow);
             return None;
         }
+        if matches!(request.method, Method::Update | Method::Bye) && leg.call.owns_early(request) {
+            self.early_request(conv, id, transaction, request);
+            return None;
+        }
         if request.method == Method::Invite
             && let Err(status) = leg.call.takes_reinvite()
         {
@@ -79,6 +83,22 @@ impl Cx<'_> {
             }
         }
         None
+    }
+
+    /// In a dialog that is early: a caller may end it by BYE (RFC 3261 §15) as by CANCEL; an UPDATE is a sign of life (RFC 3311 §5.2), and
+    /// an offer in it has to wait until the first one is through.
+    fn early_request(&mut self, conv: &mut Conversation, id: LegId, transaction: TransactionId, request: &Request) {
+        let is_invited = conv.leg(id).is_some_and(|l| l.call.is_invited());
+        let status = match request.method {
+            Method::Bye if is_invited => Status::OK,
+            Method::Update if request.body.is_empty() => Status::OK,
+            Method::Update => Status::REQUEST_PENDING,
+            _ => Status::CALL_TRANSACTION_DOES_NOT_EXIST,
+        };
+        self.respond(transaction, &request.response(status));
+        if request.method == Method::Bye && is_invited {
+            self.cancelled(conv, id);
+        }
     }
 
     fn reinvited(&mut self, conv: &mut Conversation, id: LegId, transaction: TransactionId, request: &Request) {
@@ -214,6 +234,7 @@ impl Cx<'_> {
     }
 
     pub fn digit(&mut self, conv: &mut Conversation, id: LegId, digit: char) {
+        conv.forwards = 0;
         if conv.subject == id {
             self.menu_event(conv, ivr::Event::Digit(digit));
             self.leaving_digit(conv, digit);

@@ -308,6 +308,7 @@ impl Cx<'_> {
             provisionals,
             session_asked,
             session: None,
+            refresh: None,
             takes_update,
         };
         let customer_number = match (direction, &target) {
@@ -410,7 +411,10 @@ impl Cx<'_> {
     /// The peer's CANCEL of an INVITE that has no final response.
     pub fn cancelled(&mut self, conv: &mut Conversation, id: crate::ids::LegId) {
         let Some(leg) = conv.legs.get_mut(&id) else { return };
-        let Some((transaction, response)) = leg.call.cancelled() else { return };
+        // A 2xx that waits for a PRACK was not sent: it is not too late.
+        let held = if leg.call.is_invited() { None } else { leg.provisionals.stop() };
+        let undone = held.map(|(transaction, held)| (transaction, super::ending::terminated(held)));
+        let Some((transaction, response)) = leg.call.cancelled().or(undone) else { return };
         leg.status = Some(response.status.code());
         self.respond(transaction, &response);
         let by = self.side(conv, id);

@@ -5,16 +5,17 @@
 
 use std::time::Duration;
 
-use super::Output;
 use super::command::{MessageView, Refusal};
 use super::event::{By, Kind, Voicemail};
 use super::hub::Cx;
 use super::output::{RecorderCommand, recorded};
+use super::{Input, Output, Switch};
 use crate::config::Place;
 use crate::conversation::{Conversation, Said, Stage};
 use crate::ids::{Number, RecordingId};
-use crate::media::{Audio, ClipName, Command, PlayId};
+use crate::media::{Audio, ClipName, Command, PlayId, Report};
 use crate::route::{Cause, Decision};
+use crate::sip::{Message as Sip, Method};
 use crate::voicemail::{Action, Event, MOST_MESSAGES, Mailboxes, Message, Session};
 
 /// A greeting whose end nobody reports is over by then.
@@ -24,7 +25,23 @@ const LONGEST_GREETING: Duration = Duration::from_secs(60);
 const LONGEST_MESSAGE: Duration = Duration::from_secs(180);
 
 /// In ms. Who hangs up at the tone has left no message.
-const SHORTEST_MESSAGE: u64 = 1_000;
+pub(super) const SHORTEST_MESSAGE: u64 = 1_000;
+
+impl Switch {
+    /// Whether an input is a key of somebody's PIN: nothing that is kept may say which.
+    pub fn is_of_a_pin(&self, input: &Input) -> bool {
+        let leg = match input {
+            Input::Media(Report::Digit { leg, .. }) => Some(*leg),
+            Input::Sip { message: Sip::Request(request), .. } if request.method == Method::Info => self.leg_of(request),
+            _ => None,
+        };
+        let conversation = leg.and_then(|leg| self.conversation_of(leg)).and_then(|id| self.conversations.get(&id));
+        conversation.is_some_and(|conv| match &conv.stage {
+            Stage::Listening { session, .. } => session.asks_for_pin(),
+            _ => false,
+        })
+    }
+}
 
 impl Cx<'_> {
     /// The subject hears the greeting of a number's mailbox, then says what is to be said.

@@ -69,7 +69,7 @@ use crate::acd::{self, Acd};
 use crate::chance::Chance;
 use crate::clock::{Mono, Now};
 use crate::config::Config;
-use crate::conversation::{Conversation, Stage};
+use crate::conversation::{Conversation, Leg, Stage};
 use crate::dialog::{Dialog, Reach};
 use crate::ids::{ConversationId, LegId};
 use crate::ivr;
@@ -446,7 +446,10 @@ impl Switch {
         let candidates = self.hub.index.keys.range(from..).take_while(|(key, _)| key.call_id == call_id);
         candidates.map(|(_, leg)| *leg).find(|leg| {
             let conversation = self.conversation_of(*leg).and_then(|c| self.conversations.get(&c));
-            conversation.and_then(|c| c.leg(*leg)).is_some_and(|l| l.call.is_invited_in(invite))
+            let unanswered = |l: &Leg| {
+                l.call.is_invited_in(invite) || l.call.awaits_ack_of() == Some(invite) && l.provisionals.holds_success()
+            };
+            conversation.and_then(|c| c.leg(*leg)).is_some_and(unanswered)
         })
     }
 

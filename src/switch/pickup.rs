@@ -17,7 +17,7 @@ use crate::ids::{ConversationId, LegId, Number};
 use crate::media::Command;
 use crate::route::Cause;
 use crate::sdp::{Description, Local, Negotiation};
-use crate::sip::{Flow, Replaces, Request, Status};
+use crate::sip::{Flow, HeaderName, Replaces, Request, Status};
 use crate::transaction::TransactionId;
 
 /// A phone's INVITE that is for a call which is there already.
@@ -208,7 +208,8 @@ impl Cx<'_> {
             provisionals: Provisionals::default(),
             session_asked: *session_asked,
             session: None,
-            takes_update: false,
+            refresh: None,
+            takes_update: request.headers.lists(&HeaderName::Allow, "UPDATE"),
         };
         self.put(conv.id, &leg);
         conv.legs.insert(id, leg);

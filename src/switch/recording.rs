@@ -38,6 +38,18 @@ impl Cx<'_> {
         }
     }
 
+    /// A leg leaves whose side was recorded: from here it is the subject's, in the same recording.
+    pub fn record_without(&mut self, conv: &mut Conversation, leaving: LegId) {
+        if conv.caller == leaving {
+            conv.caller = conv.subject;
+        }
+        if let (Some(recording), true) = (conv.recording, conv.tapped == leaving) {
+            self.media(conv.worker, Command::Untap { leg: leaving });
+            self.media(conv.worker, Command::Tap { leg: conv.subject, recording });
+            conv.tapped = conv.subject;
+        }
+    }
+
     /// What is known by now: the index finds the recording by it.
     pub fn describe(&mut self, conv: &Conversation) {
         if let Some(recording) = conv.recording {

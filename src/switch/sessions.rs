@@ -98,7 +98,11 @@ impl Cx<'_> {
         match request {
             Some((mut request, to)) => {
                 timer.refresh(&mut request);
-                self.request(request, to, Purpose::Refresh(id));
+                let is_invite = request.method == Method::Invite;
+                let transaction = self.request(request, to, Purpose::Refresh(id));
+                if let Some(leg) = conv.legs.get_mut(&id) {
+                    leg.refresh = is_invite.then_some(transaction);
+                }
             }
             None => {
                 if let Some(session) = &mut leg.session {
@@ -122,6 +126,10 @@ impl Cx<'_> {
             self.ack(transaction, &ack, to);
         }
         let Some(leg) = conv.legs.get_mut(&id) else { return };
+        leg.refresh = None;
+        if !leg.is_live() {
+            return;
+        }
         if response.status.is_success() {
             leg.session = SessionTimer::granted_by(response).map(|timer| timer.begin(now));
             if is_invite {
@@ -156,7 +164,8 @@ impl Cx<'_> {
                 session.refresh_at = Some(now);
                 leg.takes_update = false;
             }
-            _ => session.refresh_at = Some(now + AGAIN),
+            // Whatever it has against the refresh, it is there and knows the call.
+            _ => *session = session.timer.begin(now),
         }
     }
 
@@ -164,7 +173,11 @@ impl Cx<'_> {
     pub fn refresh_failed(&mut self, conv: &mut Conversation, id: LegId, cause: Cause) {
         let again = self.now.mono + AGAIN;
         let Some(leg) = conv.legs.get_mut(&id) else { return };
-        leg.call.reinvite_answered(Status::REQUEST_TIMEOUT);
+        if leg.call.has_reinvited() {
+            leg.call.reinvite_answered(Status::REQUEST_TIMEOUT);
+            leg.negotiation.withdraw();
+        }
+        leg.refresh = None;
         if !leg.is_answered() {
             return;
         }

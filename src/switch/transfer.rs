@@ -103,6 +103,7 @@ impl Cx<'_> {
         let Transferring { from, refer, .. } = transfer;
         self.unbridge(conv);
         conv.subject = other;
+        self.record_without(conv, from);
         self.silence(conv, from);
         let data = Transfer { leg: from, by: transfer.by.clone(), to: transfer.to.clone(), outcome: TransferOutcome::Started };
         self.tell(Some(conv.id), Kind::CallTransferred(data));

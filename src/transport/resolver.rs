@@ -255,7 +255,16 @@ impl Finder {
             return vec![ip];
         }
         let Some(dns) = &self.dns else { return Vec::new() };
-        match dns.lookup_ip(host).await {
+        // Of a name with a dot the records are that domain's, and none that a search list makes of it.
+        let name = match Name::from_utf8(host) {
+            Ok(mut name) if host.contains('.') => {
+                name.set_fqdn(true);
+                name
+            }
+            Ok(name) => name,
+            Err(_) => return Vec::new(),
+        };
+        match dns.lookup_ip(name).await {
             Ok(lookup) => {
                 shortest.heed(lookup.as_lookup());
                 lookup.iter().collect()

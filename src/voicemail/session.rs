@@ -99,6 +99,11 @@ impl Session {
         session
     }
 
+    /// What is keyed now is the PIN.
+    pub fn asks_for_pin(&self) -> bool {
+        matches!(self.state, State::Pin { .. })
+    }
+
     /// When it wants to hear `Event::Deadline`.
     pub fn deadline(&self) -> Option<Mono> {
         match self.state {
@@ -123,8 +128,9 @@ impl Session {
             (State::Saying, Event::PlayEnded | Event::Digit(_) | Event::Deadline) => self.fetch(now, out),
             (State::Fetching, Event::Fetched(id, there)) if self.left.front() == Some(&id) => match there {
                 true => self.play(now, out),
+                // A row without its file: there is nothing to hear, now or ever.
                 false => {
-                    self.left.pop_front();
+                    out.extend(self.left.pop_front().map(Action::Delete));
                     self.say(&["error"], LONGEST_PLAY, now, out);
                     self.state = State::Saying;
                 }

@@ -332,3 +332,28 @@ fn what_can_not_be_dialled_is_not_taken() {
     sim.run_until("refused", |s| s.ua(first).final_status() == Some(404));
     sim.assert_clean();
 }
+
+/// A menu that leads to a phone without a key pressed, and the phone back to the menu.
+#[test]
+fn a_circle_through_a_menu_ends_though_nobody_presses_a_key() {
+    for unregistered in [false, true] {
+        let mut source = crate::sim::centre();
+        let menu = "name = \"round\"\nlanguage = \"en\"\nstart = \"on\"\n\n[node.on]\nkind = \"language\"\nset = \"en\"\nnext = \"phone:201\"\n";
+        source.menus.push(cordboard::config::File { path: "menus/round.toml".into(), text: menu.into() });
+        source.main.text.push_str("\n[[extension]]\nnumber = \"650\"\nto = \"menu:round\"\n");
+        let mut sim = Sim::with(13, source);
+        let caller = sim.phone("210");
+        if !unregistered {
+            sim.phone("201");
+        }
+        let forwarding = match unregistered {
+            true => Forwarding { unregistered: to("650"), ..Forwarding::default() },
+            false => Forwarding { always: to("650"), ..Forwarding::default() },
+        };
+        set(&mut sim, "201", forwarding);
+        call(&mut sim, caller, "650");
+        sim.run_until("it ends", |s| s.ended().len() == 1);
+        assert!(forwarded(&sim).len() <= 5, "{}", sim.story());
+        sim.assert_clean();
+    }
+}

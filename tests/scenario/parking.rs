@@ -157,3 +157,23 @@ fn a_slot_that_is_taken_is_refused_and_another_one_is_not() {
     sim.act(second, |ua, now| ua.hang_up(now));
     sim.assert_clean();
 }
+
+#[test]
+fn a_call_that_comes_back_to_its_parker_goes_nowhere_else_whatever_that_one_forwards() {
+    for forwarding in [
+        cordboard::route::Forwarding { always: Some("601".into()), ..Default::default() },
+        cordboard::route::Forwarding { busy: Some("601".into()), do_not_disturb: true, ..Default::default() },
+        cordboard::route::Forwarding { no_answer: Some("601".into()), no_answer_after_s: 5, ..Default::default() },
+    ] {
+        let (mut sim, trunk, parker) = parked(97);
+        let set = Command::SetForwarding { phone: "201".into(), forwarding };
+        assert_eq!(sim.ask(set), Answer::Done);
+        sim.set(parker, OnInvite::Ring);
+        sim.run_until("its parker is rung", |sim| sim.ua(parker).is_ringing());
+        sim.run_for(90 * SECOND);
+        assert!(!sim.has("call.forwarded") && !sim.has("queue.entered"), "{}", sim.story());
+        assert!(sim.ua(trunk).is_up());
+        sim.act(trunk, |ua, now| ua.hang_up(now));
+        sim.assert_clean();
+    }
+}

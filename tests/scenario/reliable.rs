@@ -164,3 +164,37 @@ fn a_caller_who_gives_up_while_an_acknowledgement_is_awaited_leaves_nothing_behi
     assert_eq!(sim.ua(phone).final_status(), Some(487));
     sim.assert_clean();
 }
+
+#[test]
+fn a_caller_who_leaves_while_the_answer_waits_for_its_acknowledgement_gets_487_and_nobody_is_left_alone() {
+    for bye in [false, true] {
+        let (mut sim, phone, carrier) = announced(9, "Supported");
+        sim.act(phone, |p, _| p.pracks = false);
+        dial(&mut sim, phone, "04940123");
+        sim.run_until("the carrier has answered", |s| s.ua(carrier).is_up());
+        sim.run_for(SECOND / 2);
+        sim.act(phone, |p, now| match bye {
+            true => p.bye_early(now),
+            false => p.hang_up(now),
+        });
+        sim.run_until("over", |s| s.ua(phone).is_idle() && s.ua(carrier).is_idle());
+        assert_eq!(sim.ua(phone).final_status(), Some(487), "bye: {bye}");
+        sim.assert_clean();
+    }
+}
+
+#[test]
+fn a_bye_in_an_early_dialog_ends_the_call_as_a_cancel_does() {
+    let mut sim = Sim::new(10);
+    let (caller, callee) = (sim.phone("210"), sim.phone("201"));
+    sim.set(callee, OnInvite::Ring);
+    dial(&mut sim, caller, "201");
+    sim.run_until("it rings", |s| s.ua(callee).is_ringing() && !provisional(s, caller).is_empty());
+    sim.act(caller, |p, now| p.update_early(now));
+    sim.run_until("a sign of life", |s| s.ua(caller).last_status("UPDATE") == Some(200));
+    assert!(sim.ua(callee).is_ringing());
+    sim.act(caller, |p, now| p.bye_early(now));
+    sim.run_until("over", |s| s.ua(caller).is_idle() && s.ua(callee).is_idle());
+    assert_eq!((sim.ua(caller).final_status(), sim.ua(caller).last_status("BYE")), (Some(487), Some(200)));
+    sim.assert_clean();
+}

@@ -169,7 +169,7 @@ fn a_refresh_that_is_refused_is_tried_again_or_ends_the_call_as_the_refusal_says
     // What the refreshes get; how many there are in 350 s; whether the call lives.
     for (statuses, refreshes, lives) in [
         (vec![491], vec!["UPDATE", "UPDATE"], true),
-        (vec![500], vec!["UPDATE", "UPDATE"], true),
+        (vec![500], vec!["UPDATE"], true),
         (vec![501], vec!["UPDATE", "INVITE sendrecv"], true),
         (vec![405, 491], vec!["UPDATE", "INVITE sendrecv", "INVITE sendrecv"], true),
         (vec![481], vec!["UPDATE"], false),

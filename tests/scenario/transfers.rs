@@ -423,3 +423,35 @@ fn a_conversation_has_every_agent_who_was_in_it_however_the_call_came_to_the_pho
         sim.assert_clean();
     }
 }
+
+#[test]
+fn a_recorded_internal_call_goes_on_being_recorded_when_its_caller_transfers_it() {
+    for by_command in [false, true] {
+        let mut source = centre();
+        source.main.text = source.main.text.replace("folder = \"recordings\"", "folder = \"recordings\"\ninternal = true");
+        let mut sim = Sim::with(40, source);
+        let (caller, callee, third) = (sim.phone("201"), sim.phone("202"), sim.phone("210"));
+        sim.act(caller, |p, now| {
+            p.call("202", now);
+        });
+        sim.run_until("they talk", |s| s.ua(caller).is_up() && s.ua(callee).is_up());
+        sim.run_for(2 * SECOND);
+        if by_command {
+            // The other way round: the command lets the customer's partner go.
+            sim.act(callee, |p, now| p.refer("210", now));
+        } else {
+            sim.act(caller, |p, now| p.refer("210", now));
+        }
+        sim.run_until("the third answers", |s| s.ua(third).is_up());
+        sim.run_for(4 * SECOND);
+        let stays = if by_command { caller } else { callee };
+        sim.act(third, |t, now| t.hang_up(now));
+        sim.run_until("over", |s| s.has("recording.finished"));
+        assert_eq!(sim.recordings.len(), 1);
+        let recorded = sim.recordings.values().next().expect("a recording");
+        let sound = |at: SocketAddr| cordboard::codec::Codec::Pcmu.decode(sim.ua(at).byte);
+        let end = recorded.samples.len() - 8_000 * 2;
+        assert_eq!(recorded.samples[end..end + 2], [sound(stays), sound(third)], "left who stays, right the third");
+        sim.assert_clean();
+    }
+}

@@ -109,6 +109,12 @@ impl Journal {
         self.frame(&Record::Input { now, input })
     }
 
+    /// As [`input`](Journal::input), of a key of somebody's PIN ([`Switch::is_of_a_pin`](super::Switch::is_of_a_pin)): that it was pressed
+    /// is kept, and not which it was. A replay goes on from there as after a wrong PIN.
+    pub fn key_of_a_pin(&mut self, now: Now, input: &Input) -> Vec<u8> {
+        self.input(now, &resign::without_key(input))
+    }
+
     /// What came of the input, in its order.
     pub fn outputs(&mut self, outputs: &[Output]) -> Vec<u8> {
         if self.ended || outputs.is_empty() {

@@ -307,6 +307,19 @@ impl Cx<'_> {
 
     /// A SUBSCRIBE in a dialog that one has made: longer, or no more.
     pub fn resubscribed(&mut self, id: SubscriptionId, transaction: TransactionId, request: &Request, flow: Flow) {
+        let Some(held) = self.hub.presence.held.get(&id) else { return };
+        // Call-ID and tags can be overheard: whoever comes from somewhere new proves who it is.
+        let phone = held.phone.clone();
+        let there = |own: &Flow| own.remote.ip().to_canonical() == flow.remote.ip().to_canonical();
+        let is_known =
+            there(held.subscription.flow()) || self.hub.registrar.all().any(|(of, binding)| *of == phone && there(&binding.flow));
+        if !is_known {
+            match self.authenticate(transaction, request, flow) {
+                Some(proven) if proven == phone => {}
+                Some(_) => return self.refuse_subscription(transaction, request, Status::FORBIDDEN),
+                None => return,
+            }
+        }
         let Some(held) = self.hub.presence.held.get_mut(&id) else { return };
         let seconds = match held.subscription.receive(request, flow) {
             Ok(Wish::For(seconds)) => seconds,

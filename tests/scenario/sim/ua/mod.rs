@@ -458,6 +458,21 @@ impl Ua {
         self.in_dialog(i, Method::Update, fill, now);
     }
 
+    /// BYE, and UPDATE without an offer, in the early dialog of its last call.
+    pub fn bye_early(&mut self, now: Mono) {
+        self.in_early_dialog(Method::Bye, now);
+    }
+
+    pub fn update_early(&mut self, now: Mono) {
+        self.in_early_dialog(Method::Update, now);
+    }
+
+    fn in_early_dialog(&mut self, method: Method, now: Mono) {
+        let i = self.calls.len() - 1;
+        let Some(to) = self.calls[i].early.clone() else { panic!("no early dialog") };
+        self.in_dialog(i, method, |r| r.headers.set(HeaderName::To, &to), now);
+    }
+
     /// Its provisional response once more.
     pub fn ring_again(&mut self) {
         if let Some(i) = self.calls.iter().rposition(|c| c.phase == Phase::Ringing) {
