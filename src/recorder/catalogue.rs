@@ -226,7 +226,7 @@ mod tests {
         assert!(matches!(rows.row(id), Ok(None)));
         assert!(matches!(rows.row(id), Err(CatalogueError::Refused { .. })));
         let asked = server.join().unwrap();
-        assert!(asked[0].starts_with("GET /api/v1/recordings?number=%2B49%2030&min_s=3&limit=10 "), "{}", asked[0]);
+        assert!(asked[0].starts_with("GET /api/v1/recordings?kind=all&number=%2B49%2030&min_s=3&limit=10 "), "{}", asked[0]);
         assert!(asked[0].to_lowercase().contains("authorization: bearer secret"));
         assert!(asked[1].contains(&format!("cursor={id} ")) && asked[2].contains(&format!("/{id} ")));
     }
