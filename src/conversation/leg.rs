@@ -11,7 +11,6 @@ use crate::ids::{LegId, Number, StaffNumber, TrunkName};
 use crate::media::{Lease, Quality};
 use crate::route::Cause;
 use crate::sdp::{Description, Negotiation};
-use crate::transaction::TransactionId;
 
 #[derive(Debug)]
 pub struct Leg {
@@ -52,8 +51,6 @@ pub struct Leg {
     pub session_asked: Option<SessionTimer>,
     /// The timer that its session has.
     pub session: Option<Session>,
-    /// An INVITE that refreshes it and has no final answer.
-    pub refresh: Option<TransactionId>,
     /// The peer takes UPDATE (its Allow said so): a refresh needs no INVITE.
     pub takes_update: bool,
 }

@@ -45,8 +45,9 @@ pub struct Call {
     early_tag: Option<Bytes>,
     /// Early dialogs of our INVITE in which a reliable provisional response was acknowledged: a fork has several.
     early: Vec<Early>,
-    /// CSeq of a re-INVITE of ours that has no final answer.
+    /// CSeq of a re-INVITE of ours that has no final answer, and its transaction.
     reinvite: Option<u32>,
+    reinvite_in: Option<TransactionId>,
     state: State,
 }
 
@@ -147,6 +148,7 @@ impl Call {
             early_tag: None,
             early: Vec::new(),
             reinvite: None,
+            reinvite_in: None,
             state: State::Invited { transaction, invite: Box::new(invite), flow },
         }
     }
@@ -162,6 +164,7 @@ impl Call {
             early_tag: None,
             early: Vec::new(),
             reinvite: None,
+            reinvite_in: None,
             state: State::Inviting { transaction, invite: Box::new(invite), flow },
         }
     }
@@ -519,6 +522,16 @@ impl Call {
         Some((request, dialog.next_hop()))
     }
 
+    /// It is on its way in this transaction.
+    pub fn reinvite_sent(&mut self, transaction: TransactionId) {
+        self.reinvite_in = self.reinvite.map(|_| transaction);
+    }
+
+    /// It is not waited for any more: what has said 100 and nothing more is to be cancelled.
+    pub fn give_up_reinvite(&mut self) -> Option<TransactionId> {
+        self.reinvite_in.take()
+    }
+
     /// An INVITE of ours within the dialog has no final answer yet.
     pub fn has_reinvited(&self) -> bool {
         self.reinvite.is_some()
@@ -536,6 +549,7 @@ impl Call {
 
     /// The final answer to it; a 2xx's is acknowledged so.
     pub fn reinvite_answered(&mut self, status: Status) -> Option<(Request, Flow)> {
+        self.reinvite_in = None;
         let cseq = self.reinvite.take().filter(|_| status.is_success())?;
         // Also when our BYE has crossed it: without an ACK the peer would repeat its 2xx.
         let (State::Confirmed { dialog, .. } | State::Leaving { dialog }) = &self.state else { return None };

@@ -104,7 +104,7 @@ impl Cx<'_> {
             self.respond(transaction, &response);
         }
         // What has said 100 and nothing more is not waited for.
-        if let Some(refresh) = conv.legs.get_mut(&id).and_then(|leg| leg.refresh.take()) {
+        if let Some(refresh) = conv.legs.get_mut(&id).and_then(|leg| leg.call.give_up_reinvite()) {
             self.cancel(refresh, None);
         }
         self.carry_out(id, hangup, reason);

@@ -308,7 +308,6 @@ impl Cx<'_> {
             provisionals,
             session_asked,
             session: None,
-            refresh: None,
             takes_update,
         };
         let customer_number = match (direction, &target) {

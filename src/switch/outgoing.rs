@@ -120,7 +120,6 @@ impl Cx<'_> {
             provisionals: Provisionals::default(),
             session_asked: None,
             session: None,
-            refresh: None,
             takes_update: false,
         };
         self.put(conv.id, &leg);

@@ -208,7 +208,6 @@ impl Cx<'_> {
             provisionals: Provisionals::default(),
             session_asked: *session_asked,
             session: None,
-            refresh: None,
             takes_update: request.headers.lists(&HeaderName::Allow, "UPDATE"),
         };
         self.put(conv.id, &leg);

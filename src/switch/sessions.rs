@@ -98,10 +98,9 @@ impl Cx<'_> {
         match request {
             Some((mut request, to)) => {
                 timer.refresh(&mut request);
-                let is_invite = request.method == Method::Invite;
                 let transaction = self.request(request, to, Purpose::Refresh(id));
                 if let Some(leg) = conv.legs.get_mut(&id) {
-                    leg.refresh = is_invite.then_some(transaction);
+                    leg.call.reinvite_sent(transaction);
                 }
             }
             None => {
@@ -126,7 +125,6 @@ impl Cx<'_> {
             self.ack(transaction, &ack, to);
         }
         let Some(leg) = conv.legs.get_mut(&id) else { return };
-        leg.refresh = None;
         if !leg.is_live() {
             return;
         }
@@ -177,7 +175,6 @@ impl Cx<'_> {
             leg.call.reinvite_answered(Status::REQUEST_TIMEOUT);
             leg.negotiation.withdraw();
         }
-        leg.refresh = None;
         if !leg.is_answered() {
             return;
         }
