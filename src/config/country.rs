@@ -45,7 +45,7 @@ impl Country {
         Duration::from_millis(ms)
     }
 
-    /// Numbers of police, fire brigade and ambulance, as national regulators publish them (ITU-T Operational Bulletin, "emergency calls").
+    /// Numbers of police, fire brigade and ambulance, not checked against the national regulators' lists: `[site] emergency` says it better.
     /// Where a country is not listed: 112, which the Union has in common and mobile networks take everywhere.
     pub fn emergency(self) -> &'static [&'static str] {
         match &self.0 {

@@ -100,6 +100,34 @@ pub enum Role {
 }
 
 impl Leg {
+    /// One that has just begun.
+    pub fn new(id: LegId, peer: Peer, role: Role, call: Call, lease: Lease, negotiation: Negotiation, shows: String) -> Leg {
+        Leg {
+            id,
+            peer,
+            role,
+            call,
+            lease,
+            negotiation,
+            offered: None,
+            early: None,
+            shows,
+            rang: false,
+            status: None,
+            cause: None,
+            quality: None,
+            closed: false,
+            lets_go_at: None,
+            probe_at: None,
+            lost_way: false,
+            tried: false,
+            provisionals: Provisionals::default(),
+            session_asked: None,
+            session: None,
+            takes_update: false,
+        }
+    }
+
     /// Still of use: not over, and nobody has decided to end it.
     pub fn is_live(&self) -> bool {
         self.cause.is_none()

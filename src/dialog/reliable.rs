@@ -21,6 +21,8 @@ pub struct Provisionals {
     /// RSeq of the last one; the first is the owner's chance.
     last: u32,
     waiting: Option<Waiting>,
+    /// RSeq and CSeq of one that the 2xx went before: repeated no more, and its PRACK is taken all the same (§3).
+    overtaken: Option<(u32, u32)>,
     /// What goes when the PRACK is here.
     next: Option<(TransactionId, Response)>,
 }
@@ -66,7 +68,7 @@ impl Provisionals {
             (false, true) => Wish::Supported,
             (false, false) => Wish::None,
         };
-        Provisionals { wish, last: first & 0x3fff_ffff, waiting: None, next: None }
+        Provisionals { wish, last: first & 0x3fff_ffff, waiting: None, overtaken: None, next: None }
     }
 
     /// A provisional response above 100 that is to be sent: as it goes now, or nothing while another one waits for its PRACK.
@@ -101,7 +103,7 @@ impl Provisionals {
             }
             // What it told is told by the 2xx.
             Some(_) | None => {
-                self.waiting = None;
+                self.overtaken = self.waiting.take().map(|waiting| (self.last, waiting.cseq));
                 self.next = None;
                 Some(response)
             }
@@ -121,8 +123,11 @@ impl Provisionals {
 
     /// A PRACK: whether it is for what waits, and what goes now.
     pub fn acknowledged(&mut self, prack: &Request, now: Mono) -> Result<Option<(TransactionId, Response)>, Unknown> {
-        let waiting = self.waiting.as_ref().ok_or(Unknown)?;
         let rack = prack.headers.get(&HeaderName::RAck).and_then(|value| rack(value)).ok_or(Unknown)?;
+        if self.overtaken.take_if(|overtaken| *overtaken == rack).is_some() {
+            return Ok(None);
+        }
+        let waiting = self.waiting.as_ref().ok_or(Unknown)?;
         if rack != (self.last, waiting.cseq) {
             return Err(Unknown);
         }
@@ -142,7 +147,7 @@ impl Provisionals {
     pub fn overdue(&mut self, now: Mono) -> Option<Overdue> {
         let waiting = self.waiting.as_mut()?;
         if waiting.gives_up <= now {
-            self.waiting = None;
+            self.overtaken = self.waiting.take().map(|waiting| (self.last, waiting.cseq));
             return Some(Overdue::Lost(self.next.take().filter(|(_, response)| response.status.is_success())));
         }
         if waiting.resend_at > now {
@@ -249,6 +254,9 @@ mod tests {
         p.provisional(ID, answer(Status::RINGING, ""), at(0));
         assert!(p.success(ID, answer(Status::OK, "v=0")).is_some());
         assert_eq!(p.deadline(), None);
+        // Its PRACK may have crossed the 2xx.
+        assert!(matches!(p.acknowledged(&prack("2 9 INVITE"), at(100)), Ok(None)));
+        assert_eq!(p.acknowledged(&prack("2 9 INVITE"), at(100)).map(|_| ()), Err(Unknown));
 
         let mut p = Provisionals::of(&invite(HeaderName::Supported), 1);
         p.provisional(ID, answer(Status::SESSION_PROGRESS, "v=0"), at(0));

@@ -21,7 +21,6 @@ use super::transfer::Notice;
 use super::{Output, Refusal, Switch};
 use crate::clock::Now;
 use crate::conversation::{Conversation, Dialling, Leg, Peer, Role, Stage, Transferring};
-use crate::dialog::Key;
 use crate::ids::{ConversationId, LegId, MenuName, QueueName};
 use crate::media::{Audio, Command, Source};
 use crate::route::{Cause, Direction};
@@ -116,15 +115,13 @@ impl Switch {
         Err(none)
     }
 
-    /// The leg of a dialog of ours, named as RFC 3891 §3 has it: our tag as its receiver's, or, as some phones write it, the other way
-    /// round.
+    /// The leg of a dialog of ours, if the other tag is its peer's too.
     fn named(&self, replaces: &Replaces) -> Option<End> {
-        let key = |tag: &bytes::Bytes| Key { call_id: replaces.call_id.clone(), tag: tag.clone() };
-        let leg = [&replaces.to_tag, &replaces.from_tag].into_iter().find_map(|tag| self.hub.index.keys.get(&key(tag)))?;
-        let conversation = self.conversation_of(*leg)?;
-        let call = &self.conversations.get(&conversation)?.leg(*leg)?.call;
+        let leg = self.hub.index.named(replaces)?;
+        let conversation = self.conversation_of(leg)?;
+        let call = &self.conversations.get(&conversation)?.leg(leg)?.call;
         let remote = call.peer_tag()?;
-        (remote == replaces.from_tag || remote == replaces.to_tag).then_some(End { conversation, leg: *leg })
+        (remote == replaces.from_tag || remote == replaces.to_tag).then_some(End { conversation, leg })
     }
 
     /// Parent and child, if the two may be joined.

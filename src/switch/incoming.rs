@@ -286,30 +286,9 @@ impl Cx<'_> {
         let reach = if peer.is_trunk() { Reach::Target } else { Reach::Flow };
         let session_id = self.hub.chance.next_u64() >> 1;
         let local = Local { address: self.media_address(&flow), port: lease.port, session_id };
-        let leg = Leg {
-            id,
-            peer: peer.clone(),
-            role: Role::Caller,
-            call: Call::invited(transaction, request, flow, reach, own),
-            lease,
-            negotiation: Negotiation::new(local),
-            offered,
-            early: None,
-            shows: number.clone(),
-            rang: false,
-            status: None,
-            cause: None,
-            quality: None,
-            closed: false,
-            lets_go_at: None,
-            probe_at: None,
-            lost_way: false,
-            tried: false,
-            provisionals,
-            session_asked,
-            session: None,
-            takes_update,
-        };
+        let call = Call::invited(transaction, request, flow, reach, own);
+        let leg = Leg::new(id, peer.clone(), Role::Caller, call, lease, Negotiation::new(local), number.clone());
+        let leg = Leg { offered, provisionals, session_asked, takes_update, ..leg };
         let customer_number = match (direction, &target) {
             (Direction::Outbound, Target::Outside(outside)) => {
                 outside.attempts.first().map_or(called.clone(), |a| a.number.clone())

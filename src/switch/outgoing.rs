@@ -6,7 +6,7 @@ use super::hub::{AGENT, ALLOW, Cx, Purpose};
 use super::identity::Shown;
 use crate::codec::Codec;
 use crate::conversation::{Conversation, Leg, Peer, Role};
-use crate::dialog::{Call, Own, Provisionals, Reach, SessionTimer};
+use crate::dialog::{Call, Own, Reach, SessionTimer};
 use crate::ids::LegId;
 use crate::media;
 use crate::sdp::{Direction, Local, Negotiation};
@@ -98,30 +98,8 @@ impl Cx<'_> {
 
         let transaction = self.request(request.clone(), to, Purpose::Invite(id));
         self.media(conv.worker, media::Command::Open { leg: id, lease });
-        let leg = Leg {
-            id,
-            peer,
-            role,
-            call: Call::inviting(transaction, request, to, reach, own),
-            lease,
-            negotiation,
-            offered: None,
-            early: None,
-            shows: user,
-            rang: false,
-            status: None,
-            cause: None,
-            quality: None,
-            closed: false,
-            lets_go_at: None,
-            probe_at: None,
-            lost_way: false,
-            tried: false,
-            provisionals: Provisionals::default(),
-            session_asked: None,
-            session: None,
-            takes_update: false,
-        };
+        let call = Call::inviting(transaction, request, to, reach, own);
+        let leg = Leg::new(id, peer, role, call, lease, negotiation, user);
         self.put(conv.id, &leg);
         self.hub.stirred = true;
         conv.legs.insert(id, leg);

@@ -12,7 +12,7 @@ use super::hub::{Cx, Index};
 use super::{Output, Switch};
 use crate::clock::Now;
 use crate::conversation::{Conversation, Leg, Peer, Role, Stage};
-use crate::dialog::{Call, Key, Own, Provisionals, Reach, SessionTimer};
+use crate::dialog::{Call, Key, Own, Reach, SessionTimer};
 use crate::ids::{ConversationId, LegId, Number};
 use crate::media::Command;
 use crate::route::Cause;
@@ -58,12 +58,18 @@ pub(super) enum Replaced {
 }
 
 impl Index {
-    pub fn replaced(&self, replaces: &Replaces) -> Replaced {
+    /// The leg of a dialog of ours, named as RFC 3891 §3 has it: our tag as its receiver's, or, as some phones write it, the other way
+    /// round.
+    pub fn named(&self, replaces: &Replaces) -> Option<LegId> {
         let by = |tag: &bytes::Bytes| self.keys.get(&Key { call_id: replaces.call_id.clone(), tag: tag.clone() });
-        let Some(leg) = by(&replaces.to_tag).or_else(|| by(&replaces.from_tag)) else { return Replaced::Unknown };
-        match self.legs.get(leg) {
-            Some(at) if !at.over && at.rings => Replaced::Early(*leg),
-            Some(at) if !at.over => Replaced::Other(*leg),
+        by(&replaces.to_tag).or_else(|| by(&replaces.from_tag)).copied()
+    }
+
+    pub fn replaced(&self, replaces: &Replaces) -> Replaced {
+        let Some(leg) = self.named(replaces) else { return Replaced::Unknown };
+        match self.legs.get(&leg) {
+            Some(at) if !at.over && at.rings => Replaced::Early(leg),
+            Some(at) if !at.over => Replaced::Other(leg),
             Some(_) | None => Replaced::Unknown,
         }
     }
@@ -186,29 +192,13 @@ impl Cx<'_> {
         let own = Own { tag: self.hub.chance.token(), contact: self.contact(&called, flow) };
         let session_id = self.hub.chance.next_u64() >> 1;
         let local = Local { address: self.media_address(flow), port: lease.port, session_id };
+        let call = Call::invited(*transaction, request.clone(), *flow, Reach::Flow, own);
+        let peer = Peer::Phone(phone.clone());
         let leg = Leg {
-            id,
-            peer: Peer::Phone(phone.clone()),
-            role: Role::Callee,
-            call: Call::invited(*transaction, request.clone(), *flow, Reach::Flow, own),
-            lease,
-            negotiation: Negotiation::new(local),
             offered: offered.clone(),
-            early: None,
-            shows: phone.to_string(),
-            rang: false,
-            tried: false,
-            status: None,
-            cause: None,
-            quality: None,
-            closed: false,
-            lets_go_at: None,
-            probe_at: None,
-            lost_way: false,
-            provisionals: Provisionals::default(),
             session_asked: *session_asked,
-            session: None,
             takes_update: request.headers.lists(&HeaderName::Allow, "UPDATE"),
+            ..Leg::new(id, peer, Role::Callee, call, lease, Negotiation::new(local), phone.to_string())
         };
         self.put(conv.id, &leg);
         conv.legs.insert(id, leg);

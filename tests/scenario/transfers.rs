@@ -425,8 +425,8 @@ fn a_conversation_has_every_agent_who_was_in_it_however_the_call_came_to_the_pho
 }
 
 #[test]
-fn a_recorded_internal_call_goes_on_being_recorded_when_its_caller_transfers_it() {
-    for by_command in [false, true] {
+fn a_recorded_internal_call_goes_on_being_recorded_whichever_of_the_two_transfers_it() {
+    for reversed in [false, true] {
         let mut source = centre();
         source.main.text = source.main.text.replace("folder = \"recordings\"", "folder = \"recordings\"\ninternal = true");
         let mut sim = Sim::with(40, source);
@@ -436,15 +436,14 @@ fn a_recorded_internal_call_goes_on_being_recorded_when_its_caller_transfers_it(
         });
         sim.run_until("they talk", |s| s.ua(caller).is_up() && s.ua(callee).is_up());
         sim.run_for(2 * SECOND);
-        if by_command {
-            // The other way round: the command lets the customer's partner go.
+        if reversed {
             sim.act(callee, |p, now| p.refer("210", now));
         } else {
             sim.act(caller, |p, now| p.refer("210", now));
         }
         sim.run_until("the third answers", |s| s.ua(third).is_up());
         sim.run_for(4 * SECOND);
-        let stays = if by_command { caller } else { callee };
+        let stays = if reversed { caller } else { callee };
         sim.act(third, |t, now| t.hang_up(now));
         sim.run_until("over", |s| s.has("recording.finished"));
         assert_eq!(sim.recordings.len(), 1);

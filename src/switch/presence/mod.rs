@@ -28,7 +28,7 @@ pub(super) const ALLOW_EVENTS: &str = "dialog, message-summary, reg";
 /// Subscriptions of one phone at once: the largest desk phones have 60 keys on three side boards.
 const MOST_OF_A_PHONE: usize = 256;
 
-/// And of all phones together: a hundred of them with 60 lamps each, three times over. Each is about a kilobyte.
+/// And of all phones together: a hundred of them with 60 lamps each, three times over.
 const MOST: usize = 20_000;
 
 /// Names a subscription while it lives.

@@ -84,7 +84,6 @@ pub fn prepare(stream: &TcpStream) {
 }
 
 /// An error of accept that is no trouble of ours.
-/// An error of accept that is no trouble of ours.
 pub fn is_of_the_peer(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused)
 }

@@ -18,7 +18,7 @@ mod listener;
 mod pipe;
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -38,6 +38,7 @@ use super::reports::Reports;
 use super::settings::{ORDERS, Settings};
 use super::tls::{Expected, Greeter, Tls};
 use super::wording;
+use crate::registrar::bans;
 use crate::sip::{ConnectionId, Flow, Transport};
 use crate::switch::Input;
 use crate::transaction::SendId;
@@ -246,8 +247,8 @@ impl Hub {
             self.counters.banned.add();
             return;
         }
-        let source = source(flow.remote.ip());
-        let from_there = self.entries.values().filter(|entry| self::source(entry.remote.ip()) == source).count();
+        let source = bans::network(flow.remote.ip());
+        let from_there = self.entries.values().filter(|entry| bans::network(entry.remote.ip()) == source).count();
         let room = if from_there >= self.settings.max_per_source {
             self.evict(Some(source))
         } else {
@@ -270,7 +271,7 @@ impl Hub {
     /// Cuts the connection that is trusted least, of those the oldest; none that the switch has taken something on.
     fn evict(&mut self, of: Option<IpAddr>) -> bool {
         let may_lose = |entry: &Entry| {
-            entry.standing.of() < Trust::Used && of.is_none_or(|source| self::source(entry.remote.ip()) == source)
+            entry.standing.of() < Trust::Used && of.is_none_or(|source| bans::network(entry.remote.ip()) == source)
         };
         let losers = self.entries.iter().filter(|(_, entry)| may_lose(entry));
         let Some(id) = losers.min_by_key(|(id, entry)| (entry.standing.of(), **id)).map(|(id, _)| *id) else { return false };
@@ -330,13 +331,5 @@ impl Hub {
             }
         };
         let _ = tokio::time::timeout(self.settings.linger, end).await;
-    }
-}
-
-/// Whom connections are counted for: one host, or one site of IPv6.
-fn source(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(_) => ip,
-        IpAddr::V6(six) => IpAddr::V6(Ipv6Addr::from_bits(six.to_bits() & (u128::MAX << 64))),
     }
 }
