@@ -3,7 +3,7 @@
 //! Two clocks: `expires_at` of a [`Binding`] is civil time, so that it outlives the process; what ends it while we run is the monotonic
 //! deadline kept beside it, so that a step of the civil clock logs no phone off.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Binding;
 use crate::clock::{Mono, Now};
@@ -40,8 +40,8 @@ impl Held {
 pub(super) struct Bindings {
     /// Numbers without a binding are not in it.
     by_number: BTreeMap<Number, Vec<Held>>,
-    /// Of all; found anew after each change.
-    next: Option<Mono>,
+    /// When the first binding of each number ends.
+    due: BTreeSet<(Mono, Number)>,
 }
 
 impl Bindings {
@@ -51,12 +51,13 @@ impl Bindings {
 
     /// Puts a whole new list in place of the old one.
     pub fn replace(&mut self, number: &Number, held: Vec<Held>) {
+        let (first, was) = (first_end(&held), first_end(self.held(number)));
         if held.is_empty() {
             self.by_number.remove(number);
         } else {
             self.by_number.insert(number.clone(), held);
         }
-        self.find_next();
+        moved(&mut self.due, number, was, first);
     }
 
     pub fn of(&self, number: &Number, now: Mono) -> Vec<Binding> {
@@ -85,17 +86,20 @@ impl Bindings {
             return;
         }
         binding.flow.connection = None;
-        let list = self.by_number.entry(number).or_default();
+        let mut list = self.held(&number).to_vec();
         list.retain(|h| h.binding.contact != binding.contact);
         list.push(Held { binding, until: now.mono + left, instance: None });
-        self.find_next();
+        self.replace(&number, list);
     }
 
     pub fn expire(&mut self, now: Mono, changes: &mut Vec<Change>) {
-        if self.next.is_none_or(|next| next > now) {
-            return;
+        while self.due.first().is_some_and(|(at, _)| *at <= now)
+            && let Some((_, number)) = self.due.pop_first()
+        {
+            let (gone, left): (Vec<Held>, Vec<Held>) = self.held(&number).iter().cloned().partition(|held| held.until <= now);
+            changes.extend(gone.into_iter().map(|held| Change::Expired(number.clone(), held.binding)));
+            self.replace(&number, left);
         }
-        self.take(|_, held| held.until <= now, |number, binding| changes.push(Change::Expired(number, binding)));
     }
 
     pub fn retain(&mut self, keep: impl Fn(&Number) -> bool, changes: &mut Vec<Change>) {
@@ -107,11 +111,13 @@ impl Bindings {
     }
 
     pub fn deadline(&self) -> Option<Mono> {
-        self.next
+        self.due.first().map(|(at, _)| *at)
     }
 
     fn take(&mut self, goes: impl Fn(&Number, &Held) -> bool, mut told: impl FnMut(Number, Binding)) {
+        let due = &mut self.due;
         self.by_number.retain(|number, list| {
+            let was = first_end(list);
             list.retain(|held| {
                 let gone = goes(number, held);
                 if gone {
@@ -119,12 +125,25 @@ impl Bindings {
                 }
                 !gone
             });
+            moved(due, number, was, first_end(list));
             !list.is_empty()
         });
-        self.find_next();
     }
+}
 
-    fn find_next(&mut self) {
-        self.next = self.by_number.values().flatten().map(|h| h.until).min();
+fn first_end(list: &[Held]) -> Option<Mono> {
+    list.iter().map(|held| held.until).min()
+}
+
+/// A number's first end was one time, and is another.
+fn moved(due: &mut BTreeSet<(Mono, Number)>, number: &Number, was: Option<Mono>, is: Option<Mono>) {
+    if was == is {
+        return;
+    }
+    if let Some(was) = was {
+        due.remove(&(was, number.clone()));
+    }
+    if let Some(is) = is {
+        due.insert((is, number.clone()));
     }
 }

@@ -113,7 +113,7 @@ impl Guard {
                 proven @ Verdict::Proven(_) => proven,
             };
         }
-        if !self.nonces.spend(&credentials.nonce, credentials.qop.as_ref().map(|q| q.nc), now) {
+        if !self.nonces.spend(&credentials.nonce, credentials.qop.as_ref().map(|q| q.nc)) {
             return self.challenge(request, tag, true, chance, now);
         }
 

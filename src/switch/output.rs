@@ -119,6 +119,8 @@ pub struct Resolved {
 #[derive(Clone, Debug, Serialize)]
 pub enum RegistrationChange {
     Put(Number, Box<Binding>),
+    /// The same contact, for longer: less is lost if this is.
+    Refresh(Number, Box<Binding>),
     /// The key is the binding's contact URI as text.
     Remove(Number, String),
 }

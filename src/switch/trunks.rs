@@ -429,7 +429,8 @@ impl Cx<'_> {
     /// Bindings of phones that came, went or were refreshed: kept on disk, and told where something changed.
     pub fn bindings_changed(&mut self, changes: Vec<Change>) {
         for change in changes {
-            self.hub.stirred = true;
+            // One that lasts on makes nobody reachable who was not.
+            self.hub.stirred |= !matches!(change, Change::Refreshed(..));
             if let Change::Added(number, binding) | Change::Refreshed(number, binding) = &change
                 && (self.hub.index.of_phone(number).next().is_some() || self.hub.presence.has_phone(number))
                 && let Ok(contact) = Uri::parse(binding.contact.clone())
@@ -448,7 +449,7 @@ impl Cx<'_> {
                     self.out.push(Output::Registration(RegistrationChange::Put(number, Box::new(binding))));
                 }
                 Change::Refreshed(number, binding) => {
-                    self.out.push(Output::Registration(RegistrationChange::Put(number, Box::new(binding))))
+                    self.out.push(Output::Registration(RegistrationChange::Refresh(number, Box::new(binding))))
                 }
                 Change::Removed(number, binding) => {
                     self.tell(None, Kind::RegistrationRemoved(registration(&number, &binding)));

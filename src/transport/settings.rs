@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-/// Connections at once. A hundred agents have about as many; the rest is room for strangers who are soon cut. With a full framer each
-/// (80 KiB) it is the bound of memory, and it leaves file descriptors to media.
-pub const MAX_CONNECTIONS: usize = 1_024;
-/// Connections from one source (an IPv4 address, an IPv6 /64). An office behind one NAT comes from one address, so it is more than the
-/// phones of the centre that this is for.
+/// Connections at once. Ten times the phones of the centre that this is for; it leaves file descriptors to media.
+pub const MAX_CONNECTIONS: usize = 4_096;
+/// Of them, those that the switch has taken nothing on yet. With a full framer each (80 KiB) it is the bound of what strangers can make the
+/// switch hold.
+pub const MAX_STRANGERS: usize = 1_024;
+/// Of those, from one source (an IPv4 address, an IPv6 /64). An office behind one NAT comes from one address, and after a power cut all its
+/// phones come at once; those that have registered are no strangers any more.
 pub const MAX_PER_SOURCE: usize = 256;
 /// From accept to the first valid message. A phone registers at once; this is for a slow TLS-less WAN and no more.
 pub const PROVE_WITHIN: Duration = Duration::from_secs(20);
@@ -53,6 +55,7 @@ pub const MAX_REPLY_GROWTH: usize = 200;
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub max_connections: usize,
+    pub max_strangers: usize,
     pub max_per_source: usize,
     pub prove_within: Duration,
     pub message_within: Duration,
@@ -70,6 +73,7 @@ impl Settings {
     pub fn for_registrations_of(longest: Duration) -> Settings {
         Settings {
             max_connections: MAX_CONNECTIONS,
+            max_strangers: MAX_STRANGERS,
             max_per_source: MAX_PER_SOURCE,
             prove_within: PROVE_WITHIN,
             message_within: MESSAGE_WITHIN,

@@ -1,7 +1,7 @@
 """The measurements of scripts/bench. Speeds are ratios to a floor that is measured beside them in the same run, since a shared
 machine's absolute figures move by a factor of two; every figure is printed all the same.
 
-The goals are those of the project's first milestone."""
+The goals are those of the project's milestones."""
 
 import argparse
 import os
@@ -10,12 +10,16 @@ import sys
 import time
 import tomllib
 
+import phones
 import rig
 import rtpengine
 
 RELAYED_TO_FLOOR = 2.0
 RECORDED_TO_FLOOR = 3.0
-CPU_MS_A_CALL = 1.0
+CPU_MS_A_CALL = 0.7
+CPU_MS_A_REGISTRATION = 0.1
+KB_A_PHONE = 4.0
+REFRESHING_SHARE = 5.0
 # What the goal was set beside: the floor took this share of a core for 100 calls on the machine of the goal, when it was quiet. A busy
 # neighbour or a slower machine moves floor and call alike, so what is judged is the figure brought to that floor.
 QUIET_FLOOR = 0.019
@@ -156,6 +160,61 @@ def memory(table, tools, options):
         table.add("memory after 10,000 short calls", figure, last / first, MEMORY_GROWTH, " × after 1,000")
 
 
+UDP_PHONES, TLS_PHONES = 10_000, 1_000
+REFRESHING_S = 60
+
+
+def registrar(table, tools, options):
+    """What phones cost that register and refresh, in the switch and in Kamailio, each with the floor before and after."""
+    phones.descriptors(UDP_PHONES + TLS_PHONES + 500)
+
+    def floor():
+        with rig.floor(tools, 100) as where:
+            return tools.medload(100, 8, **where)["cpu_share"]
+
+    def measured(name, udp, tls, family, goals):
+        before = floor()
+        fleet = phones.Phones()
+        try:
+            say(f"{name}: {UDP_PHONES} phones register over UDP, {TLS_PHONES} over TLS")
+            fleet.register(fleet.add(200, udp), 200)  # what is allocated once is not a phone's cost
+            time.sleep(LINGER_S)
+            start, spent = family.kb(), family.cpu_ms()
+            fleet.register(fleet.add(1000, udp), 200)
+            each = (rig.settled(family.cpu_ms) - spent) / 1000
+            fleet.register(fleet.add(UDP_PHONES - 1200, udp), 400)
+            time.sleep(LINGER_S)
+            with_udp = family.kb()
+            fleet.register(fleet.add(TLS_PHONES, tls, phones.trusting_anybody()), 100)
+            time.sleep(LINGER_S)
+            with_tls = family.kb()
+            say(f"{name}: they refresh every {phones.EXPIRES_S} s, for {REFRESHING_S} s")
+            count = len(fleet.all) * REFRESHING_S // phones.EXPIRES_S
+            step = len(fleet.all) / count
+            some = [fleet.all[int(nth * step)] for nth in range(count)]
+            spent = family.cpu_ms()
+            took = fleet.register(some, count / REFRESHING_S)
+            share = 100 * (rig.settled(family.cpu_ms) - spent) / (1000 * took)
+            retransmissions = fleet.retransmissions
+        finally:
+            fleet.close()
+        slow = (before + floor()) / 2 / QUIET_FLOOR
+        at_floor = f"the floor takes {slow:.2f} times what it took where the goal was set"
+        figure = f"{each:.3f} ms here, {retransmissions} retransmissions; {at_floor}"
+        table.add(f"CPU a registration, {name}", figure, each / slow, goals and CPU_MS_A_REGISTRATION, " ms at that floor")
+        figure = f"{start} KB with 200, {with_udp} KB with {UDP_PHONES}"
+        table.add(f"memory a phone, {name}", figure, (with_udp - start) / (UDP_PHONES - 200), goals and KB_A_PHONE, " KB")
+        figure = f"{with_tls} KB with {TLS_PHONES} more over TLS"
+        table.add(f"memory a phone over TLS, {name}", figure, (with_tls - with_udp) / TLS_PHONES, None, " KB")
+        figure = f"{share:.2f} % of a core here for {UDP_PHONES} and {TLS_PHONES} over TLS, every {phones.EXPIRES_S} s"
+        table.add(f"phones that refresh, {name}", figure, share / slow, goals and REFRESHING_SHARE, " % at that floor")
+
+    with rig.switch(tools, options.binary, phones.configuration(UDP_PHONES + TLS_PHONES), secure=True) as switch:
+        measured("cordboard", ("127.0.0.1", switch.sip), ("127.0.0.1", switch.tls), phones.Family(switch.pid), True)
+    with phones.kamailio(tools) as (udp, tls, family):
+        measured(f"Kamailio {rig.version('kamailio')} in memory", udp, tls, family, False)
+
+
 def core(table, _tools, _options):
     """The core alone, without sockets: a cargo bench of that name, which prints rows of its own."""
     manifest = tomllib.loads((rig.TOP / "Cargo.toml").read_text())
@@ -171,8 +230,9 @@ def core(table, _tools, _options):
         table.add(what, figure)
 
 
-SECTIONS = {"relay": [relay, rival], "record": [record], "rival": [rival], "calls": [calls], "memory": [memory], "core": [core]}
-ALL = [relay, record, rival, calls, memory, core]
+SECTIONS = {"relay": [relay, rival], "record": [record], "rival": [rival], "calls": [calls], "memory": [memory],
+            "registrar": [registrar], "core": [core]}
+ALL = [relay, record, rival, calls, memory, registrar, core]
 
 
 def main():
@@ -186,7 +246,7 @@ def main():
         parser.error(f"no section {', '.join(unknown)}; there are {', '.join(SECTIONS)}")
     wanted = list(dict.fromkeys(part for name in options.section for part in SECTIONS[name])) or ALL
 
-    needs_switch = any(part in wanted for part in (relay, record, calls, memory))
+    needs_switch = any(part in wanted for part in (relay, record, calls, memory, registrar))
     options.binary = rig.binary() if needs_switch else None
     table, tools = Table(), rig.Tools()
     try:

@@ -149,8 +149,8 @@ def floor(tools, calls):
 class Switch:
     """A running Cordboard with the bench configuration."""
 
-    def __init__(self, child, sip, http):
-        self.pid, self.sip, self.http = child.pid, sip, http
+    def __init__(self, child, sip, tls, http):
+        self.pid, self.sip, self.tls, self.http = child.pid, sip, tls, http
 
     def ready(self):
         try:
@@ -170,6 +170,7 @@ country = "DE"
 [sip]
 udp = ["127.0.0.1:{sip}"]
 tcp = ["127.0.0.1:{sip}"]
+{tls}
 
 [media]
 listen = "127.0.0.1"
@@ -185,11 +186,13 @@ folder = "../recordings"
 [[trunk]]
 name = "load"
 peer = "{caller}"
+probe = "off"                          # SIPp plays calls, and nothing else
 transit = true                         # its callers reach the other trunk
 
 [[trunk]]
 name = "callee"
 peer = "{callee}:{port}"
+probe = "off"
 
 [[inbound]]
 trunk = "load"
@@ -219,15 +222,17 @@ def binary():
 
 
 @contextmanager
-def switch(tools, program):
+def switch(tools, program, more="", secure=False):
+    """The switch with the bench configuration and `more` behind it; `secure` gives it a listener for TLS."""
     site = Path(tempfile.mkdtemp(dir=tools.folder, prefix="site-"))
     (site / "config").mkdir()
     (site / "recordings").mkdir()
-    sip, http = free_port(), free_port()
-    text = CONFIGURATION.format(caller=CALLER, callee=CALLEE, port=SIP_PORT, sip=sip, http=http)
-    (site / "config/cordboard.toml").write_text(text)
+    sip, tls, http = free_port(), free_port(), free_port()
+    listener = f'tls = ["127.0.0.1:{tls}"]\n\n[tls]\nself_signed = true' if secure else ""
+    text = CONFIGURATION.format(caller=CALLER, callee=CALLEE, port=SIP_PORT, sip=sip, tls=listener, http=http)
+    (site / "config/cordboard.toml").write_text(text + more)
     with running([program, "serve", "--config", "config/cordboard.toml"], site / "log", cwd=site) as child:
-        one = Switch(child, sip, http)
+        one = Switch(child, sip, tls, http)
         try:
             wait_for("the switch is ready", 15, lambda: child.poll() is not None or one.ready())
         except Failed as failed:

@@ -11,7 +11,8 @@
 //! | a connection that is gone, of a trunk by TLS | as to its address |
 //!
 //! A new connection that finds all places taken gets that of the oldest one that has not said anything valid yet, or else that the switch
-//! has taken nothing on; of the same source if it is the source that has too many. Where there is none, it is closed.
+//! has taken nothing on; of the same source if it is the source that has too many. Where there is none, it is closed. A connection that the
+//! switch has taken something on is bounded with all others alone, so the phones of a large office all find room behind its one address.
 
 mod connection;
 mod listener;
@@ -122,6 +123,13 @@ struct Entry {
     standing: Standing,
     /// Dropped with the entry, which the connection's task notices.
     _life: oneshot::Sender<()>,
+}
+
+impl Entry {
+    /// The switch has taken nothing on it.
+    fn is_stranger(&self) -> bool {
+        self.standing.of() < Trust::Used
+    }
 }
 
 pub struct Hub {
@@ -248,11 +256,17 @@ impl Hub {
             return;
         }
         let source = bans::network(flow.remote.ip());
-        let from_there = self.entries.values().filter(|entry| bans::network(entry.remote.ip()) == source).count();
+        let (mut strangers, mut from_there) = (0, 0);
+        for entry in self.entries.values().filter(|entry| entry.is_stranger()) {
+            strangers += 1;
+            from_there += usize::from(bans::network(entry.remote.ip()) == source);
+        }
         let room = if from_there >= self.settings.max_per_source {
             self.evict(Some(source))
+        } else if strangers >= self.settings.max_strangers || self.entries.len() >= self.settings.max_connections {
+            self.evict(None)
         } else {
-            self.entries.len() < self.settings.max_connections || self.evict(None)
+            true
         };
         if !room {
             self.counters.tcp_refused.add();
@@ -270,9 +284,7 @@ impl Hub {
 
     /// Cuts the connection that is trusted least, of those the oldest; none that the switch has taken something on.
     fn evict(&mut self, of: Option<IpAddr>) -> bool {
-        let may_lose = |entry: &Entry| {
-            entry.standing.of() < Trust::Used && of.is_none_or(|source| bans::network(entry.remote.ip()) == source)
-        };
+        let may_lose = |entry: &Entry| entry.is_stranger() && of.is_none_or(|source| bans::network(entry.remote.ip()) == source);
         let losers = self.entries.iter().filter(|(_, entry)| may_lose(entry));
         let Some(id) = losers.min_by_key(|(id, entry)| (entry.standing.of(), **id)).map(|(id, _)| *id) else { return false };
         self.counters.tcp_evicted.add();

@@ -130,30 +130,47 @@ async fn strangers_who_speak_sip_hold_no_place_against_newcomers() {
 }
 
 #[tokio::test]
-async fn a_source_has_so_many_connections_and_new_ones_take_the_place_of_silent_ones() {
+async fn a_source_has_so_many_strangers_and_new_ones_take_the_place_of_silent_ones() {
     let mut rig = tcp_rig(Settings { max_per_source: 2, ..settings() }).await;
     let mut silent = rig.connect().await;
     rig.until_counted("tcp_accepted", 1).await;
-    let mut speakers = Vec::new();
-    for n in 1..=2 {
+    let mut phones = Vec::new();
+    for n in 1..=3 {
         let mut peer = rig.connect().await;
         register(&mut rig, &mut peer, n).await;
-        speakers.push(peer);
+        phones.push(peer);
     }
+    assert_eq!(rig.counter("tcp_evicted"), 0, "phones that are registered take no stranger's place");
+    let mut second = rig.connect().await;
+    rig.until_counted("tcp_accepted", 5).await;
+    let mut third = rig.connect().await;
     assert_eq!(rest(&mut silent).await, "", "it made room");
-    let mut refused = rig.connect().await;
-    assert_eq!(rest(&mut refused).await, "");
-    assert_eq!((rig.counter("tcp_evicted"), rig.counter("tcp_refused")), (1, 1));
+    write(&mut second, &request("OPTIONS", 4)).await;
+    assert_eq!(number(&rig.message().await.1), 4);
+    write(&mut third, &request("OPTIONS", 5)).await;
+    assert_eq!(number(&rig.message().await.1), 5);
+    for (phone, n) in phones.iter_mut().zip(6..) {
+        write(phone, &request("OPTIONS", n)).await;
+        assert_eq!(number(&rig.message().await.1), n, "a phone that is registered stays");
+    }
+    assert_eq!((rig.counter("tcp_evicted"), rig.counter("tcp_refused")), (1, 0));
+}
+
+#[tokio::test]
+async fn strangers_from_many_sources_are_limited_together() {
+    let mut rig = tcp_rig(Settings { max_strangers: 1, ..settings() }).await;
+    let mut phone = rig.connect().await;
+    register(&mut rig, &mut phone, 1).await;
+    let mut stranger = rig.connect().await;
+    rig.until_counted("tcp_accepted", 2).await;
     let elsewhere = tokio::net::TcpSocket::new_v4().expect("socket");
     elsewhere.bind("127.0.0.44:0".parse().expect("address")).expect("bound");
     let mut elsewhere = elsewhere.connect(rig.transport.addresses().tcp[0]).await.expect("connected");
-    write(&mut elsewhere, &request("OPTIONS", 3)).await;
-    assert_eq!(number(&rig.message().await.1), 3);
-    drop(speakers.pop());
-    rig.closed().await;
-    let mut next = rig.connect().await;
-    write(&mut next, &request("OPTIONS", 4)).await;
-    assert_eq!(number(&rig.message().await.1), 4, "a place is free again");
+    assert_eq!(rest(&mut stranger).await, "", "it made room");
+    write(&mut elsewhere, &request("OPTIONS", 2)).await;
+    assert_eq!(number(&rig.message().await.1), 2);
+    write(&mut phone, &request("OPTIONS", 3)).await;
+    assert_eq!(number(&rig.message().await.1), 3, "the phone is still there");
 }
 
 #[tokio::test]
@@ -165,6 +182,9 @@ async fn all_places_together_are_limited_too() {
     let to = tcp_flow("127.0.0.1:5060", far.local_addr().expect("address"));
     rig.transport.send(to, Bytes::from(request("INVITE", 2)), Some(SendId(2)));
     assert_eq!(rig.undeliverable().await, SendId(2));
+    let mut refused = rig.connect().await;
+    assert_eq!(rest(&mut refused).await, "", "nobody here makes room");
+    assert_eq!(rig.counter("tcp_refused"), 2);
 }
 
 #[tokio::test]

@@ -458,7 +458,8 @@ impl Sim {
             }
             Output::Event(event) => self.events.push(event),
             Output::Registration(change) => match change {
-                cordboard::switch::output::RegistrationChange::Put(number, binding) => {
+                cordboard::switch::output::RegistrationChange::Put(number, binding)
+                | cordboard::switch::output::RegistrationChange::Refresh(number, binding) => {
                     let contact = String::from_utf8_lossy(&binding.contact).into_owned();
                     self.registrations.insert((number.to_string(), contact), *binding);
                 }
