@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 use cordboard::config;
 use cordboard::recorder::catalogue::ApiAccess;
 use cordboard::recorder::command_line;
+use cordboard::server::lines::Lines;
 use cordboard::switch::journal;
 use cordboard::{ivr, server};
 
@@ -65,13 +66,8 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
 }
 
-/// Lines of the log that wait for whoever reads it.
-const LOG_LINES: usize = 4_096;
-
 fn serve(path: &Path) -> Result<ExitCode> {
-    // A reader of our words that stalls or dies must not stop a call: lines that it does not take are dropped.
-    let (log, _lines_are_written_while_this_lives) =
-        tracing_appender::non_blocking::NonBlockingBuilder::default().buffered_lines_limit(LOG_LINES).finish(std::io::stderr());
+    let (log, _lines_are_written_while_this_lives) = Lines::to(std::io::stderr()).context("the log can't be written")?;
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()))
         .with_writer(log)
@@ -164,6 +160,6 @@ fn replay(path: &Path) -> Result<ExitCode> {
             None => "torn at the end".to_owned(),
         }
     );
-    println!("{}", journal::hex(&replayed.digest));
+    println!("{}", hex::encode(replayed.digest));
     Ok(ExitCode::SUCCESS)
 }

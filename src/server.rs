@@ -14,6 +14,7 @@
 mod backlog;
 mod driver;
 mod http;
+pub mod lines;
 #[allow(unsafe_code, reason = "a call of the allocator that no crate offers")]
 mod memory;
 mod startup;

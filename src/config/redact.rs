@@ -32,7 +32,7 @@ impl Redaction {
     /// The first 32 digits of hex(SHA-256(salt ‖ secret)).
     pub fn pseudonym(&self, secret: &str) -> String {
         let digest = Sha256::new().chain_update(&self.salt).chain_update(secret).finalize();
-        let mut text: String = digest.iter().map(|b| format!("{b:02x}")).collect();
+        let mut text = hex::encode(digest);
         text.truncate(PSEUDONYM_LENGTH);
         text
     }

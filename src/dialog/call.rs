@@ -189,7 +189,7 @@ impl Call {
 
     /// A request of the peer in the early dialog, by its tag.
     pub fn owns_early(&self, request: &Request) -> bool {
-        let from = request.headers.from().ok().and_then(|from| from.tag().map(Bytes::copy_from_slice));
+        let from = request.headers.from_tag().ok().flatten();
         from.is_some() && (self.is_invited() || self.is_inviting()) && self.peer_tag() == from
     }
 
@@ -222,10 +222,8 @@ impl Call {
 
     /// A provisional response to our INVITE.
     pub fn rings(&mut self, response: &Response) {
-        if self.early_tag.is_none()
-            && let Ok(to) = response.headers.to()
-        {
-            self.early_tag = to.tag().map(Bytes::copy_from_slice);
+        if self.early_tag.is_none() {
+            self.early_tag = response.headers.to_tag().ok().flatten();
         }
     }
 
@@ -258,7 +256,7 @@ impl Call {
     /// The peer's tag, as far as it is known.
     pub fn peer_tag(&self) -> Option<Bytes> {
         match &self.state {
-            State::Invited { invite, .. } => invite.headers.from().ok()?.tag().map(Bytes::copy_from_slice),
+            State::Invited { invite, .. } => invite.headers.from_tag().ok()?,
             State::Answered { dialog, .. } | State::Confirmed { dialog, .. } | State::Leaving { dialog } => {
                 Some(Bytes::copy_from_slice(dialog.remote_tag()))
             }

@@ -138,8 +138,8 @@ impl Dialog {
 
     /// The same dialog: both tags and the Call-ID (§12).
     pub fn owns(&self, request: &Request) -> bool {
-        request.headers.from().is_ok_and(|from| from.tag().unwrap_or_default() == self.remote_tag())
-            && request.headers.to().is_ok_and(|to| to.tag().unwrap_or_default() == self.local_tag())
+        request.headers.from_tag().is_ok_and(|from| from.as_deref().unwrap_or_default() == self.remote_tag())
+            && request.headers.to_tag().is_ok_and(|to| to.as_deref().unwrap_or_default() == self.local_tag())
     }
 
     /// A request of ours (§12.2.1.1), without Via, Contact and body. ACK takes the number of the INVITE that it acknowledges, by

@@ -120,7 +120,7 @@ fn audio(folder: &Folder, row: &Recording, how: How) -> Result<(), Fault> {
     if how.hash {
         let mut hash = Sha256::new();
         io::copy(&mut file, &mut hash).map_err(Fault::Unreadable)?;
-        let hex: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = hex::encode(hash.finalize());
         if row.sha256.as_deref() != Some(hex.as_str()) {
             return Err(Fault::Sha256);
         }

@@ -120,8 +120,7 @@ pub fn sha256(file: &dyn DiskFile) -> io::Result<(String, u64)> {
         hash.update(&chunk[..read]);
         at += read as u64;
     }
-    let hex = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok((hex, at))
+    Ok((hex::encode(hash.finalize()), at))
 }
 
 /// The header that `hound` writes for [`SPEC`].

@@ -40,7 +40,7 @@ impl Algorithm {
                 }
                 hash.update(part);
             }
-            hex(&hash.finalize())
+            hex::encode(hash.finalize())
         }
         match self {
             Algorithm::Md5 => run::<Md5>(parts),
@@ -53,11 +53,6 @@ impl fmt::Display for Algorithm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    bytes.iter().flat_map(|&b| [HEX[usize::from(b >> 4)], HEX[usize::from(b & 15)]]).map(char::from).collect()
 }
 
 /// Equal, in a time that does not tell where they differ.

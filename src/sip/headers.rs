@@ -159,6 +159,11 @@ impl Headers {
         });
     }
 
+    /// All of this name; what is put in their place is trimmed and has no line end.
+    pub(crate) fn values_mut(&mut self, name: &HeaderName) -> impl Iterator<Item = &mut Bytes> {
+        self.0.iter_mut().filter(move |(n, _)| n == name).map(|(_, v)| v)
+    }
+
     /// All of this name.
     pub fn remove(&mut self, name: &HeaderName) {
         self.0.retain(|(n, _)| n != name);

@@ -39,42 +39,14 @@ impl NameAddr {
 
     /// `part` lies in `src`.
     pub(super) fn parse_in(src: &Bytes, part: &[u8]) -> Result<NameAddr, Syntax> {
-        let part = text::trim(part);
-        let (display, rest) = if part.first() == Some(&b'"') {
-            let end = text::quoted_end(part).ok_or(Syntax::Quote)?;
-            let rest = text::trim(&part[end..]);
-            if rest.first() != Some(&b'<') {
-                return Err(Syntax::DisplayName);
-            }
-            (clean(src, &part[1..end - 1], true), rest)
-        } else {
-            match memchr::memchr(b'<', part) {
-                Some(open) => {
-                    let name = text::trim(&part[..open]);
-                    if !name.iter().all(|&b| is_bare_display(b)) {
-                        return Err(Syntax::DisplayName);
-                    }
-                    (clean(src, name, false), &part[open..])
-                }
-                None => (None, part),
-            }
-        };
-        let (uri, params) = match rest.first() {
-            Some(b'<') => {
-                let close = memchr::memchr(b'>', rest).ok_or(Syntax::AngleBracket)?;
-                (&rest[1..close], &rest[close + 1..])
-            }
-            Some(_) => {
-                let end = memchr::memchr(b';', rest).unwrap_or(rest.len());
-                let uri = text::trim(&rest[..end]);
-                if uri.iter().any(|b| b",?".contains(b)) {
-                    return Err(Syntax::Ambiguous);
-                }
-                (uri, &rest[end..])
-            }
-            None => return Err(Syntax::Empty),
-        };
+        let Parts { display, is_quoted, uri, params } = Parts::of(part)?;
+        let display = display.and_then(|name| clean(src, name, is_quoted));
         Ok(NameAddr { display, uri: Uri::parse_in(src, uri)?, params: Params::parse_header(src, params)? })
+    }
+
+    /// The parameters of one alone, whose URI is not looked at.
+    pub(super) fn params_in(src: &Bytes) -> Result<Params, Syntax> {
+        Params::parse_header(src, Parts::of(src)?.params)
     }
 
     pub fn display(&self) -> Option<&[u8]> {
@@ -133,6 +105,57 @@ impl NameAddr {
         self.uri.write(out);
         out.push(b'>');
         self.params.write(out);
+    }
+}
+
+/// Where what stands.
+struct Parts<'a> {
+    /// As it is written, without its quotes.
+    display: Option<&'a [u8]>,
+    is_quoted: bool,
+    uri: &'a [u8],
+    params: &'a [u8],
+}
+
+impl Parts<'_> {
+    fn of(part: &[u8]) -> Result<Parts<'_>, Syntax> {
+        let part = text::trim(part);
+        let is_quoted = part.first() == Some(&b'"');
+        let (display, rest) = if is_quoted {
+            let end = text::quoted_end(part).ok_or(Syntax::Quote)?;
+            let rest = text::trim(&part[end..]);
+            if rest.first() != Some(&b'<') {
+                return Err(Syntax::DisplayName);
+            }
+            (Some(&part[1..end - 1]), rest)
+        } else {
+            match memchr::memchr(b'<', part) {
+                Some(open) => {
+                    let name = text::trim(&part[..open]);
+                    if !name.iter().all(|&b| is_bare_display(b)) {
+                        return Err(Syntax::DisplayName);
+                    }
+                    (Some(name), &part[open..])
+                }
+                None => (None, part),
+            }
+        };
+        let (uri, params) = match rest.first() {
+            Some(b'<') => {
+                let close = memchr::memchr(b'>', rest).ok_or(Syntax::AngleBracket)?;
+                (&rest[1..close], &rest[close + 1..])
+            }
+            Some(_) => {
+                let end = memchr::memchr(b';', rest).unwrap_or(rest.len());
+                let uri = text::trim(&rest[..end]);
+                if uri.iter().any(|b| b",?".contains(b)) {
+                    return Err(Syntax::Ambiguous);
+                }
+                (uri, &rest[end..])
+            }
+            None => return Err(Syntax::Empty),
+        };
+        Ok(Parts { display, is_quoted, uri, params })
     }
 }
 

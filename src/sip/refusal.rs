@@ -49,5 +49,7 @@ fn tag(headers: &Headers) -> String {
         hash.update(headers.get(&name).map_or(&b""[..], |v| v));
         hash.update([0]);
     }
-    hash.finalize().iter().take(8).map(|b| format!("{b:02x}")).collect()
+    let mut tag = hex::encode(hash.finalize());
+    tag.truncate(16);
+    tag
 }

@@ -78,6 +78,16 @@ impl Headers {
         self.party(HeaderName::To)
     }
 
+    /// The tag of From, where there is one. Dearer is only [`from`](Headers::from), which reads the URI too.
+    pub fn from_tag(&self) -> Result<Option<Bytes>, ParseError> {
+        self.tag_of(HeaderName::From)
+    }
+
+    /// The tag of To, where there is one: a request without is outside of any dialog (§12.2.2).
+    pub fn to_tag(&self) -> Result<Option<Bytes>, ParseError> {
+        self.tag_of(HeaderName::To)
+    }
+
     pub fn call_id(&self) -> Result<&Bytes, ParseError> {
         let value = self.mandatory(HeaderName::CallId)?;
         if value.is_empty() {
@@ -248,6 +258,18 @@ impl Headers {
         match NameAddr::parse_in(value, value) {
             Ok(party) if party.params.has("tag") && party.tag().is_none() => Err(Headers::fault(name, Syntax::Parameter)),
             Ok(party) => Ok(party),
+            Err(why) => Err(Headers::fault(name, why)),
+        }
+    }
+
+    fn tag_of(&self, name: HeaderName) -> Result<Option<Bytes>, ParseError> {
+        let value = self.get(&name).ok_or_else(|| ParseError::Missing(name.clone()))?;
+        match NameAddr::params_in(value) {
+            Ok(params) => match params.get("tag") {
+                Some(tag) => Ok(Some(Bytes::copy_from_slice(tag))),
+                None if params.has("tag") => Err(Headers::fault(name, Syntax::Parameter)),
+                None => Ok(None),
+            },
             Err(why) => Err(Headers::fault(name, why)),
         }
     }

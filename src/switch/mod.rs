@@ -376,7 +376,7 @@ impl Switch {
     }
 
     fn requested(&mut self, id: TransactionId, request: Request, flow: Flow, now: Now, out: &mut Vec<Output>) {
-        let in_dialog = request.headers.to().is_ok_and(|to| to.tag().is_some());
+        let in_dialog = request.headers.to_tag().is_ok_and(|tag| tag.is_some());
         if !in_dialog {
             let returns = self.returned(&request);
             let conv = self.cx(now, out).out_of_dialog(id, request, flow, returns);
@@ -424,7 +424,7 @@ impl Switch {
     /// The call of ours that an INVITE is, where it has come back.
     fn returned(&self, request: &Request) -> Option<Returned> {
         let call_id = request.headers.call_id().ok()?.clone();
-        let tag = bytes::Bytes::copy_from_slice(request.headers.from().ok()?.tag()?);
+        let tag = request.headers.from_tag().ok()??;
         let leg = *self.hub.index.keys.get(&crate::dialog::Key { call_id, tag })?;
         let conversation = self.conversations.get(&self.conversation_of(leg)?)?;
         let sent = conversation.leg(leg)?.call.invite()?;
@@ -434,8 +434,7 @@ impl Switch {
     /// The leg that a request within a dialog belongs to: by Call-ID and our tag.
     fn leg_of(&self, request: &Request) -> Option<LegId> {
         let call_id = request.headers.call_id().ok()?.clone();
-        let to = request.headers.to().ok()?;
-        let tag = bytes::Bytes::copy_from_slice(to.tag()?);
+        let tag = request.headers.to_tag().ok()??;
         self.hub.index.keys.get(&crate::dialog::Key { call_id, tag }).copied()
     }
 

@@ -141,10 +141,7 @@ impl Transactions {
                 let event = if status.is_provisional() {
                     client_invite::Event::Provisional
                 } else if status.is_success() {
-                    let to = response.headers.to().ok();
-                    client_invite::Event::Success {
-                        tag: to.and_then(|to| to.tag().map(Bytes::copy_from_slice)).unwrap_or_default(),
-                    }
+                    client_invite::Event::Success { tag: response.headers.to_tag().ok().flatten().unwrap_or_default() }
                 } else {
                     client_invite::Event::Failure { ack: client.ack_failure(&response) }
                 };

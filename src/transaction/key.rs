@@ -3,6 +3,8 @@
 //! Keys are flat byte strings: parts with their lengths before them, so that no part can run into the next, and nothing of the
 //! datagram that they were read from stays alive.
 
+use bytes::Bytes;
+
 use crate::sip::{HeaderName, Headers, Method, Request, Response};
 
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -67,7 +69,7 @@ impl Key {
     /// What a request outside of a dialog shares with another that took a different way here from the same sender (§8.2.2.2).
     pub fn of_merged(request: &Request) -> Option<Key> {
         let headers = &request.headers;
-        if matches!(request.method, Method::Ack | Method::Cancel) || headers.to().ok()?.tag().is_some() {
+        if matches!(request.method, Method::Ack | Method::Cancel) || headers.to_tag().ok()?.is_some() {
             return None;
         }
         let cseq = headers.cseq().ok()?;
@@ -77,9 +79,9 @@ impl Key {
 
     /// What a 2xx to INVITE and the ACK to it have in common: the dialog and the sequence number. Either message's headers.
     pub fn of_accepted(headers: &Headers) -> Option<Key> {
-        let to = headers.to().ok()?;
+        let to = headers.to_tag().ok()?;
         let cseq = headers.cseq().ok()?;
-        let parts = Parts::of(b'a').and(from_tag(headers).as_deref().unwrap_or_default()).and(to.tag().unwrap_or_default());
+        let parts = Parts::of(b'a').and(from_tag(headers).as_deref().unwrap_or_default()).and(to.as_deref().unwrap_or_default());
         Some(parts.and(headers.call_id().ok()?).and(&cseq.number.to_be_bytes()).key())
     }
 
@@ -89,13 +91,13 @@ impl Key {
     }
 }
 
-fn from_tag(headers: &Headers) -> Option<Vec<u8>> {
-    Some(headers.from().ok()?.tag()?.to_vec())
+fn from_tag(headers: &Headers) -> Option<Bytes> {
+    headers.from_tag().ok()?
 }
 
 /// Whether a request is outside of any dialog.
 pub fn is_initial(request: &Request) -> bool {
-    request.headers.to().is_ok_and(|to| to.tag().is_none())
+    request.headers.to_tag().is_ok_and(|tag| tag.is_none())
 }
 
 /// More than one Via: a response that was not meant for us (§8.1.3.3).

@@ -94,7 +94,7 @@ impl Transactions {
     pub fn respond(&mut self, id: TransactionId, response: &Response, now: Mono, out: &mut Vec<Sending>) {
         let Some(server) = self.server_mut(id) else { return };
         let (status, bytes) = (response.status, response.to_bytes());
-        if let Some(tag) = response.headers.to().ok().and_then(|to| to.tag().map(Bytes::copy_from_slice)) {
+        if let Ok(Some(tag)) = response.headers.to_tag() {
             server.tag = Some(tag);
         }
         // A request that was refused may come again with a credential, and sloppy peers count up neither CSeq nor From tag then.

@@ -149,7 +149,7 @@ fn new_request(message: &Message) -> Option<&Request> {
     match message {
         Message::Request(request) => {
             let is_of_another = matches!(request.method, Method::Ack | Method::Cancel);
-            (!is_of_another && request.headers.to().is_ok_and(|to| to.tag().is_none())).then_some(request)
+            (!is_of_another && request.headers.to_tag().is_ok_and(|tag| tag.is_none())).then_some(request)
         }
         Message::Response(_) => None,
     }

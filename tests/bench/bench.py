@@ -236,7 +236,7 @@ ALL = [relay, record, rival, calls, memory, registrar, core]
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="scripts/bench", description="Measures Cordboard beside a plain forwarder and rtpengine.")
+    parser = argparse.ArgumentParser(prog="scripts/bench", description="Measures Cordboard beside a plain forwarder, rtpengine and Kamailio.")
     parser.add_argument("section", nargs="*", help=f"{', '.join(SECTIONS)}; all of them without one")
     parser.add_argument("--calls", type=int, default=100, help="calls at once in the media measurements (default 100)")
     parser.add_argument("--seconds", type=int, default=15, help="length of their steady window (default 15)")

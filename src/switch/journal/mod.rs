@@ -27,7 +27,7 @@ use crate::clock::Now;
 use crate::config::{Config, Redaction, Source};
 pub use digest::OutputsDigest;
 use digest::SHORT;
-pub use replay::{ReplayError, Replayed, hex, replay};
+pub use replay::{ReplayError, Replayed, replay};
 use resign::Resigner;
 
 /// Of the format, not of the program.

@@ -67,7 +67,12 @@ pub fn replay(journal: &[u8]) -> Result<Replayed, ReplayError> {
             Some(Record::Outputs(recorded)) => {
                 let replayed = outputs.short();
                 if recorded != replayed {
-                    return Err(ReplayError::Diverged { input: inputs, at, recorded: hex(&recorded), replayed: hex(&replayed) });
+                    return Err(ReplayError::Diverged {
+                        input: inputs,
+                        at,
+                        recorded: hex::encode(recorded),
+                        replayed: hex::encode(replayed),
+                    });
                 }
             }
             Some(Record::End(why)) => return Ok(Replayed { inputs, faults, digest: outputs.value(), ended: Some(why) }),
@@ -75,10 +80,6 @@ pub fn replay(journal: &[u8]) -> Result<Replayed, ReplayError> {
             None => return Ok(Replayed { inputs, faults, digest: outputs.value(), ended: None }),
         }
     }
-}
-
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 struct Records<'a> {

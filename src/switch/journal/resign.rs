@@ -87,13 +87,10 @@ impl Resigner {
     }
 
     fn headers(&self, headers: &Headers, method: &Method) -> Headers {
-        let mut kept = Headers::with_capacity(headers.len());
-        for (name, value) in headers.iter() {
-            match name {
-                HeaderName::ProxyAuthorization => {}
-                HeaderName::Authorization => kept.push(HeaderName::Authorization, self.credentials(value, method)),
-                _ => kept.push(name.clone(), value),
-            }
+        let mut kept = headers.clone();
+        kept.remove(&HeaderName::ProxyAuthorization);
+        for value in kept.values_mut(&HeaderName::Authorization) {
+            *value = self.credentials(value, method);
         }
         kept
     }
