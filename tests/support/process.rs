@@ -123,6 +123,11 @@ impl Process {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// Exit code; -1 where a signal ended it.
+    pub fn code(&mut self) -> Option<i32> {
+        self.child.try_wait().ok().flatten().map(|status| status.code().unwrap_or(-1))
+    }
+
     /// Sends a signal by name: `TERM`, `HUP`, `KILL`, `STOP`.
     pub fn signal(&self, name: &str) {
         let sent = Command::new("sh").args(["-c", &format!("kill -{name} {}", self.pid())]).status();

@@ -108,6 +108,11 @@ impl Sipp {
         self.process.signal("USR1");
     }
 
+    /// How it ended, if it has.
+    pub fn code(&mut self) -> Option<i32> {
+        self.process.code()
+    }
+
     /// Waits for its end.
     #[track_caller]
     pub fn finish(mut self, within: Duration) -> Outcome {

@@ -1,5 +1,5 @@
 //! Phones behind a router that rewrites their addresses and ports: two network namespaces, the router's and the phone's, with the kernel's
-//! own NAT between. Where namespaces or NAT are not permitted this says so and is skipped.
+//! own NAT (nftables) between. Where namespaces or NAT are not permitted this says so and is skipped.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::Command;
@@ -10,9 +10,10 @@ use super::super::support::ports;
 use super::super::support::process::wait_until;
 use super::super::support::sipp::Sipp;
 use super::script::{self, Player};
-use super::{Loss, NEAR, Success, Table, register};
+use super::{Loss, NEAR, PATIENCE, SOON, Success, Table, register};
 
-const SOON: Duration = Duration::from_secs(20);
+/// For what does not come.
+const SHORT: Duration = Duration::from_millis(1_500);
 const PHONE: &str = "192.168.213.2";
 const ROUTER_INSIDE: &str = "192.168.213.1";
 /// What the router makes of the phone's port.
@@ -33,6 +34,7 @@ impl Nat {
         let range = format!("{}-{}", PORTS.start(), PORTS.end());
         let outside = nat.router_outside().to_string();
         let switch = nat.switch().to_string();
+        let nft = format!("ip netns exec {router} nft");
         for line in [
             format!("ip netns add {router}"),
             format!("ip netns add {phone}"),
@@ -50,12 +52,10 @@ impl Nat {
             format!("ip -n {phone} link set lo up"),
             format!("ip -n {phone} route add default via {ROUTER_INSIDE}"),
             format!("ip netns exec {router} sysctl -qw net.ipv4.ip_forward=1"),
-            format!(
-                "ip netns exec {router} iptables -t nat -A POSTROUTING -o {i} -p udp -j MASQUERADE --to-ports {range} --random"
-            ),
-            format!(
-                "ip netns exec {router} iptables -t nat -A POSTROUTING -o {i} -p tcp -j MASQUERADE --to-ports {range} --random"
-            ),
+            format!("{nft} add table ip cordboard"),
+            format!("{nft} add chain ip cordboard out {{ type nat hook postrouting priority 100 ; }}"),
+            format!("{nft} add rule ip cordboard out oifname {i} ip protocol udp masquerade to :{range} random"),
+            format!("{nft} add rule ip cordboard out oifname {i} ip protocol tcp masquerade to :{range} random"),
         ] {
             run(&line)?;
         }
@@ -80,7 +80,7 @@ impl Nat {
         Ipv4Addr::from(u32::from(self.switch()) + 1)
     }
 
-    /// As when the router is switched off and on: it forgets which port is whose (MASQUERADE does so when its interface goes down).
+    /// As when the router is switched off and on: it forgets which port is whose (`masquerade` does so when its interface goes down).
     fn restarts(&self) {
         for way in ["down", "up"] {
             run(&format!("ip -n {} link set cbi{} {way}", self.router(), self.id)).expect("the router's interface");
@@ -123,12 +123,12 @@ fn behind_a_router_that_rewrites_ports() {
     let story = switch.events("since=0");
     let folder = site.folder().path();
     let mut count = 0;
-    let mut play = |number: &str, text: &str, inside: bool, port: u16| {
+    let mut play = |number: &str, text: &str, inside: bool, port: u16, patience: Duration| {
         count += 1;
         let key = secret(number);
         let text = text.replace("{switch}", &switch.sip().to_string());
         let sipp = Sipp::scenario(folder, &format!("party{count}"), &script::xml(&text, &Player { number, secret: &key }));
-        let mut sipp = sipp.port(port).argument("-recv_timeout").argument(8_000);
+        let mut sipp = sipp.port(port).argument("-recv_timeout").argument(patience.as_millis());
         if let Some(target) = script::authorized_target(&text) {
             sipp = sipp.argument("-auth_uri").argument(format!("{target}@{}", switch.sip()));
         }
@@ -144,55 +144,104 @@ fn behind_a_router_that_rewrites_ports() {
         let outcome = sipp.finish(SOON);
         assert_eq!(outcome.code, Some(0), "{}\n{}\n{}", outcome.errors, outcome.messages, switch.output());
     };
+    let fails = |sipp: Sipp| {
+        let outcome = sipp.finish(SOON);
+        assert_eq!(outcome.code, Some(1), "it goes as well\n{}", outcome.messages);
+    };
     let rewritten = |at: SocketAddr| at.ip() == IpAddr::V4(nat.router_outside()) && PORTS.contains(&at.port());
     let mut table = Table::new("nat");
     let registers =
         format!(">> REGISTER - | Expires: 60\n< 200 | Via ~ received={}.*rport=40|rport=40.*received", nat.router_outside());
 
+    // Who does not ask is not told.
+    let no_rport = "| Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=z9hG4bKplain[cseq] | Expires: 60\n";
+    fails(play("201", &registers.replace("| Expires: 60\n", no_rport), true, 5060, SHORT));
+
     // The phone is told how it looks from here, and its binding is the address that the router gave it.
     let begun = Instant::now();
-    good(play("201", &registers, true, 5060));
+    good(play("201", &registers, true, 5060, PATIENCE));
     let first = source(&switch).expect("a binding");
     assert!(rewritten(first), "{first}");
     story.wait_for("registration.added", SOON, |e| e.data()["source"] == first.to_string());
-    table.row("a phone behind a NAT registers", "RFC 3581 §4, RFC 5626 §5", "registrar", Success, begun);
+    table.row("a phone behind a NAT registers", "RFC 3581 §4, RFC 5626 §5", "registrar", Success, begun, "no rport in its Via");
 
     // It is called there, and everything of the call goes that way, whatever its Contact says.
     let calls = "> INVITE +4930600 | sdp\n<? 180\n< 200\n> ACK\n> BYE\n< 200";
     let begun = Instant::now();
-    let phone = play("201", super::calls::TAKES, true, 5060);
-    good(play("+49301111", calls, false, ports::port()));
+    let phone = play("201", super::calls::TAKES, true, 5060, PATIENCE);
+    good(play("+49301111", calls, false, ports::port(), PATIENCE));
     good(phone);
     story.wait_for("call.ended", SOON, |e| e.data()["cause"] == "normal");
-    table.row("a phone behind a NAT is called", "RFC 5626 §5.3", "UAC", Success, begun);
+    table.row(
+        "a phone behind a NAT is called",
+        "RFC 5626 §5.3",
+        "UAC",
+        Success,
+        begun,
+        "its Contact alone, registered from elsewhere",
+    );
 
     // It calls, and is hung up on.
     let begun = Instant::now();
     let inside_out = ">> INVITE 202 | sdp\n<? 180\n< 200\n> ACK\n< BYE\n> 200";
-    let port = ports::port();
-    register(&switch, "202", port);
-    let other = Sipp::scenario(
-        folder,
-        "other",
-        &script::xml("< INVITE\n> 200 of INVITE | sdp\n< ACK\nwait 200\n> BYE\n< 200", &Player { number: "202", secret: "" }),
-    );
-    let other = other.port(port).start();
-    other.wait_until_bound();
-    good(play("201", inside_out, true, 5060));
+    let callee = |name: &str, talks_ms: u32| {
+        let port = ports::port();
+        register(&switch, "202", port);
+        let text = format!("< INVITE\n> 200 of INVITE | sdp\n< ACK\nwait {talks_ms}\n> BYE\n< 200");
+        let player = Player { number: "202", secret: "" };
+        let callee = Sipp::scenario(folder, name, &script::xml(&text, &player)).port(port).start();
+        callee.wait_until_bound();
+        callee
+    };
+    let other = callee("other", 200);
+    good(play("201", inside_out, true, 5060, PATIENCE));
     good(other);
     story.wait_for("call.ended", SOON, |e| e.data()["by"] != "customer");
-    table.row("a phone behind a NAT calls, and is hung up on", "RFC 3581 §4", "UAS", Success, begun);
+    table.row(
+        "a phone behind a NAT calls, and is hung up on",
+        "RFC 3581 §4",
+        "UAS",
+        Success,
+        begun,
+        "the port that it called from",
+    );
 
-    // The router has forgotten it: by its next REGISTER it is found again, at another port and nowhere else.
-    let begun = Instant::now();
+    let other = callee("forgets", 1_500);
+    let phone = play("201", inside_out, true, 5060, 2 * SHORT);
+    phone.wait_for_received("200 OK", SOON);
     nat.restarts();
-    good(play("201", &registers, true, 5060));
+    fails(phone);
+    drop(other);
+
+    // Somebody who stands elsewhere has registered its address, which means nothing here.
+    let elsewhere = format!(">> REGISTER - | Expires: 60 | Contact: <sip:201@{PHONE}:5060;transport=UDP>\n< 200");
+    good(play("201", &elsewhere, false, ports::port(), PATIENCE));
+    fails(play("+49303333", calls, false, ports::port(), SHORT));
+
+    // The router has forgotten it, and the phone does not know.
+    good(play("201", &registers, true, 5060, PATIENCE));
+    nat.restarts();
+    let phone = play("201", super::calls::TAKES, true, 5060, PATIENCE);
+    fails(play("+49304444", calls, false, ports::port(), SHORT));
+    assert!(phone.received().is_empty(), "{}", phone.messages());
+    drop(phone);
+
+    // By its next REGISTER it is found again, at another port and nowhere else.
+    let begun = Instant::now();
+    good(play("201", &registers, true, 5060, PATIENCE));
     wait_until("the binding has moved", SOON, || source(&switch).is_some_and(|at| at != first && rewritten(at)));
     assert_eq!(switch.items("/api/v1/registrations").iter().filter(|b| b["number"] == "201").count(), 1);
-    let phone = play("201", super::calls::TAKES, true, 5060);
-    good(play("+49302222", calls, false, ports::port()));
+    let phone = play("201", super::calls::TAKES, true, 5060, PATIENCE);
+    good(play("+49302222", calls, false, ports::port(), PATIENCE));
     good(phone);
     story.wait_for("call.started", SOON, |e| e.data()["customer_number"] == "+49302222");
-    table.row("the router restarts: the phone is found at its new port", "RFC 5626 §4.4, §5", "registrar, UAC", Loss, begun);
+    table.row(
+        "the router restarts: the phone is found at its new port",
+        "RFC 5626 §4.4, §5",
+        "registrar, UAC",
+        Loss,
+        begun,
+        "no REGISTER after it",
+    );
     table.print();
 }

@@ -8,7 +8,7 @@
 //! - `>> REGISTER` sends it, is challenged with 401, and sends it with credentials.
 //! - `> 180`, `> 200 of INVITE | sdp` answers the last request, or the last INVITE.
 //! - `< 200 | Contact ~ regex | body !~ regex`, `< BYE`, `< 200 of CANCEL` waits for a message. `<?` for one that may come before the next.
-//!   A 100 to an INVITE may come always. A final response other than 2xx to an INVITE is acknowledged by `> ACK`, as a 2xx is.
+//!   `| Header => name regex` keeps what matches there, for `[$name]` in what is sent later. A 100 to an INVITE may come always. A final response other than 2xx to an INVITE is acknowledged by `> ACK`, as a 2xx is.
 //! - `wait 200`: so many ms in which nothing may come.
 
 use std::fmt::Write as _;
@@ -27,6 +27,7 @@ pub fn xml(script: &str, player: &Player<'_>) -> String {
         variables: Vec::new(),
         side: None,
         in_dialog: false,
+        early: false,
         initial: false,
         cseq: 0,
         count: 0,
@@ -49,6 +50,8 @@ struct Maker<'a> {
     /// Which of the two began the dialog.
     side: Option<Side>,
     in_dialog: bool,
+    /// A provisional response has made an early one.
+    early: bool,
     /// The last INVITE that came is the one that begins the dialog.
     initial: bool,
     cseq: u32,
@@ -110,7 +113,8 @@ impl Maker<'_> {
         self.count += 1;
         let failed = self.received.parse::<u16>().is_ok_and(|status| status >= 300);
         let acks_failure = method == "ACK" && failed;
-        let outside = target.is_some() || !self.in_dialog;
+        let inside = self.in_dialog || (self.early && !matches!(method, "INVITE" | "CANCEL" | "ACK"));
+        let outside = target.is_some() || !inside;
         if self.side.is_none() {
             self.side = Some(Side::Caller);
         }
@@ -120,7 +124,7 @@ impl Maker<'_> {
             (_, Some("-")) => "sip:[remote_ip]:[remote_port]".to_owned(),
             (_, Some(uri)) if uri.starts_with("sip:") || uri.starts_with("tel:") || uri.starts_with("http:") => uri.to_owned(),
             (_, Some(number)) => format!("sip:{number}@[remote_ip]:[remote_port]"),
-            (_, None) if self.in_dialog => "[$target]".to_owned(),
+            (_, None) if inside => "[$target]".to_owned(),
             (_, None) => panic!("{method} outside a dialog needs a target"),
         };
         let mut branch = self.count;
@@ -194,7 +198,8 @@ impl Maker<'_> {
             _ => panic!("after a status comes `of METHOD`, not {rest:?}"),
         };
         let invite = to == "INVITE";
-        let tag = if self.in_dialog && !(invite && self.initial) { String::new() } else { format!(";tag={TAG}") };
+        let has_tag = self.in_dialog || (self.early && to != "CANCEL");
+        let tag = if has_tag && !(invite && self.initial) { String::new() } else { format!(";tag={TAG}") };
         let plain = |text: &str| ("raw".to_owned(), text.to_owned());
         let mut headers = if invite {
             vec![
@@ -221,6 +226,9 @@ impl Maker<'_> {
         self.send(&format!("SIP/2.0 {status} Of the matrix"), headers, extras, if is_final { " retrans=\"500\"" } else { "" });
         if invite && status.starts_with('2') {
             self.in_dialog = true;
+        }
+        if invite && status.starts_with('1') && status != "100" {
+            self.early = true;
         }
     }
 
@@ -282,6 +290,7 @@ impl Maker<'_> {
                 if matches!(method.as_str(), "INVITE" | "SUBSCRIBE") && (101..300).contains(&status) {
                     self.keep(&mut actions, "remote", ".*", "To:");
                     self.keep(&mut actions, "target", "sip:[^>]*", "Contact:");
+                    self.early = true;
                 }
                 if status >= 200 {
                     self.may_try = false;
@@ -306,6 +315,10 @@ impl Maker<'_> {
             None => {}
         }
         for extra in extras.iter().filter(|extra| **extra != "auth") {
+            if let Some((name, (variable, regexp))) = extra.split_once(" => ").and_then(|(n, k)| Some((n, k.split_once(' ')?))) {
+                self.keep(&mut actions, variable, regexp, &format!("{name}:"));
+                continue;
+            }
             let (name, regexp, check) = if let Some((name, regexp)) = extra.split_once(" !~ ") {
                 (name, regexp, " check_it_inverse=\"true\"")
             } else if let Some((name, regexp)) = extra.split_once(" ~ ") {
