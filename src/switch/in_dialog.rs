@@ -10,7 +10,7 @@ use crate::ivr;
 use crate::media::PlayId;
 use crate::route::Cause;
 use crate::sdp::Description;
-use crate::sip::{Flow, HeaderName, Method, Request, Status};
+use crate::sip::{Flow, HeaderName, Method, Request, Response, Status};
 use crate::transaction::TransactionId;
 use crate::voicemail;
 
@@ -40,11 +40,7 @@ impl Cx<'_> {
             return None;
         }
         if let Err(status) = leg.call.receive(request, flow) {
-            let mut response = request.response(status);
-            if status == Status::SERVER_INTERNAL_ERROR {
-                // §14.2: out of order; up to ten seconds.
-                response.headers.push(HeaderName::RetryAfter, self.hub.chance.below(10) as u32);
-            }
+            let response = self.refusal(request, status);
             self.respond(transaction, &response);
             return None;
         }
@@ -85,17 +81,30 @@ impl Cx<'_> {
         None
     }
 
+    /// With 500, for what is out of order, the time after which it may be asked again: up to ten seconds (RFC 3261 §14.2, RFC 3311 §5.2).
+    fn refusal(&mut self, request: &Request, status: Status) -> Response {
+        let mut response = request.response(status);
+        if status == Status::SERVER_INTERNAL_ERROR {
+            response.headers.push(HeaderName::RetryAfter, self.hub.chance.below(10) as u32);
+        }
+        response
+    }
+
     /// In a dialog that is early: a caller may end it by BYE (RFC 3261 §15) as by CANCEL; an UPDATE is a sign of life (RFC 3311 §5.2), and
-    /// an offer in it has to wait until the first one is through.
+    /// an offer in it has to wait until the first one is through: the caller's own, which we have not answered yet, or ours.
     fn early_request(&mut self, conv: &mut Conversation, id: LegId, transaction: TransactionId, request: &Request) {
-        let is_invited = conv.leg(id).is_some_and(|l| l.call.is_invited());
+        let Some(leg) = conv.leg(id) else { return };
+        let is_invited = leg.call.is_invited();
+        let owes_answer = is_invited && leg.call.invite().is_some_and(|invite| !invite.body.is_empty());
         let status = match request.method {
             Method::Bye if is_invited => Status::OK,
             Method::Update if request.body.is_empty() => Status::OK,
+            Method::Update if owes_answer => Status::SERVER_INTERNAL_ERROR,
             Method::Update => Status::REQUEST_PENDING,
             _ => Status::CALL_TRANSACTION_DOES_NOT_EXIST,
         };
-        self.respond(transaction, &request.response(status));
+        let response = self.refusal(request, status);
+        self.respond(transaction, &response);
         if request.method == Method::Bye && is_invited {
             self.cancelled(conv, id);
         }

@@ -162,8 +162,15 @@ impl Cx<'_> {
                 session.refresh_at = Some(now);
                 leg.takes_update = false;
             }
-            // Whatever it has against the refresh, it is there and knows the call.
-            _ => *session = session.timer.begin(now),
+            // Whatever it has against the refresh, it is there and knows the call. It may say when to ask again, as it does where offers
+            // cross (RFC 3311 §5.2): for it the session still ends when it would have.
+            _ => {
+                *session = session.timer.begin(now);
+                if let Ok(Some(seconds)) = response.headers.retry_after() {
+                    let wanted = now + Duration::from_secs(seconds.max(1).into());
+                    session.refresh_at = session.refresh_at.map(|at| at.min(wanted));
+                }
+            }
         }
     }
 

@@ -170,13 +170,18 @@ fn a_refresh_that_is_refused_is_tried_again_or_ends_the_call_as_the_refusal_says
     for (statuses, refreshes, lives) in [
         (vec![491], vec!["UPDATE", "UPDATE"], true),
         (vec![500], vec!["UPDATE"], true),
+        // With a Retry-After of 7 s.
+        (vec![500, 500], vec!["UPDATE"; 3], true),
         (vec![501], vec!["UPDATE", "INVITE sendrecv"], true),
         (vec![405, 491], vec!["UPDATE", "INVITE sendrecv", "INVITE sendrecv"], true),
         (vec![481], vec!["UPDATE"], false),
         (vec![408], vec!["UPDATE"], false),
     ] {
         let (mut sim, phone, trunk) = granted(13, "600;refresher=uac", true);
-        sim.act(phone, |p, _| p.on_refresh.extend(statuses.clone()));
+        sim.act(phone, |p, _| {
+            p.retry_after = (statuses.len() == 2 && statuses[1] == 500).then_some(7);
+            p.on_refresh.extend(statuses.clone());
+        });
         sim.run_for(350 * SECOND);
         assert_eq!(sim.ua(phone).refreshes, refreshes, "{statuses:?}");
         assert_eq!(sim.ua(trunk).is_up(), lives, "{statuses:?}");

@@ -467,6 +467,19 @@ impl Ua {
         self.in_early_dialog(Method::Update, now);
     }
 
+    /// UPDATE with an offer there.
+    pub fn offer_early(&mut self, now: Mono) {
+        let i = self.calls.len() - 1;
+        let body = self.calls[i].description(&self.codecs, self.events);
+        let to = self.calls[i].early.clone().expect("an early dialog");
+        let fill = |r: &mut Request| {
+            r.headers.set(HeaderName::To, &to);
+            r.headers.push(HeaderName::ContentType, "application/sdp");
+            r.body = body.into();
+        };
+        self.in_dialog(i, Method::Update, fill, now);
+    }
+
     fn in_early_dialog(&mut self, method: Method, now: Mono) {
         let i = self.calls.len() - 1;
         let Some(to) = self.calls[i].early.clone() else { panic!("no early dialog") };
