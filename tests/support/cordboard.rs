@@ -30,6 +30,8 @@ pub struct Site {
     ip: IpAddr,
     /// Of [sip].
     sip_keys: String,
+    /// Of [media].
+    media_keys: String,
     body: String,
 }
 
@@ -59,6 +61,7 @@ impl Site {
             media: super::ports::range(200),
             ip: Ipv4Addr::LOCALHOST.into(),
             sip_keys: String::new(),
+            media_keys: String::new(),
             body: String::new(),
         }
     }
@@ -105,6 +108,13 @@ impl Site {
     pub fn sip_key(mut self, line: &str) -> Site {
         self.sip_keys.push_str(line);
         self.sip_keys.push('\n');
+        self
+    }
+
+    /// A further line of `[media]`.
+    pub fn media_key(mut self, line: &str) -> Site {
+        self.media_keys.push_str(line);
+        self.media_keys.push('\n');
         self
     }
 
@@ -160,12 +170,13 @@ impl Site {
         format!(
             "[site]\nname = \"Test\"\ndomain = \"cordboard.test\"\ntime_zone = \"Europe/Berlin\"\ncountry = \"DE\"\n\n\
              [sip]\nudp = [\"{own}\"]\ntcp = [\"{own}\"]\n{tls}{sip_keys}\n\
-             [media]\nlisten = \"{listen}\"\nadvertise = \"{advertise}\"\nports = \"{first}-{last}\"\n\n\
+             [media]\nlisten = \"{listen}\"\nadvertise = \"{advertise}\"\nports = \"{first}-{last}\"\n{media_keys}\n\
              [http]\nlisten = \"127.0.0.1:{http}\"\n{https}\n[recording]\nfolder = \"../recordings\"\n\n{body}",
             own = self.sip(),
             listen = if self.ip.is_ipv6() { "::".to_owned() } else { self.ip.to_string() },
             advertise = if self.ip.is_ipv6() { "auto".to_owned() } else { self.ip.to_string() },
             sip_keys = self.sip_keys,
+            media_keys = self.media_keys,
             http = self.http,
             tls = self.secure.map(|_| format!("tls = [\"{}\"]\n", self.tls())).unwrap_or_default(),
             https = self.secure.map(|[_, http]| format!("secure = \"127.0.0.1:{http}\"\n")).unwrap_or_default(),

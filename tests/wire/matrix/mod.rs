@@ -20,6 +20,7 @@ mod dialogs;
 mod features;
 mod nat;
 mod registrar;
+mod reliable;
 mod script;
 mod transfers;
 mod trunks;
