@@ -7,7 +7,7 @@
 //! `callers`, written as `caller_format` says; else the trunk's account,
 //! which a carrier accepts; else none, which is sent as anonymous. An extension is never shown outside: no carrier knows it.
 
-use super::number::{national, normal, tidy};
+use super::number::{is_number, national, normal, tidy};
 use super::{Cause, Direction, Rule, When};
 use crate::config::{CallerFormat, Config, Outbound, Pattern, Phone, Place, Trunk};
 use crate::ids::{MenuName, Number, QueueName, TrunkName};
@@ -335,6 +335,10 @@ fn outside(config: &Config, who: Caller<'_>, number: &str) -> Result<Outside, Re
         Caller::Phone(_) | Caller::Trunk { .. } => {}
     }
     let sent = rewrite(found, &number).ok_or(Refusal::Unknown)?;
+    // A carrier may read another number in it than the one that a class of service judges: `0900;isub=1`, `0900%0D`, `0900x1`.
+    if matches!(found.pattern, Pattern::Prefix(_)) && !is_number(&sent) {
+        return Err(Refusal::Unknown);
+    }
     let attempts: Vec<Attempt> = found
         .trunks
         .iter()

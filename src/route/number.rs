@@ -23,6 +23,12 @@ pub fn tidy(number: &str) -> String {
     if tidied.is_empty() || tidied == "+" || tidied.len() > LONGEST { number.to_owned() } else { tidied }
 }
 
+/// Nothing but digits and keys, with a plus at most before them: what [`tidy`] makes of a number.
+pub fn is_number(text: &str) -> bool {
+    let keys = text.strip_prefix('+').unwrap_or(text);
+    !keys.is_empty() && keys.len() <= LONGEST && keys.bytes().all(|b| matches!(b, b'0'..=b'9' | b'*' | b'#'))
+}
+
 /// How a country dials (ITU-T Operational Bulletin, list of dialling procedures).
 struct Plan {
     code: &'static str,
@@ -161,6 +167,16 @@ mod tests {
         assert_eq!(tidy("- -"), "- -");
         assert_eq!(tidy(&"1".repeat(41)).len(), 41);
         assert_eq!(tidy(&"1-".repeat(41)), "1-".repeat(41));
+    }
+
+    #[test]
+    fn what_is_more_than_keys_is_no_number() {
+        for (text, is) in
+            [("+4930123", true), ("*21#", true), ("", false), ("+", false), ("0900;isub=1", false), ("0900\r1", false)]
+        {
+            assert_eq!(is_number(text), is, "{text:?}");
+        }
+        assert!(!is_number("alice") && !is_number("12+3") && !is_number("0 900") && !is_number(&"1".repeat(41)));
     }
 
     #[test]
