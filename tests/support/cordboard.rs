@@ -32,6 +32,8 @@ pub struct Site {
     sip_keys: String,
     /// Of [media].
     media_keys: String,
+    /// What its log says.
+    log: &'static str,
     body: String,
 }
 
@@ -62,6 +64,7 @@ impl Site {
             ip: Ipv4Addr::LOCALHOST.into(),
             sip_keys: String::new(),
             media_keys: String::new(),
+            log: "info",
             body: String::new(),
         }
     }
@@ -115,6 +118,12 @@ impl Site {
     pub fn media_key(mut self, line: &str) -> Site {
         self.media_keys.push_str(line);
         self.media_keys.push('\n');
+        self
+    }
+
+    /// Its log says all that it can.
+    pub fn verbose(mut self) -> Site {
+        self.log = "cordboard=trace";
         self
     }
 
@@ -210,7 +219,7 @@ impl Site {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cordboard"));
         command.args(arguments).arg("--config").arg(self.config_path()).current_dir(self.folder.path());
-        command.env("CORDBOARD_ADMIN_TOKEN", TOKEN);
+        command.env("CORDBOARD_ADMIN_TOKEN", TOKEN).env("RUST_LOG", self.log);
         command
     }
 }

@@ -1,7 +1,7 @@
 //! Datagrams on their way, by a seed lost, late, swapped or doubled.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -29,6 +29,8 @@ pub struct Network {
     /// A nth SIP message, counted from 0 over the whole run, is lost: for walking over every message of a call.
     pub lose_nth: Option<u64>,
     pub sip_messages: u64,
+    /// RTP and RTCP packets by the host that they were sent to.
+    pub media_to: BTreeMap<IpAddr, usize>,
     latency: Duration,
     chance: Chance,
     on_the_way: BTreeMap<(Mono, u64), (SocketAddr, Parcel)>,
@@ -41,6 +43,7 @@ impl Network {
             weather: Weather::default(),
             lose_nth: None,
             sip_messages: 0,
+            media_to: BTreeMap::new(),
             latency: Duration::from_millis(1),
             chance: Chance::seeded([seed.wrapping_add(100); 32]),
             on_the_way: BTreeMap::new(),
@@ -55,6 +58,8 @@ impl Network {
             if self.lose_nth == Some(nth) {
                 return;
             }
+        } else {
+            *self.media_to.entry(to.ip()).or_default() += 1;
         }
         if self.chance.below(1_000) < self.weather.lost {
             return;

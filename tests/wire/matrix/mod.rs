@@ -21,7 +21,7 @@ mod features;
 mod nat;
 mod registrar;
 mod reliable;
-mod script;
+pub mod script;
 mod transfers;
 mod trunks;
 
