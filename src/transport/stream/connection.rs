@@ -24,7 +24,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Sleep, timeout};
 use tracing::{debug, warn};
 
-use super::pipe::{Ear, Mouth, Octets, Pipe};
+use super::pipe::{Deaf, Ear, Mouth, Octets, Pipe};
 use super::{Item, Order, Standing, Trust, listener};
 use crate::sip::{Flow, Frame, Malformed, PONG, Response};
 use crate::switch::Input;
@@ -87,6 +87,8 @@ enum End {
     TooSlow,
     #[error("not SIP")]
     Malformed,
+    #[error("refused with {0}: {1}")]
+    Refused(u16, tungstenite::Error),
     #[error("the core is gone")]
     NoCore,
     #[error("all is written")]
@@ -111,8 +113,9 @@ impl Connection {
                     tokio::select! {
                         end = &mut reading => match end {
                             // What waits is still written: the answer to what was wrong, or to the last request before the peer's end.
-                            End::Closed | End::Malformed => {
-                                self.put(Item::Last);
+                            End::Closed | End::Malformed | End::Refused(..) => {
+                                let code = if let End::Refused(code, _) = &end { Some(*code) } else { None };
+                                self.put(Item::Last(code));
                                 let _ = timeout(self.settings.write_within, writing).await;
                                 end
                             }
@@ -211,6 +214,7 @@ impl Connection {
             | End::NotConnected
             | End::Ungreeted(_)
             | End::Malformed
+            | End::Refused(..)
             | End::NoCore
             | End::Written => {}
         }
@@ -218,7 +222,7 @@ impl Connection {
 
     /// `current` is what is being written, until it is.
     async fn write(&self, mut mouth: Mouth, waiting: &mut mpsc::Receiver<Item>, current: &mut Option<Option<SendId>>) -> End {
-        loop {
+        let code = loop {
             let item = tokio::select! {
                 item = waiting.recv() => item,
                 () = mouth.ping_is_due() => Some(Item::Ping),
@@ -230,7 +234,8 @@ impl Connection {
                 }
                 Some(Item::Pong) => timeout(self.settings.write_within, mouth.say(&Bytes::from_static(PONG))).await,
                 Some(Item::Ping) => timeout(self.settings.write_within, mouth.ping()).await,
-                Some(Item::Last) | None => break,
+                Some(Item::Last(code)) => break *code,
+                None => break None,
             };
             match said {
                 Ok(Ok(())) => {}
@@ -241,8 +246,8 @@ impl Connection {
             if let Some(Item::Message { .. }) = item {
                 self.counters.tcp_sent.add();
             }
-        }
-        let _ = timeout(self.settings.write_within, mouth.close()).await;
+        };
+        let _ = timeout(self.settings.write_within, mouth.close(code)).await;
         End::Written
     }
 
@@ -256,6 +261,15 @@ impl Connection {
         match reader.run().await {
             Ok(never) => match never {},
             Err(end) => end,
+        }
+    }
+}
+
+impl From<Deaf> for End {
+    fn from(deaf: Deaf) -> End {
+        match deaf {
+            Deaf::Io(error) => End::Io(error),
+            Deaf::Refused(code, why) => End::Refused(code, why),
         }
     }
 }

@@ -77,8 +77,8 @@ pub enum Item {
     /// The answer to a keep-alive.
     Pong,
     Ping,
-    /// Nothing comes after this.
-    Last,
+    /// Nothing comes after this; a WebSocket is closed with this code.
+    Last(Option<u16>),
 }
 
 /// How far a connection is trusted: what it may take up, and for how long. It only grows.
@@ -331,7 +331,7 @@ impl Hub {
     async fn close(&mut self, mut orders: mpsc::Receiver<Order>) {
         for entry in self.entries.values() {
             // Without room in its queue it is cut with the rest.
-            let _ = entry.queue.try_send(Item::Last);
+            let _ = entry.queue.try_send(Item::Last(None));
         }
         let end = async {
             while !self.tasks.is_empty() {

@@ -63,10 +63,43 @@ impl Pipe {
     }
 }
 
+/// Why nothing more is heard.
+#[derive(Debug)]
+pub enum Deaf {
+    Io(io::Error),
+    /// No WebSocket as RFC 6455 has it, or more than we take: to be closed with this code (§7.4.1).
+    Refused(u16, tungstenite::Error),
+}
+
+impl From<io::Error> for Deaf {
+    fn from(error: io::Error) -> Deaf {
+        Deaf::Io(error)
+    }
+}
+
+/// RFC 6455 §7.4.1.
+const PROTOCOL_ERROR: u16 = 1002;
+const NOT_TEXT: u16 = 1007;
+const TOO_BIG: u16 = 1009;
+
+fn deaf(error: axum::Error) -> Deaf {
+    match error.into_inner().downcast::<tungstenite::Error>().map(|error| *error) {
+        Ok(error @ tungstenite::Error::Capacity(_)) => Deaf::Refused(TOO_BIG, error),
+        Ok(error @ tungstenite::Error::Utf8(_)) => Deaf::Refused(NOT_TEXT, error),
+        // The peer's end, without a word.
+        Ok(error @ tungstenite::Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake)) => {
+            Deaf::Io(io::Error::other(error))
+        }
+        Ok(error @ tungstenite::Error::Protocol(_)) => Deaf::Refused(PROTOCOL_ERROR, error),
+        Ok(error) => Deaf::Io(io::Error::other(error)),
+        Err(error) => Deaf::Io(io::Error::other(error)),
+    }
+}
+
 impl Ear {
     /// Waits until something comes and adds what is whole to `frames`; false at the peer's end. Nothing is lost where it is dropped
     /// before it is done.
-    pub async fn hear(&mut self, frames: &mut Vec<Result<Frame, Malformed>>) -> io::Result<bool> {
+    pub async fn hear(&mut self, frames: &mut Vec<Result<Frame, Malformed>>) -> Result<bool, Deaf> {
         match self {
             Ear::Octets { half, framer, buffer } => {
                 let read = half.read(buffer).await?;
@@ -88,7 +121,7 @@ impl Ear {
                 // A ping is answered by the WebSocket itself.
                 Some(Ok(ws::Message::Ping(_) | ws::Message::Pong(_))) => Ok(true),
                 Some(Ok(ws::Message::Close(_))) | None => Ok(false),
-                Some(Err(error)) => Err(io::Error::other(error)),
+                Some(Err(error)) => Err(deaf(error)),
             },
         }
     }
@@ -155,10 +188,17 @@ impl Mouth {
         }
     }
 
-    pub async fn close(&mut self) {
+    /// With a code, if it is a WebSocket and there is a reason.
+    pub async fn close(&mut self, code: Option<u16>) {
         let _ = match self {
             Mouth::Octets(half) => half.shutdown().await,
-            Mouth::Web { sink, .. } => sink.close().await.map_err(io::Error::other),
+            Mouth::Web { sink, .. } => {
+                if let Some(code) = code {
+                    let reason = ws::Utf8Bytes::from_static("");
+                    let _ = sink.send(ws::Message::Close(Some(ws::CloseFrame { code, reason }))).await;
+                }
+                sink.close().await.map_err(io::Error::other)
+            }
         };
     }
 }
