@@ -1,4 +1,4 @@
-//! Reliable provisional responses (RFC 3262), session timers (RFC 4028) and UPDATE (RFC 3311), in both roles. Who asks us for a timer gets
+//! Reliable provisional responses (RFC 3262), session timers (RFC 4028) and UPDATE (RFC 3311), in both roles; and what else takes a minute. Who asks us for a timer gets
 //! none shorter than 90 s (§4), so what needs such a one is played beside all others; who is asked by us may grant less.
 
 use std::time::Duration;
@@ -7,6 +7,8 @@ use super::super::support::cordboard::Site;
 use super::{Case, Loss, Race, Refusal, Success, case, run};
 
 const MINUTE: Duration = Duration::from_secs(70);
+/// For a session of 10 s whose refresh is tried twice.
+const TWO_TRIES: Duration = Duration::from_secs(13);
 const LATE: &str = "< INVITE\n> 180\nwait 400\n> 200 of INVITE | sdp\n< ACK\n< BYE\n> 200";
 const ENDED: &[&str] = &["call.answered", "call.bridged", "call.ended cause=normal by=customer"];
 const RELIABLE: &str = "< 180 | Require ~ 100rel | RSeq => rseq [0-9]+\n";
@@ -236,6 +238,7 @@ fn timers() -> Vec<Case> {
             "Allow: INVITE, UPDATE | Session-Expires: 10;refresher=uac",
             &format!("< UPDATE\n> 491\nwait 2000\n< UPDATE\n> 200\n{HANGS_UP}"),
         )
+        .lasts(TWO_TRIES)
         .without("far < drop UPDATE#2"),
         granted(
             "our re-INVITE meets 491: again after 2.1 to 4 s, as the Call-ID is ours",
@@ -244,6 +247,7 @@ fn timers() -> Vec<Case> {
             "Allow: INVITE | Session-Expires: 10;refresher=uac",
             &format!("< INVITE\n> 491\n< ACK\nwait 2000\n< INVITE | body ~ m=audio\n> 200 of INVITE | sdp\n< ACK\n{HANGS_UP}"),
         )
+        .lasts(TWO_TRIES)
         .without("far > change 491 SIP/2.0 491 => SIP/2.0 500"),
         granted(
             "our UPDATE meets 500 with Retry-After: again after it",
@@ -252,6 +256,7 @@ fn timers() -> Vec<Case> {
             "Allow: INVITE, UPDATE | Session-Expires: 10;refresher=uac",
             &format!("< UPDATE\n> 500 | Retry-After: 2\nwait 1500\n< UPDATE\n> 200\n{HANGS_UP}"),
         )
+        .lasts(TWO_TRIES)
         .without("far > change 500 Retry-After: 2 => Retry-After: 9"),
         granted(
             "our UPDATE is not taken after all: by re-INVITE",
@@ -313,6 +318,18 @@ fn timers() -> Vec<Case> {
             .events(ENDED)
             .lasts(MINUTE)
             .without("carrier > strip INVITE Session-Expires"),
+        case("REFER to a phone that nobody answers: 480 after a minute", "RFC 3515 §2.4.5", "UAS, notifier", Loss)
+            .carrier("> INVITE {line} | sdp\n<? 180\n< 200\n> ACK\n< BYE\n> 200")
+            .phone(
+                'a',
+                "< INVITE\n> 200 of INVITE | sdp\n< ACK\n> REFER | Refer-To: <sip:{b}@{switch}>\n< 202\n\
+                 < NOTIFY | body ~ SIP/2.0 100\n> 200\n< NOTIFY | body ~ SIP/2.0 180\n> 200\n\
+                 < NOTIFY | Subscription-State ~ terminated | body ~ SIP/2.0 480\n> 200\n> BYE\n< 200",
+            )
+            .phone('b', "< INVITE\n> 180\n< CANCEL\n> 200\n> 487 of INVITE\n< ACK")
+            .events(&["call.transferred outcome=started", "call.transferred outcome=failed", "call.ended cause=normal by=phone"])
+            .lasts(MINUTE)
+            .without("b > change 180 SIP/2.0 180 => SIP/2.0 486"),
         case("no PRACK comes at all: the call is refused", "RFC 3262 §3", "UAS", Loss)
             .carrier(&format!(
                 "> INVITE {{line}} | sdp | Require: 100rel\n{RELIABLE}< 180\n< 180\n< 180\n< 180\n< 180\n< 180\n< 504\n> ACK"

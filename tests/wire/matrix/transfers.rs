@@ -1,7 +1,7 @@
 //! REFER and its NOTIFYs, Replaces, park. The switch is the one that is asked, and tells how it went.
 
 use super::super::support::cordboard::Site;
-use super::{Case, Race, Refusal, Success, case, run};
+use super::{Case, Loss, Race, Refusal, Success, case, run};
 
 /// A customer who stays until it is hung up on.
 const STAYS: &str = "> INVITE {line} | sdp\n<? 180\n< 200\n> ACK\n< BYE\n> 200";
@@ -54,6 +54,50 @@ fn cases() -> Vec<Case> {
                 "call.transferred to={b} outcome=completed",
                 "call.ended cause=normal by=phone",
             ]).without("a < drop NOTIFY#2"),
+        case("REFER to the outside", "RFC 3515 §2.4.5", "UAS, notifier, UAC", Success)
+            .line('b', ">> INVITE {a} | sdp\n<? 180\n< 200\n> ACK\n< BYE\n> 200")
+            .phone(
+                'a',
+                &format!(
+                    "{ANSWERS}> REFER | Refer-To: <sip:{{out}}@{{switch}}>\n< 202\n{TRYING}< NOTIFY | body ~ SIP/2.0 180\n> 200\n\
+                     < NOTIFY | Subscription-State ~ terminated | body ~ SIP/2.0 200\n> 200\n< BYE\n> 200"
+                ),
+            )
+            .far("< INVITE\n> 180\nwait 300\n> 200 of INVITE | sdp\n< ACK\nwait 400\n> BYE\n< 200")
+            .events(&["call.transferred outcome=started", "call.transferred outcome=completed", "call.ended cause=normal"])
+            .without("config outside = true => outside = false"),
+        case("a trunk's caller is not sent to the outside", "RFC 3515 §2.4.2, RFC 3261 §26", "UAS", Refusal)
+            .carrier(STAYS)
+            .phone('a', &format!("{ANSWERS}> REFER | Refer-To: <sip:{{out}}@{{switch}}>\n< 403\n> BYE\n< 200"))
+            .far("")
+            .events(&["call.bridged", "call.ended cause=normal by=phone", "!call.transferred"])
+            .without("a > change REFER sip:{out}@ => sip:{b}@"),
+        case("a NOTIFY is lost: it comes again", "RFC 3515 §2.4.4, RFC 3261 §17.1.2.2", "UAS, notifier", Loss)
+            .carrier(STAYS)
+            .phone(
+                'a',
+                &format!(
+                    "{ANSWERS}{TO_B}< NOTIFY | body ~ SIP/2.0 100\n{TRYING}\
+                     < NOTIFY | Subscription-State ~ terminated | body ~ SIP/2.0 486\n> 200\n> BYE\n< 200"
+                ),
+            )
+            .argument("-nr")
+            .phone('b', "< INVITE\nwait 1200\n> 486\n< ACK")
+            .events(&["call.transferred outcome=started", "call.transferred outcome=failed", "call.ended cause=normal by=phone"])
+            .without("a < drop NOTIFY#2"),
+        case("the 202 is lost: REFER comes again, and one transfer is made", "RFC 3515 §2.4.4, RFC 3261 §17.2.2", "UAS, notifier", Loss)
+            .carrier(STAYS)
+            .phone(
+                'a',
+                &format!(
+                    "{ANSWERS}{TO_B}{TRYING}> REFER | Refer-To: <sip:{{b}}@{{switch}}> | cseq 1 | branch 1\n< 202\n\
+                     < NOTIFY | Subscription-State ~ terminated | body ~ SIP/2.0 486\n> 200\n> BYE\n< 200"
+                ),
+            )
+            .argument("-nr")
+            .phone('b', "< INVITE\nwait 600\n> 486\n< ACK")
+            .events(&["call.transferred outcome=started", "call.transferred outcome=failed", "call.ended cause=normal by=phone"])
+            .without("a > change REFER#2 x1;rport => x77;rport"),
         comes_back("REFER to a phone that is busy: 486", "RFC 3515 §2.4.5", "< INVITE\n> 486\n< ACK", 486).without("b > drop 486"),
         comes_back("REFER to a phone that declines: 603", "RFC 3515 §2.4.5", "< INVITE\n> 603\n< ACK", 603).without("b > drop 603"),
         comes_back("REFER to a phone that is not there: 480", "RFC 3515 §2.4.5", "", 480).without("a < drop NOTIFY#2"),
@@ -128,6 +172,36 @@ fn cases() -> Vec<Case> {
             .line('c', ">> INVITE {a} | sdp | Replaces: {replaces};early-only\n< 486\n> ACK")
             .after("a", "ACK sip:")
             .events(&["call.bridged phone={a}", "call.ended cause=normal by=phone", "!call.picked_up"]).without("line > change INVITE ;early-only => ;x=y"),
+        case("INVITE with Replaces moves one's own call to another device", "RFC 3891 §1, §3", "UAS", Success)
+            .carrier(STAYS)
+            .phone('a', &format!("{ANSWERS}< BYE\n> 200"))
+            .line('a', ">> INVITE {a} | sdp | Replaces: {replaces}\n< 200\n> ACK\nwait 300\n> BYE\n< 200")
+            .after("a", "ACK sip:")
+            .events(&["call.bridged phone={a}", "call.picked_up phone={a} from={a}", "call.bridged", "call.ended cause=normal by=phone"])
+            .without("line > strip INVITE Replaces"),
+        case("INVITE with Replaces of another phone's call, after the answer", "RFC 3891 §3, §5", "UAS", Race)
+            .carrier(STAYS)
+            .phone('a', &format!("{ANSWERS}wait 600\n> BYE\n< 200"))
+            .line('c', ">> INVITE {a} | sdp | Replaces: {replaces}\n< 486\n> ACK")
+            .after("a", "ACK sip:")
+            .events(&["call.bridged phone={a}", "call.ended cause=normal by=phone", "!call.picked_up"])
+            .without("line > change INVITE Replaces: => X-Replaces:"),
+        case("INVITE with Replaces of a call that somebody else has just taken", "RFC 3891 §3", "UAS", Race)
+            .carrier(STAYS)
+            .phone('a', "< INVITE\n> 180\n< CANCEL\n> 200\n> 487 of INVITE\n< ACK")
+            .line('c', ">> INVITE {a} | sdp | Replaces: {replaces}\n< 200\n> ACK\nwait 900\n> BYE\n< 200")
+            .after("a", "INVITE sip:")
+            .line('b', ">> INVITE {a} | sdp | Replaces: {replaces}\n< 481\n> ACK")
+            .after("a", "CANCEL sip:")
+            .events(&["call.picked_up phone={c} from={a}", "call.ended cause=normal", "!call.picked_up phone={b}"])
+            .without("line > strip INVITE Replaces"),
+        case("INVITE with Replaces of a call that its caller has just given up", "RFC 3891 §3", "UAS", Race)
+            .carrier("> INVITE {line} | sdp\n< 180\nwait 100\n> CANCEL\n< 200 of CANCEL\n< 487 of INVITE\n> ACK")
+            .phone('a', "< INVITE\n> 180\n< CANCEL\n> 200\n> 487 of INVITE\n< ACK")
+            .line('c', ">> INVITE {a} | sdp | Replaces: {replaces}\n< 481\n> ACK")
+            .after("a", "CANCEL sip:")
+            .events(&["call.ended cause=cancelled status=487", "!call.picked_up"])
+            .without("line > strip INVITE Replaces"),
         case("INVITE with Replaces of nothing", "RFC 3891 §3", "UAS", Refusal)
             .line('c', ">> INVITE {a} | sdp | Replaces: nothing;to-tag=a;from-tag=b\n< 481\n> ACK")
             .events(&["!call.started"]).without("line > strip INVITE Replaces"),
