@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use cordboard::route::Cause;
 
-use crate::sim::Sim;
 use crate::sim::audio::MUSIC;
+use crate::sim::{Sim, centre};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -249,4 +249,37 @@ fn a_caller_who_wants_us_to_refresh_is_refreshed() {
     assert!(sim.ua(trunk).is_up());
     sim.act(trunk, |t, now| t.hang_up(now));
     sim.assert_clean();
+}
+
+/// RFC 3261 §22.3: a BYE that stays unsigned would leave the call up at the carrier.
+#[test]
+fn a_carrier_that_challenges_a_refresh_or_a_bye_gets_it_with_the_account_once() {
+    for (account, challenges, signed) in [(true, 1, vec!["UPDATE", "BYE"]), (true, 2, vec!["UPDATE", "BYE"]), (false, 1, vec![])]
+    {
+        let mut source = centre();
+        if account {
+            let own = "peer = \"10.2.0.1\"\nuser = \"490301\"\nsecret = \"s\"";
+            source.main.text = source.main.text.replace("peer = \"10.2.0.1\"", own);
+        }
+        let mut sim = Sim::with(18, source);
+        let (phone, carrier) = (sim.phone("210"), sim.trunk());
+        sim.act(carrier, |c, _| {
+            c.grants = Some("600;refresher=uac");
+            c.allows_update = true;
+            c.on_refresh.extend(vec![407; challenges]);
+            c.on_bye.extend(vec![407; challenges]);
+        });
+        sim.act(phone, |p, now| {
+            p.call("04940123", now);
+        });
+        sim.run_until("they talk", |s| s.ua(phone).is_up() && s.ua(carrier).is_up());
+        sim.run_for(350 * SECOND);
+        assert!(sim.ua(phone).is_up(), "{}", sim.story());
+        sim.act(phone, |p, now| p.hang_up(now));
+        sim.run_for(SECOND);
+        assert_eq!(sim.ua(carrier).signed, signed);
+        assert_eq!(sim.ua(carrier).is_idle(), account && challenges == 1, "its BYE was taken");
+        sim.act(carrier, |c, _| c.forget());
+        sim.assert_clean();
+    }
 }

@@ -191,6 +191,13 @@ impl Builder {
     #[track_caller]
     pub fn start(self) -> Sipp {
         let media = super::ports::range(4);
+        if self.namespace.is_none() {
+            // A child that another thread has just forked may hold the port a moment longer than who has given it back.
+            let port = format!("{:04X}", self.port);
+            wait_for(&format!("{} is free", self.port), Duration::from_secs(10), || {
+                (!bound(&read_lossy(Path::new("/proc/net/udp")), &port)).then_some(())
+            });
+        }
         let mut command = Command::new(if self.namespace.is_some() { "ip" } else { "sipp" });
         if let Some(namespace) = &self.namespace {
             command.args(["netns", "exec", namespace, "sipp"]);

@@ -136,7 +136,7 @@ fn provisionals() -> Vec<Case> {
 fn updates() -> Vec<Case> {
     vec![
         case("UPDATE in an early dialog: a sign of life", "RFC 3311 §5.2", "UAS", Success)
-            .carrier("> INVITE {line} | sdp\n< 180\n> UPDATE\n< 200 of UPDATE\n< 200 of INVITE\n> ACK\n> BYE\n< 200 of BYE")
+            .carrier("> INVITE {line} | sdp\n< 180\n> UPDATE\n< 200 of UPDATE | Contact ~ sip:\n< 200 of INVITE\n> ACK\n> BYE\n< 200 of BYE")
             .phone('a', LATE)
             .events(ENDED)
             .without("carrier < drop 200/UPDATE"),
@@ -180,6 +180,9 @@ fn granted(name: &'static str, ends: super::Ends, section: &'static str, grant: 
     outside(name, section, ends, &phone, &carrier)
 }
 
+const ACCOUNT: &str =
+    "[[trunk]]\nname = \"far{i}\"\npeer = \"127.0.0.3:{port of far}\"\nprobe = \"off\"\nuser = \"us\"\nsecret = \"ours\"\n";
+const CHALLENGE: &str = "Proxy-Authenticate: Digest realm=\"far\", nonce=\"abc\", algorithm=MD5, qop=\"auth\"";
 const HANGS_UP: &str = "> BYE\n< 200";
 
 fn timers() -> Vec<Case> {
@@ -248,7 +251,7 @@ fn timers() -> Vec<Case> {
             &format!("< INVITE\n> 491\n< ACK\nwait 2000\n< INVITE | body ~ m=audio\n> 200 of INVITE | sdp\n< ACK\n{HANGS_UP}"),
         )
         .lasts(TWO_TRIES)
-        .without("far > change 491 SIP/2.0 491 => SIP/2.0 500"),
+        .without("far < drop INVITE#3"),
         granted(
             "our UPDATE meets 500 with Retry-After: again after it",
             Race,
@@ -257,7 +260,25 @@ fn timers() -> Vec<Case> {
             &format!("< UPDATE\n> 500 | Retry-After: 2\nwait 1500\n< UPDATE\n> 200\n{HANGS_UP}"),
         )
         .lasts(TWO_TRIES)
-        .without("far > change 500 Retry-After: 2 => Retry-After: 9"),
+        .without("far < drop UPDATE#2"),
+        granted(
+            "our refresh is challenged: again with the account",
+            Success,
+            "RFC 3261 §22.3, RFC 4028 §10",
+            "Allow: INVITE, UPDATE | Session-Expires: 4;refresher=uac",
+            &format!("< UPDATE | Proxy-Authorization !~ us\n> 407 | {CHALLENGE}\n< UPDATE | Proxy-Authorization ~ username=.us.\n> 200\n{HANGS_UP}"),
+        )
+        .config(ACCOUNT)
+        .without("config user = \"us\"\\nsecret = \"ours\"\\n =>"),
+        outside(
+            "our BYE is challenged: again with the account",
+            "RFC 3261 §22.3, §15.1.1",
+            Success,
+            &format!("{DIALS}> BYE\n< 200"),
+            &format!("< INVITE\n> 200 of INVITE | sdp\n< ACK\n< BYE\n> 407 | {CHALLENGE}\n< BYE | Proxy-Authorization ~ username=.us. | CSeq ~ 3 BYE\n> 200"),
+        )
+        .config(ACCOUNT)
+        .without("config user = \"us\"\\nsecret = \"ours\"\\n =>"),
         granted(
             "our UPDATE is not taken after all: by re-INVITE",
             Refusal,

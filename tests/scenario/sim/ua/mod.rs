@@ -152,6 +152,10 @@ pub struct Ua {
     pub min_se: Option<u32>,
     /// Statuses that the next refreshes get; 0 is none at all.
     pub on_refresh: VecDeque<u16>,
+    /// Statuses that the next BYEs get.
+    pub on_bye: VecDeque<u16>,
+    /// Methods of the requests that came with credentials.
+    pub signed: Vec<String>,
     /// Refreshes that came: `UPDATE`, or `INVITE` and its direction.
     pub refreshes: Vec<String>,
     /// Acknowledges reliable provisional responses (RFC 3262).
@@ -239,6 +243,8 @@ impl Ua {
             allows_update: false,
             min_se: None,
             on_refresh: VecDeque::new(),
+            on_bye: VecDeque::new(),
+            signed: Vec::new(),
             refreshes: Vec::new(),
             rseq: None,
             racks: Vec::new(),

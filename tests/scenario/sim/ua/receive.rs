@@ -36,6 +36,9 @@ impl Ua {
     pub(super) fn requested(&mut self, request: Request, now: Mono) {
         let method = request.method.to_string();
         self.note(now, format!("<- {method}"));
+        if request.headers.contains(&HeaderName::ProxyAuthorization) {
+            self.signed.push(method.clone());
+        }
         let branch = branch_of(&request);
         if request.method == Method::Ack {
             return self.acked(&request, now);
@@ -64,8 +67,13 @@ impl Ua {
             Method::Bye => match found {
                 Some(i) => {
                     self.byes += 1;
-                    self.over(i, now);
-                    self.reply(&request, 200);
+                    match self.on_bye.pop_front() {
+                        Some(status) => self.reply(&request, status),
+                        None => {
+                            self.over(i, now);
+                            self.reply(&request, 200);
+                        }
+                    }
                 }
                 None => self.reply(&request, 481),
             },

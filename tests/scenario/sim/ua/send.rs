@@ -352,6 +352,10 @@ impl Ua {
         if let (true, Some(seconds)) = (code >= 300, self.retry_after) {
             response.headers.push(HeaderName::RetryAfter, seconds);
         }
+        if code == 407 {
+            let challenge = "Digest realm=\"carrier\", nonce=\"n\", algorithm=MD5, qop=\"auth\"";
+            response.headers.push(HeaderName::ProxyAuthenticate, challenge);
+        }
         let bytes = response.to_bytes();
         self.given.insert((branch_of(request), request.method.to_string()), bytes.clone());
         self.put(bytes);
