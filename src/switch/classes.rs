@@ -53,25 +53,18 @@ impl Cx<'_> {
         allowed
     }
 
-    /// A leg outside is dialled: on the account of the phone that forwards or transfers the call, or of the one that
-    /// is sent there.
+    /// Whether a call that is outside already may be sent on to this number there, by whoever carries it.
+    pub fn may_be_sent_on(&mut self, conv: &Conversation, number: &str) -> Result<(), Denied> {
+        let config = self.config();
+        let Some(phone) = payer(conv).and_then(|payer| config.phones.get(&payer)) else { return Ok(()) };
+        let used = self.hub.ledger.used(&phone.number, self.now.wall, &config.site.time_zone);
+        self.told(phone, number, may_call_outside(&config, phone, number, self.now.wall, used))
+    }
+
+    /// A leg outside is dialled, on somebody's account.
     pub fn pays(&mut self, conv: &Conversation, leg: LegId) {
-        let payer = match &conv.stage {
-            Stage::Dialling(dialling) => dialling.transfer.as_ref().map_or(conv.subject, |transfer| transfer.from),
-            Stage::Originating { .. }
-            | Stage::Routing
-            | Stage::Menu { .. }
-            | Stage::Queue { .. }
-            | Stage::Announcing { .. }
-            | Stage::Bridged { .. }
-            | Stage::Parked { .. }
-            | Stage::Leaving { .. }
-            | Stage::Listening { .. }
-            | Stage::Ending => conv.subject,
-        };
-        let forwards = conv.diverted.last().map(|d| &d.phone);
-        if let Some(phone) = forwards.or_else(|| conv.leg(payer).and_then(|l| l.peer.phone())) {
-            self.hub.ledger.dialled(leg, phone.clone());
+        if let Some(phone) = payer(conv) {
+            self.hub.ledger.dialled(leg, phone);
         }
     }
 
@@ -79,4 +72,23 @@ impl Cx<'_> {
         let config = self.config();
         self.hub.ledger.ended(leg, self.now.wall, &config.site.time_zone);
     }
+}
+
+/// On whose account a leg outside is: of the phone that forwards or transfers the call, or of the one that is sent there.
+fn payer(conv: &Conversation) -> Option<Number> {
+    let payer = match &conv.stage {
+        Stage::Dialling(dialling) => dialling.transfer.as_ref().map_or(conv.subject, |transfer| transfer.from),
+        Stage::Originating { .. }
+        | Stage::Routing
+        | Stage::Menu { .. }
+        | Stage::Queue { .. }
+        | Stage::Announcing { .. }
+        | Stage::Bridged { .. }
+        | Stage::Parked { .. }
+        | Stage::Leaving { .. }
+        | Stage::Listening { .. }
+        | Stage::Ending => conv.subject,
+    };
+    let forwards = conv.diverted.last().map(|d| &d.phone);
+    forwards.or_else(|| conv.leg(payer).and_then(|l| l.peer.phone())).cloned()
 }

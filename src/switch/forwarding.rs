@@ -137,13 +137,15 @@ impl Cx<'_> {
                     host.eq_ignore_ascii_case(of) || host.parse().is_ok_and(|ip| route::has_address(trunk, ip, &self.hub.hosts))
                 };
                 let next = numbers.into_iter().find(|(_, host)| host.as_deref().is_none_or(own));
-                let Stage::Dialling(dialling) = &mut conv.stage else { return false };
-                let (Some((number, _)), Some(tried)) = (next, &dialling.trying) else { return false };
-                if dialling.redirects >= MOST_REDIRECTS {
+                let Stage::Dialling(dialling) = &conv.stage else { return false };
+                let (Some((number, _)), Some(tried)) = (next, dialling.trying.clone()) else { return false };
+                // Whoever pays is not made to pay for what it may not dial.
+                if dialling.redirects >= MOST_REDIRECTS || (!tried.emergency && self.may_be_sent_on(conv, &number).is_err()) {
                     return false;
                 }
+                let Stage::Dialling(dialling) = &mut conv.stage else { return false };
                 dialling.redirects += 1;
-                let attempt = Attempt { number, ..tried.clone() };
+                let attempt = Attempt { number, ..tried };
                 // Its further addresses were for the number that has moved.
                 dialling.trunks.leave_trunk();
                 dialling.trunks.0.push_front(Try { attempt, to: None });

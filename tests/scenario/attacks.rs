@@ -527,6 +527,20 @@ fn redirections_in_circles_and_to_expensive_numbers_go_nowhere() {
     sim.act(caller, |p, now| p.hang_up(now));
     sim.run_for(SECOND);
     assert_eq!(sim.ua(trunk).invites.len(), 1);
+    // A carrier that sends the call on makes nobody pay for what it may not dial.
+    sim.act(trunk, |t, _| t.redirects_to = "<sip:+49900123456@10.2.0.1>".into());
+    for (phone, more) in [(first, 1), (caller, 2)] {
+        sim.act(trunk, |t, _| t.script.push_back(OnInvite::Refuse(302)));
+        let before = sim.ua(trunk).invites.len();
+        sim.act(phone, |p, now| {
+            p.call("04940123", now);
+        });
+        sim.run_until("it has come to something", |s| s.ua(phone).is_idle() || s.ua(phone).is_up());
+        assert_eq!(sim.ua(trunk).invites.len() - before, more, "{}", sim.story());
+        sim.act(phone, |p, now| p.hang_up(now));
+        sim.run_until("it is over", |s| s.ua(phone).is_idle());
+    }
+    let outside = sim.ua(trunk).invites.len();
     // Each sends it to the other.
     sim.act(first, |p, _| p.redirects_to = "<sip:202@10.0.0.1>".into());
     sim.act(second, |p, _| p.redirects_to = "<sip:201@10.0.0.1>".into());
@@ -545,7 +559,7 @@ fn redirections_in_circles_and_to_expensive_numbers_go_nowhere() {
     sim.act(first, |p, now| p.refer("00900123", now));
     sim.run_for(SECOND);
     assert_eq!(sim.ua(first).last_status("REFER"), Some(403));
-    assert_eq!(sim.ua(trunk).invites.len(), 1);
+    assert_eq!(sim.ua(trunk).invites.len(), outside);
     sim.act(caller, |p, now| p.hang_up(now));
     sim.assert_clean();
 }
