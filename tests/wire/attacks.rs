@@ -384,6 +384,7 @@ fn a_digest_that_was_overheard_is_good_for_nothing() {
         ("in another realm", register.clone(), "REGISTER", signed.replace("realm=\"cordboard.test\"", "realm=\"elsewhere\"")),
         ("by an algorithm that was not offered", register.clone(), "REGISTER", signed.replace("MD5", "SHA-256")),
         ("without qop", register.clone(), "REGISTER", signed.replace(" qop=auth,", "")),
+        ("with a qop that was not offered", register.clone(), "REGISTER", signed.replace("qop=auth", "qop=auth-int")),
         ("with a nonce of its own", register.clone(), "REGISTER", signed.replace("nonce=\"", "nonce=\"0")),
     ];
     for (n, (what, first, method, authorization)) in tries.into_iter().enumerate() {
