@@ -595,12 +595,6 @@ impl Call {
         }
     }
 
-    /// Our BYE once more, in a transaction of its own: it was challenged.
-    pub fn bye_again(&mut self) -> Option<(Request, Flow)> {
-        let State::Leaving { dialog } = &mut self.state else { return None };
-        Some(bye(dialog, None))
-    }
-
     /// The peer's BYE was taken, or ours is answered, or will not be.
     pub fn ended_by_peer(&mut self) {
         self.state = State::Over;

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::challenged::is_challenge;
 use super::event::{By, CallProgress, CallWentOutside, Kind};
 use super::hub::{Cx, Purpose};
 use super::identity::Shown;
@@ -407,7 +406,9 @@ impl Cx<'_> {
     }
 
     fn callee_refused(&mut self, conv: &mut Conversation, id: LegId, response: &Response) {
-        if is_challenge(response) && self.answer_challenge(conv, id, response) {
+        if matches!(response.status, Status::UNAUTHORIZED | Status::PROXY_AUTHENTICATION_REQUIRED)
+            && self.answer_challenge(conv, id, response)
+        {
             return;
         }
         if response.status == Status::SESSION_INTERVAL_TOO_SMALL && self.asks_again(conv, id, response) {
@@ -537,7 +538,11 @@ impl Cx<'_> {
 
     /// A trunk wants to know who calls: the INVITE again, with its credentials.
     fn answer_challenge(&mut self, conv: &mut Conversation, id: LegId, response: &Response) -> bool {
+        let config = self.config();
         let Some(leg) = conv.legs.get_mut(&id) else { return false };
+        let Peer::Trunk(name) = &leg.peer else { return false };
+        let Some(trunk) = config.trunks.get(name) else { return false };
+        let (Some(user), Some(secret)) = (&trunk.user, &trunk.secret) else { return false };
         let Some(sent) = leg.call.invite() else { return false };
         // Once: a second challenge means that the credentials are wrong.
         let stale = response.headers.challenges(&HeaderName::WwwAuthenticate).iter().any(|c| c.stale);
@@ -545,10 +550,12 @@ impl Cx<'_> {
         {
             return false;
         }
-        let (Some(mut again), Some(to)) = (leg.call.invite_again(), leg.call.flow().copied()) else { return false };
-        if !self.sign_for(conv, id, &mut again, response) {
+        let Some(mut again) = leg.call.invite_again() else { return false };
+        let cnonce = self.hub.chance.token();
+        if !crate::registrar::answer_challenge(&mut again, response, user, secret, &cnonce) {
             return false;
         }
+        let Some(to) = leg.call.flow().copied() else { return false };
         let transaction = self.request(again.clone(), to, Purpose::Invite(id));
         if let Some(leg) = conv.legs.get_mut(&id) {
             leg.call.reinvited_in(transaction, again, to);

@@ -11,7 +11,7 @@ use super::hub::{Cx, Departing, Purpose};
 use super::output::RecorderCommand;
 use super::queueing::millis;
 use super::transfer::Notice;
-use crate::conversation::{Conversation, End, Gone, Peer, Stage, Transferring};
+use crate::conversation::{Conversation, End, Gone, Stage, Transferring};
 use crate::dialog::Hangup;
 use crate::ids::LegId;
 use crate::media::{Command, Quality};
@@ -180,11 +180,7 @@ impl Cx<'_> {
             self.hub.index.forget(id, &key);
             if !leg.call.is_over() {
                 self.hub.index.keys.insert(key, id);
-                let trunk = match leg.peer {
-                    Peer::Trunk(trunk) => Some(trunk),
-                    Peer::Phone(_) => None,
-                };
-                self.hub.departing.insert(id, Departing { call: leg.call, trunk, until: self.now.mono + DEPARTING });
+                self.hub.departing.insert(id, Departing { call: leg.call, until: self.now.mono + DEPARTING });
             }
         }
         let legs = conv.gone.iter().map(|g| LegSummary {

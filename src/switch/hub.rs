@@ -86,14 +86,12 @@ pub(super) enum Purpose {
     Invite(LegId),
     /// NOTIFY of a transfer, or the last one of a subscription, or the BYE to a fork that nobody wants: what comes back changes nothing.
     InDialog,
-    /// UPDATE or re-INVITE that keeps a session alive; the second time because it was challenged.
+    /// UPDATE or re-INVITE that keeps a session alive.
     Refresh(LegId),
-    SignedRefresh(LegId),
     /// OPTIONS to a leg that holds, and is not heard therefore: whether it is there still.
     Probe(LegId),
-    /// Whatever comes back, or nothing: the leg is over then. But a challenge is answered, once.
+    /// Whatever comes back, or nothing: the leg is over then.
     Bye(LegId),
-    SignedBye(LegId),
     Register(TrunkName, SocketAddr),
     /// OPTIONS to a trunk: whether it is there.
     Options(TrunkName, SocketAddr),
@@ -118,8 +116,6 @@ pub(super) struct Lookup {
 #[derive(Debug)]
 pub(super) struct Departing {
     pub call: Call,
-    /// Whose account signs its BYE.
-    pub trunk: Option<TrunkName>,
     /// Forgotten then, whatever the peer does: longer than any transaction lives.
     pub until: Mono,
 }

@@ -103,10 +103,7 @@ impl Cx<'_> {
             Method::Update => Status::REQUEST_PENDING,
             _ => Status::CALL_TRANSACTION_DOES_NOT_EXIST,
         };
-        let response = match (&request.method, status) {
-            (Method::Update, Status::OK) => leg.call.accept_update(request, bytes::Bytes::new()),
-            _ => self.refusal(request, status),
-        };
+        let response = self.refusal(request, status);
         self.respond(transaction, &response);
         if request.method == Method::Bye && is_invited {
             self.cancelled(conv, id);

@@ -24,7 +24,6 @@
 
 mod attended;
 mod bridging;
-mod challenged;
 mod classes;
 pub mod command;
 mod commands;
@@ -82,7 +81,6 @@ use crate::route::{self, Cause};
 use crate::sip::{Flow, Message, Method, Request, Response, Status};
 use crate::transaction::{Expired, Expiry, Received, TransactionId, Transactions};
 use crate::voicemail::{self, Mailboxes};
-use challenged::is_challenge;
 use door::Strike;
 use hub::{Cx, Hub, Index, Purpose, View};
 use incoming::Returned;
@@ -491,27 +489,16 @@ impl Switch {
                 self.cx(now, out).message_answered(sender, response.status);
             }
             Purpose::Message(_) => {}
-            Purpose::Refresh(leg) | Purpose::SignedRefresh(leg) => {
-                let may_sign = matches!(purpose, Purpose::Refresh(_));
+            Purpose::Refresh(leg) => {
                 if let Some(conversation) = self.conversation_of(leg) {
-                    self.with(conversation, now, out, |cx, conv| cx.refresh_answered(conv, leg, id, response, may_sign));
+                    self.with(conversation, now, out, |cx, conv| cx.refresh_answered(conv, leg, id, response));
                 }
             }
             Purpose::Probe(leg) => self.probed(leg, response.status, now, out),
-            Purpose::Bye(leg) if is_challenge(response) && self.bye_again(leg, response, now, out) => {}
-            Purpose::Bye(leg) | Purpose::SignedBye(leg) if response.status.is_final() => self.bye_done(leg, now, out),
-            Purpose::Bye(_) | Purpose::SignedBye(_) => {}
+            Purpose::Bye(leg) if response.status.is_final() => self.bye_done(leg, now, out),
+            Purpose::Bye(_) => {}
             Purpose::Register(trunk, at) => self.cx(now, out).registered_there(&trunk, at, response),
             Purpose::Options(trunk, at) => self.cx(now, out).trunk_answered(&trunk, at, response.status),
-        }
-    }
-
-    fn bye_again(&mut self, leg: LegId, challenge: &Response, now: Now, out: &mut Vec<Output>) -> bool {
-        match self.conversation_of(leg) {
-            Some(conversation) => {
-                self.with(conversation, now, out, |cx, conv| cx.bye_challenged(conv, leg, challenge)).unwrap_or(false)
-            }
-            None => self.cx(now, out).departing_bye_challenged(leg, challenge),
         }
     }
 
@@ -553,7 +540,7 @@ impl Switch {
             },
             Some(Purpose::Register(trunk, at)) => self.cx(now, out).unregistered_there(&trunk, at),
             Some(Purpose::Options(trunk, at)) => self.cx(now, out).trunk_silent(&trunk, at, cause, why),
-            Some(Purpose::Bye(leg) | Purpose::SignedBye(leg)) => self.bye_done(leg, now, out),
+            Some(Purpose::Bye(leg)) => self.bye_done(leg, now, out),
             Some(Purpose::Probe(leg)) => match (cause, self.conversation_of(leg)) {
                 (Cause::Unreachable, Some(conversation)) => {
                     self.with(conversation, now, out, |cx, conv| cx.probe_found_no_way(conv, leg));
@@ -562,7 +549,7 @@ impl Switch {
             },
             Some(Purpose::Notify(id)) => self.cx(now, out).notify_answered(id, Status::REQUEST_TIMEOUT),
             Some(Purpose::Message(sender)) => self.cx(now, out).message_answered(sender, Status::REQUEST_TIMEOUT),
-            Some(Purpose::Refresh(leg) | Purpose::SignedRefresh(leg)) => {
+            Some(Purpose::Refresh(leg)) => {
                 if let Some(conversation) = self.conversation_of(leg) {
                     self.with(conversation, now, out, |cx, conv| cx.refresh_failed(conv, leg, cause));
                 }

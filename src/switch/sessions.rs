@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::challenged::is_challenge;
 use super::hub::{Cx, Purpose};
 use crate::clock::Mono;
 use crate::conversation::Conversation;
@@ -75,14 +74,13 @@ impl Cx<'_> {
             }
             session.refresh_at = None;
             if leg.is_answered() {
-                self.refresh(conv, id, None);
+                self.refresh(conv, id);
             }
         }
     }
 
-    /// Without a description where the peer takes UPDATE; else an INVITE that says what is agreed on already. With credentials, if the one
-    /// before was challenged.
-    fn refresh(&mut self, conv: &mut Conversation, id: LegId, challenge: Option<&Response>) {
+    /// Without a description where the peer takes UPDATE; else an INVITE that says what is agreed on already.
+    fn refresh(&mut self, conv: &mut Conversation, id: LegId) {
         let later = self.now.mono + AGAIN;
         let Some(leg) = conv.legs.get_mut(&id) else { return };
         let Some(timer) = leg.session.map(|s| s.timer) else { return };
@@ -100,15 +98,7 @@ impl Cx<'_> {
         match request {
             Some((mut request, to)) => {
                 timer.refresh(&mut request);
-                let purpose = match challenge {
-                    // Where there is no account it is refused once more, and that counts.
-                    Some(challenge) => {
-                        self.sign_for(conv, id, &mut request, challenge);
-                        Purpose::SignedRefresh(id)
-                    }
-                    None => Purpose::Refresh(id),
-                };
-                let transaction = self.request(request, to, purpose);
+                let transaction = self.request(request, to, Purpose::Refresh(id));
                 if let Some(leg) = conv.legs.get_mut(&id) {
                     leg.call.reinvite_sent(transaction);
                 }
@@ -122,14 +112,7 @@ impl Cx<'_> {
     }
 
     /// What the peer says to our refresh.
-    pub fn refresh_answered(
-        &mut self,
-        conv: &mut Conversation,
-        id: LegId,
-        transaction: TransactionId,
-        response: &Response,
-        may_sign: bool,
-    ) {
+    pub fn refresh_answered(&mut self, conv: &mut Conversation, id: LegId, transaction: TransactionId, response: &Response) {
         if response.status.is_provisional() {
             return;
         }
@@ -158,9 +141,6 @@ impl Cx<'_> {
         }
         if is_invite {
             leg.negotiation.withdraw();
-        }
-        if may_sign && is_challenge(response) && leg.session.is_some() {
-            return self.refresh(conv, id, Some(response));
         }
         // RFC 3261 §14.1: the one who owns the Call-ID waits longer.
         let glare = match leg.call.is_callers() {
