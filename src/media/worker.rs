@@ -23,7 +23,13 @@ use super::play::{Play, Tape};
 use super::relay::Outgoing;
 use super::rtcp::{self, Control};
 use super::stats::Incoming;
-use super::{Audio, Clip, ClipName, Clips, Command, DigitVia, Frame, Report, Session, Source, dtmf, tone};
+use super::{Audio, Clip, ClipName, Clips, Command, DigitVia, Frame, Quality, Report, Session, Source, dtmf, tone};
+
+/// A leg that another worker is to hand over is waited for so long: longer than that worker tries to.
+const EXPECTED_FOR: Duration = Duration::from_secs(5);
+
+/// Commands that wait for it: what a leg is told in that time, many times over. Beyond it the leg is given up.
+const MOST_WAITING: usize = 64;
 
 /// What all legs of a worker share.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,6 +96,13 @@ impl Moving {
     }
 }
 
+/// A leg that is not here yet.
+#[derive(Debug)]
+struct Expected {
+    until: Mono,
+    waiting: Vec<Command>,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Place {
     pub generation: u32,
@@ -104,7 +117,7 @@ pub struct Worker {
     free: Vec<u32>,
     by_id: BTreeMap<LegId, u32>,
     /// Legs that another worker hands over, with the commands that have come for them.
-    expected: BTreeMap<LegId, Vec<Command>>,
+    expected: BTreeMap<LegId, Expected>,
     timers: BinaryHeap<Reverse<(Mono, Slot, Timer)>>,
     chance: ChaCha8Rng,
     ringback: Arc<Clip>,
@@ -139,8 +152,12 @@ impl Worker {
 
     /// Carries out a command. One for a leg that is not open does nothing: it has crossed with the leg's end.
     pub fn handle(&mut self, command: Command, clips: &Clips, now: Mono, out: &mut impl Sink) {
-        if let Some(waiting) = self.expected.get_mut(&command.leg()) {
-            waiting.push(command);
+        if let Some(expected) = self.expected.get_mut(&command.leg()) {
+            if expected.waiting.len() >= MOST_WAITING {
+                expected.until = now;
+            } else {
+                expected.waiting.push(command);
+            }
             return;
         }
         match command {
@@ -155,7 +172,7 @@ impl Worker {
             Command::Tap { leg, recording } => self.set_tap(leg, Some(recording)),
             Command::Untap { leg } => self.set_tap(leg, None),
             Command::Expect { leg } => {
-                self.expected.insert(leg, Vec::new());
+                self.expected.insert(leg, Expected { until: now + EXPECTED_FOR, waiting: Vec::new() });
             }
             // The driver's: it has the other worker ([`Worker::hand_over`]).
             Command::HandOver { .. } => {}
@@ -191,7 +208,7 @@ impl Worker {
 
     /// The commands that have come for a leg before the leg itself, in order.
     pub fn arrived(&mut self, leg: LegId) -> Vec<Command> {
-        self.expected.remove(&leg).unwrap_or_default()
+        self.expected.remove(&leg).map(|expected| expected.waiting).unwrap_or_default()
     }
 
     /// The leg that was expected has ended where it was, and was reported there.
@@ -201,6 +218,14 @@ impl Worker {
 
     /// Does what is due: plays, reports, checks for silence.
     pub fn tick(&mut self, now: Mono, out: &mut impl Sink) {
+        self.expected.retain(|leg, expected| {
+            let waits = expected.until > now;
+            if !waits {
+                out.report(Report::Dead { leg: *leg });
+                out.report(Report::Closed { leg: *leg, quality: Quality::default() });
+            }
+            waits
+        });
         while let Some(Reverse((at, slot, timer))) = self.timers.peek().copied()
             && at <= now
         {
@@ -226,7 +251,8 @@ impl Worker {
 
     /// When `tick` is due next.
     pub fn deadline(&self) -> Option<Mono> {
-        self.timers.peek().map(|Reverse((at, _, _))| *at)
+        let timer = self.timers.peek().map(|Reverse((at, _, _))| *at);
+        timer.into_iter().chain(self.expected.values().map(|expected| expected.until)).min()
     }
 
     /// Ends a leg that the driver caught panicking: it is dropped as it is, without a word on the wire.

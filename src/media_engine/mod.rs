@@ -156,6 +156,7 @@ pub fn start(
             poll: Poll::new().map_err(system)?,
             doors: Doors { ports, outlets: outlets.clone(), counters: counters.clone(), overflow: Default::default() },
             inbox: Inbox::new(),
+            offered: Default::default(),
         };
         let builder = std::thread::Builder::new().name(format!("media-{worker}"));
         let thread = builder.spawn(move || thread.run()).map_err(system)?;

@@ -185,6 +185,13 @@ impl Ports {
         }
     }
 
+    /// Sockets that have no leg.
+    pub fn drain_pair(&mut self, mut pair: Pair, now: Mono) {
+        pair.used = Use::Draining { until: now + DRAIN };
+        let index = self.put(pair);
+        self.draining.push_back((now + DRAIN, index));
+    }
+
     /// An open leg's sockets, for another worker: its port is that worker's from here on.
     pub fn take(&mut self, slot: Slot, poll: &Poll) -> Option<Pair> {
         let index = self.by_slot.get_mut(slot.index as usize).and_then(Option::take)?;

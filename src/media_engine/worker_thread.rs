@@ -4,13 +4,13 @@
 //! decides everything; the thread only owns sockets and calls. A panic over a datagram or a command ends the leg that it was for
 //! (reported dead), and no other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
 use std::time::Duration;
 
 use arrayvec::ArrayVec;
@@ -31,6 +31,9 @@ const ROUND_US: u64 = 1_000;
 const OVERFLOW_EVERY: Duration = Duration::from_secs(1);
 /// Batches read from one socket in one round, so that a flood on one port does not starve the others.
 const BATCHES: usize = 4;
+/// A leg that another thread has no room for is offered to it again for so long, and so often; then it ends here, with its port.
+const OFFERED_FOR: Duration = Duration::from_secs(2);
+const OFFERED_EVERY: Duration = Duration::from_millis(10);
 
 /// What the engine tells a thread, or one thread another.
 pub enum Order {
@@ -62,6 +65,15 @@ pub struct WorkerThread<O: Outlets> {
     pub poll: Poll,
     pub doors: Doors<O>,
     pub inbox: Inbox,
+    /// What other threads had no room for. As many as legs are moved by in [`OFFERED_FOR`].
+    pub offered: VecDeque<Offered>,
+}
+
+/// An order that another thread has not taken yet.
+pub struct Offered {
+    to: u8,
+    order: Order,
+    until: Mono,
 }
 
 /// The worker's [`Sink`]: sockets and outlets.
@@ -160,6 +172,7 @@ impl<O: Outlets> WorkerThread<O> {
                     self.receive(token, now);
                 }
             }
+            self.offer_again(now);
             let (worker, doors) = (&mut self.worker, &mut self.doors);
             if catch_unwind(AssertUnwindSafe(|| worker.tick(now, doors))).is_err() {
                 // The timer that did it is out of the heap, so the others go on with the next round.
@@ -180,7 +193,8 @@ impl<O: Outlets> WorkerThread<O> {
         let due = [self.worker.deadline(), self.doors.ports.deadline(), Some(overflow_at)];
         let next = due.into_iter().flatten().min().unwrap_or(overflow_at);
         let rounded = Mono::from_micros(next.as_micros().div_ceil(ROUND_US) * ROUND_US);
-        rounded.since(self.clock.mono())
+        let idle = rounded.since(self.clock.mono());
+        if self.offered.is_empty() { idle } else { idle.min(OFFERED_EVERY) }
     }
 
     fn take_orders(&mut self, now: Mono) {
@@ -206,18 +220,46 @@ impl<O: Outlets> WorkerThread<O> {
             (Some(moving), Some(pair)) => Order::Adopt(moving, pair),
             _ => Order::ExpectNoMore(leg),
         };
-        let lost = matches!(order, Order::Adopt(..));
-        let taken = self.neighbours.get(usize::from(to)).is_some_and(|n| {
-            let taken = n.orders.try_send(order).is_ok();
-            n.wake.wake();
-            taken
-        });
-        // The other thread is stuck: the leg is gone with its sockets.
-        if !taken && lost {
-            tracing::error!(%leg, to, "a media worker does not take a leg");
-            self.evict(leg, now);
-        }
+        self.offer(Offered { to, order, until: now + OFFERED_FOR }, now);
         self.count_legs();
+    }
+
+    /// Gives it to the thread, or keeps it for later.
+    fn offer(&mut self, offered: Offered, now: Mono) {
+        let Offered { to, order, until } = offered;
+        let refused = match self.neighbours.get(usize::from(to)) {
+            Some(neighbour) => {
+                let refused = neighbour.orders.try_send(order).err();
+                neighbour.wake.wake();
+                refused.map(|(TrySendError::Full(order) | TrySendError::Disconnected(order))| order)
+            }
+            None => Some(order),
+        };
+        match refused {
+            None => {}
+            Some(order) if until > now => self.offered.push_back(Offered { to, order, until }),
+            Some(Order::Adopt(moving, pair)) => self.keep(moving, pair, to, now),
+            // What waits for the leg there gives up by itself.
+            Some(_) => {}
+        }
+    }
+
+    fn offer_again(&mut self, now: Mono) {
+        for offered in std::mem::take(&mut self.offered) {
+            self.offer(offered, now);
+        }
+    }
+
+    /// The other thread is stuck: the leg ends where it was, so that its port is drained and leased again.
+    fn keep(&mut self, moving: Moving, pair: Pair, to: u8, now: Mono) {
+        let leg = moving.leg();
+        tracing::error!(%leg, to, "a media worker does not take a leg");
+        match self.worker.adopt(moving, now) {
+            // What can't be watched any more is drained all the same.
+            Some(slot) => drop(self.doors.ports.adopt(pair, slot, leg, &self.poll)),
+            None => self.doors.ports.drain_pair(pair, now),
+        }
+        self.evict(leg, now);
     }
 
     fn adopt(&mut self, moving: Moving, pair: Pair, now: Mono) {
@@ -228,7 +270,10 @@ impl<O: Outlets> WorkerThread<O> {
         let slot = self.worker.adopt(moving, now);
         let opened = match slot {
             Some(slot) => self.doors.ports.adopt(pair, slot, leg, &self.poll),
-            None => Err(std::io::ErrorKind::NotFound.into()),
+            None => {
+                self.doors.ports.drain_pair(pair, now);
+                Err(std::io::ErrorKind::NotFound.into())
+            }
         };
         if let Err(error) = opened {
             tracing::error!(%leg, %error, "a leg's port cannot be taken over");
@@ -350,5 +395,121 @@ impl<O: Outlets> WorkerThread<O> {
         }
         self.doors.untap(leg);
         self.count_legs();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+    use std::sync::Mutex;
+    use std::sync::mpsc::sync_channel;
+
+    use super::*;
+    use crate::media::{Lease, Settings};
+    use crate::media_engine::ports::{DRAIN, QUARANTINE};
+
+    const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    #[derive(Clone, Default)]
+    struct Outs(Arc<Mutex<RefCell<Vec<Report>>>>);
+
+    impl Outlets for Outs {
+        fn report(&self, report: Report) {
+            self.0.lock().unwrap().borrow_mut().push(report);
+        }
+
+        fn leases(&self, _: Vec<Lease>) {}
+
+        fn tap(&self, _: Frame) -> bool {
+            true
+        }
+    }
+
+    /// Two workers' threads that do not run: what the first one gives the second waits in a queue with room for one.
+    fn pair(range: std::ops::RangeInclusive<u16>) -> [WorkerThread<Outs>; 2] {
+        let mut inlets = Vec::new();
+        let mut neighbours = Vec::new();
+        for _ in 0..2 {
+            let (orders, inlet) = sync_channel(1);
+            let wake = Arc::new(Wake::new().unwrap());
+            inlets.push((inlet, wake.clone()));
+            neighbours.push(Neighbour { orders, wake });
+        }
+        let neighbours: Arc<[Neighbour]> = neighbours.into();
+        let counters = Arc::new(Counters::default());
+        let mut inlets = inlets.into_iter();
+        [0, 1].map(|worker| {
+            let (orders, wake) = inlets.next().unwrap();
+            let mut ports = Ports::new(worker, 2, LOCAL, &range, 1);
+            ports.replenish(Mono::ZERO);
+            let settings =
+                Settings { missing_after: Duration::from_secs(3), dead_after: Duration::from_secs(30), country: *b"DE", seed: 1 };
+            let counters = counters.clone();
+            WorkerThread {
+                worker: Worker::new(settings),
+                clips: Clips::new(BTreeMap::new(), None),
+                clock: System::start(),
+                orders,
+                wake,
+                neighbours: neighbours.clone(),
+                stop: Arc::default(),
+                poll: Poll::new().unwrap(),
+                doors: Doors { ports, outlets: Outs::default(), counters, overflow: BTreeMap::new() },
+                inbox: Inbox::new(),
+                offered: VecDeque::new(),
+            }
+        })
+    }
+
+    /// The port pair is bound by somebody.
+    fn is_bound(port: u16) -> bool {
+        UdpSocket::bind((LOCAL, port)).is_err()
+    }
+
+    #[test]
+    fn a_leg_that_another_thread_has_no_room_for_goes_there_when_it_has() {
+        let [mut first, mut second] = pair(33_900..=33_903);
+        let (leg, port, now) = (LegId(1), 33_900, Mono::ZERO);
+        first.obey(Command::Open { leg, lease: Lease { worker: 0, port } }, now);
+        second.obey(Command::Expect { leg }, now);
+        first.neighbours[1].orders.try_send(Order::Clips(Clips::new(BTreeMap::new(), None))).ok().unwrap();
+        first.obey(Command::HandOver { leg, to: 1 }, now);
+        assert_eq!((first.offered.len(), first.worker.legs()), (1, 0));
+        first.offer_again(now + OFFERED_EVERY);
+        assert_eq!(first.offered.len(), 1);
+        second.take_orders(now + OFFERED_EVERY);
+        first.offer_again(now + OFFERED_EVERY * 2);
+        assert!(first.offered.is_empty());
+        second.take_orders(now + OFFERED_EVERY * 2);
+        assert!(second.worker.slot(leg).is_some() && is_bound(port));
+    }
+
+    #[test]
+    fn a_leg_that_another_thread_never_takes_ends_and_its_port_is_leased_again() {
+        let [mut first, mut second] = pair(33_910..=33_913);
+        let (leg, port, now) = (LegId(1), 33_910, Mono::ZERO);
+        first.obey(Command::Open { leg, lease: Lease { worker: 0, port } }, now);
+        second.obey(Command::Expect { leg }, now);
+        first.neighbours[1].orders.try_send(Order::Clips(Clips::new(BTreeMap::new(), None))).ok().unwrap();
+        first.obey(Command::HandOver { leg, to: 1 }, now);
+        first.offer_again(now + OFFERED_FOR);
+        assert!(first.offered.is_empty() && first.worker.legs() == 0);
+        let told = first.doors.outlets.0.lock().unwrap().take();
+        assert!(matches!(told[..], [Report::Dead { .. }, Report::Closed { .. }]), "{told:?}");
+        assert!(is_bound(port), "it drains");
+        first.doors.ports.tick(now + OFFERED_FOR + DRAIN);
+        assert!(!is_bound(port));
+        first.doors.ports.tick(now + OFFERED_FOR + DRAIN + QUARANTINE);
+        assert_eq!(first.doors.ports.replenish(now).0, [Lease { worker: 0, port }]);
+
+        // And the other one waits for it no longer than that.
+        second.obey(Command::Close { leg }, now);
+        let gives_up = second.worker.deadline().unwrap();
+        assert!(gives_up > now + OFFERED_FOR && gives_up <= now + OFFERED_FOR * 3);
+        second.worker.tick(gives_up, &mut second.doors);
+        assert!(!second.worker.expects(leg) && second.worker.deadline().is_none());
+        let told = second.doors.outlets.0.lock().unwrap().take();
+        assert!(matches!(told[..], [Report::Dead { .. }, Report::Closed { .. }]), "{told:?}");
     }
 }
