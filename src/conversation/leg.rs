@@ -1,5 +1,6 @@
 //! One SIP dialog with its media.
 
+use std::collections::VecDeque;
 use std::fmt;
 
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use crate::ids::{LegId, Number, StaffNumber, TrunkName};
 use crate::media::{Lease, Quality};
 use crate::route::Cause;
 use crate::sdp::{Description, Negotiation};
+use crate::sip::{Flow, Uri};
 
 #[derive(Debug)]
 pub struct Leg {
@@ -25,6 +27,8 @@ pub struct Leg {
     /// The peer's media runs before the answer (RFC 3960): of one that calls, our answer to its offer, which the 2xx repeats; of one that
     /// is called, nothing.
     pub early: Option<Bytes>,
+    /// One that is called has answered our offer in a reliable provisional response (RFC 3262 §5): its 2xx need not say it again.
+    pub agreed_early: bool,
     /// What the peer shows as its number, for the other side's display.
     pub shows: String,
     /// Has said 180 or 183, or we have to it.
@@ -43,6 +47,8 @@ pub struct Leg {
     pub probe_at: Option<Mono>,
     /// The last probe found no way to it.
     pub lost_way: bool,
+    /// Further flows of the device that it rings at (RFC 5626 §5.3), for when this one fails.
+    pub flows: VecDeque<OtherFlow>,
     /// Its INVITE of ours has a provisional response, if only 100.
     pub tried: bool,
     /// Provisional responses that we have sent it.
@@ -53,6 +59,16 @@ pub struct Leg {
     pub session: Option<Session>,
     /// The peer takes UPDATE (its Allow said so): a refresh needs no INVITE.
     pub takes_update: bool,
+}
+
+/// Another way to a device.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OtherFlow {
+    pub contact: Uri,
+    pub flow: Flow,
+    pub path: Vec<Bytes>,
+    /// What its display shows beside the number.
+    pub title: Option<String>,
 }
 
 /// Who is at the other end.
@@ -111,6 +127,7 @@ impl Leg {
             negotiation,
             offered: None,
             early: None,
+            agreed_early: false,
             shows,
             rang: false,
             status: None,
@@ -120,6 +137,7 @@ impl Leg {
             lets_go_at: None,
             probe_at: None,
             lost_way: false,
+            flows: VecDeque::new(),
             tried: false,
             provisionals: Provisionals::default(),
             session_asked: None,
@@ -145,6 +163,11 @@ impl Leg {
     /// A 2xx has passed, whether it is over since or not.
     pub fn was_answered(&self) -> bool {
         self.call.is_answered() || self.status.is_some_and(|status| (200..300).contains(&status))
+    }
+
+    /// The INVITE's offer has its answer, reliably, although there is no 2xx yet.
+    pub fn has_described(&self) -> bool {
+        self.agreed_early || self.provisionals.have_described()
     }
 
     /// The peer does not listen: it put us on hold.

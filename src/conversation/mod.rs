@@ -16,7 +16,7 @@ mod stage;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-pub use leg::{Gone, Leg, Peer, Role};
+pub use leg::{Gone, Leg, OtherFlow, Peer, Role};
 pub use stage::{Dialling, NextTrunks, OutsideParty, Parked, Said, Stage, Transferring, Try};
 
 use crate::clock::Mono;

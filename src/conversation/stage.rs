@@ -119,6 +119,8 @@ pub struct Try {
     pub attempt: Attempt,
     /// The next address of the trunk that is being tried; `None` is a trunk that has not been tried yet.
     pub to: Option<Flow>,
+    /// Another port of the trunk's own, which a 3xx has named.
+    pub port: Option<u16>,
 }
 
 impl NextTrunks {

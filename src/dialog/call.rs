@@ -45,10 +45,23 @@ pub struct Call {
     early_tag: Option<Bytes>,
     /// Early dialogs of our INVITE in which a reliable provisional response was acknowledged: a fork has several.
     early: Vec<Early>,
-    /// CSeq of a re-INVITE of ours that has no final answer, and its transaction.
-    reinvite: Option<u32>,
-    reinvite_in: Option<TransactionId>,
+    /// An INVITE of ours within the dialog that has no final answer.
+    reinvite: Option<Reinvite>,
     state: State,
+}
+
+/// An INVITE that waits for its final response: the peer's to us, or ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pending {
+    Theirs(TransactionId),
+    Ours(TransactionId),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Reinvite {
+    cseq: u32,
+    /// While somebody waits for its answer.
+    transaction: Option<TransactionId>,
 }
 
 /// A fork's branches that are told apart; a phone rings a handful of devices.
@@ -148,7 +161,6 @@ impl Call {
             early_tag: None,
             early: Vec::new(),
             reinvite: None,
-            reinvite_in: None,
             state: State::Invited { transaction, invite: Box::new(invite), flow },
         }
     }
@@ -164,7 +176,6 @@ impl Call {
             early_tag: None,
             early: Vec::new(),
             reinvite: None,
-            reinvite_in: None,
             state: State::Inviting { transaction, invite: Box::new(invite), flow },
         }
     }
@@ -371,21 +382,42 @@ impl Call {
         }
     }
 
-    /// The INVITE again with credentials (§22.2): same Call-ID, next CSeq, another transaction.
-    pub fn invite_again(&self) -> Option<Request> {
-        let State::Inviting { invite, .. } = &self.state else { return None };
-        let mut again = (**invite).clone();
-        let number = again.headers.cseq().ok()?.number.checked_add(1)?;
-        again.headers.set(HeaderName::CSeq, crate::sip::CSeq::new(number, Method::Invite));
-        again.headers.remove(&HeaderName::Via);
-        Some(again)
+    /// A request of ours once more, after a refusal that it can be mended for (§8.1.3.5, §22.2): the same Call-ID, the next CSeq. Its way;
+    /// nothing where there is no use for it any more.
+    pub fn again(&mut self, request: &mut Request) -> Option<Flow> {
+        request.headers.remove(&HeaderName::Via);
+        let method = request.method.clone();
+        let (number, to) = match &mut self.state {
+            State::Inviting { invite, flow, .. } if method == Method::Invite => {
+                (invite.headers.cseq().ok()?.number.checked_add(1)?, *flow)
+            }
+            State::Inviting { .. } => {
+                let to = request.headers.to().ok()?;
+                let early = self.early.iter_mut().find(|e| Some(e.dialog.remote_tag()) == to.tag())?;
+                (early.dialog.next_cseq(), early.dialog.next_hop())
+            }
+            State::Answered { dialog, .. } | State::Confirmed { dialog, .. } => (dialog.next_cseq(), dialog.next_hop()),
+            State::Leaving { dialog } if method == Method::Bye => (dialog.next_cseq(), dialog.next_hop()),
+            State::Invited { .. } | State::Cancelled { .. } | State::Leaving { .. } | State::Over => return None,
+        };
+        request.headers.set(HeaderName::CSeq, crate::sip::CSeq::new(number, method));
+        Some(to)
     }
 
-    /// The repeated INVITE is on its way in this transaction, that way.
-    pub fn reinvited_in(&mut self, transaction: TransactionId, invite: Request, flow: Flow) {
-        if let State::Inviting { .. } = self.state {
-            self.early.clear();
-            self.state = State::Inviting { transaction, invite: Box::new(invite), flow };
+    /// It is on its way in this transaction.
+    pub fn sent_again(&mut self, transaction: TransactionId, request: Request, to: Flow) {
+        if request.method != Method::Invite {
+            return;
+        }
+        match &mut self.state {
+            State::Inviting { transaction: current, invite, flow } => {
+                self.early.clear();
+                (*current, **invite, *flow) = (transaction, request, to);
+            }
+            State::Answered { .. } | State::Confirmed { .. } => {
+                self.reinvite = request.headers.cseq().ok().map(|c| Reinvite { cseq: c.number, transaction: Some(transaction) });
+            }
+            State::Invited { .. } | State::Cancelled { .. } | State::Leaving { .. } | State::Over => {}
         }
     }
 
@@ -492,6 +524,13 @@ impl Call {
         }
     }
 
+    /// A request of the caller in the early dialog has said where it is reached from now on (RFC 3311 §5.2: a target refresh).
+    pub fn early_target(&mut self, request: &Request) {
+        if let (State::Invited { invite, .. }, Some(contact)) = (&mut self.state, request.headers.get(&HeaderName::Contact)) {
+            invite.headers.set(HeaderName::Contact, contact);
+        }
+    }
+
     /// 200 to a re-INVITE, with a body.
     pub fn accept_reinvite(&mut self, transaction: TransactionId, reinvite: &Request, body: Bytes) -> Response {
         if let State::Confirmed { unacked, .. } = &mut self.state {
@@ -522,12 +561,14 @@ impl Call {
 
     /// It is on its way in this transaction.
     pub fn reinvite_sent(&mut self, transaction: TransactionId) {
-        self.reinvite_in = self.reinvite.map(|_| transaction);
+        if let Some(reinvite) = &mut self.reinvite {
+            reinvite.transaction = Some(transaction);
+        }
     }
 
     /// It is not waited for any more: what has said 100 and nothing more is to be cancelled.
     pub fn give_up_reinvite(&mut self) -> Option<TransactionId> {
-        self.reinvite_in.take()
+        self.reinvite.as_mut()?.transaction.take()
     }
 
     /// An INVITE of ours within the dialog has no final answer yet.
@@ -541,23 +582,35 @@ impl Call {
         let (mut request, to) = self.request(Method::Invite)?;
         request.headers.push(HeaderName::ContentType, "application/sdp");
         request.body = offer;
-        self.reinvite = request.headers.cseq().ok().map(|c| c.number);
+        self.reinvite = request.headers.cseq().ok().map(|c| Reinvite { cseq: c.number, transaction: None });
         Some((request, to))
     }
 
     /// The final answer to it; a 2xx's is acknowledged so.
     pub fn reinvite_answered(&mut self, status: Status) -> Option<(Request, Flow)> {
-        self.reinvite_in = None;
-        let cseq = self.reinvite.take().filter(|_| status.is_success())?;
+        let Reinvite { cseq, .. } = self.reinvite.take().filter(|_| status.is_success())?;
         // Also when our BYE has crossed it: without an ACK the peer would repeat its 2xx.
         let (State::Confirmed { dialog, .. } | State::Leaving { dialog }) = &self.state else { return None };
         Some((dialog.ack(cseq), dialog.next_hop()))
     }
 
-    /// See [`Dialog::device_moved`].
-    pub fn device_moved(&mut self, contact: &Uri, flow: Flow) {
-        if let Some(dialog) = self.dialog_mut() {
-            dialog.device_moved(contact, flow);
+    /// See [`Dialog::device_moved`]. The transaction of an INVITE that waits for its final response moves too: it comes back.
+    pub fn device_moved(&mut self, contact: &Uri, flow: Flow) -> Option<Pending> {
+        match &mut self.state {
+            State::Answered { dialog, .. } | State::Confirmed { dialog, .. } => {
+                dialog.device_moved(contact, flow);
+                None
+            }
+            State::Invited { transaction, invite, flow: own } => {
+                let from = invite.headers.contact().ok().flatten()?;
+                let moves = self.reach == Reach::Flow && from.uri.equivalent(contact);
+                moves.then(|| *own = flow).map(|()| Pending::Theirs(*transaction))
+            }
+            State::Inviting { transaction, invite, flow: own } => {
+                let moves = self.reach == Reach::Flow && invite.uri.equivalent(contact);
+                moves.then(|| *own = flow).map(|()| Pending::Ours(*transaction))
+            }
+            State::Cancelled { .. } | State::Leaving { .. } | State::Over => None,
         }
     }
 

@@ -145,8 +145,14 @@ impl Dialog {
     /// A request of ours (§12.2.1.1), without Via, Contact and body. ACK takes the number of the INVITE that it acknowledges, by
     /// [`Dialog::ack`].
     pub fn request(&mut self, method: Method) -> Request {
+        let number = self.next_cseq();
+        self.build(method, number)
+    }
+
+    /// The number of a request of ours that is made from an earlier one.
+    pub fn next_cseq(&mut self) -> u32 {
         self.local_cseq += 1;
-        self.build(method, self.local_cseq)
+        self.local_cseq
     }
 
     /// The ACK to a 2xx of our INVITE with this number (§13.2.2.4).

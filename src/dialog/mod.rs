@@ -11,7 +11,7 @@ pub mod reliable;
 mod session_timer;
 mod subscription;
 
-pub use call::{Call, Hangup, Key, Own, Progress, Provisional};
+pub use call::{Call, Hangup, Key, Own, Pending, Progress, Provisional};
 pub use dialog::{Dialog, MAX_FORWARDS, NoDialog, Reach};
 pub use reliable::Provisionals;
 pub use session_timer::{Asked, MIN_SE, Session, SessionTimer};

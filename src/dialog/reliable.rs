@@ -25,6 +25,8 @@ pub struct Provisionals {
     overtaken: Option<(u32, u32)>,
     /// What goes when the PRACK is here.
     next: Option<(TransactionId, Response)>,
+    /// One with a description went reliably.
+    described: bool,
 }
 
 /// What the caller's INVITE says of `100rel`.
@@ -68,7 +70,7 @@ impl Provisionals {
             (false, true) => Wish::Supported,
             (false, false) => Wish::None,
         };
-        Provisionals { wish, last: first & 0x3fff_ffff, waiting: None, overtaken: None, next: None }
+        Provisionals { wish, last: first & 0x3fff_ffff, waiting: None, overtaken: None, next: None, described: false }
     }
 
     /// A provisional response above 100 that is to be sent: as it goes now, or nothing while another one waits for its PRACK.
@@ -86,6 +88,7 @@ impl Provisionals {
             return None;
         }
         self.last += 1;
+        self.described |= !response.body.is_empty();
         response.headers.push(HeaderName::Require, "100rel");
         response.headers.push(HeaderName::RSeq, self.last);
         let cseq = response.headers.cseq().map_or(0, |c| c.number);
@@ -108,6 +111,11 @@ impl Provisionals {
                 Some(response)
             }
         }
+    }
+
+    /// The answer to the INVITE's offer went in one of them: a further offer may come before the 2xx (RFC 3311 §5.1).
+    pub fn have_described(&self) -> bool {
+        self.described
     }
 
     /// A 2xx waits: the INVITE has no final answer yet.

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Binding;
+use super::{Binding, Device};
 use crate::clock::{Mono, Now};
 use crate::ids::Number;
 use crate::sip::{Transport, Uri};
@@ -16,6 +16,8 @@ pub enum Change {
     Added(Number, Binding),
     /// The same contact, with a later end and maybe another flow.
     Refreshed(Number, Binding),
+    /// The same device, or the same of its flows, with another contact: the old binding, and the new one in its place.
+    Replaced(Number, Binding, Binding),
     Removed(Number, Binding),
     Expired(Number, Binding),
 }
@@ -24,15 +26,19 @@ pub enum Change {
 pub(super) struct Held {
     pub binding: Binding,
     pub until: Mono,
-    /// `+sip.instance` (RFC 5626): the device, whatever contact it has today. Not known after a restart, until it registers again.
-    pub instance: Option<String>,
 }
 
 impl Held {
-    /// The same contact (§10.3: compared as URIs), or the same device with another one (RFC 5626 §4.1).
-    pub fn is_same(&self, contact: &Uri, instance: Option<&str>) -> bool {
-        let same_device = instance.is_some() && self.instance.as_deref() == instance;
-        same_device || Uri::parse(self.binding.contact.clone()).is_ok_and(|uri| uri.equivalent(contact))
+    /// The same contact (§10.3: compared as URIs), or the same device with another one. Where the device tells its flows apart, these count
+    /// and the contact does not (RFC 5626 §6).
+    pub fn is_same(&self, contact: &Uri, device: Option<&Device>) -> bool {
+        let own = self.binding.device.as_ref();
+        if let (Some(own), Some(device)) = (own, device)
+            && (own.is_same_flow(device) || own.reg_id.is_some() && device.reg_id.is_some())
+        {
+            return own.is_same_flow(device);
+        }
+        Uri::parse(self.binding.contact.clone()).is_ok_and(|uri| uri.equivalent(contact))
     }
 }
 
@@ -66,6 +72,21 @@ impl Bindings {
         live.into_iter().map(|h| h.binding.clone()).collect()
     }
 
+    /// Where a call to the number is to ring: each device once, with its flows, the best first.
+    pub fn targets(&self, number: &Number, now: Mono) -> Vec<Vec<Binding>> {
+        let mut targets: Vec<Vec<Binding>> = Vec::new();
+        for binding in self.of(number, now) {
+            let device = binding.device_of_flows();
+            let known =
+                targets.iter_mut().find(|flows| device.is_some() && flows.first().and_then(Binding::device_of_flows) == device);
+            match known {
+                Some(flows) => flows.push(binding),
+                None => targets.push(vec![binding]),
+            }
+        }
+        targets
+    }
+
     pub fn has(&self, number: &Number) -> bool {
         self.by_number.contains_key(number)
     }
@@ -87,8 +108,8 @@ impl Bindings {
         }
         binding.flow.connection = None;
         let mut list = self.held(&number).to_vec();
-        list.retain(|h| h.binding.contact != binding.contact);
-        list.push(Held { binding, until: now.mono + left, instance: None });
+        list.retain(|h| h.binding.key() != binding.key());
+        list.push(Held { binding, until: now.mono + left });
         self.replace(&number, list);
     }
 

@@ -22,13 +22,14 @@ use crate::config::{Config, Secret};
 use crate::ids::Number;
 use crate::sip::{ConnectionId, Flow, Request, Response};
 
-pub use binding::Binding;
+pub use binding::{Binding, Device};
 pub use bindings::Change;
 pub use guard::Verdict;
 pub use outward::{News, Outward, Step, answer_challenge};
 
 use bindings::Bindings;
 use guard::Guard;
+pub use register::From;
 use register::Limits;
 pub use throttle::Alarm;
 
@@ -88,17 +89,22 @@ impl Registrar {
         &mut self,
         number: &Number,
         request: &Request,
-        flow: Flow,
+        from: From,
         tag: &str,
         now: Now,
         changes: &mut Vec<Change>,
     ) -> Response {
-        register::register(&mut self.bindings, &self.limits, number, request, flow, tag, now, changes)
+        register::register(&mut self.bindings, &self.limits, number, request, from, tag, now, changes)
     }
 
     /// Where the number can be reached, best first (q, then the newest).
     pub fn bindings(&self, number: &Number, now: Now) -> Vec<Binding> {
         self.bindings.of(number, now.mono)
+    }
+
+    /// Where a call to the number is to ring, best first: a device with several flows once (RFC 5626 §5.3), with the others to try after it.
+    pub fn targets(&self, number: &Number, now: Now) -> Vec<Vec<Binding>> {
+        self.bindings.targets(number, now.mono)
     }
 
     pub fn all(&self) -> impl Iterator<Item = (&Number, &Binding)> {

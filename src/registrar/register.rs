@@ -6,18 +6,21 @@
 //! | `Contact: *` without `Expires: 0`, or beside others; a Contact that is no SIP URI | 400 |
 //! | an interval below the least | 423 with Min-Expires |
 //! | more contacts than a number may have | 403; a device that comes back under a new port takes the place of its oldest from that address |
+//! | `reg-id` of a device (RFC 5626 §6) by a first hop that does not keep flows: no `ob` in its Path | 439 |
+//! | `reg-id` twice in one REGISTER | 400 |
 //! | a CSeq that is not higher, with the Call-ID of a binding it touches | 500: an old request that came late |
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::Binding;
 use super::bindings::{Bindings, Change, Held};
+use super::{Binding, Device};
 use crate::clock::Now;
 use crate::config::Config;
 use crate::ids::Number;
-use crate::sip::{Contacts, Flow, HeaderName, NameAddr, Request, Response, Status, Uri};
+use crate::sip::{Contacts, Flow, HeaderName, NameAddr, Request, Response, Status, Transport, Uri};
 
 /// A contact URI longer than this is no phone's; it would be stored, printed and sent back.
 const MAX_CONTACT: usize = 512;
@@ -25,6 +28,18 @@ const MAX_CONTACT: usize = 512;
 const MAX_PATH: usize = 8;
 /// What is kept of User-Agent, in characters.
 const MAX_USER_AGENT: usize = 128;
+
+/// Seconds between a phone's keep-alives, which it then sends by CRLF or STUN (RFC 5626 §4.4): what NATs bear for streams and for datagrams.
+const FLOW_TIMER: u32 = 120;
+const FLOW_TIMER_UDP: u32 = 25;
+
+/// Where a REGISTER came from.
+#[derive(Clone, Copy, Debug)]
+pub struct From {
+    pub flow: Flow,
+    /// Where an edge proxy of our own says that it had it from.
+    pub reported: Option<SocketAddr>,
+}
 
 pub(super) struct Limits {
     min: Duration,
@@ -51,6 +66,8 @@ enum Refused {
     TooMany { limit: usize },
     #[error("an older request came late")]
     OutOfOrder,
+    #[error("the first hop keeps no flows")]
+    NoFlows,
 }
 
 impl Refused {
@@ -60,6 +77,7 @@ impl Refused {
             Refused::TooBrief { .. } => Status::INTERVAL_TOO_BRIEF,
             Refused::TooMany { .. } => Status::FORBIDDEN,
             Refused::OutOfOrder => Status::SERVER_INTERNAL_ERROR,
+            Refused::NoFlows => Status::FIRST_HOP_LACKS_OUTBOUND_SUPPORT,
         }
     }
 }
@@ -68,7 +86,7 @@ impl Refused {
 struct Wish {
     uri: Uri,
     printed: Bytes,
-    instance: Option<String>,
+    device: Option<Device>,
     lasts: Duration,
     q: u16,
 }
@@ -91,17 +109,17 @@ pub(super) fn register(
     limits: &Limits,
     number: &Number,
     request: &Request,
-    flow: Flow,
+    from: From,
     tag: &str,
     now: Now,
     changes: &mut Vec<Change>,
 ) -> Response {
     let before = bindings.held(number);
-    match carry_out(before, limits, number, request, flow, now) {
+    match carry_out(before, limits, number, request, from, now) {
         Ok((after, what)) => {
             bindings.replace(number, after);
             changes.extend(what);
-            granted(bindings.held(number), request, tag, now)
+            granted(bindings.held(number), request, from.flow, tag, now)
         }
         Err(refused) => {
             let mut response = request.response_with_tag(refused.status(), tag);
@@ -118,10 +136,11 @@ fn carry_out(
     limits: &Limits,
     number: &Number,
     request: &Request,
-    flow: Flow,
+    from: From,
     now: Now,
 ) -> Result<(Vec<Held>, Vec<Change>), Refused> {
     let headers = &request.headers;
+    let flow = from.flow;
     let (Ok(call_id), Ok(cseq), Ok(contacts)) = (headers.call_id(), headers.cseq(), headers.contacts()) else {
         return Err(Refused::BadContact);
     };
@@ -142,8 +161,15 @@ fn carry_out(
         Contacts::List(list) if list.len() > limits.contacts => return Err(Refused::TooMany { limit: limits.contacts }),
         Contacts::List(list) => list.iter().map(|contact| wish(contact, request, limits)).collect::<Result<Vec<_>, _>>()?,
     };
+    let of_flows = |wish: &&Wish| wish.device.as_ref().is_some_and(|d| d.reg_id.is_some()) && !wish.lasts.is_zero();
+    match wishes.iter().filter(of_flows).count() {
+        0 => {}
+        1 if keeps_flows(request) => {}
+        1 => return Err(Refused::NoFlows),
+        _ => return Err(Refused::BadContact),
+    }
     for wish in wishes {
-        let known = after.iter().position(|held| held.is_same(&wish.uri, wish.instance.as_deref()));
+        let known = after.iter().position(|held| held.is_same(&wish.uri, wish.device.as_ref()));
         let old = known.map(|index| after.remove(index));
         if old.as_ref().is_some_and(|held| order.is_late_for(held)) {
             return Err(Refused::OutOfOrder);
@@ -153,7 +179,7 @@ fn carry_out(
             continue;
         }
         if after.len() >= limits.contacts {
-            changes.push(Change::Removed(number.clone(), make_room(&mut after, &flow, limits)?));
+            changes.push(Change::Removed(number.clone(), make_room(&mut after, &from, limits)?));
         }
         let binding = Binding {
             contact: wish.printed,
@@ -164,18 +190,19 @@ fn carry_out(
             expires_at: now.wall + wish.lasts,
             q: wish.q,
             path: headers.elements(&HeaderName::Path).take(MAX_PATH).map(|p| Bytes::copy_from_slice(&p)).collect(),
+            device: wish.device,
+            reported: from.reported,
         };
         match old {
-            Some(held) if held.binding.contact == binding.contact => {
+            Some(held) if held.binding.key() == binding.key() => {
                 changes.push(Change::Refreshed(number.clone(), binding.clone()));
             }
             Some(held) => {
-                changes.push(Change::Removed(number.clone(), held.binding));
-                changes.push(Change::Added(number.clone(), binding.clone()));
+                changes.push(Change::Replaced(number.clone(), held.binding, binding.clone()));
             }
             None => changes.push(Change::Added(number.clone(), binding.clone())),
         }
-        after.push(Held { binding, until: now.mono + wish.lasts, instance: wish.instance });
+        after.push(Held { binding, until: now.mono + wish.lasts });
     }
     Ok((after, changes))
 }
@@ -203,16 +230,29 @@ fn wish(contact: &NameAddr, request: &Request, limits: &Limits) -> Result<Wish, 
         None => limits.default,
     };
     let instance = contact.params.text("+sip.instance").filter(|i| !i.is_empty() && i.len() <= MAX_USER_AGENT);
-    Ok(Wish { uri, printed, instance, lasts, q: contact.q() })
+    // RFC 5626 §4.2: 1 to 2^31 - 1. Of a phone that does not say that it does as the RFC says it is nothing to go by.
+    let reg_id = contact.params.number("reg-id").filter(|id| (1..1 << 31).contains(id));
+    let reg_id = reg_id.filter(|_| request.headers.lists(&HeaderName::Supported, "outbound"));
+    let device = instance.map(|instance| Device { instance, reg_id });
+    Ok(Wish { uri, printed, device, lasts, q: contact.q() })
+}
+
+/// A phone that sends to us is heard on its flow; else the first proxy on its way keeps it, and says so (RFC 5626 §5.1, §6).
+fn keeps_flows(request: &Request) -> bool {
+    let is_direct = request.headers.vias().is_ok_and(|vias| vias.len() == 1);
+    let first_hop = || request.headers.path().ok()?.pop();
+    is_direct || first_hop().is_some_and(|hop| hop.uri.sip().is_some_and(|uri| uri.params().has("ob")))
 }
 
 /// A phone that starts anew with another port and without an instance leaves its old contact behind: the oldest one from its address
 /// goes. Contacts from elsewhere are somebody's, and stay.
-fn make_room(after: &mut Vec<Held>, flow: &Flow, limits: &Limits) -> Result<Binding, Refused> {
+fn make_room(after: &mut Vec<Held>, from: &From, limits: &Limits) -> Result<Binding, Refused> {
+    let source = from.reported.unwrap_or(from.flow.remote);
     let oldest = after
         .iter()
         .enumerate()
-        .filter(|(_, held)| held.binding.flow.remote.ip() == flow.remote.ip() && held.binding.flow != *flow)
+        .filter(|(_, held)| held.binding.source().ip() == source.ip())
+        .filter(|(_, held)| (held.binding.flow, held.binding.reported) != (from.flow, from.reported))
         .min_by_key(|(_, held)| held.until)
         .map(|(index, _)| index);
     match oldest {
@@ -221,15 +261,31 @@ fn make_room(after: &mut Vec<Held>, flow: &Flow, limits: &Limits) -> Result<Bind
     }
 }
 
-fn granted(held: &[Held], request: &Request, tag: &str, now: Now) -> Response {
+fn granted(held: &[Held], request: &Request, flow: Flow, tag: &str, now: Now) -> Response {
     let mut response = request.response_with_tag(Status::OK, tag);
-    for Held { binding, until, instance: _ } in held.iter().filter(|h| h.until > now.mono) {
+    let own = |h: &&Held| request.headers.call_id().is_ok_and(|id| *id == h.binding.call_id) && h.binding.flow == flow;
+    let keeps_flow = held.iter().filter(own).any(|h| h.binding.device_of_flows().is_some());
+    for Held { binding, until } in held.iter().filter(|h| h.until > now.mono) {
         let Ok(uri) = Uri::parse(binding.contact.clone()) else { continue };
         let mut contact = NameAddr::new(uri).with_param("expires", seconds(until.since(now.mono)).to_string());
         if binding.q < 1_000 {
             contact = contact.with_param("q", format!("0.{:03}", binding.q));
         }
+        if let Some(Device { instance, reg_id }) = &binding.device {
+            contact = contact.with_param("+sip.instance", instance);
+            if let Some(reg_id) = reg_id {
+                contact = contact.with_param("reg-id", reg_id.to_string());
+            }
+        }
         response.headers.push(HeaderName::Contact, contact);
+    }
+    response.headers.push(HeaderName::Supported, "path, outbound");
+    if keeps_flow {
+        response.headers.push(HeaderName::Require, "outbound");
+        if request.headers.vias().is_ok_and(|vias| vias.len() == 1) {
+            let timer = if flow.transport == Transport::Udp { FLOW_TIMER_UDP } else { FLOW_TIMER };
+            response.headers.push(HeaderName::FlowTimer, timer);
+        }
     }
     if request.headers.contains(&HeaderName::Path) && request.headers.lists(&HeaderName::Supported, "path") {
         response.headers.copy(&HeaderName::Path, &request.headers);

@@ -102,7 +102,8 @@ impl Desk {
 
     fn carry_out(&mut self, request: &Request, source: &str, at: u64) -> Response {
         self.changes.clear();
-        self.registrar.register(&Number::from("201"), request, flow(source), "t", now(at), &mut self.changes)
+        let from = From { flow: flow(source), reported: None };
+        self.registrar.register(&Number::from("201"), request, from, "t", now(at), &mut self.changes)
     }
 
     fn contacts(&self) -> Vec<String> {
@@ -423,7 +424,61 @@ fn a_device_that_names_itself_has_one_binding() {
         desk.register(&[(HeaderName::Contact, &contact)], PHONE, port);
     }
     assert_eq!(desk.contacts(), ["sip:201@10.0.0.9:6001"]);
-    assert!(matches!(&desk.changes[..], [Change::Removed(..), Change::Added(..)]));
+    assert!(matches!(&desk.changes[..], [Change::Replaced(..)]));
+}
+
+/// RFC 5626 §4.2, §6.
+#[test]
+fn the_flows_of_a_device_are_told_apart_and_each_is_replaced_by_its_own() {
+    let mut desk = Desk::new();
+    let mut flow = |instance: &str, reg_id: u32, contact: &str| {
+        let contact = format!("<{contact};ob>;+sip.instance=\"<urn:uuid:{instance}>\";reg-id={reg_id};expires=90");
+        let ok = desk.register(&[(HeaderName::Contact, &contact), (HeaderName::Supported, "path, outbound")], PHONE, 0);
+        let required = ok.headers.lists(&HeaderName::Require, "outbound");
+        let timer = ok.headers.get(&HeaderName::FlowTimer).cloned();
+        assert_eq!((ok.status, required, timer.as_deref()), (Status::OK, true, Some(&b"25"[..])));
+        let said = ok.headers.contacts();
+        let Ok(Contacts::List(said)) = said else { panic!("{said:?}") };
+        assert!(said.iter().all(|c| c.params.text("+sip.instance").is_some() && c.params.number("reg-id").is_some()));
+        let targets = desk.registrar.targets(&Number::from("201"), now(0));
+        targets.iter().map(Vec::len).collect::<Vec<_>>()
+    };
+    assert_eq!(flow("a", 1, "sip:201@10.0.0.9"), [1]);
+    // The same contact by another proxy; then a restart with another address, which leaves the second flow alone.
+    assert_eq!(flow("a", 2, "sip:201@10.0.0.9"), [2]);
+    assert_eq!(flow("a", 1, "sip:201@10.0.0.10"), [2]);
+    assert_eq!(flow("b", 1, "sip:201@10.0.0.10"), [1, 2]);
+    let mut contacts = desk.contacts();
+    contacts.sort();
+    assert_eq!(contacts, ["sip:201@10.0.0.10;ob", "sip:201@10.0.0.10;ob", "sip:201@10.0.0.9;ob"]);
+    // One is taken back by its name, not by its contact.
+    let gone = "<sip:201@10.0.0.10;ob>;+sip.instance=\"<urn:uuid:b>\";reg-id=1;expires=0";
+    let ok = desk.register(&[(HeaderName::Contact, gone), (HeaderName::Supported, "outbound")], PHONE, 0);
+    assert!(!ok.headers.lists(&HeaderName::Require, "outbound") || desk.contacts().len() == 2);
+    assert_eq!(desk.registrar.targets(&Number::from("201"), now(0)).iter().map(Vec::len).collect::<Vec<_>>(), [2]);
+}
+
+#[test]
+fn flows_by_a_first_hop_that_keeps_none_are_refused_and_who_does_not_ask_for_them_is_not() {
+    let mut desk = Desk::new();
+    let contact = "<sip:201@10.0.0.9>;+sip.instance=\"<urn:uuid:a>\";reg-id=1;expires=90";
+    let via = "SIP/2.0/UDP 10.0.0.9;branch=z9hG4bKy";
+    for (supported, path, status) in [
+        ("path, outbound", None, 439),
+        ("path, outbound", Some("<sip:edge.example;lr>"), 439),
+        ("path, outbound", Some("<sip:core.example;lr;ob>, <sip:edge.example;lr>"), 439),
+        ("path, outbound", Some("<sip:core.example;lr>, <sip:edge.example;lr;ob>"), 200),
+        ("path", Some("<sip:edge.example;lr>"), 200),
+    ] {
+        let mut lines = vec![(HeaderName::Via, via), (HeaderName::Contact, contact), (HeaderName::Supported, supported)];
+        lines.extend(path.map(|path| (HeaderName::Path, path)));
+        let answer = desk.register(&lines, PHONE, 0);
+        assert_eq!(answer.status.code(), status, "{supported} {path:?}");
+        assert!(!answer.headers.contains(&HeaderName::FlowTimer), "we are not its first hop");
+    }
+    let twice = format!("{contact}, <sip:201@10.0.0.9:5070>;+sip.instance=\"<urn:uuid:a>\";reg-id=2");
+    let answer = desk.register(&[(HeaderName::Contact, &twice), (HeaderName::Supported, "outbound")], PHONE, 0);
+    assert_eq!(answer.status, Status::BAD_REQUEST);
 }
 
 #[test]

@@ -83,6 +83,7 @@ headers! {
     ErrorInfo = "Error-Info", b"error-info";
     Event = "Event", b"event", b"o";
     Expires = "Expires", b"expires";
+    FlowTimer = "Flow-Timer", b"flow-timer";
     From = "From", b"from", b"f";
     HistoryInfo = "History-Info", b"history-info";
     Identity = "Identity", b"identity", b"y";

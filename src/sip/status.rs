@@ -36,8 +36,10 @@ macro_rules! statuses {
 
             /// The phrase of the registry; for a code that has none, one for its class.
             pub fn reason(self) -> &'static str {
-                if self == Status::ACCEPTED {
-                    return "Accepted";
+                match self {
+                    Status::ACCEPTED => return "Accepted",
+                    Status::FLOW_FAILED => return "Flow Failed",
+                    _ => {}
                 }
                 match StatusCode::from(self.0) {
                     $(StatusCode::$rsip => $reason,)*
@@ -137,6 +139,8 @@ statuses! {
 impl Status {
     /// RFC 3515 §2.4.2: a REFER that is obeyed. rsip gives the name to 201.
     pub const ACCEPTED: Status = Status(202);
+    /// RFC 5626 §11.5.
+    pub const FLOW_FAILED: Status = Status(430);
 
     pub fn new(code: u16) -> Option<Status> {
         (100..700).contains(&code).then_some(Status(code))

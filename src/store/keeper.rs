@@ -69,7 +69,10 @@ impl Keeper {
         match change {
             RegistrationChange::Put(number, binding) | RegistrationChange::Refresh(number, binding) => {
                 match serde_json::to_vec(&*binding) {
-                    Ok(value) => self.put(Tree::Registrations, binding_key(&number, &binding.contact), Some(value), urgent),
+                    Ok(value) => {
+                        let key = binding_key(&number, binding.key().as_bytes());
+                        self.put(Tree::Registrations, key, Some(value), urgent);
+                    }
                     Err(error) => tracing::error!(%error, "a binding can't be written"),
                 }
             }
@@ -252,6 +255,8 @@ mod tests {
             expires_at: Wall::from_micros(5),
             q: 1_000,
             path: vec![],
+            device: None,
+            reported: None,
         }
     }
 

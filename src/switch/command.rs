@@ -136,7 +136,12 @@ pub struct RegistrationView {
     pub contact: String,
     pub transport: String,
     pub user_agent: Option<String>,
+    /// Address and port; of a phone behind an edge proxy of one's own, as that reports it.
     pub source: String,
+    /// What the device calls itself (`+sip.instance`, RFC 5626), usually `<urn:uuid:…>`.
+    pub instance: Option<String>,
+    /// Which of the device's flows it is (`reg-id`): they ring one after the other, and never together.
+    pub reg_id: Option<u32>,
     /// RFC 3339.
     pub expires_at: String,
 }

@@ -153,7 +153,9 @@ impl Switch {
             contact: String::from_utf8_lossy(&binding.contact).into_owned(),
             transport: binding.flow.transport.as_str().to_ascii_lowercase(),
             user_agent: binding.user_agent.clone(),
-            source: binding.flow.remote.to_string(),
+            source: binding.source().to_string(),
+            instance: binding.device.as_ref().map(|device| device.instance.clone()),
+            reg_id: binding.device.as_ref().and_then(|device| device.reg_id),
             expires_at: binding.expires_at.to_string(),
         })
         .collect()

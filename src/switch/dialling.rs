@@ -1,5 +1,6 @@
 //! Calls to a phone (all its contacts at once) and to the outside (one trunk after another), and what comes of them.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::event::{By, CallProgress, CallWentOutside, Kind};
@@ -7,14 +8,15 @@ use super::hub::{Cx, Purpose};
 use super::identity::Shown;
 use super::outgoing::Invitation;
 use super::transfer::Notice;
-use crate::conversation::{Conversation, Dialling, NextTrunks, OutsideParty, Peer, Role, Stage, Transferring, Try};
+use crate::conversation::{Conversation, Dialling, NextTrunks, OtherFlow, OutsideParty, Peer, Role, Stage, Transferring, Try};
+use crate::dialog::reliable::rseq;
 use crate::dialog::{Progress, Reach};
 use crate::ids::{LegId, Number};
 use crate::media::{Audio, Command, Source};
 use crate::route::{self, Attempt, Cause, Direction, Forwarding, Outside};
-use crate::sdp::Description;
 use crate::sdp::Direction::SendRecv;
-use crate::sip::{Flow, HeaderName, Reason, Response, SipUri, Status, Uri};
+use crate::sdp::{Description, Refusal};
+use crate::sip::{Flow, Reason, Response, SipUri, Status, Uri};
 use crate::transaction::TransactionId;
 
 /// Nobody answers: a call to a phone or outside is given up. Carriers give up after 2 to 3 minutes; a person after one.
@@ -79,25 +81,59 @@ impl Cx<'_> {
         shows: &str,
         title: Option<&str>,
     ) -> bool {
-        let bindings = self.hub.registrar.bindings(number, self.now);
+        let targets = self.hub.registrar.targets(number, self.now);
         let mut any = false;
-        for binding in bindings {
-            let Ok(target) = Uri::parse(binding.contact.clone()) else { continue };
-            let invitation = Invitation {
-                peer: Peer::Phone(number.clone()),
-                role: role.clone(),
-                target,
-                to: binding.flow,
-                reach: Reach::Flow,
-                path: binding.path.clone(),
-                shows: shows.to_owned(),
-                title: title.map(str::to_owned),
-                user: shows.to_owned(),
-                identity: None,
-            };
-            any |= self.invite(conv, invitation).is_ok();
+        for flows in targets {
+            let ways = flows.into_iter().filter_map(|binding| {
+                let contact = Uri::parse(binding.contact.clone()).ok()?;
+                Some(OtherFlow { contact, flow: binding.flow, path: binding.path, title: title.map(str::to_owned) })
+            });
+            any |= self.ring_device(conv, &Peer::Phone(number.clone()), role, shows, ways.collect());
         }
         any
+    }
+
+    /// An INVITE to a device by the first of its flows that takes one; the others are for when that fails.
+    fn ring_device(
+        &mut self,
+        conv: &mut Conversation,
+        peer: &Peer,
+        role: &Role,
+        shows: &str,
+        mut flows: VecDeque<OtherFlow>,
+    ) -> bool {
+        let Some(OtherFlow { contact, flow, path, title }) = flows.pop_front() else { return false };
+        let invitation = Invitation {
+            peer: peer.clone(),
+            role: role.clone(),
+            target: contact,
+            to: flow,
+            reach: Reach::Flow,
+            path,
+            shows: shows.to_owned(),
+            title,
+            user: shows.to_owned(),
+            identity: None,
+        };
+        let Ok(id) = self.invite(conv, invitation) else { return false };
+        if let Some(leg) = conv.legs.get_mut(&id) {
+            leg.flows = flows;
+        }
+        true
+    }
+
+    /// The flow is gone that a leg was to ring by (430, no way, no word at all): the device's next one, if it has another (RFC 5626 §5.3).
+    fn next_flow(&mut self, conv: &mut Conversation, id: LegId) -> bool {
+        let Some(leg) = conv.legs.get_mut(&id).filter(|leg| leg.is_live() && !leg.rang) else { return false };
+        let flows = std::mem::take(&mut leg.flows);
+        let (peer, role, shows) = (leg.peer.clone(), leg.role.clone(), leg.shows.clone());
+        if flows.is_empty() {
+            return false;
+        }
+        self.ended_by_peer(conv, id, Cause::Unreachable);
+        let rings = self.ring_device(conv, &peer, &role, &shows, flows);
+        self.count(format!("sip_next_flows_total{{rings=\"{rings}\"}}"));
+        rings
     }
 
     /// The number that the callee's phone shows: the customer's, or the caller's extension.
@@ -142,7 +178,9 @@ impl Cx<'_> {
         }
         loop {
             let Stage::Dialling(dialling) = &mut conv.stage else { return };
-            let Some(Try { attempt, to }) = dialling.trunks.0.pop_front() else { return self.not_taken(conv, cause, status) };
+            let Some(Try { attempt, to, port }) = dialling.trunks.0.pop_front() else {
+                return self.not_taken(conv, cause, status);
+            };
             let Some(trunk) = config.trunks.get(&attempt.trunk) else { continue };
             let to = match to {
                 Some(to) => to,
@@ -150,7 +188,7 @@ impl Cx<'_> {
                     Ok((first, others)) => {
                         // The other addresses come before the next trunk (RFC 3263 §4.3).
                         for to in others.into_iter().rev() {
-                            dialling.trunks.0.push_front(Try { attempt: attempt.clone(), to: Some(to) });
+                            dialling.trunks.0.push_front(Try { attempt: attempt.clone(), to: Some(to), port: None });
                         }
                         first
                     }
@@ -161,7 +199,7 @@ impl Cx<'_> {
                 },
             };
             dialling.trying = Some(attempt.clone());
-            if let Ok(leg) = self.invite(conv, self.outside_invitation(&attempt, trunk, to, conv.anonymous)) {
+            if let Ok(leg) = self.invite(conv, self.outside_invitation(&attempt, trunk, to, port, conv.anonymous)) {
                 self.pays(conv, leg);
                 // What the last one had to say is over.
                 if again {
@@ -182,13 +220,20 @@ impl Cx<'_> {
         }
     }
 
-    fn outside_invitation(&self, attempt: &Attempt, trunk: &crate::config::Trunk, to: Flow, anonymous: bool) -> Invitation {
+    fn outside_invitation(
+        &self,
+        attempt: &Attempt,
+        trunk: &crate::config::Trunk,
+        to: Flow,
+        port: Option<u16>,
+        anonymous: bool,
+    ) -> Invitation {
         let host = super::outgoing::host(trunk.peer.host.trim_start_matches('[').trim_end_matches(']'));
         let shows = attempt.caller.clone().filter(|_| !anonymous).unwrap_or_else(|| "anonymous".to_owned());
         Invitation {
             peer: Peer::Trunk(trunk.name.clone()),
             role: Role::Callee,
-            target: SipUri::new(&attempt.number, host, trunk.peer.port).into(),
+            target: SipUri::new(&attempt.number, host, port.or(trunk.peer.port)).into(),
             to,
             reach: Reach::Target,
             path: Vec::new(),
@@ -226,6 +271,7 @@ impl Cx<'_> {
                     leg.call.rings(response);
                 }
                 self.early_media(conv, id, response, flow);
+                self.answered_early(conv, id, response);
                 self.callee_rings(conv, id);
             }
         } else if response.status.is_success() {
@@ -276,6 +322,20 @@ impl Cx<'_> {
         }
         self.media(conv.worker, Command::Hear { leg: subject, source: Source::Leg(id) });
         self.media(conv.worker, Command::Hear { leg: id, source: Source::Leg(subject) });
+    }
+
+    /// A reliable provisional response's description is the answer to our offer (RFC 3262 §5), whether anybody is to hear it yet or not.
+    fn answered_early(&mut self, conv: &mut Conversation, id: LegId, response: &Response) {
+        let Some(leg) = conv.legs.get_mut(&id) else { return };
+        let is_its = response.headers.to().is_ok_and(|to| to.tag() == leg.call.peer_tag().as_deref());
+        if !leg.is_ringing() || leg.agreed_early || response.body.is_empty() || rseq(response).is_none() || !is_its {
+            return;
+        }
+        let answered = |leg: &mut crate::conversation::Leg| {
+            let answer = Description::parse(&response.body).ok()?;
+            leg.negotiation.answered(&answer).ok()
+        };
+        leg.agreed_early = leg.early.is_some() || answered(leg).is_some();
     }
 
     fn callee_rings(&mut self, conv: &mut Conversation, id: LegId) {
@@ -331,11 +391,16 @@ impl Cx<'_> {
         leg.status = Some(response.status.code());
         self.hub.index.answered(id);
         self.hub.ledger.answered(id, self.now.wall);
-        let early = leg.early.take().and_then(|_| leg.negotiation.agreed().cloned());
+        let is_early = leg.early.take().is_some() || leg.agreed_early;
+        let early = leg.negotiation.agreed().cloned().filter(|_| is_early);
         let agreed = match Description::parse(&response.body) {
             // Some say it in the 183 only.
             Err(_) if response.body.is_empty() && early.is_some() => early.ok_or(()),
-            Ok(answer) => leg.negotiation.answered(&answer).map_err(|_| ()),
+            Ok(answer) => match (leg.negotiation.answered(&answer), early) {
+                // An UPDATE has changed it since: what the 2xx repeats is to be ignored (RFC 3261 §13.2.1).
+                (Err(Refusal::Unasked), Some(early)) => Ok(early),
+                (agreed, _) => agreed.map_err(|_| ()),
+            },
             Err(_) => Err(()),
         };
         let Ok(agreed) = agreed else {
@@ -406,11 +471,6 @@ impl Cx<'_> {
     }
 
     fn callee_refused(&mut self, conv: &mut Conversation, id: LegId, response: &Response) {
-        if matches!(response.status, Status::UNAUTHORIZED | Status::PROXY_AUTHENTICATION_REQUIRED)
-            && self.answer_challenge(conv, id, response)
-        {
-            return;
-        }
         if response.status == Status::SESSION_INTERVAL_TOO_SMALL && self.asks_again(conv, id, response) {
             return;
         }
@@ -423,6 +483,9 @@ impl Cx<'_> {
             return self.sweep(conv, id);
         }
         let redirects = matches!(response.status.code(), 300..=399) && leg.role == Role::Callee;
+        if response.status == Status::FLOW_FAILED && self.next_flow(conv, id) {
+            return;
+        }
         if redirects {
             self.ended_by_peer(conv, id, Cause::Moved);
             if self.redirected(conv, id, response) {
@@ -441,6 +504,9 @@ impl Cx<'_> {
         }
         if leg.cause.is_some() {
             return self.sweep(conv, id);
+        }
+        if self.next_flow(conv, id) {
+            return;
         }
         let status = Status::new(cause.to_status()).unwrap_or(Status::REQUEST_TIMEOUT);
         self.callee_lost(conv, id, cause, status);
@@ -534,33 +600,6 @@ impl Cx<'_> {
             return self.next_trunk(conv, Cause::Timeout, Status::REQUEST_TIMEOUT);
         }
         self.not_taken(conv, Cause::NoAnswer, Status::TEMPORARILY_UNAVAILABLE);
-    }
-
-    /// A trunk wants to know who calls: the INVITE again, with its credentials.
-    fn answer_challenge(&mut self, conv: &mut Conversation, id: LegId, response: &Response) -> bool {
-        let config = self.config();
-        let Some(leg) = conv.legs.get_mut(&id) else { return false };
-        let Peer::Trunk(name) = &leg.peer else { return false };
-        let Some(trunk) = config.trunks.get(name) else { return false };
-        let (Some(user), Some(secret)) = (&trunk.user, &trunk.secret) else { return false };
-        let Some(sent) = leg.call.invite() else { return false };
-        // Once: a second challenge means that the credentials are wrong.
-        let stale = response.headers.challenges(&HeaderName::WwwAuthenticate).iter().any(|c| c.stale);
-        if !stale && (sent.headers.contains(&HeaderName::Authorization) || sent.headers.contains(&HeaderName::ProxyAuthorization))
-        {
-            return false;
-        }
-        let Some(mut again) = leg.call.invite_again() else { return false };
-        let cnonce = self.hub.chance.token();
-        if !crate::registrar::answer_challenge(&mut again, response, user, secret, &cnonce) {
-            return false;
-        }
-        let Some(to) = leg.call.flow().copied() else { return false };
-        let transaction = self.request(again.clone(), to, Purpose::Invite(id));
-        if let Some(leg) = conv.legs.get_mut(&id) {
-            leg.call.reinvited_in(transaction, again, to);
-        }
-        true
     }
 }
 

@@ -180,7 +180,7 @@ impl Cx<'_> {
             self.hub.index.forget(id, &key);
             if !leg.call.is_over() {
                 self.hub.index.keys.insert(key, id);
-                self.hub.departing.insert(id, Departing { call: leg.call, until: self.now.mono + DEPARTING });
+                self.hub.departing.insert(id, Departing { call: leg.call, peer: leg.peer, until: self.now.mono + DEPARTING });
             }
         }
         let legs = conv.gone.iter().map(|g| LegSummary {

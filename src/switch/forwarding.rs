@@ -3,13 +3,15 @@
 //! A forwarded call is dialled anew, with the rights of the phone that forwards it. It has a history (`Conversation::diverted`) that the next
 //! INVITE tells in Diversion and History-Info; a phone that stands in it already, or a history that is too long, ends it there.
 
+use std::net::SocketAddr;
+
 use super::Output;
 use super::event::{CallForwarded, Kind};
 use super::hub::Cx;
 use crate::conversation::{Conversation, Peer, Stage, Transferring, Try};
 use crate::ids::{LegId, Number};
 use crate::route::{self, Attempt, Caller, Cause, Diverted, Forwarding, MOST_FORWARDS, Target, When, Why};
-use crate::sip::{Contacts, HeaderName, Request, Response, SipUri, Status};
+use crate::sip::{Contacts, Flow, HeaderName, Request, Response, SipUri, Status};
 
 /// Contacts of a 3xx that are looked at.
 const MOST_CONTACTS: usize = 4;
@@ -136,9 +138,17 @@ impl Cx<'_> {
                     let of = trunk.peer.host.trim_start_matches('[').trim_end_matches(']');
                     host.eq_ignore_ascii_case(of) || host.parse().is_ok_and(|ip| route::has_address(trunk, ip, &self.hub.hosts))
                 };
-                let next = numbers.into_iter().find(|(_, host)| host.as_deref().is_none_or(own));
+                let next = numbers.into_iter().find(|(_, at)| at.as_ref().is_none_or(|(host, _)| own(host)));
+                // The address of its own that it names, or whichever we would go to.
+                let here = self.way_to(trunk);
+                let elsewhere = |(host, port): (String, Option<u16>)| {
+                    let here = here?;
+                    let port = port.filter(|port| *port != 0 && *port != here.remote.port())?;
+                    let ip = host.parse().unwrap_or(here.remote.ip());
+                    Some((Flow { remote: SocketAddr::new(ip, port), connection: None, ..here }, port))
+                };
                 let Stage::Dialling(dialling) = &conv.stage else { return false };
-                let (Some((number, _)), Some(tried)) = (next, dialling.trying.clone()) else { return false };
+                let (Some((number, at)), Some(tried)) = (next, dialling.trying.clone()) else { return false };
                 // Whoever pays is not made to pay for what it may not dial.
                 if dialling.redirects >= MOST_REDIRECTS || (!tried.emergency && self.may_be_sent_on(conv, &number).is_err()) {
                     return false;
@@ -148,7 +158,8 @@ impl Cx<'_> {
                 let attempt = Attempt { number, ..tried };
                 // Its further addresses were for the number that has moved.
                 dialling.trunks.leave_trunk();
-                dialling.trunks.0.push_front(Try { attempt, to: None });
+                let (to, port) = at.and_then(elsewhere).unzip();
+                dialling.trunks.0.push_front(Try { attempt, to, port });
                 self.next_trunk(conv, Cause::Moved, Status::TEMPORARILY_UNAVAILABLE);
                 true
             }
@@ -197,8 +208,8 @@ impl Cx<'_> {
     }
 }
 
-/// What a 3xx names, the preferred first (`q`, RFC 3261 §20.10): a number each, and the host that it is at (a `tel:` has none).
-fn numbers_of(response: &Response) -> Vec<(String, Option<String>)> {
+/// What a 3xx names, the preferred first (`q`, RFC 3261 §20.10): a number each, and the host and port that it is at (a `tel:` has none).
+fn numbers_of(response: &Response) -> Vec<(String, Option<(String, Option<u16>)>)> {
     // 305 and 380 name no other place for the call.
     if !matches!(response.status.code(), 300..=302) {
         return Vec::new();
@@ -206,7 +217,7 @@ fn numbers_of(response: &Response) -> Vec<(String, Option<String>)> {
     let Ok(Contacts::List(mut contacts)) = response.headers.contacts() else { return Vec::new() };
     contacts.sort_by_key(|c| std::cmp::Reverse(c.q()));
     let number = |c: &crate::sip::NameAddr| {
-        let host = c.uri.sip().map(|uri| uri.host.to_string().trim_matches(['[', ']']).to_owned());
+        let host = c.uri.sip().map(|uri| (uri.host.to_string().trim_matches(['[', ']']).to_owned(), uri.port));
         Some((c.uri.dialled().filter(|n| !n.is_empty())?, host))
     };
     contacts.iter().take(MOST_CONTACTS).filter_map(number).collect()

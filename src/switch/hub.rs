@@ -50,10 +50,10 @@ pub(super) struct Hub {
     pub acd: Acd,
     pub index: Index,
     pub presence: Presence,
-    /// Messages of a number, new and old; a number that is not here has none.
-    pub messages: BTreeMap<Number, (u32, u32)>,
     /// What a client transaction was for.
     pub purposes: BTreeMap<TransactionId, Purpose>,
+    /// How many challenges a request has answered already, where it has any; goes with its purpose.
+    pub answers: BTreeMap<TransactionId, u8>,
     /// Legs of conversations that are gone, whose SIP has an end to find yet.
     pub departing: BTreeMap<LegId, Departing>,
     pub ports: BTreeMap<u8, VecDeque<Lease>>,
@@ -84,7 +84,9 @@ pub(super) struct Hub {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     Invite(LegId),
-    /// NOTIFY of a transfer, or the last one of a subscription, or the BYE to a fork that nobody wants: what comes back changes nothing.
+    /// NOTIFY of a transfer, PRACK: what comes back changes nothing, but that it may be asked for again with credentials.
+    Told(LegId),
+    /// The last NOTIFY of a subscription, or the BYE to a fork that nobody wants: what comes back changes nothing.
     InDialog,
     /// UPDATE or re-INVITE that keeps a session alive.
     Refresh(LegId),
@@ -116,6 +118,7 @@ pub(super) struct Lookup {
 #[derive(Debug)]
 pub(super) struct Departing {
     pub call: Call,
+    pub peer: Peer,
     /// Forgotten then, whatever the peer does: longer than any transaction lives.
     pub until: Mono,
 }

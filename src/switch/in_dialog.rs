@@ -81,6 +81,46 @@ impl Cx<'_> {
         None
     }
 
+    /// In a dialog that is early: a caller may end it by BYE (RFC 3261 §15) as by CANCEL; an UPDATE is a sign of life, or a further offer.
+    fn early_request(&mut self, conv: &mut Conversation, id: LegId, transaction: TransactionId, request: &Request) {
+        let is_invited = conv.leg(id).is_some_and(|l| l.call.is_invited());
+        match request.method {
+            Method::Update => self.early_update(conv, id, transaction, request),
+            Method::Bye if is_invited => {
+                self.respond(transaction, &request.response(Status::OK));
+                self.cancelled(conv, id);
+            }
+            _ => self.respond(transaction, &request.response(Status::CALL_TRANSACTION_DOES_NOT_EXIST)),
+        }
+    }
+
+    /// An offer in it is answered where the INVITE's own has its answer, reliably (RFC 3311 §5.2). Before that it collides: with our
+    /// answer that is due, so that the peer may try again soon, or with our offer.
+    fn early_update(&mut self, conv: &mut Conversation, id: LegId, transaction: TransactionId, request: &Request) {
+        let Some(leg) = conv.leg(id) else { return };
+        let is_invited = leg.call.is_invited();
+        let owes_answer = is_invited && leg.call.invite().is_some_and(|invite| !invite.body.is_empty());
+        let answer = match (request.body.is_empty(), leg.has_described()) {
+            (true, _) => Ok(bytes::Bytes::new()),
+            (false, true) => self.renegotiate(conv, id, &request.body).map_err(|refused| refused.0),
+            (false, false) if owes_answer => Err(Status::SERVER_INTERNAL_ERROR),
+            (false, false) => Err(Status::REQUEST_PENDING),
+        };
+        let response = match answer {
+            Ok(body) => {
+                let Some(leg) = conv.legs.get_mut(&id) else { return };
+                leg.call.early_target(request);
+                // The 2xx is not to repeat what holds no more.
+                if is_invited && !body.is_empty() {
+                    leg.early = Some(bytes::Bytes::new());
+                }
+                leg.call.accept_update(request, body)
+            }
+            Err(status) => self.refusal(request, status),
+        };
+        self.respond(transaction, &response);
+    }
+
     /// With 500, for what is out of order, the time after which it may be asked again: up to ten seconds (RFC 3261 §14.2, RFC 3311 §5.2).
     fn refusal(&mut self, request: &Request, status: Status) -> Response {
         let mut response = request.response(status);
@@ -88,26 +128,6 @@ impl Cx<'_> {
             response.headers.push(HeaderName::RetryAfter, self.hub.chance.below(10) as u32);
         }
         response
-    }
-
-    /// In a dialog that is early: a caller may end it by BYE (RFC 3261 §15) as by CANCEL; an UPDATE is a sign of life (RFC 3311 §5.2), and
-    /// an offer in it has to wait until the first one is through: the caller's own, which we have not answered yet, or ours.
-    fn early_request(&mut self, conv: &mut Conversation, id: LegId, transaction: TransactionId, request: &Request) {
-        let Some(leg) = conv.leg(id) else { return };
-        let is_invited = leg.call.is_invited();
-        let owes_answer = is_invited && leg.call.invite().is_some_and(|invite| !invite.body.is_empty());
-        let status = match request.method {
-            Method::Bye if is_invited => Status::OK,
-            Method::Update if request.body.is_empty() => Status::OK,
-            Method::Update if owes_answer => Status::SERVER_INTERNAL_ERROR,
-            Method::Update => Status::REQUEST_PENDING,
-            _ => Status::CALL_TRANSACTION_DOES_NOT_EXIST,
-        };
-        let response = self.refusal(request, status);
-        self.respond(transaction, &response);
-        if request.method == Method::Bye && is_invited {
-            self.cancelled(conv, id);
-        }
     }
 
     fn reinvited(&mut self, conv: &mut Conversation, id: LegId, transaction: TransactionId, request: &Request) {

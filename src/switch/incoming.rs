@@ -4,17 +4,17 @@ use super::door::Strike;
 use super::event::{By, CallStarted, Direction, Kind};
 use super::hub::{AGENT, ALLOW, Cx};
 use super::identity::{caller_number, wants_to_be_hidden};
-use super::pickup::{Joining, Replaced, Wanted};
+use super::pickup::{Joining, Replaced, Ringing, Wanted};
 use super::presence::ALLOW_EVENTS;
 use super::routing::caller;
 use crate::conversation::{Conversation, Leg, Peer, Role};
 use crate::dialog::{Asked, Call, MAX_FORWARDS, Own, Provisionals, Reach};
 use crate::ids::{LegId, Number};
 use crate::media::Command;
-use crate::registrar::Verdict;
+use crate::registrar::{From, Verdict};
 use crate::route::{self, Cause, Code, Diverted, Rule, Target};
 use crate::sdp::{Description, Local, Negotiation};
-use crate::sip::{Flow, HeaderName, Method, Request, Response, Status, Transport, Uri};
+use crate::sip::{Contacts, Flow, HeaderName, Method, Request, Response, Status, Transport, Uri};
 use crate::transaction::TransactionId;
 
 /// Who sent a request, as far as it is proven.
@@ -35,6 +35,14 @@ pub(super) struct Returned {
 pub(super) fn hops_left(request: &Request) -> u32 {
     let came_with = request.headers.max_forwards().ok().flatten().unwrap_or(MAX_FORWARDS);
     came_with.min(MAX_FORWARDS).saturating_sub(1)
+}
+
+/// A place that requests of the dialog can be sent to.
+fn has_contact(request: &Request) -> bool {
+    match request.headers.contacts() {
+        Ok(Contacts::List(contacts)) => contacts.first().is_some_and(|contact| contact.uri.sip().is_some()),
+        Ok(Contacts::Star) | Err(_) => false,
+    }
 }
 
 impl Cx<'_> {
@@ -61,8 +69,9 @@ impl Cx<'_> {
     /// Extensions that the peer insists on (§8.2.2.3), beside those that we have.
     fn refused_extension(&mut self, transaction: TransactionId, request: &Request) -> bool {
         let mut required = request.headers.require().unwrap_or_default();
-        required
-            .retain(|extension| !["timer", "replaces", "100rel"].iter().any(|own| extension.as_str().eq_ignore_ascii_case(own)));
+        let own: &[&str] =
+            if request.method == Method::Register { &["path", "outbound"] } else { &["timer", "replaces", "100rel"] };
+        required.retain(|extension| !own.iter().any(|own| extension.as_str().eq_ignore_ascii_case(own)));
         if required.is_empty() {
             return false;
         }
@@ -128,7 +137,8 @@ impl Cx<'_> {
         };
         let tag = self.hub.chance.token();
         let mut changes = Vec::new();
-        let response = self.hub.registrar.register(&number, request, flow, &tag, self.now, &mut changes);
+        let from = From { flow, reported: None };
+        let response = self.hub.registrar.register(&number, request, from, &tag, self.now, &mut changes);
         self.respond(transaction, &response);
         self.bindings_changed(changes);
     }
@@ -178,6 +188,11 @@ impl Cx<'_> {
             Some(trunk) => Sender::Trunk(trunk.name.clone()),
             None => Sender::Phone(self.authenticate(transaction, &request, flow)?),
         };
+        // §8.1.1.8: nothing could be sent in the dialog, not even a BYE.
+        if !has_contact(&request) {
+            self.reply(transaction, &request, Status::BAD_REQUEST);
+            return None;
+        }
         let mut called = request.uri.dialled().unwrap_or_default();
         let mut anonymous = matches!(sender, Sender::Phone(_)) && wants_to_be_hidden(&request);
         if let (Sender::Phone(_), Some(behind)) = (&sender, route::hidden(&config, &called)) {
@@ -317,7 +332,7 @@ impl Cx<'_> {
         let Sender::Phone(number) = sender else { return Ok(None) };
         if let Some(replaces) = request.headers.replaces().map_err(|_| Status::BAD_REQUEST)? {
             return match self.hub.index.replaced(&replaces) {
-                Replaced::Early(leg) => Ok(Some(Wanted::Ringing(leg))),
+                Replaced::Early(leg) => Ok(Some(Wanted::Ringing(Ringing::By(leg)))),
                 Replaced::Other(leg) if self.is_own(leg, number) && !replaces.early_only => Ok(Some(Wanted::Own(leg))),
                 // It was answered meanwhile (RFC 3891 §3); a call that somebody else is in is not taken.
                 Replaced::Other(_) => Err(Status::BUSY_HERE),
@@ -325,8 +340,8 @@ impl Cx<'_> {
             };
         }
         Ok(match target {
-            Some(Target::Code(Code::Pickup(Some(number)))) => Some(Wanted::RingingAt(number.clone())),
-            Some(Target::Code(Code::Pickup(None))) => Some(Wanted::RingingInGroup),
+            Some(Target::Code(Code::Pickup(Some(number)))) => Some(Wanted::Ringing(Ringing::At(number.clone()))),
+            Some(Target::Code(Code::Pickup(None))) => Some(Wanted::Ringing(Ringing::InGroup)),
             Some(Target::Slot(slot)) => Some(Wanted::Parked(slot.clone())),
             Some(_) | None => None,
         })

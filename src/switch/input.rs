@@ -74,12 +74,6 @@ pub enum Input {
         /// It can be played to the leg.
         there: bool,
     },
-    /// How many messages a number has: its message lamps follow.
-    Messages {
-        number: Number,
-        new: u32,
-        old: u32,
-    },
     /// No new calls from here on; live ones end by themselves or by `Halt`.
     Drain,
     /// Everything ends now: BYE to all.

@@ -189,8 +189,7 @@ impl Cx<'_> {
     }
 
     fn light(&mut self, number: &Number) {
-        let (new, old) = self.hub.mailboxes.counts(number);
-        self.messages(number.clone(), new, old);
+        self.hub.presence.mailbox_changed(number);
     }
 }
 

@@ -100,7 +100,9 @@ impl Cx<'_> {
             None if !request.body.is_empty() => return Err(Status::BAD_REQUEST),
             None => bytes::Bytes::new(),
         };
-        let bindings = self.hub.registrar.bindings(to, self.now);
+        // A device with several flows gets it once.
+        let targets = self.hub.registrar.targets(to, self.now);
+        let bindings: Vec<Binding> = targets.into_iter().filter_map(|flows| flows.into_iter().next()).collect();
         if bindings.is_empty() {
             return Err(Status::TEMPORARILY_UNAVAILABLE);
         }

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | state but conversations, and what every step does with it | `hub` |
 //! | requests outside of dialogs, within one, responses | `incoming`, `in_dialog`, `dialling` |
+//! | requests of ours that are sent once more, with credentials or otherwise | `challenges` |
 //! | where a subject goes | `routing`, `menu`, `queueing`, `dialling`, `transfer`, `attended`, `forwarding` |
 //! | who hears whom | `bridging` |
 //! | a call that rings elsewhere, or waits in a slot, is taken | `pickup`, `parking` |
@@ -24,6 +25,7 @@
 
 mod attended;
 mod bridging;
+mod challenges;
 mod classes;
 pub mod command;
 mod commands;
@@ -70,7 +72,7 @@ use crate::chance::Chance;
 use crate::clock::{Mono, Now};
 use crate::config::Config;
 use crate::conversation::{Conversation, Leg, Stage};
-use crate::dialog::{Dialog, Reach};
+use crate::dialog::{Dialog, Pending, Reach};
 use crate::ids::{ConversationId, LegId};
 use crate::ivr;
 use crate::media::Report;
@@ -126,8 +128,8 @@ impl Switch {
                 acd,
                 index: Index::default(),
                 presence: presence::Presence::default(),
-                messages: BTreeMap::new(),
                 purposes: BTreeMap::new(),
+                answers: BTreeMap::new(),
                 departing: BTreeMap::new(),
                 ports: BTreeMap::new(),
                 hosts: BTreeMap::new(),
@@ -209,27 +211,32 @@ impl Switch {
                     self.with(conversation, now, out, |cx, conv| cx.listening_event(conv, event));
                 }
             }
-            Input::Messages { number, new, old } => self.cx(now, out).messages(number, new, old),
             Input::Drain => self.drain(now, out),
             Input::Halt => self.halt(now, out),
             Input::Tick => {}
         }
-        self.follow();
+        self.follow(now, out);
         self.due(now, out);
         self.settle(now, out);
         self.lamps(now, out);
     }
 
-    /// Calls go with the device that they are on: what is sent in their dialogs goes by its new flow (RFC 5626 §5.3).
-    fn follow(&mut self) {
+    /// Calls go with the device that they are on: what is sent in their dialogs goes by its new flow (RFC 5626 §5.3), and so does what is
+    /// said to INVITEs that wait.
+    fn follow(&mut self, now: Now, out: &mut Vec<Output>) {
         for (number, contact, flow) in std::mem::take(&mut self.hub.moved) {
             self.hub.presence.device_moved(&number, &contact, flow);
             let calls: Vec<(LegId, ConversationId)> =
                 self.hub.index.of_phone(&number).map(|(leg, at)| (leg, at.conversation)).collect();
             for (leg, conversation) in calls {
-                if let Some(leg) = self.conversations.get_mut(&conversation).and_then(|c| c.legs.get_mut(&leg)) {
-                    leg.call.device_moved(&contact, flow);
+                let leg = self.conversations.get_mut(&conversation).and_then(|c| c.legs.get_mut(&leg));
+                let mut sends = Vec::new();
+                match leg.and_then(|leg| leg.call.device_moved(&contact, flow)) {
+                    Some(Pending::Theirs(invite)) => self.hub.transactions.sender_moved(invite, flow, now.mono, &mut sends),
+                    Some(Pending::Ours(invite)) => self.hub.transactions.receiver_moved(invite, flow),
+                    None => {}
                 }
+                self.cx(now, out).sends(sends);
             }
         }
     }
@@ -278,6 +285,7 @@ impl Switch {
             + hub.index.keys.len()
             + hub.departing.len()
             + hub.purposes.len()
+            + hub.answers.len()
             + hub.presence.len()
             + hub.messages_relayed.len()
             + hub.ledger.open()
@@ -361,7 +369,15 @@ impl Switch {
                 }
             }
             Received::Ack { invite, request, .. } => self.acknowledged(invite, &request, now, out),
-            Received::Response { id, response, flow } => self.responded(id, &response, flow, now, out),
+            Received::Response { id, response, flow, challenged } => {
+                let answered = match (challenged, self.hub.purposes.get(&id).cloned()) {
+                    (Some(sent), Some(purpose)) => self.challenged(id, *sent, purpose, &response, flow, now, out),
+                    (_, _) => false,
+                };
+                if !answered {
+                    self.responded(id, &response, flow, now, out);
+                }
+            }
             Received::Stray { flow, .. } => {
                 let mut cx = self.cx(now, out);
                 cx.count("sip_stray_responses_total");
@@ -474,6 +490,7 @@ impl Switch {
         };
         if response.status.is_final() {
             self.hub.purposes.remove(&id);
+            self.hub.answers.remove(&id);
         }
         match purpose {
             Purpose::Invite(leg) => match self.conversation_of(leg) {
@@ -482,7 +499,7 @@ impl Switch {
                 }
                 None => self.cx(now, out).departing_answered(leg, id, response, flow),
             },
-            Purpose::InDialog => {}
+            Purpose::Told(_) | Purpose::InDialog => {}
             Purpose::Notify(id) if response.status.is_final() => self.cx(now, out).notify_answered(id, response.status),
             Purpose::Notify(_) => {}
             Purpose::Message(sender) if response.status.is_final() => {
@@ -527,6 +544,7 @@ impl Switch {
 
     /// A request of ours has no answer and will have none.
     fn failed(&mut self, id: TransactionId, cause: Cause, why: Option<String>, now: Now, out: &mut Vec<Output>) {
+        self.hub.answers.remove(&id);
         match self.hub.purposes.remove(&id) {
             Some(Purpose::Invite(leg)) => match self.conversation_of(leg) {
                 Some(conversation) => {
@@ -554,7 +572,7 @@ impl Switch {
                     self.with(conversation, now, out, |cx, conv| cx.refresh_failed(conv, leg, cause));
                 }
             }
-            Some(Purpose::InDialog) | None => {}
+            Some(Purpose::Told(_) | Purpose::InDialog) | None => {}
         }
     }
 
@@ -708,7 +726,8 @@ impl Cx<'_> {
                     if matches!(report, Report::Missing { .. }) { Kind::MediaMissing(data) } else { Kind::MediaPresent(data) };
                 self.tell(Some(conv.id), kind);
             }
-            Report::Dead { .. } if conv.leg(id).is_some_and(|l| l.early.is_some()) => {}
+            // What is agreed on before the answer binds nobody to speak.
+            Report::Dead { .. } if conv.leg(id).is_some_and(|l| l.is_live() && !l.is_answered()) => {}
             Report::Dead { .. } => self.leg_fails(conv, id, Cause::NoMedia),
             Report::Latched { .. } => {}
             Report::Closed { quality, .. } => self.closed(conv, id, quality),

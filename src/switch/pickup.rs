@@ -35,16 +35,23 @@ pub(super) struct Joining {
 /// Which call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Wanted {
-    /// The one that this leg rings for.
-    Ringing(LegId),
-    /// One that rings at this number.
-    RingingAt(Number),
-    /// One that rings at a phone of the same group.
-    RingingInGroup,
+    /// One that rings.
+    Ringing(Ringing),
     /// The one in this park slot.
     Parked(Number),
     /// The one that the phone itself has by this leg, on another device: it goes on here.
     Own(LegId),
+}
+
+/// Which of those that ring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Ringing {
+    /// The one that this leg rings for.
+    By(LegId),
+    /// One that rings at this number.
+    At(Number),
+    /// One that rings at a phone of the same group.
+    InGroup,
 }
 
 /// The dialog that a Replaces names.
@@ -91,7 +98,7 @@ impl Switch {
                 }
                 None => Err(481),
             },
-            wanted => self.picks_up(wanted, &joining, now, out),
+            Wanted::Ringing(ringing) => self.picks_up(ringing, &joining, now, out),
         };
         if let Err(status) = taken {
             let mut cx = self.cx(now, out);
@@ -101,17 +108,16 @@ impl Switch {
         }
     }
 
-    fn picks_up(&mut self, wanted: &Wanted, joining: &Joining, now: Now, out: &mut Vec<Output>) -> Result<(), u16> {
-        let (leg, conversation) = match wanted {
-            Wanted::Ringing(leg) => (*leg, self.conversation_of(*leg).ok_or(481u16)?),
-            Wanted::RingingAt(number) => self.rings_at(std::iter::once(number), &joining.phone)?,
-            Wanted::RingingInGroup => {
+    fn picks_up(&mut self, ringing: &Ringing, joining: &Joining, now: Now, out: &mut Vec<Output>) -> Result<(), u16> {
+        let (leg, conversation) = match ringing {
+            Ringing::By(leg) => (*leg, self.conversation_of(*leg).ok_or(481u16)?),
+            Ringing::At(number) => self.rings_at(std::iter::once(number), &joining.phone)?,
+            Ringing::InGroup => {
                 let config = self.hub.config.clone();
                 let group = config.phones.get(&joining.phone).and_then(|p| p.group.as_ref());
                 let same = config.phones.values().filter(|p| group.is_none() || p.group.as_ref() == group);
                 self.rings_at(same.map(|p| &p.number), &joining.phone)?
             }
-            Wanted::Parked(_) | Wanted::Own(_) => return Err(404),
         };
         self.with(conversation, now, out, |cx, conv| cx.pick_up(conv, leg, joining)).unwrap_or(Err(481))
     }

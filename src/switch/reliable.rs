@@ -1,7 +1,7 @@
 //! Reliable provisional responses (RFC 3262), in both roles.
 
 use super::event::By;
-use super::hub::{Cx, Purpose};
+use super::hub::{ALLOW, Cx, Purpose};
 use crate::conversation::Conversation;
 use crate::dialog::Provisional;
 use crate::dialog::reliable::Overdue;
@@ -15,6 +15,9 @@ impl Cx<'_> {
     pub fn provisional(&mut self, conv: &mut Conversation, id: LegId, transaction: TransactionId, response: Response) {
         let now = self.now.mono;
         let Some(leg) = conv.legs.get_mut(&id) else { return };
+        let mut response = response;
+        // Whether an UPDATE may come before the 2xx (RFC 3311 §5.1).
+        response.headers.push(HeaderName::Allow, ALLOW);
         if let Some(response) = leg.provisionals.provisional(transaction, response, now) {
             self.respond(transaction, &response);
         }
@@ -44,8 +47,16 @@ impl Cx<'_> {
         };
         let mut response = request.response(Status::OK);
         if !request.body.is_empty() {
-            match self.renegotiate(conv, id, &request.body) {
+            let answered = match conv.leg(id).is_none_or(|leg| leg.is_answered() || leg.has_described()) {
+                true => self.renegotiate(conv, id, &request.body),
+                // The INVITE's own offer has no answer yet.
+                false => Err(super::bridging::Refused(Status::NOT_ACCEPTABLE_HERE)),
+            };
+            match answered {
                 Ok(body) => {
+                    if let Some(leg) = conv.legs.get_mut(&id).filter(|leg| leg.call.is_invited()) {
+                        leg.early = Some(bytes::Bytes::new());
+                    }
                     response.headers.push(HeaderName::ContentType, "application/sdp");
                     response.body = body;
                 }
@@ -83,7 +94,7 @@ impl Cx<'_> {
         match leg.call.provisional_came(response, flow) {
             Provisional::Plain => true,
             Provisional::Reliable(prack, to) => {
-                self.request(prack, to, Purpose::InDialog);
+                self.request(prack, to, Purpose::Told(id));
                 true
             }
             Provisional::OutOfOrder => false,

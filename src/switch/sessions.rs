@@ -45,15 +45,9 @@ impl Cx<'_> {
     /// Our INVITE asked for an interval that is too short for the peer (422): once more with its own.
     pub fn asks_again(&mut self, conv: &mut Conversation, id: LegId, refusal: &Response) -> bool {
         let Some(leg) = conv.legs.get_mut(&id) else { return false };
-        let (Some(mut again), Some(to)) = (leg.call.invite_again(), leg.call.flow().copied()) else { return false };
-        if SessionTimer::ask_again(&mut again, refusal).is_none() {
-            return false;
-        }
-        let transaction = self.request(again.clone(), to, Purpose::Invite(id));
-        if let Some(leg) = conv.legs.get_mut(&id) {
-            leg.call.reinvited_in(transaction, again, to);
-        }
-        true
+        let Some(sent) = leg.call.invite().filter(|_| leg.call.is_inviting()).cloned() else { return false };
+        let longer = |again: &mut Request| SessionTimer::ask_again(again, refusal).is_some();
+        self.again(&mut leg.call, sent, Purpose::Invite(id), longer).is_some()
     }
 
     /// Sessions that are to be refreshed by us are; those that nobody has refreshed in time are over.

@@ -161,6 +161,6 @@ impl Cx<'_> {
         request.headers.push(HeaderName::SubscriptionState, &state);
         request.headers.push(HeaderName::ContentType, "message/sipfrag;version=2.0");
         request.body = format!("SIP/2.0 {} {}\r\n", status.code(), status.reason()).into();
-        self.request(request, flow, Purpose::InDialog);
+        self.request(request, flow, Purpose::Told(to));
     }
 }

@@ -328,7 +328,7 @@ impl Cx<'_> {
     pub fn in_turn(&mut self, attempts: Vec<Attempt>) -> NextTrunks {
         let drawn = route::order(attempts, |a| (a.priority.into(), a.weight), &mut self.hub.chance);
         let (up, down): (Vec<_>, Vec<_>) = drawn.into_iter().partition(|attempt| self.is_ready(&attempt.trunk));
-        NextTrunks(up.into_iter().chain(down).map(|attempt| Try { attempt, to: None }).collect())
+        NextTrunks(up.into_iter().chain(down).map(|attempt| Try { attempt, to: None, port: None }).collect())
     }
 
     fn is_ready(&self, name: &TrunkName) -> bool {
@@ -431,25 +431,35 @@ impl Cx<'_> {
         for change in changes {
             // One that lasts on makes nobody reachable who was not.
             self.hub.stirred |= !matches!(change, Change::Refreshed(..));
-            if let Change::Added(number, binding) | Change::Refreshed(number, binding) = &change
+            let known = match &change {
+                Change::Added(number, binding) | Change::Refreshed(number, binding) => Some((number, binding, &binding.contact)),
+                // Its calls know it by its old contact.
+                Change::Replaced(number, old, binding) => Some((number, binding, &old.contact)),
+                Change::Removed(..) | Change::Expired(..) => None,
+            };
+            if let Some((number, binding, contact)) = known
                 && (self.hub.index.of_phone(number).next().is_some() || self.hub.presence.has_phone(number))
-                && let Ok(contact) = Uri::parse(binding.contact.clone())
+                && let Ok(contact) = Uri::parse(contact.clone())
             {
                 self.hub.moved.push((number.clone(), contact, binding.flow));
             }
             let (Change::Added(number, binding)
             | Change::Refreshed(number, binding)
+            | Change::Replaced(number, _, binding)
             | Change::Removed(number, binding)
             | Change::Expired(number, binding)) = &change;
             self.hub.presence.binding_changed(number);
             self.binding_moved(&binding.flow);
             match change {
-                Change::Added(number, binding) => {
-                    self.tell(None, Kind::RegistrationAdded(registration(&number, &binding)));
-                    self.out.push(Output::Registration(RegistrationChange::Put(number, Box::new(binding))));
-                }
+                Change::Added(number, binding) => self.binding_added(number, binding),
                 Change::Refreshed(number, binding) => {
                     self.out.push(Output::Registration(RegistrationChange::Refresh(number, Box::new(binding))))
+                }
+                Change::Replaced(number, old, binding) => {
+                    self.binding_moved(&old.flow);
+                    self.tell(None, Kind::RegistrationRemoved(registration(&number, &old)));
+                    self.forget_binding(number.clone(), &old);
+                    self.binding_added(number, binding);
                 }
                 Change::Removed(number, binding) => {
                     self.tell(None, Kind::RegistrationRemoved(registration(&number, &binding)));
@@ -465,9 +475,13 @@ impl Cx<'_> {
         }
     }
 
+    fn binding_added(&mut self, number: crate::ids::Number, binding: crate::registrar::Binding) {
+        self.tell(None, Kind::RegistrationAdded(registration(&number, &binding)));
+        self.out.push(Output::Registration(RegistrationChange::Put(number, Box::new(binding))));
+    }
+
     fn forget_binding(&mut self, number: crate::ids::Number, binding: &crate::registrar::Binding) {
-        let key = String::from_utf8_lossy(&binding.contact).into_owned();
-        self.out.push(Output::Registration(RegistrationChange::Remove(number, key)));
+        self.out.push(Output::Registration(RegistrationChange::Remove(number, binding.key())));
     }
 }
 
@@ -477,6 +491,6 @@ fn registration(number: &crate::ids::Number, binding: &crate::registrar::Binding
         contact: String::from_utf8_lossy(&binding.contact).into_owned(),
         transport: binding.flow.transport.as_str().to_ascii_lowercase(),
         user_agent: binding.user_agent.clone(),
-        source: binding.flow.remote.to_string(),
+        source: binding.source().to_string(),
     }
 }

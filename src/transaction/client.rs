@@ -10,7 +10,7 @@ use super::server::Received;
 use super::table::{ClientMachine, Expired, Expiry, Record, SendId, Sending, TransactionId, Transactions};
 use super::timers::Wire;
 use crate::clock::Mono;
-use crate::sip::{CSeq, ConnectionId, Flow, HeaderName, Headers, HostPort, Method, Reason, Request, Response, Via};
+use crate::sip::{CSeq, ConnectionId, Flow, HeaderName, Headers, HostPort, Method, Reason, Request, Response, Status, Via};
 
 /// A longer request goes over a congestion-controlled transport where the peer has one (§18.1.1).
 const MAX_DATAGRAM: usize = 1_300;
@@ -157,14 +157,19 @@ impl Transactions {
                 (told == Some(client_non_invite::Notice::Deliver) && matches!(client.purpose, Purpose::Core { .. }), false)
             }
         };
+        let mut challenged = None;
         if is_final {
-            client.request = None;
+            let asks = matches!(status, Status::UNAUTHORIZED | Status::PROXY_AUTHENTICATION_REQUIRED);
+            challenged = client.request.take().filter(|_| asks && deliver).map(Box::new);
+        }
+        if let Some(request) = &mut challenged {
+            request.headers.remove_top_via();
         }
         self.settle(id);
         if cancel {
             self.send_cancel(id, now, out);
         }
-        if deliver { Received::Response { id, response, flow } } else { Received::Absorbed }
+        if deliver { Received::Response { id, response, flow, challenged } } else { Received::Absorbed }
     }
 
     /// The driver could not send this request. `None` if that is no matter: it went on by UDP, or was answered, or nobody waits.
@@ -179,12 +184,21 @@ impl Transactions {
 
     /// A connection is gone, and with it every request on it that has no response at all: it may never have arrived.
     pub fn connection_closed(&mut self, connection: ConnectionId, now: Mono, out: &mut Vec<Sending>) -> Vec<Undelivered> {
+        self.servers_lose(connection, now, out);
         let on_it = |record: &Record| match record {
             Record::Client(client) => client.to.connection == Some(connection) && client.is_unheard(),
             Record::Server(_) => false,
         };
         let lost: Vec<TransactionId> = self.records.iter().filter(|(_, r)| on_it(r)).map(|(id, _)| *id).collect();
         lost.into_iter().filter_map(|id| self.failed(id, now, out)).collect()
+    }
+
+    /// The device that an INVITE rings at is reached by this flow now: a CANCEL, or the ACK of its refusal, goes there. One that nothing has
+    /// been heard of yet may never have arrived, and is left to fail.
+    pub fn receiver_moved(&mut self, id: TransactionId, flow: Flow) {
+        if let Some(client) = self.client_mut(id).filter(|client| client.to.connection.is_some() && !client.is_unheard()) {
+            client.to = flow;
+        }
     }
 
     fn failed(&mut self, id: TransactionId, now: Mono, out: &mut Vec<Sending>) -> Option<Undelivered> {

@@ -9,7 +9,7 @@ use super::server_non_invite::{self, ServerNonInvite};
 use super::table::{Expired, Expiry, MAX_INITIAL, MAX_SERVERS, Record, Sending, ServerMachine, TransactionId, Transactions};
 use super::timers::Wire;
 use crate::clock::Mono;
-use crate::sip::{Flow, HeaderName, Method, Request, Response, Status};
+use crate::sip::{ConnectionId, Flow, HeaderName, Method, Request, Response, Status};
 
 /// Seconds after which a peer may try again when there are too many transactions: most of them end within timer J.
 const RETRY_AFTER: u32 = 32;
@@ -24,7 +24,8 @@ pub enum Received {
     /// An ACK to a 2xx. `invite` is the transaction while it is remembered; later ones, and strays, come without. Repeats come again.
     Ack { invite: Option<TransactionId>, request: Request, flow: Flow },
     /// A response for the core: each 1xx, the first final one, each 2xx to INVITE with a To tag of its own.
-    Response { id: TransactionId, response: Response, flow: Flow },
+    /// With a challenge comes the request that it is for, without Via: it may be sent again with credentials.
+    Response { id: TransactionId, response: Response, flow: Flow, challenged: Option<Box<Request>> },
     /// A response to nothing that we know.
     Stray { response: Response, flow: Flow },
     /// Answered here: 481 to a CANCEL of nothing, 482 to a merged request, 503 to one too many.
@@ -44,6 +45,18 @@ pub(super) struct Server {
     wire: Wire,
     /// To tag of the responses so far.
     tag: Option<Bytes>,
+    way: Way,
+}
+
+/// Where a stream's responses go when its connection is gone (§18.2.2 has the Via's port, where no phone behind NAT listens).
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    /// As far as is known the connection stands, and there is no other.
+    Only,
+    /// The device has come by this flow since.
+    Also(Flow),
+    /// The connection is gone.
+    Lost,
 }
 
 impl Transactions {
@@ -163,7 +176,8 @@ impl Transactions {
             _ => ServerMachine::Other(ServerNonInvite::start()),
         };
         let wire = Wire::of(flow.transport);
-        let server = Server { machine, keys: Vec::with_capacity(3), merged: None, reply, source: flow, wire, tag: None };
+        let server =
+            Server { machine, keys: Vec::with_capacity(3), merged: None, reply, source: flow, wire, tag: None, way: Way::Only };
         let id = self.insert(Record::Server(Box::new(server)));
         self.index(key, id);
         self.settle(id);
@@ -177,6 +191,44 @@ impl Transactions {
             ServerMachine::Other(_) => server.other(server_non_invite::Event::Repeat, now, out),
         }
         self.settle(id);
+    }
+
+    /// The device that sent the request is reached by this flow now: responses go there as soon as their connection is gone, with the last
+    /// one, which may have gone with it.
+    pub fn sender_moved(&mut self, id: TransactionId, flow: Flow, now: Mono, out: &mut Vec<Sending>) {
+        let Some(server) = self.server_mut(id) else { return };
+        if server.reply.connection.is_none() || server.reply.connection == flow.connection {
+            return;
+        }
+        // Its CANCEL comes by the new one.
+        server.source = flow;
+        match server.way {
+            Way::Lost => self.answer_by(id, flow, now, out),
+            Way::Only | Way::Also(_) => server.way = Way::Also(flow),
+        }
+    }
+
+    pub(super) fn servers_lose(&mut self, connection: ConnectionId, now: Mono, out: &mut Vec<Sending>) {
+        let mut moved = Vec::new();
+        for (id, record) in &mut self.records {
+            let Record::Server(server) = record else { continue };
+            if server.reply.connection == Some(connection) {
+                match server.way {
+                    Way::Also(flow) => moved.push((*id, flow)),
+                    Way::Only | Way::Lost => server.way = Way::Lost,
+                }
+            }
+        }
+        for (id, flow) in moved {
+            self.answer_by(id, flow, now, out);
+        }
+    }
+
+    fn answer_by(&mut self, id: TransactionId, flow: Flow, now: Mono, out: &mut Vec<Sending>) {
+        if let Some(server) = self.server_mut(id) {
+            (server.reply, server.way) = (flow, Way::Only);
+        }
+        self.repeated(id, now, out);
     }
 
     fn receive_ack(&mut self, request: Request, flow: Flow, now: Mono, out: &mut Vec<Sending>) -> Received {

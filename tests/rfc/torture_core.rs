@@ -65,6 +65,8 @@ fn switch(now: Now) -> Switch {
         expires_at: now.wall + std::time::Duration::from_secs(3_600),
         q: 1_000,
         path: Vec::new(),
+        device: None,
+        reported: None,
     };
     let recovered = Recovered { registrations: vec![("201".into(), binding)], ..Recovered::default() };
     let mut out = Vec::new();

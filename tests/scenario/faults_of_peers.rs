@@ -207,3 +207,31 @@ fn a_call_goes_with_its_phone_when_the_nat_gives_it_another_port() {
         sim.assert_clean();
     }
 }
+
+/// RFC 3261 §8.1.1.8: a dialog needs a place to send to.
+#[test]
+fn an_invite_without_a_contact_is_refused_and_costs_its_phone_nothing_else() {
+    let mut sim = Sim::new(90);
+    let (phone, callee, trunk) = (sim.phone("210"), sim.phone("201"), sim.trunk());
+    for (from, number) in [(phone, "201"), (trunk, "+4930555201")] {
+        sim.act(from, |p, _| p.unreachable = true);
+        for _ in 0..130 {
+            sim.act(from, |p, now| {
+                p.call(number, now);
+            });
+            sim.run_for(SECOND / 25);
+        }
+        sim.run_until("refused", |s| s.ua(from).is_idle());
+        assert_eq!(sim.ua(from).final_status(), Some(400));
+        sim.act(from, |p, _| p.unreachable = false);
+        sim.act(from, |p, now| {
+            p.call(number, now);
+        });
+        sim.run_until("they talk", |s| s.ua(from).is_up() && s.ua(callee).is_up());
+        sim.act(from, |p, now| p.hang_up(now));
+        sim.run_for(SECOND);
+    }
+    assert_eq!(sim.ua(callee).invites.len(), 2);
+    assert!(sim.bans.is_empty() && !sim.has("guard.banned"));
+    sim.assert_clean();
+}

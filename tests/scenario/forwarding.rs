@@ -236,6 +236,34 @@ fn a_carriers_302_is_followed_within_the_carrier_and_so_far() {
 }
 
 #[test]
+fn a_carriers_302_to_another_port_of_its_own_host_is_followed_there() {
+    let (mut sim, caller, _, _) = office(10);
+    let carrier = sim.trunk();
+    let mut other = Ua::trunk([10, 2, 0, 1].into());
+    other.at.set_port(5_080);
+    other.byte = 0x2f;
+    let other = sim.add(other);
+    sim.act(carrier, |t, _| {
+        t.script.push_back(OnInvite::Refuse(302));
+        t.redirects_to = "<sip:4940999@10.2.0.1:5080>".into();
+    });
+    call(&mut sim, caller, "04940123");
+    sim.run_until("answered at the other port", |s| s.ua(other).is_up() && s.ua(caller).is_up());
+    assert!(sim.ua(other).invites[0].uri.starts_with("sip:4940999@10.2.0.1:5080"), "{}", sim.ua(other).invites[0].uri);
+    assert_eq!((sim.ua(carrier).invites.len(), sim.ua(other).invites.len()), (1, 1));
+    sim.act(caller, |p, now| p.hang_up(now));
+    sim.run_until("over", |s| s.ua(other).is_idle());
+    // Back and forth is a loop like any other.
+    sim.set(carrier, OnInvite::Refuse(302));
+    sim.set(other, OnInvite::Refuse(302));
+    sim.act(other, |t, _| t.redirects_to = "<sip:4940999@10.2.0.1:5060>".into());
+    call(&mut sim, caller, "04940123");
+    sim.run_until("given up", |s| s.ua(caller).is_idle());
+    assert_eq!(sim.ua(carrier).invites.len() + sim.ua(other).invites.len(), 2 + 4);
+    sim.assert_clean();
+}
+
+#[test]
 fn a_transfer_to_a_forwarded_phone_reaches_whom_it_is_forwarded_to() {
     let (mut sim, caller, first, second) = office(9);
     let trunk = sim.trunk();

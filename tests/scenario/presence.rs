@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cordboard::switch::Input;
+use cordboard::switch::Command;
 
 use crate::sim::ua::{OnInvite, Phase};
 use crate::sim::{Sim, centre};
@@ -250,17 +250,26 @@ fn a_phone_that_was_restarted_has_one_subscription_and_not_two() {
 #[test]
 fn the_message_light_follows_the_count() {
     let mut sim = Sim::new(70);
-    let phone = sim.phone("203");
+    let phone = sim.phone("201");
     sim.act(phone, |ua, now| {
-        ua.watch("message-summary", "203", None, now);
+        ua.watch("message-summary", "201", None, now);
     });
     sim.run_until("the first", |sim| sim.ua(phone).seen(0).is_some());
     let first = sim.ua(phone).seen(0).expect("one").clone();
     assert_eq!(first.kind, "application/simple-message-summary");
     assert!(first.body.starts_with("Messages-Waiting: no\r\n") && first.body.contains("Voice-Message: 0/0"), "{}", first.body);
-    sim.input(Input::Messages { number: "203".into(), new: 1, old: 4 });
-    sim.run_until("the light", |sim| sim.ua(phone).seen(0).is_some_and(|n| n.body.contains("Voice-Message: 1/4")));
+    let caller = sim.phone("210");
+    sim.act(caller, |ua, now| {
+        ua.call("*98201", now);
+    });
+    sim.run_until("the tone is over", |sim| !sim.recordings.is_empty());
+    sim.run_for(3 * SECOND);
+    sim.act(caller, |ua, now| ua.hang_up(now));
+    sim.run_until("the light", |sim| sim.ua(phone).seen(0).is_some_and(|n| n.body.contains("Voice-Message: 1/0")));
     assert!(sim.ua(phone).seen(0).is_some_and(|n| n.body.starts_with("Messages-Waiting: yes")));
+    let recording = *sim.recordings.keys().next().expect("one");
+    sim.ask(Command::DeleteMessage { number: "201".into(), recording });
+    sim.run_until("it is off", |sim| sim.ua(phone).seen(0).is_some_and(|n| n.body.contains("Voice-Message: 0/0")));
     sim.act(phone, |ua, now| ua.watch_again(0, Some(0), now));
     sim.assert_clean();
 }

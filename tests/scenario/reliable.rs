@@ -201,3 +201,87 @@ fn a_bye_in_an_early_dialog_ends_the_call_as_a_cancel_does() {
     assert_eq!((sim.ua(caller).final_status(), sim.ua(caller).last_status("BYE")), (Some(487), Some(200)));
     sim.assert_clean();
 }
+
+/// RFC 3311 §5.1, §5.2: a further offer, once the INVITE's own has its answer in a reliable provisional response.
+#[test]
+fn a_caller_whose_offer_is_answered_already_changes_it_before_the_call_is_answered() {
+    let (mut sim, phone, carrier) = announced(11, "Supported");
+    sim.set(carrier, OnInvite::Answer(6 * SECOND));
+    dial(&mut sim, phone, "04940123");
+    sim.run_until("it is announced", |s| s.ua(phone).last_status("PRACK") == Some(200));
+    let (c, p) = (sim.ua(carrier).byte, sim.ua(phone).byte);
+    sim.act(phone, |p, now| p.offer_early("inactive", now));
+    sim.run_until("answered", |s| s.ua(phone).last_status("UPDATE").is_some());
+    assert_eq!(sim.ua(phone).last_status("UPDATE"), Some(200), "{}", sim.story());
+    let since = sim.now.mono + SECOND / 5;
+    sim.run_for(SECOND);
+    assert_eq!(sim.ua(phone).heard(c, since), 0, "it does not listen");
+    sim.act(phone, |p, now| p.offer_early("sendrecv", now));
+    sim.run_for(SECOND / 5);
+    let since = sim.now.mono + SECOND / 5;
+    sim.run_for(SECOND);
+    assert!(sim.ua(phone).heard(c, since) > 30);
+    // Longer than a leg without sound lives: before the answer nobody has to speak.
+    sim.run_until("they talk", |s| s.ua(phone).is_up() && s.ua(carrier).is_up());
+    let since = sim.now.mono + SECOND / 5;
+    sim.run_for(SECOND);
+    assert!(sim.ua(carrier).heard(p, since) > 30 && sim.ua(phone).heard(c, since) > 30);
+    sim.act(phone, |p, now| p.hang_up(now));
+    sim.assert_clean();
+}
+
+#[test]
+fn a_further_offer_before_the_first_one_is_through_collides_and_changes_nothing() {
+    // The caller, to whom an answer is due: 500, and when to try again. The callee, whose answer is due to us: 491.
+    let mut sim = Sim::new(12);
+    let (caller, callee) = (sim.phone("210"), sim.phone("201"));
+    sim.set(callee, OnInvite::Answer(3 * SECOND));
+    dial(&mut sim, caller, "201");
+    sim.run_until("it rings", |s| s.ua(callee).is_ringing() && !provisional(s, caller).is_empty());
+    sim.act(caller, |p, now| p.offer_early("sendonly", now));
+    sim.act(callee, |p, now| p.offer_early("sendonly", now));
+    sim.run_for(SECOND / 2);
+    assert_eq!((sim.ua(caller).last_status("UPDATE"), sim.ua(callee).last_status("UPDATE")), (Some(500), Some(491)));
+    let refused = sim.trace.iter().filter_map(|bytes| cordboard::sip::Message::from_bytes(bytes.clone()).ok());
+    let wait = refused.filter_map(|m| match m {
+        cordboard::sip::Message::Response(r) if r.status.code() == 500 => r.headers.retry_after().ok().flatten(),
+        _ => None,
+    });
+    assert!(wait.last().is_some_and(|seconds| seconds < 10));
+    for ua in [caller, callee] {
+        sim.act(ua, |p, _| p.calls.last_mut().expect("a call").direct("sendrecv"));
+    }
+    sim.run_until("they talk", |s| s.ua(caller).is_up() && s.ua(callee).is_up());
+    let since = sim.now.mono + SECOND / 5;
+    sim.run_for(SECOND);
+    assert!(sim.ua(caller).heard(sim.ua(callee).byte, since) > 30);
+    sim.act(caller, |p, now| p.hang_up(now));
+    sim.assert_clean();
+}
+
+/// RFC 3262 §5, RFC 3261 §13.2.1: the answer in a reliable 183 counts, and the 2xx need not have it; an UPDATE of the callee's changes it.
+#[test]
+fn a_callee_who_has_answered_in_a_reliable_response_may_offer_anew_before_it_picks_up() {
+    for is_phone in [true, false] {
+        let mut sim = Sim::new(13);
+        let caller = sim.phone("210");
+        let callee = if is_phone { sim.phone("201") } else { sim.trunk() };
+        sim.act(callee, |c, _| {
+            c.early = true;
+            c.rseq = Some(7);
+        });
+        sim.set(callee, OnInvite::Answer(3 * SECOND));
+        dial(&mut sim, caller, if is_phone { "201" } else { "04940123" });
+        sim.run_until("acknowledged", |s| !s.ua(callee).racks.is_empty());
+        sim.act(callee, |c, now| c.offer_early("sendrecv", now));
+        sim.run_until("answered", |s| s.ua(callee).last_status("UPDATE").is_some());
+        assert_eq!(sim.ua(callee).last_status("UPDATE"), Some(200), "phone: {is_phone}");
+        sim.run_until("they talk", |s| s.ua(caller).is_up() && s.ua(callee).is_up());
+        let since = sim.now.mono + SECOND / 5;
+        sim.run_for(SECOND);
+        let (a, b) = (sim.ua(caller).byte, sim.ua(callee).byte);
+        assert!(sim.ua(caller).heard(b, since) > 30 && sim.ua(callee).heard(a, since) > 30, "phone: {is_phone}");
+        sim.act(caller, |p, now| p.hang_up(now));
+        sim.assert_clean();
+    }
+}

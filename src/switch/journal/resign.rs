@@ -78,7 +78,6 @@ impl Resigner {
             | Input::Recorder(_)
             | Input::Command { .. }
             | Input::Health { .. }
-            | Input::Messages { .. }
             | Input::Fetched { .. }
             | Input::Drain
             | Input::Halt

@@ -201,6 +201,10 @@ impl Presence {
         }
     }
 
+    pub fn mailbox_changed(&mut self, number: &Number) {
+        self.touch(Package::MessageSummary, number);
+    }
+
     pub fn binding_changed(&mut self, number: &Number) {
         self.touch(Package::Reg, number);
     }
@@ -387,12 +391,6 @@ impl Cx<'_> {
         }
     }
 
-    /// How many messages a number has, from whoever keeps them.
-    pub fn messages(&mut self, number: Number, new: u32, old: u32) {
-        self.hub.presence.touch(Package::MessageSummary, &number);
-        self.hub.messages.insert(number, (new, old));
-    }
-
     /// We stop: phones come back later, and not when an hour is over.
     pub fn leave_subscribers(&mut self) {
         let presence = &mut self.hub.presence;
@@ -446,7 +444,7 @@ impl Switch {
         match watched.package {
             Package::Dialog => State::Line(self.line(number)),
             Package::MessageSummary => {
-                let (new, old) = self.hub.messages.get(number).copied().unwrap_or_default();
+                let (new, old) = self.hub.mailboxes.counts(number);
                 State::Messages { new, old }
             }
             Package::Reg => {

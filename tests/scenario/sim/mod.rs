@@ -74,6 +74,8 @@ pub struct Sim {
     next_ticket: u64,
     /// Every byte that the core sent, in order: two runs with the same seed have the same.
     pub trace: Vec<Bytes>,
+    /// Which way each of it went.
+    pub ways: Vec<Flow>,
     pub inputs: u64,
     pub packets: u64,
     /// Ports whose drivers refuse to send: transport errors.
@@ -163,6 +165,7 @@ impl Sim {
             answers: BTreeMap::new(),
             next_ticket: 0,
             trace: Vec::new(),
+            ways: Vec::new(),
             inputs: 0,
             packets: 0,
             call_ids: BTreeMap::new(),
@@ -408,6 +411,7 @@ impl Sim {
     pub fn forget(&mut self) {
         self.events.clear();
         self.trace.clear();
+        self.ways.clear();
         self.asked.clear();
         self.call_ids.clear();
         self.recordings.clear();
@@ -417,6 +421,7 @@ impl Sim {
         match output {
             Output::Sip { to, bytes, report } => {
                 self.trace.push(bytes.clone());
+                self.ways.push(to);
                 if self.unreachable.contains(&to.remote) {
                     later.extend(report.map(|report| Input::Undeliverable { report, why: None }));
                 } else {
@@ -460,8 +465,7 @@ impl Sim {
             Output::Registration(change) => match change {
                 cordboard::switch::output::RegistrationChange::Put(number, binding)
                 | cordboard::switch::output::RegistrationChange::Refresh(number, binding) => {
-                    let contact = String::from_utf8_lossy(&binding.contact).into_owned();
-                    self.registrations.insert((number.to_string(), contact), *binding);
+                    self.registrations.insert((number.to_string(), binding.key()), *binding);
                 }
                 cordboard::switch::output::RegistrationChange::Remove(number, contact) => {
                     self.registrations.remove(&(number.to_string(), contact));

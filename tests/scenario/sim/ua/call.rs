@@ -67,6 +67,11 @@ impl Call {
         (self.local.tag().unwrap_or_default().to_vec(), self.remote.tag().unwrap_or_default().to_vec())
     }
 
+    /// Takes an offer of its own back, which was refused.
+    pub fn direct(&mut self, direction: &'static str) {
+        self.direction = direction;
+    }
+
     /// The agent's phone shows the queue that it is called for.
     pub fn is_of_a_queue(&self) -> bool {
         let title = self.invite.headers.from().ok().and_then(|f| f.display_text().map(|d| d.into_owned()));

@@ -141,6 +141,16 @@ pub struct Ua {
     pub more: Vec<(&'static str, &'static str)>,
     /// From says nobody.
     pub nobody: bool,
+    /// Where its Contact says that it is, if that is elsewhere.
+    pub names: Option<SocketAddr>,
+    /// Its INVITEs have no Contact.
+    pub unreachable: bool,
+    /// Methods that it challenges within calls, as somebody who wants to be sure who hangs up; and whose digest it takes.
+    pub challenges: Vec<&'static str>,
+    pub takes: (String, String),
+    /// Challenges that it has given; the first so many of those that are answered are answered with `stale`.
+    pub challenged: usize,
+    pub stale: usize,
     /// Rings with 183, and speaks before it answers.
     pub early: bool,
     /// Session-Expires of its requests, as it is.
@@ -236,6 +246,12 @@ impl Ua {
             replaces: None,
             more: Vec::new(),
             nobody: false,
+            names: None,
+            unreachable: false,
+            challenges: Vec::new(),
+            takes: (number.to_owned(), format!("secret-{number}")),
+            challenged: 0,
+            stale: 0,
             early: false,
             pracks: true,
             wants: None,
@@ -473,13 +489,18 @@ impl Ua {
         self.in_early_dialog(Method::Update, now);
     }
 
-    /// UPDATE with an offer there.
-    pub fn offer_early(&mut self, now: Mono) {
+    /// UPDATE with an offer, in the early dialog of its last call, whoever began it.
+    pub fn offer_early(&mut self, direction: &'static str, now: Mono) {
         let i = self.calls.len() - 1;
+        let (contact, to) = (self.contact(), self.calls[i].early.clone().filter(|_| self.calls[i].outgoing));
+        self.calls[i].direction = direction;
+        self.calls[i].version += 1;
         let body = self.calls[i].description(&self.codecs, self.events);
-        let to = self.calls[i].early.clone().expect("an early dialog");
         let fill = |r: &mut Request| {
-            r.headers.set(HeaderName::To, &to);
+            if let Some(to) = to {
+                r.headers.set(HeaderName::To, &to);
+            }
+            r.headers.push(HeaderName::Contact, contact);
             r.headers.push(HeaderName::ContentType, "application/sdp");
             r.body = body.into();
         };
@@ -667,7 +688,8 @@ impl Ua {
     }
 
     fn contact(&self) -> NameAddr {
-        NameAddr::new(SipUri::new(&self.number, self.host(), Some(self.at.port())))
+        let at = self.names.unwrap_or(self.at);
+        NameAddr::new(SipUri::new(&self.number, Host::Ip(at.ip()), Some(at.port())))
     }
 
     fn host(&self) -> Host {

@@ -47,6 +47,9 @@ impl Ua {
             let given = given.clone();
             return self.put(given);
         }
+        if !self.admits(&request) {
+            return;
+        }
         let number = request.headers.cseq().map_or(0, |c| c.number);
         self.cseqs.push((request.method.to_string(), number));
         let found = self.find(&request);

@@ -5,7 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use cordboard::clock::Mono;
 use cordboard::sip::{
-    CSeq, HeaderName, Host, HostPort, Login, Method, NameAddr, Request, Response, SipUri, Status, Transport, Uri, Via,
+    Algorithm, CSeq, Challenge, HeaderName, Host, HostPort, Login, Method, NameAddr, Request, Response, SipUri, Status,
+    Transport, Uri, Via, ha1,
 };
 
 use super::{GIVE_UP, Phase, Repeat, T1, Ua, branch_of, switch_host, with_body};
@@ -50,7 +51,9 @@ impl Ua {
         request.headers.push(HeaderName::To, &remote);
         request.headers.push(HeaderName::CallId, id.as_str());
         request.headers.push(HeaderName::CSeq, CSeq::new(1, Method::Invite));
-        request.headers.push(HeaderName::Contact, self.contact());
+        if !self.unreachable {
+            request.headers.push(HeaderName::Contact, self.contact());
+        }
         if let Some(asserted) = &self.asserted {
             request.headers.push(HeaderName::PAssertedIdentity, asserted.as_str());
         }
@@ -359,6 +362,34 @@ impl Ua {
         let bytes = response.to_bytes();
         self.given.insert((branch_of(request), request.method.to_string()), bytes.clone());
         self.put(bytes);
+    }
+
+    /// Whether a request within a call may go on; else it is challenged.
+    pub(super) fn admits(&mut self, request: &Request) -> bool {
+        let in_call = request.headers.to().is_ok_and(|to| to.tag().is_some());
+        if !in_call || !self.challenges.contains(&request.method.as_str()) {
+            return true;
+        }
+        let (user, secret) = &self.takes;
+        let given = request.headers.authorizations().unwrap_or_default();
+        let secret = ha1(Algorithm::Md5, user.as_bytes(), b"peer", secret.as_bytes());
+        let is_right = given.first().is_some_and(|c| c.verify(&secret, &request.method));
+        let is_stale = is_right && self.stale > 0;
+        if is_right && !is_stale {
+            return true;
+        }
+        self.stale -= usize::from(is_stale);
+        self.challenged += 1;
+        let status = Status::new(401).unwrap_or_else(|| panic!("status"));
+        let mut response = request.response(status);
+        let nonce = format!("nonce-{}", self.challenged).into();
+        let challenge =
+            Challenge { realm: "peer".into(), nonce, algorithm: Algorithm::Md5, qop_auth: true, stale: is_stale, opaque: None };
+        response.headers.push(HeaderName::WwwAuthenticate, challenge);
+        let bytes = response.to_bytes();
+        self.given.insert((branch_of(request), request.method.to_string()), bytes.clone());
+        self.put(bytes);
+        false
     }
 
     pub(super) fn put(&mut self, bytes: Bytes) {

@@ -1,0 +1,297 @@
+//! Connections that come and go under a phone's calls, and the flows of a device (RFC 5626).
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use cordboard::sip::{self, ConnectionId, Flow, HeaderName, Login, Message, Request, Response, Transport};
+use cordboard::switch::Input;
+
+use crate::sim::ua::OnInvite;
+use crate::sim::{Sim, switch};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A phone by TCP, in single messages.
+pub struct Line {
+    pub number: &'static str,
+    /// As it says it, without angle brackets.
+    pub contact: &'static str,
+    /// Parameters of its Contact in REGISTER: `;+sip.instance=…`.
+    pub device: &'static str,
+    pub more: &'static str,
+    pub flow: Flow,
+    cseq: u32,
+}
+
+impl Line {
+    pub fn new(number: &'static str, contact: &'static str, connection: u64) -> Line {
+        let mut line = Line { number, contact, device: "", more: "", flow: by(connection), cseq: 0 };
+        line.by(connection);
+        line
+    }
+
+    /// On another connection from here on.
+    pub fn by(&mut self, connection: u64) {
+        self.flow = by(connection);
+    }
+
+    fn text(&self, method: &str, to: &str, call_id: &str, cseq: u32) -> String {
+        let Line { number, contact, device, more, .. } = self;
+        let device = if method == "REGISTER" { device } else { "" };
+        let at = self.flow.remote;
+        format!(
+            "{method} sip:{to}@10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP {at};rport;branch=z9hG4bK{call_id}{method}{cseq}\r\n\
+             Max-Forwards: 70\r\nFrom: <sip:{number}@10.0.0.1>;tag=f{call_id}\r\nTo: <sip:{to}@10.0.0.1>\r\nCall-ID: {call_id}\r\n\
+             CSeq: {cseq} {method}\r\nContact: <{contact}>{device}\r\n{more}"
+        )
+    }
+
+    /// Says it, with its credentials when it is asked for them; what comes back at once, if anything does.
+    pub fn say(&mut self, sim: &mut Sim, method: &str, to: &str, call_id: &str, body: &str) -> Option<Response> {
+        self.cseq += 1;
+        let text = self.text(method, to, call_id, self.cseq);
+        let first = self.send(sim, text + body, None)?;
+        if first.status.code() != 401 {
+            return Some(first);
+        }
+        self.cseq += 1;
+        let text = self.text(method, to, call_id, self.cseq);
+        self.send(sim, text + body, Some(&first))
+    }
+
+    fn send(&self, sim: &mut Sim, text: String, challenge: Option<&Response>) -> Option<Response> {
+        let text = if text.contains("\r\n\r\n") { text } else { text + "Content-Length: 0\r\n\r\n" };
+        let Ok(Message::Request(mut request)) = Message::from_bytes(Bytes::from(text)) else { panic!("no request") };
+        if let Some(challenge) = challenge {
+            let secret = format!("secret-{}", self.number);
+            let login = Login { username: self.number, password: &secret };
+            let uri = request.uri.to_string();
+            let challenges = challenge.headers.challenges(&HeaderName::WwwAuthenticate);
+            request
+                .headers
+                .push(HeaderName::Authorization, challenges[0].answer(&login, &request.method, uri.as_bytes(), 1, b"c"));
+        }
+        let method = request.method.clone();
+        let message = sip::intake(request.to_bytes()).expect("valid");
+        let before = sim.trace.len();
+        sim.input(Input::Sip { flow: self.flow, message });
+        let its = |response: &Response| response.headers.cseq().is_ok_and(|cseq| cseq.method == method);
+        responses(sim, before).map(|(_, response)| response).find(its)
+    }
+
+    pub fn register(&mut self, sim: &mut Sim) -> Response {
+        let number = self.number;
+        let answer = self.say(sim, "REGISTER", number, &format!("reg-{number}"), "Expires: 600\r\n");
+        answer.unwrap_or_else(|| panic!("no answer\n{}", sim.story()))
+    }
+}
+
+pub fn by(connection: u64) -> Flow {
+    let remote = format!("10.1.9.9:{}", 40_000 + connection).parse().expect("address");
+    Flow { transport: Transport::Tcp, local: switch(), remote, connection: Some(ConnectionId(connection)) }
+}
+
+fn responses(sim: &Sim, since: usize) -> impl Iterator<Item = (Flow, Response)> {
+    let all = sim.ways[since..].iter().zip(&sim.trace[since..]);
+    all.filter_map(|(way, bytes)| match Message::from_bytes(bytes.clone()) {
+        Ok(Message::Response(response)) => Some((*way, response)),
+        _ => None,
+    })
+}
+
+fn requests(sim: &Sim, since: usize) -> impl Iterator<Item = (Flow, Request)> {
+    let all = sim.ways[since..].iter().zip(&sim.trace[since..]);
+    all.filter_map(|(way, bytes)| match Message::from_bytes(bytes.clone()) {
+        Ok(Message::Request(request)) => Some((*way, request)),
+        _ => None,
+    })
+}
+
+const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 10.1.9.9\r\ns=-\r\nc=IN IP4 10.1.9.9\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
+
+/// The rest of a message with this body.
+fn with(body: &str) -> String {
+    format!("Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+/// A phone by TCP that has called 201, where it rings; how many messages there were before it moves.
+fn calling(seed: u8) -> (Sim, Line, std::net::SocketAddr) {
+    let mut sim = Sim::new(seed);
+    let callee = sim.phone("201");
+    sim.set(callee, OnInvite::Ring);
+    let mut line = Line::new("210", "sip:210@10.1.9.9:40001;transport=tcp", 1);
+    line.device = ";+sip.instance=\"<urn:uuid:0001>\"";
+    assert_eq!(line.register(&mut sim).status.code(), 200);
+    line.say(&mut sim, "INVITE", "201", "call", &with(OFFER));
+    sim.run_until("it rings", |s| s.ua(callee).is_ringing());
+    sim.run_for(SECOND);
+    (sim, line, callee)
+}
+
+/// RFC 3261 §18.2.2: what is said to an INVITE goes by its connection, and when that is gone by the one that the same device has now.
+#[test]
+fn the_answer_to_a_call_goes_by_the_new_connection_of_its_phone() {
+    // The old connection is noticed to be gone before, or after the phone has come by another one; with the same contact, or another.
+    for (closed_first, contact) in [
+        (true, "sip:210@10.1.9.9:40001;transport=tcp"),
+        (false, "sip:210@10.1.9.9:40001;transport=tcp"),
+        (false, "sip:210@10.1.9.9:40002;transport=tcp"),
+    ] {
+        let (mut sim, mut line, callee) = calling(1);
+        let since = sim.trace.len();
+        if closed_first {
+            sim.input(Input::ConnectionClosed { connection: ConnectionId(1) });
+        }
+        line.by(2);
+        line.contact = contact;
+        assert_eq!(line.register(&mut sim).status.code(), 200);
+        if !closed_first {
+            // It may be alive yet: nothing that was said is said twice.
+            assert!(responses(&sim, since).all(|(_, r)| r.headers.cseq().is_ok_and(|c| c.method == sip::Method::Register)));
+            sim.input(Input::ConnectionClosed { connection: ConnectionId(1) });
+        }
+        let to_invite = |(way, r): &(Flow, Response)| {
+            let of = r.headers.cseq().is_ok_and(|c| c.method == sip::Method::Invite);
+            of.then_some((way.connection, r.status.code()))
+        };
+        let told: Vec<_> = responses(&sim, since).filter_map(|r| to_invite(&r)).collect();
+        assert_eq!(told, [(Some(ConnectionId(2)), 180)], "what may have been lost is said again");
+        let since = sim.trace.len();
+        sim.act(callee, |c, now| c.answer(now));
+        sim.run_for(SECOND / 4);
+        let told: Vec<_> = responses(&sim, since).filter_map(|r| to_invite(&r)).collect();
+        assert_eq!(told, [(Some(ConnectionId(2)), 200)], "closed first: {closed_first}");
+        // What follows in the dialog goes there too: nobody acknowledges it, so it ends.
+        let since = sim.trace.len();
+        sim.run_for(40 * SECOND);
+        let byes: Vec<_> =
+            requests(&sim, since).filter(|(_, r)| r.method == sip::Method::Bye).map(|(way, _)| way.connection).collect();
+        assert!(byes.contains(&Some(ConnectionId(2))), "{byes:?}");
+        sim.assert_clean();
+    }
+}
+
+/// The phone at which it rings has moved: it is told there that it need not ring any more.
+#[test]
+fn a_cancel_goes_by_the_new_connection_of_the_phone_that_rings() {
+    let mut sim = Sim::new(2);
+    let caller = sim.phone("201");
+    let mut line = Line::new("210", "sip:210@10.1.9.9:40001;transport=tcp", 1);
+    assert_eq!(line.register(&mut sim).status.code(), 200);
+    let since = sim.trace.len();
+    sim.act(caller, |c, now| {
+        c.call("210", now);
+    });
+    sim.run_for(SECOND / 4);
+    let (way, invite) = requests(&sim, since).find(|(_, r)| r.method == sip::Method::Invite).expect("an INVITE");
+    assert_eq!(way.connection, Some(ConnectionId(1)));
+    let ringing = invite.response_with_tag(sip::Status::RINGING, "t").to_bytes();
+    sim.input(Input::Sip { flow: by(1), message: sip::intake(ringing).expect("valid") });
+    line.by(2);
+    assert_eq!(line.register(&mut sim).status.code(), 200);
+    sim.input(Input::ConnectionClosed { connection: ConnectionId(1) });
+    let since = sim.trace.len();
+    sim.act(caller, |c, now| c.hang_up(now));
+    sim.run_for(SECOND / 4);
+    let (way, _) = requests(&sim, since).find(|(_, r)| r.method == sip::Method::Cancel).expect("a CANCEL");
+    assert_eq!(way.connection, Some(ConnectionId(2)));
+    sim.assert_clean();
+}
+
+const DEVICE: &str = ";+sip.instance=\"<urn:uuid:00000000-0000-1000-8000-000a95a0e128>\";reg-id=1";
+const OUTBOUND: &str = "Supported: path, outbound\r\n";
+
+fn invites(sim: &Sim, since: usize) -> Vec<(Option<ConnectionId>, Request)> {
+    let all = requests(sim, since).filter(|(_, r)| r.method == sip::Method::Invite);
+    all.map(|(way, r)| (way.connection, r)).collect()
+}
+
+fn answer(sim: &mut Sim, line: &Line, invite: &Request, code: u16) {
+    let status = sip::Status::new(code).expect("a status");
+    let mut response = invite.response_with_tag(status, "t");
+    if code == 200 {
+        response.headers.push(HeaderName::Contact, format!("<{}>", line.contact));
+        response.headers.push(HeaderName::ContentType, "application/sdp");
+        response.body = Bytes::from(OFFER);
+    }
+    sim.input(Input::Sip { flow: line.flow, message: sip::intake(response.to_bytes()).expect("valid") });
+}
+
+/// RFC 5626 §4.2, §6: a phone that was switched off and on again has another address, and is the same phone.
+#[test]
+fn a_phone_that_starts_anew_with_another_address_rings_once() {
+    let mut sim = Sim::new(3);
+    let caller = sim.phone("201");
+    let mut line = Line::new("210", "sip:210@10.1.9.9:40001;transport=tcp;ob", 1);
+    (line.device, line.more) = (DEVICE, OUTBOUND);
+    let first = line.register(&mut sim);
+    assert!(first.headers.lists(&HeaderName::Require, "outbound"));
+    assert_eq!(first.headers.get(&HeaderName::FlowTimer).map(|v| &v[..]), Some(&b"120"[..]));
+    line.by(2);
+    line.contact = "sip:210@10.1.9.9:40002;transport=tcp;ob";
+    assert_eq!(line.register(&mut sim).status.code(), 200);
+    let cordboard::switch::Answer::Registrations(all) = sim.ask(cordboard::switch::Command::Registrations) else { panic!() };
+    let own: Vec<_> = all.iter().filter(|r| r.number == "210").map(|r| (r.contact.as_str(), r.reg_id)).collect();
+    assert_eq!(own, [(line.contact, Some(1))]);
+    assert!(all.iter().any(|r| r.instance.as_deref() == Some("<urn:uuid:00000000-0000-1000-8000-000a95a0e128>")));
+    assert_eq!((sim.count("registration.removed"), sim.registrations.len()), (1, 2));
+    let since = sim.trace.len();
+    sim.act(caller, |c, now| {
+        c.call("210", now);
+    });
+    sim.run_for(SECOND / 4);
+    let rung = invites(&sim, since);
+    assert_eq!(rung.iter().map(|(way, _)| *way).collect::<Vec<_>>(), [Some(ConnectionId(2))]);
+    answer(&mut sim, &line, &rung[0].1, 486);
+    sim.run_until("refused", |s| s.ua(caller).is_idle());
+    assert_eq!(sim.ua(caller).final_status(), Some(486));
+    sim.assert_clean();
+}
+
+/// RFC 5626 §5.3: one device, however many flows it has, and the next one when the first is gone.
+#[test]
+fn a_device_with_two_flows_rings_by_one_and_by_the_other_when_that_fails() {
+    // By what the first flow fails, and whether the other is tried for it.
+    for (failure, goes_on) in [(Some(430), true), (None, true), (Some(486), false)] {
+        let mut sim = Sim::new(4);
+        let caller = sim.phone("201");
+        let mut lines = [1, 2].map(|n| {
+            let mut line = Line::new("210", "sip:210@10.1.9.9;transport=tcp;ob", n);
+            line.device =
+                if n == 1 { DEVICE } else { ";+sip.instance=\"<urn:uuid:00000000-0000-1000-8000-000a95a0e128>\";reg-id=2" };
+            line.more = OUTBOUND;
+            line
+        });
+        for line in &mut lines {
+            assert_eq!(line.register(&mut sim).status.code(), 200);
+            sim.run_for(SECOND);
+        }
+        let since = sim.trace.len();
+        if failure.is_none() {
+            sim.unreachable.insert(lines[1].flow.remote);
+        }
+        sim.act(caller, |c, now| {
+            c.call("210", now);
+        });
+        sim.run_for(SECOND / 4);
+        let rung = invites(&sim, since);
+        assert_eq!(rung[0].0, Some(ConnectionId(2)), "the newest first, and that one alone");
+        if let Some(failure) = failure {
+            assert_eq!(rung.len(), 1);
+            answer(&mut sim, &lines[1], &rung[0].1, failure);
+        }
+        let rung = invites(&sim, since);
+        assert_eq!(rung.len(), if goes_on { 2 } else { 1 }, "{failure:?}");
+        if goes_on {
+            assert_eq!(rung[1].0, Some(ConnectionId(1)));
+            answer(&mut sim, &lines[0], &rung[1].1, 180);
+            sim.run_for(SECOND / 4);
+            assert!(sim.ua(caller).last().is_some_and(|call| call.rang()));
+            // That was the last one.
+            answer(&mut sim, &lines[0], &rung[1].1, 430);
+        }
+        sim.run_until("refused", |s| s.ua(caller).is_idle());
+        assert_eq!(sim.ua(caller).final_status(), Some(if goes_on { 480 } else { 486 }), "{failure:?}");
+        sim.assert_clean();
+    }
+}
