@@ -48,13 +48,13 @@ impl From<Advertise> for Advertised {
 
 /// `10.0.0.0/8`; an address alone is a network of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Network {
+pub struct Network {
     address: IpAddr,
     bits: u8,
 }
 
 impl Network {
-    fn parse(text: &str) -> Option<Network> {
+    pub(super) fn parse(text: &str) -> Option<Network> {
         let (address, bits) = match text.split_once('/') {
             Some((address, bits)) => (address.parse::<IpAddr>().ok()?, Some(bits.parse::<u8>().ok()?)),
             None => (text.parse::<IpAddr>().ok()?, None),
@@ -66,7 +66,12 @@ impl Network {
         whole.then_some(network)
     }
 
-    fn contains(&self, peer: IpAddr) -> bool {
+    /// The first one; of a network of one, it.
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    pub fn contains(&self, peer: IpAddr) -> bool {
         let peer = peer.to_canonical();
         peer.is_ipv4() == self.address.is_ipv4() && self.prefix(peer) == value(self.address)
     }

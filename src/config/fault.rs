@@ -63,6 +63,10 @@ pub(crate) enum Fault {
     HalfCredentials(String, &'static str, &'static str),
     #[error("a call from {peer} could be from trunk `{first}` or `{second}`: give them ports of their own, or let one register")]
     SamePeer { peer: String, first: String, second: String },
+    #[error(
+        "trunk `{0}` is at {1}, which [sip] proxies says is an edge proxy of your own; a proxy that is both needs two addresses"
+    )]
+    TrunkIsProxy(String, String),
     #[error("strip takes {strip} digits off `{number}`, and nothing is left to dial")]
     NothingLeft { strip: usize, number: String },
     #[error("`{0}` is no name for a menu: write letters, digits, and . _ - between them")]

@@ -15,7 +15,7 @@ use toml::de::DeValue;
 use super::Advertised;
 use super::text::Reader;
 use super::units::{
-    Address, Code, Daily, Digest, Domain, Every, Extension, Goto, Host, InCountry, Label, Listener, Name, Nameless,
+    Address, Code, Daily, Digest, Domain, Every, Extension, Goto, Host, InCountry, Label, Listener, Name, Nameless, Net,
     NumberPattern, Password, Picks, Pin, Ports, Prepend, Slots, Telephone, Time, Weekdays, Written, Zone,
 };
 
@@ -80,6 +80,7 @@ pub(crate) struct Sip {
     pub default_expires: Option<Spanned<Time>>,
     pub max_contacts: Option<Spanned<u64>>,
     pub nameservers: Option<Vec<Listener>>,
+    pub proxies: Option<Spanned<Vec<Spanned<Net>>>>,
     pub drain: Option<Spanned<Time>>,
     pub ladder: Option<Spanned<u64>>,
     pub ladder_kept: Option<Spanned<Time>>,

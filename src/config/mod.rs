@@ -20,7 +20,7 @@ mod source;
 pub(crate) mod text;
 pub(crate) mod units;
 
-pub use advertise::{Advertise, Advertised};
+pub use advertise::{Advertise, Advertised, Network};
 pub use country::{Country, UnknownCountry};
 pub use differences::differences;
 pub use place::{BadPlace, Place};

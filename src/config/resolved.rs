@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Advertised, Country, Place};
+use super::{Advertised, Country, Network, Place};
 use crate::ids::{MenuName, Number, QueueName, StaffNumber, TrunkName};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -77,12 +77,21 @@ pub struct Sip {
     pub max_contacts: usize,
     /// Asked instead of the system's.
     pub nameservers: Vec<SocketAddr>,
+    /// Edge proxies of our own: what they say of a phone's way (Path, Via) is believed.
+    pub proxies: Vec<Network>,
     /// How long SIGTERM waits for live calls.
     pub drain: Duration,
     /// SIP messages that are kept of a conversation; 0 keeps none of any.
     pub ladder: usize,
     /// How long the messages of an ended conversation are found.
     pub ladder_kept: Duration,
+}
+
+impl Sip {
+    /// An edge proxy of our own is there.
+    pub fn is_proxy(&self, address: IpAddr) -> bool {
+        self.proxies.iter().any(|network| network.contains(address))
+    }
 }
 
 /// Against strangers.

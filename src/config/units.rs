@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, de};
 
 use super::{
-    Advertise, BadPlace, CallerFormat, Carrier, Country, DigestAlgorithm, Pattern, Peer, Place, Strategy, UnknownCountry,
+    Advertise, BadPlace, CallerFormat, Carrier, Country, DigestAlgorithm, Network, Pattern, Peer, Place, Strategy, UnknownCountry,
 };
 
 /// Reads a type from a TOML string through a function.
@@ -50,6 +50,10 @@ from_text!(
 from_text!(
     /// An address.
     Address(IpAddr) = address
+);
+from_text!(
+    /// A network, or one address.
+    Net(Network) = network
 );
 from_text!(
     /// Host with or without a port; the transport is set elsewhere.
@@ -165,6 +169,8 @@ pub(crate) enum BadValue {
     Advertise(String),
     #[error("`{0}` is no address: write \"0.0.0.0\", \"::\" or the address of one interface")]
     Address(String),
+    #[error("`{0}` is no address and no network: write \"10.0.0.5\" or \"10.0.1.0/24\", without bits behind the prefix")]
+    Network(String),
     #[error("`{0}` is no peer: write an address or a host name, with or without a port, such as \"198.51.100.10:5060\"")]
     Peer(String),
     #[error("`{0}` is no extension: write 1 to 20 digits")]
@@ -249,6 +255,10 @@ fn listener(text: &str) -> Result<SocketAddr, BadValue> {
 fn address(text: &str) -> Result<IpAddr, BadValue> {
     let address: IpAddr = text.parse().map_err(|_| BadValue::Address(text.to_owned()))?;
     if is_local(address) { Ok(address) } else { Err(BadValue::NotLocal(text.to_owned())) }
+}
+
+fn network(text: &str) -> Result<Network, BadValue> {
+    Network::parse(text).ok_or_else(|| BadValue::Network(text.to_owned()))
 }
 
 /// One machine can have this address.

@@ -102,7 +102,8 @@ impl Bindings {
             return;
         }
         // Its connection is gone, and no such one can be made from our side: it registers again when it has noticed.
-        if matches!(binding.flow.transport, Transport::Tls | Transport::Ws | Transport::Wss) {
+        // A proxy of our own makes them.
+        if matches!(binding.flow.transport, Transport::Tls | Transport::Ws | Transport::Wss) && binding.reported.is_none() {
             changes.push(Change::Removed(number, binding));
             return;
         }

@@ -13,10 +13,9 @@ use crate::chance::Chance;
 use crate::clock::Mono;
 use crate::config::{Config, DigestAlgorithm, Secret};
 use crate::ids::Number;
-use crate::sip::{
-    Algorithm, Challenge, Credentials, Flow, HeaderName, Host, Method, NameAddr, Request, Response, Status, Uri, ha1,
-};
+use crate::sip::{Algorithm, Challenge, Credentials, HeaderName, Host, Method, NameAddr, Request, Response, Status, Uri, ha1};
 
+use super::From;
 use super::nonce::{Freshness, Nonces};
 use super::throttle::{Alarm, Source, Throttle};
 
@@ -74,7 +73,7 @@ impl Guard {
         request: &Request,
         users: &dyn Fn(&str) -> Option<&'a Secret>,
         holds: &dyn Fn(&str) -> bool,
-        flow: &Flow,
+        from: &From,
         tag: &str,
         chance: &mut Chance,
         now: Mono,
@@ -87,7 +86,7 @@ impl Guard {
         };
 
         let user = self.user(credentials);
-        let source = Source::of(flow, holds(&user));
+        let source = Source::of(from, holds(&user));
         if let Some(wait) = self.throttle.wait(source, &credentials.username, now) {
             let mut response = request.response_with_tag(Status::SERVICE_UNAVAILABLE, tag);
             response.headers.push(HeaderName::RetryAfter, u32::try_from(wait.as_secs() + 1).unwrap_or(u32::MAX));

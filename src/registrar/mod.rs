@@ -20,7 +20,7 @@ use crate::chance::Chance;
 use crate::clock::{Mono, Now};
 use crate::config::{Config, Secret};
 use crate::ids::Number;
-use crate::sip::{ConnectionId, Flow, Request, Response};
+use crate::sip::{ConnectionId, Request, Response};
 
 pub use binding::{Binding, Device};
 pub use bindings::Change;
@@ -64,19 +64,14 @@ impl Registrar {
         &mut self,
         request: &Request,
         users: &dyn Fn(&str) -> Option<&'a Secret>,
-        flow: &Flow,
+        from: &From,
         tag: &str,
         chance: &mut Chance,
         now: Now,
     ) -> Verdict {
         let bindings = &self.bindings;
-        let holds = |number: &str| {
-            bindings.held(&Number::new(number)).iter().any(|held| match held.binding.flow.connection {
-                Some(connection) => flow.connection == Some(connection),
-                None => flow.transport == held.binding.flow.transport && flow.remote == held.binding.flow.remote,
-            })
-        };
-        self.guard.authenticate(request, users, &holds, flow, tag, chance, now.mono)
+        let holds = |number: &str| bindings.held(&Number::new(number)).iter().any(|held| from.is_of(&held.binding));
+        self.guard.authenticate(request, users, &holds, from, tag, chance, now.mono)
     }
 
     /// Passwords that are being tried, since this was asked last.
@@ -115,9 +110,10 @@ impl Registrar {
         self.bindings.has(number)
     }
 
-    /// What came over this connection can't be reached any more.
+    /// What came over this connection can't be reached any more; but for what a proxy of our own has brought, which has others.
     pub fn connection_closed(&mut self, connection: ConnectionId, changes: &mut Vec<Change>) {
-        self.bindings.remove_where(|binding| binding.flow.connection == Some(connection), changes);
+        let lost = |binding: &Binding| binding.flow.connection == Some(connection) && binding.reported.is_none();
+        self.bindings.remove_where(lost, changes);
     }
 
     pub fn expire(&mut self, now: Now, changes: &mut Vec<Change>) {

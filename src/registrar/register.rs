@@ -33,12 +33,30 @@ const MAX_USER_AGENT: usize = 128;
 const FLOW_TIMER: u32 = 120;
 const FLOW_TIMER_UDP: u32 = 25;
 
-/// Where a REGISTER came from.
+/// Where a request came from.
 #[derive(Clone, Copy, Debug)]
 pub struct From {
     pub flow: Flow,
-    /// Where an edge proxy of our own says that it had it from.
+    /// By an edge proxy of our own, which stands for many.
+    pub is_proxied: bool,
+    /// Where that says that it had it from.
     pub reported: Option<SocketAddr>,
+}
+
+impl From {
+    pub fn source(&self) -> SocketAddr {
+        self.reported.unwrap_or(self.flow.remote)
+    }
+
+    /// A phone that registered from there is heard again.
+    pub fn is_of(&self, binding: &Binding) -> bool {
+        let own = &binding.flow;
+        match (self.is_proxied, own.connection) {
+            (true, _) => own.remote.ip() == self.flow.remote.ip() && binding.reported == self.reported && self.reported.is_some(),
+            (false, Some(connection)) => self.flow.connection == Some(connection),
+            (false, None) => self.flow.transport == own.transport && self.flow.remote == own.remote,
+        }
+    }
 }
 
 pub(super) struct Limits {
@@ -247,7 +265,7 @@ fn keeps_flows(request: &Request) -> bool {
 /// A phone that starts anew with another port and without an instance leaves its old contact behind: the oldest one from its address
 /// goes. Contacts from elsewhere are somebody's, and stay.
 fn make_room(after: &mut Vec<Held>, from: &From, limits: &Limits) -> Result<Binding, Refused> {
-    let source = from.reported.unwrap_or(from.flow.remote);
+    let source = from.source();
     let oldest = after
         .iter()
         .enumerate()

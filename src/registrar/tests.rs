@@ -76,7 +76,8 @@ impl Desk {
 
     fn ask_from(&mut self, request: &Request, source: &str, at: u64) -> Verdict {
         let users = |number: &str| self.config.phones.get(number).map(|p| &p.secret);
-        self.registrar.authenticate(request, &users, &flow(source), "t", &mut self.chance, now(at))
+        let from = From { flow: flow(source), is_proxied: false, reported: None };
+        self.registrar.authenticate(request, &users, &from, "t", &mut self.chance, now(at))
     }
 
     fn ask(&mut self, request: &Request, at: u64) -> Verdict {
@@ -102,7 +103,7 @@ impl Desk {
 
     fn carry_out(&mut self, request: &Request, source: &str, at: u64) -> Response {
         self.changes.clear();
-        let from = From { flow: flow(source), reported: None };
+        let from = From { flow: flow(source), is_proxied: false, reported: None };
         self.registrar.register(&Number::from("201"), request, from, "t", now(at), &mut self.changes)
     }
 

@@ -1,6 +1,8 @@
 //! Wrong passwords, counted by source and by source and user, so that guessing is slow and a mistyped password in one phone does not lock
 //! out the others behind the same address, nor itself for good.
 //!
+//! Behind an edge proxy of our own, a source is what that reports (`[sip] proxies`).
+//!
 //! A challenge is no failure: only a digest that was computed and is wrong counts.
 //!
 //! | wrong digests in a minute | from | wait out the minute |
@@ -14,8 +16,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::From;
 use crate::clock::Mono;
-use crate::sip::{Flow, Transport};
+use crate::sip::Transport;
 
 /// Failures are counted over this long, and a source that is over its limit waits until it has passed.
 pub const WINDOW: Duration = Duration::from_secs(60);
@@ -77,10 +80,12 @@ pub struct Source {
 
 impl Source {
     /// `is_registered`: the user holds a binding on this flow.
-    pub fn of(flow: &Flow, is_registered: bool) -> Source {
-        let address = flow.remote.ip();
-        let port = is_registered.then_some(flow.remote.port());
-        Source { address, port, is_shared: matches!(flow.transport, Transport::Ws | Transport::Wss) && address.is_loopback() }
+    pub fn of(from: &From, is_registered: bool) -> Source {
+        let (address, port) = (from.source().ip(), from.source().port());
+        let behind_web_proxy = matches!(from.flow.transport, Transport::Ws | Transport::Wss) && address.is_loopback();
+        // A proxy that does not say whom it speaks for stands for all.
+        let is_shared = behind_web_proxy || from.is_proxied && from.reported.is_none();
+        Source { address, port: is_registered.then_some(port), is_shared }
     }
 }
 

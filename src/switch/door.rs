@@ -9,7 +9,7 @@ use super::hub::Cx;
 use super::output::{Banned, Output};
 use crate::conversation::{Conversation, Peer};
 use crate::ids::{LegId, Number};
-use crate::registrar::{Alarm, Binding, bans};
+use crate::registrar::{Alarm, Binding, From, bans};
 use crate::route;
 use crate::sip::{Flow, Request, Status};
 use crate::transaction::TransactionId;
@@ -38,10 +38,15 @@ impl Strike {
 }
 
 impl Cx<'_> {
-    pub fn strike(&mut self, flow: &Flow, why: Strike) {
-        let Some(source) = bans::source(flow) else { return };
+    pub fn strike(&mut self, from: &From, why: Strike) {
+        let source = match (from.is_proxied, from.reported) {
+            (false, _) => bans::source(&from.flow),
+            (true, Some(reported)) => Some(bans::network(reported.ip())),
+            (true, None) => None,
+        };
+        let Some(source) = source else { return };
         // A registered phone that goes mad is a nuisance, and no reason to shut out its office.
-        if self.hub.bans.is_over(source) && self.holds_a_binding(flow) {
+        if self.hub.bans.is_over(source) && self.holds_a_binding(from) {
             return;
         }
         self.struck(source, 1, why);
@@ -99,7 +104,7 @@ impl Cx<'_> {
         *self.hub.counters.entry(label).or_insert(0) += u64::from(count);
         let length = self.hub.config.guard.ban;
         let is_due = self.hub.bans.refused(source, count, self.now.mono);
-        if !is_due || length.is_zero() || self.hub.bans.is_banned(source) || self.is_a_trunks(source) {
+        if !is_due || length.is_zero() || self.hub.bans.is_banned(source) || self.is_spared(source) {
             return;
         }
         let ended = self.hub.bans.ban(source, length, self.now);
@@ -135,9 +140,9 @@ impl Cx<'_> {
         self.bans_changed();
     }
 
-    /// A reload or a name has made an address one of a trunk's.
+    /// A reload or a name has made an address one of a trunk's, or of a proxy of ours.
     pub fn trunks_are_not_banned(&mut self) {
-        let wrong: Vec<IpAddr> = self.hub.bans.all().map(|(address, _)| address).filter(|a| self.is_a_trunks(*a)).collect();
+        let wrong: Vec<IpAddr> = self.hub.bans.all().map(|(address, _)| address).filter(|a| self.is_spared(*a)).collect();
         for address in wrong {
             self.lift(address, By::Switch);
         }
@@ -183,15 +188,14 @@ impl Cx<'_> {
         self.tell(None, Kind::GuardLifted(GuardLifted { address: address.to_string(), by }));
     }
 
-    fn holds_a_binding(&self, flow: &Flow) -> bool {
-        let own = |other: &Flow| match other.connection {
-            Some(_) => other.connection == flow.connection,
-            None => other.remote == flow.remote,
-        };
-        self.hub.registrar.all().any(|(_, binding)| own(&binding.flow))
+    pub fn holds_a_binding(&self, from: &From) -> bool {
+        self.hub.registrar.all().any(|(_, binding)| from.is_of(binding))
     }
 
-    fn is_a_trunks(&self, source: IpAddr) -> bool {
-        route::addresses(&self.hub.config, &self.hub.hosts).any(|address| bans::network(address) == source)
+    /// A trunk is there, or an edge proxy of our own: all who are behind it would be shut out with it.
+    fn is_spared(&self, source: IpAddr) -> bool {
+        let config = &self.hub.config;
+        config.sip.proxies.iter().any(|proxy| proxy.contains(source) || bans::network(proxy.address()) == source)
+            || route::addresses(config, &self.hub.hosts).any(|address| bans::network(address) == source)
     }
 }

@@ -25,6 +25,7 @@ use crate::transaction::{self, Sending, TransactionId, Transactions};
 use crate::voicemail::{Mailboxes, Message};
 
 use super::door::Strike;
+use super::edge::Ways;
 use super::event::Kind;
 use super::messages::Messages;
 use super::output::{QueryId, Server};
@@ -45,6 +46,8 @@ pub(super) struct Hub {
     pub registrar: Registrar,
     pub bans: Bans,
     pub ledger: Ledger,
+    /// Connections of edge proxies.
+    pub ways: Ways,
     pub outward: BTreeMap<TrunkName, Outward>,
     pub conditions: Conditions,
     pub acd: Acd,
@@ -282,7 +285,8 @@ impl Cx<'_> {
         // A 401 here is a challenge; that of a wrong digest is counted where it is found wrong.
         if response.status.is_failure() && response.status != Status::UNAUTHORIZED {
             for sending in &sends {
-                self.strike(&sending.to, Strike::Refused);
+                let from = self.hub.from(&response.headers, sending.to);
+                self.strike(&from, Strike::Refused);
             }
         }
         self.sends(sends);
@@ -296,6 +300,7 @@ impl Cx<'_> {
     pub fn request(&mut self, request: Request, to: Flow, purpose: Purpose) -> TransactionId {
         let branch = self.hub.chance.branch();
         let mut sends = Vec::new();
+        let to = self.hub.way(&request, to);
         let tcp = self.also_by_tcp(&to).map(|flow| self.target(flow));
         let target = self.target(to);
         let id = self.hub.transactions.request(request, target, tcp, &branch, self.now.mono, &mut sends);
@@ -307,7 +312,7 @@ impl Cx<'_> {
     /// An ACK to a 2xx: no transaction of its own (§13.2.2.4); the INVITE's repeats it with each repeat of the 2xx.
     pub fn ack(&mut self, transaction: TransactionId, ack: &Request, to: Flow) {
         let branch = self.hub.chance.branch();
-        let target = self.target(to);
+        let target = self.target(self.hub.way(ack, to));
         let mut sends = Vec::new();
         self.hub.transactions.ack(transaction, ack, &target, &branch, self.now.mono, &mut sends);
         self.sends(sends);

@@ -11,7 +11,7 @@ use crate::conversation::{Conversation, Leg, Peer, Role};
 use crate::dialog::{Asked, Call, MAX_FORWARDS, Own, Provisionals, Reach};
 use crate::ids::{LegId, Number};
 use crate::media::Command;
-use crate::registrar::{From, Verdict};
+use crate::registrar::Verdict;
 use crate::route::{self, Cause, Code, Diverted, Rule, Target};
 use crate::sdp::{Description, Local, Negotiation};
 use crate::sip::{Contacts, Flow, HeaderName, Method, Request, Response, Status, Transport, Uri};
@@ -135,9 +135,14 @@ impl Cx<'_> {
             Some(number) => number,
             None => return,
         };
+        // RFC 3327 §5.3 leaves it to the registrar's policy. Whether the phone says that it supports it is no matter: the proxy is ours.
+        if request.headers.contains(&HeaderName::Path) && !self.hub.is_proxy(&flow) {
+            self.count("sip_paths_refused_total");
+            return self.reply(transaction, request, Status::FORBIDDEN);
+        }
         let tag = self.hub.chance.token();
         let mut changes = Vec::new();
-        let from = From { flow, reported: None };
+        let from = self.hub.from(&request.headers, flow);
         let response = self.hub.registrar.register(&number, request, from, &tag, self.now, &mut changes);
         self.respond(transaction, &response);
         self.bindings_changed(changes);
@@ -148,7 +153,8 @@ impl Cx<'_> {
         let config = self.config();
         let users = |number: &str| config.phones.get(number).map(|p| &p.secret);
         let tag = self.hub.transactions.tag(transaction);
-        let verdict = self.hub.registrar.authenticate(request, &users, &flow, &tag, &mut self.hub.chance, self.now);
+        let from = self.hub.from(&request.headers, flow);
+        let verdict = self.hub.registrar.authenticate(request, &users, &from, &tag, &mut self.hub.chance, self.now);
         for alarm in self.hub.registrar.alarms() {
             self.alarmed(alarm);
         }
@@ -157,7 +163,7 @@ impl Cx<'_> {
             Verdict::Refused(response) => {
                 self.count(format!("sip_auth_answers_total{{status=\"{}\"}}", response.status.code()));
                 if response.status == Status::UNAUTHORIZED {
-                    self.strike(&flow, Strike::Password);
+                    self.strike(&from, Strike::Password);
                 }
                 self.respond_stateless(transaction, &response);
                 None

@@ -15,7 +15,7 @@
 //! | the end | `ending` |
 //! | the API | `commands` |
 //! | names of trunks, registrations there | `trunks` |
-//! | who is shut out | `door` |
+//! | who is shut out; who stands behind a proxy of ours | `door`, `edge` |
 //! | lamps and other subscriptions, texts between phones | `presence`, `messages` |
 //! | what a phone may do | `classes` |
 //! | messages that callers leave | `mailbox` |
@@ -31,6 +31,7 @@ pub mod command;
 mod commands;
 mod dialling;
 mod door;
+mod edge;
 mod ending;
 pub mod event;
 mod forwarding;
@@ -123,6 +124,7 @@ impl Switch {
                 registrar,
                 bans: Bans::default(),
                 ledger: Ledger::default(),
+                ways: edge::Ways::default(),
                 outward,
                 conditions,
                 acd,
@@ -181,8 +183,10 @@ impl Switch {
                 let lost = cx.hub.transactions.connection_closed(connection, now.mono, &mut sends);
                 cx.sends(sends);
                 let mut changes = Vec::new();
+                cx.hub.ways.closed(connection);
                 cx.hub.registrar.connection_closed(connection, &mut changes);
-                cx.hub.presence.connection_closed(connection);
+                let config = cx.config();
+                cx.hub.presence.connection_closed(connection, |address| config.sip.is_proxy(address));
                 cx.bindings_changed(changes);
                 self.unreachable.extend(lost.into_iter().map(|lost| lost.id));
             }
@@ -350,6 +354,7 @@ impl Switch {
 
     fn sip(&mut self, message: Message, flow: Flow, now: Now, out: &mut Vec<Output>) {
         let mut sends = Vec::new();
+        self.hub.note_way(&flow);
         let received = match message {
             Message::Request(request) => {
                 let label = format!("sip_requests_total{{method=\"{}\"}}", hub::method_label(&request.method));
@@ -381,10 +386,14 @@ impl Switch {
             Received::Stray { flow, .. } => {
                 let mut cx = self.cx(now, out);
                 cx.count("sip_stray_responses_total");
-                cx.strike(&flow, Strike::Stray);
+                // The Vias below ours are whatever its sender likes.
+                let from = cx.hub.from(&crate::sip::Headers::with_capacity(0), flow);
+                cx.strike(&from, Strike::Stray);
             }
             Received::Answered(status) => {
-                self.cx(now, out).strike(&flow, Strike::Refused);
+                // Of what came by a proxy of ours nobody knows here whose it was.
+                let from = self.hub.from(&crate::sip::Headers::with_capacity(0), flow);
+                self.cx(now, out).strike(&from, Strike::Refused);
                 self.cx(now, out).count(format!("sip_refused_total{{status=\"{}\"}}", status.code()));
             }
             Received::Absorbed => {}
@@ -394,6 +403,9 @@ impl Switch {
     fn requested(&mut self, id: TransactionId, request: Request, flow: Flow, now: Now, out: &mut Vec<Output>) {
         let in_dialog = request.headers.to_tag().is_ok_and(|tag| tag.is_some());
         if !in_dialog {
+            if self.cx(now, out).is_shut_out(id, &request, flow) {
+                return;
+            }
             let returns = self.returned(&request);
             let conv = self.cx(now, out).out_of_dialog(id, request, flow, returns);
             if let Some(conv) = conv {

@@ -1,5 +1,6 @@
 //! Connections that come and go under a phone's calls, and the flows of a device (RFC 5626).
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,14 +21,15 @@ pub struct Line {
     pub device: &'static str,
     pub more: &'static str,
     pub flow: Flow,
+    pub secret: Option<String>,
+    /// By a proxy, which says that it is there.
+    pub behind: Option<SocketAddr>,
     cseq: u32,
 }
 
 impl Line {
     pub fn new(number: &'static str, contact: &'static str, connection: u64) -> Line {
-        let mut line = Line { number, contact, device: "", more: "", flow: by(connection), cseq: 0 };
-        line.by(connection);
-        line
+        Line { number, contact, device: "", more: "", flow: by(connection), secret: None, behind: None, cseq: 0 }
     }
 
     /// On another connection from here on.
@@ -36,11 +38,22 @@ impl Line {
     }
 
     fn text(&self, method: &str, to: &str, call_id: &str, cseq: u32) -> String {
-        let Line { number, contact, device, more, .. } = self;
+        let Line { number, contact, device, more, behind, .. } = self;
+        let via = match behind {
+            // What the phone says of itself is of no use to anybody.
+            Some(at) => {
+                let (ip, port) = (at.ip(), at.port());
+                format!("\r\nVia: SIP/2.0/UDP 192.168.1.2:5060;received={ip};rport={port};branch=z9hG4bKp{call_id}{method}{cseq}")
+            }
+            None => String::new(),
+        };
         let device = if method == "REGISTER" { device } else { "" };
         let at = self.flow.remote;
+        // Nobody else's, though the number be the same.
+        let branch =
+            format!("{at}-{}-{call_id}{method}{cseq}", behind.map_or(String::new(), |at| at.to_string())).replace(':', "p");
         format!(
-            "{method} sip:{to}@10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP {at};rport;branch=z9hG4bK{call_id}{method}{cseq}\r\n\
+            "{method} sip:{to}@10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP {at};rport;branch=z9hG4bK{branch}{via}\r\n\
              Max-Forwards: 70\r\nFrom: <sip:{number}@10.0.0.1>;tag=f{call_id}\r\nTo: <sip:{to}@10.0.0.1>\r\nCall-ID: {call_id}\r\n\
              CSeq: {cseq} {method}\r\nContact: <{contact}>{device}\r\n{more}"
         )
@@ -59,11 +72,18 @@ impl Line {
         self.send(sim, text + body, Some(&first))
     }
 
+    /// One that nobody has proven.
+    pub fn say_once(&mut self, sim: &mut Sim, method: &str, to: &str, call_id: &str) -> Option<Response> {
+        self.cseq += 1;
+        let text = self.text(method, to, call_id, self.cseq);
+        self.send(sim, text, None)
+    }
+
     fn send(&self, sim: &mut Sim, text: String, challenge: Option<&Response>) -> Option<Response> {
         let text = if text.contains("\r\n\r\n") { text } else { text + "Content-Length: 0\r\n\r\n" };
         let Ok(Message::Request(mut request)) = Message::from_bytes(Bytes::from(text)) else { panic!("no request") };
         if let Some(challenge) = challenge {
-            let secret = format!("secret-{}", self.number);
+            let secret = self.secret.clone().unwrap_or_else(|| format!("secret-{}", self.number));
             let login = Login { username: self.number, password: &secret };
             let uri = request.uri.to_string();
             let challenges = challenge.headers.challenges(&HeaderName::WwwAuthenticate);
@@ -81,7 +101,8 @@ impl Line {
 
     pub fn register(&mut self, sim: &mut Sim) -> Response {
         let number = self.number;
-        let answer = self.say(sim, "REGISTER", number, &format!("reg-{number}"), "Expires: 600\r\n");
+        let call_id = format!("reg-{number}-{}", self.behind.map_or(String::new(), |at| at.to_string()));
+        let answer = self.say(sim, "REGISTER", number, &call_id, "Expires: 600\r\n");
         answer.unwrap_or_else(|| panic!("no answer\n{}", sim.story()))
     }
 }
@@ -91,7 +112,7 @@ pub fn by(connection: u64) -> Flow {
     Flow { transport: Transport::Tcp, local: switch(), remote, connection: Some(ConnectionId(connection)) }
 }
 
-fn responses(sim: &Sim, since: usize) -> impl Iterator<Item = (Flow, Response)> {
+pub fn responses(sim: &Sim, since: usize) -> impl Iterator<Item = (Flow, Response)> {
     let all = sim.ways[since..].iter().zip(&sim.trace[since..]);
     all.filter_map(|(way, bytes)| match Message::from_bytes(bytes.clone()) {
         Ok(Message::Response(response)) => Some((*way, response)),
@@ -99,7 +120,7 @@ fn responses(sim: &Sim, since: usize) -> impl Iterator<Item = (Flow, Response)> 
     })
 }
 
-fn requests(sim: &Sim, since: usize) -> impl Iterator<Item = (Flow, Request)> {
+pub fn requests(sim: &Sim, since: usize) -> impl Iterator<Item = (Flow, Request)> {
     let all = sim.ways[since..].iter().zip(&sim.trace[since..]);
     all.filter_map(|(way, bytes)| match Message::from_bytes(bytes.clone()) {
         Ok(Message::Request(request)) => Some((*way, request)),
@@ -107,15 +128,15 @@ fn requests(sim: &Sim, since: usize) -> impl Iterator<Item = (Flow, Request)> {
     })
 }
 
-const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 10.1.9.9\r\ns=-\r\nc=IN IP4 10.1.9.9\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
+pub const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 10.1.9.9\r\ns=-\r\nc=IN IP4 10.1.9.9\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n";
 
 /// The rest of a message with this body.
-fn with(body: &str) -> String {
+pub fn with(body: &str) -> String {
     format!("Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 
 /// A phone by TCP that has called 201, where it rings; how many messages there were before it moves.
-fn calling(seed: u8) -> (Sim, Line, std::net::SocketAddr) {
+fn calling(seed: u8) -> (Sim, Line, SocketAddr) {
     let mut sim = Sim::new(seed);
     let callee = sim.phone("201");
     sim.set(callee, OnInvite::Ring);
@@ -201,7 +222,7 @@ fn a_cancel_goes_by_the_new_connection_of_the_phone_that_rings() {
 const DEVICE: &str = ";+sip.instance=\"<urn:uuid:00000000-0000-1000-8000-000a95a0e128>\";reg-id=1";
 const OUTBOUND: &str = "Supported: path, outbound\r\n";
 
-fn invites(sim: &Sim, since: usize) -> Vec<(Option<ConnectionId>, Request)> {
+pub fn invites(sim: &Sim, since: usize) -> Vec<(Option<ConnectionId>, Request)> {
     let all = requests(sim, since).filter(|(_, r)| r.method == sip::Method::Invite);
     all.map(|(way, r)| (way.connection, r)).collect()
 }

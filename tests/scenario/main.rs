@@ -14,6 +14,7 @@ mod calls_outside;
 mod challenges;
 mod class_of_service;
 mod day;
+mod edge;
 mod emergency;
 mod faults_of_peers;
 mod flows;

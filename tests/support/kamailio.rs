@@ -15,8 +15,41 @@ pub struct Kamailio {
 impl Kamailio {
     /// `configuration` is a file's name without `.cfg`; `carrier` is whom `carrier.cfg` calls when the switch does:
     /// `user@address`, without the user whoever was called.
+    /// In front of the switch, to which it speaks by `by` (`tcp` or `tls`) from `inner`; `secret` are its certificate and key.
+    #[track_caller]
+    pub fn edge(
+        folder: &Folder,
+        listen: SocketAddr,
+        by: &str,
+        inner: SocketAddr,
+        switch: SocketAddr,
+        lifetime_s: u32,
+        [certificate, key]: [&Path; 2],
+    ) -> Kamailio {
+        let more = [
+            ("@BY@", by.to_owned()),
+            ("@INNER@", inner.to_string()),
+            ("@LIFETIME@", lifetime_s.to_string()),
+            ("@CERTIFICATE@", certificate.display().to_string()),
+            ("@KEY@", key.display().to_string()),
+        ];
+        Kamailio::with(folder, "edge_stream", listen, switch, "", &more)
+    }
+
     #[track_caller]
     pub fn start(folder: &Folder, configuration: &str, listen: SocketAddr, switch: SocketAddr, carrier: &str) -> Kamailio {
+        Kamailio::with(folder, configuration, listen, switch, carrier, &[])
+    }
+
+    #[track_caller]
+    fn with(
+        folder: &Folder,
+        configuration: &str,
+        listen: SocketAddr,
+        switch: SocketAddr,
+        carrier: &str,
+        more: &[(&str, String)],
+    ) -> Kamailio {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/kamailio").join(format!("{configuration}.cfg"));
         let kept = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let (user, carrier) = carrier.split_once('@').unwrap_or(("", carrier));
@@ -27,12 +60,16 @@ impl Kamailio {
             .replace("@SWITCH_PORT@", &switch.port().to_string())
             .replace("@CARRIER@", carrier)
             .replace("@USER@", user);
+        let written = more.iter().fold(written, |written, (name, value)| written.replace(name, value));
         let name = format!("kamailio-{configuration}");
         let (file, home) = (folder.write(&format!("{name}.cfg"), written), folder.inside(&name));
         // Where Debian has it, which is not on everybody's PATH.
         let installed = Path::new("/usr/sbin/kamailio");
         let mut command = Command::new(if installed.exists() { installed } else { Path::new("kamailio") });
         command.args(["-DD", "-E", "-m", "32", "-M", "4", "-f"]).arg(file);
+        if more.iter().any(|(name, value)| *name == "@BY@" && value == "tls") {
+            command.args(["-A", "TLS"]);
+        }
         command.arg("-P").arg(home.join("pid")).arg("-Y").arg(&home);
         let mut process = Process::start(&name, &mut command, folder.path());
         let port = format!(":{:04X}", listen.port());

@@ -1,6 +1,6 @@
 //! Kamailio between the switch and its peers: as the edge in front of phones (Path, RFC 3327; Record-Route), and as a carrier's border.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use serde_json::json;
@@ -17,6 +17,10 @@ const SOON: Duration = Duration::from_secs(20);
 const TONES: [f64; 4] = [440.0, 1_000.0, 700.0, 550.0];
 /// The address that the border of the carrier has, so that the switch tells it from the phones.
 const BORDER: [u8; 4] = [127, 0, 0, 2];
+/// That of the edge proxy, and the switch's in front of which it speaks by streams.
+const EDGE: [u8; 4] = [127, 0, 0, 3];
+const INNER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 4);
+const OWN: &str = "proxies = [\"127.0.0.3\"]";
 const DOMAIN: &str = "cordboard.test";
 
 fn nobody_talks(switch: &Cordboard) {
@@ -46,9 +50,9 @@ fn begun(story: &EventStream, caller: &str, called: &str) -> String {
 /// RFC 3327 §5.2, RFC 3261 §12.2.1.1: all of them come from one address and port, over UDP and TCP to the proxy.
 #[test]
 fn phones_behind_an_edge_proxy_register_call_hold_and_transfer() {
-    let site = ["201", "202", "203", "204"].iter().fold(Site::new("edge"), |site, number| site.phone(number));
+    let site = ["201", "202", "203", "204"].iter().fold(Site::new("edge"), |site, number| site.phone(number)).sip_key(OWN);
     let switch = site.start();
-    let at = SocketAddr::from(([127, 0, 0, 1], ports::port()));
+    let at = SocketAddr::from((EDGE, ports::port()));
     let edge = Kamailio::start(site.folder(), "edge", at, switch.sip(), "");
     let mut alice = behind(&site, &edge, "201", TONES[0], false);
     let mut bob = behind(&site, &edge, "202", TONES[1], true);
@@ -196,4 +200,90 @@ fn a_call_that_a_carrier_sends_back_to_us_ends_at_once() {
     assert_eq!((&ended.data()["cause"], &ended.data()["status"]), (&json!("loop"), &json!(482)), "{}", ended.cloud_event);
     nobody_talks(&switch);
     assert_eq!(story.events().iter().filter(|e| e.kind == "call.started").count(), 1, "it came back, and was taken again");
+}
+
+/// Where the rows of a phone's registrations say that it is, and what they are by.
+fn sources(switch: &Cordboard, number: &str) -> Vec<(String, String)> {
+    let all = switch.items("/api/v1/registrations").into_iter().filter(|r| r["number"] == number);
+    all.map(|r| (r["source"].as_str().unwrap_or_default().to_owned(), r["transport"].as_str().unwrap_or_default().to_owned()))
+        .collect()
+}
+
+/// RFC 5658: UDP to the phones and a stream to the switch, so the proxy stands twice in every way. Its connections end between the calls,
+/// which takes no registration away.
+fn phones_behind_an_edge_by(by: &str, lifetime_s: u32) {
+    let numbers = ["201", "202", "203"];
+    let site = numbers.iter().fold(Site::new(&format!("edge-{by}")), |site, number| site.phone(number));
+    let site = site.on(INNER).secure().sip_key(OWN);
+    let switch = site.start();
+    let [outer, inner] = [ports::port(), ports::port()].map(|port| SocketAddr::from((EDGE, port)));
+    let config = site.folder().path().join("config");
+    let (certificate, key) = (config.join("tls/certificate.pem"), config.join("tls/key.pem"));
+    let to = if by == "tls" { site.tls() } else { switch.sip() };
+    let edge = Kamailio::edge(site.folder(), outer, by, inner, to, lifetime_s, [&certificate, &key]);
+    let mut alice = behind(&site, &edge, "201", TONES[0], false);
+    let mut bob = behind(&site, &edge, "202", TONES[1], true);
+    let mut carol = behind(&site, &edge, "203", TONES[2], false);
+    for number in numbers {
+        switch.wait_for_registration(number, SOON);
+        let sources = sources(&switch, number);
+        assert!(matches!(&sources[..], [(source, how)] if source.starts_with("127.0.0.1:") && how == by), "{sources:?}");
+    }
+    let story = switch.events("since=0");
+
+    // Given up while it rings: CANCEL both ways.
+    alice.dial(&address("202"));
+    bob.wait_for("CALL_INCOMING", SOON);
+    alice.wait_for("CALL_RINGING", SOON);
+    alice.hang_up();
+    bob.wait_for("CALL_CLOSED", SOON);
+    let ended = story.wait_for("call.ended", SOON, |_| true);
+    assert_eq!(ended.data()["cause"], json!("cancelled"));
+    nobody_talks(&switch);
+
+    alice.dial(&address("202"));
+    bob.wait_for_nth("CALL_INCOMING", 2, SOON);
+    bob.accept();
+    alice.wait_for("CALL_ESTABLISHED", SOON);
+    let call = story.wait_for("call.bridged", SOON, |_| true).subject;
+    alice.wait_to_hear(Duration::from_secs(2), SOON);
+    alice.hold();
+    story.wait_for("call.held", SOON, of(&call, None));
+    alice.wait_for_nth("CALL_REMOTE_SDP", 2, SOON);
+    alice.resume();
+    story.wait_for("call.resumed", SOON, of(&call, None));
+    alice.wait_for_nth("CALL_REMOTE_SDP", 3, SOON);
+    bob.transfer(&address("203"));
+    carol.wait_for("CALL_INCOMING", SOON);
+    carol.accept();
+    story.wait_for("call.transferred", SOON, of(&call, Some("completed")));
+    carol.wait_to_hear(Duration::from_secs(2), SOON);
+    carol.hang_up();
+    alice.wait_for_nth("CALL_CLOSED", 2, SOON);
+    story.wait_for("call.ended", SOON, of(&call, None));
+    nobody_talks(&switch);
+
+    // SUBSCRIBE and NOTIFY take the same ways.
+    let mut lamp = Baresip::phone(site.folder(), "visitor").config("module_app mwi.so").start();
+    let account = format!(
+        "<sip:201@{DOMAIN}>;auth_user=201;auth_pass={};regint=60;mwi=yes;outbound=\"sip:{};transport=udp\"",
+        secret("201"),
+        edge.at()
+    );
+    lamp.command("uanew", &account);
+    let told = lamp.wait_for("MWI_NOTIFY", SOON);
+    assert!(told["param"].as_str().is_some_and(|text| text.contains("Messages-Waiting: no")), "{told}");
+
+    let registered = story.events().iter().filter(|e| e.kind == "registration.removed").count();
+    assert_eq!(registered, 0, "a connection that ended took a registration with it");
+}
+
+#[test]
+fn phones_behind_an_edge_that_speaks_tcp_to_the_switch_call_cancel_transfer_and_subscribe() {
+    phones_behind_an_edge_by("tcp", 2);
+}
+
+#[test]
+fn phones_behind_an_edge_that_speaks_tls_to_the_switch_call_cancel_transfer_and_subscribe() {
+    phones_behind_an_edge_by("tls", 120);
 }

@@ -107,6 +107,11 @@ impl Checking {
                     self.fault(&trunk.peer, fault);
                 }
             }
+            // Calls from there would be the trunk's, and its phones could not call.
+            let address = peer.host.trim_start_matches('[').trim_end_matches(']').parse();
+            if address.is_ok_and(|address| sip.is_proxy(address)) {
+                self.fault(&trunk.peer, Fault::TrunkIsProxy(name.clone(), peer.host.clone()));
+            }
             let name = TrunkName::from(name.as_str());
             let resolved = Trunk {
                 name: name.clone(),

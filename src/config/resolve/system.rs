@@ -10,8 +10,8 @@ use serde_spanned::Spanned;
 use super::Checking;
 use crate::config::fault::Fault;
 use crate::config::given;
-use crate::config::units::{Code, Digest, Label, Listener, Ports};
-use crate::config::{DigestAlgorithm, FeatureCodes, Guard, Http, Media, Park, Recording, Sip, Site, Tls};
+use crate::config::units::{Code, Digest, Label, Listener, Net, Ports};
+use crate::config::{DigestAlgorithm, FeatureCodes, Guard, Http, Media, Network, Park, Recording, Sip, Site, Tls};
 use crate::ids::{Number, TrunkName};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -99,6 +99,7 @@ impl Checking {
             default_expires,
             max_contacts: self.count("max_contacts", sip.max_contacts, 5, 1..=100) as usize,
             nameservers: sip.nameservers.unwrap_or_default().into_iter().map(|l| l.0).collect(),
+            proxies: self.proxies(sip.proxies),
             drain: self.time("drain", sip.drain, 30 * SECOND, Duration::ZERO..=DAY),
             ladder: self.count("ladder", sip.ladder, 200, 0..=1_000) as usize,
             ladder_kept: self.time("ladder_kept", sip.ladder_kept, 90 * DAY, DAY..=3_650 * DAY),
@@ -132,6 +133,19 @@ impl Checking {
             }
         }
         addresses
+    }
+
+    fn proxies(&mut self, given: Option<Spanned<Vec<Spanned<Net>>>>) -> Vec<Network> {
+        let mut networks = Vec::new();
+        for network in given.map(Spanned::into_inner).unwrap_or_default() {
+            if networks.contains(&network.get_ref().0) {
+                let first = self.line(&network);
+                self.fault(&network, Fault::Twice { what: "proxy", name: network.get_ref().0.address().to_string(), first });
+            } else {
+                networks.push(network.get_ref().0);
+            }
+        }
+        networks
     }
 
     fn digests(&mut self, given: Option<Spanned<Vec<Digest>>>) -> Vec<DigestAlgorithm> {

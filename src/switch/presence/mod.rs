@@ -8,6 +8,7 @@ mod document;
 mod line;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use bytes::Bytes;
 
@@ -192,9 +193,12 @@ impl Presence {
         }
     }
 
-    /// Nobody can be told any more.
-    pub fn connection_closed(&mut self, connection: ConnectionId) {
-        let lost = |held: &Held| held.subscription.flow().connection == Some(connection);
+    /// Nobody can be told any more, but by a proxy of ours, which has other connections.
+    pub fn connection_closed(&mut self, connection: ConnectionId, is_proxy: impl Fn(IpAddr) -> bool) {
+        let lost = |held: &Held| {
+            let flow = held.subscription.flow();
+            flow.connection == Some(connection) && !is_proxy(flow.remote.ip())
+        };
         let lost: Vec<SubscriptionId> = self.held.iter().filter(|(_, held)| lost(held)).map(|(id, _)| *id).collect();
         for id in lost {
             self.remove(id);

@@ -1,0 +1,187 @@
+//! Phones behind an edge proxy of our own (`[sip] proxies`): how they are reached, and who is slowed and shut out for whom.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use cordboard::config::Source;
+use cordboard::sip::{ConnectionId, Flow, HeaderName, Method, Transport};
+use cordboard::switch::{Answer, Command, Input};
+
+use crate::flows::{Line, OFFER, invites, requests, with};
+use crate::sim::{Sim, centre, switch};
+
+const SECOND: Duration = Duration::from_secs(1);
+const PROXY: &str = "10.0.5.5:5060";
+const PATH: &str = "Supported: path\r\nPath: <sip:10.0.5.5:5060;lr;received=sip:10.7.0.1%3A5060>\r\n";
+
+fn behind_proxies() -> Source {
+    let mut source = centre();
+    source.main.text = source.main.text.replacen("[sip]\n", "[sip]\nproxies = [\"10.0.5.0/24\"]\n", 1);
+    source
+}
+
+fn at(text: &str) -> SocketAddr {
+    text.parse().expect("address")
+}
+
+fn by_udp(from: &str) -> Flow {
+    Flow { transport: Transport::Udp, local: switch(), remote: at(from), connection: None }
+}
+
+/// A phone at home, which the proxy reports at this address.
+fn phone(number: &'static str, reported: &str) -> Line {
+    let mut line = Line::new(number, "sip:phone@192.168.1.2:5060", 0);
+    (line.flow, line.behind, line.more) = (by_udp(PROXY), Some(at(reported)), PATH);
+    line
+}
+
+/// RFC 3327 §5.3.
+#[test]
+fn a_path_is_taken_from_a_proxy_of_ours_alone_and_from_a_reload_on() {
+    let mut sim = Sim::new(1);
+    let mut line = phone("210", "10.7.0.1:5060");
+    assert_eq!(line.register(&mut sim).status.code(), 403);
+    assert!(sim.registrations.is_empty());
+    sim.reload(behind_proxies());
+    let ok = line.register(&mut sim);
+    assert_eq!(ok.status.code(), 200);
+    assert!(ok.headers.contains(&HeaderName::Path));
+    let Answer::Registrations(all) = sim.ask(Command::Registrations) else { panic!("a list") };
+    assert_eq!(all[0].source, "10.7.0.1:5060");
+
+    let caller = sim.phone("201");
+    let since = sim.trace.len();
+    sim.act(caller, |c, now| {
+        c.call("210", now);
+    });
+    sim.run_for(SECOND / 4);
+    let (way, invite) = requests(&sim, since).find(|(_, r)| r.method == Method::Invite).expect("an INVITE");
+    assert_eq!(way.remote, at(PROXY));
+    assert!(invite.headers.get(&HeaderName::Route).is_some_and(|route| route.starts_with(b"<sip:10.0.5.5:5060;lr")));
+    sim.act(caller, |c, now| c.hang_up(now));
+    sim.assert_clean();
+}
+
+#[test]
+fn who_guesses_behind_a_proxy_waits_and_his_neighbours_do_not() {
+    let mut sim = Sim::with(2, behind_proxies());
+    let mut own = phone("201", "10.7.0.1:5060");
+    assert_eq!(own.register(&mut sim).status.code(), 200);
+    let mut guesser = phone("201", "10.7.0.66:5060");
+    guesser.secret = Some("guessed".into());
+    let mut statuses: Vec<u16> = (0..12).map(|_| guesser.register(&mut sim).status.code()).collect();
+    statuses.dedup();
+    assert_eq!(statuses, [401, 503], "ten for one user, and then a minute's wait");
+    // Neither the same user elsewhere nor others there.
+    own.more = PATH;
+    assert_eq!(own.register(&mut sim).status.code(), 200);
+    for (number, address) in [("202", "10.7.0.2:5060"), ("203", "10.7.0.66:5070")] {
+        assert_eq!(phone(number, address).register(&mut sim).status.code(), 200, "{number}");
+    }
+    // Whoever guesses for many users is slowed altogether, by his address.
+    for _ in 0..21 {
+        for number in ["202", "203", "204", "210", "211", "301", "302", "303", "304", "305"] {
+            let mut guesser = phone(number, "10.7.0.99:5060");
+            guesser.secret = Some("guessed".into());
+            let call_id = format!("g{}", sim.inputs);
+            guesser.say(&mut sim, "REGISTER", number, &call_id, "Expires: 600\r\n");
+        }
+        sim.run_for(SECOND * 2);
+    }
+    let mut right = phone("204", "10.7.0.99:5061");
+    assert_eq!(right.register(&mut sim).status.code(), 503);
+    assert_eq!(phone("204", "10.7.0.4:5061").register(&mut sim).status.code(), 200);
+    let alarms: Vec<String> = sim.events.iter().map(|e| format!("{:?}", e.kind)).filter(|k| k.contains("GuardAlarm")).collect();
+    assert!(!alarms.is_empty() && alarms.iter().all(|a| a.contains("10.7.0.") && !a.contains("10.0.5.5")), "{alarms:?}");
+}
+
+#[test]
+fn a_flood_behind_a_proxy_shuts_out_whom_that_reports_and_nobody_else() {
+    let mut sim = Sim::with(3, behind_proxies());
+    let mut own = phone("201", "10.7.0.1:5060");
+    assert_eq!(own.register(&mut sim).status.code(), 200);
+    let mut flood = phone("201", "10.7.0.66:5060");
+    for n in 0..600 {
+        flood.say_once(&mut sim, "BYE", "201", &format!("flood{n}"));
+        sim.run_for(SECOND / 100);
+    }
+    let Answer::Bans(bans) = sim.ask(Command::Bans) else { panic!("bans") };
+    assert_eq!(bans.iter().map(|ban| ban.address.as_str()).collect::<Vec<_>>(), ["10.7.0.66"]);
+    assert!(sim.bans.iter().all(|ban| ban.address.to_string() == "10.7.0.66"), "the proxy is heard: {:?}", sim.bans);
+    let shut_out = flood.say_once(&mut sim, "OPTIONS", "201", "again").map(|r| r.status.code());
+    assert_eq!((shut_out, own.register(&mut sim).status.code()), (Some(403), 200));
+    assert_eq!(phone("202", "10.7.0.2:5060").register(&mut sim).status.code(), 200);
+
+    // What the proxy says of itself, or does not say of whom, is nobody's.
+    let mut nobodys = phone("201", "10.7.0.67:5060");
+    nobodys.behind = None;
+    for n in 0..600 {
+        nobodys.say_once(&mut sim, "BYE", "201", &format!("nobody{n}"));
+        sim.run_for(SECOND / 100);
+    }
+    sim.input(Input::Malformed { sources: vec![(at(PROXY).ip(), 10_000); 1] });
+    sim.run_for(SECOND);
+    let Answer::Bans(bans) = sim.ask(Command::Bans) else { panic!("bans") };
+    assert_eq!(bans.len(), 1, "{bans:?}");
+    // Nor can somebody elsewhere have another shut out by Vias of his own.
+    let mut liar = phone("201", "10.7.0.2:5060");
+    liar.flow = by_udp("192.0.2.9:5060");
+    for n in 0..600 {
+        liar.say_once(&mut sim, "BYE", "201", &format!("liar{n}"));
+        sim.run_for(SECOND / 100);
+    }
+    let Answer::Bans(bans) = sim.ask(Command::Bans) else { panic!("bans") };
+    assert!(bans.iter().any(|ban| ban.address == "192.0.2.9") && bans.len() == 2, "{bans:?}");
+}
+
+/// RFC 3325 §5: an identity is believed of a trunk that is trusted, and a proxy of ours is none.
+#[test]
+fn what_a_phone_asserts_of_itself_is_not_believed_because_a_proxy_passes_it_on() {
+    let mut sim = Sim::with(4, behind_proxies());
+    let callee = sim.phone("201");
+    let mut line = phone("210", "10.7.0.1:5060");
+    assert_eq!(line.register(&mut sim).status.code(), 200);
+    line.more = "P-Asserted-Identity: <sip:+4930999999@cordboard.example>\r\n";
+    line.say(&mut sim, "INVITE", "201", "call", &with(OFFER));
+    sim.run_until("it rings", |s| !s.ua(callee).invites.is_empty());
+    assert_eq!(sim.ua(callee).invites[0].number, "210");
+    sim.run_for(120 * SECOND);
+}
+
+/// The connections of a proxy are not those of its phones: one that ends takes no registration with it.
+#[test]
+fn a_phone_behind_a_proxy_is_reached_by_the_proxys_next_connection_or_a_new_one() {
+    let mut sim = Sim::with(5, behind_proxies());
+    let caller = sim.phone("201");
+    let by = |connection: u64| {
+        let remote = at(&format!("10.0.5.5:{}", 40_000 + connection));
+        Flow { transport: Transport::Tcp, local: switch(), remote, connection: Some(ConnectionId(connection)) }
+    };
+    let mut line = phone("210", "10.7.0.1:5060");
+    line.more = "Supported: path\r\nPath: <sip:10.0.5.5:5070;transport=tcp;lr>\r\n";
+    line.flow = by(1);
+    assert_eq!(line.register(&mut sim).status.code(), 200);
+    let rings_by = |sim: &mut Sim| {
+        let since = sim.trace.len();
+        sim.act(caller, |c, now| {
+            c.call("210", now);
+        });
+        sim.run_for(SECOND / 4);
+        let rung = invites(sim, since);
+        let way = requests(sim, since).find(|(_, r)| r.method == Method::Invite).map(|(way, _)| way.remote.port());
+        sim.act(caller, |c, now| c.hang_up(now));
+        sim.run_for(60 * SECOND);
+        (rung[0].0, way)
+    };
+    assert_eq!(rings_by(&mut sim), (Some(ConnectionId(1)), Some(40_001)));
+    sim.input(Input::ConnectionClosed { connection: ConnectionId(1) });
+    assert!(!sim.has("registration.removed"));
+    assert_eq!(rings_by(&mut sim), (None, Some(5_070)), "where its Path says that it listens");
+    // Somebody else's request has come by another one.
+    let mut other = phone("202", "10.7.0.2:5060");
+    other.flow = by(2);
+    assert_eq!(other.register(&mut sim).status.code(), 200);
+    assert_eq!(rings_by(&mut sim), (Some(ConnectionId(2)), Some(40_002)));
+    // And after a restart nothing is left of either.
+    sim.restart(Vec::new());
+}
