@@ -11,6 +11,7 @@ use super::support::kamailio::Kamailio;
 use super::support::linphone::Linphone;
 use super::support::ports;
 use super::support::process::wait_until;
+use super::support::sipp::{Sipp, kept};
 use super::support::stream::{Event, EventStream};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -200,6 +201,46 @@ fn a_call_that_a_carrier_sends_back_to_us_ends_at_once() {
     assert_eq!((&ended.data()["cause"], &ended.data()["status"]), (&json!("loop"), &json!(482)), "{}", ended.cloud_event);
     nobody_talks(&switch);
     assert_eq!(story.events().iter().filter(|e| e.kind == "call.started").count(), 1, "it came back, and was taken again");
+}
+
+/// RFC 3261 §9.1, RFC 3262 §4: a CANCEL, and a PRACK in the early dialog, by the way that the INVITE and its provisional response made.
+#[test]
+fn a_carriers_border_passes_on_cancel_and_what_acknowledges_a_reliable_response() {
+    let border_at = SocketAddr::from((BORDER, ports::port()));
+    let site = Site::new("border-early").phone("201").trunk("carrier", border_at);
+    let site = site.with("[[outbound]]\npattern = \"0*\"\nstrip = 1\ntrunk = [\"carrier\"]\n");
+    let switch = site.start();
+    let far = Sipp::scenario(site.folder().path(), "far", &kept("reliable")).start();
+    far.wait_until_bound();
+    let to = format!("far@127.0.0.1:{}", far.port());
+    let border = Kamailio::start(site.folder(), "carrier", border_at, switch.sip(), &to);
+    let mut alice = Baresip::phone(site.folder(), "201").registrar(switch.sip(), &secret("201")).tone(TONES[0]).start();
+    switch.wait_for_registration("201", SOON);
+    let story = switch.events("since=0");
+    alice.dial(&format!("sip:0123456@{}", switch.sip()));
+    alice.wait_for("CALL_ESTABLISHED", SOON);
+    story.wait_for("call.bridged", SOON, |_| true);
+    alice.hang_up();
+    let by_border = format!("SIP/2.0/UDP {}", border.at());
+    let received: Vec<String> = far.received();
+    let outcome = far.finish(SOON);
+    assert_eq!(outcome.code, Some(0), "{outcome:#?}");
+    let prack = received.iter().find(|m| m.starts_with("PRACK ")).unwrap_or_else(|| panic!("{received:#?}"));
+    assert!(prack.contains(&by_border) && prack.contains("RAck: 776655 1 INVITE"), "{prack}");
+    nobody_talks(&switch);
+    drop(border);
+
+    // A phone there rings until the caller gives up.
+    let mut phone = Baresip::phone(site.folder(), "far").tone(TONES[2]).start();
+    let _border = Kamailio::start(site.folder(), "carrier", border_at, switch.sip(), &format!("far@127.0.0.1:{}", phone.port()));
+    alice.dial(&format!("sip:0123457@{}", switch.sip()));
+    phone.wait_for("CALL_INCOMING", SOON);
+    alice.wait_for_nth("CALL_RINGING", 1, SOON);
+    alice.hang_up();
+    phone.wait_for("CALL_CLOSED", SOON);
+    let ended = story.wait_for("call.ended", SOON, |e| e.data()["cause"] == "cancelled");
+    assert!(ended.data()["status"].is_null() || ended.data()["status"] == 487, "{}", ended.cloud_event);
+    nobody_talks(&switch);
 }
 
 /// Where the rows of a phone's registrations say that it is, and what they are by.
