@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::net::IpAddr;
 
 use bytes::Bytes;
 
@@ -47,6 +48,8 @@ pub struct Leg {
     pub probe_at: Option<Mono>,
     /// The last probe found no way to it.
     pub lost_way: bool,
+    /// Behind an edge proxy of our own, whose address it shares with others: where that says that it is.
+    pub reported: Option<IpAddr>,
     /// Further flows of the device that it rings at (RFC 5626 §5.3), for when this one fails.
     pub flows: VecDeque<OtherFlow>,
     /// Its INVITE of ours has a provisional response, if only 100.
@@ -67,6 +70,8 @@ pub struct OtherFlow {
     pub contact: Uri,
     pub flow: Flow,
     pub path: Vec<Bytes>,
+    /// Where an edge proxy says that it is.
+    pub reported: Option<IpAddr>,
     /// What its display shows beside the number.
     pub title: Option<String>,
 }
@@ -137,6 +142,7 @@ impl Leg {
             lets_go_at: None,
             probe_at: None,
             lost_way: false,
+            reported: None,
             flows: VecDeque::new(),
             tried: false,
             provisionals: Provisionals::default(),

@@ -86,7 +86,8 @@ impl Cx<'_> {
         for flows in targets {
             let ways = flows.into_iter().filter_map(|binding| {
                 let contact = Uri::parse(binding.contact.clone()).ok()?;
-                Some(OtherFlow { contact, flow: binding.flow, path: binding.path, title: title.map(str::to_owned) })
+                let reported = binding.reported.map(|at| at.ip());
+                Some(OtherFlow { contact, flow: binding.flow, path: binding.path, reported, title: title.map(str::to_owned) })
             });
             any |= self.ring_device(conv, &Peer::Phone(number.clone()), role, shows, ways.collect());
         }
@@ -102,7 +103,7 @@ impl Cx<'_> {
         shows: &str,
         mut flows: VecDeque<OtherFlow>,
     ) -> bool {
-        let Some(OtherFlow { contact, flow, path, title }) = flows.pop_front() else { return false };
+        let Some(OtherFlow { contact, flow, path, reported, title }) = flows.pop_front() else { return false };
         let invitation = Invitation {
             peer: peer.clone(),
             role: role.clone(),
@@ -118,6 +119,7 @@ impl Cx<'_> {
         let Ok(id) = self.invite(conv, invitation) else { return false };
         if let Some(leg) = conv.legs.get_mut(&id) {
             leg.flows = flows;
+            leg.reported = reported;
         }
         true
     }

@@ -65,7 +65,11 @@ impl Cx<'_> {
     ) -> bool {
         let Some(leg) = conv.leg(leg) else { return true };
         let there = flow.remote.ip().to_canonical();
-        let is_known = leg.call.flow().is_none_or(|own| own.remote.ip().to_canonical() == there);
+        // Behind a proxy of ours everybody has its address.
+        let from = self.hub.from(&request.headers, flow);
+        let reported = from.reported.map(|at| at.ip());
+        let is_neighbour = from.is_proxied && leg.reported.is_some() && reported != leg.reported;
+        let is_known = leg.call.flow().is_none_or(|own| own.remote.ip().to_canonical() == there) && !is_neighbour;
         if is_known || !leg.call.owns(request) {
             return true;
         }
@@ -73,8 +77,10 @@ impl Cx<'_> {
             Peer::Trunk(_) if route::addresses(&self.hub.config, &self.hub.hosts).any(|address| address == there) => return true,
             Peer::Trunk(_) => None,
             Peer::Phone(number) => {
-                let is_there =
-                    |(of, binding): (&Number, &Binding)| of == number && binding.flow.remote.ip().to_canonical() == there;
+                let is_there = |(of, binding): (&Number, &Binding)| match from.is_proxied {
+                    true => of == number && binding.reported.map(|at| at.ip()) == reported && reported.is_some(),
+                    false => of == number && binding.flow.remote.ip().to_canonical() == there,
+                };
                 if self.hub.registrar.all().any(is_there) {
                     return true;
                 }

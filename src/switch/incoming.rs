@@ -300,6 +300,7 @@ impl Cx<'_> {
 
         let id = self.next_leg();
         let takes_update = request.headers.lists(&HeaderName::Allow, "UPDATE");
+        let reported = self.hub.from(&request.headers, flow).reported;
         let provisionals = Provisionals::of(&request, self.hub.chance.next_u64() as u32);
         let hops = hops_left(&request);
         let direction = rule.direction();
@@ -309,7 +310,8 @@ impl Cx<'_> {
         let local = Local { address: self.media_address(&flow), port: lease.port, session_id };
         let call = Call::invited(transaction, request, flow, reach, own);
         let leg = Leg::new(id, peer.clone(), Role::Caller, call, lease, Negotiation::new(local), number.clone());
-        let leg = Leg { offered, provisionals, session_asked, takes_update, ..leg };
+        let reported = reported.map(|at| at.ip());
+        let leg = Leg { offered, provisionals, session_asked, takes_update, reported, ..leg };
         let customer_number = match (direction, &target) {
             (Direction::Outbound, Target::Outside(outside)) => {
                 outside.attempts.first().map_or(called.clone(), |a| a.number.clone())

@@ -204,6 +204,7 @@ impl Cx<'_> {
             offered: offered.clone(),
             session_asked: *session_asked,
             takes_update: request.headers.lists(&HeaderName::Allow, "UPDATE"),
+            reported: self.hub.from(&request.headers, *flow).reported.map(|at| at.ip()),
             ..Leg::new(id, peer, Role::Callee, call, lease, Negotiation::new(local), phone.to_string())
         };
         self.put(conv.id, &leg);

@@ -7,7 +7,7 @@ use cordboard::config::Source;
 use cordboard::sip::{ConnectionId, Flow, HeaderName, Method, Transport};
 use cordboard::switch::{Answer, Command, Input};
 
-use crate::flows::{Line, OFFER, invites, requests, with};
+use crate::flows::{Line, OFFER, invites, requests, responses, with};
 use crate::sim::{Sim, centre, switch};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -184,4 +184,36 @@ fn a_phone_behind_a_proxy_is_reached_by_the_proxys_next_connection_or_a_new_one(
     assert_eq!(rings_by(&mut sim), (Some(ConnectionId(2)), Some(40_002)));
     // And after a restart nothing is left of either.
     sim.restart(Vec::new());
+}
+
+/// Everybody behind the proxy has its address: tags that somebody has overheard there are no proof.
+#[test]
+fn a_neighbour_behind_the_proxy_ends_nobodys_call() {
+    let mut sim = Sim::with(6, behind_proxies());
+    let callee = sim.phone("201");
+    let mut line = phone("210", "10.7.0.1:5060");
+    assert_eq!(line.register(&mut sim).status.code(), 200);
+    let since = sim.trace.len();
+    line.say(&mut sim, "INVITE", "201", "call", &with(OFFER));
+    sim.run_until("answered", |s| s.ua(callee).open_calls() == 1);
+    sim.run_for(3 * SECOND);
+    let ok = responses(&sim, since).map(|(_, r)| r).find(|r| r.status.code() == 200).expect("an answer");
+    let to = String::from_utf8_lossy(ok.headers.get(&HeaderName::To).expect("To")).into_owned();
+    let bye = |sim: &mut Sim, reported: &str, cseq: u32| {
+        let text = format!(
+            "BYE sip:201@10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP {PROXY};branch=z9hG4bKq{cseq}\r\n\
+             Via: SIP/2.0/UDP 192.168.1.2;received={reported};rport=5060;branch=z9hG4bKr{cseq}\r\nMax-Forwards: 70\r\n\
+             From: <sip:210@10.0.0.1>;tag=fcall\r\nTo: {to}\r\nCall-ID: call\r\nCSeq: {cseq} BYE\r\nContent-Length: 0\r\n\r\n"
+        );
+        let message = cordboard::sip::intake(text.into()).expect("valid");
+        let before = sim.trace.len();
+        sim.input(Input::Sip { flow: by_udp(PROXY), message });
+        let its = |r: &cordboard::sip::Response| r.headers.cseq().is_ok_and(|c| c.method == Method::Bye);
+        responses(sim, before).map(|(_, r)| r).find(its).map(|r| r.status.code())
+    };
+    assert_eq!(bye(&mut sim, "10.7.0.66", 900), Some(401));
+    assert!(sim.ended().is_empty());
+    assert_eq!(bye(&mut sim, "10.7.0.1", 901), Some(200));
+    sim.run_until("over", |s| s.ua(callee).is_idle());
+    sim.assert_clean();
 }
