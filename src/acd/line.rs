@@ -236,8 +236,8 @@ impl Acd {
         let today = self.today(now);
         let agent = self.offered_agent(offer)?;
         let person = self.agents.get_mut(&agent)?;
-        let Work::Offered { offer, .. } = &person.work else { return None };
-        let offer = offer.clone();
+        let Work::Offered { offer, idle_since } = &person.work else { return None };
+        let (offer, idle_since) = (offer.clone(), *idle_since);
         let (_, ticket) = self.places.remove(&offer.caller)?;
         let queue = self.queues.get_mut(&offer.queue)?;
         let waiting = queue.waiting.remove(&ticket)?;
@@ -252,7 +252,24 @@ impl Acd {
             wrap_up: queue.rules.wrap_up,
         };
         let rang = now.mono.since(offer.began);
-        Some(Answered { offer, waited, rang })
+        Some(Answered { offer, waited, rang, idle_since })
+    }
+
+    /// A colleague takes the call that an offer rings for: it is that one's now, with wrap-up and all, and who was offered it is idle as
+    /// before. `None`: the offer has ended before, or the colleague has a call of a queue.
+    pub fn picked_up(&mut self, offer: OfferId, by: &StaffNumber, phone: &Number, now: Now) -> Option<Answered> {
+        let is_free = |agent: &Agent| !matches!(agent.work, Work::Talking { .. });
+        let offered = self.offered_agent(offer).filter(|offered| offered != by)?;
+        self.agents.get(by).filter(|agent| is_free(agent))?;
+        let answered = self.answered(offer, now)?;
+        let rung = self.agents.get_mut(&offered)?;
+        let Work::Talking { caller, queue, since, wrap_up, .. } = rung.work.clone() else { return None };
+        rung.work = Work::Idle { since: answered.idle_since };
+        // What rings for the colleague has to look for somebody else.
+        self.end_offer(by, OfferEnd::OtherCall, now);
+        let taker = self.agents.get_mut(by)?;
+        taker.work = Work::Talking { caller, queue, phone: phone.clone(), since, wrap_up };
+        Some(answered)
     }
 
     /// The phone will not be answered. Of an offer that has ended already, nothing is changed.

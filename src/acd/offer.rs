@@ -121,4 +121,6 @@ pub struct Answered {
     /// The caller's whole wait in this queue.
     pub waited: Duration,
     pub rang: Duration,
+    /// Since when the agent whose offer it was had been idle.
+    pub idle_since: Mono,
 }

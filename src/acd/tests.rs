@@ -58,6 +58,7 @@ pub(super) fn config(queues: Vec<Queue>, agents: Vec<Agent>) -> Config {
             default_expires: s(300),
             max_contacts: 10,
             nameservers: Vec::new(),
+            proxies: Vec::new(),
             drain: s(30),
             ladder: 200,
             ladder_kept: Duration::from_secs(86_400),
@@ -225,6 +226,31 @@ fn an_unanswered_offer_ends_by_itself_and_the_caller_keeps_the_place() {
     assert_eq!(c.acd.position(caller(1)), Some((&"support".into(), 1)));
     assert!(c.offers(45).is_empty());
     assert_eq!(who(&c.offers(46)), [("1", 1)], "ready again without anybody's help, for the same caller first");
+}
+
+#[test]
+fn a_colleague_takes_an_offer_and_nobody_is_the_worse_for_it() {
+    let mut c = Centre::of(3);
+    c.enter(1, 0);
+    c.enter(2, 1);
+    let offers = c.offers(1);
+    assert_eq!(who(&offers), [("1", 1), ("2", 2)]);
+    // The second one takes the first one's, while it is rung itself.
+    c.hall.talks.insert(("202".into(), caller(1)));
+    let answered = c.acd.picked_up(offers[0].id, &"2".into(), &"202".into(), at(3)).unwrap();
+    assert_eq!((answered.offer.caller, answered.waited, answered.rang), (caller(1), s(3), s(2)));
+    assert!(c.acd.is_talking(&"2".into()));
+    let told = c.settle(3);
+    assert!(told.iter().any(|a| matches!(a, Action::OfferEnded { offer, end: OfferEnd::OtherCall, .. } if *offer == offers[1])));
+    let next: Vec<Offer> = told.into_iter().filter_map(|a| if let Action::Offer(o) = a { Some(o) } else { None }).collect();
+    assert_eq!(who(&next), [("1", 2)], "whose phone rang in vain is still idle for longest, and has the caller who was left");
+    // Nobody has two; one's own offer is answered, not picked up; and an offer is picked up once.
+    assert!(c.acd.picked_up(next[0].id, &"2".into(), &"202".into(), at(4)).is_none());
+    assert!(c.acd.picked_up(next[0].id, &"1".into(), &"201".into(), at(4)).is_none());
+    assert!(c.acd.picked_up(offers[0].id, &"3".into(), &"203".into(), at(4)).is_none());
+    c.hall.talks.clear();
+    c.settle(60);
+    assert_eq!(c.kind("2"), StateKind::WrapUp);
 }
 
 #[test]

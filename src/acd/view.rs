@@ -53,6 +53,11 @@ impl Acd {
     }
 
     /// The agent who works at a phone, for feature codes. Of several the one whose call it is, else the first by staff number.
+    /// Has a call of a queue.
+    pub fn is_talking(&self, agent: &StaffNumber) -> bool {
+        self.agents.get(agent).is_some_and(|agent| matches!(agent.work, Work::Talking { .. }))
+    }
+
     pub fn agent_at(&self, phone: &Number) -> Option<&StaffNumber> {
         let at = || self.agents.values().filter(|a| !a.leaving && a.phone == *phone);
         at().find(|a| a.work.phone().is_some()).or_else(|| at().next()).map(|a| &a.staff_number)

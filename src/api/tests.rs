@@ -485,6 +485,8 @@ async fn registrations_and_queues_are_lists() {
         transport: "udp".into(),
         user_agent: None,
         source: "192.0.2.7:5060".into(),
+        instance: Some("<urn:uuid:1>".into()),
+        reg_id: Some(1),
         expires_at: "2026-11-22T09:00:00.000Z".into(),
     };
     let request = empty(as_ann(Request::get("/api/v1/registrations")));

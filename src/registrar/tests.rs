@@ -8,7 +8,7 @@ use super::nonce::NONCE_LIFE;
 use super::*;
 use crate::clock::Wall;
 use crate::config::{Config, Source};
-use crate::sip::{Algorithm, CSeq, Challenge, Contacts, Credentials, HeaderName, Login, Method, SipUri, Status, Transport};
+use crate::sip::{Algorithm, CSeq, Challenge, Contacts, Credentials, Flow, HeaderName, Login, Method, SipUri, Status, Transport};
 
 const CONFIG: &str = r#"
 [site]
@@ -442,7 +442,9 @@ fn the_flows_of_a_device_are_told_apart_and_each_is_replaced_by_its_own() {
         let Ok(Contacts::List(said)) = said else { panic!("{said:?}") };
         assert!(said.iter().all(|c| c.params.text("+sip.instance").is_some() && c.params.number("reg-id").is_some()));
         let targets = desk.registrar.targets(&Number::from("201"), now(0));
-        targets.iter().map(Vec::len).collect::<Vec<_>>()
+        let mut flows: Vec<usize> = targets.iter().map(Vec::len).collect();
+        flows.sort_unstable();
+        flows
     };
     assert_eq!(flow("a", 1, "sip:201@10.0.0.9"), [1]);
     // The same contact by another proxy; then a restart with another address, which leaves the second flow alone.
@@ -455,7 +457,7 @@ fn the_flows_of_a_device_are_told_apart_and_each_is_replaced_by_its_own() {
     // One is taken back by its name, not by its contact.
     let gone = "<sip:201@10.0.0.10;ob>;+sip.instance=\"<urn:uuid:b>\";reg-id=1;expires=0";
     let ok = desk.register(&[(HeaderName::Contact, gone), (HeaderName::Supported, "outbound")], PHONE, 0);
-    assert!(!ok.headers.lists(&HeaderName::Require, "outbound") || desk.contacts().len() == 2);
+    assert_eq!((ok.status, desk.contacts().len()), (Status::OK, 2));
     assert_eq!(desk.registrar.targets(&Number::from("201"), now(0)).iter().map(Vec::len).collect::<Vec<_>>(), [2]);
 }
 
@@ -560,7 +562,14 @@ fn a_closed_connection_takes_its_bindings_along() {
     request.headers.push(HeaderName::Contact, "<sip:201@10.0.0.1;transport=tcp>");
     let over = Flow { connection: Some(ConnectionId(4)), transport: Transport::Tcp, ..flow(PHONE) };
     let number = Number::from("201");
-    desk.registrar.register(&number, &request, over, "t", now(0), &mut desk.changes);
+    desk.registrar.register(
+        &number,
+        &request,
+        From { flow: over, is_proxied: false, reported: None },
+        "t",
+        now(0),
+        &mut desk.changes,
+    );
     desk.registrar.connection_closed(ConnectionId(3), &mut desk.changes);
     assert!(desk.registrar.is_registered(&number));
     desk.registrar.connection_closed(ConnectionId(4), &mut desk.changes);

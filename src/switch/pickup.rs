@@ -4,16 +4,20 @@
 //! What a lamp key names is the dialog as dialog-info has shown it. Phones differ in which of the two tags they write as whose, so the
 //! one that is ours is looked for in both places; it is unique.
 //!
-//! An offer of a queue is not picked up (486): the queue leased one agent, counts that agent's answer and gives the caller to another
-//! one by itself.
+//! An offer of a queue is picked up by a colleague with the right to it: an agent of that queue, or somebody at a phone of the same
+//! `group`. An agent has answered it for the queue; who is none takes the caller out of it. The agent whose phone rang is ready as before.
 
-use super::event::{CallPickedUp, Kind};
+use std::time::Duration;
+
+use super::event::{CallPickedUp, Kind, QueueAnswered, QueueLeft};
 use super::hub::{Cx, Index};
+use super::queueing::millis;
 use super::{Output, Switch};
+use crate::acd::OfferId;
 use crate::clock::Now;
 use crate::conversation::{Conversation, Leg, Peer, Role, Stage};
 use crate::dialog::{Call, Key, Own, Reach, SessionTimer};
-use crate::ids::{ConversationId, LegId, Number};
+use crate::ids::{ConversationId, LegId, Number, StaffNumber};
 use crate::media::Command;
 use crate::route::Cause;
 use crate::sdp::{Description, Local, Negotiation};
@@ -127,7 +131,7 @@ impl Switch {
         let legs = numbers.filter(|number| *number != picker).flat_map(|number| self.hub.index.of_phone(number));
         let ringing: Vec<(bool, LegId, ConversationId)> =
             legs.filter(|(_, at)| at.rings).map(|(leg, at)| (at.offered, leg, at.conversation)).collect();
-        // Offers of queues last: they only say why not.
+        // Offers of queues last: for those there is somebody.
         ringing.into_iter().min().map(|(_, leg, conversation)| (leg, conversation)).ok_or(404)
     }
 }
@@ -136,7 +140,10 @@ impl Cx<'_> {
     /// The leg of `joining` takes the place of one that rings.
     fn pick_up(&mut self, conv: &mut Conversation, ringing: LegId, joining: &Joining) -> Result<(), u16> {
         let Some(rung) = conv.leg(ringing).filter(|l| l.is_ringing()) else { return Err(481) };
-        // Of a queue, or of a command that rings its own phone first: busy for everybody else.
+        if let Role::Agent { offer, .. } = &rung.role {
+            return self.pick_up_offer(conv, ringing, *offer, joining);
+        }
+        // Of a command that rings its own phone first: busy for everybody else.
         if rung.role != Role::Callee || !matches!(conv.stage, Stage::Dialling(_)) {
             return Err(486);
         }
@@ -149,6 +156,51 @@ impl Cx<'_> {
         let data = CallPickedUp { leg: id, phone: joining.phone.clone(), from };
         self.tell(Some(conv.id), Kind::CallPickedUp(data));
         self.callee_taken(conv, id);
+        Ok(())
+    }
+
+    /// Likewise one that rings on an offer of a queue.
+    fn pick_up_offer(&mut self, conv: &mut Conversation, ringing: LegId, offer: OfferId, joining: &Joining) -> Result<(), u16> {
+        let (Stage::Queue { queue }, Some(from)) = (&conv.stage, conv.leg(ringing).and_then(|l| l.peer.phone().cloned())) else {
+            return Err(486);
+        };
+        let (queue, phone, config) = (queue.clone(), &joining.phone, self.config());
+        let agent = self.hub.acd.agent_at(phone).cloned();
+        let group = |phone: &Number| config.phones.get(phone).and_then(|p| p.group.as_ref());
+        let are_colleagues = group(phone).is_some() && group(phone) == group(&from);
+        let serves = |agent: &StaffNumber| config.queues.get(&queue).is_some_and(|queue| queue.agents.contains(agent));
+        if !are_colleagues && !agent.as_ref().is_some_and(serves) {
+            return Err(403);
+        }
+        if from == *phone || agent.as_ref().is_some_and(|agent| self.hub.acd.is_talking(agent)) {
+            return Err(486);
+        }
+        let Some(id) = self.joins(conv, joining)? else { return Ok(()) };
+        self.hub.stirred = true;
+        match agent {
+            Some(agent) => {
+                let Some(answered) = self.hub.acd.picked_up(offer, &agent, phone, self.now) else {
+                    self.release(conv, id, Cause::Cancelled, Status::TEMPORARILY_UNAVAILABLE, None);
+                    return Ok(());
+                };
+                if let Some(leg) = conv.legs.get_mut(&id) {
+                    leg.role = Role::Agent { agent: agent.clone(), offer };
+                    self.hub.index.put(conv.id, leg);
+                }
+                let (waited_ms, rang_ms) = (millis(answered.waited), millis(answered.rang));
+                self.tell(Some(conv.id), Kind::QueueAnswered(QueueAnswered { queue, agent, waited_ms, rang_ms }));
+            }
+            None => {
+                let waited = self.hub.acd.withdraw(conv.id, self.now).map_or(Duration::ZERO, |left| left.waited);
+                let data = QueueLeft { queue, waited_ms: millis(waited), to: Some(format!("picked up by phone:{phone}")) };
+                self.tell(Some(conv.id), Kind::QueueLeft(data));
+            }
+        }
+        self.stop_ringing(conv, Some(id));
+        let data = CallPickedUp { leg: id, phone: phone.clone(), from };
+        self.tell(Some(conv.id), Kind::CallPickedUp(data));
+        self.bridge(conv, id);
+        self.describe(conv);
         Ok(())
     }
 

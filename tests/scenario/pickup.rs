@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use cordboard::switch::Kind;
 use cordboard::switch::event::CallPickedUp;
+use cordboard::switch::{Answer, Command, Kind};
 
-use crate::sim::Sim;
 use crate::sim::ua::OnInvite;
+use crate::sim::{Sim, centre};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -161,7 +161,7 @@ fn there_may_be_nothing_to_pick_up() {
     sim.run_until("486", |sim| sim.ua(picker).final_status() == Some(486));
     assert!(sim.ua(caller).is_up() && sim.ua(line).is_up());
     sim.act(caller, |ua, now| ua.hang_up(now));
-    // An offer of a queue is its agent's.
+    // An offer of a queue is its agent's, and a colleague's.
     let agent = sim.phone("201");
     sim.set(agent, OnInvite::Ring);
     sim.act(trunk, |ua, now| {
@@ -171,7 +171,7 @@ fn there_may_be_nothing_to_pick_up() {
     sim.act(picker, |ua, now| {
         ua.call("*8201", now);
     });
-    sim.run_until("486", |sim| sim.ua(picker).calls.len() == 4 && sim.ua(picker).final_status() == Some(486));
+    sim.run_until("403", |sim| sim.ua(picker).calls.len() == 4 && sim.ua(picker).final_status() == Some(403));
     assert!(sim.ua(agent).is_ringing());
     sim.act(trunk, |ua, now| ua.hang_up(now));
     assert!(picked(&sim).is_empty());
@@ -228,5 +228,74 @@ fn a_transferred_call_is_picked_up() {
     assert_eq!(sim.ua(agent).notifies.last().map(String::as_str), Some("SIP/2.0 200 OK"));
     assert!(sim.ua(agent).is_idle());
     sim.act(trunk, |ua, now| ua.hang_up(now));
+    sim.assert_clean();
+}
+
+/// What the acd says of an agent.
+fn state(sim: &mut Sim, staff_number: &str) -> String {
+    let Answer::Agents(all) = sim.ask(Command::Agents) else { panic!("agents") };
+    all.iter().find(|a| a.staff_number == staff_number).map(|a| a.state.clone()).unwrap_or_else(|| panic!("{staff_number}"))
+}
+
+#[test]
+fn an_offer_of_a_queue_is_picked_up_by_an_agent_of_it_who_has_answered_it_then() {
+    for by_lamp in [false, true] {
+        let mut sim = Sim::new(87);
+        let (trunk, agent, colleague) = (sim.trunk(), sim.phone("201"), sim.phone("202"));
+        sim.set(agent, OnInvite::Ring);
+        sim.act(colleague, |ua, now| {
+            ua.watch("dialog", "201", None, now);
+        });
+        // Idle since later: the queue rings the first one.
+        sim.run_for(SECOND);
+        sim.act(trunk, |ua, now| {
+            ua.call("+4930555600", now);
+        });
+        sim.run_until("the agent's phone rings", |sim| sim.ua(agent).is_ringing() && sim.ua(colleague).lamp(0) == ["early"]);
+        sim.run_for(2 * SECOND);
+        let seen = sim.ua(colleague).seen(0).expect("one").clone();
+        sim.act(colleague, |ua, now| {
+            if by_lamp {
+                let (to, from) = (seen.attribute("local-tag"), seen.attribute("remote-tag"));
+                ua.replaces = Some(format!("{};to-tag={to};from-tag={from};early-only", seen.attribute("call-id")));
+            }
+            ua.call(if by_lamp { "201" } else { "*8201" }, now);
+        });
+        talk(&mut sim, trunk, colleague, agent);
+        let answered = sim.events.iter().find_map(|e| if let Kind::QueueAnswered(a) = &e.kind { Some(a.clone()) } else { None });
+        let answered = answered.expect("answered");
+        assert_eq!((answered.agent.as_str(), answered.queue.as_str()), ("1002", "support"));
+        assert!((2_000..4_000).contains(&answered.rang_ms), "{answered:?}");
+        assert_eq!((sim.count("queue.unanswered"), sim.count("queue.answered"), picked(&sim).len()), (0, 1, 1));
+        assert_eq!((state(&mut sim, "1001"), state(&mut sim, "1002")), ("ready".to_owned(), "talking".to_owned()));
+        sim.act(trunk, |ua, now| ua.hang_up(now));
+        sim.run_until("the colleague is free of it", |sim| sim.ua(colleague).is_idle());
+        assert_eq!(state(&mut sim, "1002"), "wrapup");
+        sim.act(colleague, |ua, now| ua.watch_again(0, Some(0), now));
+        sim.assert_clean();
+    }
+}
+
+#[test]
+fn an_offer_is_picked_up_in_the_group_by_who_is_no_agent_and_the_caller_has_left_the_queue() {
+    let mut source = centre();
+    source.main.text = source.main.text.replacen("secret = \"secret-202\"\n", "secret = \"secret-202\"\ngroup = \"shop\"\n", 1);
+    let mut sim = Sim::with(88, source);
+    let (trunk, agent, picker) = (sim.trunk(), sim.phone("202"), sim.phone("210"));
+    sim.set(agent, OnInvite::Ring);
+    sim.act(trunk, |ua, now| {
+        ua.call("+4930555600", now);
+    });
+    sim.run_until("the agent's phone rings", |sim| sim.ua(agent).is_ringing());
+    sim.act(picker, |ua, now| {
+        ua.call("*8", now);
+    });
+    talk(&mut sim, trunk, picker, agent);
+    let left = sim.events.iter().find_map(|e| if let Kind::QueueLeft(l) = &e.kind { Some(l.clone()) } else { None });
+    assert_eq!(left.and_then(|l| l.to).as_deref(), Some("picked up by phone:210"));
+    assert_eq!((sim.count("queue.answered"), sim.count("queue.unanswered"), sim.count("queue.abandoned")), (0, 0, 0));
+    assert_eq!(state(&mut sim, "1002"), "ready");
+    sim.act(picker, |ua, now| ua.hang_up(now));
+    sim.run_until("over", |sim| sim.ua(trunk).is_idle());
     sim.assert_clean();
 }

@@ -45,6 +45,7 @@ fn sip(udp: &[&str], tcp: &[&str]) -> config::Sip {
         max_expires: Duration::from_secs(3600),
         default_expires: Duration::from_secs(3600),
         max_contacts: 10,
+        proxies: Vec::new(),
         nameservers: Vec::new(),
         drain: Duration::from_secs(1),
         ladder: 200,
