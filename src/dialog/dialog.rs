@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::sip::{Flow, HeaderName, Host, Method, NameAddr, Request, Response, Status, Transport, Uri, is_private};
 
@@ -10,7 +11,7 @@ use crate::sip::{Flow, HeaderName, Host, Method, NameAddr, Request, Response, St
 pub const MAX_FORWARDS: u32 = 70;
 
 /// What in-dialog requests are sent to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reach {
     /// Back through the flow that the peer was heard on: right for phones, whose Contact may be an address behind NAT.
     Flow,
@@ -19,7 +20,7 @@ pub enum Reach {
 }
 
 /// A confirmed or early dialog, from our side.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Dialog {
     call_id: Bytes,
     /// From of our requests, To of the peer's.
@@ -203,6 +204,12 @@ impl Dialog {
     /// Our next request comes after this one.
     pub fn count_from(&mut self, cseq: u32) {
         self.local_cseq = self.local_cseq.max(cseq);
+    }
+
+    /// As it is after a restart: its connection is gone with the process.
+    pub fn without_connection(mut self) -> Dialog {
+        self.flow.connection = None;
+        self
     }
 
     /// Where our next request goes.

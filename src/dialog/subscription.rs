@@ -11,6 +11,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::{Dialog, Key, NoDialog, Own, Reach};
 use crate::clock::Mono;
@@ -32,6 +33,14 @@ pub struct Subscription {
     until: Mono,
     notify: Notify,
     ending: Option<Ending>,
+}
+
+/// What of a subscription outlives the process.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Kept {
+    dialog: Dialog,
+    contact: NameAddr,
+    event: Bytes,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +110,27 @@ impl Subscription {
         };
         subscription.last(seconds, now);
         Ok(subscription)
+    }
+
+    /// To go on from by another process, whose requests count on from so many after the last one of ours: as many may be sent before it is
+    /// kept again.
+    pub fn keep(&self, ahead: u32) -> Kept {
+        let mut dialog = self.dialog.clone();
+        dialog.count_from(self.dialog.local_cseq().saturating_add(ahead));
+        Kept { dialog, contact: self.contact.clone(), event: self.event.clone() }
+    }
+
+    /// As it was kept, for what is left of its time.
+    pub fn restored(kept: Kept, left: Duration, now: Mono) -> Subscription {
+        let Kept { dialog, contact, event } = kept;
+        let key = Key { call_id: dialog.call_id().clone(), tag: Bytes::copy_from_slice(dialog.local_tag()) };
+        let dialog = dialog.without_connection();
+        Subscription { key, dialog, contact, event, until: now + left, notify: Notify::Idle, ending: None }
+    }
+
+    /// The number of the last request of ours in it.
+    pub fn cseq(&self) -> u32 {
+        self.dialog.local_cseq()
     }
 
     pub fn key(&self) -> &Key {

@@ -17,7 +17,7 @@ pub enum Change {
     /// The same contact, with a later end and maybe another flow.
     Refreshed(Number, Binding),
     /// The same device, or the same of its flows, with another contact: the old binding, and the new one in its place.
-    Replaced(Number, Binding, Binding),
+    Replaced(Number, Box<Binding>, Binding),
     Removed(Number, Binding),
     Expired(Number, Binding),
 }

@@ -216,7 +216,7 @@ fn carry_out(
                 changes.push(Change::Refreshed(number.clone(), binding.clone()));
             }
             Some(held) => {
-                changes.push(Change::Replaced(number.clone(), held.binding, binding.clone()));
+                changes.push(Change::Replaced(number.clone(), Box::new(held.binding), binding.clone()));
             }
             None => changes.push(Change::Added(number.clone(), binding.clone())),
         }

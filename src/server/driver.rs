@@ -303,6 +303,7 @@ impl Driver {
                         events.push(event);
                     }
                     Output::Registration(change) => self.store.keeper.registration(change),
+                    Output::Subscription { key, kept } => self.store.keeper.subscription(&key, kept),
                     Output::PhoneSettings { phone, settings } => self.store.keeper.phone(&phone, settings),
                     Output::AgentWish { agent, wish } => self.store.keeper.wish(&agent, wish),
                     Output::Reply { ticket, answer } => {

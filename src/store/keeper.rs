@@ -94,6 +94,12 @@ impl Keeper {
         self.put(Tree::PhoneSettings, phone.as_str().as_bytes().to_vec(), value, true);
     }
 
+    /// Never waits. With nothing it is over.
+    pub fn subscription(&self, key: &[u8], kept: Bytes) {
+        let value = if kept.is_empty() { None } else { Some(kept.to_vec()) };
+        self.put(Tree::Subscriptions, key.to_vec(), value);
+    }
+
     /// Waits until all that was given is durable, for `patience` at most, and says whether it is.
     pub fn settle(&self, patience: Duration) -> bool {
         let state = self.shared.lock();
@@ -217,6 +223,12 @@ pub fn phones(database: &dyn Database) -> Result<Vec<(Number, Bytes)>, DatabaseE
     named_values(database, Tree::PhoneSettings, Number::new)
 }
 
+/// Phones' subscriptions.
+pub fn subscriptions(database: &dyn Database) -> Result<Vec<Bytes>, DatabaseError> {
+    let entries = database.page(Tree::Subscriptions, &[], None, Order::Ascending, usize::MAX)?;
+    Ok(entries.into_iter().map(|(_, value)| Bytes::from(value)).collect())
+}
+
 fn named_values<N>(database: &dyn Database, tree: Tree, name: impl Fn(String) -> N) -> Result<Vec<(N, Bytes)>, DatabaseError> {
     let entries = database.page(tree, &[], None, Order::Ascending, usize::MAX)?;
     let value = |(key, value)| Some((name(String::from_utf8(key).ok()?), Bytes::from(value)));
@@ -271,6 +283,9 @@ mod tests {
             keeper.registration(RegistrationChange::Put("202".into(), Box::new(binding("sip:202@b", cseq))));
         }
         keeper.registration(RegistrationChange::Remove("202".into(), "sip:202@b".into()));
+        keeper.subscription(b"one a", Bytes::from_static(b"{}"));
+        keeper.subscription(b"two b", Bytes::from_static(b"{}"));
+        keeper.subscription(b"two b", Bytes::new());
         keeper.wish(&"1024".into(), Bytes::from_static(b"paused"));
         keeper.wish(&"1025".into(), Bytes::from_static(b"ready"));
         keeper.wish(&"1025".into(), Bytes::new());
@@ -282,6 +297,7 @@ mod tests {
         drop((keeper, database));
 
         let database = open();
+        assert_eq!(subscriptions(&*database).unwrap(), [&b"{}"[..]]);
         let found = registrations(&*database).unwrap();
         assert_eq!(found, [(Number::from("201"), binding("sip:201@a", 199))]);
         assert_eq!(wishes(&*database).unwrap(), [("1024".into(), Bytes::from_static(b"paused"))]);

@@ -144,6 +144,7 @@ impl Store {
             registrations: keeper::registrations(&*self.database)?,
             wishes: keeper::wishes(&*self.database)?,
             phones: keeper::phones(&*self.database)?,
+            subscriptions: keeper::subscriptions(&*self.database)?,
             messages: self.recordings.messages()?,
             open: self.conversations.unended(),
             repaired,

@@ -271,7 +271,7 @@ impl Switch {
 
     /// What the last run left is taken over, and told.
     pub(super) fn started(&mut self, recovered: Recovered, now: Now, out: &mut Vec<Output>) {
-        let Recovered { registrations, wishes, phones, messages, open, repaired } = recovered;
+        let Recovered { registrations, wishes, phones, subscriptions, messages, open, repaired } = recovered;
         let wanted =
             wishes.iter().filter_map(|(agent, wish)| Some((agent.clone(), serde_json::from_slice(wish).ok()?))).collect();
         let snapshot = crate::acd::Snapshot { wanted, ..Default::default() };
@@ -306,6 +306,7 @@ impl Switch {
             cx.message_repaired(recording);
         }
         cx.all_lights();
+        cx.restore_subscriptions(subscriptions);
         for open in open {
             let answered_ms = open.answered_at.map(|at| millis(open.last_at.since(at)));
             let ended = event::CallEnded {

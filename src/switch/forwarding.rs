@@ -141,7 +141,7 @@ impl Cx<'_> {
                 let next = numbers.into_iter().find(|(_, at)| at.as_ref().is_none_or(|(host, _)| own(host)));
                 // The address of its own that it names, or whichever we would go to.
                 let here = self.way_to(trunk);
-                let elsewhere = |(host, port): (String, Option<u16>)| {
+                let elsewhere = |(host, port): At| {
                     let here = here?;
                     let port = port.filter(|port| *port != 0 && *port != here.remote.port())?;
                     let ip = host.parse().unwrap_or(here.remote.ip());
@@ -208,8 +208,11 @@ impl Cx<'_> {
     }
 }
 
+/// Host and port.
+type At = (String, Option<u16>);
+
 /// What a 3xx names, the preferred first (`q`, RFC 3261 §20.10): a number each, and the host and port that it is at (a `tel:` has none).
-fn numbers_of(response: &Response) -> Vec<(String, Option<(String, Option<u16>)>)> {
+fn numbers_of(response: &Response) -> Vec<(String, Option<At>)> {
     // 305 and 380 name no other place for the call.
     if !matches!(response.status.code(), 300..=302) {
         return Vec::new();

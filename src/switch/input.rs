@@ -95,6 +95,9 @@ pub struct Recovered {
     /// As `Output::PhoneSettings` gave them.
     #[serde(default)]
     pub phones: Vec<(Number, bytes::Bytes)>,
+    /// As `Output::Subscription` gave them.
+    #[serde(default)]
+    pub subscriptions: Vec<bytes::Bytes>,
     /// All that are in mailboxes, oldest first in each.
     #[serde(default)]
     pub messages: Vec<(Number, Message)>,

@@ -56,6 +56,11 @@ pub enum Output {
         wish: Bytes,
     },
     /// A phone's call forwarding likewise; empty is the default.
+    /// A subscription that is to outlive the process, by its dialog; with nothing, it is over.
+    Subscription {
+        key: Bytes,
+        kept: Bytes,
+    },
     PhoneSettings {
         phone: Number,
         settings: Bytes,

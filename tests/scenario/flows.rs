@@ -316,3 +316,26 @@ fn a_device_with_two_flows_rings_by_one_and_by_the_other_when_that_fails() {
         sim.assert_clean();
     }
 }
+
+/// After a restart there is no connection to a phone that makes its own: its lamps wait until it has one.
+#[test]
+fn a_lamp_of_a_phone_by_tcp_goes_on_when_the_phone_is_back() {
+    let mut sim = Sim::new(5);
+    sim.phone("201");
+    let mut line = Line::new("210", "sip:210@10.1.9.9:40001;transport=tcp", 1);
+    assert_eq!(line.register(&mut sim).status.code(), 200);
+    let ok = line.say(&mut sim, "SUBSCRIBE", "201", "lamp", "Event: dialog\r\nExpires: 600\r\n");
+    assert_eq!(ok.map(|r| r.status.code()), Some(200));
+    let since = sim.trace.len();
+    sim.restart(Vec::new());
+    sim.run_for(5 * SECOND);
+    let notifies = |sim: &Sim, since: usize| {
+        let all = requests(sim, since).filter(|(_, r)| r.method == sip::Method::Notify);
+        all.map(|(way, r)| (way.connection, r.headers.cseq().map_or(0, |c| c.number))).collect::<Vec<_>>()
+    };
+    assert!(notifies(&sim, since).is_empty(), "nobody is there");
+    line.by(2);
+    assert_eq!(line.register(&mut sim).status.code(), 200);
+    let told = notifies(&sim, since);
+    assert!(matches!(told[..], [(Some(ConnectionId(2)), 1_001..)]), "{told:?}");
+}

@@ -322,3 +322,73 @@ fn a_lamp_comes_to_the_truth_on_a_network_that_loses() {
     }
     sim.assert_clean();
 }
+
+fn last_notify(sim: &Sim, at: std::net::SocketAddr) -> Option<u32> {
+    sim.ua(at).cseqs.iter().rfind(|(method, _)| method == "NOTIFY").map(|(_, number)| *number)
+}
+
+/// A process that is killed says goodbye to nobody: its successor goes on in the same dialogs (RFC 6665 §4.4.1), with higher numbers.
+#[test]
+fn lamps_go_on_after_the_process_was_killed() {
+    let mut sim = Sim::new(73);
+    let (caller, line, watcher) = (sim.phone("201"), sim.phone("202"), sim.phone("203"));
+    sim.act(watcher, |ua, now| {
+        ua.watch("dialog", "202", Some(600), now);
+        ua.watch("message-summary", "203", Some(600), now);
+    });
+    sim.act(caller, |ua, now| {
+        ua.call("202", now);
+    });
+    sim.run_until("the lamp is on", |sim| sim.ua(watcher).lamp(0) == ["confirmed"]);
+    sim.run_for(SECOND);
+    assert_eq!(sim.subscriptions.len(), 2);
+    let version = |sim: &Sim| sim.ua(watcher).seen(0).and_then(|n| n.attribute("version").parse::<u32>().ok()).expect("a number");
+    let (number, before, came) = (last_notify(&sim, watcher), version(&sim), sim.ua(watcher).notified.len());
+    sim.restart(Vec::new());
+    // The calls are gone with the process, and the lamps show it.
+    sim.run_until("both are told", |sim| sim.ua(watcher).notified.len() == came + 2);
+    assert!(sim.ua(watcher).lamp(0).iter().all(|state| state == "terminated"), "{:?}", sim.ua(watcher).seen(0));
+    assert!(sim.ua(watcher).seen(0).is_some_and(|n| n.state.starts_with("active;expires=5") && n.attribute("state") == "full"));
+    assert!(version(&sim) > before && last_notify(&sim, watcher) > number);
+    for ua in [caller, line] {
+        sim.act(ua, |ua, now| ua.hang_up(now));
+    }
+    sim.run_for(SECOND);
+    sim.act(caller, |ua, now| {
+        ua.call("202", now);
+    });
+    sim.run_until("it follows the line", |sim| sim.ua(watcher).lamp(0).last().is_some_and(|state| state == "confirmed"));
+    // As often as one likes; and it is refreshed and given back in its dialog.
+    let number = last_notify(&sim, watcher);
+    sim.restart(Vec::new());
+    sim.run_until("told again", |sim| last_notify(sim, watcher) > number);
+    sim.act(watcher, |ua, now| ua.watch_again(0, Some(900), now));
+    sim.run_for(SECOND);
+    assert_eq!(sim.ua(watcher).last_status("SUBSCRIBE"), Some(200));
+    for watch in [0, 1] {
+        sim.act(watcher, |ua, now| ua.watch_again(watch, Some(0), now));
+    }
+    sim.run_for(SECOND);
+    assert!(sim.subscriptions.is_empty(), "{:?}", sim.subscriptions);
+    for ua in [caller, line] {
+        sim.act(ua, |ua, now| ua.hang_up(now));
+    }
+    sim.assert_clean();
+}
+
+#[test]
+fn a_subscription_that_ends_while_nobody_runs_is_forgotten_and_one_in_bad_shape_does_no_harm() {
+    let mut sim = Sim::new(74);
+    let watcher = sim.phone("203");
+    sim.act(watcher, |ua, now| {
+        ua.watch("dialog", "202", Some(60), now);
+    });
+    sim.run_until("watching", |sim| sim.ua(watcher).seen(0).is_some());
+    sim.subscriptions.insert(bytes::Bytes::from_static(b"torn"), bytes::Bytes::from_static(b"{\"phone\":"));
+    let came = sim.ua(watcher).notified.len();
+    sim.now = sim.now + 61 * SECOND;
+    sim.restart(Vec::new());
+    sim.run_for(SECOND);
+    assert_eq!((sim.ua(watcher).notified.len(), sim.subscriptions.len()), (came, 1));
+    sim.assert_clean();
+}

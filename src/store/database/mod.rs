@@ -40,12 +40,13 @@ pub enum Tree {
     AgentWishes,
     /// Number -> what the phone's user has set, as the core gave it.
     PhoneSettings,
+    Subscriptions,
     /// Name of a fold -> how far in the log it is.
     Checkpoints,
 }
 
 impl Tree {
-    pub const ALL: [Tree; 14] = [
+    pub const ALL: [Tree; 15] = [
         Tree::Recordings,
         Tree::RecordingsByAgent,
         Tree::RecordingsByQueue,
@@ -59,6 +60,7 @@ impl Tree {
         Tree::Registrations,
         Tree::AgentWishes,
         Tree::PhoneSettings,
+        Tree::Subscriptions,
         Tree::Checkpoints,
     ];
 
@@ -78,6 +80,7 @@ impl Tree {
             Tree::Registrations => "registrations",
             Tree::AgentWishes => "agent_wishes",
             Tree::PhoneSettings => "phone_settings",
+            Tree::Subscriptions => "subscriptions",
             Tree::Checkpoints => "checkpoints",
         }
     }

@@ -36,6 +36,7 @@ impl OutputsDigest {
             | Output::Event(_)
             | Output::Registration(_)
             | Output::AgentWish { .. }
+            | Output::Subscription { .. }
             | Output::PhoneSettings { .. }
             | Output::Reply { .. } => rmp_serde::encode::write(&mut self.packed, output),
         };

@@ -2,7 +2,8 @@
 //!
 //! A lamp is a fold: after each input, what the lines that the input has touched are at is computed from the conversations and compared
 //! with what was told last. So no step of a call has to remember a lamp. A phone's subscriptions end with the flow that they came by and
-//! with its registration; only a phone that has proven who it is has any.
+//! with its registration; only a phone that has proven who it is has any. They outlive the process, which may be killed: each is kept with
+//! numbers that its successor may go on from.
 
 mod document;
 mod line;
@@ -11,11 +12,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::hub::{AGENT, Cx, Purpose};
 use super::{Output, Switch};
 use crate::clock::{Mono, Now, Wall};
-use crate::dialog::{Ending, Key, MIN_EXPIRES, Own, Subscription, Then, Wish};
+use crate::dialog::{Ending, Kept as KeptSubscription, Key, MIN_EXPIRES, Own, Subscription, Then, Wish};
 use crate::ids::Number;
 use crate::registrar::Binding;
 use crate::sip::{ConnectionId, Flow, HeaderName, Request, Status, Uri};
@@ -36,7 +38,22 @@ const MOST: usize = 20_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct SubscriptionId(u64);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// NOTIFYs that may go out before a subscription is kept again: a lamp of a busy line has some hundred in a day.
+const KEPT_AHEAD: u32 = 1_000;
+
+/// What is kept of a subscription over a restart. Numbers go on from here: those of requests (RFC 3261 §12.2.1.1) and of documents
+/// (RFC 4235 §4.1).
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    subscription: KeptSubscription,
+    phone: Number,
+    package: Package,
+    number: Number,
+    version: u32,
+    expires_at: Wall,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 enum Package {
     Dialog,
     MessageSummary,
@@ -93,6 +110,10 @@ struct Held {
     version: u32,
     /// Dialogs of the last document.
     told: Vec<Dialog>,
+    /// It is kept for requests of ours up to this number.
+    kept_to: u32,
+    /// After a restart, of a phone that is reached by a connection of its own: until it has one.
+    is_away: bool,
 }
 
 #[derive(Debug, Default)]
@@ -108,7 +129,15 @@ pub(super) struct Presence {
     touched: BTreeSet<Watched>,
     /// Their first NOTIFY, or the one that a refresh brings, is due when the input is through.
     fresh: BTreeSet<SubscriptionId>,
+    /// To be kept, or forgotten, when the input is through.
+    to_keep: BTreeSet<SubscriptionId>,
+    to_forget: Vec<Bytes>,
     next: u64,
+}
+
+/// What a subscription is kept by.
+fn kept_key(key: &Key) -> Bytes {
+    [&key.call_id[..], &key.tag[..]].join(&b' ').into()
 }
 
 impl Presence {
@@ -150,6 +179,10 @@ impl Presence {
     fn remove(&mut self, id: SubscriptionId) {
         let Some(held) = self.held.remove(&id) else { return };
         self.keys.remove(held.subscription.key());
+        self.to_keep.remove(&id);
+        if held.kept_to > 0 {
+            self.to_forget.push(kept_key(held.subscription.key()));
+        }
         self.due.remove(&(held.subscription.until(), id));
         self.fresh.remove(&id);
         if let Some(all) = self.of_phone.get_mut(&held.phone) {
@@ -174,6 +207,7 @@ impl Presence {
             self.due.remove(&(held.subscription.until(), id));
             held.subscription.last(seconds, now);
             self.due.insert((held.subscription.until(), id));
+            self.to_keep.insert(id);
         }
     }
 
@@ -189,6 +223,10 @@ impl Presence {
         for id in self.of(phone) {
             if let Some(held) = self.held.get_mut(&id) {
                 held.subscription.device_moved(contact, flow);
+                if held.is_away && *held.subscription.flow() == flow {
+                    held.is_away = false;
+                    self.fresh.insert(id);
+                }
             }
         }
     }
@@ -295,8 +333,12 @@ impl Cx<'_> {
         if presence.of(phone).len() >= MOST_OF_A_PHONE || presence.len() >= MOST {
             return Err(Status::SERVICE_UNAVAILABLE);
         }
-        let held = Held { subscription, phone: phone.clone(), watched, version: 0, told: Vec::new() };
-        Ok((presence.insert(held), seconds))
+        let (phone, told) = (phone.clone(), Vec::new());
+        let id = presence.insert(Held { subscription, phone, watched, version: 0, told, kept_to: 0, is_away: false });
+        if seconds > 0 {
+            presence.to_keep.insert(id);
+        }
+        Ok((id, seconds))
     }
 
     /// Lines are everybody's to see; messages and devices their owner's.
@@ -346,6 +388,9 @@ impl Cx<'_> {
         let presence = &mut self.hub.presence;
         let Some(held) = presence.held.get_mut(&id) else { return };
         let Some(state) = presence.states.get(&held.watched) else { return };
+        if held.is_away && !held.subscription.is_ending() {
+            return;
+        }
         if !held.subscription.may_notify() {
             return;
         }
@@ -367,6 +412,8 @@ impl Cx<'_> {
         let over = held.subscription.is_ending();
         if over {
             presence.remove(id);
+        } else if held.kept_to > 0 && held.subscription.cseq() >= held.kept_to {
+            presence.to_keep.insert(id);
         }
         self.request(request, to, if over { Purpose::InDialog } else { Purpose::Notify(id) });
     }
@@ -395,6 +442,55 @@ impl Cx<'_> {
         }
     }
 
+    /// What an earlier process has left: lamps go on, with what is so now. Calls have ended with that process.
+    pub fn restore_subscriptions(&mut self, kept: Vec<Bytes>) {
+        for kept in kept {
+            let Ok(Kept { subscription, phone, package, number, version, expires_at }) = serde_json::from_slice::<Kept>(&kept)
+            else {
+                self.count("sip_subscriptions_unreadable_total");
+                continue;
+            };
+            let left = expires_at.since(self.now.wall);
+            let subscription = Subscription::restored(subscription, left, self.now.mono);
+            let is_whole = self.hub.config.phones.contains_key(&phone)
+                && self.watchable(package, &phone, number.as_str()).is_ok()
+                && self.hub.presence.len() < MOST;
+            if left.is_zero() || !is_whole {
+                self.hub.presence.to_forget.push(kept_key(subscription.key()));
+                continue;
+            }
+            let is_away = subscription.flow().transport.is_reliable() && !self.hub.is_proxy(subscription.flow());
+            let (watched, told, kept_to) = (Watched { package, number }, Vec::new(), subscription.cseq());
+            let presence = &mut self.hub.presence;
+            let id = presence.insert(Held { subscription, phone, watched, version, told, kept_to, is_away });
+            presence.to_keep.insert(id);
+            presence.fresh.insert(id);
+        }
+    }
+
+    /// Subscriptions that are new, last longer, or have used up their numbers, and those that are over.
+    fn keep_subscriptions(&mut self) {
+        for key in std::mem::take(&mut self.hub.presence.to_forget) {
+            self.out.push(Output::Subscription { key, kept: Bytes::new() });
+        }
+        for id in std::mem::take(&mut self.hub.presence.to_keep) {
+            let Some(held) = self.hub.presence.held.get_mut(&id) else { continue };
+            held.kept_to = held.subscription.cseq().saturating_add(KEPT_AHEAD);
+            let kept = Kept {
+                subscription: held.subscription.keep(KEPT_AHEAD),
+                phone: held.phone.clone(),
+                package: held.watched.package,
+                number: held.watched.number.clone(),
+                version: held.version.wrapping_add(KEPT_AHEAD),
+                expires_at: self.now.wall + held.subscription.until().since(self.now.mono),
+            };
+            // It is made of strings and numbers.
+            let kept = serde_json::to_vec(&kept).unwrap_or_default();
+            let key = kept_key(held.subscription.key());
+            self.out.push(Output::Subscription { key, kept: kept.into() });
+        }
+    }
+
     /// We stop: phones come back later, and not when an hour is over.
     pub fn leave_subscribers(&mut self) {
         let presence = &mut self.hub.presence;
@@ -410,7 +506,7 @@ impl Switch {
     pub(super) fn lamps(&mut self, now: Now, out: &mut Vec<Output>) {
         let lines = std::mem::take(&mut self.hub.index.touched);
         if self.hub.presence.is_empty() {
-            return;
+            return self.cx(now, out).keep_subscriptions();
         }
         for number in lines {
             self.hub.presence.touch(Package::Dialog, &number);
@@ -441,6 +537,7 @@ impl Switch {
         for id in tell {
             cx.notify_subscriber(id);
         }
+        cx.keep_subscriptions();
     }
 
     fn state_of(&self, watched: &Watched, now: Now) -> State {

@@ -88,6 +88,9 @@ pub struct Sim {
     pub registrations: BTreeMap<(String, String), cordboard::registrar::Binding>,
     wishes: BTreeMap<cordboard::ids::StaffNumber, Bytes>,
     settings_of: BTreeMap<cordboard::ids::Number, Bytes>,
+    restarts: u8,
+    /// Subscriptions that outlive a process.
+    pub subscriptions: BTreeMap<Bytes, Bytes>,
     /// Where a bench counts what the core (parsing included) spends: its clock, and the sum.
     pub core_cpu: Option<(fn() -> Duration, Duration)>,
     out: Vec<Output>,
@@ -177,6 +180,8 @@ impl Sim {
             registrations: BTreeMap::new(),
             wishes: BTreeMap::new(),
             settings_of: BTreeMap::new(),
+            restarts: 0,
+            subscriptions: BTreeMap::new(),
             core_cpu: None,
             out: Vec::new(),
         };
@@ -188,7 +193,9 @@ impl Sim {
     /// Another process on what the last one left on disk.
     pub fn restart(&mut self, open: Vec<cordboard::switch::input::OpenConversation>) {
         let config = Config::resolve(&centre()).unwrap_or_else(|_| panic!("the centre's configuration"));
-        self.switch = Switch::new([9; 32], config);
+        // No process has the chance of another: branches and tags would be taken for repeats.
+        self.restarts += 1;
+        self.switch = Switch::new([8 + self.restarts; 32], config);
         self.workers = workers(&self.settings);
         self.legs.clear();
         self.ports.clear();
@@ -208,7 +215,16 @@ impl Sim {
         };
         let messages = self.recordings.iter().filter_map(message).collect();
         let registrations = self.registrations.iter().map(|((number, _), b)| (number.as_str().into(), b.clone())).collect();
-        self.input(Input::Started(Box::new(Recovered { registrations, wishes, phones, messages, open, ..Recovered::default() })));
+        let subscriptions = self.subscriptions.values().cloned().collect();
+        self.input(Input::Started(Box::new(Recovered {
+            registrations,
+            wishes,
+            phones,
+            subscriptions,
+            messages,
+            open,
+            ..Recovered::default()
+        })));
         self.input(Input::Ports(leases()));
     }
 
@@ -471,6 +487,12 @@ impl Sim {
                     self.registrations.remove(&(number.to_string(), contact));
                 }
             },
+            Output::Subscription { key, kept } => {
+                self.subscriptions.remove(&key);
+                if !kept.is_empty() {
+                    self.subscriptions.insert(key, kept);
+                }
+            }
             Output::PhoneSettings { phone, settings } => {
                 self.settings_of.retain(|known, _| *known != phone);
                 if !settings.is_empty() {
