@@ -231,7 +231,7 @@ fn a_carriers_border_passes_on_cancel_and_what_acknowledges_a_reliable_response(
     drop(border);
 
     // A phone there rings until the caller gives up.
-    let mut phone = Baresip::phone(site.folder(), "far").tone(TONES[2]).start();
+    let phone = Baresip::phone(site.folder(), "far").tone(TONES[2]).start();
     let _border = Kamailio::start(site.folder(), "carrier", border_at, switch.sip(), &format!("far@127.0.0.1:{}", phone.port()));
     alice.dial(&format!("sip:0123457@{}", switch.sip()));
     phone.wait_for("CALL_INCOMING", SOON);
