@@ -50,13 +50,19 @@ impl Dialog {
     /// As the callee (§12.1.1): the peer's INVITE and the tag that our responses carry.
     pub fn accepted(invite: &Request, tag: &str, flow: Flow, reach: Reach) -> Result<Dialog, NoDialog> {
         let bad = |_| NoDialog::BadHeaders;
+        let remote = invite.headers.from().map_err(bad)?;
+        let remote_target = match contact(invite.headers.contacts().map_err(bad)?) {
+            // RFC 2543 §6.13: no Contact means From. Who speaks so has no cookie in its branch (RFC 3261 §8.1.1.7).
+            Err(NoDialog::NoContact) if invite.headers.via().is_ok_and(|via| !via.has_unique_branch()) => remote.uri.clone(),
+            contact => contact?,
+        };
         Ok(Dialog {
             call_id: invite.headers.call_id().map_err(bad)?.clone(),
             local: invite.headers.to().map_err(bad)?.with_tag(tag),
-            remote: invite.headers.from().map_err(bad)?,
+            remote,
             local_cseq: 0,
             remote_cseq: Some(invite.headers.cseq().map_err(bad)?.number),
-            remote_target: contact(invite.headers.contacts().map_err(bad)?)?,
+            remote_target,
             route_set: invite.headers.record_route().map_err(bad)?,
             flow,
             reach,

@@ -37,9 +37,10 @@ pub(super) fn hops_left(request: &Request) -> u32 {
     came_with.min(MAX_FORWARDS).saturating_sub(1)
 }
 
-/// A place that requests of the dialog can be sent to.
+/// A place that requests of the dialog can be sent to. A peer of RFC 2543 need not name one: it is where its From says.
 fn has_contact(request: &Request) -> bool {
     match request.headers.contacts() {
+        Ok(Contacts::List(contacts)) if contacts.is_empty() => request.headers.via().is_ok_and(|via| !via.has_unique_branch()),
         Ok(Contacts::List(contacts)) => contacts.first().is_some_and(|contact| contact.uri.sip().is_some()),
         Ok(Contacts::Star) | Err(_) => false,
     }
