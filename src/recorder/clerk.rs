@@ -8,6 +8,7 @@
 //! | begin | sidecar, WAV (synced), folders (synced), row (flushed), then `Started` |
 //! | describe | sidecar, folder, row |
 //! | finish | length and header, sync, hash; sidecar, folder, row (flushed), then `Finished` |
+//! | heard, discard | sidecar; or WAV, sidecar, folder, row; all rows flushed, then `Kept` |
 //!
 //! A kill between any two leaves what the repair at start completes. The hash is taken by reading the file back at its end, because its
 //! first bytes, the header, are the last to be known; that is some 0.3 s for an hour, from the page cache, in a thread of its own.
@@ -33,7 +34,10 @@ pub enum Job {
     /// The message was heard.
     Heard(RecordingId),
     /// The message goes.
-    Discard(RecordingId),
+    Discard {
+        recording: RecordingId,
+        told: bool,
+    },
     /// Make what was written survive a power cut.
     Sync(Arc<dyn DiskFile>),
     /// No more samples come; the file is to have this length.
@@ -99,7 +103,7 @@ pub struct Clerk {
 #[derive(Clone, Copy)]
 enum Wish {
     Heard,
-    Discard,
+    Discard { told: bool },
 }
 
 struct Desk {
@@ -195,7 +199,7 @@ impl Clerk {
                 }
             }
             Job::Heard(recording) => drop(self.messages.entry(recording).or_insert(Wish::Heard)),
-            Job::Discard(recording) => drop(self.messages.insert(recording, Wish::Discard)),
+            Job::Discard { recording, told } => drop(self.messages.insert(recording, Wish::Discard { told })),
             Job::Sync(file) => {
                 if let Err(error) = file.sync() {
                     tracing::error!(%error, "a recording can't be synced");
@@ -234,7 +238,7 @@ impl Clerk {
     pub fn work(&mut self, around: &mut dyn Surroundings, report: &mut Reports<'_>) {
         self.trouble = self.failed.take();
         self.tell_vanished(report);
-        self.messages_wished();
+        self.messages_wished(report);
         let mut rows = Vec::new();
         for (id, desk) in &mut self.desks {
             let done = match &mut desk.stage {
@@ -317,24 +321,36 @@ impl Clerk {
     }
 
     /// Each can be repeated: a row goes last, so that what is left of a message can still be discarded.
-    fn messages_wished(&mut self) {
+    fn messages_wished(&mut self, report: &mut Reports<'_>) {
         if self.messages.is_empty() {
             return;
         }
-        let mut undone = BTreeMap::new();
-        for (id, wish) in std::mem::take(&mut self.messages) {
+        let wished = std::mem::take(&mut self.messages);
+        let (mut undone, mut done_now) = (BTreeMap::new(), BTreeMap::new());
+        for (id, wish) in wished {
             let done = match wish {
                 Wish::Heard => self.heard(id),
-                Wish::Discard => self.discard(id),
+                Wish::Discard { told } => self.discard(id, told),
             };
-            if let Err(error) = done {
-                tracing::error!(recording = %id, %error, "a message can't be changed");
-                self.trouble.get_or_insert_with(|| error.to_string());
-                undone.insert(id, wish);
+            match done {
+                Ok(()) => drop(done_now.insert(id, wish)),
+                Err(error) => {
+                    tracing::error!(recording = %id, %error, "a message can't be changed");
+                    self.trouble.get_or_insert_with(|| error.to_string());
+                    undone.insert(id, wish);
+                }
             }
         }
-        if let Err(error) = self.table.flush() {
-            self.not_written(error);
+        match self.table.flush() {
+            Ok(()) => {
+                for (recording, wish) in done_now {
+                    report(RecorderReport::Kept { recording, gone: matches!(wish, Wish::Discard { .. }) });
+                }
+            }
+            Err(error) => {
+                self.not_written(error);
+                undone.extend(done_now);
+            }
         }
         self.messages = undone;
     }
@@ -343,10 +359,10 @@ impl Clerk {
         let Some(row) = self.table.row(id)?.filter(|row| !row.heard) else { return Ok(()) };
         let row = describe(&*self.disk, &self.folder, &Recording { heard: true, ..row })?;
         let announced = !self.table.unannounced()?.contains(&id);
-        Ok(self.table.put(&row, announced)?)
+        Ok(self.table.hear(&row, announced)?)
     }
 
-    fn discard(&self, id: RecordingId) -> Result<(), Unkept> {
+    fn discard(&self, id: RecordingId, told: bool) -> Result<(), Unkept> {
         for path in [self.folder.audio(id), self.folder.sidecar(id)] {
             match self.disk.remove(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
@@ -357,7 +373,7 @@ impl Clerk {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
             Ok(()) | Err(_) => {}
         }
-        Ok(self.table.remove(id)?)
+        Ok(if told { self.table.delete(id) } else { self.table.remove(id) }?)
     }
 
     fn tell_vanished(&mut self, report: &mut Reports<'_>) {

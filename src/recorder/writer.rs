@@ -48,7 +48,7 @@ impl Writer {
                 }
             }
             RecorderCommand::Heard { recording } => self.outbox.push_back(Job::Heard(recording)),
-            RecorderCommand::Discard { recording } => self.outbox.push_back(Job::Discard(recording)),
+            RecorderCommand::Discard { recording, told } => self.outbox.push_back(Job::Discard { recording, told }),
         }
     }
 

@@ -146,6 +146,7 @@ impl Store {
             phones: keeper::phones(&*self.database)?,
             subscriptions: keeper::subscriptions(&*self.database)?,
             messages: self.recordings.messages()?,
+            untold: self.recordings.untold()?,
             open: self.conversations.unended(),
             repaired,
         })

@@ -85,6 +85,8 @@ pub enum WantedState {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum Answer {
     Done,
+    /// Not yet: what was done is on its way to the disk, and another answer follows when it is durable.
+    Later,
     /// The conversation that a command began.
     Started(ConversationId),
     Phones(Vec<PhoneView>),

@@ -10,8 +10,9 @@ use super::command::{
 use super::event::{self, By, ConfigReloaded, Kind, SystemDegraded, SystemStarted, SystemStopping};
 use super::forwarding::Unset;
 use super::hub::{Cx, View};
-use super::input::{Actor, RecorderReport, Recovered};
-use super::mailbox::SHORTEST_MESSAGE;
+use super::input::{Actor, RecorderReport, Recovered, Untold};
+use super::mailbox::{SHORTEST_MESSAGE, Waits};
+use super::output::{RecorderCommand, Ticket};
 use super::queueing::millis;
 use super::{Output, Switch};
 use crate::acd::{AgentState, Formula, Wanted};
@@ -28,7 +29,7 @@ use crate::voicemail::Mailboxes;
 const ORIGINATE: Duration = Duration::from_secs(30);
 
 impl Switch {
-    pub(super) fn command(&mut self, by: &Actor, command: Command, now: Now, out: &mut Vec<Output>) -> Answer {
+    pub(super) fn command(&mut self, ticket: Ticket, by: &Actor, command: Command, now: Now, out: &mut Vec<Output>) -> Answer {
         let done = match command {
             Command::Originate { from, to } => return self.originate(&from, to, now, out),
             Command::Hangup { conversation } => self.on_live(conversation, now, out, |cx, conv| {
@@ -67,8 +68,19 @@ impl Switch {
                     Err(refusal) => Answer::Refused(refusal),
                 };
             }
-            Command::HearMessage { number, recording } => self.cx(now, out).hear_message(&number, recording),
-            Command::DeleteMessage { number, recording } => self.cx(now, out).delete_message(&number, recording),
+            Command::HearMessage { number, recording } => {
+                return match self.cx(now, out).hear_message(&number, recording, Waits::Ticket(ticket)) {
+                    Ok(true) => Answer::Done,
+                    Ok(false) => Answer::Later,
+                    Err(refusal) => Answer::Refused(refusal),
+                };
+            }
+            Command::DeleteMessage { number, recording } => {
+                return match self.cx(now, out).delete_message(&number, recording, Waits::Ticket(ticket)) {
+                    Ok(()) => Answer::Later,
+                    Err(refusal) => Answer::Refused(refusal),
+                };
+            }
             Command::Registrations => return Answer::Registrations(self.registrations()),
             Command::Bans => return Answer::Bans(self.cx(now, out).banned()),
             Command::LiftBan { address } => match self.cx(now, out).lift(address, By::Api(by.0.clone())) {
@@ -271,7 +283,7 @@ impl Switch {
 
     /// What the last run left is taken over, and told.
     pub(super) fn started(&mut self, recovered: Recovered, now: Now, out: &mut Vec<Output>) {
-        let Recovered { registrations, wishes, phones, subscriptions, messages, open, repaired } = recovered;
+        let Recovered { registrations, wishes, phones, subscriptions, messages, untold, open, repaired } = recovered;
         let wanted =
             wishes.iter().filter_map(|(agent, wish)| Some((agent.clone(), serde_json::from_slice(wish).ok()?))).collect();
         let snapshot = crate::acd::Snapshot { wanted, ..Default::default() };
@@ -297,9 +309,13 @@ impl Switch {
         // What a kill cut so short is no message.
         let (whole, short): (Vec<_>, Vec<_>) = messages.into_iter().partition(|(_, m)| m.duration_ms >= SHORTEST_MESSAGE);
         for (_, message) in short {
-            cx.out.push(Output::Recorder(super::output::RecorderCommand::Discard { recording: message.recording }));
+            let recording = message.recording;
+            cx.out.push(Output::Recorder(RecorderCommand::Discard { recording, told: false }));
         }
         cx.hub.mailboxes = Mailboxes::new(whole);
+        for Untold { gone, message } in untold {
+            cx.tell(None, if gone { Kind::VoicemailDeleted(message) } else { Kind::VoicemailHeard(message) });
+        }
         for repaired in repaired {
             let recording = repaired.finished.recording;
             cx.tell(Some(repaired.conversation), Kind::RecordingRepaired(repaired.finished));
@@ -406,6 +422,8 @@ impl Cx<'_> {
                 self.tell(Some(conversation), Kind::RecordingFinished(finished));
                 self.message_left(recording, duration_ms);
             }
+            // The switch's: a phone may wait for it.
+            RecorderReport::Kept { recording, gone } => drop(self.message_kept(recording, gone)),
             RecorderReport::Failed { conversation, recording, reason } => {
                 self.count("recordings_failed_total");
                 self.tell(Some(conversation), Kind::RecordingFailed(event::RecordingFailed { recording, reason }));

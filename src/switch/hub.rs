@@ -27,6 +27,7 @@ use crate::voicemail::{Mailboxes, Message};
 use super::door::Strike;
 use super::edge::Ways;
 use super::event::Kind;
+use super::mailbox::Keeping;
 use super::messages::Messages;
 use super::output::{QueryId, Server};
 use super::pickup::Joining;
@@ -78,6 +79,8 @@ pub(super) struct Hub {
     /// Messages that the recorder has not finished, with the mailboxes that they are for. One that never is counts as one until the end:
     /// no mailbox has more of both than it may.
     pub leaving: BTreeMap<RecordingId, (Number, Message)>,
+    /// Messages that were heard or deleted, and who waits until that is durable.
+    pub keeping: BTreeMap<RecordingId, Keeping>,
     pub degraded: BTreeMap<String, String>,
     pub counters: BTreeMap<String, u64>,
     /// The acd has something to reconsider.

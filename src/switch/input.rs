@@ -101,9 +101,19 @@ pub struct Recovered {
     /// All that are in mailboxes, oldest first in each.
     #[serde(default)]
     pub messages: Vec<(Number, Message)>,
+    /// What was done with messages and never told.
+    #[serde(default)]
+    pub untold: Vec<Untold>,
     /// Conversations without an end in the log, by their first event.
     pub open: Vec<OpenConversation>,
     pub repaired: Vec<Repaired>,
+}
+
+/// A message that was heard, or is gone, before a kill kept the log from hearing of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Untold {
+    pub gone: bool,
+    pub message: super::event::Voicemail,
 }
 
 /// A conversation that a kill left open in the log.
@@ -132,6 +142,8 @@ pub enum RecorderReport {
     Gap { conversation: ConversationId, recording: RecordingId, reason: String, gap_ms: u64 },
     /// Synced, row and index durable.
     Finished { conversation: ConversationId, finished: super::event::RecordingFinished },
+    /// What was wished of a message is durable: it is marked as heard, or is gone.
+    Kept { recording: RecordingId, gone: bool },
     /// It cannot be written. The conversation goes on.
     Failed { conversation: ConversationId, recording: RecordingId, reason: String },
 }

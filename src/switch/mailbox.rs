@@ -1,18 +1,20 @@
 //! A caller leaves a message; its owner is told of it by a lamp, and hears or deletes it by the API or by phone.
 //!
 //! A message is a recording of its own, from the tone on: a recording of the conversation, if one runs, ends there. It is in the mailbox
-//! when the recorder says that it is durable.
+//! when the recorder says that it is durable. So it is with what becomes of it: it is heard or gone here at once, but the event, the answer
+//! to the API and the prompt that says so wait until the recorder has it on disk. What was said outlives a kill; an event that a kill
+//! cost is told by the next start.
 
 use std::time::Duration;
 
-use super::command::{MessageView, Refusal};
+use super::command::{Answer, MessageView, Refusal};
 use super::event::{By, Kind, Voicemail};
 use super::hub::Cx;
-use super::output::{RecorderCommand, recorded};
+use super::output::{RecorderCommand, Ticket, recorded};
 use super::{Input, Output, Switch};
 use crate::config::Place;
 use crate::conversation::{Conversation, Said, Stage};
-use crate::ids::{Number, RecordingId};
+use crate::ids::{LegId, Number, RecordingId};
 use crate::media::{Audio, ClipName, Command, PlayId, Report};
 use crate::route::{Cause, Decision};
 use crate::sip::{Message as Sip, Method};
@@ -26,6 +28,26 @@ const LONGEST_MESSAGE: Duration = Duration::from_secs(180);
 
 /// In ms. Who hangs up at the tone has left no message.
 pub(super) const SHORTEST_MESSAGE: u64 = 1_000;
+
+/// Who wants to know that a change of a message is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waits {
+    Nobody,
+    /// A command of the API.
+    Ticket(Ticket),
+    /// The phone that listens.
+    Leg(LegId),
+}
+
+/// What was done with a message and is not durable yet.
+#[derive(Debug)]
+pub(super) struct Keeping {
+    mailbox: Number,
+    message: Message,
+    heard: bool,
+    deleted: bool,
+    waits: Vec<Waits>,
+}
 
 impl Switch {
     /// Whether an input is a key of somebody's PIN: nothing that is kept may say which.
@@ -121,7 +143,7 @@ impl Cx<'_> {
         let Some((mailbox, message)) = self.hub.leaving.remove(&recording) else { return };
         if duration_ms < SHORTEST_MESSAGE {
             self.count("messages_too_short_total");
-            self.out.push(Output::Recorder(RecorderCommand::Discard { recording }));
+            self.out.push(Output::Recorder(RecorderCommand::Discard { recording, told: false }));
             return;
         }
         let message = Message { duration_ms, ..message };
@@ -153,24 +175,66 @@ impl Cx<'_> {
         Ok(self.messages_of(number)?.of(number).iter().map(view).collect())
     }
 
-    pub fn hear_message(&mut self, number: &Number, recording: RecordingId) -> Result<(), Refusal> {
+    /// True where it was heard before, and that is durable: nobody has to wait.
+    pub fn hear_message(&mut self, number: &Number, recording: RecordingId, waits: Waits) -> Result<bool, Refusal> {
         let was_new = self.messages_of(number)?.of(number).iter().any(|m| m.recording == recording && !m.heard);
         let message = self.hub.mailboxes.hear(number, recording).ok_or(Refusal::NoMessage(recording))?;
         if was_new {
             self.out.push(Output::Recorder(RecorderCommand::Heard { recording }));
-            self.tell(None, Kind::VoicemailHeard(told(number, &message)));
+            self.keeping(number, &message).heard = true;
             self.light(number);
         }
+        let Some(keeping) = self.hub.keeping.get_mut(&recording) else { return Ok(true) };
+        keeping.waits.push(waits);
+        Ok(false)
+    }
+
+    pub fn delete_message(&mut self, number: &Number, recording: RecordingId, waits: Waits) -> Result<(), Refusal> {
+        self.messages_of(number)?;
+        let message = self.hub.mailboxes.remove(number, recording).ok_or(Refusal::NoMessage(recording))?;
+        self.out.push(Output::Recorder(RecorderCommand::Discard { recording, told: true }));
+        let keeping = self.keeping(number, &message);
+        keeping.deleted = true;
+        keeping.waits.push(waits);
+        self.light(number);
         Ok(())
     }
 
-    pub fn delete_message(&mut self, number: &Number, recording: RecordingId) -> Result<(), Refusal> {
-        self.messages_of(number)?;
-        let message = self.hub.mailboxes.remove(number, recording).ok_or(Refusal::NoMessage(recording))?;
-        self.out.push(Output::Recorder(RecorderCommand::Discard { recording }));
-        self.tell(None, Kind::VoicemailDeleted(told(number, &message)));
-        self.light(number);
-        Ok(())
+    fn keeping(&mut self, mailbox: &Number, message: &Message) -> &mut Keeping {
+        self.hub.keeping.entry(message.recording).or_insert_with(|| Keeping {
+            mailbox: mailbox.clone(),
+            message: message.clone(),
+            heard: false,
+            deleted: false,
+            waits: Vec::new(),
+        })
+    }
+
+    /// It is durable that a message was heard, or is gone. What comes back is the leg that waits to hear that it is gone.
+    pub fn message_kept(&mut self, recording: RecordingId, gone: bool) -> Option<LegId> {
+        let keeping = self.hub.keeping.get_mut(&recording)?;
+        let (heard, deleted) = (std::mem::take(&mut keeping.heard), keeping.deleted && gone);
+        let data = told(&keeping.mailbox, &keeping.message);
+        // One that was marked as heard and deleted at once may have been on its way twice: who waits for its end waits on.
+        let waits = if keeping.deleted && !gone { Vec::new() } else { std::mem::take(&mut keeping.waits) };
+        if deleted || !keeping.deleted {
+            self.hub.keeping.remove(&recording);
+        }
+        if heard {
+            self.tell(None, Kind::VoicemailHeard(data.clone()));
+        }
+        if deleted {
+            self.tell(None, Kind::VoicemailDeleted(data));
+        }
+        let mut leg = None;
+        for waits in waits {
+            match waits {
+                Waits::Nobody => {}
+                Waits::Ticket(ticket) => self.out.push(Output::Reply { ticket, answer: Answer::Done }),
+                Waits::Leg(id) => leg = Some(id),
+            }
+        }
+        leg.filter(|_| deleted)
     }
 
     /// All mailboxes, of which this number has one; or had, and messages are left.
@@ -233,8 +297,12 @@ impl Cx<'_> {
                     self.out.push(Output::Fetch { worker: conv.worker, leg: conv.subject, recording });
                 }
                 // Gone meanwhile, by the API: all the better.
-                Action::Heard(recording) => drop(self.hear_message(&mailbox, recording)),
-                Action::Delete(recording) => drop(self.delete_message(&mailbox, recording)),
+                Action::Heard(recording) => drop(self.hear_message(&mailbox, recording, Waits::Nobody)),
+                Action::Delete(recording) => {
+                    if self.delete_message(&mailbox, recording, Waits::Leg(conv.subject)).is_err() {
+                        self.listening_event(conv, Event::Deleted(recording));
+                    }
+                }
                 Action::Refused => self.count("mailbox_pins_refused_total"),
                 Action::Over(prompts) if prompts.is_empty() => return self.end(conv, Cause::Normal, By::Switch),
                 Action::Over(prompts) => {

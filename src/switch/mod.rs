@@ -66,6 +66,7 @@ pub use command::{Answer, Command, Refusal};
 pub use event::{Event, Kind};
 pub use guard::{Fault, guarded};
 pub use input::Input;
+use input::RecorderReport;
 pub use output::Output;
 
 use crate::acd::{self, Acd};
@@ -146,6 +147,7 @@ impl Switch {
                 forwarding: BTreeMap::new(),
                 mailboxes: Mailboxes::default(),
                 leaving: BTreeMap::new(),
+                keeping: BTreeMap::new(),
                 degraded: BTreeMap::new(),
                 counters: BTreeMap::new(),
                 stirred: true,
@@ -202,11 +204,18 @@ impl Switch {
                 }
             }
             Input::Media(report) => self.media(report, now, out),
-            Input::Recorder(report) => self.cx(now, out).recorder(report),
-            Input::Command { ticket, by, command } => {
-                let answer = self.command(&by, command, now, out);
-                out.push(Output::Reply { ticket, answer });
+            Input::Recorder(RecorderReport::Kept { recording, gone }) => {
+                let leg = self.cx(now, out).message_kept(recording, gone);
+                if let Some(conversation) = leg.and_then(|leg| self.conversation_of(leg)) {
+                    let event = voicemail::Event::Deleted(recording);
+                    self.with(conversation, now, out, |cx, conv| cx.listening_event(conv, event));
+                }
             }
+            Input::Recorder(report) => self.cx(now, out).recorder(report),
+            Input::Command { ticket, by, command } => match self.command(ticket, &by, command, now, out) {
+                Answer::Later => {}
+                answer => out.push(Output::Reply { ticket, answer }),
+            },
             Input::Configured { by, source } => self.configured(&by, &source, now, out),
             Input::Health { part, trouble } => self.cx(now, out).health(part, trouble),
             Input::Fetched { leg, recording, there } => {

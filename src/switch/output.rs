@@ -139,10 +139,10 @@ pub enum RecorderCommand {
     Describe(About),
     /// The last sample is `at`.
     End { recording: RecordingId, at: Mono },
-    /// Of a message that is finished: its owner has heard it.
+    /// Of a message that is finished: its owner has heard it. `RecorderReport::Kept` follows, as it does after `Discard`.
     Heard { recording: RecordingId },
-    /// Of a message that is finished: file, sidecar and row go.
-    Discard { recording: RecordingId },
+    /// Of a message that is finished: file, sidecar and row go. `told`: an event says so; for one that never was in a mailbox none does.
+    Discard { recording: RecordingId, told: bool },
 }
 
 /// What a recording is of: its row, its index entries, its sidecar.

@@ -6,7 +6,7 @@
 //!  └──> the end               └─────────────────────┘
 //! ```
 //! The new ones come first, and within new and old the oldest. A message that was played to its end, or passed by 9, is heard. The keys work
-//! while the message plays, too.
+//! while the message plays, too. That a message is deleted is said when it is.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -51,6 +51,8 @@ pub enum Action {
 pub enum Event {
     Digit(char),
     PlayEnded,
+    /// The message is gone for good.
+    Deleted(RecordingId),
     /// Whether the message can be played.
     Fetched(RecordingId, bool),
     Deadline,
@@ -77,6 +79,11 @@ enum State {
     Saying,
     Fetching,
     Playing,
+    /// A message goes; it is said when it is gone, if anything is to be said.
+    Deleting {
+        id: RecordingId,
+        then: &'static str,
+    },
     /// The choice was said so often.
     Choosing {
         said: usize,
@@ -108,7 +115,12 @@ impl Session {
     pub fn deadline(&self) -> Option<Mono> {
         match self.state {
             State::Over => None,
-            State::Pin { .. } | State::Saying | State::Fetching | State::Playing | State::Choosing { .. } => Some(self.until),
+            State::Pin { .. }
+            | State::Saying
+            | State::Fetching
+            | State::Playing
+            | State::Deleting { .. }
+            | State::Choosing { .. } => Some(self.until),
         }
     }
 
@@ -129,11 +141,7 @@ impl Session {
             (State::Fetching, Event::Fetched(id, there)) if self.left.front() == Some(&id) => match there {
                 true => self.play(now, out),
                 // A row without its file: there is nothing to hear, now or ever.
-                false => {
-                    out.extend(self.left.pop_front().map(Action::Delete));
-                    self.say(&["error"], LONGEST_PLAY, now, out);
-                    self.state = State::Saying;
-                }
+                false => self.delete("error", now, out),
             },
             (State::Fetching, Event::Deadline) => self.over(&["error"], out),
             (State::Playing, Event::PlayEnded | Event::Deadline) => {
@@ -142,8 +150,16 @@ impl Session {
             }
             (State::Playing | State::Choosing { .. }, Event::Digit('1')) => self.play(now, out),
             (State::Playing | State::Choosing { .. }, Event::Digit('7')) => {
-                out.extend(self.left.pop_front().map(Action::Delete));
-                self.say(&["voicemail-deleted"], LONGEST_PLAY, now, out);
+                self.delete("voicemail-deleted", now, out);
+            }
+            (State::Deleting { id, then }, Event::Deleted(gone)) if *id == gone => {
+                let then = *then;
+                self.say(&[then], LONGEST_PLAY, now, out);
+                self.state = State::Saying;
+            }
+            // The disk is in trouble: what will become of it can't be said.
+            (State::Deleting { .. }, Event::Deadline) => {
+                self.say(&["error"], LONGEST_PLAY, now, out);
                 self.state = State::Saying;
             }
             (State::Playing | State::Choosing { .. }, Event::Digit('9')) => {
@@ -157,7 +173,8 @@ impl Session {
             (State::Choosing { .. }, Event::Deadline) => self.over(&[], out),
             (State::Pin { .. } | State::Choosing { .. } | State::Fetching | State::Over, Event::PlayEnded)
             | (State::Playing | State::Choosing { .. } | State::Pin { .. } | State::Fetching | State::Over, Event::Digit(_))
-            | (_, Event::Fetched(..))
+            | (State::Deleting { .. }, Event::PlayEnded | Event::Digit(_))
+            | (_, Event::Fetched(..) | Event::Deleted(_))
             | (State::Over, Event::Deadline) => {}
         }
     }
@@ -196,6 +213,13 @@ impl Session {
         let Some(id) = self.left.front() else { return self.over(&["voicemail-end"], out) };
         out.push(Action::Fetch(*id));
         self.state = State::Fetching;
+        self.until = now + PATIENCE;
+    }
+
+    fn delete(&mut self, then: &'static str, now: Mono, out: &mut Vec<Action>) {
+        let Some(id) = self.left.pop_front() else { return };
+        out.push(Action::Delete(id));
+        self.state = State::Deleting { id, then };
         self.until = now + PATIENCE;
     }
 

@@ -125,3 +125,53 @@ fn wav(folder: &Path, id: &str) -> Option<PathBuf> {
 fn sox_opens(path: &Path) -> bool {
     Command::new("sox").arg(path).args(["-n", "stat"]).output().is_ok_and(|said| said.status.success())
 }
+
+/// How many messages there are, and of how many of them something is told before each kill.
+const MESSAGES: usize = 8;
+
+#[test]
+fn what_the_api_has_said_of_messages_outlives_a_kill_that_follows_at_once() {
+    let mut site = Site::new("crash-mail")
+        .trunk("carrier", TRUNK)
+        .inbound("carrier", "+4930600", "voicemail:201")
+        .with(&format!("[[phone]]\nnumber = \"201\"\nsecret = \"{}\"\nvoicemail = true\npin = \"4719\"\n", secret("201")));
+    for prompt in ["voicemail-greeting", "beep", "goodbye"] {
+        site = site.prompt_of_tone("en", prompt, 440.0, 1);
+    }
+    let mut switch = site.start();
+    let story = switch.events("");
+    let callers: Vec<Caller> = (0..MESSAGES)
+        .map(|n| {
+            let (name, from) = (format!("caller-{n}"), format!("+493012{n:04}"));
+            let stays = Stays::For(Duration::from_secs(6));
+            let caller = Caller::call(site.folder().path(), &name, &switch, &from, "+4930600", 440.0, stays);
+            caller.wait_for_answer(SOON);
+            caller
+        })
+        .collect();
+    story.wait_in_events("all messages", SOON, |all| {
+        (all.iter().filter(|e| e.kind == "voicemail.left").count() == MESSAGES).then_some(())
+    });
+    drop(callers);
+    let ids: Vec<String> =
+        switch.items("/api/v1/voicemail/201").iter().map(|m| m["id"].as_str().unwrap_or_default().to_owned()).collect();
+    // Two a round: one is heard, one goes.
+    for (round, pair) in ids.chunks(2).enumerate() {
+        for (method, path) in [("POST", format!("{}/heard", pair[0])), ("DELETE", pair[1].clone())] {
+            let answer = switch.request(method, &format!("/api/v1/voicemail/201/{path}"), None, &[]);
+            assert_eq!(answer.map(|a| a.status), Some(204), "round {round}: {method} {path}");
+            switch.kill();
+            switch = site.start();
+        }
+        let left = switch.items("/api/v1/voicemail/201");
+        let of = |id: &str| left.iter().find(|m| m["id"] == id);
+        assert_eq!(of(&pair[0]).map(|m| m["heard"] == true), Some(true), "round {round}");
+        assert!(of(&pair[1]).is_none(), "round {round}: {left:?}");
+        assert!(wav(&site.recordings(), &pair[1]).is_none(), "round {round}: its file is there");
+    }
+    let told = switch.events("since=0");
+    told.wait_in_events("each told once", SOON, |all| {
+        let count = |kind: &str| all.iter().filter(|e| e.kind == kind).count();
+        (count("voicemail.heard") == MESSAGES / 2 && count("voicemail.deleted") == MESSAGES / 2).then_some(())
+    });
+}

@@ -374,3 +374,25 @@ fn a_message_that_is_gone_meanwhile_is_passed_over() {
     assert_eq!(mailbox(&mut sim).len(), 1);
     sim.assert_clean();
 }
+
+#[test]
+fn nobody_is_told_that_a_message_is_gone_before_it_is_for_good() {
+    let (mut sim, owner) = two_messages(15);
+    let second = mailbox(&mut sim)[1].id;
+    listen(&mut sim, owner, "4711#");
+    sim.run_until("the first is heard", |s| s.has("voicemail.heard"));
+    // The disk hangs from here on; then the power fails.
+    sim.hung = true;
+    press(&mut sim, owner, "7");
+    let since = sim.now.mono;
+    sim.run_for(5 * SECOND);
+    assert_eq!(sim.ua(owner).heard(PROMPT, since), 0, "that it is deleted is not said");
+    assert!(!sim.has("voicemail.deleted"));
+    sim.run_until("the phone hears of a fault", |s| s.ua(owner).heard(PROMPT, since) > 40);
+    let answer = sim.ask_later(Command::DeleteMessage { number: "201".into(), recording: second });
+    assert_eq!(answer, None, "nor is the API told");
+    sim.hung = false;
+    sim.restart(Vec::new());
+    assert_eq!(mailbox(&mut sim).len(), 2, "as if it had never been asked for");
+    assert!(mailbox(&mut sim)[0].heard, "what was told stays");
+}

@@ -156,18 +156,28 @@ fn a_message_is_marked_as_heard_and_taken_away_with_all_that_belongs_to_it() {
     assert_eq!((of(Kind::Voicemail), of(Kind::Conversation)), (1, 0));
 
     rig.writer.command(RecorderCommand::Heard { recording: recording(1) });
+    // What fails is not told, and tried again.
+    rig.disk.set_broken(true);
+    rig.run(400);
+    let kept = |rig: &Rig, gone| rig.reports.contains(&RecorderReport::Kept { recording: recording(1), gone });
+    assert!(!kept(&rig, false));
+    rig.disk.set_broken(false);
     rig.run(1_000);
+    assert!(kept(&rig, false) && !kept(&rig, true));
     let row = rig.store.recordings.row(recording(1)).unwrap().unwrap();
     assert!(row.heard && rig.store.recordings.messages().unwrap()[0].1.heard);
     assert!(verify::row(&rig.folder(), &row, STRICT).is_empty(), "the sidecar says so too");
     assert_eq!(rig.store.recordings.unannounced().unwrap(), [recording(1)], "the log has not heard of it by that");
 
-    rig.writer.command(RecorderCommand::Discard { recording: recording(1) });
+    rig.writer.command(RecorderCommand::Discard { recording: recording(1), told: true });
     // Twice is no fault.
-    rig.writer.command(RecorderCommand::Discard { recording: recording(1) });
+    rig.writer.command(RecorderCommand::Discard { recording: recording(1), told: true });
     rig.run(1_000);
+    assert!(kept(&rig, true));
     assert_eq!(rig.store.recordings.row(recording(1)).unwrap(), None);
     assert!(rig.store.recordings.messages().unwrap().is_empty());
+    let untold: Vec<bool> = rig.store.recordings.untold().unwrap().iter().map(|u| u.gone).collect();
+    assert_eq!(untold, [false, true], "nor of this, both times");
     assert!(!rig.folder().audio(recording(1)).exists() && !rig.folder().sidecar(recording(1)).exists());
 }
 

@@ -21,6 +21,7 @@ pub use row::{Conversation, Ended, Interval, Leg, OfferOutcome, QueueOutcome, Re
 
 use super::database::{Change, Database, DatabaseError, Descending, Order, Tree};
 use super::log::{Log, LogError, Reader, Stored};
+use super::recordings::untold_key;
 use crate::clock::Wall;
 use crate::ids::{ConversationId, RecordingId};
 use crate::switch::event::Kind;
@@ -67,6 +68,8 @@ struct Ahead {
     changed: BTreeSet<ConversationId>,
     /// Recordings whose end was told.
     announced: Vec<RecordingId>,
+    /// Messages of which was told that they are heard, or gone.
+    told: Vec<(RecordingId, bool)>,
 }
 
 /// Newest first.
@@ -204,9 +207,9 @@ impl Conversations {
 
     /// Writes what has changed into the index. On failure all of it still counts as changed.
     pub fn commit(&self) -> Result<(), DatabaseError> {
-        let (mut changes, written, announced) = {
+        let (mut changes, written, announced, told) = {
             let ahead = self.ahead();
-            if ahead.changed.is_empty() && ahead.announced.is_empty() {
+            if ahead.changed.is_empty() && ahead.announced.is_empty() && ahead.told.is_empty() {
                 return Ok(());
             }
             let mut changes = Vec::with_capacity(2 * ahead.changed.len() + ahead.announced.len() + 1);
@@ -224,14 +227,16 @@ impl Conversations {
             }
             let checkpoint = [&FOLD.to_be_bytes()[..], &ahead.position.to_be_bytes()[..]].concat();
             changes.push(Change::Put(Tree::Checkpoints, CHECKPOINT.to_vec(), checkpoint));
-            (changes, written, ahead.announced.clone())
+            (changes, written, ahead.announced.clone(), ahead.told.clone())
         };
+        changes.extend(told.iter().map(|(recording, gone)| Change::Remove(Tree::Untold, untold_key(*recording, *gone))));
         changes.extend(announced.iter().map(|r| Change::Remove(Tree::Unannounced, r.to_bytes().to_vec())));
         self.database.commit(&changes)?;
         // Not before it is durable: a disk that fills up loses what was committed, and the log is read from the checkpoint only.
         self.database.flush()?;
         let mut ahead = self.ahead();
         ahead.announced.drain(..announced.len());
+        ahead.told.drain(..told.len());
         for (id, sequence) in written {
             // What came meanwhile is for the next time.
             let Some(row) = ahead.rows.get(&id).filter(|row| row.sequence == sequence) else { continue };
@@ -302,6 +307,7 @@ impl Ahead {
         }
         self.position = stored.sequence;
         self.announced.extend(announced(&stored.event.kind));
+        self.told.extend(told(&stored.event.kind));
         Ok(())
     }
 }
@@ -320,6 +326,15 @@ fn checkpoint(database: &dyn Database) -> Result<u64, DatabaseError> {
 fn announced(kind: &Kind) -> Option<RecordingId> {
     match kind {
         Kind::RecordingFinished(r) | Kind::RecordingRepaired(r) => Some(r.recording),
+        _ => None,
+    }
+}
+
+/// What an event tells of a message, and whether that is its end.
+fn told(kind: &Kind) -> Option<(RecordingId, bool)> {
+    match kind {
+        Kind::VoicemailHeard(message) => Some((message.recording, false)),
+        Kind::VoicemailDeleted(message) => Some((message.recording, true)),
         _ => None,
     }
 }

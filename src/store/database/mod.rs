@@ -28,6 +28,8 @@ pub enum Tree {
     Numbers,
     /// Recordings whose end the event log has not heard of.
     Unannounced,
+    /// What was done with messages and the event log has not heard of: recording id, whether it is gone -> the event's data as JSON.
+    Untold,
     /// Conversation id -> row as JSON.
     Conversations,
     /// Conversation id -> its signalling as JSON.
@@ -54,6 +56,7 @@ impl Tree {
         Tree::RecordingsByNumber,
         Tree::Numbers,
         Tree::Unannounced,
+        Tree::Untold,
         Tree::Conversations,
         Tree::Ladders,
         Tree::LiveConversations,
@@ -74,6 +77,7 @@ impl Tree {
             Tree::RecordingsByNumber => "recordings_by_number",
             Tree::Numbers => "numbers",
             Tree::Unannounced => "unannounced",
+            Tree::Untold => "untold",
             Tree::Conversations => "conversations",
             Tree::Ladders => "ladders",
             Tree::LiveConversations => "live_conversations",

@@ -17,6 +17,8 @@ pub use search::{Filter, MOST_PER_PAGE, Page};
 
 use super::database::{Change, Database, DatabaseError, Order, Tree, behind, named};
 use crate::ids::{Number, RecordingId};
+use crate::switch::event::Voicemail;
+use crate::switch::input::Untold;
 use crate::voicemail::Message;
 
 /// Stands among the checkpoints once the index has every recording.
@@ -46,6 +48,15 @@ impl Recordings {
     ///
     /// `announced` says that the event log knows how it ended, or that this is for nobody to hear (a rebuild).
     pub fn put(&self, row: &Recording, announced: bool) -> Result<(), DatabaseError> {
+        self.put_with(row, announced, Vec::new())
+    }
+
+    /// A message is heard, and that is to be told.
+    pub fn hear(&self, row: &Recording, announced: bool) -> Result<(), DatabaseError> {
+        self.put_with(row, announced, untold(row, false))
+    }
+
+    fn put_with(&self, row: &Recording, announced: bool, more: Vec<Change>) -> Result<(), DatabaseError> {
         let id = row.id.to_bytes();
         let value = serde_json::to_vec(row).map_err(|error| DatabaseError::Row { tree: Tree::Recordings.name(), error })?;
         let mut changes = match self.row(row.id) {
@@ -54,6 +65,7 @@ impl Recordings {
             Ok(None) | Err(DatabaseError::Row { .. }) => Vec::new(),
             Err(error) => return Err(error),
         };
+        changes.extend(more);
         changes.extend(entries(row).into_iter().map(|(tree, key)| Change::Put(tree, key, Vec::new())));
         changes.push(Change::Put(Tree::Recordings, id.to_vec(), value));
         changes.push(match announced {
@@ -65,13 +77,35 @@ impl Recordings {
 
     /// Takes a row out, and the customer's number with the last row that had it.
     pub fn remove(&self, id: RecordingId) -> Result<(), DatabaseError> {
+        self.remove_and(id, false)
+    }
+
+    /// The same of a message, which is to be told.
+    pub fn delete(&self, id: RecordingId) -> Result<(), DatabaseError> {
+        self.remove_and(id, true)
+    }
+
+    fn remove_and(&self, id: RecordingId, tell: bool) -> Result<(), DatabaseError> {
         let mut changes = match self.row(id)? {
-            Some(old) => self.entries_gone(&old, None)?,
+            Some(old) => {
+                let mut changes = self.entries_gone(&old, None)?;
+                changes.extend(untold(&old, true).into_iter().filter(|_| tell));
+                changes
+            }
             None => return Ok(()),
         };
         changes.push(Change::Remove(Tree::Recordings, id.to_bytes().to_vec()));
         changes.push(Change::Remove(Tree::Unannounced, id.to_bytes().to_vec()));
         self.database.commit(&changes)
+    }
+
+    /// What was done with messages and the event log has not heard of: heard before gone.
+    pub fn untold(&self) -> Result<Vec<Untold>, DatabaseError> {
+        let found = self.database.page(Tree::Untold, &[], None, Order::Ascending, usize::MAX)?;
+        let one = |(key, value): &(Vec<u8>, Vec<u8>)| {
+            Some(Untold { gone: *key.last()? == 1, message: serde_json::from_slice(value).ok()? })
+        };
+        Ok(found.iter().filter_map(one).collect())
     }
 
     /// Every message in a mailbox, oldest first in each. One that is being recorded is none yet.
@@ -154,6 +188,21 @@ impl Recordings {
         }
         Ok(gone)
     }
+}
+
+/// The key that an event about a message takes out of [`Tree::Untold`].
+pub fn untold_key(recording: RecordingId, gone: bool) -> Vec<u8> {
+    let mut key = recording.to_bytes().to_vec();
+    key.push(u8::from(gone));
+    key
+}
+
+fn untold(row: &Recording, gone: bool) -> Vec<Change> {
+    let Some((mailbox, message)) = row.message() else { return Vec::new() };
+    let data = Voicemail { mailbox, recording: row.id, caller: message.caller, duration_ms: message.duration_ms };
+    // A struct of text and numbers has a JSON form.
+    let data = serde_json::to_vec(&data).unwrap_or_default();
+    vec![Change::Put(Tree::Untold, untold_key(row.id, gone), data)]
 }
 
 /// Where a row is found, but for itself.

@@ -59,6 +59,8 @@ pub struct Sim {
     workers: [Worker; 2],
     /// Media workers have no time: they take commands, and say and notice nothing. For days of signalling.
     pub deaf: bool,
+    /// The disk hangs: what is done to messages is not done, and not reported.
+    pub hung: bool,
     settings: media::Settings,
     clips: Clips,
     legs: BTreeMap<u16, LegId>,
@@ -158,6 +160,7 @@ impl Sim {
             hosts: BTreeMap::new(),
             workers: workers(&settings),
             deaf: false,
+            hung: false,
             settings,
             clips,
             legs: BTreeMap::new(),
@@ -272,10 +275,15 @@ impl Sim {
 
     /// Asks the core as the API would.
     pub fn ask(&mut self, command: Command) -> Answer {
+        self.ask_later(command).unwrap_or_else(|| panic!("no answer"))
+    }
+
+    /// Of a command whose answer may have to wait for the disk.
+    pub fn ask_later(&mut self, command: Command) -> Option<Answer> {
         self.next_ticket += 1;
         let ticket = Ticket(self.next_ticket);
         self.input(Input::Command { ticket, by: Actor("admin".into()), command });
-        self.answers.remove(&ticket).unwrap_or_else(|| panic!("no answer"))
+        self.answers.remove(&ticket)
     }
 
     pub fn reload(&mut self, source: Source) {
@@ -569,8 +577,16 @@ impl Sim {
                 if let Some(recorded) = self.recordings.get_mut(&recording) {
                     recorded.heard = true;
                 }
+                if !self.hung {
+                    later.push(Input::Recorder(RecorderReport::Kept { recording, gone: false }));
+                }
             }
-            RecorderCommand::Discard { recording } => drop(self.recordings.remove(&recording)),
+            // A disk that hangs has not done it when the power fails.
+            RecorderCommand::Discard { .. } if self.hung => {}
+            RecorderCommand::Discard { recording, .. } => {
+                self.recordings.remove(&recording);
+                later.push(Input::Recorder(RecorderReport::Kept { recording, gone: true }));
+            }
             RecorderCommand::End { recording, at } => {
                 let Some(recorded) = self.recordings.get_mut(&recording) else { return };
                 recorded.ended = Some(at);
