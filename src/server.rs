@@ -112,7 +112,11 @@ impl ToCore {
 impl Outlets for ToCore {
     fn report(&self, report: Report) {
         let must_arrive = match &report {
-            Report::Dead { .. } | Report::Closed { .. } | Report::PlayEnded { .. } | Report::ClipMissing { .. } => true,
+            Report::Dead { .. }
+            | Report::Closed { .. }
+            | Report::PlayEnded { .. }
+            | Report::ClipMissing { .. }
+            | Report::Silence { .. } => true,
             Report::Digit { .. } => self.held.lock().unwrap_or_else(PoisonError::into_inner).len() < HELD_DIGITS,
             // Told again, or of no use later.
             Report::Missing { .. } | Report::Present { .. } | Report::Latched { .. } | Report::TapOverflow { .. } => false,

@@ -210,6 +210,14 @@ const ADDED: &[(&str, &str)] = &[
     ("[[trunk]]\nname = 'b'\npeer = 'x.example'\ntransport = 'tls'\n", "3: trunk `b` speaks tls, and [sip] tls has no address"),
     ("[[phone]]\nnumber = '209'\nsecret = 's'\npin = '47'\n", "4: pin: must be 4 to 16 digits"),
     ("[[phone]]\nnumber = '209'\nsecret = 's'\npin = 'abcd'\n", "4: pin: must be 4 to 16 digits"),
+    ("[[phone]]\nnumber = '209'\nsecret = 's'\nvoicemail = true\n", "1: mailbox `209` has no pin"),
+    ("[[queue]]\nname = 'q'\nvoicemail = true\npin = '4711'\n", "3: queue `q` is to have a mailbox and has no number"),
+    (
+        "[[queue]]\nname = 'q'\nnumber = '699'\nvoicemail = true\npin = '4711'\nlanguage = 'fr'\n",
+        "6: there are no prompts in `fr`",
+    ),
+    ("[voicemail]\nlongest = '1s'\n", "2: longest is 1s; it must be from 10s to 30m"),
+    ("[voicemail]\nsilence = '2m'\n", "2: silence is 2m; it must be from 0s to 1m"),
     ("[codes]\nmessage = '*97'\n", "1: code `*97` is already there"),
     ("[[inbound]]\ntrunk = 'x'\nnumber = '1'\nto = 'hangup'\n", "2: there is no trunk `x`; there is carrier"),
     (
@@ -222,7 +230,7 @@ const ADDED: &[(&str, &str)] = &[
     ),
     ("[[inbound]]\ntrunk = 'carrier'\nnumber = '1'\nto = 'menu:mian'\n", "4: there is no menu `mian`; there is main"),
     ("[[inbound]]\ntrunk = 'carrier'\nnumber = '1'\nto = 'phone:299'\n", "4: there is no phone `299`"),
-    ("[[inbound]]\ntrunk = 'carrier'\nnumber = '1'\nto = 'voicemail:299'\n", "4: there is no phone for the voicemail box `299`"),
+    ("[[inbound]]\ntrunk = 'carrier'\nnumber = '1'\nto = 'voicemail:299'\n", "4: there is no mailbox `299`"),
     ("[[inbound]]\ntrunk = 'carrier'\nnumber = '1'\nto = 'number:49'\n", "4: `49` cannot be dialled"),
     ("[[outbound]]\npattern = '0*'\ntrunk = ['carrier']\n", "2: outbound pattern `0*` is already there in line 48"),
     ("[[outbound]]\npattern = '1*'\ntrunk = []\n", "3: trunk names no trunk"),

@@ -78,6 +78,8 @@ pub(super) fn config(queues: Vec<Queue>, agents: Vec<Agent>) -> Config {
         recording: Recording { folder: "recordings".into(), inbound: true, outbound: true, internal: false },
         codes: FeatureCodes::default(),
         park: Park::default(),
+        voicemail: crate::config::Voicemail::default(),
+        mailboxes: BTreeMap::new(),
         classes: BTreeMap::new(),
         phones: BTreeMap::new(),
         agents: agents.into_iter().map(|a| (a.staff_number.clone(), a)).collect(),

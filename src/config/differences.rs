@@ -11,6 +11,7 @@ pub fn differences(old: &Config, new: &Config) -> Vec<String> {
     compare("phone", &old.phones, &new.phones, &mut lines);
     compare("agent", &old.agents, &new.agents, &mut lines);
     compare("queue", &old.queues, &new.queues, &mut lines);
+    compare("mailbox", &old.mailboxes, &new.mailboxes, &mut lines);
     compare("extension", &old.extensions, &new.extensions, &mut lines);
     compare("trunk", &old.trunks, &new.trunks, &mut lines);
     compare("menu", &old.menus, &new.menus, &mut lines);
@@ -24,6 +25,7 @@ pub fn differences(old: &Config, new: &Config) -> Vec<String> {
         ("recording", old.recording != new.recording),
         ("codes", old.codes != new.codes),
         ("park", old.park != new.park),
+        ("voicemail", old.voicemail != new.voicemail),
         ("class", old.classes != new.classes),
         ("inbound", old.inbound != new.inbound),
         ("outbound", old.outbound != new.outbound),

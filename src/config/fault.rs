@@ -41,10 +41,14 @@ pub(crate) enum Fault {
     DeadBeforeMissing,
     #[error("code `{code}` begins with the pause code `{pause}`, after which digits pick a reason; choose another")]
     CodeBehindPause { code: String, pause: String },
-    #[error("phone `{0}` has a mailbox and no pin: write 4 to 16 digits, or leave it out and start once")]
+    #[error("mailbox `{0}` has no pin: write 4 to 16 digits, or leave it out and start once")]
     NoPin(String),
-    #[error("the pin of phone `{0}` must be 4 to 16 digits")]
+    #[error("the pin of mailbox `{0}` must be 4 to 16 digits")]
     BadPin(String),
+    #[error("queue `{0}` is to have a mailbox and has no number, which a mailbox is known by; give it one")]
+    MailboxWithoutNumber(String),
+    #[error("there are no prompts in `{0}`; put them into prompts/{0}/")]
+    NoLanguage(String),
     #[error("phone `{0}` has no secret, here or in secrets.toml; the first `cordboard serve` generates it")]
     NoSecret(String),
     #[error("user `{0}` has no password, here or in secrets.toml; the first `cordboard serve` generates it")]

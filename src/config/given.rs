@@ -31,6 +31,7 @@ pub(crate) struct Given {
     pub recording: Option<Spanned<Recording>>,
     pub codes: Option<Spanned<Codes>>,
     pub park: Option<Spanned<Park>>,
+    pub voicemail: Option<Spanned<Voicemail>>,
     pub classes: BTreeMap<String, Spanned<Class>>,
     pub phones: Vec<Spanned<Phone>>,
     pub agents: Vec<Spanned<Agent>>,
@@ -52,6 +53,8 @@ pub(crate) struct Named {
     pub queues: BTreeSet<String>,
     pub extensions: BTreeSet<String>,
     pub trunks: BTreeSet<String>,
+    /// Numbers of phones and queues that have a mailbox.
+    pub mailboxes: BTreeSet<String>,
     /// An outbound rule is there but could not be read: which numbers can be dialled is not judged.
     pub outbound_torn: bool,
 }
@@ -156,6 +159,16 @@ pub(crate) struct Park {
     pub timeout: Option<Spanned<Time>>,
 }
 
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Voicemail {
+    pub silence: Option<Spanned<Time>>,
+    pub shortest: Option<Spanned<Time>>,
+    pub longest: Option<Spanned<Time>>,
+    pub pin_failures: Option<Spanned<u64>>,
+    pub pin_lock: Option<Spanned<Time>>,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Phone {
@@ -169,6 +182,7 @@ pub(crate) struct Phone {
     pub class: Option<Spanned<Name>>,
     pub voicemail: Option<bool>,
     pub pin: Option<Spanned<Pin>>,
+    pub language: Option<Spanned<Name>>,
 }
 
 #[derive(Deserialize)]
@@ -208,6 +222,9 @@ pub(crate) struct Queue {
     pub overflow: Option<Spanned<Goto>>,
     pub service_level: Option<Spanned<Time>>,
     pub short_abandon: Option<Spanned<Time>>,
+    pub voicemail: Option<Spanned<bool>>,
+    pub pin: Option<Spanned<Pin>>,
+    pub language: Option<Spanned<Name>>,
 }
 
 #[derive(Deserialize)]
@@ -321,7 +338,7 @@ pub(crate) struct Secrets {
 
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "unknown table `{0}`, expected one of site, sip, guard, media, http, recording, codes, park, class, phone, agent, queue, extension, \
+    "unknown table `{0}`, expected one of site, sip, guard, media, http, recording, codes, park, voicemail, class, phone, agent, queue, extension, \
      trunk, inbound, \
      outbound, user"
 )]
@@ -344,6 +361,7 @@ impl Given {
                 "recording" => given.recording = reader.read(value),
                 "codes" => given.codes = reader.read(value),
                 "park" => given.park = reader.read(value),
+                "voicemail" => given.voicemail = reader.read(value),
                 "class" => {
                     let at = value.span();
                     match value.into_inner() {
@@ -359,6 +377,7 @@ impl Given {
                 }
                 "phone" => {
                     given.named.phones = names(&value, "number");
+                    given.named.mailboxes.extend(mailboxes(&value));
                     given.phones = reader.read_all("phone", value);
                 }
                 "agent" => {
@@ -367,6 +386,7 @@ impl Given {
                 }
                 "queue" => {
                     given.named.queues = names(&value, "name");
+                    given.named.mailboxes.extend(mailboxes(&value));
                     given.queues = reader.read_all("queue", value);
                 }
                 "extension" => {
@@ -393,6 +413,13 @@ impl Given {
 fn names(tables: &Spanned<DeValue<'_>>, key: &str) -> BTreeSet<String> {
     let tables = tables.get_ref().as_array().into_iter().flatten();
     tables.filter_map(|t| t.get_ref().as_table()?.get(key)?.get_ref().as_str().map(str::to_owned)).collect()
+}
+
+/// Numbers of those with `voicemail = true`.
+fn mailboxes(tables: &Spanned<DeValue<'_>>) -> BTreeSet<String> {
+    let tables = tables.get_ref().as_array().into_iter().flatten().filter_map(|t| t.get_ref().as_table());
+    let with = tables.filter(|t| t.get("voicemail").is_some_and(|v| matches!(v.get_ref(), DeValue::Boolean(true))));
+    with.filter_map(|t| t.get("number")?.get_ref().as_str().map(str::to_owned)).collect()
 }
 
 impl Secrets {

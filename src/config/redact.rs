@@ -163,7 +163,9 @@ token = 'hunter5'
         let pseudonym = |secret: &Secret| Secret::new(redaction.pseudonym(secret.expose()));
         for phone in expected.phones.values_mut() {
             phone.secret = pseudonym(&phone.secret);
-            phone.pin = Secret::new(redaction.digits(phone.pin.expose()));
+        }
+        for mailbox in expected.mailboxes.values_mut() {
+            mailbox.pin = Secret::new(redaction.digits(mailbox.pin.expose()));
         }
         for trunk in expected.trunks.values_mut() {
             trunk.secret = trunk.secret.as_ref().map(pseudonym);

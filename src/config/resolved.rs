@@ -23,6 +23,9 @@ pub struct Config {
     pub recording: Recording,
     pub codes: FeatureCodes,
     pub park: Park,
+    pub voicemail: Voicemail,
+    /// By the number of the phone or queue that they are of.
+    pub mailboxes: BTreeMap<Number, Mailbox>,
     /// By name. Phones that name none are in `default`, if there is one.
     pub classes: BTreeMap<String, Class>,
     pub phones: BTreeMap<Number, Phone>,
@@ -203,6 +206,40 @@ pub struct Park {
     pub timeout: Duration,
 }
 
+/// What holds for every mailbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Voicemail {
+    /// A caller who is silent for so long has said it all; zero: may be silent.
+    pub silence: Duration,
+    /// What is shorter is no message.
+    pub shortest: Duration,
+    /// Then it is enough.
+    pub longest: Duration,
+    /// Wrong PINs that lock a mailbox, or a source; zero: none do.
+    pub pin_failures: u32,
+    /// For how long.
+    pub pin_lock: Duration,
+}
+
+impl Default for Voicemail {
+    fn default() -> Self {
+        let s = Duration::from_secs;
+        Voicemail { silence: s(5), shortest: s(1), longest: s(180), pin_failures: 9, pin_lock: s(900) }
+    }
+}
+
+/// Where messages can be left for a phone or a queue.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mailbox {
+    pub number: Number,
+    /// Opens it by phone: digits.
+    pub pin: Secret,
+    /// What it says to callers who have chosen no language, and to its owner.
+    pub language: Option<String>,
+    /// Name of the phone or title of the queue; the number, where there is none.
+    pub title: String,
+}
+
 /// A secret in memory. Printed nowhere: `Debug` shows only that there is one.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Arc<str>);
@@ -240,10 +277,6 @@ pub struct Phone {
     pub intercom: bool,
     /// One of [`Config::classes`].
     pub class: Option<String>,
-    /// Messages can be left for it.
-    pub voicemail: bool,
-    /// Opens its mailbox by phone: digits; empty where there is none.
-    pub pin: Secret,
 }
 
 /// Class of service: limits of what a phone may do.

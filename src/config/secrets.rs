@@ -85,9 +85,10 @@ pub fn missing_secrets(source: &Source) -> Missing {
     }
     let phones = given.phones.iter().map(|p| p.get_ref()).filter(|p| p.secret.is_none()).map(|p| p.number.get_ref().0.clone());
     let mut missing = Missing { phones: phones.filter(|n| !secrets.phone.contains_key(n)).collect(), ..Missing::default() };
-    let boxes = given.phones.iter().map(|p| p.get_ref()).filter(|p| p.voicemail == Some(true) && p.pin.is_none());
-    let boxes = boxes.map(|p| p.number.get_ref().0.clone());
-    missing.pins.extend(boxes.filter(|n| !secrets.pin.contains_key(n)));
+    let phones = given.phones.iter().map(|p| p.get_ref()).filter(|p| p.pin.is_none()).map(|p| &p.number);
+    let queues = given.queues.iter().map(|q| q.get_ref()).filter(|q| q.pin.is_none()).filter_map(|q| q.number.as_ref());
+    let without = phones.chain(queues).map(|n| n.get_ref().0.clone());
+    missing.pins.extend(without.filter(|n| given.named.mailboxes.contains(n) && !secrets.pin.contains_key(n)));
     if given.users.is_empty() {
         missing.passwords.extend((!secrets.password.contains_key(ADMIN)).then(|| ADMIN.to_owned()));
         missing.tokens.extend((!secrets.token.contains_key(ADMIN)).then(|| ADMIN.to_owned()));
@@ -231,9 +232,9 @@ voicemail = true
         let config = Config::resolve(&first).unwrap();
         assert_eq!(config.phones["201"].secret.expose().len(), PASSWORD_LENGTH);
         assert_eq!(config.phones["202"].secret.expose(), "given");
-        let pin = config.phones["202"].pin.expose();
+        let pin = config.mailboxes["202"].pin.expose();
         assert!(pin.len() == PIN_LENGTH && pin.bytes().all(|b| b.is_ascii_digit()), "{pin}");
-        assert_eq!(config.phones["201"].pin.expose(), "", "no mailbox, no PIN");
+        assert!(!config.mailboxes.contains_key("201"));
         assert_eq!(config.users[0].name, "admin");
         assert!(config.users[0].token.is_some());
 

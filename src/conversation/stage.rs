@@ -53,6 +53,8 @@ pub enum Stage {
     Leaving {
         mailbox: Number,
         said: Said,
+        /// The menu that the caller goes on in when it is left.
+        back: Option<Box<Back>>,
         /// The greeting is over by then, or the message is as long as one may be.
         until: Mono,
     },
@@ -64,6 +66,14 @@ pub enum Stage {
     },
     /// Nothing more is done but tidying up.
     Ending,
+}
+
+/// A menu that waits while its caller leaves a message.
+#[derive(Debug)]
+pub struct Back {
+    pub menu: MenuName,
+    pub node: String,
+    pub session: ivr::Session,
 }
 
 /// How far somebody is who leaves a message.

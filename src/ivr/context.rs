@@ -18,6 +18,9 @@ pub struct Context {
     menus: BTreeSet<String>,
     queues: BTreeSet<String>,
     phones: BTreeSet<String>,
+    mailboxes: BTreeSet<String>,
+    /// Numbers of queues that have one.
+    queue_numbers: BTreeMap<String, String>,
     numbers: BTreeSet<String>,
     extensions: BTreeMap<Number, Place>,
     outbound: Vec<Pattern>,
@@ -38,6 +41,12 @@ impl Context {
             menus: names(&mut config.menus.keys().map(MenuName::as_str)),
             queues: names(&mut config.queues.keys().map(|q| q.as_str())),
             phones,
+            mailboxes: names(&mut config.mailboxes.keys().map(Number::as_str)),
+            queue_numbers: config
+                .queues
+                .values()
+                .filter_map(|q| Some((q.name.to_string(), q.number.as_ref()?.to_string())))
+                .collect(),
             numbers,
             extensions: config.extensions.clone(),
             outbound: config.outbound.iter().map(|o| o.pattern.clone()).collect(),
@@ -65,7 +74,7 @@ impl Context {
             Place::Menu(m) => ("menu", m.as_str(), &self.menus),
             Place::Queue(q) => ("queue", q.as_str(), &self.queues),
             Place::Phone(n) => ("phone", n.as_str(), &self.phones),
-            Place::Voicemail(n) => ("phone for the voicemail box", n.as_str(), &self.phones),
+            Place::Voicemail(n) => ("mailbox", n.as_str(), &self.mailboxes),
             Place::Number(n) => {
                 let outside = is_telephone(n) && self.outbound.iter().any(|p| p.matches(n).is_some());
                 return if outside || self.numbers.contains(n) { Ok(()) } else { Err(Fault::NotDialled(n.clone())) };
@@ -76,6 +85,19 @@ impl Context {
             return Ok(());
         }
         Err(Fault::Dangling { what, name: name.to_owned(), there: There::of(there.iter().map(String::as_str)) })
+    }
+
+    /// The mailbox that a node names: by its number, or by its queue.
+    pub(super) fn mailbox(&self, named: &str) -> Result<Number, Fault> {
+        let number = match named.strip_prefix("queue:") {
+            Some(queue) => self.queue_numbers.get(queue).map_or(named, String::as_str),
+            None => named,
+        };
+        if self.mailboxes.contains(number) {
+            return Ok(Number::from(number));
+        }
+        let there = There::of(self.mailboxes.iter().map(String::as_str));
+        Err(Fault::Dangling { what: "mailbox", name: named.to_owned(), there })
     }
 
     /// The menu that this place is, by itself or by an extension that leads there.

@@ -71,7 +71,7 @@ impl Kind {
             Kind::Hours(hours) => vec![&hours.open, &hours.closed, &hours.holiday],
             Kind::Language(language) => vec![&language.next],
             Kind::Go(go) => vec![&go.to],
-            Kind::Voicemail(voicemail) => vec![&voicemail.next],
+            Kind::Voicemail(voicemail) => voicemail.next.iter().chain(&voicemail.full).collect(),
             Kind::Hangup(_) => Vec::new(),
         }
     }
@@ -81,7 +81,7 @@ impl Kind {
             Kind::Play(play) => vec![&play.spoken],
             Kind::Menu(menu) => menu.ask.spoken().collect(),
             Kind::Collect(collect) => collect.ask.spoken().collect(),
-            Kind::Voicemail(voicemail) => vec![&voicemail.spoken],
+            Kind::Voicemail(voicemail) => voicemail.greeting.iter().collect(),
             Kind::Hangup(hangup) => hangup.spoken.iter().collect(),
             Kind::Hours(_) | Kind::Language(_) | Kind::Go(_) => Vec::new(),
         }

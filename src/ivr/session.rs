@@ -26,6 +26,7 @@ use super::graph::{Kind, Node, Spoken};
 use super::menu::is_key;
 use crate::clock::{Mono, Now};
 use crate::config::Place;
+use crate::ids::Number;
 
 /// What happened to the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub enum Event {
     /// The last `Play` came to its end (at once, where a clip is missing). The end of a play that was stopped or replaced is not passed
     /// in; where it is all the same, it is ignored unless another play runs.
     PlayEnded,
+    /// The message that [`Action::Deposit`] asked for is left, or could not be: the mailbox takes no more.
+    Deposited { left: bool },
     /// [`Session::deadline`] has come. Ignored before it.
     Deadline,
 }
@@ -55,6 +58,9 @@ pub enum Action {
     Left { node: String, to: String },
     /// The prompts' language from here on; the next menu is started with it.
     Language(String),
+    /// The caller is to leave a message: after these clips (`<language>/<prompt>`), or after the mailbox's own greeting where there are
+    /// none. With `back`, `Event::Deposited` follows, and nothing else until then; without, the session is over.
+    Deposit { mailbox: Number, greeting: Vec<String>, back: bool },
     /// The session is over: send the caller there.
     Go(Place),
     /// The session is over, because it went round without the caller: hang up with a cause, and tell the operator.
@@ -105,6 +111,10 @@ enum State {
         digits: String,
         until: Mono,
     },
+    /// Leaves a message, for as long as that may last.
+    Depositing {
+        node: NodeId,
+    },
     Ended,
 }
 
@@ -139,7 +149,7 @@ impl Session {
             Event::Digit(c) if !is_key(c.to_ascii_uppercase()) => return,
             Event::Digit(c) => Event::Digit(c.to_ascii_uppercase()),
             Event::Deadline if self.deadline().is_none_or(|at| now.mono < at) => return,
-            Event::PlayEnded | Event::Deadline => event,
+            Event::PlayEnded | Event::Deadline | Event::Deposited { .. } => event,
         };
         if matches!(event, Event::Digit(_)) {
             self.steps_without_key = 0;
@@ -149,12 +159,12 @@ impl Session {
         self.run(step, now, out);
     }
 
-    /// When it wants to hear `Event::Deadline`. `None` only when it is over.
+    /// When it wants to hear `Event::Deadline`. `None` only when it is over, or waits for `Event::Deposited`.
     pub fn deadline(&self) -> Option<Mono> {
         match &self.state {
             State::Announcing { gives_up, .. } | State::Asking { gives_up, .. } => Some(*gives_up),
             State::Awaiting { until, .. } => Some(*until),
-            State::Ended => None,
+            State::Depositing { .. } | State::Ended => None,
         }
     }
 
@@ -202,6 +212,20 @@ impl Session {
             (State::Awaiting { node, tries, digits, until }, Event::PlayEnded) => {
                 Step::Stay(State::Awaiting { node, tries, digits, until })
             }
+            (State::Depositing { node }, Event::Deposited { left }) => {
+                // Who has said something is there.
+                self.steps_without_key = if left { 0 } else { self.steps_without_key };
+                let to = match graph.node(node).map(|n| &n.kind) {
+                    Some(Kind::Voicemail(voicemail)) if left => voicemail.next.as_ref(),
+                    Some(Kind::Voicemail(voicemail)) => voicemail.full.as_ref(),
+                    Some(_) | None => None,
+                };
+                Step::To { from: node, to: to.map_or(To::Leave(Place::Hangup), |exit| exit.to.clone()), ahead: None }
+            }
+            (State::Depositing { node }, Event::PlayEnded | Event::Deadline | Event::Digit(_)) => {
+                Step::Stay(State::Depositing { node })
+            }
+            (state, Event::Deposited { .. }) => Step::Stay(state),
             (State::Ended, Event::PlayEnded | Event::Deadline | Event::Digit(_)) => Step::Stay(State::Ended),
         }
     }
@@ -260,7 +284,16 @@ impl Session {
         match &node.kind {
             Kind::Play(play) if play.barge_in && ahead.is_some() => on(&play.next, ahead),
             Kind::Play(play) => self.announce(id, &play.spoken, gives_up, out),
-            Kind::Voicemail(voicemail) => self.announce(id, &voicemail.spoken, gives_up, out),
+            Kind::Voicemail(voicemail) => {
+                let greeting = voicemail.greeting.iter().flat_map(|spoken| spoken.prompts.clips(&self.language)).collect();
+                let back = voicemail.next.is_some() || voicemail.full.is_some();
+                let mailbox = voicemail.mailbox.clone();
+                if !back {
+                    out.push(Action::Left { node: node.name.clone(), to: Place::Voicemail(mailbox.clone()).to_string() });
+                }
+                out.push(Action::Deposit { mailbox, greeting, back });
+                Step::Stay(if back { State::Depositing { node: id } } else { State::Ended })
+            }
             Kind::Hangup(hangup) => match &hangup.spoken {
                 Some(spoken) => self.announce(id, spoken, gives_up, out),
                 None => Step::To { from: id, to: To::Leave(Place::Hangup), ahead: None },
@@ -288,12 +321,10 @@ impl Session {
     fn announced(&self, graph: &Graph, id: NodeId, ahead: Option<char>) -> Step {
         let to = match graph.node(id).map(|n| &n.kind) {
             Some(Kind::Play(play)) => play.next.to.clone(),
-            Some(Kind::Voicemail(voicemail)) => voicemail.next.to.clone(),
             Some(Kind::Hangup(_)) => To::Leave(Place::Hangup),
             // These announce nothing.
-            Some(Kind::Menu(_) | Kind::Collect(_) | Kind::Hours(_) | Kind::Language(_) | Kind::Go(_)) | None => {
-                To::Leave(Place::Hangup)
-            }
+            Some(Kind::Menu(_) | Kind::Collect(_) | Kind::Hours(_) | Kind::Language(_) | Kind::Go(_) | Kind::Voicemail(_))
+            | None => To::Leave(Place::Hangup),
         };
         Step::To { from: id, to, ahead }
     }

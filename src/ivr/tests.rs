@@ -15,9 +15,13 @@ site = { name = 'Test', domain = 'cordboard.example', time_zone = 'Europe/Berlin
 [[phone]]
 number = '201'
 secret = 's'
+voicemail = true
+pin = '4711'
 [[queue]]
 name = 'support'
 number = '601'
+voicemail = true
+pin = '4711'
 [[extension]]
 number = '600'
 to = 'menu:main'
@@ -100,6 +104,9 @@ fn print(action: &Action) -> String {
         Action::Digit { node, digit } => format!("digit {node} {}", digit.unwrap_or('?')),
         Action::Left { node, to } => format!("left {node} {to}"),
         Action::Language(language) => format!("language {language}"),
+        Action::Deposit { mailbox, greeting, back } => {
+            format!("deposit {mailbox} [{}]{}", greeting.join(" "), if *back { " back" } else { "" })
+        }
         Action::Go(place) => format!("go {place}"),
         Action::Stuck { node } => format!("stuck {node}"),
     }
@@ -260,6 +267,7 @@ kind = 'hangup'
 prompt = 'closed'
 [node.mailbox]
 kind = 'voicemail'
+mailbox = '201'
 ";
 
 #[test]
@@ -270,8 +278,36 @@ fn opening_hours_pick_the_way() {
     assert_eq!(closed.said().last().unwrap(), "play en/closed");
     assert_eq!(closed.event(Event::PlayEnded), ["left closed hangup", "go hangup"]);
     let mut holiday = Caller::at(HOURS, "2026-12-25T12:00:00Z");
-    assert_eq!(holiday.said().last().unwrap(), "play en/no-voicemail");
-    assert_eq!(holiday.event(Event::PlayEnded).last().unwrap(), "go hangup");
+    assert_eq!(holiday.said()[2..], ["entered mailbox", "left mailbox voicemail:201", "deposit 201 []"]);
+    assert!(holiday.session.ended() && holiday.event(Event::PlayEnded).is_empty());
+}
+
+const DEPOSIT: &str = "[node.top]
+kind = 'voicemail'
+mailbox = 'queue:support'
+prompt = 'sorry'
+next = 'node:more'
+full = 'node:full'
+[node.more]
+kind = 'menu'
+prompt = 'number'
+digits = { 1 = 'node:top', 2 = 'hangup' }
+[node.full]
+kind = 'hangup'
+prompt = 'no-voicemail'
+";
+
+#[test]
+fn a_message_is_left_on_the_way() {
+    let mut caller = Caller::of(DEPOSIT);
+    assert_eq!(caller.said(), ["entered top", "deposit 601 [en/sorry] back"]);
+    assert_eq!(caller.session.deadline(), None);
+    assert!(caller.event(Event::Digit('1')).is_empty() && caller.event(Event::PlayEnded).is_empty());
+    assert_eq!(caller.event(Event::Deposited { left: true }), ["left top node:more", "entered more", "play en/number"]);
+    assert!(caller.event(Event::Deposited { left: true }).is_empty(), "none was asked for");
+    assert_eq!(caller.event(Event::Digit('1')).last().unwrap(), "deposit 601 [en/sorry] back");
+    let full = caller.event(Event::Deposited { left: false });
+    assert_eq!(full, ["left top node:full", "entered full", "play en/no-voicemail"]);
 }
 
 #[test]
@@ -408,6 +444,11 @@ const REFUSED: &[(&str, &str)] = &[
     ("", "1: there is no node; write [node.top]"),
     ("[node.x]\nkind = 'hangup'\n", "3: there is no node `top`; there is x"),
     ("[node.top]\nprompt = 'welcome'\n", "4: node `top` has no kind"),
+    ("[node.top]\nkind = 'voicemail'\n", "4: node `top`: missing field `mailbox`"),
+    ("[node.top]\nkind = 'voicemail'\nmailbox = '202'\n", "6: node `top`: there is no mailbox `202`; there is 201, 601"),
+    ("[node.top]\nkind = 'voicemail'\nmailbox = 'queue:sales'\n", "6: node `top`: there is no mailbox `queue:sales`"),
+    ("[node.top]\nkind = 'voicemail'\nmailbox = '201'\nprompt = 'nope'\n", "7: node `top`: prompt `nope` is missing in `en`"),
+    ("[node.top]\nkind = 'voicemail'\nmailbox = '201'\nnext = 'node:top'\n", "4: node `top`: callers would go round"),
     ("[node.top]\nkind = 'sing'\n", "5: node `top`: `sing` is no kind of node"),
     ("[node.top]\nkind = 'play'\nprompt = 'welcome'\n", "4: missing field `next`"),
     ("[node.top]\nkind = 'hangup'\nvolume = 3\n", "6: unknown field `volume`"),
@@ -553,6 +594,7 @@ proptest! {
                     Action::Play { .. } => playing = true,
                     Action::StopPlay => playing = false,
                     Action::Entered { .. } | Action::Digit { .. } | Action::Left { .. } | Action::Language(_) | Action::Go(_)
+                    | Action::Deposit { .. }
                     | Action::Stuck { .. } => {}
                 }
             }

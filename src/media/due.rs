@@ -78,6 +78,17 @@ impl Worker {
         self.schedule(slot, Timer::Check, next);
     }
 
+    pub(super) fn quiet_due(&mut self, slot: Slot, now: Mono, out: &mut impl Sink) {
+        let Some(leg) = self.leg_in(slot) else { return };
+        let Some(quiet) = leg.quiet else { return };
+        let due = quiet.since + quiet.after;
+        if due <= now {
+            leg.quiet = None;
+            return out.report(Report::Silence { leg: leg.id, since: quiet.since });
+        }
+        self.schedule(slot, Timer::Quiet, due);
+    }
+
     pub(super) fn digit_due(&mut self, slot: Slot, now: Mono, out: &mut impl Sink) {
         let Some(leg) = self.leg_in(slot) else { return };
         if let Some(press) = leg.digits.tick(now) {

@@ -33,6 +33,8 @@ pub struct Leg {
     /// Listens for keys in the sound, where telephone-event was not negotiated.
     pub in_band: Option<Box<dtmf::Detector>>,
     pub presence: Presence,
+    /// Somebody waits for it to fall silent.
+    pub quiet: Option<Quiet>,
     pub control: Control,
     /// A sound of its own, brought for it alone.
     pub brought: Option<(ClipName, Arc<Clip>)>,
@@ -88,6 +90,24 @@ impl Path {
     }
 }
 
+/// How long a leg has been silent.
+#[derive(Clone, Copy, Debug)]
+pub struct Quiet {
+    pub after: Duration,
+    /// The last packet that may have been speech.
+    pub since: Mono,
+}
+
+/// Mean magnitude of a packet's samples that may be speech: 44 dB below the loudest that G.711 has. Speech is above -35 dB, a quiet room
+/// and comfort noise below -55; in a car nobody is ever silent, and a message ends otherwise.
+const LOUD: u32 = 200;
+
+/// Whether a packet may be speech.
+pub fn is_loud(codec: Codec, payload: &[u8]) -> bool {
+    let sum: u32 = payload.iter().map(|b| u32::from(codec.decode(*b).unsigned_abs())).sum();
+    sum >= LOUD * u32::try_from(payload.len().max(1)).unwrap_or(u32::MAX)
+}
+
 /// When each of a leg's timers is due. An entry of the worker's heap that does not agree is stale.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Due {
@@ -95,6 +115,7 @@ pub struct Due {
     pub report: Option<Mono>,
     pub check: Option<Mono>,
     pub digit: Option<Mono>,
+    pub quiet: Option<Mono>,
 }
 
 impl Due {
@@ -104,6 +125,7 @@ impl Due {
             Timer::Report => &mut self.report,
             Timer::Check => &mut self.check,
             Timer::Digit => &mut self.digit,
+            Timer::Quiet => &mut self.quiet,
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::ids::LegId;
 use crate::rtp::{Event, Fields, Packet, Verdict as Order};
 
 use super::latch::Verdict;
-use super::leg::{Leg, Meaning};
+use super::leg::{Leg, Meaning, is_loud};
 use super::relay::Kind;
 use super::worker::{press_report, tone_report};
 use super::{Forward, Port, Report, Side, Sink, Slot, Worker, rtcp, tap};
@@ -119,6 +119,11 @@ fn accept(
             if let Some(detector) = leg.in_band.as_mut().filter(|_| order != Order::Late) {
                 let samples = packet.payload().iter().map(|b| codec.decode(*b));
                 detector.samples(samples, |tone| out.report(tone_report(leg.id, tone)));
+            }
+            if let Some(quiet) = leg.quiet.as_mut()
+                && is_loud(codec, packet.payload())
+            {
+                quiet.since = now;
             }
             (codec, packet.payload())
         }

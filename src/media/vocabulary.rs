@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
@@ -114,6 +115,11 @@ pub enum Command {
     Untap {
         leg: LegId,
     },
+    /// From now on [`Report::Silence`] is told once, when the leg was silent for so long; `None`: no more.
+    Listen {
+        leg: LegId,
+        quiet: Option<Duration>,
+    },
     /// The leg goes on in another worker, with its port: its conversation joins one that has its legs there. What it hears ends here.
     HandOver {
         leg: LegId,
@@ -137,6 +143,7 @@ impl Command {
             | Command::Hear { leg, .. }
             | Command::Tap { leg, .. }
             | Command::Untap { leg }
+            | Command::Listen { leg, .. }
             | Command::HandOver { leg, .. }
             | Command::Expect { leg }
             | Command::Close { leg } => *leg,
@@ -191,6 +198,11 @@ pub enum Report {
         leg: LegId,
         quality: Quality,
     },
+    /// Nothing loud enough for speech has come, or nothing at all, since then.
+    Silence {
+        leg: LegId,
+        since: Mono,
+    },
     /// Frames that the recorder was too slow to take, since the last such report: a gap in the recording.
     TapOverflow {
         leg: LegId,
@@ -209,6 +221,7 @@ impl Report {
             | Report::Present { leg }
             | Report::Dead { leg }
             | Report::Latched { leg, .. }
+            | Report::Silence { leg, .. }
             | Report::Closed { leg, .. }
             | Report::TapOverflow { leg, .. } => *leg,
         }

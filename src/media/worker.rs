@@ -18,7 +18,7 @@ use crate::ids::{LegId, RecordingId};
 use crate::rtp::{DigitDetector, Press};
 
 use super::latch::{Latch, RtcpLatch};
-use super::leg::{Due, Hears, Leg, Path, Presence};
+use super::leg::{Due, Hears, Leg, Path, Presence, Quiet};
 use super::play::{Play, Tape};
 use super::relay::Outgoing;
 use super::rtcp::{self, Control};
@@ -79,6 +79,7 @@ pub(super) enum Timer {
     Report,
     Check,
     Digit,
+    Quiet,
 }
 
 /// A leg between two workers.
@@ -171,6 +172,7 @@ impl Worker {
             Command::Hear { leg, source } => self.hear(leg, source, clips, now, out),
             Command::Tap { leg, recording } => self.set_tap(leg, Some(recording)),
             Command::Untap { leg } => self.set_tap(leg, None),
+            Command::Listen { leg, quiet } => self.listen(leg, quiet, now),
             Command::Expect { leg } => {
                 self.expected.insert(leg, Expected { until: now + EXPECTED_FOR, waiting: Vec::new() });
             }
@@ -193,7 +195,7 @@ impl Worker {
         due.play = None;
         leg.presence.agree(now);
         let slot = self.put(leg)?;
-        for timer in [Timer::Report, Timer::Check, Timer::Digit] {
+        for timer in [Timer::Report, Timer::Check, Timer::Digit, Timer::Quiet] {
             if let Some(at) = *due.of(timer) {
                 self.schedule(slot, timer, at);
             }
@@ -239,6 +241,7 @@ impl Worker {
                 Timer::Report => self.report_due(slot, now, out),
                 Timer::Check => self.check_due(slot, now, out),
                 Timer::Digit => self.digit_due(slot, now, out),
+                Timer::Quiet => self.quiet_due(slot, now, out),
             }
         }
         // Nobody is to be woken for a leg that is gone.
@@ -295,6 +298,7 @@ impl Worker {
             digits: DigitDetector::default(),
             in_band: None,
             presence: Presence::new(now),
+            quiet: None,
             control: Control::new(cname, sequence),
             brought: None,
             music_at: 0,
@@ -384,6 +388,16 @@ impl Worker {
     fn set_tap(&mut self, id: LegId, recording: Option<RecordingId>) {
         if let Some(leg) = self.leg_by_id(id) {
             leg.recording = recording;
+        }
+    }
+
+    fn listen(&mut self, id: LegId, quiet: Option<Duration>, now: Mono) {
+        let Some(leg) = self.leg_by_id(id) else { return };
+        leg.quiet = quiet.map(|after| Quiet { after, since: now });
+        leg.due.quiet = None;
+        let slot = leg.slot;
+        if let Some(after) = quiet {
+            self.schedule(slot, Timer::Quiet, now + after);
         }
     }
 

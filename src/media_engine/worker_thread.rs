@@ -303,7 +303,11 @@ impl<O: Outlets> WorkerThread<O> {
                 self.doors.untap(leg);
                 None
             }
-            Command::Agree { .. } | Command::Hear { .. } | Command::HandOver { .. } | Command::Expect { .. } => None,
+            Command::Agree { .. }
+            | Command::Hear { .. }
+            | Command::Listen { .. }
+            | Command::HandOver { .. }
+            | Command::Expect { .. } => None,
         };
         let (worker, clips, doors) = (&mut self.worker, &self.clips, &mut self.doors);
         if catch_unwind(AssertUnwindSafe(|| worker.handle(command, clips, now, doors))).is_err() {

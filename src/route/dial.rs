@@ -57,8 +57,8 @@ pub enum Code {
     Pickup(Option<Number>),
     /// Calls a phone that is to answer by itself.
     Intercom(Number),
-    /// The phone's own mailbox, to listen to.
-    Messages,
+    /// A mailbox, to listen to: the phone's own, or (behind the code) another one.
+    Messages(Option<Number>),
 }
 
 /// The trunks to try by one outbound rule, in the order of the file.
@@ -157,7 +157,7 @@ pub const OWN_MAILBOX: &str = "voicemail";
 /// Where a phone forwards its calls to: its own mailbox, or what the number is for it.
 pub fn forward(config: &Config, phone: &Phone, to: &str) -> Result<Target, Refusal> {
     match to {
-        OWN_MAILBOX if phone.voicemail => Ok(Target::Voicemail(phone.number.clone())),
+        OWN_MAILBOX if config.mailboxes.contains_key(&phone.number) => Ok(Target::Voicemail(phone.number.clone())),
         _ => dial(config, Caller::Phone(phone), to),
     }
 }
@@ -257,15 +257,16 @@ fn code(config: &Config, number: &str) -> Option<Code> {
     );
     let picked = rest(&codes.pickup).map(|number| (!number.is_empty()).then(|| Number::from(number)));
     offer(&codes.pickup, picked.map(Code::Pickup));
-    offer(&codes.voicemail, rest(&codes.voicemail).filter(|r| r.is_empty()).map(|_| Code::Messages));
+    let of = rest(&codes.voicemail).filter(|n| n.is_empty() || config.mailboxes.contains_key(*n));
+    offer(&codes.voicemail, of.map(|n| Code::Messages((!n.is_empty()).then(|| Number::from(n)))));
     offer(&codes.intercom, rest(&codes.intercom).filter(|n| !n.is_empty()).map(|n| Code::Intercom(Number::from(n))));
     found.map(|(_, code)| code)
 }
 
-/// Whose mailbox a number is: the phone's behind the code for messages.
+/// Which mailbox a number is: the one behind the code for messages.
 fn message(config: &Config, number: &str) -> Option<Number> {
     let behind = number.strip_prefix(config.codes.message.as_str()).filter(|_| !config.codes.message.is_empty())?;
-    config.phones.get(behind).filter(|phone| phone.voicemail).map(|phone| phone.number.clone())
+    config.mailboxes.get(behind).map(|mailbox| mailbox.number.clone())
 }
 
 fn paused(config: &Config, digits: &str) -> Option<Code> {

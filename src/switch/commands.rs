@@ -11,7 +11,7 @@ use super::event::{self, By, ConfigReloaded, Kind, SystemDegraded, SystemStarted
 use super::forwarding::Unset;
 use super::hub::{Cx, View};
 use super::input::{Actor, RecorderReport, Recovered, Untold};
-use super::mailbox::{SHORTEST_MESSAGE, Waits};
+use super::mailbox::Waits;
 use super::output::{RecorderCommand, Ticket};
 use super::queueing::millis;
 use super::{Output, Switch};
@@ -307,7 +307,8 @@ impl Switch {
         };
         cx.tell(None, Kind::SystemStarted(data));
         // What a kill cut so short is no message.
-        let (whole, short): (Vec<_>, Vec<_>) = messages.into_iter().partition(|(_, m)| m.duration_ms >= SHORTEST_MESSAGE);
+        let shortest = millis(cx.hub.config.voicemail.shortest);
+        let (whole, short): (Vec<_>, Vec<_>) = messages.into_iter().partition(|(_, m)| m.duration_ms >= shortest);
         for (_, message) in short {
             let recording = message.recording;
             cx.out.push(Output::Recorder(RecorderCommand::Discard { recording, told: false }));

@@ -265,9 +265,12 @@ impl Cx<'_> {
     pub fn digit(&mut self, conv: &mut Conversation, id: LegId, digit: char) {
         conv.forwards = 0;
         if conv.subject == id {
-            self.menu_event(conv, ivr::Event::Digit(digit));
-            self.leaving_digit(conv, digit);
-            self.listening_event(conv, voicemail::Event::Digit(digit));
+            // One of them takes it: a key that leads somewhere is no key for what is there.
+            match &conv.stage {
+                Stage::Leaving { .. } => self.leaving_digit(conv, digit),
+                Stage::Listening { .. } => self.listening_event(conv, voicemail::Event::Digit(digit)),
+                _ => self.menu_event(conv, ivr::Event::Digit(digit)),
+            }
         }
     }
 

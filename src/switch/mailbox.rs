@@ -5,16 +5,20 @@
 //! to the API and the prompt that says so wait until the recorder has it on disk. What was said outlives a kill; an event that a kill
 //! cost is told by the next start.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::command::{Answer, MessageView, Refusal};
 use super::event::{By, Kind, Voicemail};
 use super::hub::Cx;
 use super::output::{RecorderCommand, Ticket, recorded};
+use super::queueing::millis;
 use super::{Input, Output, Switch};
+use crate::clock::Mono;
 use crate::config::Place;
-use crate::conversation::{Conversation, Said, Stage};
+use crate::conversation::{Back, Conversation, Said, Stage};
 use crate::ids::{LegId, Number, RecordingId};
+use crate::ivr;
 use crate::media::{Audio, ClipName, Command, PlayId, Report};
 use crate::route::{Cause, Decision};
 use crate::sip::{Message as Sip, Method};
@@ -23,11 +27,8 @@ use crate::voicemail::{Action, Event, MOST_MESSAGES, Mailboxes, Message, Session
 /// A greeting whose end nobody reports is over by then.
 const LONGEST_GREETING: Duration = Duration::from_secs(60);
 
-/// Then it is enough: what a person listens to on a phone.
-const LONGEST_MESSAGE: Duration = Duration::from_secs(180);
-
-/// In ms. Who hangs up at the tone has left no message.
-pub(super) const SHORTEST_MESSAGE: u64 = 1_000;
+/// Of the silence that ends a message, so much stays.
+const KEPT_SILENCE: Duration = Duration::from_millis(500);
 
 /// Who wants to know that a change of a message is durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,11 +67,9 @@ impl Switch {
 }
 
 impl Cx<'_> {
-    /// The subject hears the greeting of a number's mailbox, then says what is to be said.
+    /// The subject hears the greeting of a mailbox, then says what is to be said.
     pub fn leave_message(&mut self, conv: &mut Conversation, number: &Number) {
-        let has_mailbox = self.hub.config.phones.get(number).is_some_and(|phone| phone.voicemail);
-        let waiting = self.hub.leaving.values().filter(|(mailbox, _)| mailbox == number).count();
-        if !has_mailbox || self.hub.mailboxes.of(number).len() + waiting >= MOST_MESSAGES {
+        if !self.takes_messages(number) {
             return self.announce(conv, "no-voicemail", Place::Hangup, Cause::Unavailable);
         }
         if conv.answered.is_none() {
@@ -81,18 +80,54 @@ impl Cx<'_> {
         if !self.answer(conv) {
             return;
         }
-        self.greet(conv, number.clone(), &["voicemail-greeting", "beep"]);
+        self.speak_language_of(conv, number);
+        let clips = self.clips(conv, &["voicemail-greeting", "beep"]);
+        self.greet(conv, number.clone(), clips, None);
     }
 
-    fn greet(&mut self, conv: &mut Conversation, mailbox: Number, prompts: &[&str]) {
-        let clips = prompts.iter().map(|prompt| ClipName(self.spoken(&conv.language, prompt).into())).collect();
+    /// From a menu, with its greeting instead, if it has one; and back to it, if it wants to go on.
+    pub fn deposit(&mut self, conv: &mut Conversation, number: Number, greeting: Vec<ClipName>, back: Option<Box<Back>>) {
+        if !self.takes_messages(&number) {
+            return match back {
+                Some(back) => self.back_to_menu(conv, *back, false),
+                None => self.announce(conv, "no-voicemail", Place::Hangup, Cause::Unavailable),
+            };
+        }
+        self.speak_language_of(conv, &number);
+        let mut clips = greeting;
+        if clips.is_empty() {
+            clips = self.clips(conv, &["voicemail-greeting"]);
+        }
+        clips.extend(self.clips(conv, &["beep"]));
+        self.greet(conv, number, clips, back);
+    }
+
+    /// There is a mailbox, and room in it.
+    fn takes_messages(&self, number: &Number) -> bool {
+        let waiting = self.hub.leaving.values().filter(|(mailbox, _)| mailbox == number).count();
+        self.hub.config.mailboxes.contains_key(number) && self.hub.mailboxes.of(number).len() + waiting < MOST_MESSAGES
+    }
+
+    /// To who has chosen none.
+    fn speak_language_of(&self, conv: &mut Conversation, number: &Number) {
+        let language = self.hub.config.mailboxes.get(number).and_then(|mailbox| mailbox.language.clone());
+        if let Some(language) = language.filter(|_| conv.language.is_empty()) {
+            conv.language = language;
+        }
+    }
+
+    fn greet(&mut self, conv: &mut Conversation, mailbox: Number, clips: Vec<ClipName>, back: Option<Box<Back>>) {
         let play = self.play(conv, conv.subject, Audio::Prompt(clips));
-        conv.stage = Stage::Leaving { mailbox, said: Said::Nothing { play }, until: self.now.mono + LONGEST_GREETING };
+        conv.stage = Stage::Leaving { mailbox, said: Said::Nothing { play }, back, until: self.now.mono + LONGEST_GREETING };
     }
 
     /// The tone was heard: from here on it counts.
     pub fn greeted(&mut self, conv: &mut Conversation) {
-        let Stage::Leaving { mailbox, said: Said::Nothing { .. }, .. } = &conv.stage else { return };
+        let Stage::Leaving { mailbox, said, until, .. } = &mut conv.stage else { return };
+        let Said::Nothing { .. } = said else { return };
+        *said = Said::Something;
+        let config = Arc::clone(&self.hub.config);
+        *until = self.now.mono + config.voicemail.longest;
         let mailbox = mailbox.clone();
         self.stop_recording(conv);
         let recording = self.hub.chance.recording(self.now.wall);
@@ -109,18 +144,23 @@ impl Cx<'_> {
             duration_ms: 0,
             heard: false,
         };
-        self.hub.leaving.insert(recording, (mailbox.clone(), message));
+        self.hub.leaving.insert(recording, (mailbox, message));
         self.out.push(Output::Recorder(RecorderCommand::Begin { at: self.now.mono, about }));
         self.media(conv.worker, Command::Tap { leg: conv.subject, recording });
-        conv.stage = Stage::Leaving { mailbox, said: Said::Something, until: self.now.mono + LONGEST_MESSAGE };
+        let quiet = Some(config.voicemail.silence).filter(|silence| !silence.is_zero());
+        self.media(conv.worker, Command::Listen { leg: conv.subject, quiet });
     }
 
     /// A hash ends the greeting, then the message.
     pub fn leaving_digit(&mut self, conv: &mut Conversation, digit: char) {
-        let Stage::Leaving { mailbox, said, .. } = &conv.stage else { return };
+        let Stage::Leaving { said, back, mailbox, .. } = &mut conv.stage else { return };
         match (digit, said) {
-            ('#', Said::Nothing { .. }) => self.greet(conv, mailbox.clone(), &["beep"]),
-            ('#', Said::Something) => self.said(conv),
+            ('#', Said::Nothing { .. }) => {
+                let (mailbox, back) = (mailbox.clone(), back.take());
+                let clips = self.clips(conv, &["beep"]);
+                self.greet(conv, mailbox, clips, back);
+            }
+            ('#', Said::Something) => self.said(conv, self.now.mono),
             _ => {}
         }
     }
@@ -129,19 +169,45 @@ impl Cx<'_> {
         let Stage::Leaving { said, .. } = &conv.stage else { return };
         match said {
             Said::Nothing { .. } => self.greeted(conv),
-            Said::Something => self.said(conv),
+            Said::Something => self.said(conv, self.now.mono),
         }
     }
 
-    fn said(&mut self, conv: &mut Conversation) {
-        self.stop_recording(conv);
-        self.announce(conv, "goodbye", Place::Hangup, Cause::Normal);
+    /// The message is over since then, but for a moment that sounds like an end.
+    pub fn fell_silent(&mut self, conv: &mut Conversation, leg: LegId, since: Mono) {
+        if let Stage::Leaving { said: Said::Something, .. } = &conv.stage
+            && conv.subject == leg
+        {
+            self.said(conv, self.now.mono.min(since + KEPT_SILENCE));
+        }
+    }
+
+    fn said(&mut self, conv: &mut Conversation, at: Mono) {
+        self.stop_recording_at(conv, at);
+        self.media(conv.worker, Command::Listen { leg: conv.subject, quiet: None });
+        let Stage::Leaving { back, .. } = &mut conv.stage else { return };
+        match back.take() {
+            Some(back) => {
+                // What the conversation's rule says holds again.
+                if let Some(customer) = conv.customer() {
+                    self.record(conv, customer);
+                }
+                self.back_to_menu(conv, *back, true);
+            }
+            None => self.announce(conv, "goodbye", Place::Hangup, Cause::Normal),
+        }
+    }
+
+    fn back_to_menu(&mut self, conv: &mut Conversation, back: Back, left: bool) {
+        let Back { menu, node, session } = back;
+        conv.stage = Stage::Menu { menu, node, session, play: PlayId(0) };
+        self.menu_event(conv, ivr::Event::Deposited { left });
     }
 
     /// A recording is durable. If it is a message, its mailbox has it from here.
     pub fn message_left(&mut self, recording: RecordingId, duration_ms: u64) {
         let Some((mailbox, message)) = self.hub.leaving.remove(&recording) else { return };
-        if duration_ms < SHORTEST_MESSAGE {
+        if duration_ms < millis(self.hub.config.voicemail.shortest) {
             self.count("messages_too_short_total");
             self.out.push(Output::Recorder(RecorderCommand::Discard { recording, told: false }));
             return;
@@ -239,8 +305,7 @@ impl Cx<'_> {
 
     /// All mailboxes, of which this number has one; or had, and messages are left.
     fn messages_of(&self, number: &Number) -> Result<&Mailboxes, Refusal> {
-        let phone = self.hub.config.phones.get(number);
-        let has_mailbox = phone.is_some_and(|p| p.voicemail) || !self.hub.mailboxes.of(number).is_empty();
+        let has_mailbox = self.hub.config.mailboxes.contains_key(number) || !self.hub.mailboxes.of(number).is_empty();
         if has_mailbox { Ok(&self.hub.mailboxes) } else { Err(Refusal::NoMailbox(number.clone())) }
     }
 
@@ -261,14 +326,13 @@ impl Cx<'_> {
     /// The owner of a mailbox calls it.
     pub fn listen(&mut self, conv: &mut Conversation, number: &Number) {
         let config = self.config();
-        let Some(phone) = config.phones.get(number).filter(|phone| phone.voicemail) else {
-            return self.fail(conv, Cause::NotFound, None);
-        };
+        let Some(mailbox) = config.mailboxes.get(number) else { return self.fail(conv, Cause::NotFound, None) };
         if !self.answer(conv) {
             return;
         }
+        self.speak_language_of(conv, number);
         let mut actions = Vec::new();
-        let session = Session::start(phone.pin.expose(), self.hub.mailboxes.of(number), self.now.mono, &mut actions);
+        let session = Session::start(mailbox.pin.expose(), self.hub.mailboxes.of(number), self.now.mono, &mut actions);
         conv.stage = Stage::Listening { mailbox: number.clone(), session, play: PlayId(0) };
         self.listening_actions(conv, actions);
     }
@@ -316,8 +380,8 @@ impl Cx<'_> {
         }
     }
 
-    fn clips(&self, conv: &Conversation, prompts: &[String]) -> Vec<ClipName> {
-        prompts.iter().map(|prompt| ClipName(self.spoken(&conv.language, prompt).into())).collect()
+    fn clips(&self, conv: &Conversation, prompts: &[impl AsRef<str>]) -> Vec<ClipName> {
+        prompts.iter().map(|prompt| ClipName(self.spoken(&conv.language, prompt.as_ref()).into())).collect()
     }
 
     fn play_in_mailbox(&mut self, conv: &mut Conversation, clips: Vec<ClipName>) {

@@ -2,7 +2,7 @@
 
 use super::event::{By, Kind, MenuDigit, MenuEntered, MenuLeft};
 use super::hub::Cx;
-use crate::conversation::{Conversation, Stage};
+use crate::conversation::{Back, Conversation, Stage};
 use crate::ids::MenuName;
 use crate::ivr::{Action, Event, Session};
 use crate::media::{Audio, ClipName, PlayId};
@@ -61,6 +61,14 @@ impl Cx<'_> {
                 }
                 Action::Left { node, to } => self.tell(Some(conv.id), Kind::MenuLeft(MenuLeft { menu, node, to })),
                 Action::Language(language) => conv.language = language,
+                Action::Deposit { mailbox, greeting, back } => {
+                    let greeting = greeting.into_iter().map(|p| ClipName(p.into())).collect();
+                    let waits = match std::mem::replace(&mut conv.stage, Stage::Routing) {
+                        Stage::Menu { menu, node, session, .. } if back => Some(Box::new(Back { menu, node, session })),
+                        _ => None,
+                    };
+                    return self.deposit(conv, mailbox, greeting, waits);
+                }
                 Action::Go(place) => {
                     conv.stage = Stage::Routing;
                     return self.go(conv, &place);

@@ -751,6 +751,7 @@ impl Cx<'_> {
             Report::Dead { .. } if conv.leg(id).is_some_and(|l| l.is_live() && !l.is_answered()) => {}
             Report::Dead { .. } => self.leg_fails(conv, id, Cause::NoMedia),
             Report::Latched { .. } => {}
+            Report::Silence { since, .. } => self.fell_silent(conv, id, since),
             Report::Closed { quality, .. } => self.closed(conv, id, quality),
             Report::TapOverflow { recording, frames, .. } => {
                 // 20 ms a frame, the length that nearly every peer sends.

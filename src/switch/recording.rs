@@ -4,6 +4,7 @@ use super::Output;
 use super::event::{Kind, RecordingDecided};
 use super::hub::Cx;
 use super::output::{About, RecorderCommand};
+use crate::clock::Mono;
 use crate::conversation::Conversation;
 use crate::ids::{LegId, RecordingId};
 use crate::media::Command;
@@ -31,10 +32,15 @@ impl Cx<'_> {
     /// An internal call's recording ends where an outside party comes in: left is the customer in every file, and whether the customer
     /// is recorded is another rule's to say.
     pub fn stop_recording(&mut self, conv: &mut Conversation) {
+        self.stop_recording_at(conv, self.now.mono);
+    }
+
+    /// With its last sample in the past.
+    pub fn stop_recording_at(&mut self, conv: &mut Conversation, at: Mono) {
         conv.mailbox = None;
         if let Some(recording) = conv.recording.take() {
             self.media(conv.worker, Command::Untap { leg: conv.tapped });
-            self.out.push(Output::Recorder(RecorderCommand::End { recording, at: self.now.mono }));
+            self.out.push(Output::Recorder(RecorderCommand::End { recording, at }));
         }
     }
 

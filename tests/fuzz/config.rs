@@ -144,7 +144,7 @@ impl Target for Menu {
         let nodes = "name = 'main'\nlanguage = 'en'\nstart = 'a'\n[node.a]\nkind = 'collect'\nprompt = ['invalid', 'extension']\nmin = 2\nmax = 5\n\
                      terminator = '*'\ninter_digit = '2s'\nmask = true\nstore = 'x'\nexact = { 12 = 'node:b' }\ngoto = 'number:0{x}{digits}'\n\
                      [node.b]\nkind = 'hours'\ntime_zone = 'Europe/Kyiv'\nweek = { sat-mon = ['22:00-06:00', '09:00-12:00'] }\nholidays = ['02-29', '2026-04-12']\n\
-                     open = 'node:c'\nclosed = 'hangup'\n[node.c]\nkind = 'voicemail'\nnext = 'phone:201'\n";
+                     open = 'node:c'\nclosed = 'hangup'\n[node.c]\nkind = 'go'\nto = 'phone:201'\n";
         vec![menu.into_bytes(), nodes.into()]
     }
 

@@ -10,9 +10,9 @@ use cordboard::switch::command::MessageView;
 use cordboard::switch::event::Voicemail;
 use cordboard::switch::{Answer, Command, Kind, Refusal};
 
-use crate::sim::Sim;
 use crate::sim::audio::PROMPT;
 use crate::sim::ua::OnInvite;
+use crate::sim::{Sim, centre, kind_name};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -395,4 +395,139 @@ fn nobody_is_told_that_a_message_is_gone_before_it_is_for_good() {
     sim.restart(Vec::new());
     assert_eq!(mailbox(&mut sim).len(), 2, "as if it had never been asked for");
     assert!(mailbox(&mut sim)[0].heard, "what was told stays");
+}
+
+#[test]
+fn a_caller_who_falls_silent_has_said_it_all() {
+    let (mut sim, owner, caller) = calling(16);
+    tone(&mut sim);
+    sim.run_for(4 * SECOND);
+    sim.act(caller, |p, _| p.mute = true);
+    let since = sim.now.mono;
+    sim.run_until("we hang up", |s| s.ua(caller).is_idle());
+    // Five seconds of silence, and goodbye.
+    assert!((5_900..=6_500).contains(&sim.now.mono.since(since).as_millis()), "{:?}", sim.now.mono.since(since));
+    let took = mailbox(&mut sim)[0].duration_ms;
+    assert!((4_300..=4_700).contains(&took), "the silence is cut off: {took}");
+    assert_eq!(sim.ended()[0].by, cordboard::switch::event::By::Switch);
+
+    // Who is silent from the start has left nothing.
+    sim.act(caller, |p, now| {
+        p.call("*98201", now);
+    });
+    tone(&mut sim);
+    sim.run_until("we hang up", |s| s.ua(caller).is_idle());
+    sim.run_for(SECOND);
+    assert_eq!(mailbox(&mut sim).len(), 1);
+    assert_eq!(sim.recordings.len(), 1, "nothing is kept of it");
+    assert_eq!(sim.ua(owner).invites.len(), 0);
+    sim.assert_clean();
+}
+
+#[test]
+fn how_long_a_message_is_and_how_it_ends_is_configured() {
+    let source = |text: &str| {
+        let mut source = centre();
+        source.main.text.push_str(text);
+        source
+    };
+    let mut sim = Sim::with(17, source("[voicemail]\nsilence = '0s'\nshortest = '4s'\nlongest = '20s'\n"));
+    let caller = sim.phone("210");
+    let mut leave = |seconds: u32| {
+        sim.act(caller, |p, now| {
+            p.call("*98201", now);
+        });
+        tone(&mut sim);
+        sim.act(caller, |p, _| p.mute = true);
+        sim.run_for(seconds * SECOND);
+        let up = sim.ua(caller).is_up();
+        sim.act(caller, |p, now| p.hang_up(now));
+        sim.run_until("it is over", |s| s.ua(caller).is_idle());
+        sim.run_for(2 * SECOND);
+        (up, mailbox(&mut sim).iter().map(|m| m.duration_ms / 1_000).collect::<Vec<_>>())
+    };
+    assert_eq!(leave(3), (true, vec![]));
+    assert_eq!(leave(15), (true, vec![15]), "silence is no end");
+    assert_eq!(leave(25), (false, vec![15, 20]));
+    sim.assert_clean();
+}
+
+#[test]
+fn a_menu_takes_a_message_for_a_queue_and_goes_on() {
+    let mut sim = Sim::new(18);
+    let (trunk, agent) = (sim.trunk(), sim.phone("202"));
+    let keyed = |sim: &mut Sim, key: char| {
+        sim.run_for(SECOND);
+        sim.act(trunk, |t, _| t.digit(key));
+    };
+    sim.act(trunk, |t, now| {
+        t.call("+4930555000", now);
+    });
+    sim.run_until("the menu", |s| s.has("menu.entered"));
+    keyed(&mut sim, '6');
+    sim.run_until("the tone is over", |s| s.recordings.values().any(|r| r.about.mailbox.is_some()));
+    sim.run_for(3 * SECOND);
+    keyed(&mut sim, '#');
+    sim.run_until("it is left", |s| s.has("voicemail.left"));
+    assert!(sim.ua(trunk).is_up());
+    assert_eq!(told(&sim)[0].1.mailbox, "601".into());
+    // Back in the menu, which leads to the queue; what follows is recorded as the call is.
+    keyed(&mut sim, '1');
+    sim.run_until("they talk", |s| s.ua(agent).is_up());
+    sim.run_for(3 * SECOND);
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.run_for(3 * SECOND);
+    let of: Vec<bool> = sim.recordings.values().map(|r| r.about.mailbox.is_some()).collect();
+    assert_eq!(of, [false, true, false], "the call, the message, the call again");
+    let left: Vec<String> = sim.events.iter().filter(|e| kind_name(e) == "menu.left").map(|e| format!("{:?}", e.kind)).collect();
+    assert!(left[1].contains("node:top"), "{left:?}");
+
+    // The other node ends with the message.
+    sim.act(trunk, |t, now| {
+        t.call("+4930555000", now);
+    });
+    sim.run_until("the menu", |s| s.ua(trunk).is_up());
+    keyed(&mut sim, '#');
+    sim.run_for(SECOND / 2);
+    assert_eq!(sim.recordings.len(), 4, "the call's own, and no message: the key that led there ends no greeting");
+    sim.run_until("the tone is over", |s| s.recordings.values().filter(|r| r.about.mailbox.is_some()).count() == 2);
+    sim.run_for(3 * SECOND);
+    keyed(&mut sim, '#');
+    sim.run_until("we hang up", |s| s.ua(trunk).is_idle());
+    assert_eq!(sim.ended().last().map(|e| e.cause), Some(cordboard::route::Cause::Normal));
+
+    // Listened to from any phone, with its PIN.
+    sim.act(agent, |p, now| {
+        p.call("*97601", now);
+    });
+    sim.run_until("it is up", |s| s.ua(agent).is_up());
+    press(&mut sim, agent, "0815#");
+    sim.run_until("a message", |s| s.has("voicemail.heard"));
+    sim.act(agent, |p, now| p.hang_up(now));
+    sim.assert_clean();
+}
+
+#[test]
+fn a_menu_goes_elsewhere_when_a_mailbox_is_full() {
+    let mut sim = Sim::new(19);
+    let (caller, trunk) = (sim.phone("210"), sim.trunk());
+    for _ in 0..cordboard::voicemail::MOST_MESSAGES {
+        sim.act(caller, |p, now| {
+            p.call("*98601", now);
+        });
+        sim.run_until("it is up", |s| s.ua(caller).is_up());
+        sim.act(caller, |p, _| p.digit('#'));
+        sim.run_for(3 * SECOND);
+        sim.act(caller, |p, now| p.hang_up(now));
+        sim.run_for(SECOND);
+    }
+    sim.act(trunk, |t, now| {
+        t.call("+4930555000", now);
+    });
+    sim.run_until("the menu", |s| s.ua(trunk).is_up());
+    sim.run_for(SECOND);
+    sim.act(trunk, |t, _| t.digit('6'));
+    sim.run_until("the menu's word for it", |s| s.events.iter().any(|e| format!("{:?}", e.kind).contains("\"closed\"")));
+    sim.run_until("we hang up", |s| s.ua(trunk).is_idle());
+    sim.assert_clean();
 }

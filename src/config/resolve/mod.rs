@@ -27,8 +27,8 @@ use super::fault::{Fault, There};
 use super::given::{Given, Named, Secrets};
 use super::text::Reader;
 use super::units::{Every, Time, is_name};
-use super::{Config, MenuText, Problem, Source};
-use crate::ids::MenuName;
+use super::{Config, Mailbox, MenuText, Problem, Source};
+use crate::ids::{MenuName, Number};
 
 /// What to do with a phone or user that has no secret yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +55,8 @@ pub(super) fn resolve(source: &Source, secretless: Secretless) -> Result<Config,
         folder: source.main.path.parent().unwrap_or(Path::new("")).to_owned(),
         secrets,
         secretless,
+        mailboxes: BTreeMap::new(),
+        languages: source.prompts.iter().filter_map(|p| p.split_once('/')).map(|(language, _)| language.to_owned()).collect(),
     };
     let config = checking.config(given, menus, source.prompts.clone());
     problems.extend(checking.reader.into_problems());
@@ -106,6 +108,10 @@ struct Checking {
     folder: PathBuf,
     secrets: Secrets,
     secretless: Secretless,
+    /// Those that phones and queues have brought.
+    mailboxes: BTreeMap<Number, Mailbox>,
+    /// That there are prompts in.
+    languages: BTreeSet<String>,
 }
 
 impl Checking {
@@ -131,6 +137,7 @@ impl Checking {
         let queues = self.queues(given.queues, ring_cycle, &outbound);
         let extensions = self.extensions(given.extensions, &outbound);
         let park = self.park(given.park);
+        let voicemail = self.voicemail(given.voicemail);
         let trunks = self.trunks(given.trunks, &sip);
         let inbound = self.inbound(given.inbound, &outbound);
         let users = self.users(given.users);
@@ -144,6 +151,8 @@ impl Checking {
             recording,
             codes,
             park,
+            voicemail,
+            mailboxes: std::mem::take(&mut self.mailboxes),
             classes,
             phones,
             agents,

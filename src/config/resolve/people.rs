@@ -7,8 +7,8 @@ use serde_spanned::Spanned;
 
 use super::{Checking, Secretless, Seen};
 use crate::config::fault::Fault;
-use crate::config::units::{BadValue, Name, NumberPattern, is_name};
-use crate::config::{Agent, Class, Outbound, Phone, Place, Queue, Secret, Strategy, Times, User, given};
+use crate::config::units::{BadValue, Name, NumberPattern, Pin, is_name};
+use crate::config::{Agent, Class, Mailbox, Outbound, Phone, Place, Queue, Secret, Strategy, Times, User, given};
 use crate::ids::{Number, QueueName, StaffNumber};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -36,16 +36,9 @@ impl Checking {
                 }
                 given.into_inner().0
             });
-            let voicemail = phone.voicemail.unwrap_or(false);
-            let pin = phone.pin.map(|pin| pin.into_inner().0).or_else(|| self.secrets.pin.get(&number).map(|p| p.0.clone()));
-            match &pin {
-                Some(digits) if crate::config::units::pin(digits).is_err() => {
-                    self.reader.fault(at, Fault::BadPin(number.clone()))
-                }
-                None if voicemail && self.secretless == Secretless::Refused => {
-                    self.reader.fault(at, Fault::NoPin(number.clone()))
-                }
-                Some(_) | None => {}
+            if phone.voicemail == Some(true) {
+                let title = phone.name.as_ref().map_or_else(|| number.clone(), |n| n.0.clone());
+                self.mailbox(&number, title, at, phone.pin, phone.language);
             }
             let number = Number::from(number.as_str());
             phones.insert(
@@ -59,12 +52,25 @@ impl Checking {
                     group: phone.group.map(|g| g.0),
                     intercom: phone.intercom.unwrap_or(true),
                     class,
-                    voicemail,
-                    pin: Secret::new(pin.unwrap_or_default()),
                 },
             );
         }
         phones
+    }
+
+    fn mailbox(&mut self, number: &str, title: String, at: usize, pin: Option<Spanned<Pin>>, language: Option<Spanned<Name>>) {
+        let pin = pin.map(|pin| pin.into_inner().0).or_else(|| self.secrets.pin.get(number).map(|p| p.0.clone()));
+        match &pin {
+            Some(digits) if crate::config::units::pin(digits).is_err() => self.reader.fault(at, Fault::BadPin(number.to_owned())),
+            None if self.secretless == Secretless::Refused => self.reader.fault(at, Fault::NoPin(number.to_owned())),
+            Some(_) | None => {}
+        }
+        if let Some(given) = language.as_ref().filter(|given| !self.languages.contains(&given.get_ref().0)) {
+            self.fault(given, Fault::NoLanguage(given.get_ref().0.clone()));
+        }
+        let number = Number::from(number);
+        let (pin, language) = (Secret::new(pin.unwrap_or_default()), language.map(|l| l.into_inner().0));
+        self.mailboxes.insert(number.clone(), Mailbox { number, pin, language, title });
     }
 
     pub(super) fn classes(&mut self, given: BTreeMap<String, Spanned<given::Class>>) -> BTreeMap<String, Class> {
@@ -140,6 +146,14 @@ impl Checking {
                 self.take_number(&number.get_ref().0.clone(), number);
             }
             let agents = self.members(queue.agents.unwrap_or_default());
+            match (&queue.voicemail, &queue.number) {
+                (Some(wanted), Some(number)) if *wanted.get_ref() => {
+                    let title = queue.title.as_ref().map_or_else(|| name.clone(), |t| t.0.clone());
+                    self.mailbox(&number.get_ref().0.clone(), title, wanted.span().start, queue.pin, queue.language);
+                }
+                (Some(wanted), None) if *wanted.get_ref() => self.fault(wanted, Fault::MailboxWithoutNumber(name.clone())),
+                (Some(_) | None, Some(_) | None) => {}
+            }
             if let Some(overflow) = &queue.overflow {
                 self.place(overflow, outbound);
                 if overflow.get_ref().0 == Place::Queue(name.as_str().into()) {

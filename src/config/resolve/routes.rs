@@ -23,7 +23,7 @@ impl Checking {
             Place::Menu(m) => ("menu", m.as_str(), self.menus.clone()),
             Place::Queue(q) => ("queue", q.as_str(), self.named.queues.clone()),
             Place::Phone(n) => ("phone", n.as_str(), self.named.phones.clone()),
-            Place::Voicemail(n) => ("phone for the voicemail box", n.as_str(), self.named.phones.clone()),
+            Place::Voicemail(n) => ("mailbox", n.as_str(), self.named.mailboxes.clone()),
             Place::Number(n) => {
                 if !self.can_be_dialled(n, outbound) {
                     self.fault(at, Fault::NotDialled(n.clone()));

@@ -11,7 +11,7 @@ use super::Checking;
 use crate::config::fault::Fault;
 use crate::config::given;
 use crate::config::units::{Code, Digest, Label, Listener, Net, Ports};
-use crate::config::{DigestAlgorithm, FeatureCodes, Guard, Http, Media, Network, Park, Recording, Sip, Site, Tls};
+use crate::config::{DigestAlgorithm, FeatureCodes, Guard, Http, Media, Network, Park, Recording, Sip, Site, Tls, Voicemail};
 use crate::ids::{Number, TrunkName};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -336,6 +336,18 @@ impl Checking {
             }
         }
         Park { slots, timeout: self.time("timeout", park.timeout, 2 * MINUTE, 10 * SECOND..=HOUR) }
+    }
+
+    pub(super) fn voicemail(&mut self, given: Option<Spanned<given::Voicemail>>) -> Voicemail {
+        let given = given.map(Spanned::into_inner).unwrap_or_default();
+        let usual = Voicemail::default();
+        Voicemail {
+            silence: self.time("silence", given.silence, usual.silence, Duration::ZERO..=MINUTE),
+            shortest: self.time("shortest", given.shortest, usual.shortest, Duration::ZERO..=MINUTE),
+            longest: self.time("longest", given.longest, usual.longest, 10 * SECOND..=30 * MINUTE),
+            pin_failures: self.count("pin_failures", given.pin_failures, usual.pin_failures, 0..=100),
+            pin_lock: self.time("pin_lock", given.pin_lock, usual.pin_lock, MINUTE..=DAY),
+        }
     }
 
     fn reasons(&mut self, reasons: &[String], at: usize) {

@@ -544,6 +544,7 @@ impl Sim {
             | media::Command::Hear { .. }
             | media::Command::Tap { .. }
             | media::Command::Untap { .. }
+            | media::Command::Listen { .. }
             | media::Command::Expect { .. } => {}
         }
         let mut speaker = Loudspeaker::default();
@@ -591,6 +592,8 @@ impl Sim {
                 let Some(recorded) = self.recordings.get_mut(&recording) else { return };
                 recorded.ended = Some(at);
                 recorded.timeline.finish(at, &mut recorded.samples);
+                // An end that is told late lies before what was written.
+                recorded.samples.truncate(at.since(recorded.began).as_millis() as usize * 16);
                 let duration_ms = recorded.samples.len() as u64 / 2 / 8;
                 let finished = RecordingFinished { recording, duration_ms, bytes: 0, sha256: String::new(), lost_ms: [0, 0] };
                 later.push(Input::Recorder(RecorderReport::Finished { conversation: recorded.conversation, finished }));
