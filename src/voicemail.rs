@@ -2,8 +2,10 @@
 //!
 //! A message is a recording of what the caller said. This is the switch's list of them; audio and rows are the recorder's.
 
+mod locks;
 mod session;
 
+pub use locks::{Lock, Locks, Rules, Whom};
 pub use session::{Action, Event, Session};
 
 use std::collections::BTreeMap;
@@ -25,6 +27,16 @@ pub struct Message {
     pub started_at: Wall,
     pub duration_ms: u64,
     pub heard: bool,
+}
+
+/// Who tries a mailbox's PIN.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trier {
+    pub mailbox: Number,
+    /// As [`Whom::Source`] has it.
+    pub source: String,
+    /// From the mailbox's own phone.
+    pub own: bool,
 }
 
 /// Every mailbox with something in it.

@@ -60,6 +60,7 @@ impl From<Refusal> for Problem {
             | Refusal::NoAgent(_)
             | Refusal::UnknownPhone(_)
             | Refusal::NotBanned(_)
+            | Refusal::NotLocked(_)
             | Refusal::NoMailbox(_)
             | Refusal::NoMessage(_) => 404,
             Refusal::NoPhone(_) | Refusal::WrongState(_) => 409,

@@ -121,6 +121,8 @@ pub fn router(parts: Parts, guarded: Router, open: Router) -> Router {
         .route("/api/v1/voicemail/{number}", get(voicemail::list))
         .route("/api/v1/voicemail/{number}/{id}", delete(voicemail::discard))
         .route("/api/v1/voicemail/{number}/{id}/heard", post(voicemail::heard))
+        .route("/api/v1/mailbox-locks", get(voicemail::locks))
+        .route("/api/v1/mailbox-locks/{*locked}", delete(voicemail::lift_lock))
         .route("/api/v1/conversations/{id}/ladder", get(ladder::show))
         .route("/api/v1/conversations/{id}/ladder.pcap", get(ladder::pcap))
         .route("/api/v1/signalling", get(ladder::strays))

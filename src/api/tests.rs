@@ -21,7 +21,7 @@ use crate::store::disk::RealDisk;
 use crate::store::ladders::{Bounds, Way};
 use crate::store::log::LogOptions;
 use crate::store::recordings::Recording;
-use crate::switch::command::{AgentView, MessageView, PhoneView, RegistrationView, Status};
+use crate::switch::command::{AgentView, MailboxLockView, MessageView, PhoneView, RegistrationView, Status};
 use crate::switch::output::About;
 use crate::switch::{Answer, Command, Refusal};
 
@@ -402,6 +402,15 @@ async fn messages_are_listed_marked_as_heard_and_deleted() {
     let refused = vec![Answer::Refused(Refusal::NoMailbox("999".into()))];
     site.served(empty(as_ann(Request::get("/api/v1/voicemail/999"))), refused).await.0.problem(404);
     site.send(empty(as_ann(Request::get("/api/v1/recordings?kind=song")))).await.problem(400);
+    let locked = "trunk:carrier/+4930123456".to_owned();
+    let lock = MailboxLockView { locked: locked.clone(), failures: 9, since: "a".into(), until: "b".into() };
+    let locks = empty(as_ann(Request::get("/api/v1/mailbox-locks")));
+    let (reply, _) = site.served(locks, vec![Answer::MailboxLocks(vec![lock])]).await;
+    assert_eq!(reply.json()["items"][0]["failures"], 9);
+    let lift = empty(as_ann(Request::delete(format!("/api/v1/mailbox-locks/{locked}"))));
+    let (reply, heard) = site.served(lift, vec![Answer::Refused(Refusal::NotLocked(locked.clone()))]).await;
+    assert_eq!(heard[0].1, Command::LiftMailboxLock { locked });
+    reply.problem(404);
 }
 
 #[tokio::test]

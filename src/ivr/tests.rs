@@ -444,7 +444,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("", "1: there is no node; write [node.top]"),
     ("[node.x]\nkind = 'hangup'\n", "3: there is no node `top`; there is x"),
     ("[node.top]\nprompt = 'welcome'\n", "4: node `top` has no kind"),
-    ("[node.top]\nkind = 'voicemail'\n", "4: node `top`: missing field `mailbox`"),
+    ("[node.top]\nkind = 'voicemail'\n", "4: missing field `mailbox`"),
     ("[node.top]\nkind = 'voicemail'\nmailbox = '202'\n", "6: node `top`: there is no mailbox `202`; there is 201, 601"),
     ("[node.top]\nkind = 'voicemail'\nmailbox = 'queue:sales'\n", "6: node `top`: there is no mailbox `queue:sales`"),
     ("[node.top]\nkind = 'voicemail'\nmailbox = '201'\nprompt = 'nope'\n", "7: node `top`: prompt `nope` is missing in `en`"),

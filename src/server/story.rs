@@ -37,6 +37,17 @@ pub(super) fn tell(event: &Event) {
             );
         }
 
+        Kind::VoicemailLocked(lock) => {
+            tracing::warn!(
+                "{} is locked until {}: {} wrong PINs, the last from {}",
+                lock.locked,
+                lock.until,
+                lock.failures,
+                lock.source
+            );
+        }
+        Kind::VoicemailUnlocked(lock) => tracing::info!("{} is no longer locked (by {})", lock.locked, lock.by),
+
         Kind::CallStarted(call) => match (&call.trunk, &call.phone) {
             (Some(trunk), _) => tracing::info!(conversation = id, "a call came by trunk {trunk} for {:?}", call.called),
             (None, Some(phone)) => tracing::info!(conversation = id, "phone {phone} calls"),

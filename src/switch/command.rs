@@ -61,6 +61,12 @@ pub enum Command {
         number: Number,
         recording: RecordingId,
     },
+    /// Who may not try PINs for a while.
+    MailboxLocks,
+    LiftMailboxLock {
+        /// As it is listed.
+        locked: String,
+    },
     Registrations,
     Bans,
     /// From here on messages from there are listened to again.
@@ -92,6 +98,7 @@ pub enum Answer {
     Phones(Vec<PhoneView>),
     /// Oldest first.
     Messages(Vec<MessageView>),
+    MailboxLocks(Vec<MailboxLockView>),
     Registrations(Vec<RegistrationView>),
     Bans(Vec<BanView>),
     Agents(Vec<AgentView>),
@@ -126,6 +133,8 @@ pub enum Refusal {
     Stopping,
     #[error("the class of {0} does not permit {1}")]
     NotPermitted(String, Denied),
+    #[error("{0} is not locked")]
+    NotLocked(String),
     #[error("{0} is not banned")]
     NotBanned(IpAddr),
     #[error("no media port is free")]
@@ -181,6 +190,19 @@ pub struct MessageView {
     pub started_at: String,
     pub duration_ms: u64,
     pub heard: bool,
+}
+
+/// A mailbox, or a source, that PINs were tried at or from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MailboxLockView {
+    /// `mailbox:201` for all but its own phone; `phone:210` or `trunk:carrier/+4930123456` for every mailbox.
+    pub locked: String,
+    /// Wrong PINs.
+    pub failures: u32,
+    /// RFC 3339.
+    pub since: String,
+    /// RFC 3339.
+    pub until: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -81,6 +81,11 @@ impl Switch {
                     Err(refusal) => Answer::Refused(refusal),
                 };
             }
+            Command::MailboxLocks => return Answer::MailboxLocks(self.cx(now, out).mailbox_locks()),
+            Command::LiftMailboxLock { locked } => match self.cx(now, out).lift_mailbox_lock(&locked, By::Api(by.0.clone())) {
+                true => Ok(()),
+                false => Err(Refusal::NotLocked(locked)),
+            },
             Command::Registrations => return Answer::Registrations(self.registrations()),
             Command::Bans => return Answer::Bans(self.cx(now, out).banned()),
             Command::LiftBan { address } => match self.cx(now, out).lift(address, By::Api(by.0.clone())) {

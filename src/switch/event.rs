@@ -149,6 +149,12 @@ pub enum Kind {
     VoicemailHeard(Voicemail),
     #[serde(rename = "voicemail.deleted")]
     VoicemailDeleted(Voicemail),
+    /// PINs are tried: no more for a while.
+    #[serde(rename = "voicemail.locked")]
+    VoicemailLocked(VoicemailLock),
+    /// They may be tried again: by time, or by somebody.
+    #[serde(rename = "voicemail.unlocked")]
+    VoicemailUnlocked(VoicemailUnlock),
 
     #[serde(rename = "media.missing")]
     MediaMissing(MediaMissing),
@@ -573,6 +579,29 @@ pub struct Voicemail {
     /// The caller's number; empty, if hidden.
     pub caller: String,
     pub duration_ms: u64,
+}
+
+/// Too many wrong PINs, over all calls.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct VoicemailLock {
+    /// `mailbox:201`, for all but its own phone; or where they came from, for every mailbox: `phone:210`, `trunk:carrier/+4930123456`.
+    pub locked: String,
+    /// Whose PIN was tried last.
+    #[schema(value_type = String)]
+    pub mailbox: Number,
+    /// Where the last one came from.
+    pub source: String,
+    pub failures: u32,
+    /// RFC 3339.
+    pub until: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct VoicemailUnlock {
+    /// As in `voicemail.locked`.
+    pub locked: String,
+    /// `switch` where its time was over.
+    pub by: By,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -22,7 +22,7 @@ use crate::route::class::Ledger;
 use crate::route::{Conditions, Forwarding, Hosts};
 use crate::sip::{Flow, HostPort, Method, NameAddr, Reason, Request, Response, SipUri, Status, Transport, Uri};
 use crate::transaction::{self, Sending, TransactionId, Transactions};
-use crate::voicemail::{Mailboxes, Message};
+use crate::voicemail::{Locks, Mailboxes, Message};
 
 use super::door::Strike;
 use super::edge::Ways;
@@ -81,6 +81,7 @@ pub(super) struct Hub {
     pub leaving: BTreeMap<RecordingId, (Number, Message)>,
     /// Messages that were heard or deleted, and who waits until that is durable.
     pub keeping: BTreeMap<RecordingId, Keeping>,
+    pub locks: Locks,
     pub degraded: BTreeMap<String, String>,
     pub counters: BTreeMap<String, u64>,
     /// The acd has something to reconsider.

@@ -8,21 +8,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::command::{Answer, MessageView, Refusal};
-use super::event::{By, Kind, Voicemail};
+use super::command::{Answer, MailboxLockView, MessageView, Refusal};
+use super::event::{By, Kind, Voicemail, VoicemailLock, VoicemailUnlock};
 use super::hub::Cx;
 use super::output::{RecorderCommand, Ticket, recorded};
 use super::queueing::millis;
 use super::{Input, Output, Switch};
 use crate::clock::Mono;
 use crate::config::Place;
-use crate::conversation::{Back, Conversation, Said, Stage};
+use crate::conversation::{Back, Conversation, Peer, Said, Stage};
 use crate::ids::{LegId, Number, RecordingId};
 use crate::ivr;
 use crate::media::{Audio, ClipName, Command, PlayId, Report};
 use crate::route::{Cause, Decision};
 use crate::sip::{Message as Sip, Method};
-use crate::voicemail::{Action, Event, MOST_MESSAGES, Mailboxes, Message, Session};
+use crate::voicemail::{Action, Event, Lock, MOST_MESSAGES, Mailboxes, Message, Rules, Session, Trier, Whom};
 
 /// A greeting whose end nobody reports is over by then.
 const LONGEST_GREETING: Duration = Duration::from_secs(60);
@@ -331,6 +331,10 @@ impl Cx<'_> {
             return;
         }
         self.speak_language_of(conv, number);
+        if self.hub.locks.is_locked(&trier(conv, number), self.now.mono) {
+            self.count("mailbox_calls_locked_out_total");
+            return self.announce(conv, "voicemail-locked", Place::Hangup, Cause::Forbidden);
+        }
         let mut actions = Vec::new();
         let session = Session::start(mailbox.pin.expose(), self.hub.mailboxes.of(number), self.now.mono, &mut actions);
         conv.stage = Stage::Listening { mailbox: number.clone(), session, play: PlayId(0) };
@@ -367,6 +371,16 @@ impl Cx<'_> {
                         self.listening_event(conv, Event::Deleted(recording));
                     }
                 }
+                Action::Wrong => {
+                    self.count("mailbox_pins_wrong_total");
+                    if self.wrong_pin(conv, &mailbox) {
+                        return self.announce(conv, "voicemail-locked", Place::Hangup, Cause::Forbidden);
+                    }
+                }
+                Action::Opened => {
+                    let who = trier(conv, &mailbox);
+                    self.hub.locks.succeeded(&who);
+                }
                 Action::Refused => self.count("mailbox_pins_refused_total"),
                 Action::Over(prompts) if prompts.is_empty() => return self.end(conv, Cause::Normal, By::Switch),
                 Action::Over(prompts) => {
@@ -377,6 +391,51 @@ impl Cx<'_> {
                     return;
                 }
             }
+        }
+    }
+
+    /// Whether that was one too many.
+    fn wrong_pin(&mut self, conv: &Conversation, mailbox: &Number) -> bool {
+        let who = trier(conv, mailbox);
+        let voicemail = &self.hub.config.voicemail;
+        let rules = Rules { failures: voicemail.pin_failures, lasts: voicemail.pin_lock };
+        for (locked, lock) in self.hub.locks.failed(&who, rules, self.now) {
+            self.count("mailbox_locks_total");
+            let data = VoicemailLock {
+                locked: locked.to_string(),
+                mailbox: mailbox.clone(),
+                source: who.source.clone(),
+                failures: lock.failures,
+                until: lock.until.to_string(),
+            };
+            self.tell(None, Kind::VoicemailLocked(data));
+        }
+        self.hub.locks.is_locked(&who, self.now.mono)
+    }
+
+    pub fn mailbox_locks(&self) -> Vec<MailboxLockView> {
+        let view = |(whom, lock): (&Whom, &Lock)| MailboxLockView {
+            locked: whom.to_string(),
+            failures: lock.failures,
+            since: lock.since.to_string(),
+            until: lock.until.to_string(),
+        };
+        self.hub.locks.all().map(view).collect()
+    }
+
+    /// False where it is not locked.
+    pub fn lift_mailbox_lock(&mut self, locked: &str, by: By) -> bool {
+        let Some(whom) = self.hub.locks.all().map(|(whom, _)| whom).find(|whom| whom.to_string() == locked).cloned() else {
+            return false;
+        };
+        self.hub.locks.lift(&whom);
+        self.tell(None, Kind::VoicemailUnlocked(VoicemailUnlock { locked: whom.to_string(), by }));
+        true
+    }
+
+    pub fn mailbox_locks_due(&mut self) {
+        for whom in self.hub.locks.expire(self.now.mono) {
+            self.tell(None, Kind::VoicemailUnlocked(VoicemailUnlock { locked: whom.to_string(), by: By::Switch }));
         }
     }
 
@@ -394,6 +453,17 @@ impl Cx<'_> {
             *play = started;
         }
     }
+}
+
+/// Who listens, or tries to.
+fn trier(conv: &Conversation, mailbox: &Number) -> Trier {
+    let peer = conv.leg(conv.subject).map_or(&conv.origin, |leg| &leg.peer);
+    let source = match peer {
+        Peer::Phone(_) => peer.to_string(),
+        // All the world comes by a trunk; its numbers are as good as nothing, but better than none.
+        Peer::Trunk(_) => format!("{peer}/{}", conv.customer_number),
+    };
+    Trier { mailbox: mailbox.clone(), source, own: peer.phone() == Some(mailbox) }
 }
 
 fn told(mailbox: &Number, message: &Message) -> Voicemail {

@@ -84,7 +84,7 @@ use crate::route::class::Ledger;
 use crate::route::{self, Cause};
 use crate::sip::{Flow, Message, Method, Request, Response, Status};
 use crate::transaction::{Expired, Expiry, Received, TransactionId, Transactions};
-use crate::voicemail::{self, Mailboxes};
+use crate::voicemail::{self, Locks, Mailboxes};
 use door::Strike;
 use hub::{Cx, Hub, Index, Purpose, View};
 use incoming::Returned;
@@ -148,6 +148,7 @@ impl Switch {
                 mailboxes: Mailboxes::default(),
                 leaving: BTreeMap::new(),
                 keeping: BTreeMap::new(),
+                locks: Locks::default(),
                 degraded: BTreeMap::new(),
                 counters: BTreeMap::new(),
                 stirred: true,
@@ -266,6 +267,7 @@ impl Switch {
             self.hub.transactions.deadline(),
             self.hub.registrar.deadline(),
             self.hub.bans.deadline(),
+            self.hub.locks.deadline(),
             self.hub.presence.deadline(),
             self.hub.messages_relayed.deadline(),
             self.hub.outward.values().filter_map(|o| o.deadline()).min(),
@@ -627,6 +629,7 @@ impl Switch {
         self.cx(now, out).bindings_changed(changes);
         self.cx(now, out).trunks_due();
         self.cx(now, out).bans_due();
+        self.cx(now, out).mailbox_locks_due();
         self.cx(now, out).presence_due();
         self.cx(now, out).messages_due();
         // Expired bindings and trunks: no conversation's, and said once.

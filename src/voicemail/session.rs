@@ -11,6 +11,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use subtle::ConstantTimeEq;
+
 use super::Message;
 use crate::clock::Mono;
 use crate::ids::RecordingId;
@@ -41,8 +43,11 @@ pub enum Action {
     PlayMessage(RecordingId),
     Heard(RecordingId),
     Delete(RecordingId),
-    /// Three wrong PINs.
+    /// A wrong PIN, and after three of them in one call: they end it.
+    Wrong,
     Refused,
+    /// The PIN was right.
+    Opened,
     /// Say this, and hang up.
     Over(Vec<String>),
 }
@@ -181,11 +186,13 @@ impl Session {
 
     fn judge(&mut self, now: Mono, out: &mut Vec<Action>) {
         let State::Pin { digits, wrong } = &mut self.state else { return };
-        if *digits == self.pin && !self.pin.is_empty() {
+        if is_same(digits, &self.pin) {
+            out.push(Action::Opened);
             return self.count(now, out);
         }
         digits.clear();
         *wrong += 1;
+        out.push(Action::Wrong);
         if *wrong < TRIES {
             return self.say(&["invalid", "voicemail-pin"], 3 * PATIENCE, now, out);
         }
@@ -244,4 +251,17 @@ impl Session {
         out.push(Action::Over(prompts.iter().map(|&p| p.to_owned()).collect()));
         self.state = State::Over;
     }
+}
+
+/// Whether two PINs are the same, in a time that says nothing of them. An empty one opens nothing.
+fn is_same(given: &str, pin: &str) -> bool {
+    // Of one length, which is therefore not told either.
+    let padded = |text: &str| {
+        let mut bytes = [0; MOST_DIGITS + 1];
+        for (to, from) in bytes.iter_mut().zip(text.bytes()) {
+            *to = from;
+        }
+        bytes
+    };
+    bool::from(padded(given).ct_eq(&padded(pin))) & !pin.is_empty()
 }

@@ -336,6 +336,82 @@ fn three_wrong_pins_end_the_call_and_nothing_is_heard() {
     sim.assert_clean();
 }
 
+fn locked(sim: &mut Sim) -> Vec<String> {
+    match sim.ask(Command::MailboxLocks) {
+        Answer::MailboxLocks(all) => all.into_iter().map(|lock| lock.locked).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Three wrong PINs, or as many as are listened to.
+fn guess(sim: &mut Sim, from: SocketAddr, mailbox: &str) {
+    sim.act(from, |p, now| {
+        p.call(mailbox, now);
+    });
+    sim.run_until("it is up", |s| s.ua(from).is_up());
+    press(sim, from, "0000#1111#2222#");
+    sim.run_until("we hang up", |s| s.ua(from).is_idle());
+}
+
+#[test]
+fn wrong_pins_over_several_calls_lock_the_mailbox_for_others_and_who_tries_them() {
+    let (mut sim, owner) = two_messages(20);
+    let [first, second] = ["202", "203"].map(|number| sim.phone(number));
+    for from in [first, second, first] {
+        assert!(locked(&mut sim).is_empty());
+        guess(&mut sim, from, "*97201");
+    }
+    assert_eq!(locked(&mut sim), ["mailbox:201"]);
+    assert_eq!(sim.count("voicemail.locked"), 1);
+    let before = sim.events.len();
+    sim.act(second, |p, now| {
+        p.call("*97201", now);
+    });
+    sim.run_until("it is up", |s| s.ua(second).is_up());
+    press(&mut sim, second, "4711#");
+    sim.run_until("it hears why, and is let go", |s| s.ua(second).is_idle());
+    assert!(!sim.events[before..].iter().any(|e| kind_name(e) == "voicemail.heard"), "not even the right one is listened to");
+    // Its owner is not kept from it.
+    listen(&mut sim, owner, "4711#");
+    sim.run_until("a message", |s| s.has("voicemail.heard"));
+    sim.act(owner, |p, now| p.hang_up(now));
+    // Six so far: three more, and this phone may try none, of no mailbox.
+    guess(&mut sim, first, "*97601");
+    assert_eq!(locked(&mut sim), ["mailbox:201", "phone:202"]);
+    assert_eq!(sim.ask(Command::LiftMailboxLock { locked: "mailbox:201".into() }), Answer::Done);
+    let unknown = Command::LiftMailboxLock { locked: "mailbox:201".into() };
+    assert_eq!(sim.ask(unknown), Answer::Refused(Refusal::NotLocked("mailbox:201".into())));
+    sim.run_for(16 * 60 * SECOND);
+    assert!(locked(&mut sim).is_empty());
+    assert_eq!(sim.count("voicemail.unlocked"), 2);
+    sim.assert_clean();
+}
+
+#[test]
+fn an_owner_who_forgot_the_pin_locks_nobody_but_the_own_phone() {
+    let (mut sim, owner) = two_messages(21);
+    for _ in 0..3 {
+        guess(&mut sim, owner, "*97");
+    }
+    assert_eq!(locked(&mut sim), ["phone:201"]);
+    listen(&mut sim, owner, "4711#");
+    sim.run_until("we hang up", |s| s.ua(owner).is_idle());
+    assert!(!sim.has("voicemail.heard"));
+    let other = sim.phone("202");
+    sim.act(other, |p, now| {
+        p.call("*97201", now);
+    });
+    sim.run_until("it is up", |s| s.ua(other).is_up());
+    press(&mut sim, other, "4711#");
+    sim.run_until("the mailbox itself is open", |s| s.has("voicemail.heard"));
+    sim.act(other, |p, now| p.hang_up(now));
+    sim.run_for(16 * 60 * SECOND);
+    listen(&mut sim, owner, "4711#");
+    sim.run_until("a message", |s| s.count("voicemail.heard") == 2);
+    sim.act(owner, |p, now| p.hang_up(now));
+    sim.assert_clean();
+}
+
 #[test]
 fn an_empty_mailbox_says_so_and_a_phone_without_one_gets_404() {
     let mut sim = Sim::new(12);

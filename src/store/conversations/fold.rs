@@ -184,6 +184,8 @@ impl Conversation {
             | Kind::VoicemailLeft(_)
             | Kind::VoicemailHeard(_)
             | Kind::VoicemailDeleted(_)
+            | Kind::VoicemailLocked(_)
+            | Kind::VoicemailUnlocked(_)
             | Kind::AgentWrapup(_)
             | Kind::AgentOffline(_)
             | Kind::AgentRinging(_)

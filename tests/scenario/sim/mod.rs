@@ -119,6 +119,7 @@ pub fn centre() -> Source {
             "digit-0",
             "digit-1",
             "digit-2",
+            "voicemail-locked",
             "agent-ready",
             "agent-paused",
             "agent-offline",
