@@ -10,7 +10,7 @@
 //! | 3 | [`route`] [`ivr`] [`acd`] [`voicemail`] [`conversation`] | what a call centre is made of |
 //! | 4 | [`switch`] | one owner of all state: `handle(input, now, &mut out)` |
 //! | 5 | [`store`] | event log, index, registrations on disk |
-//! | 6 | [`transport`] [`media_engine`] [`recorder`] [`events`] [`api`] [`console`] | sockets, threads, files |
+//! | 6 | [`transport`] [`media_engine`] [`recorder`] [`events`] [`mail`] [`api`] [`console`] | sockets, threads, files |
 //! | – | [`server`] | builds and joins them |
 //!
 //! Layers 1 to 4 know no socket, thread, file or clock.
@@ -45,6 +45,7 @@ pub mod store;
 pub mod api;
 pub mod console;
 pub mod events;
+pub mod mail;
 pub mod media_engine;
 pub mod recorder;
 pub mod transport;

@@ -35,11 +35,12 @@ use tokio::sync::{mpsc, watch};
 
 use crate::clock::System;
 use crate::config::{Config, Secret, Source};
+use crate::mail::Mailer;
 use crate::media::{Clips, Frame, Lease, Report};
 use crate::media_engine::{Outlets, sounds};
 use crate::recorder::{Recorder, Tap, repair};
 use crate::store::disk::{Disk, RealDisk};
-use crate::store::{Health, LogOptions, Store};
+use crate::store::{Health, LogOptions, Store, StoreError};
 use crate::switch::Input;
 use crate::transport::tls::{Tls, TlsError};
 use crate::{api, console, events, media_engine, transport};
@@ -218,6 +219,8 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
     #[allow(clippy::disallowed_methods, reason = "the server owns its tasks")]
     let memory = web.spawn(memory::give_back());
     startup::tell_up(&config, transport.addresses());
+    let mailer =
+        Mailer::start(&store, current.subscribe(), clock, inputs.clone(), health.clone(), web).map_err(StoreError::from)?;
     let signals = heed_signals(orders.clone())?;
     let driver = Driver {
         clock,
@@ -229,6 +232,7 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
         tls,
         engine,
         recorder,
+        mailer,
         store,
         current,
         place: Place { config_file },

@@ -216,6 +216,23 @@ const ADDED: &[(&str, &str)] = &[
         "[[queue]]\nname = 'q'\nnumber = '699'\nvoicemail = true\npin = '4711'\nlanguage = 'fr'\n",
         "6: there are no prompts in `fr`",
     ),
+    (
+        "[[queue]]\nname = 'q'\nnumber = '699'\nvoicemail = true\npin = '4711'\nmail = 'a@b.example'\n",
+        "6: messages of mailbox `699` are to be mailed, and there is no mail server",
+    ),
+    ("[[phone]]\nnumber = '209'\nsecret = 's'\nmail = 'a@b.example'\n", "4: `209` has a mail address and no mailbox"),
+    ("[[phone]]\nnumber = '209'\nsecret = 's'\nmail = 'a b@c'\n", "4: mail: `a b@c` is no mail address"),
+    (
+        "[[phone]]\nnumber = '209'\nsecret = 's'\nvoicemail = true\npin = '4711'\nmail_delete = true\n",
+        "6: mailbox `209` would delete what nobody has",
+    ),
+    ("[mail]\nserver = 'mail.example'\nfrom = 'a@b.example'\nuser = 'u'\n", "4: mail user `u` has no password"),
+    (
+        "[mail]\nserver = 'mail.example'\nfrom = 'a@b.example'\nuser = 'u'\npassword = 'p'\ntls = 'off'\n",
+        "4: the password for `u` would be sent in the clear",
+    ),
+    ("[mail]\nserver = 'mail.example'\nfrom = 'a@b.example'\ntls = 'maybe'\n", "4: tls: `maybe` says not how mail is secured"),
+    ("[mail]\nserver = 'mail.example'\nfrom = 'a@b.example'\ntimeout = '1h'\n", "4: timeout is 1h; it must be from 1s to 5m"),
     ("[voicemail]\nlongest = '1s'\n", "2: longest is 1s; it must be from 10s to 30m"),
     ("[voicemail]\nsilence = '2m'\n", "2: silence is 2m; it must be from 0s to 1m"),
     ("[codes]\nmessage = '*97'\n", "1: code `*97` is already there"),
@@ -422,7 +439,7 @@ fn the_reference_shows_every_key() {
         }
         *tables.entry(current).or_default() += &format!("{}\n", line.trim_start_matches("# ").trim_start_matches("e.g. "));
     }
-    let all = "[site] [sip] [guard] [media] [http] [recording] [codes] [park] [class.limited] [[phone]] [[agent]] [[queue]] [[extension]] [[trunk]] [[inbound]] \
+    let all = "[site] [sip] [guard] [media] [http] [recording] [codes] [park] [voicemail] [mail] [class.limited] [[phone]] [[agent]] [[queue]] [[extension]] [[trunk]] [[inbound]] \
                [[outbound]] [[user]]";
     for table in all.split(' ') {
         let keys = keys_of(table);

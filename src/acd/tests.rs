@@ -80,6 +80,7 @@ pub(super) fn config(queues: Vec<Queue>, agents: Vec<Agent>) -> Config {
         park: Park::default(),
         voicemail: crate::config::Voicemail::default(),
         mailboxes: BTreeMap::new(),
+        mail: None,
         classes: BTreeMap::new(),
         phones: BTreeMap::new(),
         agents: agents.into_iter().map(|a| (a.staff_number.clone(), a)).collect(),

@@ -25,6 +25,7 @@ pub fn differences(old: &Config, new: &Config) -> Vec<String> {
         ("recording", old.recording != new.recording),
         ("codes", old.codes != new.codes),
         ("park", old.park != new.park),
+        ("mail", old.mail != new.mail),
         ("voicemail", old.voicemail != new.voicemail),
         ("class", old.classes != new.classes),
         ("inbound", old.inbound != new.inbound),

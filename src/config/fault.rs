@@ -47,6 +47,16 @@ pub(crate) enum Fault {
     BadPin(String),
     #[error("queue `{0}` is to have a mailbox and has no number, which a mailbox is known by; give it one")]
     MailboxWithoutNumber(String),
+    #[error("messages of mailbox `{0}` are to be mailed, and there is no mail server: write a table [mail]")]
+    NoMail(String),
+    #[error("`{0}` has a mail address and no mailbox; set voicemail = true")]
+    MailWithoutMailbox(String),
+    #[error("mailbox `{0}` would delete what nobody has: mail_delete needs mail, and mail_attach")]
+    DeletesUnheard(String),
+    #[error("mail user `{0}` has no password, here or in secrets.toml under [mail]")]
+    NoMailPassword(String),
+    #[error("the password for `{0}` would be sent in the clear: set tls to \"required\" or \"starttls\"")]
+    MailInTheClear(String),
     #[error("there are no prompts in `{0}`; put them into prompts/{0}/")]
     NoLanguage(String),
     #[error("phone `{0}` has no secret, here or in secrets.toml; the first `cordboard serve` generates it")]

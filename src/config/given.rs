@@ -15,8 +15,8 @@ use toml::de::DeValue;
 use super::Advertised;
 use super::text::Reader;
 use super::units::{
-    Address, Code, Daily, Digest, Domain, Every, Extension, Goto, Host, InCountry, Label, Listener, Name, Nameless, Net,
-    NumberPattern, Password, Picks, Pin, Ports, Prepend, Slots, Telephone, Time, Weekdays, Written, Zone,
+    Address, Code, Daily, Digest, Domain, Every, Extension, Goto, Host, InCountry, Label, Listener, MailAddress, Name, Nameless, Net,
+    NumberPattern, Password, Picks, Pin, Ports, Prepend, Secured, Slots, Telephone, Time, Weekdays, Written, Zone,
 };
 
 /// The whole file. Tables that were not given, or that could not be read, are missing.
@@ -32,6 +32,7 @@ pub(crate) struct Given {
     pub codes: Option<Spanned<Codes>>,
     pub park: Option<Spanned<Park>>,
     pub voicemail: Option<Spanned<Voicemail>>,
+    pub mail: Option<Spanned<Mail>>,
     pub classes: BTreeMap<String, Spanned<Class>>,
     pub phones: Vec<Spanned<Phone>>,
     pub agents: Vec<Spanned<Agent>>,
@@ -55,6 +56,8 @@ pub(crate) struct Named {
     pub trunks: BTreeSet<String>,
     /// Numbers of phones and queues that have a mailbox.
     pub mailboxes: BTreeSet<String>,
+    /// There is a table [mail].
+    pub mail: bool,
     /// An outbound rule is there but could not be read: which numbers can be dialled is not judged.
     pub outbound_torn: bool,
 }
@@ -171,6 +174,19 @@ pub(crate) struct Voicemail {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(crate) struct Mail {
+    pub server: Spanned<Domain>,
+    pub port: Option<Spanned<u64>>,
+    pub tls: Option<Secured>,
+    pub user: Option<Spanned<Label>>,
+    pub password: Option<Password>,
+    pub from: MailAddress,
+    pub timeout: Option<Spanned<Time>>,
+    pub ca: Option<Spanned<Label>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Phone {
     pub number: Spanned<Extension>,
     pub secret: Option<Password>,
@@ -183,6 +199,9 @@ pub(crate) struct Phone {
     pub voicemail: Option<bool>,
     pub pin: Option<Spanned<Pin>>,
     pub language: Option<Spanned<Name>>,
+    pub mail: Option<Spanned<MailAddress>>,
+    pub mail_attach: Option<bool>,
+    pub mail_delete: Option<Spanned<bool>>,
 }
 
 #[derive(Deserialize)]
@@ -225,6 +244,9 @@ pub(crate) struct Queue {
     pub voicemail: Option<Spanned<bool>>,
     pub pin: Option<Spanned<Pin>>,
     pub language: Option<Spanned<Name>>,
+    pub mail: Option<Spanned<MailAddress>>,
+    pub mail_attach: Option<bool>,
+    pub mail_delete: Option<Spanned<bool>>,
 }
 
 #[derive(Deserialize)]
@@ -334,11 +356,13 @@ pub(crate) struct Secrets {
     pub token: BTreeMap<String, Password>,
     /// Of a mailbox, by number.
     pub pin: BTreeMap<String, Password>,
+    /// Of the mail server, by our user there.
+    pub mail: BTreeMap<String, Password>,
 }
 
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "unknown table `{0}`, expected one of site, sip, guard, media, http, recording, codes, park, voicemail, class, phone, agent, queue, extension, \
+    "unknown table `{0}`, expected one of site, sip, guard, media, http, recording, codes, park, voicemail, mail, class, phone, agent, queue, extension, \
      trunk, inbound, \
      outbound, user"
 )]
@@ -362,6 +386,10 @@ impl Given {
                 "codes" => given.codes = reader.read(value),
                 "park" => given.park = reader.read(value),
                 "voicemail" => given.voicemail = reader.read(value),
+                "mail" => {
+                    given.named.mail = true;
+                    given.mail = reader.read(value);
+                }
                 "class" => {
                     let at = value.span();
                     match value.into_inner() {
@@ -434,6 +462,7 @@ impl Secrets {
                 "password" => &mut secrets.password,
                 "token" => &mut secrets.token,
                 "pin" => &mut secrets.pin,
+                "mail" => &mut secrets.mail,
                 other => {
                     reader.fault(at, UnknownSecrets(other));
                     continue;
@@ -448,5 +477,5 @@ impl Secrets {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("unknown table `{0}`, expected one of phone, trunk, password, token, pin")]
+#[error("unknown table `{0}`, expected one of phone, trunk, password, token, pin, mail")]
 struct UnknownSecrets<'a>(&'a str);

@@ -24,6 +24,8 @@ pub struct Config {
     pub codes: FeatureCodes,
     pub park: Park,
     pub voicemail: Voicemail,
+    /// Where messages are mailed from.
+    pub mail: Option<Mail>,
     /// By the number of the phone or queue that they are of.
     pub mailboxes: BTreeMap<Number, Mailbox>,
     /// By name. Phones that name none are in `default`, if there is one.
@@ -238,6 +240,43 @@ pub struct Mailbox {
     pub language: Option<String>,
     /// Name of the phone or title of the queue; the number, where there is none.
     pub title: String,
+    /// Where its messages are mailed to. Needs [`Config::mail`].
+    pub mail: Option<MailTo>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MailTo {
+    pub to: String,
+    /// With the message as a file.
+    pub attach: bool,
+    /// The message is deleted when it is mailed.
+    pub delete: bool,
+}
+
+/// The mail server that takes our mails (RFC 6409).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mail {
+    pub server: String,
+    pub port: u16,
+    pub tls: MailTls,
+    pub user: Option<String>,
+    pub password: Option<Secret>,
+    pub from: String,
+    /// For a mail, beside what its length takes.
+    pub timeout: Duration,
+    /// A PEM file whose certificates are trusted beside the system's.
+    pub ca: Option<PathBuf>,
+}
+
+/// How a connection to the mail server is secured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MailTls {
+    /// TLS from the start (RFC 8314 §3.3).
+    Required,
+    /// By STARTTLS (RFC 3207), and nothing is sent without.
+    #[default]
+    StartTls,
+    Off,
 }
 
 /// A secret in memory. Printed nowhere: `Debug` shows only that there is one.

@@ -68,6 +68,7 @@ const HEADER: &str = "\
 #   [trunk]     what a trunk's carrier asks for, by the trunk's name (never generated; put it here or into cordboard.toml)
 #   [password]  of a user of the API and the console, by name
 #   [pin]       of a mailbox, by its number
+#   [mail]      what the mail server asks for, by our user there (never generated)
 #   [token]     of a user's programs (Authorization: Bearer …), by name
 #
 # A secret in cordboard.toml wins over one here. Delete a line to have it generated again at the next start.
@@ -149,6 +150,7 @@ fn print(secrets: &Secrets) -> String {
         ("password", &secrets.password),
         ("token", &secrets.token),
         ("pin", &secrets.pin),
+        ("mail", &secrets.mail),
     ];
     for (table, entries) in tables.into_iter().filter(|(_, e)| !e.is_empty()) {
         let plain: BTreeMap<&str, &str> = entries.iter().map(|(k, v)| (k.as_str(), v.0.as_str())).collect();

@@ -8,7 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, de};
 
 use super::{
-    Advertise, BadPlace, CallerFormat, Carrier, Country, DigestAlgorithm, Network, Pattern, Peer, Place, Strategy, UnknownCountry,
+    Advertise, BadPlace, CallerFormat, Carrier, Country, DigestAlgorithm, MailTls, Network, Pattern, Peer, Place, Strategy,
+    UnknownCountry,
 };
 
 /// Reads a type from a TOML string through a function.
@@ -98,6 +99,14 @@ from_text!(
 from_text!(
     /// What opens a mailbox by phone.
     Pin(String) = pin
+);
+from_text!(
+    /// A mail address: one, without a name.
+    MailAddress(String) = mail_address
+);
+from_text!(
+    /// `required`, `starttls` or `off`.
+    Secured(MailTls) = secured
 );
 from_text!(
     /// A host name or domain.
@@ -193,6 +202,10 @@ pub(crate) enum BadValue {
     Password,
     #[error("must be 4 to 16 digits, as text: \"4711\"")]
     Pin,
+    #[error("`{0}` is no mail address: write one such as \"olena@example.com\"")]
+    MailAddress(String),
+    #[error("`{0}` says not how mail is secured: write \"required\" (TLS from the start), \"starttls\" or \"off\"")]
+    Secured(String),
     #[error("`{0}` is no domain: write a name such as \"pbx.example.com\", or an address")]
     Domain(String),
     #[error("`{0}` is no digest algorithm: write \"MD5\" or \"SHA-256\"")]
@@ -397,6 +410,25 @@ fn password(text: &str) -> Result<String, BadValue> {
 pub(crate) fn pin(text: &str) -> Result<String, BadValue> {
     let fits = (4..=16).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
     if fits { Ok(text.to_owned()) } else { Err(BadValue::Pin) }
+}
+
+/// RFC 5321 §4.1.2 without its quoted strings, which nobody's address has.
+fn mail_address(text: &str) -> Result<String, BadValue> {
+    let is_atom = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~.".contains(&b);
+    let fits = text.split_once('@').is_some_and(|(local, domain)| {
+        let dots = local.starts_with('.') || local.ends_with('.') || local.contains("..");
+        (1..=64).contains(&local.len()) && local.bytes().all(is_atom) && !dots && is_host_name(domain)
+    });
+    if fits { Ok(text.to_owned()) } else { Err(BadValue::MailAddress(text.to_owned())) }
+}
+
+fn secured(text: &str) -> Result<MailTls, BadValue> {
+    match text {
+        "required" => Ok(MailTls::Required),
+        "starttls" => Ok(MailTls::StartTls),
+        "off" => Ok(MailTls::Off),
+        _ => Err(BadValue::Secured(text.to_owned())),
+    }
 }
 
 fn domain(text: &str) -> Result<String, BadValue> {

@@ -15,6 +15,7 @@ use crate::clock::{Mono, System};
 use crate::config::{self, Config, Problem, Source};
 use crate::ids::{LegId, RecordingId};
 use crate::ivr;
+use crate::mail::Mailer;
 use crate::media::{Clip, Clips, Command, Quality, Report};
 use crate::media_engine::{Engine, sounds};
 use crate::recorder::Recorder;
@@ -83,6 +84,7 @@ pub(super) struct Driver {
     pub transport: Transport,
     pub engine: Engine,
     pub recorder: Recorder,
+    pub mailer: Mailer,
     pub store: Store,
     pub current: watch::Sender<Arc<Config>>,
     pub place: Place,
@@ -422,12 +424,13 @@ impl Driver {
 
     /// In the order in which each needs the next.
     async fn close(self, journal: Option<JournalFile>) {
-        let Driver { transport, engine, recorder, store, http, mut waiting, .. } = self;
+        let Driver { transport, engine, recorder, mailer, store, http, mut waiting, .. } = self;
         // Whoever still reports must not wait for a reader that is gone.
         waiting.close();
         transport.shutdown().await;
         // Before what it reads is closed.
         http.end();
+        mailer.end().await;
         drop(engine);
         let closing = tokio::task::spawn_blocking(move || {
             recorder.close();

@@ -81,6 +81,9 @@ pub(super) fn tell(event: &Event) {
         | Kind::CallTransferred(_)
         | Kind::CallForwarded(_)
         | Kind::VoicemailLeft(_)
+        | Kind::VoicemailMailed(_)
+        // Told by the mailer.
+        | Kind::VoicemailMailFailed(_)
         | Kind::VoicemailHeard(_)
         | Kind::VoicemailDeleted(_)
         | Kind::CallMerged(_)

@@ -149,6 +149,12 @@ pub enum Kind {
     VoicemailHeard(Voicemail),
     #[serde(rename = "voicemail.deleted")]
     VoicemailDeleted(Voicemail),
+    /// It was mailed to its owner.
+    #[serde(rename = "voicemail.mailed")]
+    VoicemailMailed(Mailed),
+    /// It could not be, this time.
+    #[serde(rename = "voicemail.mail_failed")]
+    VoicemailMailFailed(MailFailed),
     /// PINs are tried: no more for a while.
     #[serde(rename = "voicemail.locked")]
     VoicemailLocked(VoicemailLock),
@@ -579,6 +585,34 @@ pub struct Voicemail {
     /// The caller's number; empty, if hidden.
     pub caller: String,
     pub duration_ms: u64,
+}
+
+/// A mail server has taken a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Mailed {
+    #[schema(value_type = String)]
+    pub mailbox: Number,
+    #[schema(value_type = String)]
+    pub recording: RecordingId,
+    /// Mail address.
+    pub to: String,
+}
+
+/// A mail server has not taken a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MailFailed {
+    #[schema(value_type = String)]
+    pub mailbox: Number,
+    #[schema(value_type = String)]
+    pub recording: RecordingId,
+    /// Mail address.
+    pub to: String,
+    /// For people.
+    pub reason: String,
+    /// So far.
+    pub attempts: u32,
+    /// It is not tried again.
+    pub gives_up: bool,
 }
 
 /// Too many wrong PINs, over all calls.

@@ -74,6 +74,10 @@ pub enum Input {
         /// It can be played to the leg.
         there: bool,
     },
+    /// A message was mailed.
+    Mailed(super::event::Mailed),
+    /// It was not.
+    MailFailed(super::event::MailFailed),
     /// No new calls from here on; live ones end by themselves or by `Halt`.
     Drain,
     /// Everything ends now: BYE to all.

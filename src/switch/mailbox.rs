@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::command::{Answer, MailboxLockView, MessageView, Refusal};
-use super::event::{By, Kind, Voicemail, VoicemailLock, VoicemailUnlock};
+use super::event::{By, Kind, MailFailed, Mailed, Voicemail, VoicemailLock, VoicemailUnlock};
 use super::hub::Cx;
 use super::output::{RecorderCommand, Ticket, recorded};
 use super::queueing::millis;
@@ -226,6 +226,23 @@ impl Cx<'_> {
         let (conversation, data) = (message.conversation, told(mailbox, message));
         drop(all);
         self.tell(Some(conversation), Kind::VoicemailLeft(data));
+    }
+
+    /// A message is with its owner. Where that is enough, it goes.
+    pub fn mailed(&mut self, data: Mailed) {
+        self.count("mails_sent_total");
+        let (number, recording) = (data.mailbox.clone(), data.recording);
+        self.tell(None, Kind::VoicemailMailed(data));
+        let mailbox = self.hub.config.mailboxes.get(&number);
+        if mailbox.and_then(|mailbox| mailbox.mail.as_ref()).is_some_and(|mail| mail.delete) {
+            // Its owner may have been quicker.
+            drop(self.delete_message(&number, recording, Waits::Nobody));
+        }
+    }
+
+    pub fn mail_failed(&mut self, data: MailFailed) {
+        self.count(format!("mails_failed_total{{given_up=\"{}\"}}", data.gives_up));
+        self.tell(None, Kind::VoicemailMailFailed(data));
     }
 
     /// All messages for a number, oldest first.

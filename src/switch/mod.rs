@@ -225,6 +225,8 @@ impl Switch {
                     self.with(conversation, now, out, |cx, conv| cx.listening_event(conv, event));
                 }
             }
+            Input::Mailed(data) => self.cx(now, out).mailed(data),
+            Input::MailFailed(data) => self.cx(now, out).mail_failed(data),
             Input::Drain => self.drain(now, out),
             Input::Halt => self.halt(now, out),
             Input::Tick => {}

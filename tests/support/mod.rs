@@ -18,5 +18,6 @@ pub mod process;
 pub mod relay;
 pub mod rtp;
 pub mod sipp;
+pub mod smtp;
 pub mod stream;
 pub mod tones;

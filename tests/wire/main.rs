@@ -12,6 +12,7 @@ mod journal;
 mod kamailio;
 mod ladder;
 mod lamps;
+mod mail;
 mod matrix;
 mod next_hop;
 mod pairs;

@@ -138,6 +138,7 @@ impl Checking {
         let extensions = self.extensions(given.extensions, &outbound);
         let park = self.park(given.park);
         let voicemail = self.voicemail(given.voicemail);
+        let mail = self.mail(given.mail);
         let trunks = self.trunks(given.trunks, &sip);
         let inbound = self.inbound(given.inbound, &outbound);
         let users = self.users(given.users);
@@ -152,6 +153,7 @@ impl Checking {
             codes,
             park,
             voicemail,
+            mail,
             mailboxes: std::mem::take(&mut self.mailboxes),
             classes,
             phones,

@@ -7,8 +7,8 @@ use serde_spanned::Spanned;
 
 use super::{Checking, Secretless, Seen};
 use crate::config::fault::Fault;
-use crate::config::units::{BadValue, Name, NumberPattern, Pin, is_name};
-use crate::config::{Agent, Class, Mailbox, Outbound, Phone, Place, Queue, Secret, Strategy, Times, User, given};
+use crate::config::units::{BadValue, MailAddress, Name, NumberPattern, Pin, is_name};
+use crate::config::{Agent, Class, MailTo, Mailbox, Outbound, Phone, Place, Queue, Secret, Strategy, Times, User, given};
 use crate::ids::{Number, QueueName, StaffNumber};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -16,6 +16,15 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 /// The user that is there without being configured, as soon as its password has been generated.
 pub(in crate::config) const ADMIN: &str = "admin";
+
+/// What phones and queues say of their mailboxes.
+struct MailboxKeys {
+    pin: Option<Spanned<Pin>>,
+    language: Option<Spanned<Name>>,
+    mail: Option<Spanned<MailAddress>>,
+    mail_attach: Option<bool>,
+    mail_delete: Option<Spanned<bool>>,
+}
 
 impl Checking {
     pub(super) fn phones(&mut self, given: Vec<Spanned<given::Phone>>) -> BTreeMap<Number, Phone> {
@@ -36,9 +45,18 @@ impl Checking {
                 }
                 given.into_inner().0
             });
+            let keys = MailboxKeys {
+                pin: phone.pin,
+                language: phone.language,
+                mail: phone.mail,
+                mail_attach: phone.mail_attach,
+                mail_delete: phone.mail_delete,
+            };
             if phone.voicemail == Some(true) {
                 let title = phone.name.as_ref().map_or_else(|| number.clone(), |n| n.0.clone());
-                self.mailbox(&number, title, at, phone.pin, phone.language);
+                self.mailbox(&number, title, at, keys);
+            } else if let Some(mail) = keys.mail {
+                self.fault(&mail, Fault::MailWithoutMailbox(number.clone()));
             }
             let number = Number::from(number.as_str());
             phones.insert(
@@ -58,7 +76,8 @@ impl Checking {
         phones
     }
 
-    fn mailbox(&mut self, number: &str, title: String, at: usize, pin: Option<Spanned<Pin>>, language: Option<Spanned<Name>>) {
+    fn mailbox(&mut self, number: &str, title: String, at: usize, keys: MailboxKeys) {
+        let MailboxKeys { pin, language, mail, mail_attach, mail_delete } = keys;
         let pin = pin.map(|pin| pin.into_inner().0).or_else(|| self.secrets.pin.get(number).map(|p| p.0.clone()));
         match &pin {
             Some(digits) if crate::config::units::pin(digits).is_err() => self.reader.fault(at, Fault::BadPin(number.to_owned())),
@@ -68,9 +87,18 @@ impl Checking {
         if let Some(given) = language.as_ref().filter(|given| !self.languages.contains(&given.get_ref().0)) {
             self.fault(given, Fault::NoLanguage(given.get_ref().0.clone()));
         }
+        let attach = mail_attach.unwrap_or(true);
+        if let Some(delete) = mail_delete.as_ref().filter(|delete| *delete.get_ref() && (mail.is_none() || !attach)) {
+            self.fault(delete, Fault::DeletesUnheard(number.to_owned()));
+        }
+        if let Some(mail) = mail.as_ref().filter(|_| !self.named.mail) {
+            self.fault(mail, Fault::NoMail(number.to_owned()));
+        }
+        let delete = mail_delete.is_some_and(Spanned::into_inner);
+        let mail = mail.map(|mail| MailTo { to: mail.into_inner().0, attach, delete });
         let number = Number::from(number);
         let (pin, language) = (Secret::new(pin.unwrap_or_default()), language.map(|l| l.into_inner().0));
-        self.mailboxes.insert(number.clone(), Mailbox { number, pin, language, title });
+        self.mailboxes.insert(number.clone(), Mailbox { number, pin, language, title, mail });
     }
 
     pub(super) fn classes(&mut self, given: BTreeMap<String, Spanned<given::Class>>) -> BTreeMap<String, Class> {
@@ -149,7 +177,14 @@ impl Checking {
             match (&queue.voicemail, &queue.number) {
                 (Some(wanted), Some(number)) if *wanted.get_ref() => {
                     let title = queue.title.as_ref().map_or_else(|| name.clone(), |t| t.0.clone());
-                    self.mailbox(&number.get_ref().0.clone(), title, wanted.span().start, queue.pin, queue.language);
+                    let keys = MailboxKeys {
+                        pin: queue.pin,
+                        language: queue.language,
+                        mail: queue.mail,
+                        mail_attach: queue.mail_attach,
+                        mail_delete: queue.mail_delete,
+                    };
+                    self.mailbox(&number.get_ref().0.clone(), title, wanted.span().start, keys);
                 }
                 (Some(wanted), None) if *wanted.get_ref() => self.fault(wanted, Fault::MailboxWithoutNumber(name.clone())),
                 (Some(_) | None, Some(_) | None) => {}

@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use serde_spanned::Spanned;
 
-use super::Checking;
+use super::{Checking, Secretless};
 use crate::config::fault::Fault;
 use crate::config::given;
 use crate::config::units::{Code, Digest, Label, Listener, Net, Ports};
-use crate::config::{DigestAlgorithm, FeatureCodes, Guard, Http, Media, Network, Park, Recording, Sip, Site, Tls, Voicemail};
+use crate::config::{
+    DigestAlgorithm, FeatureCodes, Guard, Http, Mail, MailTls, Media, Network, Park, Recording, Secret, Sip, Site, Tls, Voicemail,
+};
 use crate::ids::{Number, TrunkName};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -348,6 +350,41 @@ impl Checking {
             pin_failures: self.count("pin_failures", given.pin_failures, usual.pin_failures, 0..=100),
             pin_lock: self.time("pin_lock", given.pin_lock, usual.pin_lock, MINUTE..=DAY),
         }
+    }
+
+    pub(super) fn mail(&mut self, given: Option<Spanned<given::Mail>>) -> Option<Mail> {
+        let mail = given?.into_inner();
+        let tls = mail.tls.map(|t| t.0).unwrap_or_default();
+        // RFC 8314 §7.3, RFC 6409 §3.1, RFC 5321 §4.5.4.2.
+        let usual = match tls {
+            MailTls::Required => 465,
+            MailTls::StartTls => 587,
+            MailTls::Off => 25,
+        };
+        let server = mail.server.get_ref().0.clone();
+        let password = mail.user.as_ref().and_then(|user| {
+            let user = &user.get_ref().0;
+            mail.password.or_else(|| self.secrets.mail.get(user).cloned()).map(|p| Secret::new(p.0))
+        });
+        if let Some(user) = &mail.user {
+            let here = server == "localhost" || server.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+            if password.is_none() && self.secretless == Secretless::Refused {
+                self.fault(user, Fault::NoMailPassword(user.get_ref().0.clone()));
+            }
+            if tls == MailTls::Off && !here {
+                self.fault(user, Fault::MailInTheClear(user.get_ref().0.clone()));
+            }
+        }
+        Some(Mail {
+            server,
+            port: u16::try_from(self.count("port", mail.port, usual, 1..=65_535)).unwrap_or(25),
+            tls,
+            user: mail.user.map(|user| user.into_inner().0),
+            password,
+            from: mail.from.0,
+            timeout: self.time("timeout", mail.timeout, 30 * SECOND, SECOND..=5 * MINUTE),
+            ca: mail.ca.map(|file| self.path(&file.get_ref().0)),
+        })
     }
 
     fn reasons(&mut self, reasons: &[String], at: usize) {

@@ -184,6 +184,8 @@ impl Conversation {
             | Kind::VoicemailLeft(_)
             | Kind::VoicemailHeard(_)
             | Kind::VoicemailDeleted(_)
+            | Kind::VoicemailMailed(_)
+            | Kind::VoicemailMailFailed(_)
             | Kind::VoicemailLocked(_)
             | Kind::VoicemailUnlocked(_)
             | Kind::AgentWrapup(_)

@@ -30,6 +30,8 @@ pub enum Tree {
     Unannounced,
     /// What was done with messages and the event log has not heard of: recording id, whether it is gone -> the event's data as JSON.
     Untold,
+    /// Recording id -> a message that is to be mailed, as JSON.
+    Outbox,
     /// Conversation id -> row as JSON.
     Conversations,
     /// Conversation id -> its signalling as JSON.
@@ -48,7 +50,7 @@ pub enum Tree {
 }
 
 impl Tree {
-    pub const ALL: [Tree; 15] = [
+    pub const ALL: [Tree; 16] = [
         Tree::Recordings,
         Tree::RecordingsByAgent,
         Tree::RecordingsByQueue,
@@ -57,6 +59,7 @@ impl Tree {
         Tree::Numbers,
         Tree::Unannounced,
         Tree::Untold,
+        Tree::Outbox,
         Tree::Conversations,
         Tree::Ladders,
         Tree::LiveConversations,
@@ -78,6 +81,7 @@ impl Tree {
             Tree::Numbers => "numbers",
             Tree::Unannounced => "unannounced",
             Tree::Untold => "untold",
+            Tree::Outbox => "mail_outbox",
             Tree::Conversations => "conversations",
             Tree::Ladders => "ladders",
             Tree::LiveConversations => "live_conversations",

@@ -78,6 +78,8 @@ impl Resigner {
             | Input::Recorder(_)
             | Input::Command { .. }
             | Input::Health { .. }
+            | Input::Mailed(_)
+            | Input::MailFailed(_)
             | Input::Fetched { .. }
             | Input::Drain
             | Input::Halt

@@ -1,0 +1,392 @@
+//! Sends messages of mailboxes to their owners by mail (SMTP, RFC 5321).
+//!
+//! ```text
+//! event log ── voicemail.left ──> outbox (index) ── when due ──> letter ──> the mail server
+//!                                    ^  │ position and outbox in one commit        │
+//!                                    │  └──────────── sent, or given up ───────────┤
+//!                                    └──────────────── later: back-off ────────────┘
+//! ```
+//! It reads the log as any other reader does, from a position that is kept beside what is to be sent, so no kill loses a mail. One is sent
+//! twice only if the process dies between the server's word that it has it and the commit that follows; both then have one Message-ID
+//! (RFC 5322 §3.6.4), by which mailboxes tell that they are the same.
+//!
+//! | what the server does | what is done |
+//! |---|---|
+//! | takes it | `voicemail.mailed`, and the message is deleted if its mailbox wants that |
+//! | is not there, silent, has no certificate that we trust, refuses our password; or 4xx | again later ([`BACK_OFF`]), until [`GIVES_UP`] |
+//! | refuses this mail for good (5xx) | given up |
+//!
+//! Each failure is a `voicemail.mail_failed`; trouble with the server itself degrades the part `mail` until a mail goes through.
+
+mod letter;
+mod outbox;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lettre::transport::smtp::authentication::{Credentials, Mechanism};
+use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
+use lettre::transport::smtp::extension::ClientId;
+use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use self::letter::Letter;
+use self::outbox::{Outbox, Waiting};
+use crate::clock::System;
+use crate::config::{Config, Mail, MailTls};
+use crate::store::database::{Database, DatabaseError};
+use crate::store::log::{Follow, Log, LogError, Stored};
+use crate::store::recordings::{Folder, Recordings};
+use crate::store::{Health, Store};
+use crate::switch::event::{Kind, MailFailed, Mailed};
+use crate::switch::input::Input;
+
+/// The part that [`Health`] is told about.
+const PART: &str = "mail";
+
+/// Between two attempts at one mail; the last one again and again.
+const BACK_OFF: [Duration; 6] = [
+    Duration::from_secs(15),
+    Duration::from_secs(60),
+    Duration::from_secs(300),
+    Duration::from_secs(900),
+    Duration::from_secs(1_800),
+    Duration::from_secs(3_600),
+];
+
+/// After this long a mail is given up (RFC 5321 §4.5.4.1 has four to five days).
+const GIVES_UP: Duration = Duration::from_secs(4 * 86_400);
+
+/// What the slowest line takes of a mail in a second, in octets: an attempt may last so much longer than `[mail] timeout`.
+const SLOWEST: u64 = 20_000;
+
+/// How long the end of the process waits for an attempt that is on its way.
+const LAST_ATTEMPT: Duration = Duration::from_secs(5);
+
+/// Between two looks at an index or a log in trouble.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// Events after which the position is kept although there was nothing to send: what a start reads again.
+const KEEP_POSITION: u64 = 2_000;
+
+/// The running mailer.
+pub struct Mailer {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Mailer {
+    /// `inputs` is the core's: it tells what came of each mail.
+    pub fn start(
+        store: &Store,
+        config: watch::Receiver<Arc<Config>>,
+        clock: System,
+        inputs: mpsc::Sender<Input>,
+        health: Health,
+        on: &tokio::runtime::Handle,
+    ) -> Result<Mailer, DatabaseError> {
+        let database: Arc<dyn Database> = store.database.clone();
+        let outbox = Outbox::open(database, store.log.last())?;
+        let (stop, stops) = watch::channel(false);
+        let work = Work {
+            outbox,
+            log: store.log.clone(),
+            folder: store.folder.clone(),
+            recordings: store.recordings.clone(),
+            config,
+            clock,
+            inputs,
+            health,
+            is_ill: false,
+        };
+        #[allow(clippy::disallowed_methods, reason = "the mailer owns its task")]
+        let task = on.spawn(work.run(stops));
+        Ok(Mailer { stop, task })
+    }
+
+    /// Lets an attempt that is on its way come to its end, if that is soon.
+    pub async fn end(self) {
+        let _ = self.stop.send(true);
+        let abort = self.task.abort_handle();
+        if timeout(LAST_ATTEMPT, self.task).await.is_err() {
+            abort.abort();
+        }
+    }
+}
+
+struct Work {
+    outbox: Outbox,
+    log: Log,
+    folder: Folder,
+    recordings: Recordings,
+    config: watch::Receiver<Arc<Config>>,
+    clock: System,
+    inputs: mpsc::Sender<Input>,
+    health: Health,
+    is_ill: bool,
+}
+
+/// Why a mail was not sent.
+#[derive(Debug, thiserror::Error)]
+enum Unsent {
+    #[error("{0}")]
+    Server(#[from] lettre::transport::smtp::Error),
+    #[error("the mail server did not come to an end within {} s", .0.as_secs())]
+    Endless(Duration),
+    #[error("{path}: {error}")]
+    Certificate { path: std::path::PathBuf, error: std::io::Error },
+    #[error(transparent)]
+    Letter(#[from] letter::Unwritten),
+    #[error("[mail] is gone from the configuration")]
+    Unconfigured,
+}
+
+impl Unsent {
+    /// No later attempt will do better.
+    fn is_final(&self) -> bool {
+        match self {
+            // 530 to 538 are about who we are (RFC 4954 §6): a password that somebody has to mend.
+            Unsent::Server(error) => {
+                let code = error.status().map(|code| code.to_string());
+                error.is_permanent() && !code.is_some_and(|code| code.starts_with("53"))
+            }
+            Unsent::Letter(error) => error.is_final(),
+            Unsent::Endless(_) | Unsent::Certificate { .. } | Unsent::Unconfigured => false,
+        }
+    }
+
+    /// Nothing can be sent there, whatever it is.
+    fn is_the_servers(&self) -> bool {
+        match self {
+            Unsent::Server(error) => error.status().is_none() || !self.is_final() && error.is_permanent(),
+            Unsent::Endless(_) | Unsent::Certificate { .. } | Unsent::Unconfigured => true,
+            Unsent::Letter(_) => false,
+        }
+    }
+}
+
+impl Work {
+    async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        let mut follow = self.follow();
+        loop {
+            let due = self.outbox.due().map(|at| at.since(self.clock.now().wall));
+            // Far enough that it never comes first.
+            let wait = due.unwrap_or(Duration::from_secs(3_600));
+            let wake = self.clock.instant(self.clock.mono() + if follow.is_some() { wait } else { wait.min(RETRY) });
+            #[allow(clippy::disallowed_methods, reason = "the mailer's one timer")]
+            let timer = sleep_until(Instant::from_std(wake));
+            tokio::select! {
+                biased;
+                _ = stop.changed() => return,
+                event = next(&mut follow) => match event {
+                    Ok(stored) => self.happened(&stored),
+                    Err(LogError::Closed) => return,
+                    Err(_) => follow = self.follow(),
+                },
+                // Somebody may have mended what was wrong.
+                _ = self.config.changed() => self.outbox.hurry(),
+                () = timer => {
+                    if follow.is_none() {
+                        follow = self.follow();
+                    }
+                }
+            }
+            let now = self.clock.now().wall;
+            let Some(waiting) = self.outbox.next(now) else { continue };
+            // To its end, even if the process is asked to end meanwhile: a mail that is half sent is sent twice.
+            self.attempt(waiting).await;
+            if *stop.borrow() {
+                return;
+            }
+        }
+    }
+
+    fn follow(&mut self) -> Option<Follow> {
+        let position = self.outbox.position();
+        let followed = match self.log.follow(Some(position)) {
+            Err(LogError::Gone { first_kept }) => self.log.follow(Some(first_kept.saturating_sub(1))),
+            // The log was taken away: from now on.
+            Err(LogError::Ahead { last }) => {
+                self.outbox.rewind(last);
+                self.log.follow(Some(last))
+            }
+            other => other,
+        };
+        followed.map_err(|error| tracing::error!(%error, "mails wait: the event log can't be read")).ok()
+    }
+
+    fn happened(&mut self, stored: &Stored) {
+        let wanted = match &stored.event.kind {
+            Kind::VoicemailLeft(left) => {
+                let config = self.config.borrow();
+                let wants = config.mailboxes.get(&left.mailbox).is_some_and(|mailbox| mailbox.mail.is_some());
+                // What a reader that was away for a week finds is no news.
+                let is_news = self.clock.now().wall.since(stored.event.at) < GIVES_UP;
+                (wants && is_news).then(|| Waiting::new(left, stored.event.at))
+            }
+            _ => None,
+        };
+        let keep = wanted.is_some() || stored.sequence >= self.outbox.kept() + KEEP_POSITION;
+        if let Err(error) = self.outbox.take(stored.sequence, wanted, keep) {
+            tracing::error!(%error, "what is to be mailed can't be kept");
+        }
+    }
+
+    async fn attempt(&mut self, waiting: Waiting) {
+        let config = self.config.borrow().clone();
+        let mailbox = config.mailboxes.get(&waiting.mailbox).and_then(|mailbox| Some((mailbox, mailbox.mail.clone()?)));
+        // Deleted meanwhile, or its owner wants none any more: there is nothing to say.
+        let is_there = self.recordings.row(waiting.recording).is_ok_and(|row| row.is_some());
+        let Some((mailbox, to)) = mailbox.filter(|_| is_there) else { return self.done(&waiting) };
+        let sent = self.send(&config, &waiting, mailbox, &to).await;
+        let now = self.clock.now().wall;
+        match sent {
+            Ok(()) => {
+                self.done(&waiting);
+                self.well(None);
+                let data = Mailed { mailbox: waiting.mailbox, recording: waiting.recording, to: to.to };
+                self.tell(Input::Mailed(data)).await;
+            }
+            Err(why) => {
+                let gives_up = why.is_final() || now.since(waiting.left_at) >= GIVES_UP;
+                let reason = letter::one_line(&said(&why), 500);
+                tracing::warn!(mailbox = %waiting.mailbox, gives_up, "a message can't be mailed: {reason}");
+                if why.is_the_servers() {
+                    self.well(Some(&reason));
+                }
+                let attempts = waiting.attempts + 1;
+                let data = MailFailed {
+                    mailbox: waiting.mailbox.clone(),
+                    recording: waiting.recording,
+                    to: to.to,
+                    reason,
+                    attempts,
+                    gives_up,
+                };
+                if gives_up {
+                    self.done(&waiting);
+                } else {
+                    let pause = BACK_OFF.get(attempts as usize - 1).or(BACK_OFF.last()).copied().unwrap_or(RETRY);
+                    let later = Waiting { attempts, next_at: now + pause, ..waiting };
+                    if let Err(error) = self.outbox.put_off(later) {
+                        tracing::error!(%error, "that a mail is tried again later can't be kept");
+                    }
+                }
+                self.tell(Input::MailFailed(data)).await;
+            }
+        }
+    }
+
+    async fn send(
+        &self,
+        config: &Config,
+        waiting: &Waiting,
+        mailbox: &crate::config::Mailbox,
+        to: &crate::config::MailTo,
+    ) -> Result<(), Unsent> {
+        let mail = config.mail.as_ref().ok_or(Unsent::Unconfigured)?;
+        let letter = Letter {
+            site: &config.site.name,
+            domain: &config.site.domain,
+            from: &mail.from,
+            to,
+            title: &mailbox.title,
+            language: mailbox.language.as_deref().unwrap_or("en"),
+            caller: &waiting.caller,
+            left_at: waiting.left_at,
+            zone: &config.site.time_zone,
+            duration: Duration::from_millis(waiting.duration_ms),
+            recording: waiting.recording,
+            now: self.clock.now().wall,
+        };
+        let message: Message = letter.write(&self.folder).await?;
+        let server = server(mail, &config.site.domain)?;
+        // lettre bounds connecting only.
+        let most = mail.timeout + Duration::from_secs(message.formatted().len() as u64 / SLOWEST);
+        match timeout(most, server.send(message)).await {
+            Ok(sent) => Ok(sent.map(drop)?),
+            Err(_) => Err(Unsent::Endless(most)),
+        }
+    }
+
+    fn done(&mut self, waiting: &Waiting) {
+        if let Err(error) = self.outbox.done(waiting) {
+            tracing::error!(%error, "that a mail is sent can't be kept: it is sent again at the next start");
+        }
+    }
+
+    fn well(&mut self, trouble: Option<&str>) {
+        if trouble.is_some() || self.is_ill {
+            (self.health)(PART, trouble);
+        }
+        self.is_ill = trouble.is_some();
+    }
+
+    /// The core may have much to do, and a report must not be lost. At the end nobody listens.
+    async fn tell(&self, input: Input) {
+        let _ = self.inputs.send(input).await;
+    }
+}
+
+async fn next(follow: &mut Option<Follow>) -> Result<Arc<Stored>, LogError> {
+    match follow {
+        Some(follow) => follow.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The error with what it comes from: lettre's own words say little.
+fn said(why: &Unsent) -> String {
+    let mut text = why.to_string();
+    let mut source = std::error::Error::source(why);
+    while let Some(error) = source {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        source = error.source();
+    }
+    text
+}
+
+fn server(mail: &Mail, domain: &str) -> Result<AsyncSmtpTransport<Tokio1Executor>, Unsent> {
+    let tls = match mail.tls {
+        MailTls::Off => Tls::None,
+        MailTls::StartTls => Tls::Required(parameters(mail)?),
+        MailTls::Required => Tls::Wrapper(parameters(mail)?),
+    };
+    let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&mail.server)
+        .port(mail.port)
+        .tls(tls)
+        .hello_name(ClientId::Domain(domain.to_owned()))
+        .timeout(Some(mail.timeout));
+    if let (Some(user), Some(password)) = (&mail.user, &mail.password) {
+        builder = builder
+            .credentials(Credentials::new(user.clone(), password.expose().to_owned()))
+            .authentication(vec![Mechanism::Plain, Mechanism::Login]);
+    }
+    Ok(builder.build())
+}
+
+fn parameters(mail: &Mail) -> Result<TlsParameters, Unsent> {
+    let mut builder = TlsParameters::builder(mail.server.clone());
+    if let Some(path) = &mail.ca {
+        let pem = std::fs::read(path).map_err(|error| Unsent::Certificate { path: path.clone(), error })?;
+        builder = builder.add_root_certificate(Certificate::from_pem(&pem)?);
+    }
+    Ok(builder.build_rustls()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_the_last_one_stays() {
+        assert!(BACK_OFF.windows(2).all(|two| two[0] < two[1]));
+        let total: Duration = BACK_OFF.iter().sum();
+        assert!(total < GIVES_UP);
+    }
+}
