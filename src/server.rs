@@ -33,15 +33,19 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 
+use crate::chance::Chance;
 use crate::clock::System;
 use crate::config::{Config, Secret, Source};
 use crate::mail::Mailer;
 use crate::media::{Clips, Frame, Lease, Report};
 use crate::media_engine::{Outlets, sounds};
+use crate::recorder::import::import;
 use crate::recorder::{Recorder, Tap, repair};
 use crate::store::disk::{Disk, RealDisk};
 use crate::store::{Health, LogOptions, Store, StoreError};
 use crate::switch::Input;
+use crate::switch::event::Direction;
+use crate::switch::output::About;
 use crate::transport::tls::{Tls, TlsError};
 use crate::{api, console, events, media_engine, transport};
 
@@ -53,6 +57,9 @@ const INPUTS: usize = 8_192;
 
 /// Keys that were pressed while the core's queue was full: who presses more than that has given up.
 const HELD_DIGITS: usize = 1_024;
+
+/// In seconds. Nobody listens to a longer one.
+const LONGEST_GREETING: u32 = 60;
 
 /// How the switch came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,7 +186,7 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
         // From the recorder's own threads, which may wait.
         Arc::new(move |report| drop(inputs.blocking_send(Input::Recorder(report))))
     };
-    let recorder = Recorder::start(&store, disk, clock, reports, health.clone())?;
+    let recorder = Recorder::start(&store, disk.clone(), clock, reports, health.clone())?;
     let seed = crate::chance::from_system();
     let outlets = ToCore { inputs: inputs.clone(), held: Arc::default(), tap: recorder.tap() };
     let clips = clips(&source, &config, &config_file);
@@ -205,6 +212,7 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
         ladders: store.ladders.clone(),
         transport: transport_figures(transport.meter()),
         folder: store.folder.clone(),
+        import: greetings(&store, disk.clone(), clock),
     };
     let (stop, stops) = watch::channel(false);
     let guarded = events::router(store.log.clone(), &config.site.domain, stops).merge(startup::reload_route(orders.clone()));
@@ -243,6 +251,31 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
     signals.abort();
     memory.abort();
     Ok(ended)
+}
+
+/// Greetings that somebody has recorded elsewhere.
+fn greetings(store: &Store, disk: Arc<dyn Disk>, clock: System) -> api::Import {
+    let (folder, table) = (store.folder.clone(), store.recordings.clone());
+    Arc::new(move |mailbox, bytes| {
+        let clip = sounds::parse(bytes, LONGEST_GREETING).map_err(|error| api::NotImported::Unplayable(error.into()))?;
+        let at = clock.now().wall;
+        let mut chance = Chance::seeded(crate::chance::from_system());
+        let about = About {
+            recording: chance.recording(at),
+            conversation: chance.conversation(at),
+            started_at: at,
+            direction: Direction::Internal,
+            customer_number: mailbox.to_string(),
+            called: mailbox.to_string(),
+            agents: Vec::new(),
+            queue: None,
+            rule: format!("voicemail:{mailbox}"),
+            mailbox: Some(mailbox),
+            greeting: true,
+        };
+        let kept = import(&*disk, &folder, &table, &about, clip.pcm());
+        kept.map(|_| about.recording).map_err(|error| api::NotImported::Disk(error.into()))
+    })
 }
 
 fn transport_figures(meter: transport::Meter) -> api::Figures {

@@ -47,6 +47,7 @@ pub use openapi::document as openapi;
 
 use crate::clock::System;
 use crate::config::{Config, Secret};
+use crate::ids::{Number, RecordingId};
 use crate::store::conversations::Conversations;
 use crate::store::ladders::Ladders;
 use crate::store::log::Log;
@@ -54,6 +55,19 @@ use crate::store::recordings::{Folder, Recordings};
 
 /// How long inputs wait for the core, and counters by name, as in [`Status::counters`](crate::switch::command::Status).
 pub type Figures = Arc<dyn Fn() -> (Duration, Vec<(String, u64)>) + Send + Sync>;
+
+/// Keeps a WAV file that somebody has sent as the greeting of a mailbox; called on a thread that may wait for the disk.
+pub type Import = Arc<dyn Fn(Number, &[u8]) -> Result<RecordingId, NotImported> + Send + Sync>;
+
+/// Why a file is not kept.
+#[derive(Debug, thiserror::Error)]
+pub enum NotImported {
+    /// It is none that can be played.
+    #[error("{0}")]
+    Unplayable(Box<dyn std::error::Error + Send + Sync>),
+    #[error("{0}")]
+    Disk(Box<dyn std::error::Error + Send + Sync>),
+}
 
 /// What the handlers work with.
 pub struct Parts {
@@ -71,6 +85,7 @@ pub struct Parts {
     pub transport: Figures,
     /// Where the WAV files lie.
     pub folder: Folder,
+    pub import: Import,
 }
 
 /// What every handler shares.
@@ -119,6 +134,10 @@ pub fn router(parts: Parts, guarded: Router, open: Router) -> Router {
         .route("/api/v1/phones", get(phones::list))
         .route("/api/v1/phones/{number}/forwarding", get(phones::forwarding).put(phones::set_forwarding))
         .route("/api/v1/voicemail/{number}", get(voicemail::list))
+        .route(
+            "/api/v1/voicemail/{number}/greeting",
+            get(voicemail::greeting).put(voicemail::set_greeting).delete(voicemail::drop_greeting),
+        )
         .route("/api/v1/voicemail/{number}/{id}", delete(voicemail::discard))
         .route("/api/v1/voicemail/{number}/{id}/heard", post(voicemail::heard))
         .route("/api/v1/mailbox-locks", get(voicemail::locks))

@@ -19,7 +19,8 @@ use crate::switch::event;
         conversations::resume, conversations::transfer, ladder::show, ladder::pcap, ladder::strays, ladder::strays_pcap,
         phones::list, phones::forwarding, phones::set_forwarding, agents::list, agents::set, queues::list, trunks::list,
         bans::list, bans::lift, recordings::list, recordings::show,
-        recordings::audio, voicemail::list, voicemail::heard, voicemail::discard, voicemail::locks,
+        recordings::audio, voicemail::list, voicemail::heard, voicemail::discard, voicemail::greeting,
+        voicemail::set_greeting, voicemail::drop_greeting, voicemail::locks,
         voicemail::lift_lock, events, events_ws, reload, serve
     ),
     components(schemas(event::Kind, CloudEvent, problem::Problem)),

@@ -37,7 +37,7 @@ pub(super) struct Search {
     number: Option<String>,
     /// `inbound`, `outbound`, `internal`.
     direction: Option<String>,
-    /// `conversation` (where absent), `voicemail`: a message in a mailbox, `all`.
+    /// `conversation` (where absent), `voicemail`: a message in a mailbox, `greeting`: what a mailbox says, `all`.
     kind: Option<String>,
     /// Began at or after: RFC 3339.
     from: Option<String>,
@@ -78,6 +78,7 @@ impl Search {
             kind: match given(self.kind).as_deref() {
                 None | Some("conversation") => Some(Kind::Conversation),
                 Some("voicemail") => Some(Kind::Voicemail),
+                Some("greeting") => Some(Kind::Greeting),
                 Some("all") => None,
                 Some(other) => return Err(Problem::bad(format!("`{}` is no kind of recording", shortened(other)))),
             },

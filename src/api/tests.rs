@@ -21,7 +21,7 @@ use crate::store::disk::RealDisk;
 use crate::store::ladders::{Bounds, Way};
 use crate::store::log::LogOptions;
 use crate::store::recordings::Recording;
-use crate::switch::command::{AgentView, MailboxLockView, MessageView, PhoneView, RegistrationView, Status};
+use crate::switch::command::{AgentView, GreetingView, MailboxLockView, MessageView, PhoneView, RegistrationView, Status};
 use crate::switch::output::About;
 use crate::switch::{Answer, Command, Refusal};
 
@@ -101,6 +101,10 @@ impl Site {
             ladders: ladders.clone(),
             transport: Arc::new(|| (Duration::from_millis(3), vec![("transport_shed_total".to_owned(), 7)])),
             folder: Folder::new(folder.path()),
+            import: Arc::new(|_, bytes| match bytes {
+                b"RIFF" => Ok(RecordingId::from_parts(9, 9)),
+                _ => Err(NotImported::Unplayable("no WAV".into())),
+            }),
         };
         let guarded = Router::new().route("/api/v1/events", get(|| async { "events" }));
         let open = Router::new().route("/", get(|| async { "page" }));
@@ -154,6 +158,7 @@ impl Site {
             queue: Some("support".into()),
             rule: "inbound default".into(),
             mailbox: None,
+            greeting: false,
         });
         row.bytes = audio.len() as u64;
         row.sha256 = Some("ab".repeat(32));
@@ -402,6 +407,18 @@ async fn messages_are_listed_marked_as_heard_and_deleted() {
     let refused = vec![Answer::Refused(Refusal::NoMailbox("999".into()))];
     site.served(empty(as_ann(Request::get("/api/v1/voicemail/999"))), refused).await.0.problem(404);
     site.send(empty(as_ann(Request::get("/api/v1/recordings?kind=song")))).await.problem(400);
+    let put = |body: &'static str| as_ann(Request::put("/api/v1/voicemail/201/greeting")).body(Body::from(body)).unwrap();
+    let there = || Answer::Greeting(GreetingView { recording: None });
+    let (reply, heard) = site.served(put("RIFF"), vec![there(), Answer::Done]).await;
+    let set = Command::SetGreeting { number: "201".into(), recording: RecordingId::from_parts(9, 9) };
+    assert_eq!((reply.status, &heard[1].1), (204, &set));
+    site.served(put("text"), vec![there()]).await.0.problem(422);
+    let none = || Answer::Refused(Refusal::NoMailbox("201".into()));
+    site.served(put("RIFF"), vec![none()]).await.0.problem(404);
+    let large = as_ann(Request::put("/api/v1/voicemail/201/greeting")).body(Body::from(vec![0; 5 << 20])).unwrap();
+    site.served(large, vec![there()]).await.0.problem(413);
+    let dropped = empty(as_ann(Request::delete("/api/v1/voicemail/201/greeting")));
+    assert_eq!(site.served(dropped, vec![Answer::Done]).await.0.status, 204);
     let locked = "trunk:carrier/+4930123456".to_owned();
     let lock = MailboxLockView { locked: locked.clone(), failures: 9, since: "a".into(), until: "b".into() };
     let locks = empty(as_ann(Request::get("/api/v1/mailbox-locks")));

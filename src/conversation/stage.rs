@@ -79,6 +79,8 @@ pub struct Back {
 /// How far somebody is who leaves a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Said {
+    /// Waits until the greeting of the mailbox's own can be played.
+    Waiting,
     /// Hears the greeting.
     Nothing { play: PlayId },
     /// Is recorded.

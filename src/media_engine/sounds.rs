@@ -1,6 +1,7 @@
 //! Reads sounds from WAV files: mono or stereo, 8 to 32 bit or float, any rate; they are mixed to mono at 8 kHz.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,8 +15,8 @@ const LONGEST: usize = 600 * 8_000;
 pub enum SoundError {
     #[error("{}: {error}", path.display())]
     Unreadable { path: PathBuf, error: hound::Error },
-    #[error("{}: longer than ten minutes", path.display())]
-    TooLong { path: PathBuf },
+    #[error("{}: longer than {seconds} s", path.display())]
+    TooLong { path: PathBuf, seconds: u64 },
     #[error("{}: rate {rate} Hz", path.display())]
     Rate { path: PathBuf, rate: u32 },
 }
@@ -43,6 +44,14 @@ pub fn read(path: &Path) -> Result<Clip, SoundError> {
     read_as(path, |frame| frame.iter().sum::<f32>() / frame.len().max(1) as f32)
 }
 
+/// Reads what somebody has sent, no longer than so many seconds.
+pub fn parse(bytes: &[u8], seconds: u32) -> Result<Clip, SoundError> {
+    let path = Path::new("the file");
+    let wav = hound::WavReader::new(bytes).map_err(|error| SoundError::Unreadable { path: path.to_owned(), error })?;
+    let mono = |frame: &[f32]| frame.iter().sum::<f32>() / frame.len().max(1) as f32;
+    read_from(wav, path, u64::from(seconds) * 8_000, mono)
+}
+
 /// Reads the first channel of a file: what was said, of a recording.
 pub fn read_left(path: &Path) -> Result<Clip, SoundError> {
     read_as(path, |frame| frame.first().copied().unwrap_or(0.0))
@@ -50,13 +59,22 @@ pub fn read_left(path: &Path) -> Result<Clip, SoundError> {
 
 fn read_as(path: &Path, mono: impl Fn(&[f32]) -> f32) -> Result<Clip, SoundError> {
     let unreadable = |error| SoundError::Unreadable { path: path.to_owned(), error };
-    let mut wav = hound::WavReader::open(path).map_err(unreadable)?;
+    read_from(hound::WavReader::open(path).map_err(unreadable)?, path, LONGEST as u64, mono)
+}
+
+fn read_from<R: Read>(
+    mut wav: hound::WavReader<R>,
+    path: &Path,
+    longest: u64,
+    mono: impl Fn(&[f32]) -> f32,
+) -> Result<Clip, SoundError> {
+    let unreadable = |error| SoundError::Unreadable { path: path.to_owned(), error };
     let spec = wav.spec();
     if !(4_000..=192_000).contains(&spec.sample_rate) {
         return Err(SoundError::Rate { path: path.to_owned(), rate: spec.sample_rate });
     }
-    if u64::from(wav.duration()) * 8_000 > LONGEST as u64 * u64::from(spec.sample_rate) {
-        return Err(SoundError::TooLong { path: path.to_owned() });
+    if u64::from(wav.duration()) * 8_000 > longest * u64::from(spec.sample_rate) {
+        return Err(SoundError::TooLong { path: path.to_owned(), seconds: longest / 8_000 });
     }
     let samples: Vec<f32> = match spec.sample_format {
         hound::SampleFormat::Float => wav.samples::<f32>().collect::<Result<_, _>>().map_err(unreadable)?,

@@ -173,6 +173,7 @@ fn query(filter: &Filter) -> Vec<(&'static str, String)> {
         None => "all",
         Some(Kind::Conversation) => "conversation",
         Some(Kind::Voicemail) => "voicemail",
+        Some(Kind::Greeting) => "greeting",
     };
     put("kind", Some(kind.to_owned()));
     put("agent", filter.agent.as_ref().map(|a| a.to_string()));

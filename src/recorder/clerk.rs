@@ -276,7 +276,7 @@ impl Clerk {
                     Ok(())
                 }
                 Stage::Closing { end, sealed } => {
-                    let row = closed(&desk.about, *end, sealed);
+                    let row = closed(&desk.about, end.frames, end.lost_ms, sealed);
                     describe(&*self.disk, &self.folder, &row).map(|row| rows.push(row))
                 }
             };
@@ -394,7 +394,7 @@ impl Clerk {
 }
 
 /// Sidecar and WAV, synced with their folders. Can be repeated: nothing was written to the file before this has succeeded.
-fn begin(disk: &dyn Disk, folder: &Folder, about: &About, synced_day: &mut PathBuf) -> io::Result<WavFile> {
+pub(super) fn begin(disk: &dyn Disk, folder: &Folder, about: &About, synced_day: &mut PathBuf) -> io::Result<WavFile> {
     let day = folder.day(about.recording);
     disk.create_folders(&day)?;
     sidecar::write(disk, folder, &Recording::begun(about))?;
@@ -410,19 +410,19 @@ fn begin(disk: &dyn Disk, folder: &Folder, about: &About, synced_day: &mut PathB
     Ok(wav)
 }
 
-fn describe(disk: &dyn Disk, folder: &Folder, row: &Recording) -> io::Result<Recording> {
+pub(super) fn describe(disk: &dyn Disk, folder: &Folder, row: &Recording) -> io::Result<Recording> {
     sidecar::write(disk, folder, row)?;
     disk.sync_folder(&folder.day(row.id))?;
     Ok(row.clone())
 }
 
-fn closed(about: &About, end: End, sealed: &Sealed) -> Recording {
+pub(super) fn closed(about: &About, frames: u64, lost_ms: [u64; 2], sealed: &Sealed) -> Recording {
     Recording {
-        duration_ms: frames_ms(end.frames),
+        duration_ms: frames_ms(frames),
         bytes: sealed.bytes,
         sha256: Some(sealed.sha256.clone()),
         state: State::Finished,
-        lost_ms: end.lost_ms,
+        lost_ms,
         ..Recording::begun(about)
     }
 }

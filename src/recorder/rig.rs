@@ -69,6 +69,7 @@ pub fn about(n: u64) -> About {
         queue: None,
         rule: "inbound default".into(),
         mailbox: None,
+        greeting: false,
     }
 }
 

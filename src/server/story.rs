@@ -81,6 +81,7 @@ pub(super) fn tell(event: &Event) {
         | Kind::CallTransferred(_)
         | Kind::CallForwarded(_)
         | Kind::VoicemailLeft(_)
+        | Kind::VoicemailGreeting(_)
         | Kind::VoicemailMailed(_)
         // Told by the mailer.
         | Kind::VoicemailMailFailed(_)

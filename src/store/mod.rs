@@ -147,6 +147,7 @@ impl Store {
             subscriptions: keeper::subscriptions(&*self.database)?,
             messages: self.recordings.messages()?,
             untold: self.recordings.untold()?,
+            greetings: self.recordings.greetings()?,
             open: self.conversations.unended(),
             repaired,
         })

@@ -61,6 +61,19 @@ pub enum Command {
         number: Number,
         recording: RecordingId,
     },
+    /// What a mailbox says to callers.
+    Greeting {
+        number: Number,
+    },
+    /// From here on it is this recording, which lies there already.
+    SetGreeting {
+        number: Number,
+        recording: RecordingId,
+    },
+    /// From here on it is the standard one.
+    DropGreeting {
+        number: Number,
+    },
     /// Who may not try PINs for a while.
     MailboxLocks,
     LiftMailboxLock {
@@ -98,6 +111,7 @@ pub enum Answer {
     Phones(Vec<PhoneView>),
     /// Oldest first.
     Messages(Vec<MessageView>),
+    Greeting(GreetingView),
     MailboxLocks(Vec<MailboxLockView>),
     Registrations(Vec<RegistrationView>),
     Bans(Vec<BanView>),
@@ -190,6 +204,14 @@ pub struct MessageView {
     pub started_at: String,
     pub duration_ms: u64,
     pub heard: bool,
+}
+
+/// What a mailbox says to callers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct GreetingView {
+    /// Its own; the audio is at `/api/v1/recordings/{id}/audio`. Absent: the standard one.
+    #[schema(value_type = Option<String>)]
+    pub recording: Option<RecordingId>,
 }
 
 /// A mailbox, or a source, that PINs were tried at or from.

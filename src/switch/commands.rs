@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::command::{
-    AgentView, Answer, Command, PhoneView, QueueView, Refusal, RegistrationView, Status, TrunkView, WantedState,
+    AgentView, Answer, Command, GreetingView, PhoneView, QueueView, Refusal, RegistrationView, Status, TrunkView, WantedState,
 };
 use super::event::{self, By, ConfigReloaded, Kind, SystemDegraded, SystemStarted, SystemStopping};
 use super::forwarding::Unset;
@@ -23,7 +23,7 @@ use crate::ids::{ConversationId, LegId, TrunkName};
 use crate::ivr;
 use crate::route::{self, Cause, Condition, Rule, State};
 use crate::sip;
-use crate::voicemail::Mailboxes;
+use crate::voicemail::{self, Mailboxes};
 
 /// A phone that a command rings first has this long to answer.
 const ORIGINATE: Duration = Duration::from_secs(30);
@@ -79,6 +79,28 @@ impl Switch {
                 return match self.cx(now, out).delete_message(&number, recording, Waits::Ticket(ticket)) {
                     Ok(()) => Answer::Later,
                     Err(refusal) => Answer::Refused(refusal),
+                };
+            }
+            Command::Greeting { number } => {
+                return match self.hub.config.mailboxes.contains_key(&number) {
+                    true => Answer::Greeting(GreetingView { recording: self.hub.greetings.get(&number).copied() }),
+                    false => Answer::Refused(Refusal::NoMailbox(number)),
+                };
+            }
+            Command::SetGreeting { number, recording } => match self.hub.config.mailboxes.contains_key(&number) {
+                true => {
+                    self.cx(now, out).greeting_is(&number, recording, By::Api(by.0.clone()));
+                    Ok(())
+                }
+                false => Err(Refusal::NoMailbox(number)),
+            },
+            Command::DropGreeting { number } => {
+                if !self.hub.config.mailboxes.contains_key(&number) {
+                    return Answer::Refused(Refusal::NoMailbox(number));
+                }
+                return match self.cx(now, out).drop_greeting(&number, By::Api(by.0.clone()), Waits::Ticket(ticket)) {
+                    true => Answer::Later,
+                    false => Answer::Done,
                 };
             }
             Command::MailboxLocks => return Answer::MailboxLocks(self.cx(now, out).mailbox_locks()),
@@ -288,7 +310,7 @@ impl Switch {
 
     /// What the last run left is taken over, and told.
     pub(super) fn started(&mut self, recovered: Recovered, now: Now, out: &mut Vec<Output>) {
-        let Recovered { registrations, wishes, phones, subscriptions, messages, untold, open, repaired } = recovered;
+        let Recovered { registrations, wishes, phones, subscriptions, messages, untold, greetings, open, repaired } = recovered;
         let wanted =
             wishes.iter().filter_map(|(agent, wish)| Some((agent.clone(), serde_json::from_slice(wish).ok()?))).collect();
         let snapshot = crate::acd::Snapshot { wanted, ..Default::default() };
@@ -319,6 +341,7 @@ impl Switch {
             cx.out.push(Output::Recorder(RecorderCommand::Discard { recording, told: false }));
         }
         cx.hub.mailboxes = Mailboxes::new(whole);
+        cx.restore_greetings(greetings);
         for Untold { gone, message } in untold {
             cx.tell(None, if gone { Kind::VoicemailDeleted(message) } else { Kind::VoicemailHeard(message) });
         }
@@ -413,7 +436,8 @@ impl Cx<'_> {
         Ok(())
     }
 
-    pub fn recorder(&mut self, report: RecorderReport) {
+    /// What comes back is for a phone that waits for it.
+    pub fn recorder(&mut self, report: RecorderReport) -> Option<(LegId, voicemail::Event)> {
         match report {
             RecorderReport::Started { conversation, recording } => {
                 self.tell(Some(conversation), Kind::RecordingStarted(event::RecordingStarted { recording }));
@@ -427,14 +451,15 @@ impl Cx<'_> {
                 let (recording, duration_ms) = (finished.recording, finished.duration_ms);
                 self.tell(Some(conversation), Kind::RecordingFinished(finished));
                 self.message_left(recording, duration_ms);
+                return self.greeting_left(recording, duration_ms);
             }
-            // The switch's: a phone may wait for it.
-            RecorderReport::Kept { recording, gone } => drop(self.message_kept(recording, gone)),
+            RecorderReport::Kept { recording, gone } => return self.message_kept(recording, gone),
             RecorderReport::Failed { conversation, recording, reason } => {
                 self.count("recordings_failed_total");
                 self.tell(Some(conversation), Kind::RecordingFailed(event::RecordingFailed { recording, reason }));
             }
         }
+        None
     }
 
     pub fn health(&mut self, part: String, trouble: Option<String>) {

@@ -149,6 +149,9 @@ pub enum Kind {
     VoicemailHeard(Voicemail),
     #[serde(rename = "voicemail.deleted")]
     VoicemailDeleted(Voicemail),
+    /// A mailbox has a greeting of its own, or has it no more.
+    #[serde(rename = "voicemail.greeting")]
+    VoicemailGreeting(Greeting),
     /// It was mailed to its owner.
     #[serde(rename = "voicemail.mailed")]
     VoicemailMailed(Mailed),
@@ -585,6 +588,16 @@ pub struct Voicemail {
     /// The caller's number; empty, if hidden.
     pub caller: String,
     pub duration_ms: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Greeting {
+    #[schema(value_type = String)]
+    pub mailbox: Number,
+    /// What callers hear; absent: the standard greeting.
+    #[schema(value_type = Option<String>)]
+    pub recording: Option<RecordingId>,
+    pub by: By,
 }
 
 /// A mail server has taken a message.

@@ -27,6 +27,7 @@ use crate::voicemail::{Locks, Mailboxes, Message};
 use super::door::Strike;
 use super::edge::Ways;
 use super::event::Kind;
+use super::greeting::{Dropping, Take};
 use super::mailbox::Keeping;
 use super::messages::Messages;
 use super::output::{QueryId, Server};
@@ -82,6 +83,12 @@ pub(super) struct Hub {
     /// Messages that were heard or deleted, and who waits until that is durable.
     pub keeping: BTreeMap<RecordingId, Keeping>,
     pub locks: Locks,
+    /// What mailboxes say to callers, where it is not the standard greeting.
+    pub greetings: BTreeMap<Number, RecordingId>,
+    /// Greetings that are being recorded by phone.
+    pub takes: BTreeMap<RecordingId, Take>,
+    /// Greetings that go.
+    pub dropping: BTreeMap<RecordingId, Dropping>,
     pub degraded: BTreeMap<String, String>,
     pub counters: BTreeMap<String, u64>,
     /// The acd has something to reconsider.

@@ -105,6 +105,9 @@ pub struct Recovered {
     /// All that are in mailboxes, oldest first in each.
     #[serde(default)]
     pub messages: Vec<(Number, Message)>,
+    /// What mailboxes say to callers; of several the last one.
+    #[serde(default)]
+    pub greetings: Vec<(Number, RecordingId)>,
     /// What was done with messages and never told.
     #[serde(default)]
     pub untold: Vec<Untold>,

@@ -81,8 +81,7 @@ impl Cx<'_> {
             return;
         }
         self.speak_language_of(conv, number);
-        let clips = self.clips(conv, &["voicemail-greeting", "beep"]);
-        self.greet(conv, number.clone(), clips, None);
+        self.greet_with(conv, number.clone(), Vec::new(), None);
     }
 
     /// From a menu, with its greeting instead, if it has one; and back to it, if it wants to go on.
@@ -94,12 +93,7 @@ impl Cx<'_> {
             };
         }
         self.speak_language_of(conv, &number);
-        let mut clips = greeting;
-        if clips.is_empty() {
-            clips = self.clips(conv, &["voicemail-greeting"]);
-        }
-        clips.extend(self.clips(conv, &["beep"]));
-        self.greet(conv, number, clips, back);
+        self.greet_with(conv, number, greeting, back);
     }
 
     /// There is a mailbox, and room in it.
@@ -116,7 +110,7 @@ impl Cx<'_> {
         }
     }
 
-    fn greet(&mut self, conv: &mut Conversation, mailbox: Number, clips: Vec<ClipName>, back: Option<Box<Back>>) {
+    pub fn greet(&mut self, conv: &mut Conversation, mailbox: Number, clips: Vec<ClipName>, back: Option<Box<Back>>) {
         let play = self.play(conv, conv.subject, Audio::Prompt(clips));
         conv.stage = Stage::Leaving { mailbox, said: Said::Nothing { play }, back, until: self.now.mono + LONGEST_GREETING };
     }
@@ -155,7 +149,7 @@ impl Cx<'_> {
     pub fn leaving_digit(&mut self, conv: &mut Conversation, digit: char) {
         let Stage::Leaving { said, back, mailbox, .. } = &mut conv.stage else { return };
         match (digit, said) {
-            ('#', Said::Nothing { .. }) => {
+            ('#', Said::Nothing { .. } | Said::Waiting) => {
                 let (mailbox, back) = (mailbox.clone(), back.take());
                 let clips = self.clips(conv, &["beep"]);
                 self.greet(conv, mailbox, clips, back);
@@ -169,6 +163,8 @@ impl Cx<'_> {
         let Stage::Leaving { said, .. } = &conv.stage else { return };
         match said {
             Said::Nothing { .. } => self.greeted(conv),
+            // The disk is in trouble.
+            Said::Waiting => self.greeting_waited_for(conv, None),
             Said::Something => self.said(conv, self.now.mono),
         }
     }
@@ -179,6 +175,8 @@ impl Cx<'_> {
             && conv.subject == leg
         {
             self.said(conv, self.now.mono.min(since + KEPT_SILENCE));
+        } else if conv.subject == leg {
+            self.listening_event(conv, Event::Silence(since));
         }
     }
 
@@ -294,7 +292,10 @@ impl Cx<'_> {
     }
 
     /// It is durable that a message was heard, or is gone. What comes back is the leg that waits to hear that it is gone.
-    pub fn message_kept(&mut self, recording: RecordingId, gone: bool) -> Option<LegId> {
+    pub fn message_kept(&mut self, recording: RecordingId, gone: bool) -> Option<(LegId, Event)> {
+        if gone && self.hub.dropping.contains_key(&recording) {
+            return self.greeting_gone(recording);
+        }
         let keeping = self.hub.keeping.get_mut(&recording)?;
         let (heard, deleted) = (std::mem::take(&mut keeping.heard), keeping.deleted && gone);
         let data = told(&keeping.mailbox, &keeping.message);
@@ -317,7 +318,7 @@ impl Cx<'_> {
                 Waits::Leg(id) => leg = Some(id),
             }
         }
-        leg.filter(|_| deleted)
+        leg.filter(|_| deleted).map(|leg| (leg, Event::Deleted(recording)))
     }
 
     /// All mailboxes, of which this number has one; or had, and messages are left.
@@ -353,7 +354,8 @@ impl Cx<'_> {
             return self.announce(conv, "voicemail-locked", Place::Hangup, Cause::Forbidden);
         }
         let mut actions = Vec::new();
-        let session = Session::start(mailbox.pin.expose(), self.hub.mailboxes.of(number), self.now.mono, &mut actions);
+        let greeting = self.hub.greetings.get(number).copied();
+        let session = Session::start(mailbox.pin.expose(), self.hub.mailboxes.of(number), greeting, self.now.mono, &mut actions);
         conv.stage = Stage::Listening { mailbox: number.clone(), session, play: PlayId(0) };
         self.listening_actions(conv, actions);
     }
@@ -386,6 +388,13 @@ impl Cx<'_> {
                 Action::Delete(recording) => {
                     if self.delete_message(&mailbox, recording, Waits::Leg(conv.subject)).is_err() {
                         self.listening_event(conv, Event::Deleted(recording));
+                    }
+                }
+                Action::TakeGreeting => self.take_greeting(conv, &mailbox),
+                Action::GreetingSaid { silent_since } => self.greeting_said(conv, silent_since),
+                Action::DropGreeting => {
+                    if !self.drop_greeting(&mailbox, By::Phone, Waits::Leg(conv.subject)) {
+                        self.listening_event(conv, Event::GreetingGone);
                     }
                 }
                 Action::Wrong => {
@@ -456,7 +465,7 @@ impl Cx<'_> {
         }
     }
 
-    fn clips(&self, conv: &Conversation, prompts: &[impl AsRef<str>]) -> Vec<ClipName> {
+    pub fn clips(&self, conv: &Conversation, prompts: &[impl AsRef<str>]) -> Vec<ClipName> {
         prompts.iter().map(|prompt| ClipName(self.spoken(&conv.language, prompt.as_ref()).into())).collect()
     }
 

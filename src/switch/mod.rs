@@ -18,7 +18,7 @@
 //! | who is shut out; who stands behind a proxy of ours | `door`, `edge` |
 //! | lamps and other subscriptions, texts between phones | `presence`, `messages` |
 //! | what a phone may do | `classes` |
-//! | messages that callers leave | `mailbox` |
+//! | messages that callers leave, and what they hear before | `mailbox`, `greeting` |
 //!
 //! A panic in `handle` is caught by the driver, which then calls [`Switch::recover`]: the conversation that was at hand ends, its
 //! outputs are discarded, the indices are built anew.
@@ -35,6 +35,7 @@ mod edge;
 mod ending;
 pub mod event;
 mod forwarding;
+mod greeting;
 mod guard;
 mod hub;
 mod identity;
@@ -66,7 +67,6 @@ pub use command::{Answer, Command, Refusal};
 pub use event::{Event, Kind};
 pub use guard::{Fault, guarded};
 pub use input::Input;
-use input::RecorderReport;
 pub use output::Output;
 
 use crate::acd::{self, Acd};
@@ -149,6 +149,9 @@ impl Switch {
                 leaving: BTreeMap::new(),
                 keeping: BTreeMap::new(),
                 locks: Locks::default(),
+                greetings: BTreeMap::new(),
+                takes: BTreeMap::new(),
+                dropping: BTreeMap::new(),
                 degraded: BTreeMap::new(),
                 counters: BTreeMap::new(),
                 stirred: true,
@@ -205,14 +208,14 @@ impl Switch {
                 }
             }
             Input::Media(report) => self.media(report, now, out),
-            Input::Recorder(RecorderReport::Kept { recording, gone }) => {
-                let leg = self.cx(now, out).message_kept(recording, gone);
-                if let Some(conversation) = leg.and_then(|leg| self.conversation_of(leg)) {
-                    let event = voicemail::Event::Deleted(recording);
+            Input::Recorder(report) => {
+                let told = self.cx(now, out).recorder(report);
+                if let Some((leg, event)) = told
+                    && let Some(conversation) = self.conversation_of(leg)
+                {
                     self.with(conversation, now, out, |cx, conv| cx.listening_event(conv, event));
                 }
             }
-            Input::Recorder(report) => self.cx(now, out).recorder(report),
             Input::Command { ticket, by, command } => match self.command(ticket, &by, command, now, out) {
                 Answer::Later => {}
                 answer => out.push(Output::Reply { ticket, answer }),
@@ -221,8 +224,7 @@ impl Switch {
             Input::Health { part, trouble } => self.cx(now, out).health(part, trouble),
             Input::Fetched { leg, recording, there } => {
                 if let Some(conversation) = self.conversation_of(leg) {
-                    let event = voicemail::Event::Fetched(recording, there);
-                    self.with(conversation, now, out, |cx, conv| cx.listening_event(conv, event));
+                    self.with(conversation, now, out, |cx, conv| cx.fetched(conv, recording, there));
                 }
             }
             Input::Mailed(data) => self.cx(now, out).mailed(data),

@@ -164,4 +164,7 @@ pub struct About {
     /// Of a message: where it is left.
     #[serde(default)]
     pub mailbox: Option<Number>,
+    /// It is what that mailbox says to callers.
+    #[serde(default)]
+    pub greeting: bool,
 }

@@ -5,6 +5,9 @@
 //!  │ wrong, three times       ^                     │ 1: again; 7: deleted, then the next one
 //!  └──> the end               └─────────────────────┘
 //! ```
+//! 0 leads from any choice to the greeting: 1 records one (a hash, silence or a minute ends it), 2 plays it, 3 takes it back, * returns to
+//! the messages. Who has heard all messages, or has none, is told of that once more before the end.
+//!
 //! The new ones come first, and within new and old the oldest. A message that was played to its end, or passed by 9, is heard. The keys work
 //! while the message plays, too. That a message is deleted is said when it is.
 
@@ -29,6 +32,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// No prompt or message is longer; in case that its end is never reported.
 const LONGEST_PLAY: Duration = Duration::from_secs(240);
 
+/// Nobody listens to a longer greeting.
+const LONGEST_GREETING: Duration = Duration::from_secs(60);
+
 /// The choice is said so often before nobody is thought to be there.
 const SAID: usize = 3;
 
@@ -43,6 +49,14 @@ pub enum Action {
     PlayMessage(RecordingId),
     Heard(RecordingId),
     Delete(RecordingId),
+    /// What is said from here on is the greeting.
+    TakeGreeting,
+    /// It is said; [`Event::GreetingSaved`] answers.
+    GreetingSaid {
+        silent_since: Option<Mono>,
+    },
+    /// Callers are to hear the standard one; [`Event::GreetingGone`] answers.
+    DropGreeting,
     /// A wrong PIN, and after three of them in one call: they end it.
     Wrong,
     Refused,
@@ -58,6 +72,12 @@ pub enum Event {
     PlayEnded,
     /// The message is gone for good.
     Deleted(RecordingId),
+    /// Nothing is heard of the phone since then.
+    Silence(Mono),
+    /// The greeting that callers hear from now on; none: it was too short.
+    GreetingSaved(Option<RecordingId>),
+    /// They hear the standard one.
+    GreetingGone,
     /// Whether the message can be played.
     Fetched(RecordingId, bool),
     Deadline,
@@ -70,6 +90,8 @@ pub struct Session {
     /// That are not yet dealt with, the current one first.
     left: VecDeque<RecordingId>,
     new: usize,
+    /// What callers hear, where it is not the standard greeting.
+    greeting: Option<RecordingId>,
     state: State,
     until: Mono,
 }
@@ -93,17 +115,32 @@ enum State {
     Choosing {
         said: usize,
     },
+    /// There is nothing more to hear but one's greeting.
+    Idle,
+    /// What is to become of the greeting.
+    Greeting {
+        said: usize,
+    },
+    /// It is read from the disk.
+    GreetingFetching(RecordingId),
+    GreetingPlaying,
+    /// What is to be done is said, and the tone.
+    GreetingTone,
+    GreetingSpeaking,
+    GreetingSaving,
+    GreetingDropping,
     Over,
 }
 
 impl Session {
-    pub fn start(pin: &str, messages: &[Message], now: Mono, out: &mut Vec<Action>) -> Session {
+    pub fn start(pin: &str, messages: &[Message], greeting: Option<RecordingId>, now: Mono, out: &mut Vec<Action>) -> Session {
         let new = messages.iter().filter(|m| !m.heard);
         let old = messages.iter().filter(|m| m.heard);
         let mut session = Session {
             pin: pin.to_owned(),
             left: new.clone().chain(old).map(|m| m.recording).collect(),
             new: new.count(),
+            greeting,
             state: State::Pin { digits: String::new(), wrong: 0 },
             until: now + LONGEST_PLAY,
         };
@@ -125,6 +162,14 @@ impl Session {
             | State::Fetching
             | State::Playing
             | State::Deleting { .. }
+            | State::Idle
+            | State::Greeting { .. }
+            | State::GreetingFetching(_)
+            | State::GreetingPlaying
+            | State::GreetingTone
+            | State::GreetingSpeaking
+            | State::GreetingSaving
+            | State::GreetingDropping
             | State::Choosing { .. } => Some(self.until),
         }
     }
@@ -171,6 +216,64 @@ impl Session {
                 out.extend(self.left.pop_front().map(Action::Heard));
                 self.fetch(now, out);
             }
+            (State::Playing | State::Choosing { .. } | State::Idle, Event::Digit('0')) => self.choose_greeting(1, now, out),
+            (State::Idle, Event::Deadline) => self.over(&[], out),
+            (State::Greeting { .. } | State::GreetingPlaying, Event::Digit('1')) => {
+                self.say(&["voicemail-greeting-record", "beep"], LONGEST_PLAY, now, out);
+                self.state = State::GreetingTone;
+            }
+            (State::Greeting { .. } | State::GreetingPlaying, Event::Digit('2')) => match self.greeting {
+                Some(id) => {
+                    out.push(Action::Fetch(id));
+                    self.state = State::GreetingFetching(id);
+                    self.until = now + PATIENCE;
+                }
+                None => {
+                    self.say(&["voicemail-greeting"], LONGEST_PLAY, now, out);
+                    self.state = State::GreetingPlaying;
+                }
+            },
+            (State::GreetingFetching(id), Event::Fetched(fetched, true)) if *id == fetched => {
+                out.push(Action::PlayMessage(fetched));
+                self.state = State::GreetingPlaying;
+                self.until = now + LONGEST_PLAY;
+            }
+            (State::Greeting { .. } | State::GreetingPlaying, Event::Digit('3')) => {
+                out.push(Action::DropGreeting);
+                self.state = State::GreetingDropping;
+                self.until = now + PATIENCE;
+            }
+            (State::Greeting { .. } | State::GreetingPlaying, Event::Digit('*')) => self.fetch(now, out),
+            (State::GreetingPlaying, Event::PlayEnded | Event::Deadline) => self.choose_greeting(1, now, out),
+            // It can't be read, kept or taken back.
+            (State::GreetingFetching(_), Event::Fetched(_, false))
+            | (State::GreetingFetching(_) | State::GreetingSaving | State::GreetingDropping, Event::Deadline) => {
+                self.say(&["error"], LONGEST_PLAY, now, out);
+                self.state = State::GreetingPlaying;
+            }
+            (State::GreetingTone, Event::PlayEnded | Event::Deadline) => {
+                out.push(Action::TakeGreeting);
+                self.state = State::GreetingSpeaking;
+                self.until = now + LONGEST_GREETING;
+            }
+            (State::GreetingSpeaking, Event::Digit('#') | Event::Deadline) => self.greeting_said(None, now, out),
+            (State::GreetingSpeaking, Event::Silence(since)) => self.greeting_said(Some(since), now, out),
+            (State::GreetingSaving, Event::GreetingSaved(saved)) => {
+                self.greeting = saved.or(self.greeting);
+                let said = if saved.is_some() { "voicemail-greeting-saved" } else { "error" };
+                self.say(&[said], LONGEST_PLAY, now, out);
+                self.state = State::GreetingPlaying;
+            }
+            (State::GreetingDropping, Event::GreetingGone) => {
+                self.greeting = None;
+                self.say(&["voicemail-greeting-standard"], LONGEST_PLAY, now, out);
+                self.state = State::GreetingPlaying;
+            }
+            (State::Greeting { said }, Event::Deadline) if *said < SAID => {
+                let said = *said + 1;
+                self.choose_greeting(said, now, out);
+            }
+            (State::Greeting { .. }, Event::Deadline) => self.over(&[], out),
             (State::Choosing { said }, Event::Deadline) if *said < SAID => {
                 let said = *said + 1;
                 self.choose(said, now, out);
@@ -179,7 +282,27 @@ impl Session {
             (State::Pin { .. } | State::Choosing { .. } | State::Fetching | State::Over, Event::PlayEnded)
             | (State::Playing | State::Choosing { .. } | State::Pin { .. } | State::Fetching | State::Over, Event::Digit(_))
             | (State::Deleting { .. }, Event::PlayEnded | Event::Digit(_))
-            | (_, Event::Fetched(..) | Event::Deleted(_))
+            | (
+                State::Idle
+                | State::Greeting { .. }
+                | State::GreetingFetching(_)
+                | State::GreetingSpeaking
+                | State::GreetingSaving
+                | State::GreetingDropping,
+                Event::PlayEnded,
+            )
+            | (
+                State::Idle
+                | State::Greeting { .. }
+                | State::GreetingFetching(_)
+                | State::GreetingPlaying
+                | State::GreetingTone
+                | State::GreetingSpeaking
+                | State::GreetingSaving
+                | State::GreetingDropping,
+                Event::Digit(_),
+            )
+            | (_, Event::Fetched(..) | Event::Deleted(_) | Event::Silence(_) | Event::GreetingSaved(_) | Event::GreetingGone)
             | (State::Over, Event::Deadline) => {}
         }
     }
@@ -203,7 +326,7 @@ impl Session {
     fn count(&mut self, now: Mono, out: &mut Vec<Action>) {
         let (new, old) = (self.new, self.left.len() - self.new);
         if self.left.is_empty() {
-            return self.over(&["voicemail-none"], out);
+            return self.idle("voicemail-none", now, out);
         }
         let mut prompts = Vec::new();
         for (what, count) in [("voicemail-new", new), ("voicemail-old", old)].into_iter().filter(|(_, count)| *count > 0) {
@@ -217,9 +340,28 @@ impl Session {
 
     /// The current message, or the end.
     fn fetch(&mut self, now: Mono, out: &mut Vec<Action>) {
-        let Some(id) = self.left.front() else { return self.over(&["voicemail-end"], out) };
+        let Some(id) = self.left.front() else { return self.idle("voicemail-end", now, out) };
         out.push(Action::Fetch(*id));
         self.state = State::Fetching;
+        self.until = now + PATIENCE;
+    }
+
+    /// No more messages: there is the greeting yet.
+    fn idle(&mut self, why: &str, now: Mono, out: &mut Vec<Action>) {
+        // With the time that saying it takes.
+        self.say(&[why, "voicemail-main"], PATIENCE + Duration::from_secs(4), now, out);
+        self.state = State::Idle;
+    }
+
+    fn choose_greeting(&mut self, said: usize, now: Mono, out: &mut Vec<Action>) {
+        // With the time that saying it takes.
+        self.say(&["voicemail-greeting-options"], 3 * PATIENCE, now, out);
+        self.state = State::Greeting { said };
+    }
+
+    fn greeting_said(&mut self, silent_since: Option<Mono>, now: Mono, out: &mut Vec<Action>) {
+        out.push(Action::GreetingSaid { silent_since });
+        self.state = State::GreetingSaving;
         self.until = now + PATIENCE;
     }
 

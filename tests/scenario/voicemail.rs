@@ -607,3 +607,80 @@ fn a_menu_goes_elsewhere_when_a_mailbox_is_full() {
     sim.run_until("we hang up", |s| s.ua(trunk).is_idle());
     sim.assert_clean();
 }
+
+fn greeting(sim: &mut Sim) -> Option<RecordingId> {
+    match sim.ask(Command::Greeting { number: "201".into() }) {
+        Answer::Greeting(view) => view.recording,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_owner_records_a_greeting_that_callers_hear_and_takes_it_back() {
+    let mut sim = Sim::new(22);
+    let (owner, caller) = (sim.phone("201"), sim.phone("210"));
+    let voice = sim.ua(owner).byte;
+    listen(&mut sim, owner, "4711#");
+    press(&mut sim, owner, "01");
+    sim.run_until("the tone is over", |s| !s.recordings.is_empty());
+    sim.run_for(3 * SECOND);
+    press(&mut sim, owner, "#");
+    sim.run_until("it is kept", |s| s.has("voicemail.greeting"));
+    let first = greeting(&mut sim).expect("one");
+    assert!(mailbox(&mut sim).is_empty() && !sim.has("voicemail.left"), "it is no message");
+    let length = sim.recordings[&first].samples.len() / 16;
+    assert!((3_300..=4_100).contains(&length), "{length}");
+    // It is played to its owner.
+    let since = sim.now.mono;
+    press(&mut sim, owner, "2");
+    sim.run_until("it is heard", |s| s.ua(owner).heard(voice, since) > 150);
+    // A second one, which silence ends; the first one goes.
+    press(&mut sim, owner, "1");
+    sim.run_until("the tone is over", |s| s.recordings.len() == 2);
+    sim.run_for(2 * SECOND);
+    sim.act(owner, |p, _| p.mute = true);
+    sim.run_until("it is kept", |s| s.count("voicemail.greeting") == 2);
+    sim.act(owner, |p, _| p.mute = false);
+    let second = greeting(&mut sim).expect("one");
+    assert!(second != first && sim.recordings.len() == 1);
+    let length = sim.recordings[&second].samples.len() / 16;
+    assert!((2_200..=2_500).contains(&length), "{length}");
+    // One that is broken off by hanging up is none.
+    press(&mut sim, owner, "1");
+    sim.run_until("the tone is over", |s| s.recordings.len() == 2);
+    sim.run_for(3 * SECOND);
+    sim.act(owner, |p, now| p.hang_up(now));
+    sim.run_for(SECOND);
+    assert_eq!((greeting(&mut sim), sim.recordings.len()), (Some(second), 1));
+
+    let calls = |sim: &mut Sim| {
+        let since = sim.now.mono;
+        sim.act(caller, |p, now| {
+            p.call("*98201", now);
+        });
+        tone(sim);
+        sim.act(caller, |p, now| p.hang_up(now));
+        sim.run_for(2 * SECOND);
+        sim.ua(caller).heard(voice, since)
+    };
+    assert!(calls(&mut sim) > 100);
+    // Over a restart too.
+    sim.restart(Vec::new());
+    for phone in [owner, caller] {
+        sim.act(phone, |p, now| {
+            p.register(now);
+        });
+    }
+    sim.run_for(SECOND);
+    assert!(greeting(&mut sim) == Some(second) && calls(&mut sim) > 100);
+
+    listen(&mut sim, owner, "4711#");
+    press(&mut sim, owner, "03");
+    sim.run_until("it is gone", |s| s.count("voicemail.greeting") == 3);
+    sim.act(owner, |p, now| p.hang_up(now));
+    sim.run_for(SECOND);
+    assert_eq!((greeting(&mut sim), sim.recordings.len(), calls(&mut sim)), (None, 0, 0));
+    let other = Command::Greeting { number: "210".into() };
+    assert_eq!(sim.ask(other), Answer::Refused(Refusal::NoMailbox("210".into())));
+    sim.assert_clean();
+}

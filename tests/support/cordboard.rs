@@ -324,6 +324,16 @@ impl Cordboard {
         Some(Answer { status: response.status().as_u16(), content_type, body })
     }
 
+    /// The status of the answer.
+    #[track_caller]
+    pub fn put(&self, path: &str, content_type: &str, body: &[u8]) -> u16 {
+        let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(20)));
+        let agent: ureq::Agent = config.build().into();
+        let request = agent.put(format!("http://{}{path}", self.http)).header("authorization", format!("Bearer {TOKEN}"));
+        let answer = request.content_type(content_type).send(body).unwrap_or_else(|error| panic!("{path}: {error}"));
+        answer.status().as_u16()
+    }
+
     /// The event stream; `query` as in `since=0&types=call.*`.
     #[track_caller]
     pub fn events(&self, query: &str) -> EventStream {

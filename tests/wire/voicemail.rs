@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::support::baresip::Baresip;
-use super::support::cordboard::{Site, secret};
+use super::support::cordboard::{Cordboard, Site, secret};
 use super::support::process::wait_until;
-use super::support::tones::Audio;
+use super::support::tones::{Audio, write_sine};
 
 const SOON: Duration = Duration::from_secs(20);
 /// The caller, and what the switch says itself.
@@ -71,4 +71,48 @@ fn baresip_leaves_a_message_and_another_one_listens_to_it_and_deletes_it() {
     assert!(switch.items("/api/v1/voicemail/201").is_empty());
     wait_until("its file is gone", SOON, || switch.get(&path).status == 404);
     assert_eq!(switch.get(&format!("/api/v1/recordings/{recording}")).status, 404);
+}
+
+#[test]
+fn callers_hear_the_greeting_that_was_sent_by_the_api_until_it_is_taken_back() {
+    const OWN: f64 = 700.0;
+    let mut site = Site::new("greeting")
+        .phone("202")
+        .with(&format!("[[phone]]\nnumber = \"201\"\nsecret = \"{}\"\nvoicemail = true\npin = \"4719\"\n", secret("201")));
+    for prompt in ["voicemail-greeting", "beep"] {
+        site = site.prompt_of_tone("en", prompt, TONES[1], 2);
+    }
+    let mut switch = site.start();
+    let wav = site.folder().path().join("own.wav");
+    write_sine(&wav, OWN, 3);
+    let sent = |switch: &Cordboard, body: &[u8]| switch.put("/api/v1/voicemail/201/greeting", "audio/wav", body);
+    assert_eq!(sent(&switch, b"RIFF, they say"), 422);
+    write_sine(&site.folder().path().join("long.wav"), OWN, 61);
+    assert_eq!(sent(&switch, &std::fs::read(site.folder().path().join("long.wav")).unwrap()), 422);
+    assert_eq!(sent(&switch, &std::fs::read(&wav).unwrap()), 204);
+    assert_eq!(sent(&switch, &std::fs::read(&wav).unwrap()), 204);
+    switch.events("since=0").wait_in_events("the first one went", SOON, |all| {
+        (all.iter().filter(|e| e.kind == "voicemail.greeting").count() == 2).then_some(())
+    });
+    // What was answered outlives a kill.
+    switch.kill();
+    switch = site.start();
+    assert_eq!(switch.items("/api/v1/recordings?kind=greeting").len(), 1);
+
+    let mut phone = Baresip::phone(site.folder(), "202").registrar(switch.sip(), &secret("202")).tone(TONES[0]).start();
+    switch.wait_for_registration("202", SOON);
+    let mut hears = |call: usize| {
+        phone.dial(&format!("sip:*98201@{}", switch.sip()));
+        phone.wait_for_nth("CALL_ESTABLISHED", call, SOON);
+        phone.wait_to_hear(Duration::from_millis(3_500), SOON);
+        phone.hang_up();
+        phone.wait_for_nth("CALL_CLOSED", call, SOON);
+        let heard = phone.heard().pop().expect("audio");
+        println!("{}", heard.picture(&[TONES[1], OWN]));
+        heard.halves(0, &[TONES[1], OWN]).iter().filter(|half| half.is_only(1)).count()
+    };
+    assert!(hears(1) >= 5, "three seconds of it");
+    assert_eq!(switch.request("DELETE", "/api/v1/voicemail/201/greeting", None, &[]).map(|a| a.status), Some(204));
+    assert_eq!(hears(2), 0);
+    assert!(switch.items("/api/v1/recordings?kind=greeting").is_empty());
 }

@@ -184,6 +184,7 @@ impl Conversation {
             | Kind::VoicemailLeft(_)
             | Kind::VoicemailHeard(_)
             | Kind::VoicemailDeleted(_)
+            | Kind::VoicemailGreeting(_)
             | Kind::VoicemailMailed(_)
             | Kind::VoicemailMailFailed(_)
             | Kind::VoicemailLocked(_)

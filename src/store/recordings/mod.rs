@@ -124,6 +124,21 @@ impl Recordings {
         Ok(messages)
     }
 
+    /// What mailboxes say to callers, oldest first in each: more than one where a kill came between a new one and the end of the old.
+    pub fn greetings(&self) -> Result<Vec<(Number, RecordingId)>, DatabaseError> {
+        let found = self.database.page(Tree::RecordingsByMailbox, &[], None, Order::Ascending, usize::MAX)?;
+        let mut greetings = Vec::new();
+        for id in found.iter().filter_map(|(key, _)| id_at_end(key)) {
+            if let Ok(Some(row)) = self.row(id)
+                && row.kind == Kind::Greeting
+                && row.state == State::Finished
+            {
+                greetings.extend(row.mailbox.map(|mailbox| (mailbox, id)));
+            }
+        }
+        Ok(greetings)
+    }
+
     /// Recordings that began and whose end the event log has not heard of, oldest first.
     pub fn unannounced(&self) -> Result<Vec<RecordingId>, DatabaseError> {
         let found = self.database.page(Tree::Unannounced, &[], None, Order::Ascending, usize::MAX)?;

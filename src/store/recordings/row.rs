@@ -70,6 +70,8 @@ pub enum Kind {
     Conversation,
     /// A message in a mailbox.
     Voicemail,
+    /// What a mailbox says to callers.
+    Greeting,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -107,7 +109,11 @@ impl Recording {
             state: State::Recording,
             rule: about.rule.clone(),
             lost_ms: [0, 0],
-            kind: if about.mailbox.is_some() { Kind::Voicemail } else { Kind::Conversation },
+            kind: match (&about.mailbox, about.greeting) {
+                (Some(_), true) => Kind::Greeting,
+                (Some(_), false) => Kind::Voicemail,
+                (None, _) => Kind::Conversation,
+            },
             mailbox: about.mailbox.clone(),
             heard: false,
         }
@@ -128,8 +134,11 @@ impl Recording {
         };
     }
 
-    /// As its mailbox has it; `None` while it is being recorded, and of a conversation.
+    /// As its mailbox has it; `None` while it is being recorded, and of anything but a message.
     pub fn message(&self) -> Option<(Number, Message)> {
+        if self.kind != Kind::Voicemail {
+            return None;
+        }
         let message = Message {
             recording: self.id,
             conversation: self.conversation,

@@ -120,6 +120,11 @@ pub fn centre() -> Source {
             "digit-1",
             "digit-2",
             "voicemail-locked",
+            "voicemail-main",
+            "voicemail-greeting-options",
+            "voicemail-greeting-record",
+            "voicemail-greeting-saved",
+            "voicemail-greeting-standard",
             "agent-ready",
             "agent-paused",
             "agent-offline",
@@ -215,8 +220,13 @@ impl Sim {
                 duration_ms: recorded.samples.len() as u64 / 2 / 8,
                 heard: recorded.heard,
             };
-            recorded.ended.and(recorded.about.mailbox.clone()).map(|mailbox| (mailbox, message))
+            let mailbox = recorded.ended.and(recorded.about.mailbox.clone()).filter(|_| !recorded.about.greeting);
+            mailbox.map(|mailbox| (mailbox, message))
         };
+        let greeting = |(id, recorded): (&RecordingId, &Recorded)| {
+            recorded.ended.and(recorded.about.mailbox.clone()).filter(|_| recorded.about.greeting).map(|mailbox| (mailbox, *id))
+        };
+        let greetings = self.recordings.iter().filter_map(greeting).collect();
         let messages = self.recordings.iter().filter_map(message).collect();
         let registrations = self.registrations.iter().map(|((number, _), b)| (number.as_str().into(), b.clone())).collect();
         let subscriptions = self.subscriptions.values().cloned().collect();
@@ -226,6 +236,7 @@ impl Sim {
             phones,
             subscriptions,
             messages,
+            greetings,
             open,
             ..Recovered::default()
         })));

@@ -1,0 +1,157 @@
+//! What a mailbox says to callers: the standard greeting, or a recording of its owner's, made by phone or brought by the API.
+//!
+//! A greeting is a recording of its own kind, which is its whole state on disk: the last one of a mailbox that is finished is the one that
+//! callers hear. A take that its owner did not end by a key, or that is too short, is thrown away.
+
+use std::time::Duration;
+
+use super::Output;
+use super::command::Answer;
+use super::event::{By, Greeting, Kind};
+use super::hub::Cx;
+use super::mailbox::Waits;
+use super::output::{RecorderCommand, recorded};
+use super::queueing::millis;
+use crate::clock::Mono;
+use crate::conversation::{Back, Conversation, Said, Stage};
+use crate::ids::{LegId, Number, RecordingId};
+use crate::media::{ClipName, Command};
+use crate::voicemail::Event;
+
+/// To be read from the disk; then callers hear the standard greeting.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Of the silence that ends a greeting, so much stays.
+const KEPT_SILENCE: Duration = Duration::from_millis(300);
+
+/// A greeting that is being recorded.
+#[derive(Debug)]
+pub(super) struct Take {
+    mailbox: Number,
+    leg: LegId,
+    /// Its owner has ended it, and did not hang up.
+    keep: bool,
+}
+
+/// A greeting that goes, and who waits for that.
+#[derive(Debug)]
+pub(super) struct Dropping {
+    mailbox: Number,
+    by: By,
+    waits: Waits,
+}
+
+impl Cx<'_> {
+    /// The subject hears these clips, or the mailbox's greeting where there are none; then the tone.
+    pub fn greet_with(&mut self, conv: &mut Conversation, mailbox: Number, clips: Vec<ClipName>, back: Option<Box<Back>>) {
+        if clips.is_empty()
+            && let Some(recording) = self.hub.greetings.get(&mailbox).copied()
+        {
+            self.silence(conv, conv.subject);
+            conv.stage = Stage::Leaving { mailbox, said: Said::Waiting, back, until: self.now.mono + PATIENCE };
+            self.out.push(Output::Fetch { worker: conv.worker, leg: conv.subject, recording });
+            return;
+        }
+        let mut clips = if clips.is_empty() { self.clips(conv, &["voicemail-greeting"]) } else { clips };
+        clips.extend(self.clips(conv, &["beep"]));
+        self.greet(conv, mailbox, clips, back);
+    }
+
+    /// A recording can be played to the subject, or can't.
+    pub fn fetched(&mut self, conv: &mut Conversation, recording: RecordingId, there: bool) {
+        if let Stage::Leaving { said: Said::Waiting, .. } = &conv.stage {
+            let own = there.then(|| recorded(recording));
+            return self.greeting_waited_for(conv, own);
+        }
+        self.listening_event(conv, Event::Fetched(recording, there));
+    }
+
+    /// Plays it, or the standard one.
+    pub fn greeting_waited_for(&mut self, conv: &mut Conversation, own: Option<ClipName>) {
+        let Stage::Leaving { mailbox, back, .. } = &mut conv.stage else { return };
+        let (mailbox, back) = (mailbox.clone(), back.take());
+        let mut clips = own.map_or_else(|| self.clips(conv, &["voicemail-greeting"]), |clip| vec![clip]);
+        clips.extend(self.clips(conv, &["beep"]));
+        self.greet(conv, mailbox, clips, back);
+    }
+
+    /// The owner of a mailbox speaks after the tone.
+    pub fn take_greeting(&mut self, conv: &mut Conversation, mailbox: &Number) {
+        self.stop_recording(conv);
+        let recording = self.hub.chance.recording(self.now.wall);
+        conv.recording = Some(recording);
+        conv.recording_from = Some(self.now.wall);
+        conv.tapped = conv.subject;
+        conv.mailbox = Some(mailbox.clone());
+        let about = self.about(conv, recording);
+        self.hub.takes.insert(recording, Take { mailbox: mailbox.clone(), leg: conv.subject, keep: false });
+        self.out.push(Output::Recorder(RecorderCommand::Begin { at: self.now.mono, about }));
+        self.media(conv.worker, Command::Tap { leg: conv.subject, recording });
+        let quiet = Some(self.hub.config.voicemail.silence).filter(|silence| !silence.is_zero());
+        self.media(conv.worker, Command::Listen { leg: conv.subject, quiet });
+    }
+
+    /// It is said; silent since then.
+    pub fn greeting_said(&mut self, conv: &mut Conversation, silent_since: Option<Mono>) {
+        if let Some(take) = conv.recording.and_then(|recording| self.hub.takes.get_mut(&recording)) {
+            take.keep = true;
+        }
+        self.media(conv.worker, Command::Listen { leg: conv.subject, quiet: None });
+        let end = silent_since.map_or(self.now.mono, |since| self.now.mono.min(since + KEPT_SILENCE));
+        self.stop_recording_at(conv, end);
+    }
+
+    /// A recording is durable. If it is a take of a greeting, callers hear it from here.
+    pub fn greeting_left(&mut self, recording: RecordingId, duration_ms: u64) -> Option<(LegId, Event)> {
+        let take = self.hub.takes.remove(&recording)?;
+        let is_good = take.keep && duration_ms >= millis(self.hub.config.voicemail.shortest);
+        if is_good {
+            self.greeting_is(&take.mailbox, recording, By::Phone);
+        } else {
+            self.out.push(Output::Recorder(RecorderCommand::Discard { recording, told: false }));
+        }
+        Some((take.leg, Event::GreetingSaved(is_good.then_some(recording))))
+    }
+
+    pub fn greeting_is(&mut self, mailbox: &Number, recording: RecordingId, by: By) {
+        if let Some(old) = self.hub.greetings.insert(mailbox.clone(), recording) {
+            self.out.push(Output::Recorder(RecorderCommand::Discard { recording: old, told: false }));
+        }
+        self.tell(None, Kind::VoicemailGreeting(Greeting { mailbox: mailbox.clone(), recording: Some(recording), by }));
+    }
+
+    /// False where callers hear the standard one anyway. It is told when it is durable.
+    pub fn drop_greeting(&mut self, mailbox: &Number, by: By, waits: Waits) -> bool {
+        let Some(recording) = self.hub.greetings.remove(mailbox) else { return false };
+        self.out.push(Output::Recorder(RecorderCommand::Discard { recording, told: false }));
+        self.hub.dropping.insert(recording, Dropping { mailbox: mailbox.clone(), by, waits });
+        true
+    }
+
+    /// A greeting is gone for good, if that recording was one.
+    pub fn greeting_gone(&mut self, recording: RecordingId) -> Option<(LegId, Event)> {
+        let Dropping { mailbox, by, waits } = self.hub.dropping.remove(&recording)?;
+        self.tell(None, Kind::VoicemailGreeting(Greeting { mailbox, recording: None, by }));
+        match waits {
+            Waits::Nobody => None,
+            Waits::Ticket(ticket) => {
+                self.out.push(Output::Reply { ticket, answer: Answer::Done });
+                None
+            }
+            Waits::Leg(leg) => Some((leg, Event::GreetingGone)),
+        }
+    }
+
+    /// What the last run left: of several the last one counts, and of a mailbox that is gone none.
+    pub fn restore_greetings(&mut self, greetings: Vec<(Number, RecordingId)>) {
+        for (mailbox, recording) in greetings {
+            let old = match self.hub.config.mailboxes.contains_key(&mailbox) {
+                true => self.hub.greetings.insert(mailbox, recording),
+                false => Some(recording),
+            };
+            if let Some(recording) = old {
+                self.out.push(Output::Recorder(RecorderCommand::Discard { recording, told: false }));
+            }
+        }
+    }
+}
