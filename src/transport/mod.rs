@@ -21,6 +21,7 @@ mod gate;
 mod reports;
 mod resolver;
 mod settings;
+mod sip_name;
 mod stream;
 #[cfg(test)]
 mod tests;

@@ -155,10 +155,26 @@ fn a_trunk_by_tls_is_registered_with_and_called_and_calls_back() {
 /// RFC 5922 §7.2: the peer is OpenSSL's server with a certificate for somebody else, and then for the host itself.
 #[test]
 fn a_trunk_by_tls_whose_certificate_is_for_another_name_or_of_nobody_known_is_refused() {
-    let made = |name: &str| rcgen::generate_simple_self_signed(vec![name.to_owned()]).expect("a certificate");
-    for (name, vouched, said) in
-        [("other.test", true, "not valid for name"), ("localhost", false, "invalid peer certificate"), ("localhost", true, "")]
-    {
+    // RFC 5922 §7.1: the domain may stand in a URI alone, and then without a user.
+    let made = |name: &str| {
+        let mut parameters = match name.contains(':') {
+            true => rcgen::CertificateParams::new(vec!["server-7.test".to_owned()]).expect("names"),
+            false => rcgen::CertificateParams::new(vec![name.to_owned()]).expect("names"),
+        };
+        if name.contains(':') {
+            parameters.subject_alt_names.push(rcgen::SanType::URI(name.try_into().expect("a URI")));
+        }
+        let signing_key = rcgen::KeyPair::generate().expect("a key");
+        rcgen::CertifiedKey { cert: parameters.self_signed(&signing_key).expect("a certificate"), signing_key }
+    };
+    for (name, vouched, said) in [
+        ("other.test", true, "not valid for name"),
+        ("sip:somebody@localhost", true, "not valid for name"),
+        ("localhost", false, "invalid peer certificate"),
+        ("sip:localhost", false, "invalid peer certificate"),
+        ("localhost", true, ""),
+        ("sip:localhost", true, ""),
+    ] {
         let folder = Folder::new("tls-server");
         let own = made(name);
         let (certificate, key) = (folder.path().join("certificate.pem"), folder.path().join("key.pem"));
