@@ -88,9 +88,10 @@ impl Outbox {
     pub fn take(&mut self, sequence: u64, wanted: Option<Waiting>, keep: bool) -> Result<(), DatabaseError> {
         self.position = self.position.max(sequence);
         let mut changes = Vec::new();
-        if let Some(wanted) = wanted {
+        // One that waits already was looked at before a kill.
+        if let Some(wanted) = wanted.filter(|wanted| !self.waiting.contains_key(&wanted.recording)) {
             changes.push(put(&wanted));
-            self.waiting.entry(wanted.recording).or_insert(wanted);
+            self.waiting.insert(wanted.recording, wanted);
         }
         if keep { self.keep(changes) } else { Ok(()) }
     }
