@@ -108,6 +108,8 @@ pub struct Dialling {
     pub trying: Option<Attempt>,
     /// Redirections by trunks that were followed.
     pub redirects: u8,
+    /// On whose account it is, once a leg outside was dialled: who transferred may be gone when the next trunk is tried.
+    pub payer: Option<Number>,
     /// On a call to the outside.
     pub outside: Option<OutsideParty>,
     /// The best refusal so far, of several contacts.

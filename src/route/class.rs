@@ -101,13 +101,20 @@ fn is_within(times: &Times, zone: &TimeZone, now: Wall) -> bool {
     }
 }
 
-/// Who has talked outside for how long today. Kept in memory: it begins anew with the process.
+/// Who has talked outside for how long today. What is over, and what went on when it was asked for, outlives the process ([`Spent`]).
 #[derive(Debug, Default)]
 pub struct Ledger {
     day: Option<Date>,
     /// Of calls that are over, since midnight.
     used: BTreeMap<Number, Duration>,
     open: BTreeMap<LegId, Open>,
+}
+
+/// What a phone has used of a day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spent {
+    day: Date,
+    used_ms: u64,
 }
 
 /// A leg outside.
@@ -130,10 +137,41 @@ impl Ledger {
         }
     }
 
-    pub fn ended(&mut self, leg: LegId, now: Wall, zone: &TimeZone) {
-        let Some(Open { payer, since: Some(since) }) = self.open.remove(&leg) else { return };
+    /// The phone that paid for it.
+    pub fn ended(&mut self, leg: LegId, now: Wall, zone: &TimeZone) -> Option<Number> {
+        let Open { payer, since } = self.open.remove(&leg)?;
+        let since = since?;
         let midnight = self.turn(now, zone);
-        *self.used.entry(payer).or_default() += now.since(since.max(midnight));
+        *self.used.entry(payer.clone()).or_default() += now.since(since.max(midnight));
+        Some(payer)
+    }
+
+    /// Some leg outside is answered.
+    pub fn runs(&self) -> bool {
+        self.open.values().any(|open| open.since.is_some())
+    }
+
+    /// Whose legs those are.
+    pub fn payers(&self) -> Vec<Number> {
+        let mut all: Vec<Number> =
+            self.open.values().filter(|open| open.since.is_some()).map(|open| open.payer.clone()).collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+
+    /// What would be used if all of the phone's calls ended now.
+    pub fn spent(&mut self, phone: &Number, now: Wall, zone: &TimeZone) -> Spent {
+        let used = self.used(phone, now, zone);
+        Spent { day: self.day.unwrap_or(Date::ZERO), used_ms: u64::try_from(used.as_millis()).unwrap_or(u64::MAX) }
+    }
+
+    /// What was used of this day before the process began; of another day it counts no more.
+    pub fn restore(&mut self, phone: Number, spent: &Spent, now: Wall, zone: &TimeZone) {
+        self.turn(now, zone);
+        if self.day == Some(spent.day) {
+            self.used.insert(phone, Duration::from_millis(spent.used_ms));
+        }
     }
 
     /// Since midnight, with what goes on.

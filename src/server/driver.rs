@@ -307,6 +307,7 @@ impl Driver {
                     Output::Registration(change) => self.store.keeper.registration(change),
                     Output::Subscription { key, kept } => self.store.keeper.subscription(&key, kept),
                     Output::PhoneSettings { phone, settings } => self.store.keeper.phone(&phone, settings),
+                    Output::Minutes { phone, spent } => self.store.keeper.minutes(&phone, spent),
                     Output::AgentWish { agent, wish } => self.store.keeper.wish(&agent, wish),
                     Output::Reply { ticket, answer } => {
                         if let Some(reply) = run.tickets.remove(&ticket) {

@@ -97,7 +97,12 @@ impl Keeper {
     /// Never waits. With nothing it is over.
     pub fn subscription(&self, key: &[u8], kept: Bytes) {
         let value = if kept.is_empty() { None } else { Some(kept.to_vec()) };
-        self.put(Tree::Subscriptions, key.to_vec(), value);
+        self.put(Tree::Subscriptions, key.to_vec(), value, true);
+    }
+
+    /// Never waits.
+    pub fn minutes(&self, phone: &Number, spent: Bytes) {
+        self.put(Tree::Minutes, phone.as_str().as_bytes().to_vec(), Some(spent.to_vec()), true);
     }
 
     /// Waits until all that was given is durable, for `patience` at most, and says whether it is.
@@ -229,6 +234,11 @@ pub fn subscriptions(database: &dyn Database) -> Result<Vec<Bytes>, DatabaseErro
     Ok(entries.into_iter().map(|(_, value)| Bytes::from(value)).collect())
 }
 
+/// What phones have used of their minutes.
+pub fn minutes(database: &dyn Database) -> Result<Vec<(Number, Bytes)>, DatabaseError> {
+    named_values(database, Tree::Minutes, Number::new)
+}
+
 fn named_values<N>(database: &dyn Database, tree: Tree, name: impl Fn(String) -> N) -> Result<Vec<(N, Bytes)>, DatabaseError> {
     let entries = database.page(tree, &[], None, Order::Ascending, usize::MAX)?;
     let value = |(key, value)| Some((name(String::from_utf8(key).ok()?), Bytes::from(value)));
@@ -292,6 +302,7 @@ mod tests {
         keeper.phone(&"201".into(), Bytes::from_static(b"{}"));
         keeper.phone(&"202".into(), Bytes::from_static(b"{}"));
         keeper.phone(&"202".into(), Bytes::new());
+        keeper.minutes(&"201".into(), Bytes::from_static(b"{}"));
         assert!(keeper.settle(Duration::from_secs(20)));
         keeper.close();
         drop((keeper, database));
@@ -302,5 +313,6 @@ mod tests {
         assert_eq!(found, [(Number::from("201"), binding("sip:201@a", 199))]);
         assert_eq!(wishes(&*database).unwrap(), [("1024".into(), Bytes::from_static(b"paused"))]);
         assert_eq!(phones(&*database).unwrap(), [("201".into(), Bytes::from_static(b"{}"))]);
+        assert_eq!(minutes(&*database).unwrap(), [("201".into(), Bytes::from_static(b"{}"))]);
     }
 }

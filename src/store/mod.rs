@@ -145,6 +145,7 @@ impl Store {
             wishes: keeper::wishes(&*self.database)?,
             phones: keeper::phones(&*self.database)?,
             subscriptions: keeper::subscriptions(&*self.database)?,
+            minutes: keeper::minutes(&*self.database)?,
             messages: self.recordings.messages()?,
             untold: self.recordings.untold()?,
             greetings: self.recordings.greetings()?,

@@ -1,5 +1,8 @@
 //! Class of service in the core: asks [`class`](crate::route::class), tells what was refused, and keeps the minutes.
 
+use std::time::Duration;
+
+use super::Output;
 use super::event::{ClassRefused, Kind};
 use super::hub::Cx;
 use crate::config::Phone;
@@ -7,6 +10,9 @@ use crate::conversation::{Conversation, Stage};
 use crate::ids::{LegId, Number};
 use crate::route::class::{Denied, has_calls_left, may_call_outside};
 use crate::route::{Caller, Target};
+
+/// Minutes of calls that go on are kept so often.
+const KEEP_EVERY: Duration = Duration::from_secs(60);
 
 impl Cx<'_> {
     /// Whether a phone may begin a call to where it has dialled.
@@ -62,21 +68,64 @@ impl Cx<'_> {
     }
 
     /// A leg outside is dialled, on somebody's account.
-    pub fn pays(&mut self, conv: &Conversation, leg: LegId) {
-        if let Some(phone) = payer(conv) {
-            self.hub.ledger.dialled(leg, phone);
+    pub fn pays(&mut self, conv: &mut Conversation, leg: LegId) {
+        let Some(phone) = payer(conv) else { return };
+        if let Stage::Dialling(dialling) = &mut conv.stage {
+            dialling.payer.get_or_insert_with(|| phone.clone());
+        }
+        self.hub.ledger.dialled(leg, phone);
+    }
+
+    /// From here on a leg outside costs.
+    pub fn costs(&mut self, leg: LegId) {
+        self.hub.ledger.answered(leg, self.now.wall);
+        if self.hub.ledger.runs() {
+            self.hub.minutes_at.get_or_insert(self.now.mono + KEEP_EVERY);
+        }
+    }
+
+    /// What goes on is kept as if it ended now: a kill costs a minute of it.
+    pub fn minutes_due(&mut self) {
+        if self.hub.minutes_at.is_none_or(|at| at > self.now.mono) {
+            return;
+        }
+        for phone in self.hub.ledger.payers() {
+            self.keep_minutes(&phone);
+        }
+        self.hub.minutes_at = self.hub.ledger.runs().then(|| self.now.mono + KEEP_EVERY);
+    }
+
+    fn keep_minutes(&mut self, phone: &Number) {
+        let config = self.config();
+        let spent = self.hub.ledger.spent(phone, self.now.wall, &config.site.time_zone);
+        // A date and a number have a JSON form.
+        let spent = serde_json::to_vec(&spent).unwrap_or_default();
+        self.out.push(Output::Minutes { phone: phone.clone(), spent: spent.into() });
+    }
+
+    /// What the last run kept.
+    pub fn restore_minutes(&mut self, kept: Vec<(Number, bytes::Bytes)>) {
+        let config = self.config();
+        for (phone, spent) in kept {
+            if let Ok(spent) = serde_json::from_slice(&spent) {
+                self.hub.ledger.restore(phone, &spent, self.now.wall, &config.site.time_zone);
+            }
         }
     }
 
     pub fn paid(&mut self, leg: LegId) {
         let config = self.config();
-        self.hub.ledger.ended(leg, self.now.wall, &config.site.time_zone);
+        if let Some(phone) = self.hub.ledger.ended(leg, self.now.wall, &config.site.time_zone) {
+            self.keep_minutes(&phone);
+        }
     }
 }
 
-/// On whose account a leg outside is: of the phone that forwards or transfers the call, or of the one that is sent there.
+/// On whose account a leg outside is: of the phone that forwards or transfers the call, or of the one that is sent there. Whoever began
+/// to dial pays for each further trunk too.
 fn payer(conv: &Conversation) -> Option<Number> {
     let payer = match &conv.stage {
+        Stage::Dialling(dialling) if dialling.payer.is_some() => return dialling.payer.clone(),
         Stage::Dialling(dialling) => dialling.transfer.as_ref().map_or(conv.subject, |transfer| transfer.from),
         Stage::Originating { .. }
         | Stage::Routing

@@ -56,6 +56,7 @@ impl Cx<'_> {
             trunks: NextTrunks::default(),
             trying: None,
             redirects: 0,
+            payer: None,
             outside: None,
             worst: None,
             transfer,
@@ -155,6 +156,7 @@ impl Cx<'_> {
             trunks: self.in_turn(outside.attempts),
             trying: None,
             redirects: 0,
+            payer: None,
             outside: Some(party),
             worst: None,
             transfer,
@@ -392,7 +394,7 @@ impl Cx<'_> {
         let Some(leg) = conv.legs.get_mut(&id) else { return };
         leg.status = Some(response.status.code());
         self.hub.index.answered(id);
-        self.hub.ledger.answered(id, self.now.wall);
+        self.costs(id);
         let is_early = leg.early.take().is_some() || leg.agreed_early;
         let early = leg.negotiation.agreed().cloned().filter(|_| is_early);
         let agreed = match Description::parse(&response.body) {

@@ -50,6 +50,8 @@ pub(super) struct Hub {
     pub ledger: Ledger,
     /// Connections of edge proxies.
     pub ways: Ways,
+    /// When the minutes of calls that go on are kept next.
+    pub minutes_at: Option<Mono>,
     pub outward: BTreeMap<TrunkName, Outward>,
     pub conditions: Conditions,
     pub acd: Acd,

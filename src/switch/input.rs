@@ -102,6 +102,9 @@ pub struct Recovered {
     /// As `Output::Subscription` gave them.
     #[serde(default)]
     pub subscriptions: Vec<bytes::Bytes>,
+    /// As `Output::Minutes` gave them.
+    #[serde(default)]
+    pub minutes: Vec<(Number, bytes::Bytes)>,
     /// All that are in mailboxes, oldest first in each.
     #[serde(default)]
     pub messages: Vec<(Number, Message)>,

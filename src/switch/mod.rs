@@ -126,6 +126,7 @@ impl Switch {
                 bans: Bans::default(),
                 ledger: Ledger::default(),
                 ways: edge::Ways::default(),
+                minutes_at: None,
                 outward,
                 conditions,
                 acd,
@@ -272,6 +273,7 @@ impl Switch {
             self.hub.registrar.deadline(),
             self.hub.bans.deadline(),
             self.hub.locks.deadline(),
+            self.hub.minutes_at,
             self.hub.presence.deadline(),
             self.hub.messages_relayed.deadline(),
             self.hub.outward.values().filter_map(|o| o.deadline()).min(),
@@ -634,6 +636,7 @@ impl Switch {
         self.cx(now, out).trunks_due();
         self.cx(now, out).bans_due();
         self.cx(now, out).mailbox_locks_due();
+        self.cx(now, out).minutes_due();
         self.cx(now, out).presence_due();
         self.cx(now, out).messages_due();
         // Expired bindings and trunks: no conversation's, and said once.

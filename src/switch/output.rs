@@ -65,6 +65,11 @@ pub enum Output {
         phone: Number,
         settings: Bytes,
     },
+    /// What a phone has used of its minutes outside likewise.
+    Minutes {
+        phone: Number,
+        spent: Bytes,
+    },
     Reply {
         ticket: Ticket,
         answer: Answer,

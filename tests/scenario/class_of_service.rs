@@ -14,12 +14,16 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// The centre with phone 210 in this class, the trunk, and a phone that has none. It is Sunday, ten o'clock.
 fn centre_with(seed: u8, class: &str) -> (Sim, SocketAddr, SocketAddr, SocketAddr) {
+    let mut sim = Sim::with(seed, source_with(class));
+    let (phone, other, trunk) = (sim.phone("210"), sim.phone("201"), sim.trunk());
+    (sim, phone, other, trunk)
+}
+
+fn source_with(class: &str) -> Source {
     let mut source = centre();
     source.main.text = source.main.text.replace("secret = \"secret-210\"", "secret = \"secret-210\"\nclass = \"limited\"");
     source.main.text += &format!("\n[class.limited]\n{class}\n");
-    let mut sim = Sim::with(seed, source);
-    let (phone, other, trunk) = (sim.phone("210"), sim.phone("201"), sim.trunk());
-    (sim, phone, other, trunk)
+    source
 }
 
 /// What became of a call to this number.
@@ -170,4 +174,54 @@ fn the_api_dials_with_the_phones_class() {
     sim.run_for(5 * SECOND);
     assert!(sim.ua(trunk).invites.is_empty());
     assert!(matches!(sim.ask(Command::Originate { from: "210".into(), to: "04930123".into() }), Answer::Started(_)));
+}
+
+#[test]
+fn minutes_of_today_outlive_the_process_those_of_a_call_that_a_kill_ends_too() {
+    let (mut sim, phone, _, _) = centre_with(8, "minutes = 5");
+    sim.source = Some(source_with("minutes = 5"));
+    assert_eq!(dials(&mut sim, phone, "04940123"), 200);
+    sim.run_for(150 * SECOND);
+    hangs_up(&mut sim, phone);
+    let again = |sim: &mut Sim| {
+        sim.restart(Vec::new());
+        sim.act(phone, |p, now| {
+            p.register(now);
+        });
+        sim.run_for(SECOND);
+    };
+    again(&mut sim);
+    assert_eq!(dials(&mut sim, phone, "04940123"), 200, "half of them are left");
+    sim.run_for(170 * SECOND);
+    // It goes on; the power fails.
+    again(&mut sim);
+    sim.act(phone, |p, now| p.hang_up(now));
+    sim.run_for(40 * SECOND);
+    assert_eq!(dials(&mut sim, phone, "04940123"), 200, "of 320 s the last 50 were not kept");
+    sim.run_for(40 * SECOND);
+    hangs_up(&mut sim, phone);
+    assert_eq!(dials(&mut sim, phone, "04940123"), 403);
+    sim.run_for(14 * 3_600 * SECOND);
+    again(&mut sim);
+    assert_eq!(dials(&mut sim, phone, "04940123"), 200, "another day");
+    hangs_up(&mut sim, phone);
+}
+
+#[test]
+fn who_transfers_pays_for_the_second_trunk_too() {
+    let (mut sim, phone, other, trunk) = centre_with(9, "minutes = 2");
+    let backup = sim.add(crate::sim::ua::Ua::trunk([10, 2, 0, 2].into()));
+    assert_eq!(dials(&mut sim, other, "210"), 200);
+    // The first trunk says nothing; who transfers does not wait for that.
+    sim.act(trunk, |t, _| t.dead = true);
+    sim.set(backup, OnInvite::Answer(SECOND));
+    sim.act(phone, |p, now| p.refer("04940123", now));
+    sim.run_for(SECOND);
+    sim.act(phone, |p, now| p.hang_up(now));
+    sim.run_for(SECOND);
+    assert!(sim.ua(phone).is_idle(), "{}", sim.story());
+    sim.run_until("the second trunk has it", |s| s.ua(backup).is_up());
+    sim.run_for(150 * SECOND);
+    hangs_up(&mut sim, other);
+    assert_eq!(dials(&mut sim, phone, "04940123"), 403, "its two minutes are used");
 }

@@ -45,12 +45,14 @@ pub enum Tree {
     /// Number -> what the phone's user has set, as the core gave it.
     PhoneSettings,
     Subscriptions,
+    /// Number -> what the phone has used of its minutes outside, as the core gave it.
+    Minutes,
     /// Name of a fold -> how far in the log it is.
     Checkpoints,
 }
 
 impl Tree {
-    pub const ALL: [Tree; 16] = [
+    pub const ALL: [Tree; 17] = [
         Tree::Recordings,
         Tree::RecordingsByAgent,
         Tree::RecordingsByQueue,
@@ -67,6 +69,7 @@ impl Tree {
         Tree::AgentWishes,
         Tree::PhoneSettings,
         Tree::Subscriptions,
+        Tree::Minutes,
         Tree::Checkpoints,
     ];
 
@@ -89,6 +92,7 @@ impl Tree {
             Tree::AgentWishes => "agent_wishes",
             Tree::PhoneSettings => "phone_settings",
             Tree::Subscriptions => "subscriptions",
+            Tree::Minutes => "minutes",
             Tree::Checkpoints => "checkpoints",
         }
     }

@@ -38,6 +38,7 @@ impl OutputsDigest {
             | Output::AgentWish { .. }
             | Output::Subscription { .. }
             | Output::PhoneSettings { .. }
+            | Output::Minutes { .. }
             | Output::Reply { .. } => rmp_serde::encode::write(&mut self.packed, output),
         };
         debug_assert!(packed.is_ok(), "{packed:?}: {output:?}");

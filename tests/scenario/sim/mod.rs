@@ -93,7 +93,10 @@ pub struct Sim {
     restarts: u8,
     /// Subscriptions that outlive a process.
     pub subscriptions: BTreeMap<Bytes, Bytes>,
+    minutes: BTreeMap<cordboard::ids::Number, Bytes>,
     /// Where a bench counts what the core (parsing included) spends: its clock, and the sum.
+    /// What a restart reads, where it is not the centre.
+    pub source: Option<Source>,
     pub core_cpu: Option<(fn() -> Duration, Duration)>,
     out: Vec<Output>,
 }
@@ -191,6 +194,8 @@ impl Sim {
             settings_of: BTreeMap::new(),
             restarts: 0,
             subscriptions: BTreeMap::new(),
+            minutes: BTreeMap::new(),
+            source: None,
             core_cpu: None,
             out: Vec::new(),
         };
@@ -201,7 +206,8 @@ impl Sim {
 
     /// Another process on what the last one left on disk.
     pub fn restart(&mut self, open: Vec<cordboard::switch::input::OpenConversation>) {
-        let config = Config::resolve(&centre()).unwrap_or_else(|_| panic!("the centre's configuration"));
+        let source = self.source.clone().unwrap_or_else(centre);
+        let config = Config::resolve(&source).unwrap_or_else(|_| panic!("the centre's configuration"));
         // No process has the chance of another: branches and tags would be taken for repeats.
         self.restarts += 1;
         self.switch = Switch::new([8 + self.restarts; 32], config);
@@ -210,6 +216,7 @@ impl Sim {
         self.ports.clear();
         self.at_worker.clear();
         let wishes = self.wishes.clone().into_iter().collect();
+        let minutes = self.minutes.clone().into_iter().collect();
         let phones = self.settings_of.clone().into_iter().collect();
         let message = |(id, recorded): (&RecordingId, &Recorded)| {
             let message = cordboard::voicemail::Message {
@@ -235,6 +242,7 @@ impl Sim {
             wishes,
             phones,
             subscriptions,
+            minutes,
             messages,
             greetings,
             open,
@@ -518,6 +526,9 @@ impl Sim {
                 if !settings.is_empty() {
                     self.settings_of.insert(phone, settings);
                 }
+            }
+            Output::Minutes { phone, spent } => {
+                self.minutes.insert(phone, spent);
             }
             Output::AgentWish { agent, wish } => {
                 self.wishes.insert(agent, wish);
