@@ -763,6 +763,7 @@ async fn bans_are_listed_and_lifted_in_the_name_of_who_lifts_them() {
         address: "192.0.2.66".into(),
         since: "2026-11-22T09:00:00.000Z".into(),
         until: "2026-11-22T09:10:00.000Z".into(),
+        udp_only: true,
     };
     let (reply, heard) = site.served(empty(as_ann(Request::get("/api/v1/bans"))), vec![Answer::Bans(vec![ban.clone()])]).await;
     assert_eq!(reply.json(), json!({"items": [ban], "next": null}));

@@ -1,12 +1,19 @@
 //! Sources that are not listened to for a while, because of how much of what they send is refused.
 //!
 //! A ban is for a rate, not for a mistake: more than [`PER_SECOND`] refused or malformed messages in each of [`SECONDS`] seconds on end. No
-//! phone and no office comes near it, and a challenge is no refusal. An address over UDP may be forged, so a ban must harm nobody else
-//! than that address: whoever holds a binding is spared on its own flow, and trunks are spared altogether (by who asks).
+//! phone and no office comes near it, and a challenge is no refusal. Whoever holds a binding is spared on its own flow, and trunks are
+//! spared altogether (by who asks).
+//!
+//! The address of a datagram may be forged, that of a connection not ([`Proof`]). So the two are counted apart, and a ban for datagrams
+//! ends at datagrams: who comes by TCP, TLS or WebSocket from there is served. And it shuts nobody out: the transports let a trickle
+//! through, of requests that bring credentials and of others apart, so that a phone which is new there is challenged, answers (which a
+//! forger who does not hear the challenge can't), is registered, and from then on spared.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use crate::clock::{Mono, Now, Wall};
 use crate::sip::{Flow, Transport};
@@ -32,6 +39,19 @@ pub fn source(flow: &Flow) -> Option<IpAddr> {
     Some(network(address))
 }
 
+/// What is known of where a message came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Proof {
+    /// The address may be anybody's.
+    Datagram,
+    /// Somebody there has answered our side of a handshake.
+    Connection,
+}
+
+pub fn proof(flow: &Flow) -> Proof {
+    if flow.transport.is_reliable() { Proof::Connection } else { Proof::Datagram }
+}
+
 /// The address that bans know this one by.
 pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
@@ -44,12 +64,14 @@ pub fn network(address: IpAddr) -> IpAddr {
 pub struct Ban {
     pub since: Wall,
     pub until: Wall,
+    /// A ban for datagrams is one of datagrams alone.
+    pub proof: Proof,
     ends: Mono,
 }
 
 #[derive(Default)]
 pub struct Bans {
-    rates: BTreeMap<IpAddr, Rate>,
+    rates: BTreeMap<(IpAddr, Proof), Rate>,
     bans: BTreeMap<IpAddr, Ban>,
 }
 
@@ -63,7 +85,8 @@ struct Rate {
 
 impl Bans {
     /// So many more messages of a source came to nothing. True where that makes it one to ban.
-    pub fn refused(&mut self, source: IpAddr, count: u32, now: Mono) -> bool {
+    pub fn refused(&mut self, source: IpAddr, proof: Proof, count: u32, now: Mono) -> bool {
+        let source = (source, proof);
         if self.rates.len() >= MAX_KNOWN && !self.rates.contains_key(&source) {
             let quietest = self.rates.iter().min_by_key(|(_, rate)| rate.second).map(|(address, _)| *address);
             quietest.map(|address| self.rates.remove(&address));
@@ -83,19 +106,19 @@ impl Bans {
     }
 
     /// Whether this source is over the limit in this second.
-    pub fn is_over(&self, source: IpAddr) -> bool {
-        self.rates.get(&source).is_some_and(|rate| rate.count > PER_SECOND)
+    pub fn is_over(&self, source: IpAddr, proof: Proof) -> bool {
+        self.rates.get(&(source, proof)).is_some_and(|rate| rate.count > PER_SECOND)
     }
 
     /// Returns the one that had to end for it.
-    pub fn ban(&mut self, source: IpAddr, length: Duration, now: Now) -> Option<IpAddr> {
-        self.rates.remove(&source);
+    pub fn ban(&mut self, source: IpAddr, proof: Proof, length: Duration, now: Now) -> Option<IpAddr> {
+        self.rates.remove(&(source, proof));
         let full = self.bans.len() >= MAX_BANS && !self.bans.contains_key(&source);
         let first = self.bans.iter().min_by_key(|(_, ban)| ban.ends).map(|(address, _)| *address).filter(|_| full);
         if let Some(first) = first {
             self.bans.remove(&first);
         }
-        self.bans.insert(source, Ban { since: now.wall, until: now.wall + length, ends: now.mono + length });
+        self.bans.insert(source, Ban { since: now.wall, until: now.wall + length, proof, ends: now.mono + length });
         first
     }
 
@@ -118,7 +141,12 @@ impl Bans {
         self.bans.values().map(|ban| ban.ends).min()
     }
 
-    pub fn is_banned(&self, source: IpAddr) -> bool {
+    /// Whether there is a ban that holds for what comes so.
+    pub fn is_banned(&self, source: IpAddr, proof: Proof) -> bool {
+        self.bans.get(&source).is_some_and(|ban| ban.proof >= proof)
+    }
+
+    pub fn is_listed(&self, source: IpAddr) -> bool {
         self.bans.contains_key(&source)
     }
 
@@ -149,7 +177,7 @@ mod tests {
         let times = rates.iter().zip(0..).flat_map(|(rate, second)| (0..*rate).map(move |n| second * 1_000 + n * 1_000 / rate));
         let mut times: Vec<u64> = times.collect();
         times.sort_unstable();
-        times.into_iter().find(|ms| bans.refused(at(1), 1, Mono::from_millis(*ms)))
+        times.into_iter().find(|ms| bans.refused(at(1), Proof::Datagram, 1, Mono::from_millis(*ms)))
     }
 
     #[test]
@@ -166,16 +194,29 @@ mod tests {
     fn a_ban_ends_and_what_is_known_is_bounded() {
         let mut bans = Bans::default();
         for n in 0..2 * MAX_KNOWN as u32 {
-            bans.refused(at(n), 1, Mono::from_millis(u64::from(n)));
+            bans.refused(at(n), Proof::Datagram, 1, Mono::from_millis(u64::from(n)));
         }
         assert_eq!(bans.rates.len(), MAX_KNOWN);
         for n in 0..MAX_BANS as u32 + 1 {
-            let gone = bans.ban(at(n), Duration::from_secs(10), now(u64::from(n)));
+            let gone = bans.ban(at(n), Proof::Datagram, Duration::from_secs(10), now(u64::from(n)));
             assert_eq!(gone, (n == MAX_BANS as u32).then(|| at(0)));
         }
         assert_eq!(bans.expire(Mono::from_millis(10_002)), [at(1), at(2)]);
-        assert!(!bans.is_banned(at(2)) && bans.is_banned(at(3)));
+        assert!(!bans.is_listed(at(2)) && bans.is_listed(at(3)));
         assert!(bans.lift(at(3)) && !bans.lift(at(3)));
+    }
+
+    #[test]
+    fn a_ban_for_datagrams_is_none_for_connections() {
+        let mut bans = Bans::default();
+        bans.ban(at(1), Proof::Datagram, SECOND, now(0));
+        assert!(bans.is_banned(at(1), Proof::Datagram) && !bans.is_banned(at(1), Proof::Connection));
+        bans.ban(at(1), Proof::Connection, SECOND, now(0));
+        assert!(bans.is_banned(at(1), Proof::Datagram) && bans.is_banned(at(1), Proof::Connection));
+        for n in 0..100 {
+            bans.refused(at(2), Proof::Datagram, 1, Mono::from_millis(n));
+        }
+        assert!(bans.is_over(at(2), Proof::Datagram) && !bans.is_over(at(2), Proof::Connection));
     }
 
     #[test]

@@ -180,6 +180,9 @@ pub struct BanView {
     pub since: String,
     /// RFC 3339.
     pub until: String,
+    /// Other transports are listened to, and of UDP a trickle.
+    #[serde(default)]
+    pub udp_only: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -9,6 +9,7 @@ use super::hub::Cx;
 use super::output::{Banned, Output};
 use crate::conversation::{Conversation, Peer};
 use crate::ids::{LegId, Number};
+use crate::registrar::bans::Proof;
 use crate::registrar::{Alarm, Binding, From, bans};
 use crate::route;
 use crate::sip::{Flow, Request, Status};
@@ -46,10 +47,12 @@ impl Cx<'_> {
         };
         let Some(source) = source else { return };
         // A registered phone that goes mad is a nuisance, and no reason to shut out its office.
-        if self.hub.bans.is_over(source) && self.holds_a_binding(from) {
+        // What a proxy reports was a datagram's, for all that we know.
+        let proof = if from.is_proxied { Proof::Datagram } else { bans::proof(&from.flow) };
+        if self.hub.bans.is_over(source, proof) && self.holds_a_binding(from) {
             return;
         }
-        self.struck(source, 1, why);
+        self.struck(source, proof, 1, why);
     }
 
     /// Whether a request within a dialog comes from where its leg is: Call-ID and tags can be overheard, and whoever is heard takes the
@@ -99,27 +102,32 @@ impl Cx<'_> {
     }
 
     /// What the transports have refused by themselves, by source.
-    pub fn malformed(&mut self, sources: Vec<(IpAddr, u32)>) {
-        for (source, count) in sources {
-            self.struck(bans::network(source), count, Strike::Malformed);
+    pub fn malformed(&mut self, sources: Vec<(IpAddr, Proof, u32)>) {
+        for (source, proof, count) in sources {
+            self.struck(bans::network(source), proof, count, Strike::Malformed);
         }
     }
 
-    fn struck(&mut self, source: IpAddr, count: u32, why: Strike) {
+    fn struck(&mut self, source: IpAddr, proof: Proof, count: u32, why: Strike) {
         let label = format!("guard_strikes_total{{reason=\"{}\"}}", why.label());
         *self.hub.counters.entry(label).or_insert(0) += u64::from(count);
         let length = self.hub.config.guard.ban;
-        let is_due = self.hub.bans.refused(source, count, self.now.mono);
-        if !is_due || length.is_zero() || self.hub.bans.is_banned(source) || self.is_spared(source) {
+        let is_due = self.hub.bans.refused(source, proof, count, self.now.mono);
+        if !is_due || length.is_zero() || self.hub.bans.is_banned(source, proof) || self.is_spared(source) {
             return;
         }
-        let ended = self.hub.bans.ban(source, length, self.now);
+        let ended = self.hub.bans.ban(source, proof, length, self.now);
         self.count("guard_bans_total");
         if let Some(ended) = ended {
             self.tell_lifted(ended, By::Switch);
         }
         let until = self.now.wall + length;
-        let data = GuardBanned { address: source.to_string(), until: until.to_string(), reason: why.label().to_owned() };
+        let data = GuardBanned {
+            address: source.to_string(),
+            until: until.to_string(),
+            reason: why.label().to_owned(),
+            udp_only: proof == Proof::Datagram,
+        };
         self.tell(None, Kind::GuardBanned(data));
         self.bans_changed();
     }
@@ -156,7 +164,7 @@ impl Cx<'_> {
 
     /// Someone at a banned address has registered, or is no longer.
     pub fn binding_moved(&mut self, flow: &Flow) {
-        if !self.hub.bans.is_empty() && bans::source(flow).is_some_and(|source| self.hub.bans.is_banned(source)) {
+        if !self.hub.bans.is_empty() && bans::source(flow).is_some_and(|source| self.hub.bans.is_listed(source)) {
             self.bans_changed();
         }
     }
@@ -166,6 +174,7 @@ impl Cx<'_> {
             address: address.to_string(),
             since: ban.since.to_string(),
             until: ban.until.to_string(),
+            udp_only: ban.proof == Proof::Datagram,
         };
         self.hub.bans.all().map(view).collect()
     }
@@ -186,7 +195,9 @@ impl Cx<'_> {
                 flows.push(binding.flow.remote);
             }
         }
-        let all = spared.into_iter().map(|(address, spared)| Banned { address, spared }).collect();
+        let proofs: BTreeMap<IpAddr, Proof> = self.hub.bans.all().map(|(address, ban)| (address, ban.proof)).collect();
+        let of = |address: &IpAddr| proofs.get(address).copied().unwrap_or(Proof::Datagram);
+        let all = spared.into_iter().map(|(address, spared)| Banned { proof: of(&address), address, spared }).collect();
         self.out.push(Output::Bans(all));
     }
 

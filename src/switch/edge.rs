@@ -104,7 +104,7 @@ impl Cx<'_> {
         }
         let from = self.hub.from(&request.headers, flow);
         let Some(reported) = from.reported else { return false };
-        if !self.hub.bans.is_banned(bans::network(reported.ip())) || self.holds_a_binding(&from) {
+        if !self.hub.bans.is_banned(bans::network(reported.ip()), bans::Proof::Datagram) || self.holds_a_binding(&from) {
             return false;
         }
         self.count("guard_banned_behind_proxies_total");

@@ -264,6 +264,10 @@ pub struct GuardBanned {
     pub address: String,
     /// RFC 3339.
     pub until: String,
+    /// All of it came by UDP, where anybody may use the address: other transports are listened to, and of UDP a trickle, so that a phone
+    /// can register from there.
+    #[serde(default)]
+    pub udp_only: bool,
     /// What the last of them was: `refused`, `password` (a wrong digest), `stray` (a response to nothing), `malformed`.
     pub reason: String,
 }

@@ -12,6 +12,7 @@ use crate::config::Source;
 use crate::ids::{ConversationId, LegId, Number, RecordingId, StaffNumber};
 use crate::media;
 use crate::registrar::Binding;
+use crate::registrar::bans::Proof;
 use crate::sip::{ConnectionId, Flow, Message as SipMessage};
 use crate::voicemail::Message;
 
@@ -29,7 +30,7 @@ pub enum Input {
     },
     /// How many messages the transports have refused as malformed since they said so last, by source.
     Malformed {
-        sources: Vec<(IpAddr, u32)>,
+        sources: Vec<(IpAddr, Proof, u32)>,
     },
     /// A request could not be sent.
     Undeliverable {

@@ -12,6 +12,7 @@ use crate::clock::{Mono, Wall};
 use crate::ids::{ConversationId, LegId, Number, QueueName, RecordingId, StaffNumber};
 use crate::media;
 use crate::registrar::Binding;
+use crate::registrar::bans::Proof;
 use crate::sip::{Flow, Transport};
 pub use crate::transaction::SendId;
 
@@ -89,6 +90,8 @@ pub struct QueryId(pub u64);
 pub struct Banned {
     /// As [`network`](crate::registrar::bans::network) gives it.
     pub address: IpAddr,
+    /// What it holds for: datagrams alone, or connections too.
+    pub proof: Proof,
     /// Where phones there are registered from: they are listened to.
     pub spared: Vec<SocketAddr>,
 }

@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use memchr::memmem;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::registrar::bans;
+use crate::registrar::bans::{self, Proof};
 use crate::sip::Flow;
 use crate::switch::Input;
 use crate::switch::output::Banned;
@@ -20,12 +21,24 @@ const MAX_SOURCES: usize = 1_024;
 /// Between two reports: a few in each second that the core's rate counts in.
 const REPORT: Duration = Duration::from_millis(250);
 
+/// Datagrams of each kind that are let through between two reports: eight a second, of which a phone that sends a request eleven times in
+/// 32 s (RFC 3261 §17.1.2.2) gets some through a flood.
+const TRICKLE: u32 = 2;
+
+#[derive(Debug)]
+struct Ban {
+    proof: Proof,
+    spared: Vec<SocketAddr>,
+}
+
 #[derive(Debug, Default)]
 pub struct Door {
     /// Nearly always false, and looked at for each message.
     any: AtomicBool,
-    banned: RwLock<BTreeMap<IpAddr, Vec<SocketAddr>>>,
-    malformed: Mutex<BTreeMap<IpAddr, u32>>,
+    banned: RwLock<BTreeMap<IpAddr, Ban>>,
+    /// What was let through of datagrams from sources that are banned for datagrams, since the last report: without credentials, and with.
+    trickle: Mutex<BTreeMap<IpAddr, [u32; 2]>>,
+    malformed: Mutex<BTreeMap<(IpAddr, Proof), u32>>,
     delay_us: AtomicU64,
 }
 
@@ -33,7 +46,7 @@ impl Door {
     /// In place of all that there were.
     pub fn ban(&self, all: Vec<Banned>) {
         self.any.store(!all.is_empty(), Ordering::Relaxed);
-        let all = all.into_iter().map(|b| (b.address, b.spared)).collect();
+        let all = all.into_iter().map(|b| (b.address, Ban { proof: b.proof, spared: b.spared })).collect();
         *self.banned.write().unwrap_or_else(PoisonError::into_inner) = all;
     }
 
@@ -42,9 +55,34 @@ impl Door {
         if !self.any.load(Ordering::Relaxed) {
             return false;
         }
-        let Some(source) = bans::source(flow) else { return false };
+        self.ban_of(flow).is_some()
+    }
+
+    /// The same of a datagram, whose address proves nothing: a trickle is let through.
+    pub fn is_shut_for_datagram(&self, flow: &Flow, datagram: &[u8]) -> bool {
+        if !self.any.load(Ordering::Relaxed) {
+            return false;
+        }
+        match self.ban_of(flow) {
+            None => false,
+            Some((_, Proof::Connection)) => true,
+            Some((source, Proof::Datagram)) => {
+                let has_credentials = memmem::find(datagram, b"uthorization:").is_some();
+                let mut trickle = self.trickle.lock().unwrap_or_else(PoisonError::into_inner);
+                let [without, with] = trickle.entry(source).or_default();
+                let passed = if has_credentials { with } else { without };
+                *passed += 1;
+                *passed > TRICKLE
+            }
+        }
+    }
+
+    /// The ban that holds for this flow.
+    fn ban_of(&self, flow: &Flow) -> Option<(IpAddr, Proof)> {
+        let source = bans::source(flow)?;
         let banned = self.banned.read().unwrap_or_else(PoisonError::into_inner);
-        banned.get(&source).is_some_and(|spared| !spared.contains(&flow.remote))
+        let ban = banned.get(&source).filter(|ban| ban.proof >= bans::proof(flow))?;
+        (!ban.spared.contains(&flow.remote)).then_some((source, ban.proof))
     }
 
     /// How long the last input that was measured has waited for the core.
@@ -59,6 +97,7 @@ impl Door {
     pub fn malformed(&self, flow: &Flow) {
         let Some(source) = bans::source(flow) else { return };
         let mut malformed = self.malformed.lock().unwrap_or_else(PoisonError::into_inner);
+        let source = (source, bans::proof(flow));
         if malformed.len() < MAX_SOURCES || malformed.contains_key(&source) {
             *malformed.entry(source).or_default() += 1;
         }
@@ -73,10 +112,13 @@ impl Door {
             if core.is_closed() {
                 return;
             }
+            self.trickle.lock().unwrap_or_else(PoisonError::into_inner).clear();
             let Ok(place) = core.try_reserve() else { continue };
             let sources = std::mem::take(&mut *self.malformed.lock().unwrap_or_else(PoisonError::into_inner));
             if !sources.is_empty() {
-                place.send(Input::Malformed { sources: sources.into_iter().collect() });
+                place.send(Input::Malformed {
+                    sources: sources.into_iter().map(|((source, proof), count)| (source, proof, count)).collect(),
+                });
             }
         }
     }

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
+use cordboard::registrar::bans::Proof;
 use cordboard::sip::{self, Flow, HeaderName, Login, Message, Method, Transport, Uri};
 use cordboard::switch::{Answer, Command, Input, Kind};
 
@@ -123,11 +124,32 @@ fn a_challenge_is_no_refusal_and_a_question_is_none() {
 fn what_the_transports_find_malformed_counts() {
     let mut sim = Sim::new(4);
     for _ in 0..24 {
-        let sources = vec![(stranger(), 10), ("192.0.2.67".parse().expect("address"), 4)];
+        let sources = [(stranger(), 10), ("192.0.2.67".parse().expect("address"), 4)];
+        let sources = sources.map(|(address, count)| (address, Proof::Connection, count)).to_vec();
         sim.input(Input::Malformed { sources });
         sim.run_for(SECOND / 4);
     }
     assert_eq!(banned(&sim), [stranger()]);
+    assert_eq!(sim.bans[0].proof, Proof::Connection, "who has connected is who it is");
+}
+
+/// A datagram's address may be forged: what comes of it must not shut out who is really there.
+#[test]
+fn a_flood_of_datagrams_is_no_ban_for_connections_and_who_registers_is_spared() {
+    let mut sim = Sim::new(10);
+    flood(&mut sim, STRANGER, "BYE", 40, 6);
+    assert_eq!((banned(&sim), sim.bans[0].proof), (vec![stranger()], Proof::Datagram));
+    let told = sim.events.iter().find_map(|e| if let Kind::GuardBanned(ban) = &e.kind { Some(ban.udp_only) } else { None });
+    assert_eq!(told, Some(true));
+    // What the trickle lets through is challenged, and once it has answered it is spared.
+    assert_eq!(guess(&mut sim, "192.0.2.66:7777", "201", "secret-201"), 200);
+    assert_eq!(sim.bans[0].spared, ["192.0.2.66:7777".parse().expect("address")]);
+    // By connections it is banned for all.
+    for _ in 0..24 {
+        sim.input(Input::Malformed { sources: vec![(stranger(), Proof::Connection, 10)] });
+        sim.run_for(SECOND / 4);
+    }
+    assert_eq!((sim.bans.len(), sim.bans[0].proof), (1, Proof::Connection));
 }
 
 #[test]

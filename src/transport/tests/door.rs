@@ -2,10 +2,15 @@
 
 use super::udp::socket;
 use super::*;
+use crate::registrar::bans::Proof;
 use crate::switch::output::Banned;
 
 fn banned(spared: Vec<SocketAddr>) -> Vec<Banned> {
-    vec![Banned { address: "127.0.0.1".parse().expect("address"), spared }]
+    banned_for(Proof::Connection, spared)
+}
+
+fn banned_for(proof: Proof, spared: Vec<SocketAddr>) -> Vec<Banned> {
+    vec![Banned { address: "127.0.0.1".parse().expect("address"), proof, spared }]
 }
 
 #[tokio::test]
@@ -54,11 +59,40 @@ async fn malformed_messages_are_counted_for_the_core_by_source() {
     while counted < 30 {
         match timeout(Duration::from_secs(10), rig.inputs.recv()).await.expect("in time") {
             Some(Input::Malformed { sources }) => {
-                assert!(sources.iter().all(|(address, _)| address.is_loopback()));
-                counted += sources.iter().map(|(_, count)| count).sum::<u32>();
+                assert!(sources.iter().all(|(address, proof, _)| *proof == Proof::Datagram && address.is_loopback()));
+                counted += sources.iter().map(|(_, _, count)| count).sum::<u32>();
             }
             other => panic!("{other:?}"),
         }
     }
     assert_eq!(counted, 30);
+}
+
+/// The address of a datagram proves nothing: a ban for it lets connections in, and a trickle, in which credentials have a share of their own.
+#[tokio::test]
+async fn a_ban_for_datagrams_lets_connections_in_and_a_phone_that_is_new_there() {
+    let mut rig = tcp_rig(settings()).await;
+    rig.transport.ban(banned_for(Proof::Datagram, Vec::new()));
+    let mut phone = rig.connect().await;
+    write(&mut phone, &request("OPTIONS", 1)).await;
+    assert_eq!(number(&rig.message().await.1), 1);
+
+    let mut rig = udp_rig("127.0.0.1:0").await;
+    rig.transport.ban(banned_for(Proof::Datagram, Vec::new()));
+    let (flood, phone) = (socket("127.0.0.1:0").await, socket("127.0.0.1:0").await);
+    let signed = request("REGISTER", 1_000).replace("CSeq:", "Authorization: Digest username=\"201\"\r\nCSeq:");
+    for n in 0..200 {
+        flood.send_to(request("OPTIONS", n).as_bytes(), rig.udp()).await.expect("sent");
+    }
+    phone.send_to(signed.as_bytes(), rig.udp()).await.expect("sent");
+    let mut before = 0;
+    loop {
+        let (_, message) = rig.message().await;
+        if number(&message) == 1_000 {
+            break;
+        }
+        before += 1;
+    }
+    assert!(before < 50, "{before} of 200");
+    rig.until_counted("banned", 150).await;
 }

@@ -283,7 +283,7 @@ impl Work {
         }
         let flow =
             Flow { transport: Transport::Udp, local: SocketAddr::new(to, local.port()), remote: meta.addr, connection: None };
-        if self.door.is_shut_for(&flow) {
+        if self.door.is_shut_for_datagram(&flow, datagram) {
             counters.banned.add();
             return;
         }
