@@ -42,6 +42,5 @@ if wanted["tls"] != "off":
         options |= {"tls_context": context, "require_starttls": True}
 controller = Controller(Keeper(wanted["maildir"]), **options)
 controller.start()
-print("ready", flush=True)
 sys.stdin.read()
 controller.stop()

@@ -50,7 +50,7 @@ impl MailServer {
         let mut process = Process::start("aiosmtpd", &mut command, folder.path());
         wait_until("the mail server listens", Duration::from_secs(20), || {
             assert!(process.is_running(), "{}", process.output());
-            process.stdout().contains("ready")
+            std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
         });
         MailServer { process, maildir }
     }
