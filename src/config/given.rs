@@ -15,8 +15,8 @@ use toml::de::DeValue;
 use super::Advertised;
 use super::text::Reader;
 use super::units::{
-    Address, Code, Daily, Digest, Domain, Every, Extension, Goto, Host, InCountry, Label, Listener, MailAddress, Name, Nameless, Net,
-    NumberPattern, Password, Picks, Pin, Ports, Prepend, Secured, Slots, Telephone, Time, Weekdays, Written, Zone,
+    Address, Code, Daily, Digest, Domain, Every, Extension, Goto, Host, InCountry, Label, Listener, MailAddress, Name, Nameless,
+    Net, NumberPattern, Password, Picks, Pin, Ports, Prepend, Secured, Slots, Telephone, Time, Weekdays, Written, Zone,
 };
 
 /// The whole file. Tables that were not given, or that could not be read, are missing.

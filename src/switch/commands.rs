@@ -310,7 +310,8 @@ impl Switch {
 
     /// What the last run left is taken over, and told.
     pub(super) fn started(&mut self, recovered: Recovered, now: Now, out: &mut Vec<Output>) {
-        let Recovered { registrations, wishes, phones, subscriptions, minutes, messages, untold, greetings, open, repaired } = recovered;
+        let Recovered { registrations, wishes, phones, subscriptions, minutes, messages, untold, greetings, open, repaired } =
+            recovered;
         let wanted =
             wishes.iter().filter_map(|(agent, wish)| Some((agent.clone(), serde_json::from_slice(wish).ok()?))).collect();
         let snapshot = crate::acd::Snapshot { wanted, ..Default::default() };

@@ -119,7 +119,7 @@ fn a_flood_behind_a_proxy_shuts_out_whom_that_reports_and_nobody_else() {
         nobodys.say_once(&mut sim, "BYE", "201", &format!("nobody{n}"));
         sim.run_for(SECOND / 100);
     }
-    sim.input(Input::Malformed { sources: vec![(at(PROXY).ip(), 10_000); 1] });
+    sim.input(Input::Malformed { sources: vec![(at(PROXY).ip(), cordboard::registrar::bans::Proof::Datagram, 10_000); 1] });
     sim.run_for(SECOND);
     let Answer::Bans(bans) = sim.ask(Command::Bans) else { panic!("bans") };
     assert_eq!(bans.len(), 1, "{bans:?}");

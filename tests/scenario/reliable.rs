@@ -193,7 +193,7 @@ fn a_bye_in_an_early_dialog_ends_the_call_as_a_cancel_does() {
     sim.act(caller, |p, now| p.update_early(now));
     sim.run_until("a sign of life", |s| s.ua(caller).last_status("UPDATE") == Some(200));
     // RFC 3311 §5.2: its first offer is not answered yet.
-    sim.act(caller, |p, now| p.offer_early(now));
+    sim.act(caller, |p, now| p.offer_early("sendrecv", now));
     sim.run_until("not yet", |s| s.ua(caller).last_status("UPDATE") == Some(500));
     assert!(sim.ua(callee).is_ringing());
     sim.act(caller, |p, now| p.bye_early(now));

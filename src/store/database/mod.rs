@@ -44,6 +44,7 @@ pub enum Tree {
     AgentWishes,
     /// Number -> what the phone's user has set, as the core gave it.
     PhoneSettings,
+    /// Call-ID, tags -> subscription as the core gave it.
     Subscriptions,
     /// Number -> what the phone has used of its minutes outside, as the core gave it.
     Minutes,
@@ -52,7 +53,7 @@ pub enum Tree {
 }
 
 impl Tree {
-    pub const ALL: [Tree; 17] = [
+    pub const ALL: [Tree; 18] = [
         Tree::Recordings,
         Tree::RecordingsByAgent,
         Tree::RecordingsByQueue,
