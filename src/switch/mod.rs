@@ -34,6 +34,7 @@ mod door;
 mod edge;
 mod ending;
 pub mod event;
+mod finding;
 mod forwarding;
 mod greeting;
 mod guard;
@@ -73,7 +74,7 @@ use crate::acd::{self, Acd};
 use crate::chance::Chance;
 use crate::clock::{Mono, Now};
 use crate::config::Config;
-use crate::conversation::{Conversation, Leg, Stage};
+use crate::conversation::{Conversation, Stage};
 use crate::dialog::{Dialog, Pending, Reach};
 use crate::ids::{ConversationId, LegId};
 use crate::ivr;
@@ -87,7 +88,6 @@ use crate::transaction::{Expired, Expiry, Received, TransactionId, Transactions}
 use crate::voicemail::{self, Locks, Mailboxes};
 use door::Strike;
 use hub::{Cx, Hub, Index, Purpose, View};
-use incoming::Returned;
 
 pub struct Switch {
     hub: Hub,
@@ -464,37 +464,6 @@ impl Switch {
                 cx.respond_stateless(id, &response);
             }
         }
-    }
-
-    /// The call of ours that an INVITE is, where it has come back.
-    fn returned(&self, request: &Request) -> Option<Returned> {
-        let call_id = request.headers.call_id().ok()?.clone();
-        let tag = request.headers.from_tag().ok()??;
-        let leg = *self.hub.index.keys.get(&crate::dialog::Key { call_id, tag })?;
-        let conversation = self.conversations.get(&self.conversation_of(leg)?)?;
-        let sent = conversation.leg(leg)?.call.invite()?;
-        Some(Returned { number: sent.uri.dialled()?, diverted: conversation.diverted.clone() })
-    }
-
-    /// The leg that a request within a dialog belongs to: by Call-ID and our tag.
-    fn leg_of(&self, request: &Request) -> Option<LegId> {
-        let call_id = request.headers.call_id().ok()?.clone();
-        let tag = request.headers.to_tag().ok()??;
-        self.hub.index.keys.get(&crate::dialog::Key { call_id, tag }).copied()
-    }
-
-    /// The leg whose INVITE this transaction is. The CANCEL has its Call-ID, but not our tag yet.
-    fn leg_invited_in(&self, invite: TransactionId, cancel: &Request) -> Option<LegId> {
-        let call_id = cancel.headers.call_id().ok()?.clone();
-        let from = crate::dialog::Key { call_id: call_id.clone(), tag: bytes::Bytes::new() };
-        let candidates = self.hub.index.keys.range(from..).take_while(|(key, _)| key.call_id == call_id);
-        candidates.map(|(_, leg)| *leg).find(|leg| {
-            let conversation = self.conversation_of(*leg).and_then(|c| self.conversations.get(&c));
-            let unanswered = |l: &Leg| {
-                l.call.is_invited_in(invite) || l.call.awaits_ack_of() == Some(invite) && l.provisionals.holds_success()
-            };
-            conversation.and_then(|c| c.leg(*leg)).is_some_and(unanswered)
-        })
     }
 
     fn acknowledged(&mut self, invite: Option<TransactionId>, request: &Request, now: Now, out: &mut Vec<Output>) {

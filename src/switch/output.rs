@@ -56,12 +56,12 @@ pub enum Output {
         agent: StaffNumber,
         wish: Bytes,
     },
-    /// A phone's call forwarding likewise; empty is the default.
     /// A subscription that is to outlive the process, by its dialog; with nothing, it is over.
     Subscription {
         key: Bytes,
         kept: Bytes,
     },
+    /// A phone's call forwarding likewise; empty is the default.
     PhoneSettings {
         phone: Number,
         settings: Bytes,

@@ -201,13 +201,13 @@ def registrar(table, tools, options):
         slow = (before + floor()) / 2 / QUIET_FLOOR
         at_floor = f"the floor takes {slow:.2f} times what it took where the goal was set"
         figure = f"{each:.3f} ms here, {retransmissions} retransmissions; {at_floor}"
-        table.add(f"CPU a registration, {name}", figure, each / slow, goals and CPU_MS_A_REGISTRATION, " ms at that floor")
+        table.add(f"CPU a registration, {name}", figure, each / slow, CPU_MS_A_REGISTRATION if goals else None, " ms at that floor")
         figure = f"{start} KB with 200, {with_udp} KB with {UDP_PHONES}"
-        table.add(f"memory a phone, {name}", figure, (with_udp - start) / (UDP_PHONES - 200), goals and KB_A_PHONE, " KB")
+        table.add(f"memory a phone, {name}", figure, (with_udp - start) / (UDP_PHONES - 200), KB_A_PHONE if goals else None, " KB")
         figure = f"{with_tls} KB with {TLS_PHONES} more over TLS"
         table.add(f"memory a phone over TLS, {name}", figure, (with_tls - with_udp) / TLS_PHONES, None, " KB")
         figure = f"{share:.2f} % of a core here for {UDP_PHONES} and {TLS_PHONES} over TLS, every {phones.EXPIRES_S} s"
-        table.add(f"phones that refresh, {name}", figure, share / slow, goals and REFRESHING_SHARE, " % at that floor")
+        table.add(f"phones that refresh, {name}", figure, share / slow, REFRESHING_SHARE if goals else None, " % at that floor")
 
     with rig.switch(tools, options.binary, phones.configuration(UDP_PHONES + TLS_PHONES), secure=True) as switch:
         measured("cordboard", ("127.0.0.1", switch.sip), ("127.0.0.1", switch.tls), phones.Family(switch.pid), True)

@@ -114,7 +114,7 @@ async fn register(rig: &mut Rig, peer: &mut TcpStream, n: u32) {
 
 #[tokio::test]
 async fn strangers_who_speak_sip_hold_no_place_against_newcomers() {
-    let mut rig = tcp_rig(Settings { max_per_source: 2, ..settings() }).await;
+    let mut rig = tcp_rig(Settings { max_per_source: 1, ..settings() }).await;
     let mut phone = rig.connect().await;
     register(&mut rig, &mut phone, 1).await;
     let mut stranger = rig.connect().await;
