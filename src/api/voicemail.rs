@@ -134,7 +134,7 @@ pub(super) async fn locks(State(shared): Api, Extension(who): Me) -> Result<Json
 #[utoipa::path(delete, path = "/api/v1/mailbox-locks/{locked}", tag = "voicemail", params(("locked" = String, Path)),
     responses((status = 204), (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn lift_lock(State(shared): Api, Extension(who): Me, Path(locked): Path<String>) -> Result<StatusCode, Problem> {
-    done(&shared, &who, Command::LiftMailboxLock { locked: shortened(&locked) }).await
+    done(&shared, &who, Command::LiftMailboxLock { locked }).await
 }
 
 fn parsed(id: &str) -> Result<RecordingId, Problem> {

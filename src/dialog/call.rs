@@ -404,6 +404,21 @@ impl Call {
         Some(to)
     }
 
+    /// Where [`again`](Call::again) would send it.
+    pub fn goes_again_to(&self, request: &Request) -> Option<Flow> {
+        match &self.state {
+            State::Inviting { flow, .. } if request.method == Method::Invite => Some(*flow),
+            State::Inviting { .. } => {
+                let tag = request.headers.to_tag().ok()??;
+                self.early.iter().find(|e| e.dialog.remote_tag() == tag).map(|e| e.dialog.next_hop())
+            }
+            State::Answered { dialog, .. } | State::Confirmed { dialog, .. } | State::Leaving { dialog } => {
+                Some(dialog.next_hop())
+            }
+            State::Invited { .. } | State::Cancelled { .. } | State::Over => None,
+        }
+    }
+
     /// It is on its way in this transaction.
     pub fn sent_again(&mut self, transaction: TransactionId, request: Request, to: Flow) {
         if request.method != Method::Invite {
@@ -440,7 +455,10 @@ impl Call {
                     dialog.count_from(early.dialog.local_cseq());
                 }
                 self.early = Vec::new();
-                let (ack, to) = (dialog.ack(cseq), dialog.next_hop());
+                let (mut ack, to) = (dialog.ack(cseq), dialog.next_hop());
+                // What the INVITE was let through with (§22.1): an ACK can't be challenged, only dropped.
+                ack.headers.copy(&HeaderName::Authorization, &invite.headers);
+                ack.headers.copy(&HeaderName::ProxyAuthorization, &invite.headers);
                 if wanted {
                     self.state = State::Confirmed { dialog: Box::new(dialog), unacked: None };
                     Progress::Established { ack, to }

@@ -17,8 +17,8 @@ use crate::config::MailTo;
 use crate::ids::RecordingId;
 use crate::store::recordings::Folder;
 
-/// Longer than what a mail server commonly takes, as base64: ten minutes. What is longer is not attached, and the text says so.
-const MOST_ATTACHED: usize = 10_000_000;
+/// Longer than what a mail server commonly takes, as base64: some seven minutes. What is longer is not attached, and the text says so.
+const MOST_ATTACHED: usize = 7_000_000;
 
 /// Characters of a caller's number or name that are shown.
 const LONGEST_CALLER: usize = 64;
@@ -147,7 +147,8 @@ pub fn one_line(text: &str, most: usize) -> String {
 
 impl Letter<'_> {
     /// Reads the message's audio if it is to be attached.
-    pub async fn write(&self, folder: &Folder) -> Result<Message, Unwritten> {
+    /// And whether the audio is in it: what is too long for most servers is not.
+    pub async fn write(&self, folder: &Folder) -> Result<(Message, bool), Unwritten> {
         let path = folder.audio(self.recording);
         let audio = match self.to.attach {
             true => {
@@ -160,7 +161,9 @@ impl Letter<'_> {
             }
             false => None,
         };
-        self.compose(audio.filter(|wav| wav.len() <= MOST_ATTACHED))
+        let audio = audio.filter(|wav| wav.len() <= MOST_ATTACHED);
+        let attached = audio.is_some();
+        Ok((self.compose(audio)?, attached))
     }
 
     fn compose(&self, audio: Option<Vec<u8>>) -> Result<Message, Unwritten> {

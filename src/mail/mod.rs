@@ -27,7 +27,7 @@ use std::time::Duration;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
-use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -61,6 +61,9 @@ const GIVES_UP: Duration = Duration::from_secs(4 * 86_400);
 
 /// What the slowest line takes of a mail in a second, in octets: an attempt may last so much longer than `[mail] timeout`.
 const SLOWEST: u64 = 20_000;
+
+/// … and then for the server to have taken it (RFC 5321 §4.5.3.2.6): given up sooner, a server that looks for viruses had it twice.
+const TAKES_IT: Duration = Duration::from_secs(600);
 
 /// How long the end of the process waits for an attempt that is on its way.
 const LAST_ATTEMPT: Duration = Duration::from_secs(5);
@@ -183,7 +186,11 @@ impl Work {
                 event = next(&mut follow) => match event {
                     Ok(stored) => self.happened(&stored),
                     Err(LogError::Closed) => return,
-                    Err(_) => follow = self.follow(),
+                    // Followed again after a while: a log that can't be read would be asked without a pause.
+                    Err(error) => {
+                        tracing::error!(%error, "the event log can't be followed");
+                        follow = None;
+                    }
                 },
                 // Somebody may have mended what was wrong.
                 _ = self.config.changed() => self.outbox.hurry(),
@@ -238,15 +245,29 @@ impl Work {
         let config = self.config.borrow().clone();
         let mailbox = config.mailboxes.get(&waiting.mailbox).and_then(|mailbox| Some((mailbox, mailbox.mail.clone()?)));
         // Deleted meanwhile, or its owner wants none any more: there is nothing to say.
-        let is_there = self.recordings.row(waiting.recording).is_ok_and(|row| row.is_some());
-        let Some((mailbox, to)) = mailbox.filter(|_| is_there) else { return self.done(&waiting) };
+        let is_there = match self.recordings.row(waiting.recording) {
+            Ok(row) => row.is_some(),
+            Err(error) => {
+                tracing::error!(%error, "what is to be mailed can't be looked up");
+                let later = Waiting { next_at: self.clock.now().wall + RETRY, ..waiting };
+                if let Err(error) = self.outbox.put_off(later) {
+                    tracing::error!(%error, "that a mail is tried again later can't be kept");
+                }
+                return;
+            }
+        };
+        let Some((mailbox, to)) = mailbox.filter(|_| is_there) else {
+            // Nobody waits for the server any more.
+            self.well(None);
+            return self.done(&waiting);
+        };
         let sent = self.send(&config, &waiting, mailbox, &to).await;
         let now = self.clock.now().wall;
         match sent {
-            Ok(()) => {
+            Ok(attached) => {
                 self.done(&waiting);
                 self.well(None);
-                let data = Mailed { mailbox: waiting.mailbox, recording: waiting.recording, to: to.to };
+                let data = Mailed { mailbox: waiting.mailbox, recording: waiting.recording, to: to.to, attached };
                 self.tell(Input::Mailed(data)).await;
             }
             Err(why) => {
@@ -285,7 +306,7 @@ impl Work {
         waiting: &Waiting,
         mailbox: &crate::config::Mailbox,
         to: &crate::config::MailTo,
-    ) -> Result<(), Unsent> {
+    ) -> Result<bool, Unsent> {
         let mail = config.mail.as_ref().ok_or(Unsent::Unconfigured)?;
         let letter = Letter {
             site: &config.site.name,
@@ -301,12 +322,16 @@ impl Work {
             recording: waiting.recording,
             now: self.clock.now().wall,
         };
-        let message: Message = letter.write(&self.folder).await?;
+        let (message, attached) = letter.write(&self.folder).await?;
         let server = server(mail, &config.site.domain)?;
-        // lettre bounds connecting only.
-        let most = mail.timeout + Duration::from_secs(message.formatted().len() as u64 / SLOWEST);
+        // lettre bounds connecting only. Who does not speak, or refuses us, is known before there is anything that could be taken twice.
+        match timeout(mail.timeout, server.test_connection()).await {
+            Ok(tested) => drop(tested?),
+            Err(_) => return Err(Unsent::Endless(mail.timeout)),
+        }
+        let most = mail.timeout + TAKES_IT + Duration::from_secs(message.formatted().len() as u64 / SLOWEST);
         match timeout(most, server.send(message)).await {
-            Ok(sent) => Ok(sent.map(drop)?),
+            Ok(sent) => Ok(sent.map(|_| attached)?),
             Err(_) => Err(Unsent::Endless(most)),
         }
     }

@@ -130,13 +130,13 @@ impl Drop for Written {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
     use super::*;
 
     /// Says what was written, and waits for leave before the next.
     struct Reader {
-        told: Sender<Vec<u8>>,
+        told: SyncSender<Vec<u8>>,
         leave: Receiver<()>,
     }
 
@@ -154,8 +154,8 @@ mod tests {
 
     #[test]
     fn lines_are_written_in_their_order_and_the_last_ones_at_the_end() {
-        let (told, tells) = channel();
-        let (permit, leave) = channel();
+        let (told, tells) = sync_channel(1_000);
+        let (permit, leave) = sync_channel(1);
         drop(permit);
         let (mut lines, written) = Lines::to(Reader { told, leave }).unwrap();
         for n in 0..1_000 {
@@ -169,8 +169,8 @@ mod tests {
 
     #[test]
     fn a_reader_that_stalls_costs_lines_and_no_time_and_is_told_how_many() {
-        let (told, tells) = channel();
-        let (permit, leave) = channel();
+        let (told, tells) = sync_channel(1_000);
+        let (permit, leave) = sync_channel(1);
         let (mut lines, written) = Lines::to(Reader { told, leave }).unwrap();
         lines.write_all(b"first\n").unwrap();
         assert_eq!(tells.recv().unwrap(), b"first\n", "it is being written, and the reader stalls");

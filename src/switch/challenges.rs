@@ -1,7 +1,8 @@
 //! Requests of ours that come back and are sent once more: with the credentials that a peer asks for (RFC 3261 §22), or mended otherwise.
 //!
 //! Credentials go to the one that they are of and to nobody else: a trunk's to an address of that trunk, a phone's to where the phone is
-//! heard. Whoever has a call with us and names another place in its Contact gets no digest to guess at.
+//! heard. Both the place that the challenge says it is from, which may be forged, and the place that the request goes to must be one of
+//! those: whoever has a call with us and names another place in its Contact gets no digest to guess at.
 
 use super::hub::{Cx, Purpose};
 use super::{Output, Switch};
@@ -85,17 +86,18 @@ impl Cx<'_> {
         heard_on: Flow,
     ) -> Option<TransactionId> {
         let config = self.config();
-        let there = heard_on.remote.ip();
+        let places = [heard_on.remote.ip(), call.goes_again_to(&sent)?.remote.ip()];
         let (user, secret): (&str, &Secret) = match peer {
             Peer::Trunk(name) => {
                 let trunk = config.trunks.get(name)?;
-                let is_its = route::has_address(trunk, there, &self.hub.hosts);
-                (trunk.user.as_deref().filter(|_| is_its)?, trunk.secret.as_ref()?)
+                let are_its = places.iter().all(|place| route::has_address(trunk, *place, &self.hub.hosts));
+                (trunk.user.as_deref().filter(|_| are_its)?, trunk.secret.as_ref()?)
             }
             Peer::Phone(number) => {
                 let phone = config.phones.get(number)?;
-                let is_its = call.flow().is_some_and(|flow| flow.remote.ip().to_canonical() == there.to_canonical());
-                (number.as_str(), Some(&phone.secret).filter(|_| is_its)?)
+                let its = call.flow()?.remote.ip().to_canonical();
+                let are_its = places.iter().all(|place| place.to_canonical() == its);
+                (number.as_str(), Some(&phone.secret).filter(|_| are_its)?)
             }
         };
         let cnonce = self.hub.chance.token();

@@ -17,7 +17,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::hub::{Cx, Hub};
 use crate::registrar::{From, bans};
-use crate::sip::{ConnectionId, Flow, Headers, Host, Request, Status, Transport};
+use crate::sip::{ConnectionId, Flow, Headers, Host, Method, Request, Status, Transport};
 use crate::transaction::TransactionId;
 
 /// Connections of proxies.
@@ -99,7 +99,8 @@ impl Hub {
 impl Cx<'_> {
     /// A request from behind a proxy whose sender is banned: the transports can't tell it from its neighbours. Whether it is answered.
     pub fn is_shut_out(&mut self, transaction: TransactionId, request: &Request, flow: Flow) -> bool {
-        if self.hub.bans.is_empty() {
+        // A phone that is new behind a forged address proves itself by registering; who guesses passwords so is slowed by the throttle.
+        if self.hub.bans.is_empty() || request.method == Method::Register {
             return false;
         }
         let from = self.hub.from(&request.headers, flow);

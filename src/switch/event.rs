@@ -613,6 +613,9 @@ pub struct Mailed {
     pub recording: RecordingId,
     /// Mail address.
     pub to: String,
+    /// With its audio; without where that is too long for a mail, or is not wanted.
+    #[serde(default)]
+    pub attached: bool,
 }
 
 /// A mail server has not taken a message.

@@ -229,10 +229,10 @@ impl Cx<'_> {
     /// A message is with its owner. Where that is enough, it goes.
     pub fn mailed(&mut self, data: Mailed) {
         self.count("mails_sent_total");
-        let (number, recording) = (data.mailbox.clone(), data.recording);
+        let (number, recording, attached) = (data.mailbox.clone(), data.recording, data.attached);
         self.tell(None, Kind::VoicemailMailed(data));
         let mailbox = self.hub.config.mailboxes.get(&number);
-        if mailbox.and_then(|mailbox| mailbox.mail.as_ref()).is_some_and(|mail| mail.delete) {
+        if mailbox.and_then(|mailbox| mailbox.mail.as_ref()).is_some_and(|mail| mail.delete && attached) {
             // Its owner may have been quicker.
             drop(self.delete_message(&number, recording, Waits::Nobody));
         }
@@ -405,6 +405,10 @@ impl Cx<'_> {
                 }
                 Action::Opened => {
                     let who = trier(conv, &mailbox);
+                    // Calls that stood at the prompt when it was locked guess no further.
+                    if self.hub.locks.is_locked(&who, self.now.mono) {
+                        return self.announce(conv, "voicemail-locked", Place::Hangup, Cause::Forbidden);
+                    }
                     self.hub.locks.succeeded(&who);
                 }
                 Action::Refused => self.count("mailbox_pins_refused_total"),

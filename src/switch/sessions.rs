@@ -159,10 +159,12 @@ impl Cx<'_> {
             // Whatever it has against the refresh, it is there and knows the call. It may say when to ask again, as it does where offers
             // cross (RFC 3311 §5.2): for it the session still ends when it would have.
             _ => {
+                let until = session.until;
                 *session = session.timer.begin(now);
                 if let Ok(Some(seconds)) = response.headers.retry_after() {
                     let wanted = now + Duration::from_secs(seconds.max(1).into());
                     session.refresh_at = session.refresh_at.map(|at| at.min(wanted));
+                    session.until = until;
                 }
             }
         }

@@ -212,6 +212,11 @@ impl Transactions {
         let mut moved = Vec::new();
         for (id, record) in &mut self.records {
             let Record::Server(server) = record else { continue };
+            if let Way::Also(flow) = server.way
+                && flow.connection == Some(connection)
+            {
+                server.way = Way::Only;
+            }
             if server.reply.connection == Some(connection) {
                 match server.way {
                     Way::Also(flow) => moved.push((*id, flow)),

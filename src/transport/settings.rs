@@ -4,7 +4,10 @@ use std::time::Duration;
 
 /// Connections at once. Ten times the phones of the centre that this is for; it leaves file descriptors to media.
 pub const MAX_CONNECTIONS: usize = 4_096;
-/// Of them, those that the switch has taken nothing on yet. With a full framer each (80 KiB) it is the bound of what strangers can make the
+/// Of them, those of one source: whoever has one phone's password must not take the places of all others. Beyond it the oldest one of that
+/// source is cut.
+pub const MAX_OF_ONE_SOURCE: usize = MAX_CONNECTIONS / 2;
+/// Of all, those that the switch has taken nothing on yet. With a full framer each (80 KiB) it is the bound of what strangers can make the
 /// switch hold.
 pub const MAX_STRANGERS: usize = 1_024;
 /// Of those, from one source (an IPv4 address, an IPv6 /64). An office behind one NAT comes from one address, and after a power cut all its
@@ -55,6 +58,7 @@ pub const MAX_REPLY_GROWTH: usize = 200;
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub max_connections: usize,
+    pub max_of_one_source: usize,
     pub max_strangers: usize,
     pub max_per_source: usize,
     pub prove_within: Duration,
@@ -73,6 +77,7 @@ impl Settings {
     pub fn for_registrations_of(longest: Duration) -> Settings {
         Settings {
             max_connections: MAX_CONNECTIONS,
+            max_of_one_source: MAX_OF_ONE_SOURCE,
             max_strangers: MAX_STRANGERS,
             max_per_source: MAX_PER_SOURCE,
             prove_within: PROVE_WITHIN,

@@ -190,8 +190,12 @@ impl Session {
             (State::Saying, Event::PlayEnded | Event::Digit(_) | Event::Deadline) => self.fetch(now, out),
             (State::Fetching, Event::Fetched(id, there)) if self.left.front() == Some(&id) => match there {
                 true => self.play(now, out),
-                // A row without its file: there is nothing to hear, now or ever.
-                false => self.delete("error", now, out),
+                // Whatever keeps it from being read may be over another time: it stays, and the next one is heard.
+                false => {
+                    self.left.pop_front();
+                    self.say(&["error"], LONGEST_PLAY, now, out);
+                    self.state = State::Saying;
+                }
             },
             (State::Fetching, Event::Deadline) => self.over(&["error"], out),
             (State::Playing, Event::PlayEnded | Event::Deadline) => {

@@ -132,7 +132,18 @@ fn a_trunks_credentials_go_to_none_of_the_places_that_its_callers_name() {
     sim.act(thief, |t, _| t.takes = ("cord".into(), "board-secret".into()));
     sim.act(callee, |p, now| p.hang_up(now));
     sim.run_for(2 * SECOND);
-    assert_eq!((sim.ua(thief).challenged, sim.ua(thief).log.iter().filter(|l| l.ends_with("<- BYE")).count()), (1, 1));
+    let byes = |sim: &Sim| sim.ua(thief).log.iter().filter(|l| l.ends_with("<- BYE")).count();
+    assert_eq!((sim.ua(thief).challenged, byes(&sim)), (1, 1));
+    // And not although its challenge looks as if the carrier had sent it.
+    sim.act(carrier, |c, now| {
+        c.hang_up(now);
+        c.call("+4930555201", now);
+    });
+    sim.run_until("they talk", |s| s.ua(carrier).is_up() && s.ua(callee).is_up());
+    sim.forges.insert(thief, carrier);
+    sim.act(callee, |p, now| p.hang_up(now));
+    sim.run_for(2 * SECOND);
+    assert_eq!((sim.ua(thief).challenged, byes(&sim)), (2, 2));
     sim.act(carrier, |c, now| c.hang_up(now));
     sim.assert_clean();
 }

@@ -178,7 +178,7 @@ fn the_api_dials_with_the_phones_class() {
 
 #[test]
 fn minutes_of_today_outlive_the_process_those_of_a_call_that_a_kill_ends_too() {
-    let (mut sim, phone, _, _) = centre_with(8, "minutes = 5");
+    let (mut sim, phone, _, trunk) = centre_with(8, "minutes = 5");
     sim.source = Some(source_with("minutes = 5"));
     assert_eq!(dials(&mut sim, phone, "04940123"), 200);
     sim.run_for(150 * SECOND);
@@ -195,7 +195,9 @@ fn minutes_of_today_outlive_the_process_those_of_a_call_that_a_kill_ends_too() {
     sim.run_for(170 * SECOND);
     // It goes on; the power fails.
     again(&mut sim);
-    sim.act(phone, |p, now| p.hang_up(now));
+    for party in [phone, trunk] {
+        sim.act(party, |p, now| p.hang_up(now));
+    }
     sim.run_for(40 * SECOND);
     assert_eq!(dials(&mut sim, phone, "04940123"), 200, "of 320 s the last 50 were not kept");
     sim.run_for(40 * SECOND);

@@ -197,7 +197,7 @@ fn a_trunk_by_tls_whose_certificate_is_for_another_name_or_of_nobody_known_is_re
         let down = switch.events("since=0").wait_for("trunk.down", SOON, |e| e.data()["trunk"] == "carrier");
         assert_eq!(down.data()["reason"], "unreachable", "{}", down.cloud_event);
         assert!(down.data()["detail"].as_str().is_some_and(|d| d.contains(said)), "{}", down.cloud_event);
-        assert!(switch.output().contains("no TLS with a trunk"), "{}", switch.output());
+        wait_until("the log says why", SOON, || switch.output().contains("no TLS with a trunk"));
         assert!(!server.output().contains("OPTIONS"), "{}", server.output());
     }
 }

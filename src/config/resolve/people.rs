@@ -187,7 +187,11 @@ impl Checking {
                     self.mailbox(&number.get_ref().0.clone(), title, wanted.span().start, keys);
                 }
                 (Some(wanted), None) if *wanted.get_ref() => self.fault(wanted, Fault::MailboxWithoutNumber(name.clone())),
-                (Some(_) | None, Some(_) | None) => {}
+                (Some(_) | None, Some(_) | None) => {
+                    if let Some(mail) = queue.mail {
+                        self.fault(&mail, Fault::MailWithoutMailbox(name.clone()));
+                    }
+                }
             }
             if let Some(overflow) = &queue.overflow {
                 self.place(overflow, outbound);

@@ -222,7 +222,11 @@ impl Presence {
     pub fn device_moved(&mut self, phone: &Number, contact: &Uri, flow: Flow) {
         for id in self.of(phone) {
             if let Some(held) = self.held.get_mut(&id) {
+                let before = *held.subscription.flow();
                 held.subscription.device_moved(contact, flow);
+                if *held.subscription.flow() != before {
+                    self.to_keep.insert(id);
+                }
                 if held.is_away && *held.subscription.flow() == flow {
                     held.is_away = false;
                     self.fresh.insert(id);

@@ -256,10 +256,17 @@ impl Hub {
             return;
         }
         let source = bans::network(flow.remote.ip());
-        let (mut strangers, mut from_there) = (0, 0);
-        for entry in self.entries.values().filter(|entry| entry.is_stranger()) {
-            strangers += 1;
-            from_there += usize::from(bans::network(entry.remote.ip()) == source);
+        let (mut strangers, mut from_there, mut all_from_there) = (0, 0, 0);
+        for entry in self.entries.values() {
+            let is_of_it = usize::from(bans::network(entry.remote.ip()) == source);
+            all_from_there += is_of_it;
+            if entry.is_stranger() {
+                strangers += 1;
+                from_there += is_of_it;
+            }
+        }
+        if all_from_there >= self.settings.max_of_one_source {
+            self.evict_oldest(source);
         }
         let room = if from_there >= self.settings.max_per_source {
             self.evict(Some(source))
@@ -290,6 +297,15 @@ impl Hub {
         self.counters.tcp_evicted.add();
         self.remove(id);
         true
+    }
+
+    /// Whatever was taken on it.
+    fn evict_oldest(&mut self, of: IpAddr) {
+        let oldest = self.entries.iter().find(|(_, entry)| bans::network(entry.remote.ip()) == of).map(|(id, _)| *id);
+        if let Some(id) = oldest {
+            self.counters.tcp_evicted.add();
+            self.remove(id);
+        }
     }
 
     fn start(&mut self, link: Link, flow: Flow, standing: Standing) -> ConnectionId {

@@ -157,6 +157,26 @@ async fn a_source_has_so_many_strangers_and_new_ones_take_the_place_of_silent_on
 }
 
 #[tokio::test]
+async fn one_source_has_a_part_of_all_places_and_loses_its_oldest_connection_beyond() {
+    let mut rig = tcp_rig(Settings { max_of_one_source: 2, ..settings() }).await;
+    let mut phones = Vec::new();
+    for n in 1..=2 {
+        let mut peer = rig.connect().await;
+        register(&mut rig, &mut peer, n).await;
+        phones.push(peer);
+    }
+    let mut third = rig.connect().await;
+    assert_eq!(rest(&mut phones[0]).await, "", "it made room");
+    rig.closed().await;
+    register(&mut rig, &mut third, 3).await;
+    phones.push(third);
+    for (phone, n) in phones.iter_mut().skip(1).zip(4..) {
+        write(phone, &request("OPTIONS", n)).await;
+        assert_eq!(number(&rig.message().await.1), n);
+    }
+}
+
+#[tokio::test]
 async fn strangers_from_many_sources_are_limited_together() {
     let mut rig = tcp_rig(Settings { max_strangers: 1, ..settings() }).await;
     let mut phone = rig.connect().await;

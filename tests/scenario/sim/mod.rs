@@ -94,9 +94,11 @@ pub struct Sim {
     /// Subscriptions that outlive a process.
     pub subscriptions: BTreeMap<Bytes, Bytes>,
     minutes: BTreeMap<cordboard::ids::Number, Bytes>,
-    /// Where a bench counts what the core (parsing included) spends: its clock, and the sum.
+    /// Whose datagrams look as somebody else's.
+    pub forges: BTreeMap<SocketAddr, SocketAddr>,
     /// What a restart reads, where it is not the centre.
     pub source: Option<Source>,
+    /// Where a bench counts what the core (parsing included) spends: its clock, and the sum.
     pub core_cpu: Option<(fn() -> Duration, Duration)>,
     out: Vec<Output>,
 }
@@ -196,6 +198,7 @@ impl Sim {
             subscriptions: BTreeMap::new(),
             minutes: BTreeMap::new(),
             source: None,
+            forges: BTreeMap::new(),
             core_cpu: None,
             out: Vec::new(),
         };
@@ -366,6 +369,7 @@ impl Sim {
     fn deliver(&mut self, to: SocketAddr, parcel: Parcel) {
         match parcel {
             Parcel::Sip { from, bytes, transport } => {
+                let from = self.forges.get(&from).copied().unwrap_or(from);
                 if to.to_string() == SWITCH {
                     let flow = Flow { transport, local: to, remote: from, connection: None };
                     match self.counted(|_| sip::parse_datagram(&bytes)) {
