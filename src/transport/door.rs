@@ -21,8 +21,8 @@ const MAX_SOURCES: usize = 1_024;
 /// Between two reports: a few in each second that the core's rate counts in.
 const REPORT: Duration = Duration::from_millis(250);
 
-/// Datagrams of each kind that are let through between two reports: eight a second, of which a phone that sends a request eleven times in
-/// 32 s (RFC 3261 §17.1.2.2) gets some through a flood.
+/// Datagrams of each kind that are let through between two reports: eight a second. A phone that sends a request eleven times in 32 s
+/// (RFC 3261 §17.1.2.2) gets both of its own through a forged flood of some tens a second; beyond a hundred it needs luck, or TCP.
 const TRICKLE: u32 = 2;
 
 #[derive(Debug)]
