@@ -17,7 +17,9 @@ fn read_by_tshark(site: &Site, switch: &Cordboard, path: &str) -> Vec<(String, S
     let file = site.folder().write("capture.pcap", &capture.body);
     let run = |extra: &[&str]| {
         let mut command = Command::new("tshark");
-        command.arg("-r").arg(&file).args(["-n", "-o", "udp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE"]).args(extra);
+        // A free port may be one that some other protocol has a claim to, and would be read as that.
+        command.arg("-r").arg(&file).args(["-n", "-d", "udp.port==1-65535,sip"]);
+        command.args(["-o", "udp.check_checksum:TRUE", "-o", "ip.check_checksum:TRUE"]).args(extra);
         let output = command.env("HOME", site.folder().path()).output();
         let output = output.unwrap_or_else(|e| panic!("tshark does not start ({e}); scripts/setup test installs it"));
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -56,8 +58,10 @@ fn a_call_is_seen_as_json_as_a_ladder_and_as_a_capture_that_tshark_reads_and_als
     alice.hang_up();
     bob.wait_for("CALL_CLOSED", SOON);
     story.wait_for("call.ended", SOON, |_| true);
+    // A phone that was not served within half a second sends its message again: that is one of them.
     let begins = |items: &[serde_json::Value], way: &str, with: &str| {
-        items.iter().filter(|i| i["way"] == way && i["message"].as_str().is_some_and(|m| m.starts_with(with))).count()
+        let messages = items.iter().filter(|i| i["way"] == way).filter_map(|i| i["message"].as_str());
+        messages.filter(|m| m.starts_with(with)).collect::<BTreeSet<_>>().len()
     };
     wait_until("bob's answer to the BYE is there", SOON, || {
         let items = switch.items(&path);
@@ -90,8 +94,9 @@ fn a_call_is_seen_as_json_as_a_ladder_and_as_a_capture_that_tshark_reads_and_als
     }
     assert_eq!(read.iter().map(|(_, call_id)| call_id).collect::<BTreeSet<_>>().len(), 2, "a dialog each");
     // What belongs to no conversation: here the registrations.
+    let before = switch.items("/api/v1/signalling").len();
     let strays = read_by_tshark(&site, &switch, "/api/v1/signalling.pcap");
-    assert_eq!(strays.len(), switch.items("/api/v1/signalling").len());
+    assert!((before..=switch.items("/api/v1/signalling").len()).contains(&strays.len()), "a packet for each message");
     assert!(strays.iter().any(|(what, _)| what == "REGISTER") && strays.iter().all(|(what, _)| what != "INVITE"));
 
     switch.terminate();
