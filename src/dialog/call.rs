@@ -43,6 +43,8 @@ pub struct Call {
     peer_invited: bool,
     /// The tag of the peer that rings, by the first response that had one.
     early_tag: Option<Bytes>,
+    /// CSeq of the peer's last request before the answer: its INVITE's, or one in the early dialog. `None` until it has sent one.
+    early_cseq: Option<u32>,
     /// Early dialogs of our INVITE in which a reliable provisional response was acknowledged: a fork has several.
     early: Vec<Early>,
     /// An INVITE of ours within the dialog that has no final answer.
@@ -159,6 +161,7 @@ impl Call {
             reach,
             peer_invited: true,
             early_tag: None,
+            early_cseq: invite.headers.cseq().ok().map(|c| c.number),
             early: Vec::new(),
             reinvite: None,
             state: State::Invited { transaction, invite: Box::new(invite), flow },
@@ -174,6 +177,7 @@ impl Call {
             reach,
             peer_invited: false,
             early_tag: None,
+            early_cseq: None,
             early: Vec::new(),
             reinvite: None,
             state: State::Inviting { transaction, invite: Box::new(invite), flow },
@@ -202,6 +206,20 @@ impl Call {
     pub fn owns_early(&self, request: &Request) -> bool {
         let from = request.headers.from_tag().ok().flatten();
         from.is_some() && (self.is_invited() || self.is_inviting()) && self.peer_tag() == from
+    }
+
+    /// A request of the peer in the early dialog: whose it is and its order are checked here (§12.2.2). Of PRACKs the order says RAck: one
+    /// that was overtaken on its way is as good as any.
+    pub fn receive_early(&mut self, request: &Request) -> Result<(), Status> {
+        if !self.owns_early(request) {
+            return Err(Status::CALL_TRANSACTION_DOES_NOT_EXIST);
+        }
+        let number = request.headers.cseq().map_err(|e| e.status())?.number;
+        if request.method != Method::Prack && self.early_cseq.is_some_and(|last| number <= last) {
+            return Err(Status::SERVER_INTERNAL_ERROR);
+        }
+        self.early_cseq = self.early_cseq.max(Some(number));
+        Ok(())
     }
 
     /// Our INVITE waits for a final response.
@@ -320,7 +338,8 @@ impl Call {
     /// 200 with a body. The transaction repeats it until [`Call::acked`].
     pub fn answer(&mut self, body: Bytes) -> Result<Option<(TransactionId, Response)>, NoDialog> {
         let State::Invited { transaction, invite, flow } = &self.state else { return Ok(None) };
-        let dialog = Dialog::accepted(invite, &self.own.tag, *flow, self.reach)?;
+        let mut dialog = Dialog::accepted(invite, &self.own.tag, *flow, self.reach)?;
+        dialog.peer_counts_from(self.early_cseq);
         let mut response = invite.response_with_tag(Status::OK, &self.own.tag);
         response.headers.push(HeaderName::Contact, &self.own.contact);
         describe(&mut response, body);
@@ -427,6 +446,7 @@ impl Call {
         match &mut self.state {
             State::Inviting { transaction: current, invite, flow } => {
                 self.early.clear();
+                (self.early_tag, self.early_cseq) = (None, None);
                 (*current, **invite, *flow) = (transaction, request, to);
             }
             State::Answered { .. } | State::Confirmed { .. } => {
@@ -453,6 +473,9 @@ impl Call {
                 // Its requests go on counting where the PRACKs of the early dialog have got to.
                 if let Some(early) = self.early.iter().find(|e| e.dialog.remote_tag() == dialog.remote_tag()) {
                     dialog.count_from(early.dialog.local_cseq());
+                }
+                if self.early_tag.as_deref() == Some(dialog.remote_tag()) {
+                    dialog.peer_counts_from(self.early_cseq);
                 }
                 self.early = Vec::new();
                 let (mut ack, to) = (dialog.ack(cseq), dialog.next_hop());

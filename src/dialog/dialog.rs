@@ -212,6 +212,11 @@ impl Dialog {
         self.local_cseq = self.local_cseq.max(cseq);
     }
 
+    /// The peer's next request comes after this one.
+    pub fn peer_counts_from(&mut self, cseq: Option<u32>) {
+        self.remote_cseq = self.remote_cseq.max(cseq);
+    }
+
     /// As it is after a restart: its connection is gone with the process.
     pub fn without_connection(mut self) -> Dialog {
         self.flow.connection = None;

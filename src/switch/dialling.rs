@@ -331,7 +331,7 @@ impl Cx<'_> {
     /// A reliable provisional response's description is the answer to our offer (RFC 3262 §5), whether anybody is to hear it yet or not.
     fn answered_early(&mut self, conv: &mut Conversation, id: LegId, response: &Response) {
         let Some(leg) = conv.legs.get_mut(&id) else { return };
-        let is_its = response.headers.to().is_ok_and(|to| to.tag() == leg.call.peer_tag().as_deref());
+        let is_its = response.headers.to_tag().is_ok_and(|tag| tag == leg.call.peer_tag());
         if !leg.is_ringing() || leg.agreed_early || response.body.is_empty() || rseq(response).is_none() || !is_its {
             return;
         }

@@ -83,8 +83,17 @@ impl Cx<'_> {
 
     /// In a dialog that is early: a caller may end it by BYE (RFC 3261 §15) as by CANCEL; an UPDATE is a sign of life, or a further offer.
     fn early_request(&mut self, conv: &mut Conversation, id: LegId, transaction: TransactionId, request: &Request) {
-        let is_invited = conv.leg(id).is_some_and(|l| l.call.is_invited());
+        let Some(leg) = conv.legs.get_mut(&id) else { return };
+        let is_invited = leg.call.is_invited();
+        if let Err(status) = leg.call.receive_early(request) {
+            let response = self.refusal(request, status);
+            return self.respond(transaction, &response);
+        }
         match request.method {
+            Method::Update if Asked::by(request) == Asked::TooShort => {
+                let response = self.too_short(request.response(Status::SESSION_INTERVAL_TOO_SMALL));
+                self.respond(transaction, &response);
+            }
             Method::Update => self.early_update(conv, id, transaction, request),
             Method::Bye if is_invited => {
                 self.respond(transaction, &request.response(Status::OK));

@@ -28,13 +28,7 @@ impl Cx<'_> {
         let now = self.now.mono;
         let Some(leg) = conv.legs.get_mut(&id) else { return };
         let in_order = match leg.call.is_invited() {
-            // The dialog is early: whose it is says the tag, and there is nothing before it but the INVITE.
-            true => match leg.call.peer_tag()
-                == request.headers.from().ok().and_then(|f| f.tag().map(bytes::Bytes::copy_from_slice))
-            {
-                true => Ok(()),
-                false => Err(Status::CALL_TRANSACTION_DOES_NOT_EXIST),
-            },
+            true => leg.call.receive_early(request),
             false => leg.call.receive(request, flow),
         };
         let next = in_order.and_then(|()| {

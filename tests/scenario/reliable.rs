@@ -285,3 +285,105 @@ fn a_callee_who_has_answered_in_a_reliable_response_may_offer_anew_before_it_pic
         sim.assert_clean();
     }
 }
+
+/// RFC 3261 §12.2.2: what comes out of order is refused before the answer as after it, and the count goes on from there.
+#[test]
+fn a_request_of_an_early_dialog_that_comes_out_of_order_changes_nothing() {
+    let mut sim = Sim::new(14);
+    let (caller, callee) = (sim.phone("210"), sim.phone("201"));
+    sim.set(callee, OnInvite::Ring);
+    dial(&mut sim, caller, "201");
+    sim.run_until("it rings", |s| s.ua(callee).is_ringing() && !provisional(s, caller).is_empty());
+    let update = |sim: &mut Sim, by: i32| {
+        let before = sim.ua(caller).statuses.len();
+        sim.act(caller, |p, now| {
+            p.count_on(by);
+            p.update_early(now);
+        });
+        sim.run_until("answered", |s| s.ua(caller).statuses.len() > before);
+        sim.ua(caller).last_status("UPDATE")
+    };
+    assert_eq!(update(&mut sim, 5), Some(200));
+    // Below the last one, and the same number once more.
+    assert_eq!(update(&mut sim, -3), Some(500));
+    assert_eq!(update(&mut sim, 1), Some(500));
+    let told = sim.trace.iter().filter_map(|bytes| cordboard::sip::Message::from_bytes(bytes.clone()).ok());
+    let refused = |m: cordboard::sip::Message| match m {
+        cordboard::sip::Message::Response(r) if r.status.code() == 500 => r.headers.retry_after().ok().flatten(),
+        _ => None,
+    };
+    assert_eq!(told.filter_map(refused).filter(|seconds| *seconds < 10).count(), 2);
+    // A BYE that is old ends nothing.
+    sim.act(caller, |p, now| {
+        p.count_on(-3);
+        p.bye_early(now);
+    });
+    sim.run_until("refused", |s| s.ua(caller).last_status("BYE") == Some(500));
+    assert!(sim.ua(callee).is_ringing());
+    // The dialog that comes of it has heard those before.
+    sim.act(callee, |p, now| p.answer(now));
+    sim.run_until("they talk", |s| s.ua(caller).is_up() && s.ua(callee).is_up());
+    sim.act(caller, |p, now| p.digit_by_info('5', now));
+    sim.run_until("refused", |s| s.ua(caller).last_status("INFO") == Some(500));
+    sim.act(caller, |p, now| {
+        p.count_on(5);
+        p.hang_up(now);
+    });
+    sim.run_until("over", |s| s.ua(caller).last_status("BYE") == Some(200));
+    sim.assert_clean();
+}
+
+/// A callee's requests have an order too, which nothing is known of before the first of them.
+#[test]
+fn a_callees_requests_before_its_answer_are_in_order_with_those_after_it() {
+    let mut sim = Sim::new(15);
+    let (caller, callee) = (sim.phone("210"), sim.phone("201"));
+    sim.act(callee, |c, _| c.rseq = Some(7));
+    sim.set(callee, OnInvite::Ring);
+    dial(&mut sim, caller, "201");
+    sim.run_until("acknowledged", |s| !s.ua(callee).racks.is_empty());
+    for (by, status) in [(4, 491), (-1, 500)] {
+        let before = sim.ua(callee).statuses.len();
+        sim.act(callee, |c, now| {
+            c.count_on(by);
+            c.offer_early("sendrecv", now);
+        });
+        sim.run_until("answered", |s| s.ua(callee).statuses.len() > before);
+        assert_eq!(sim.ua(callee).last_status("UPDATE"), Some(status), "{by}");
+    }
+    sim.act(callee, |c, now| c.answer(now));
+    sim.run_until("they talk", |s| s.ua(caller).is_up() && s.ua(callee).is_up());
+    sim.act(callee, |c, now| {
+        c.count_on(-1);
+        c.request(cordboard::sip::Method::Options, now);
+    });
+    sim.run_until("refused", |s| s.ua(callee).last_status("OPTIONS") == Some(500));
+    sim.act(callee, |c, now| {
+        c.count_on(5);
+        c.hang_up(now);
+    });
+    sim.run_until("over", |s| s.ua(callee).last_status("BYE") == Some(200));
+    sim.assert_clean();
+}
+
+/// RFC 4028 §5, §9: an interval that is too short is refused in an early dialog too, and with the least that is taken.
+#[test]
+fn an_early_update_with_too_short_an_interval_gets_422() {
+    let mut sim = Sim::new(16);
+    let (caller, callee) = (sim.phone("210"), sim.phone("201"));
+    sim.set(callee, OnInvite::Ring);
+    dial(&mut sim, caller, "201");
+    sim.run_until("it rings", |s| s.ua(callee).is_ringing() && !provisional(s, caller).is_empty());
+    for (seconds, status) in [(89, 422), (90, 200)] {
+        let before = sim.ua(caller).statuses.len();
+        sim.act(caller, |p, now| {
+            p.session_expires = Some(seconds);
+            p.update_early(now);
+        });
+        sim.run_until("answered", |s| s.ua(caller).statuses.len() > before);
+        assert_eq!(sim.ua(caller).last_status("UPDATE"), Some(status), "{seconds}");
+    }
+    assert_eq!(sim.ua(caller).sessions, ["90"], "Min-SE");
+    sim.act(caller, |p, now| p.hang_up(now));
+    sim.assert_clean();
+}

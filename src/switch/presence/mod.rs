@@ -276,8 +276,7 @@ impl Presence {
 
     pub fn find(&self, request: &Request) -> Option<SubscriptionId> {
         let call_id = request.headers.call_id().ok()?.clone();
-        let to = request.headers.to().ok()?;
-        let tag = Bytes::copy_from_slice(to.tag()?);
+        let tag = request.headers.to_tag().ok()??;
         self.keys.get(&Key { call_id, tag }).copied()
     }
 }

@@ -513,6 +513,12 @@ impl Ua {
         self.in_dialog(i, method, |r| r.headers.set(HeaderName::To, &to), now);
     }
 
+    /// Its next request in the last call counts on from so many below or above.
+    pub fn count_on(&mut self, by: i32) {
+        let call = self.calls.last_mut().unwrap_or_else(|| panic!("no call"));
+        call.cseq = call.cseq.saturating_add_signed(by);
+    }
+
     /// Its provisional response once more.
     pub fn ring_again(&mut self) {
         if let Some(i) = self.calls.iter().rposition(|c| c.phase == Phase::Ringing) {
