@@ -17,7 +17,7 @@ use bytes::Bytes;
 
 use super::reliable::rseq;
 use super::{Dialog, NoDialog, Reach};
-use crate::sip::{Flow, HeaderName, Method, NameAddr, Reason, Request, Response, Status, Uri};
+use crate::sip::{Flow, HeaderName, Headers, Method, NameAddr, Reason, Request, Response, Status, Uri};
 use crate::transaction::TransactionId;
 
 /// What finds a call for an in-dialog request: Call-ID and our tag. Ours alone is unique, and an early dialog has no other tag yet.
@@ -59,11 +59,22 @@ pub enum Pending {
     Ours(TransactionId),
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Reinvite {
     cseq: u32,
+    /// What it went out with: its ACK has the same.
+    credentials: Headers,
     /// While somebody waits for its answer.
     transaction: Option<TransactionId>,
+}
+
+impl Reinvite {
+    fn of(request: &Request, transaction: Option<TransactionId>) -> Option<Reinvite> {
+        let cseq = request.headers.cseq().ok()?.number;
+        let mut credentials = Headers::with_capacity(0);
+        credentials.copy_credentials(&request.headers);
+        Some(Reinvite { cseq, credentials, transaction })
+    }
 }
 
 /// A fork's branches that are told apart; a phone rings a handful of devices.
@@ -450,7 +461,7 @@ impl Call {
                 (*current, **invite, *flow) = (transaction, request, to);
             }
             State::Answered { .. } | State::Confirmed { .. } => {
-                self.reinvite = request.headers.cseq().ok().map(|c| Reinvite { cseq: c.number, transaction: Some(transaction) });
+                self.reinvite = Reinvite::of(&request, Some(transaction));
             }
             State::Invited { .. } | State::Cancelled { .. } | State::Leaving { .. } | State::Over => {}
         }
@@ -479,9 +490,7 @@ impl Call {
                 }
                 self.early = Vec::new();
                 let (mut ack, to) = (dialog.ack(cseq), dialog.next_hop());
-                // What the INVITE was let through with (§22.1): an ACK can't be challenged, only dropped.
-                ack.headers.copy(&HeaderName::Authorization, &invite.headers);
-                ack.headers.copy(&HeaderName::ProxyAuthorization, &invite.headers);
+                ack.headers.copy_credentials(&invite.headers);
                 if wanted {
                     self.state = State::Confirmed { dialog: Box::new(dialog), unacked: None };
                     Progress::Established { ack, to }
@@ -623,16 +632,18 @@ impl Call {
         let (mut request, to) = self.request(Method::Invite)?;
         request.headers.push(HeaderName::ContentType, "application/sdp");
         request.body = offer;
-        self.reinvite = request.headers.cseq().ok().map(|c| Reinvite { cseq: c.number, transaction: None });
+        self.reinvite = Reinvite::of(&request, None);
         Some((request, to))
     }
 
     /// The final answer to it; a 2xx's is acknowledged so.
     pub fn reinvite_answered(&mut self, status: Status) -> Option<(Request, Flow)> {
-        let Reinvite { cseq, .. } = self.reinvite.take().filter(|_| status.is_success())?;
+        let Reinvite { cseq, credentials, .. } = self.reinvite.take().filter(|_| status.is_success())?;
         // Also when our BYE has crossed it: without an ACK the peer would repeat its 2xx.
         let (State::Confirmed { dialog, .. } | State::Leaving { dialog }) = &self.state else { return None };
-        Some((dialog.ack(cseq), dialog.next_hop()))
+        let mut ack = dialog.ack(cseq);
+        ack.headers.copy_credentials(&credentials);
+        Some((ack, dialog.next_hop()))
     }
 
     /// See [`Dialog::device_moved`]. The transaction of an INVITE that waits for its final response moves too: it comes back.

@@ -174,6 +174,12 @@ impl Headers {
         self.0.extend(other.0.iter().filter(|(n, _)| n == name).cloned());
     }
 
+    /// What a request is let through with (RFC 3261 §22.1, §22.3), for the ACK to its 2xx: that can't be challenged, only dropped.
+    pub fn copy_credentials(&mut self, other: &Headers) {
+        self.copy(&HeaderName::Authorization, other);
+        self.copy(&HeaderName::ProxyAuthorization, other);
+    }
+
     /// The elements of a comma list that may be spread over several headers, in their order. Do not use it where a comma may stand
     /// in a value (Date, Authorization, User-Agent).
     pub fn elements(&self, name: &HeaderName) -> impl Iterator<Item = Bytes> {

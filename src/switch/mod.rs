@@ -750,7 +750,10 @@ impl Cx<'_> {
         let trunk = route::identify(&self.hub.config, flow.remote, flow.transport.is_reliable(), &self.hub.hosts).is_some();
         let reach = if trunk { Reach::Target } else { Reach::Flow };
         let Ok(mut dialog) = Dialog::forked(response, flow, reach) else { return };
-        let (ack, to) = (dialog.ack(dialog.local_cseq()), dialog.next_hop());
+        let (mut ack, to) = (dialog.ack(dialog.local_cseq()), dialog.next_hop());
+        if let Some(first) = self.hub.transactions.acknowledged_by(transaction) {
+            ack.headers.copy_credentials(&first.headers);
+        }
         self.ack(transaction, &ack, to);
         self.request(dialog.request(Method::Bye), to, Purpose::InDialog);
     }

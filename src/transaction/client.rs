@@ -10,7 +10,9 @@ use super::server::Received;
 use super::table::{ClientMachine, Expired, Expiry, Record, SendId, Sending, TransactionId, Transactions};
 use super::timers::Wire;
 use crate::clock::Mono;
-use crate::sip::{CSeq, ConnectionId, Flow, HeaderName, Headers, HostPort, Method, Reason, Request, Response, Status, Via};
+use crate::sip::{
+    CSeq, ConnectionId, Flow, HeaderName, Headers, HostPort, Message, Method, Reason, Request, Response, Status, Via,
+};
 
 /// A longer request goes over a congestion-controlled transport where the peer has one (§18.1.1).
 const MAX_DATAGRAM: usize = 1_300;
@@ -99,6 +101,17 @@ impl Transactions {
         if let Some(client) = self.client_mut(invite) {
             client.invite(client_invite::Event::Acked { tag, flow: to.flow, ack: bytes }, SendId::new(invite, 0), now, out);
             self.settle(invite);
+        }
+    }
+
+    /// The ACK that a 2xx to this INVITE has had, while it is remembered: that of a further one needs the same credentials (§22.1).
+    pub fn acknowledged_by(&self, invite: TransactionId) -> Option<Request> {
+        let Some(Record::Client(client)) = self.records.get(&invite) else { return None };
+        let ClientMachine::Invite(ClientInvite::Accepted { forks, .. }) = &client.machine else { return None };
+        let (_, ack) = forks.iter().find_map(|fork| fork.ack.clone())?;
+        match Message::from_bytes(ack) {
+            Ok(Message::Request(ack)) => Some(ack),
+            Ok(Message::Response(_)) | Err(_) => None,
         }
     }
 

@@ -3,8 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::sim::ua::{Hold, Ua};
-use crate::sim::{Sim, centre};
+use cordboard::sip::{HeaderName, Message, Method, Request, Response, Status, Transport};
+
+use crate::sim::network::Parcel;
+use crate::sim::ua::{Hold, OnInvite, Ua};
+use crate::sim::{Sim, centre, switch};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -43,12 +46,63 @@ fn a_refresh_is_sent_again_with_the_trunks_credentials_by_update_and_by_invite()
         sim.run_for(920 * SECOND);
         assert_eq!(sim.ua(carrier).refreshes, [expected; 3], "each is challenged, and let through the second time");
         assert_eq!(sim.ua(carrier).challenged, 3);
+        // An ACK can't be challenged: it comes with what its INVITE was let through with (§22.1).
+        let signed: &[&str] = if allows { &["UPDATE"; 3] } else { &["INVITE", "ACK", "INVITE", "ACK", "INVITE", "ACK"] };
+        assert_eq!(sim.ua(carrier).signed, signed);
         let since = sim.now.mono;
         sim.run_for(SECOND);
         assert!(sim.ua(carrier).heard(sim.ua(phone).byte, since) > 30);
         sim.act(phone, |p, now| p.hang_up(now));
         sim.assert_clean();
     }
+}
+
+/// RFC 3261 §13.2.2.4, §22.1: each 2xx of a fork has its own ACK, and all of them the credentials of the one INVITE.
+#[test]
+fn every_ack_of_a_fork_has_the_credentials_that_its_invite_had() {
+    let mut source = centre();
+    let carrier = "name = \"carrier\"\npeer = \"10.2.0.1\"\n";
+    source.main.text = source.main.text.replacen(carrier, &format!("{carrier}user = \"cord\"\nsecret = \"board-secret\"\n"), 1);
+    let mut sim = Sim::with(9, source);
+    let (phone, carrier) = (sim.phone("210"), sim.trunk());
+    sim.set(carrier, OnInvite::Ignore);
+    sim.act(phone, |p, now| {
+        p.call("04940123", now);
+    });
+    sim.run_until("it is asked", |s| !s.ua(carrier).invites.is_empty());
+    let sent = |sim: &Sim, method: Method| {
+        let all = sim.trace.iter().filter_map(|bytes| Message::from_bytes(bytes.clone()).ok());
+        let its = |m| match m {
+            Message::Request(r) if r.method == method && r.uri.to_string().contains("@10.2.0.1") => Some(r),
+            _ => None,
+        };
+        all.filter_map(its).collect::<Vec<Request>>()
+    };
+    let say = |sim: &mut Sim, response: Response| {
+        let parcel = Parcel::Sip { from: carrier, bytes: response.to_bytes(), transport: Transport::Udp };
+        sim.network.send(carrier, switch(), parcel, sim.now.mono);
+        sim.run_for(SECOND / 10);
+    };
+    let mut challenge = sent(&sim, Method::Invite)[0].response_with_tag(Status::UNAUTHORIZED, "c");
+    challenge.headers.push(HeaderName::WwwAuthenticate, "Digest realm=\"carrier\", nonce=\"n\", algorithm=MD5, qop=\"auth\"");
+    say(&mut sim, challenge);
+    let invite = sent(&sim, Method::Invite).pop().expect("once more");
+    let credentials = invite.headers.get(&HeaderName::Authorization).expect("credentials").clone();
+    for tag in ["first", "second"] {
+        let mut ok = invite.response_with_tag(Status::OK, tag);
+        ok.headers.push(HeaderName::Contact, format!("<sip:{tag}@10.2.0.1>"));
+        ok.headers.push(HeaderName::ContentType, "application/sdp");
+        ok.body = crate::flows::OFFER.into();
+        say(&mut sim, ok);
+    }
+    let acks = sent(&sim, Method::Ack);
+    let of = |tag: &str| acks.iter().find(|ack| ack.uri.to_string().starts_with(&format!("sip:{tag}@"))).expect("an ACK");
+    for tag in ["first", "second"] {
+        assert_eq!(of(tag).headers.get(&HeaderName::Authorization), Some(&credentials), "{tag}");
+    }
+    assert!(sim.ua(phone).is_up());
+    sim.act(phone, |p, now| p.hang_up(now));
+    sim.assert_clean();
 }
 
 #[test]

@@ -36,7 +36,7 @@ impl Ua {
     pub(super) fn requested(&mut self, request: Request, now: Mono) {
         let method = request.method.to_string();
         self.note(now, format!("<- {method}"));
-        if request.headers.contains(&HeaderName::ProxyAuthorization) {
+        if [HeaderName::Authorization, HeaderName::ProxyAuthorization].iter().any(|name| request.headers.contains(name)) {
             self.signed.push(method.clone());
         }
         let branch = branch_of(&request);
