@@ -29,6 +29,16 @@ pub(super) struct Held {
 }
 
 impl Held {
+    /// How far it is from being this device's: 0 its own to the letter, 1 another of the same device, 2 somebody's.
+    pub fn distance(&self, device: Option<&Device>) -> u8 {
+        let own = self.binding.device.as_ref();
+        match own.zip(device).is_some_and(|(own, device)| own.is_same_flow(device)) {
+            _ if own == device => 0,
+            true => 1,
+            false => 2,
+        }
+    }
+
     /// The same contact (§10.3: compared as URIs), or the same device with another one. Where the device tells its flows apart, these count
     /// and the contact does not (RFC 5626 §6).
     pub fn is_same(&self, contact: &Uri, device: Option<&Device>) -> bool {

@@ -187,11 +187,16 @@ fn carry_out(
         _ => return Err(Refused::BadContact),
     }
     for wish in wishes {
-        let known = after.iter().position(|held| held.is_same(&wish.uri, wish.device.as_ref()));
-        let old = known.map(|index| after.remove(index));
-        if old.as_ref().is_some_and(|held| order.is_late_for(held)) {
+        // Of two devices that have swapped their addresses one has the contact that the other had: it is in the place of both.
+        let (mut known, others): (Vec<Held>, Vec<Held>) =
+            after.into_iter().partition(|held| held.is_same(&wish.uri, wish.device.as_ref()));
+        after = others;
+        if known.iter().any(|held| order.is_late_for(held)) {
             return Err(Refused::OutOfOrder);
         }
+        let own = known.iter().enumerate().min_by_key(|(_, held)| held.distance(wish.device.as_ref()));
+        let old = own.map(|(index, _)| index).map(|index| known.remove(index));
+        changes.extend(known.into_iter().map(|held| Change::Removed(number.clone(), held.binding)));
         if wish.lasts.is_zero() {
             changes.extend(old.map(|held| Change::Removed(number.clone(), held.binding)));
             continue;

@@ -428,6 +428,43 @@ fn a_device_that_names_itself_has_one_binding() {
     assert!(matches!(&desk.changes[..], [Change::Replaced(..)]));
 }
 
+/// Two phones of one number whose router has given each the address that the other had.
+#[test]
+fn devices_that_swap_their_addresses_have_one_binding_each_in_the_end() {
+    let mut desk = Desk::new();
+    let mut at = |desk: &mut Desk, instance: &str, host: u8| {
+        let contact = format!("<sip:201@10.0.0.{host}>;+sip.instance=\"<urn:uuid:{instance}>\";expires=90");
+        let ok = desk.register(&[(HeaderName::Contact, &contact)], &format!("10.0.0.{host}:5060"), 0);
+        let all = desk.registrar.bindings(&Number::from("201"), now(0));
+        let mut keys: Vec<String> = all.iter().map(Binding::key).collect();
+        keys.sort();
+        let (before, all) = (keys.len(), {
+            keys.dedup();
+            keys.len()
+        });
+        assert_eq!((ok.status, before), (Status::OK, all), "each key once");
+        desk.changes
+            .iter()
+            .map(|change| match change {
+                Change::Added(_, new) | Change::Refreshed(_, new) => (None, Some(new.key())),
+                Change::Replaced(_, old, new) => (Some(old.key()), Some(new.key())),
+                Change::Removed(_, old) | Change::Expired(_, old) => (Some(old.key()), None),
+            })
+            .collect::<Vec<_>>()
+    };
+    let (x, y) = ("sip:201@10.0.0.1".to_owned(), "sip:201@10.0.0.2".to_owned());
+    at(&mut desk, "a", 1);
+    at(&mut desk, "b", 2);
+    // What is taken away is said before what comes in its place: it has the same key on disk.
+    assert_eq!(at(&mut desk, "a", 2), [(Some(y.clone()), None), (Some(x.clone()), Some(y.clone()))]);
+    assert_eq!(at(&mut desk, "b", 1), [(None, Some(x.clone()))]);
+    // And each is refreshed by itself from there on.
+    assert_eq!(at(&mut desk, "a", 2), [(None, Some(y))]);
+    assert_eq!(at(&mut desk, "b", 1), [(None, Some(x))]);
+    assert!(desk.changes.iter().all(|change| matches!(change, Change::Refreshed(..))));
+    assert_eq!(desk.contacts().len(), 2);
+}
+
 /// RFC 5626 §4.2, §6.
 #[test]
 fn the_flows_of_a_device_are_told_apart_and_each_is_replaced_by_its_own() {
