@@ -131,16 +131,24 @@ pub struct NextTrunks(pub VecDeque<Try>);
 #[derive(Clone, Debug)]
 pub struct Try {
     pub attempt: Attempt,
-    /// The next address of the trunk that is being tried; `None` is a trunk that has not been tried yet.
-    pub to: Option<Flow>,
-    /// Another port of the trunk's own, which a 3xx has named.
-    pub port: Option<u16>,
+    pub by: Way,
+}
+
+/// Where an attempt goes.
+#[derive(Clone, Copy, Debug)]
+pub enum Way {
+    /// To whichever address of a trunk that has not been tried yet: its limits are looked at first.
+    Any,
+    /// The next address of the trunk that is being tried, which has admitted the call.
+    Next(Flow),
+    /// Another port of the trunk's own, which a 3xx has named: a new call for its limits.
+    Named(Flow),
 }
 
 impl NextTrunks {
     /// No further address of the trunk that is being tried.
     pub fn leave_trunk(&mut self) {
-        while self.0.front().is_some_and(|next| next.to.is_some()) {
+        while self.0.front().is_some_and(|next| matches!(next.by, Way::Next(_))) {
             self.0.pop_front();
         }
     }

@@ -415,20 +415,17 @@ impl Call {
     /// A request of ours once more, after a refusal that it can be mended for (§8.1.3.5, §22.2): the same Call-ID, the next CSeq. Its way;
     /// nothing where there is no use for it any more.
     pub fn again(&mut self, request: &mut Request) -> Option<Flow> {
+        let to = self.goes_again_to(request)?;
         request.headers.remove(&HeaderName::Via);
         let method = request.method.clone();
-        let (number, to) = match &mut self.state {
-            State::Inviting { invite, flow, .. } if method == Method::Invite => {
-                (invite.headers.cseq().ok()?.number.checked_add(1)?, *flow)
-            }
+        let number = match &mut self.state {
+            State::Inviting { invite, .. } if method == Method::Invite => invite.headers.cseq().ok()?.number.checked_add(1)?,
             State::Inviting { .. } => {
-                let to = request.headers.to().ok()?;
-                let early = self.early.iter_mut().find(|e| Some(e.dialog.remote_tag()) == to.tag())?;
-                (early.dialog.next_cseq(), early.dialog.next_hop())
+                let tag = request.headers.to_tag().ok()??;
+                self.early.iter_mut().find(|e| e.dialog.remote_tag() == tag)?.dialog.next_cseq()
             }
-            State::Answered { dialog, .. } | State::Confirmed { dialog, .. } => (dialog.next_cseq(), dialog.next_hop()),
-            State::Leaving { dialog } if method == Method::Bye => (dialog.next_cseq(), dialog.next_hop()),
-            State::Invited { .. } | State::Cancelled { .. } | State::Leaving { .. } | State::Over => return None,
+            State::Answered { dialog, .. } | State::Confirmed { dialog, .. } | State::Leaving { dialog } => dialog.next_cseq(),
+            State::Invited { .. } | State::Cancelled { .. } | State::Over => return None,
         };
         request.headers.set(HeaderName::CSeq, crate::sip::CSeq::new(number, method));
         Some(to)
@@ -442,10 +439,9 @@ impl Call {
                 let tag = request.headers.to_tag().ok()??;
                 self.early.iter().find(|e| e.dialog.remote_tag() == tag).map(|e| e.dialog.next_hop())
             }
-            State::Answered { dialog, .. } | State::Confirmed { dialog, .. } | State::Leaving { dialog } => {
-                Some(dialog.next_hop())
-            }
-            State::Invited { .. } | State::Cancelled { .. } | State::Over => None,
+            State::Answered { dialog, .. } | State::Confirmed { dialog, .. } => Some(dialog.next_hop()),
+            State::Leaving { dialog } if request.method == Method::Bye => Some(dialog.next_hop()),
+            State::Invited { .. } | State::Cancelled { .. } | State::Leaving { .. } | State::Over => None,
         }
     }
 

@@ -8,7 +8,9 @@ use super::hub::{Cx, Purpose};
 use super::identity::Shown;
 use super::outgoing::Invitation;
 use super::transfer::Notice;
-use crate::conversation::{Conversation, Dialling, NextTrunks, OtherFlow, OutsideParty, Peer, Role, Stage, Transferring, Try};
+use crate::conversation::{
+    Conversation, Dialling, NextTrunks, OtherFlow, OutsideParty, Peer, Role, Stage, Transferring, Try, Way,
+};
 use crate::dialog::reliable::rseq;
 use crate::dialog::{Progress, Reach};
 use crate::ids::{LegId, Number};
@@ -182,17 +184,21 @@ impl Cx<'_> {
         }
         loop {
             let Stage::Dialling(dialling) = &mut conv.stage else { return };
-            let Some(Try { attempt, to, port }) = dialling.trunks.0.pop_front() else {
+            let Some(Try { attempt, by }) = dialling.trunks.0.pop_front() else {
                 return self.not_taken(conv, cause, status);
             };
             let Some(trunk) = config.trunks.get(&attempt.trunk) else { continue };
-            let to = match to {
-                Some(to) => to,
-                None => match self.enter_trunk(trunk, attempt.emergency) {
+            let named = match by {
+                Way::Named(to) => Some(to),
+                Way::Any | Way::Next(_) => None,
+            };
+            let to = match by {
+                Way::Next(to) => to,
+                Way::Any | Way::Named(_) => match self.enter_trunk(trunk, attempt.emergency, named) {
                     Ok((first, others)) => {
                         // The other addresses come before the next trunk (RFC 3263 §4.3).
                         for to in others.into_iter().rev() {
-                            dialling.trunks.0.push_front(Try { attempt: attempt.clone(), to: Some(to), port: None });
+                            dialling.trunks.0.push_front(Try { attempt: attempt.clone(), by: Way::Next(to) });
                         }
                         first
                     }
@@ -202,6 +208,7 @@ impl Cx<'_> {
                     }
                 },
             };
+            let port = named.map(|named| named.remote.port());
             dialling.trying = Some(attempt.clone());
             if let Ok(leg) = self.invite(conv, self.outside_invitation(&attempt, trunk, to, port, conv.anonymous)) {
                 self.pays(conv, leg);

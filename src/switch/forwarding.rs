@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use super::Output;
 use super::event::{CallForwarded, Kind};
 use super::hub::Cx;
-use crate::conversation::{Conversation, Peer, Stage, Transferring, Try};
+use crate::conversation::{Conversation, Peer, Stage, Transferring, Try, Way};
 use crate::ids::{LegId, Number};
 use crate::route::{self, Attempt, Caller, Cause, Diverted, Forwarding, MOST_FORWARDS, Target, When, Why};
 use crate::sip::{Contacts, Flow, HeaderName, Request, Response, SipUri, Status};
@@ -145,7 +145,7 @@ impl Cx<'_> {
                     let here = here?;
                     let port = port.filter(|port| *port != 0 && *port != here.remote.port())?;
                     let ip = host.parse().unwrap_or(here.remote.ip());
-                    Some((Flow { remote: SocketAddr::new(ip, port), connection: None, ..here }, port))
+                    Some(Way::Named(Flow { remote: SocketAddr::new(ip, port), connection: None, ..here }))
                 };
                 let Stage::Dialling(dialling) = &conv.stage else { return false };
                 let (Some((number, at)), Some(tried)) = (next, dialling.trying.clone()) else { return false };
@@ -158,8 +158,8 @@ impl Cx<'_> {
                 let attempt = Attempt { number, ..tried };
                 // Its further addresses were for the number that has moved.
                 dialling.trunks.leave_trunk();
-                let (to, port) = at.and_then(elsewhere).unzip();
-                dialling.trunks.0.push_front(Try { attempt, to, port });
+                let by = at.and_then(elsewhere).unwrap_or(Way::Any);
+                dialling.trunks.0.push_front(Try { attempt, by });
                 self.next_trunk(conv, Cause::Moved, Status::TEMPORARILY_UNAVAILABLE);
                 true
             }

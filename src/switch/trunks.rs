@@ -11,7 +11,7 @@ use super::output::{QueryId, RegistrationChange, Resolved, Server, Wanted};
 use crate::chance::Chance;
 use crate::clock::Mono;
 use crate::config::{Carrier, Config, Trunk};
-use crate::conversation::{Leg, NextTrunks, Peer, Try};
+use crate::conversation::{Leg, NextTrunks, Peer, Try, Way};
 use crate::ids::TrunkName;
 use crate::registrar::{Change, News, Outward, Step};
 use crate::route::{self, Attempt, Cause, Condition, Conditions, PROBED_REST, SILENT_REST, Trouble, TroubleKind};
@@ -328,7 +328,7 @@ impl Cx<'_> {
     pub fn in_turn(&mut self, attempts: Vec<Attempt>) -> NextTrunks {
         let drawn = route::order(attempts, |a| (a.priority.into(), a.weight), &mut self.hub.chance);
         let (up, down): (Vec<_>, Vec<_>) = drawn.into_iter().partition(|attempt| self.is_ready(&attempt.trunk));
-        NextTrunks(up.into_iter().chain(down).map(|attempt| Try { attempt, to: None, port: None }).collect())
+        NextTrunks(up.into_iter().chain(down).map(|attempt| Try { attempt, by: Way::Any }).collect())
     }
 
     fn is_ready(&self, name: &TrunkName) -> bool {
@@ -349,10 +349,10 @@ impl Cx<'_> {
         if admitted { Ok(()) } else { Err(Full::Rate) }
     }
 
-    /// For a call that goes out by it: where to, and where to after that. The call counts from here on; limits hold for all but an
-    /// emergency.
-    pub fn enter_trunk(&mut self, trunk: &Trunk, emergency: bool) -> Result<(Flow, Vec<Flow>), Cause> {
-        let mut ways = self.ways_to(trunk).into_iter();
+    /// For a call that goes out by it: where to, and where to after that; `named` is the one place where that is said already. The call
+    /// counts from here on; limits hold for all but an emergency.
+    pub fn enter_trunk(&mut self, trunk: &Trunk, emergency: bool, named: Option<Flow>) -> Result<(Flow, Vec<Flow>), Cause> {
+        let mut ways = named.map_or_else(|| self.ways_to(trunk), |named| vec![named]).into_iter();
         let first = ways.next().ok_or(Cause::Unreachable)?;
         let admitted = self.admits(trunk);
         if !emergency {

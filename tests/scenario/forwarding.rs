@@ -7,9 +7,9 @@ use cordboard::route::{Forwarding, Why};
 use cordboard::switch::event::CallForwarded;
 use cordboard::switch::{Answer, Command, Kind, Refusal};
 
-use crate::sim::Sim;
 use crate::sim::audio::PROMPT;
 use crate::sim::ua::{OnInvite, Ua};
+use crate::sim::{Sim, centre};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -261,6 +261,36 @@ fn a_carriers_302_to_another_port_of_its_own_host_is_followed_there() {
     sim.run_until("given up", |s| s.ua(caller).is_idle());
     assert_eq!(sim.ua(carrier).invites.len() + sim.ua(other).invites.len(), 2 + 4);
     sim.assert_clean();
+}
+
+/// A call that a carrier sends on to another port of its own is one more call for the carrier's limits, as one to itself is.
+#[test]
+fn a_302_to_another_port_of_a_trunk_goes_past_none_of_its_limits() {
+    for (limit, port, goes_on) in [
+        ("max_calls_per_second = 1", ":5080", false),
+        ("max_calls_per_second = 1", "", false),
+        ("max_calls_per_second = 2", ":5080", true),
+        ("max_calls = 1", ":5080", true),
+    ] {
+        let mut source = centre();
+        source.main.text = source.main.text.replacen("peer = \"10.2.0.1\"\n", &format!("peer = \"10.2.0.1\"\n{limit}\n"), 1);
+        let mut sim = Sim::with(11, source);
+        let (caller, carrier) = (sim.phone("210"), sim.trunk());
+        let backup = sim.add(Ua::trunk([10, 2, 0, 2].into()));
+        let mut other = Ua::trunk([10, 2, 0, 1].into());
+        other.at.set_port(5_080);
+        let other = sim.add(other);
+        sim.act(carrier, |t, _| {
+            t.script.push_back(OnInvite::Refuse(302));
+            t.redirects_to = format!("<sip:4940999@10.2.0.1{port}>");
+        });
+        call(&mut sim, caller, "04940123");
+        sim.run_until("answered somewhere", |s| s.ua(caller).is_up());
+        let rung = [carrier, other, backup].map(|at| sim.ua(at).invites.len());
+        assert_eq!(rung, if goes_on { [1, 1, 0] } else { [1, 0, 1] }, "{limit} {port}");
+        sim.act(caller, |p, now| p.hang_up(now));
+        sim.assert_clean();
+    }
 }
 
 #[test]
