@@ -16,8 +16,8 @@
 use bytes::Bytes;
 
 use super::reliable::rseq;
-use super::{Dialog, NoDialog, Reach};
-use crate::sip::{Flow, HeaderName, Headers, Method, NameAddr, Reason, Request, Response, Status, Uri};
+use super::{Dialog, Moved, NoDialog, Reach};
+use crate::sip::{Flow, HeaderName, Headers, Method, NameAddr, Reason, Request, Response, Status};
 use crate::transaction::TransactionId;
 
 /// What finds a call for an in-dialog request: Call-ID and our tag. Ours alone is unique, and an early dialog has no other tag yet.
@@ -642,23 +642,39 @@ impl Call {
         Some((ack, dialog.next_hop()))
     }
 
-    /// See [`Dialog::device_moved`]. The transaction of an INVITE that waits for its final response moves too: it comes back.
-    pub fn device_moved(&mut self, contact: &Uri, flow: Flow) -> Option<Pending> {
+    /// See [`Dialog::device_moved`]. Transactions of INVITEs that are not through move too: they come back.
+    pub fn device_moved(&mut self, moved: &Moved) -> Vec<Pending> {
+        let own = self.reinvite.as_ref().and_then(|reinvite| reinvite.transaction);
         match &mut self.state {
-            State::Answered { dialog, .. } | State::Confirmed { dialog, .. } => {
-                dialog.device_moved(contact, flow);
-                None
+            State::Answered { transaction, dialog, .. } => match dialog.device_moved(moved) {
+                true => vec![Pending::Theirs(*transaction)],
+                false => Vec::new(),
+            },
+            State::Confirmed { dialog, unacked } => match dialog.device_moved(moved) {
+                true => unacked.map(Pending::Theirs).into_iter().chain(own.map(Pending::Ours)).collect(),
+                false => Vec::new(),
+            },
+            State::Invited { transaction, invite, flow } => {
+                let contact = invite.headers.contact().ok().flatten();
+                if self.reach != Reach::Flow || !contact.is_some_and(|contact| moved.takes(&contact.uri, flow)) {
+                    return Vec::new();
+                }
+                invite.headers.set(HeaderName::Contact, NameAddr::new(moved.to.clone()));
+                *flow = moved.flow;
+                vec![Pending::Theirs(*transaction)]
             }
-            State::Invited { transaction, invite, flow: own } => {
-                let from = invite.headers.contact().ok().flatten()?;
-                let moves = self.reach == Reach::Flow && from.uri.equivalent(contact);
-                moves.then(|| *own = flow).map(|()| Pending::Theirs(*transaction))
+            State::Inviting { transaction, invite, flow } => {
+                if self.reach != Reach::Flow || !moved.takes(&invite.uri, flow) {
+                    return Vec::new();
+                }
+                invite.uri = moved.to.clone();
+                *flow = moved.flow;
+                for early in &mut self.early {
+                    early.dialog.device_moved(moved);
+                }
+                vec![Pending::Ours(*transaction)]
             }
-            State::Inviting { transaction, invite, flow: own } => {
-                let moves = self.reach == Reach::Flow && invite.uri.equivalent(contact);
-                moves.then(|| *own = flow).map(|()| Pending::Ours(*transaction))
-            }
-            State::Cancelled { .. } | State::Leaving { .. } | State::Over => None,
+            State::Cancelled { .. } | State::Leaving { .. } | State::Over => Vec::new(),
         }
     }
 

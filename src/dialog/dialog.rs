@@ -246,11 +246,32 @@ impl Dialog {
         &self.flow
     }
 
-    /// The device that this dialog is with, by its Contact, is reached by another flow now: a new connection, another port of its NAT.
-    pub fn device_moved(&mut self, contact: &Uri, flow: Flow) {
-        if self.reach == Reach::Flow && self.remote_target.equivalent(contact) {
-            self.flow = flow;
+    /// Goes with its device; whether it is one of those that do.
+    pub fn device_moved(&mut self, moved: &Moved) -> bool {
+        let goes = self.reach == Reach::Flow && moved.takes(&self.remote_target, &self.flow);
+        if goes {
+            self.remote_target = moved.to.clone();
+            self.flow = moved.flow;
         }
+        goes
+    }
+}
+
+/// A device is reached by another way now: a new connection, another port of its NAT, and maybe by another contact.
+#[derive(Clone, Debug)]
+pub struct Moved {
+    /// The contact that its dialogs know it by.
+    pub from: Uri,
+    pub to: Uri,
+    pub flow: Flow,
+    /// Flows by which devices with the same contact are reached still: what is on one of these stays there.
+    pub others: Vec<Flow>,
+}
+
+impl Moved {
+    /// Whether what is with this contact, on this flow, goes with the device.
+    pub fn takes(&self, contact: &Uri, flow: &Flow) -> bool {
+        contact.equivalent(&self.from) && !self.others.contains(flow)
     }
 }
 

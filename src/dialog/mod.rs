@@ -12,7 +12,7 @@ mod session_timer;
 mod subscription;
 
 pub use call::{Call, Hangup, Key, Own, Pending, Progress, Provisional};
-pub use dialog::{Dialog, MAX_FORWARDS, NoDialog, Reach};
+pub use dialog::{Dialog, MAX_FORWARDS, Moved, NoDialog, Reach};
 pub use reliable::Provisionals;
 pub use session_timer::{Asked, MIN_SE, Session, SessionTimer};
 pub use subscription::{Ending, Kept, MIN_EXPIRES, Subscription, Then, Wish};

@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{Dialog, Key, NoDialog, Own, Reach};
+use super::{Dialog, Key, Moved, NoDialog, Own, Reach};
 use crate::clock::Mono;
 use crate::sip::{Flow, HeaderName, Method, NameAddr, Request, Response, Status, SubscriptionState, Uri};
 
@@ -239,8 +239,8 @@ impl Subscription {
     }
 
     /// See [`Dialog::device_moved`].
-    pub fn device_moved(&mut self, contact: &Uri, flow: Flow) {
-        self.dialog.device_moved(contact, flow);
+    pub fn device_moved(&mut self, moved: &Moved) -> bool {
+        self.dialog.device_moved(moved)
     }
 }
 

@@ -8,14 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Binding, Device};
 use crate::clock::{Mono, Now};
 use crate::ids::Number;
-use crate::sip::{Transport, Uri};
+use crate::sip::{Flow, Transport, Uri};
 
 /// What happened to a binding. All are to be made durable; a refresh is no event.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
     Added(Number, Binding),
-    /// The same contact, with a later end and maybe another flow.
-    Refreshed(Number, Binding),
+    /// The same contact, with a later end, and the flow that it was reached by before.
+    Refreshed(Number, Flow, Binding),
     /// The same device, or the same of its flows, with another contact: the old binding, and the new one in its place.
     Replaced(Number, Box<Binding>, Binding),
     Removed(Number, Binding),

@@ -218,7 +218,7 @@ fn carry_out(
         };
         match old {
             Some(held) if held.binding.key() == binding.key() => {
-                changes.push(Change::Refreshed(number.clone(), binding.clone()));
+                changes.push(Change::Refreshed(number.clone(), held.binding.flow, binding.clone()));
             }
             Some(held) => {
                 changes.push(Change::Replaced(number.clone(), Box::new(held.binding), binding.clone()));

@@ -333,7 +333,9 @@ fn a_phone_comes_refreshes_and_leaves() {
     // From another port of its NAT, later: the same contact.
     let ok = desk.register(&[contact.clone(), (HeaderName::Expires, "120")], "192.0.2.9:6000", 60_000);
     assert_eq!(granted(&ok), ["sip:201@10.0.0.9:5060 120"]);
-    assert!(matches!(&desk.changes[..], [Change::Refreshed(_, b)] if b.flow == flow("192.0.2.9:6000")));
+    assert!(
+        matches!(&desk.changes[..], [Change::Refreshed(_, old, b)] if (*old, b.flow) == (flow(PHONE), flow("192.0.2.9:6000")))
+    );
 
     let fetched = desk.register(&[], PHONE, 70_000);
     assert_eq!((granted(&fetched), desk.changes.len()), (vec!["sip:201@10.0.0.9:5060 110".to_owned()], 0));
@@ -432,7 +434,7 @@ fn a_device_that_names_itself_has_one_binding() {
 #[test]
 fn devices_that_swap_their_addresses_have_one_binding_each_in_the_end() {
     let mut desk = Desk::new();
-    let mut at = |desk: &mut Desk, instance: &str, host: u8| {
+    let at = |desk: &mut Desk, instance: &str, host: u8| {
         let contact = format!("<sip:201@10.0.0.{host}>;+sip.instance=\"<urn:uuid:{instance}>\";expires=90");
         let ok = desk.register(&[(HeaderName::Contact, &contact)], &format!("10.0.0.{host}:5060"), 0);
         let all = desk.registrar.bindings(&Number::from("201"), now(0));
@@ -446,7 +448,7 @@ fn devices_that_swap_their_addresses_have_one_binding_each_in_the_end() {
         desk.changes
             .iter()
             .map(|change| match change {
-                Change::Added(_, new) | Change::Refreshed(_, new) => (None, Some(new.key())),
+                Change::Added(_, new) | Change::Refreshed(_, _, new) => (None, Some(new.key())),
                 Change::Replaced(_, old, new) => (Some(old.key()), Some(new.key())),
                 Change::Removed(_, old) | Change::Expired(_, old) => (Some(old.key()), None),
             })

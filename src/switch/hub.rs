@@ -7,12 +7,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::acd::{Acd, Elsewhere, Floor};
 use crate::chance::Chance;
 use crate::clock::{Mono, Now};
 use crate::config::{Advertise, Carrier, Config};
 use crate::conversation::{Conversation, Leg, Peer, Role};
-use crate::dialog::{Call, Key};
+use crate::dialog::{Call, Key, Moved};
 use crate::ids::{ConversationId, LegId, MenuName, Number, RecordingId, TrunkName};
 use crate::ivr::Graph;
 use crate::media::{self, Lease};
@@ -20,7 +22,7 @@ use crate::registrar::bans::Bans;
 use crate::registrar::{Outward, Registrar};
 use crate::route::class::Ledger;
 use crate::route::{Conditions, Forwarding, Hosts};
-use crate::sip::{Flow, HostPort, Method, NameAddr, Reason, Request, Response, SipUri, Status, Transport, Uri};
+use crate::sip::{Flow, HostPort, Method, NameAddr, Reason, Request, Response, SipUri, Status, Transport};
 use crate::transaction::{self, Sending, TransactionId, Transactions};
 use crate::voicemail::{Locks, Mailboxes, Message};
 
@@ -68,8 +70,10 @@ pub(super) struct Hub {
     /// Of each trunk, in the order in which they are asked when it is not for a call.
     pub servers: BTreeMap<TrunkName, Vec<Server>>,
     pub lookups: BTreeMap<TrunkName, Lookup>,
-    /// Devices that have registered anew in this input while their phone has calls: contact and flow.
-    pub moved: Vec<(Number, Uri, Flow)>,
+    /// Devices that have come by another way in this input while their phone has calls or subscriptions.
+    pub moved: Vec<(Number, Moved)>,
+    /// Contacts of devices that name themselves and are not registered any more, of phones that have calls: number, instance, contact.
+    pub gone: BTreeSet<(Number, String, Bytes)>,
     pub messages_relayed: Messages,
     /// An INVITE of this input that is for a call which is there already.
     pub joining: Option<Joining>,
@@ -208,6 +212,10 @@ impl Index {
         if self.keys.get(key) == Some(&leg) {
             self.keys.remove(key);
         }
+    }
+
+    pub fn has_phone(&self, phone: &Number) -> bool {
+        self.phones.contains_key(phone)
     }
 
     pub fn of_phone(&self, phone: &Number) -> impl Iterator<Item = (LegId, &At)> {

@@ -15,7 +15,8 @@
 //! | the end | `ending` |
 //! | the API | `commands` |
 //! | names of trunks, registrations there | `trunks` |
-//! | who is shut out; who stands behind a proxy of ours | `door`, `edge` |
+//! | devices that change their connection, and proxies of ours | `follow`, `edge` |
+//! | who is shut out | `door` |
 //! | lamps and other subscriptions, texts between phones | `presence`, `messages` |
 //! | what a phone may do | `classes` |
 //! | messages that callers leave, and what they hear before | `mailbox`, `greeting` |
@@ -35,6 +36,7 @@ mod edge;
 mod ending;
 pub mod event;
 mod finding;
+mod follow;
 mod forwarding;
 mod greeting;
 mod guard;
@@ -75,7 +77,7 @@ use crate::chance::Chance;
 use crate::clock::{Mono, Now};
 use crate::config::Config;
 use crate::conversation::{Conversation, Stage};
-use crate::dialog::{Dialog, Pending, Reach};
+use crate::dialog::{Dialog, Reach};
 use crate::ids::{ConversationId, LegId};
 use crate::ivr;
 use crate::media::Report;
@@ -140,6 +142,7 @@ impl Switch {
                 servers: BTreeMap::new(),
                 lookups,
                 moved: Vec::new(),
+                gone: BTreeSet::new(),
                 messages_relayed: messages::Messages::default(),
                 joining: None,
                 next_leg: 0,
@@ -192,9 +195,10 @@ impl Switch {
                 let mut changes = Vec::new();
                 cx.hub.ways.closed(connection);
                 cx.hub.registrar.connection_closed(connection, &mut changes);
-                let config = cx.config();
-                cx.hub.presence.connection_closed(connection, |address| config.sip.is_proxy(address));
                 cx.bindings_changed(changes);
+                self.flow_lost(connection, now, out);
+                let config = Arc::clone(&self.hub.config);
+                self.hub.presence.connection_closed(connection, |address| config.sip.is_proxy(address));
                 self.unreachable.extend(lost.into_iter().map(|lost| lost.id));
             }
             Input::Malformed { sources } => self.cx(now, out).malformed(sources),
@@ -238,26 +242,6 @@ impl Switch {
         self.due(now, out);
         self.settle(now, out);
         self.lamps(now, out);
-    }
-
-    /// Calls go with the device that they are on: what is sent in their dialogs goes by its new flow (RFC 5626 §5.3), and so does what is
-    /// said to INVITEs that wait.
-    fn follow(&mut self, now: Now, out: &mut Vec<Output>) {
-        for (number, contact, flow) in std::mem::take(&mut self.hub.moved) {
-            self.hub.presence.device_moved(&number, &contact, flow);
-            let calls: Vec<(LegId, ConversationId)> =
-                self.hub.index.of_phone(&number).map(|(leg, at)| (leg, at.conversation)).collect();
-            for (leg, conversation) in calls {
-                let leg = self.conversations.get_mut(&conversation).and_then(|c| c.legs.get_mut(&leg));
-                let mut sends = Vec::new();
-                match leg.and_then(|leg| leg.call.device_moved(&contact, flow)) {
-                    Some(Pending::Theirs(invite)) => self.hub.transactions.sender_moved(invite, flow, now.mono, &mut sends),
-                    Some(Pending::Ours(invite)) => self.hub.transactions.receiver_moved(invite, flow),
-                    None => {}
-                }
-                self.cx(now, out).sends(sends);
-            }
-        }
     }
 
     /// When it wants to be called next, if nothing happens before.
@@ -563,6 +547,7 @@ impl Switch {
                 }
                 (_, _) => self.probed(leg, Status::REQUEST_TIMEOUT, now, out),
             },
+            Some(Purpose::Notify(id)) if cause == Cause::Unreachable => self.cx(now, out).notify_found_no_way(id),
             Some(Purpose::Notify(id)) => self.cx(now, out).notify_answered(id, Status::REQUEST_TIMEOUT),
             Some(Purpose::Message(sender)) => self.cx(now, out).message_answered(sender, Status::REQUEST_TIMEOUT),
             Some(Purpose::Refresh(leg)) => {

@@ -15,7 +15,7 @@ use crate::conversation::{Leg, NextTrunks, Peer, Try, Way};
 use crate::ids::TrunkName;
 use crate::registrar::{Change, News, Outward, Step};
 use crate::route::{self, Attempt, Cause, Condition, Conditions, PROBED_REST, SILENT_REST, Trouble, TroubleKind};
-use crate::sip::{CSeq, Flow, HeaderName, HostPort, Method, NameAddr, Request, Response, SipUri, Status, Transport, Uri};
+use crate::sip::{CSeq, Flow, HeaderName, HostPort, Method, NameAddr, Request, Response, SipUri, Status, Transport};
 
 /// However short a record says that it is good for: some zones say 0.
 const SHORTEST_TTL: Duration = Duration::from_secs(30);
@@ -431,20 +431,9 @@ impl Cx<'_> {
         for change in changes {
             // One that lasts on makes nobody reachable who was not.
             self.hub.stirred |= !matches!(change, Change::Refreshed(..));
-            let known = match &change {
-                Change::Added(number, binding) | Change::Refreshed(number, binding) => Some((number, binding, &binding.contact)),
-                // Its calls know it by its old contact.
-                Change::Replaced(number, old, binding) => Some((number, binding, &old.contact)),
-                Change::Removed(..) | Change::Expired(..) => None,
-            };
-            if let Some((number, binding, contact)) = known
-                && (self.hub.index.of_phone(number).next().is_some() || self.hub.presence.has_phone(number))
-                && let Ok(contact) = Uri::parse(contact.clone())
-            {
-                self.hub.moved.push((number.clone(), contact, binding.flow));
-            }
+            self.device_moved(&change);
             let (Change::Added(number, binding)
-            | Change::Refreshed(number, binding)
+            | Change::Refreshed(number, _, binding)
             | Change::Replaced(number, _, binding)
             | Change::Removed(number, binding)
             | Change::Expired(number, binding)) = &change;
@@ -452,7 +441,7 @@ impl Cx<'_> {
             self.binding_moved(&binding.flow);
             match change {
                 Change::Added(number, binding) => self.binding_added(number, binding),
-                Change::Refreshed(number, binding) => {
+                Change::Refreshed(number, _, binding) => {
                     self.out.push(Output::Registration(RegistrationChange::Refresh(number, Box::new(binding))))
                 }
                 Change::Replaced(number, old, binding) => {

@@ -339,3 +339,184 @@ fn a_lamp_of_a_phone_by_tcp_goes_on_when_the_phone_is_back() {
     let told = notifies(&sim, since);
     assert!(matches!(told[..], [(Some(ConnectionId(2)), 1_001..)]), "{told:?}");
 }
+
+/// A call of a line to 201 that is up: its answer, from which an ACK is made.
+fn up(sim: &mut Sim, line: &mut Line, callee: SocketAddr) -> Response {
+    sim.set(callee, OnInvite::Answer(Duration::ZERO));
+    let since = sim.trace.len();
+    line.say(sim, "INVITE", "201", "call", &with(OFFER));
+    sim.run_for(SECOND / 4);
+    let is_ok = |r: &Response| r.status.code() == 200 && r.headers.cseq().is_ok_and(|c| c.method == sip::Method::Invite);
+    let ok = responses(sim, since).map(|(_, r)| r).find(is_ok).expect("an answer");
+    acknowledge(sim, line, &ok);
+    ok
+}
+
+fn acknowledge(sim: &mut Sim, line: &Line, ok: &Response) {
+    let text = |name: HeaderName| String::from_utf8_lossy(ok.headers.get(&name).expect("a header")).into_owned();
+    let (from, to, cseq) = (text(HeaderName::From), text(HeaderName::To), ok.headers.cseq().expect("CSeq").number);
+    let at = line.flow.remote;
+    let ack = format!(
+        "ACK sip:201@10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP {at};branch=z9hG4bKack{cseq}\r\nMax-Forwards: 70\r\n\
+         From: {from}\r\nTo: {to}\r\nCall-ID: call\r\nCSeq: {cseq} ACK\r\nContent-Length: 0\r\n\r\n"
+    );
+    sim.input(Input::Sip { flow: line.flow, message: sip::intake(ack.into()).expect("valid") });
+}
+
+/// The requests of this method since then: by which connection, to which URI.
+fn told(sim: &Sim, since: usize, method: sip::Method) -> Vec<(Option<ConnectionId>, String)> {
+    let its = requests(sim, since).filter(|(way, r)| r.method == method && way.connection.is_some());
+    its.map(|(way, r)| (way.connection, r.uri.to_string())).collect()
+}
+
+fn on(connection: u64) -> Option<ConnectionId> {
+    Some(ConnectionId(connection))
+}
+
+/// RFC 5626 §5.3: a flow's calls are its own while it is there, and the device's other flow has them when it is gone.
+#[test]
+fn a_call_stays_on_its_flow_when_the_device_refreshes_another_one_and_goes_there_when_it_closes() {
+    let contact = "sip:210@10.1.9.9;transport=tcp;ob";
+    let second = ";+sip.instance=\"<urn:uuid:00000000-0000-1000-8000-000a95a0e128>\";reg-id=2";
+    // The other flow is added, refreshed as it was, and refreshed by another connection; then the call's own is gone.
+    for closes in [false, true] {
+        let mut sim = Sim::new(6);
+        let callee = sim.phone("201");
+        let (mut line, mut other) = (Line::new("210", contact, 1), Line::new("210", contact, 2));
+        (line.device, line.more) = (DEVICE, OUTBOUND);
+        (other.device, other.more) = (second, OUTBOUND);
+        assert_eq!(line.register(&mut sim).status.code(), 200);
+        line.more = "";
+        up(&mut sim, &mut line, callee);
+        for connection in [2, 2, 3] {
+            other.by(connection);
+            assert_eq!(other.register(&mut sim).status.code(), 200);
+        }
+        if closes {
+            sim.input(Input::ConnectionClosed { connection: ConnectionId(1) });
+        }
+        let since = sim.trace.len();
+        sim.act(callee, |c, now| c.hang_up(now));
+        sim.run_for(SECOND / 4);
+        assert_eq!(told(&sim, since, sip::Method::Bye), [(on(if closes { 3 } else { 1 }), contact.to_owned())]);
+        sim.assert_clean();
+    }
+}
+
+const CONTACTS: [&str; 4] = [
+    "sip:210@10.1.9.9:40001;transport=tcp",
+    "sip:210@10.1.9.9:40002;transport=tcp",
+    "sip:210@10.1.9.9:40003;transport=tcp",
+    "sip:210@10.1.9.9:40004;transport=tcp",
+];
+
+/// A phone that changes its network again and again, each time noticed before the old connection is gone, or after.
+#[test]
+fn a_call_and_a_lamp_follow_their_phone_through_any_number_of_contacts() {
+    for closed_first in [false, true] {
+        let mut sim = Sim::new(7);
+        let callee = sim.phone("201");
+        let mut line = Line::new("210", CONTACTS[0], 1);
+        line.device = ";+sip.instance=\"<urn:uuid:0001>\"";
+        assert_eq!(line.register(&mut sim).status.code(), 200);
+        up(&mut sim, &mut line, callee);
+        if !closed_first {
+            // Nobody keeps a lamp for a phone that is not there.
+            let ok = line.say(&mut sim, "SUBSCRIBE", "201", "lamp", "Event: dialog\r\nExpires: 600\r\n");
+            assert_eq!(ok.map(|r| r.status.code()), Some(200));
+        }
+        for n in 1..4 {
+            if closed_first {
+                sim.input(Input::ConnectionClosed { connection: ConnectionId(n as u64) });
+            }
+            line.by(n as u64 + 1);
+            line.contact = CONTACTS[n];
+            assert_eq!(line.register(&mut sim).status.code(), 200);
+            if !closed_first {
+                sim.input(Input::ConnectionClosed { connection: ConnectionId(n as u64) });
+            }
+        }
+        let since = sim.trace.len();
+        sim.act(callee, |c, now| c.hang_up(now));
+        sim.run_for(SECOND / 4);
+        let there = (on(4), CONTACTS[3].to_owned());
+        assert_eq!(told(&sim, since, sip::Method::Bye), [there], "closed first: {closed_first}");
+        // A NOTIFY that nobody has answered when its connection goes is told again.
+        let there: Vec<_> = (0..4).map(|n| (on(n as u64 + 1), CONTACTS[n].to_owned())).collect();
+        assert_eq!(told(&sim, 0, sip::Method::Notify), if closed_first { Vec::new() } else { there });
+        sim.run_for(700 * SECOND);
+    }
+}
+
+/// The same of calls that are not answered yet: what its INVITE says of it, and where it is rung.
+#[test]
+fn a_call_that_rings_follows_its_phone_through_any_number_of_contacts() {
+    let (mut sim, mut line, callee) = calling(8);
+    let go = |sim: &mut Sim, line: &mut Line| {
+        for n in 1..4 {
+            line.by(n as u64 + 1);
+            line.contact = CONTACTS[n];
+            assert_eq!(line.register(sim).status.code(), 200);
+            sim.input(Input::ConnectionClosed { connection: ConnectionId(n as u64) });
+        }
+    };
+    go(&mut sim, &mut line);
+    let since = sim.trace.len();
+    sim.act(callee, |c, now| c.answer(now));
+    sim.run_for(SECOND / 4);
+    let is_ok = |r: &Response| r.status.code() == 200 && r.headers.cseq().is_ok_and(|c| c.method == sip::Method::Invite);
+    let (way, ok) = responses(&sim, since).find(|(_, r)| is_ok(r)).expect("an answer");
+    assert_eq!(way.connection, on(4));
+    acknowledge(&mut sim, &line, &ok);
+    sim.act(callee, |c, now| c.hang_up(now));
+    sim.run_for(SECOND / 4);
+    assert_eq!(told(&sim, since, sip::Method::Bye), [(on(4), CONTACTS[3].to_owned())]);
+    sim.assert_clean();
+
+    let mut sim = Sim::new(9);
+    let caller = sim.phone("201");
+    let mut line = Line::new("210", CONTACTS[0], 1);
+    line.device = ";+sip.instance=\"<urn:uuid:0001>\"";
+    assert_eq!(line.register(&mut sim).status.code(), 200);
+    let since = sim.trace.len();
+    sim.act(caller, |c, now| {
+        c.call("210", now);
+    });
+    sim.run_for(SECOND / 4);
+    let invite = invites(&sim, since).remove(0).1;
+    answer(&mut sim, &line, &invite, 180);
+    go(&mut sim, &mut line);
+    let since = sim.trace.len();
+    sim.act(caller, |c, now| c.hang_up(now));
+    sim.run_for(SECOND / 4);
+    // A CANCEL has the Request-URI of its INVITE (RFC 3261 §9.1).
+    assert_eq!(told(&sim, since, sip::Method::Cancel), [(on(4), CONTACTS[0].to_owned())]);
+    sim.assert_clean();
+}
+
+/// RFC 3261 §13.3.1.4: the answer is repeated until it is acknowledged, and by the connection that the phone has then.
+#[test]
+fn an_answer_that_is_not_acknowledged_yet_is_repeated_by_the_new_connection() {
+    for closed_first in [false, true] {
+        let (mut sim, mut line, callee) = calling(10);
+        sim.act(callee, |c, now| c.answer(now));
+        sim.run_for(SECOND / 4);
+        if closed_first {
+            sim.input(Input::ConnectionClosed { connection: ConnectionId(1) });
+        }
+        line.by(2);
+        assert_eq!(line.register(&mut sim).status.code(), 200);
+        if !closed_first {
+            sim.input(Input::ConnectionClosed { connection: ConnectionId(1) });
+        }
+        let since = sim.trace.len();
+        sim.run_for(5 * SECOND);
+        let is_ok = |r: &Response| r.status.code() == 200 && r.headers.cseq().is_ok_and(|c| c.method == sip::Method::Invite);
+        let (way, ok) = responses(&sim, since).find(|(_, r)| is_ok(r)).expect("once more");
+        assert_eq!(way.connection, on(2), "closed first: {closed_first}");
+        acknowledge(&mut sim, &line, &ok);
+        sim.run_for(60 * SECOND / 4);
+        sim.act(callee, |c, now| c.hang_up(now));
+        sim.assert_clean();
+    }
+}

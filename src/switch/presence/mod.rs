@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::hub::{AGENT, Cx, Purpose};
 use super::{Output, Switch};
 use crate::clock::{Mono, Now, Wall};
-use crate::dialog::{Ending, Kept as KeptSubscription, Key, MIN_EXPIRES, Own, Subscription, Then, Wish};
+use crate::dialog::{Ending, Kept as KeptSubscription, Key, MIN_EXPIRES, Moved, Own, Subscription, Then, Wish};
 use crate::ids::Number;
 use crate::registrar::Binding;
 use crate::sip::{ConnectionId, Flow, HeaderName, Request, Status, Uri};
@@ -112,6 +112,8 @@ struct Held {
     told: Vec<Dialog>,
     /// It is kept for requests of ours up to this number.
     kept_to: u32,
+    /// The way of the last NOTIFY.
+    told_by: Option<Flow>,
     /// After a restart, of a phone that is reached by a connection of its own: until it has one.
     is_away: bool,
 }
@@ -219,20 +221,23 @@ impl Presence {
         self.of_phone.contains_key(phone)
     }
 
-    pub fn device_moved(&mut self, phone: &Number, contact: &Uri, flow: Flow) {
+    pub fn device_moved(&mut self, phone: &Number, moved: &Moved) {
         for id in self.of(phone) {
-            if let Some(held) = self.held.get_mut(&id) {
-                let before = *held.subscription.flow();
-                held.subscription.device_moved(contact, flow);
-                if *held.subscription.flow() != before {
-                    self.to_keep.insert(id);
-                }
-                if held.is_away && *held.subscription.flow() == flow {
-                    held.is_away = false;
+            if let Some(held) = self.held.get_mut(&id)
+                && held.subscription.device_moved(moved)
+            {
+                self.to_keep.insert(id);
+                if std::mem::take(&mut held.is_away) {
                     self.fresh.insert(id);
                 }
             }
         }
+    }
+
+    /// Phones that somebody can be told by this connection of.
+    pub fn on(&self, connection: ConnectionId) -> impl Iterator<Item = &Number> {
+        let held = self.held.values().filter(move |held| held.subscription.flow().connection == Some(connection));
+        held.map(|held| &held.phone)
     }
 
     /// Nobody can be told any more, but by a proxy of ours, which has other connections.
@@ -337,7 +342,8 @@ impl Cx<'_> {
             return Err(Status::SERVICE_UNAVAILABLE);
         }
         let (phone, told) = (phone.clone(), Vec::new());
-        let id = presence.insert(Held { subscription, phone, watched, version: 0, told, kept_to: 0, is_away: false });
+        let id =
+            presence.insert(Held { subscription, phone, watched, version: 0, told, kept_to: 0, told_by: None, is_away: false });
         if seconds > 0 {
             presence.to_keep.insert(id);
         }
@@ -364,8 +370,8 @@ impl Cx<'_> {
         // Call-ID and tags can be overheard: whoever comes from somewhere new proves who it is.
         let phone = held.phone.clone();
         let there = |own: &Flow| own.remote.ip().to_canonical() == flow.remote.ip().to_canonical();
-        let is_known =
-            there(held.subscription.flow()) || self.hub.registrar.all().any(|(of, binding)| *of == phone && there(&binding.flow));
+        let is_known = there(held.subscription.flow())
+            || self.hub.registrar.bindings(&phone, self.now).iter().any(|binding| there(&binding.flow));
         if !is_known {
             match self.authenticate(transaction, request, flow) {
                 Some(proven) if proven == phone => {}
@@ -412,6 +418,7 @@ impl Cx<'_> {
         }
         let (mut request, to) = held.subscription.notify(document::content_type(state), body.into(), now.mono);
         request.headers.push(HeaderName::UserAgent, AGENT);
+        held.told_by = Some(to);
         let over = held.subscription.is_ending();
         if over {
             presence.remove(id);
@@ -432,6 +439,16 @@ impl Cx<'_> {
                 self.hub.presence.remove(id);
             }
         }
+    }
+
+    /// A NOTIFY found no way: its subscriber may have another one since.
+    pub fn notify_found_no_way(&mut self, id: SubscriptionId) {
+        let Some(held) = self.hub.presence.held.get_mut(&id) else { return };
+        if held.told_by.is_some_and(|flow| flow == *held.subscription.flow()) {
+            return self.notify_answered(id, Status::REQUEST_TIMEOUT);
+        }
+        held.subscription.answered(Status::SERVICE_UNAVAILABLE);
+        self.notify_subscriber(id);
     }
 
     /// Subscriptions that were not refreshed.
@@ -465,7 +482,7 @@ impl Cx<'_> {
             let is_away = subscription.flow().transport.is_reliable() && !self.hub.is_proxy(subscription.flow());
             let (watched, told, kept_to) = (Watched { package, number }, Vec::new(), subscription.cseq());
             let presence = &mut self.hub.presence;
-            let id = presence.insert(Held { subscription, phone, watched, version, told, kept_to, is_away });
+            let id = presence.insert(Held { subscription, phone, watched, version, told, kept_to, told_by: None, is_away });
             presence.to_keep.insert(id);
             presence.fresh.insert(id);
         }

@@ -1,0 +1,110 @@
+//! Devices that come by another way: a new connection, another port of their NAT, another contact. Calls and subscriptions go with them.
+//!
+//! | a device | its calls are found by |
+//! |---|---|
+//! | registers by another flow, or its last registration names another contact | the contact that they know, unless they are on a flow by which another binding with it is reached |
+//! | comes back under a new contact when its connection has gone | the instance that it says that it is (RFC 5626 §4.1) |
+//! | has two flows, and one is gone | the contact, on the one that is left (§5.3) |
+
+use bytes::Bytes;
+
+use super::hub::Cx;
+use super::{Output, Switch};
+use crate::clock::Now;
+use crate::dialog::{Moved, Pending};
+use crate::ids::{ConversationId, LegId, Number};
+use crate::registrar::{Binding, Change};
+use crate::sip::{ConnectionId, Uri};
+
+impl Switch {
+    /// What is sent in the dialogs of a device goes by its new flow (RFC 5626 §5.3), and so does what is said to INVITEs that wait.
+    pub(super) fn follow(&mut self, now: Now, out: &mut Vec<Output>) {
+        for (number, moved) in std::mem::take(&mut self.hub.moved) {
+            self.hub.presence.device_moved(&number, &moved);
+            let calls: Vec<(LegId, ConversationId)> =
+                self.hub.index.of_phone(&number).map(|(leg, at)| (leg, at.conversation)).collect();
+            for (leg, conversation) in calls {
+                let Some(leg) = self.conversations.get_mut(&conversation).and_then(|c| c.legs.get_mut(&leg)) else { continue };
+                let mut sends = Vec::new();
+                for pending in leg.call.device_moved(&moved) {
+                    match pending {
+                        Pending::Theirs(invite) => {
+                            self.hub.transactions.sender_moved(invite, moved.flow, now.mono, &mut sends);
+                        }
+                        Pending::Ours(invite) => self.hub.transactions.receiver_moved(invite, moved.flow),
+                    }
+                }
+                self.cx(now, out).sends(sends);
+            }
+        }
+    }
+
+    /// A connection is gone: what is on it goes on by another flow of its device, if there is one.
+    pub(super) fn flow_lost(&mut self, connection: ConnectionId, now: Now, out: &mut Vec<Output>) {
+        let is_on = |leg: &crate::conversation::Leg| leg.call.flow().is_some_and(|flow| flow.connection == Some(connection));
+        let legs = self.conversations.values().flat_map(|conv| conv.legs.values()).filter(|leg| is_on(leg));
+        let mut phones: Vec<Number> = legs.filter_map(|leg| leg.peer.phone().cloned()).collect();
+        phones.extend(self.hub.presence.on(connection).cloned());
+        phones.sort();
+        phones.dedup();
+        for number in phones {
+            let mut cx = self.cx(now, out);
+            // The best first: what has gone by one does not go by the next, which is one of its `others`.
+            for binding in cx.hub.registrar.bindings(&number, now) {
+                cx.moved(&number, &binding.contact, &binding);
+            }
+        }
+        self.follow(now, out);
+    }
+}
+
+impl Cx<'_> {
+    /// What a change of bindings means for the calls and subscriptions of their phone.
+    pub fn device_moved(&mut self, change: &Change) {
+        match change {
+            Change::Refreshed(_, flow, binding) if *flow == binding.flow => {}
+            Change::Refreshed(number, _, binding) => self.moved(number, &binding.contact, binding),
+            Change::Replaced(number, old, binding) => self.moved(number, &old.contact, binding),
+            Change::Added(number, binding) => {
+                self.moved(number, &binding.contact, binding);
+                if let Some(device) = &binding.device {
+                    for contact in self.known_as(number, &device.instance) {
+                        self.moved(number, &contact, binding);
+                    }
+                }
+            }
+            Change::Removed(number, binding) | Change::Expired(number, binding) => {
+                if let Some(device) = &binding.device
+                    && self.hub.index.has_phone(number)
+                {
+                    let index = &self.hub.index;
+                    self.hub.gone.retain(|(number, _, _)| index.has_phone(number));
+                    self.hub.gone.insert((number.clone(), device.instance.clone(), binding.contact.clone()));
+                }
+            }
+        }
+    }
+
+    /// Contacts that a device had when it was registered last.
+    fn known_as(&mut self, number: &Number, instance: &str) -> Vec<Bytes> {
+        let first = (number.clone(), instance.to_owned(), Bytes::new());
+        let is_its = |(of, device, _): &&(Number, String, Bytes)| of == number && device == instance;
+        let known: Vec<_> = self.hub.gone.range(first..).take_while(is_its).cloned().collect();
+        for one in &known {
+            self.hub.gone.remove(one);
+        }
+        known.into_iter().map(|(_, _, contact)| contact).collect()
+    }
+
+    /// A device that dialogs know by this contact is reached so now.
+    fn moved(&mut self, number: &Number, from: &Bytes, binding: &Binding) {
+        if !self.hub.index.has_phone(number) && !self.hub.presence.has_phone(number) {
+            return;
+        }
+        let (Ok(from), Ok(to)) = (Uri::parse(from.clone()), Uri::parse(binding.contact.clone())) else { return };
+        let all = self.hub.registrar.bindings(number, self.now);
+        let has_it = |other: &&Binding| Uri::parse(other.contact.clone()).is_ok_and(|contact| contact.equivalent(&from));
+        let others = all.iter().filter(|other| other.flow != binding.flow).filter(has_it).map(|other| other.flow).collect();
+        self.hub.moved.push((number.clone(), Moved { from, to, flow: binding.flow, others }));
+    }
+}
