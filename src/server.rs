@@ -212,7 +212,7 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
         ladders: store.ladders.clone(),
         transport: transport_figures(transport.meter()),
         folder: store.folder.clone(),
-        import: greetings(&store, disk.clone(), clock),
+        import: greetings(&store, disk.clone(), clock, current.subscribe()),
     };
     let (stop, stops) = watch::channel(false);
     let guarded = events::router(store.log.clone(), &config.site.domain, stops).merge(startup::reload_route(orders.clone()));
@@ -254,10 +254,15 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
 }
 
 /// Greetings that somebody has recorded elsewhere.
-fn greetings(store: &Store, disk: Arc<dyn Disk>, clock: System) -> api::Import {
+fn greetings(store: &Store, disk: Arc<dyn Disk>, clock: System, config: watch::Receiver<Arc<Config>>) -> api::Import {
     let (folder, table) = (store.folder.clone(), store.recordings.clone());
     Arc::new(move |mailbox, bytes| {
         let clip = sounds::parse(bytes, LONGEST_GREETING).map_err(|error| api::NotImported::Unplayable(error.into()))?;
+        let duration_ms = clip.pcm().len() as u64 / 8;
+        let shortest_ms = u64::try_from(config.borrow().voicemail.shortest.as_millis()).unwrap_or(u64::MAX);
+        if duration_ms < shortest_ms {
+            return Err(api::NotImported::TooShort { duration_ms, shortest_ms });
+        }
         let at = clock.now().wall;
         let mut chance = Chance::seeded(crate::chance::from_system());
         let about = About {

@@ -65,6 +65,8 @@ pub enum NotImported {
     /// It is none that can be played.
     #[error("{0}")]
     Unplayable(Box<dyn std::error::Error + Send + Sync>),
+    #[error("a greeting has at least {shortest_ms} ms, and this one {duration_ms} ms")]
+    TooShort { duration_ms: u64, shortest_ms: u64 },
     #[error("{0}")]
     Disk(Box<dyn std::error::Error + Send + Sync>),
 }

@@ -77,7 +77,8 @@ pub(super) async fn greeting(
     }
 }
 
-/// A greeting of its own: a WAV file (PCM of 8 to 32 bits or float, any rate, at most a minute and 4 MB), which callers hear from here on.
+/// A greeting of its own: a WAV file (PCM of 8 to 32 bits or float, any rate, at least `[voicemail] shortest`, at most a minute and 4 MB), which
+/// callers hear from here on.
 #[utoipa::path(put, path = "/api/v1/voicemail/{number}/greeting", tag = "voicemail", params(("number" = String, Path)),
     request_body(content = String, content_type = "audio/wav"),
     responses((status = 204), (status = 404, body = Problem, content_type = "application/problem+json"),
@@ -100,7 +101,9 @@ pub(super) async fn set_greeting(
     let (import, mailbox) = (shared.parts.import.clone(), number.clone());
     let recording = match spawn_blocking(move || import(mailbox, &bytes)).await {
         Ok(Ok(recording)) => recording,
-        Ok(Err(error @ NotImported::Unplayable(_))) => return Err(Problem::new(422, error.to_string())),
+        Ok(Err(error @ (NotImported::Unplayable(_) | NotImported::TooShort { .. }))) => {
+            return Err(Problem::new(422, error.to_string()));
+        }
         Ok(Err(error @ NotImported::Disk(_))) => {
             tracing::error!(%error, "a greeting can't be kept");
             return Err(Problem::unavailable("the file can't be kept now"));

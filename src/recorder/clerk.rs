@@ -8,7 +8,7 @@
 //! | begin | sidecar, WAV (synced), folders (synced), row (flushed), then `Started` |
 //! | describe | sidecar, folder, row |
 //! | finish | length and header, sync, hash; sidecar, folder, row (flushed), then `Finished` |
-//! | heard, discard | sidecar; or WAV, sidecar, folder, row; all rows flushed, then `Kept` |
+//! | heard, keep, discard | sidecar; or WAV, sidecar, folder, row; all rows flushed, then `Kept` |
 //!
 //! A kill between any two leaves what the repair at start completes. The hash is taken by reading the file back at its end, because its
 //! first bytes, the header, are the last to be known; that is some 0.3 s for an hour, from the page cache, in a thread of its own.
@@ -33,7 +33,9 @@ pub enum Job {
     Describe(About),
     /// The message was heard.
     Heard(RecordingId),
-    /// The message goes.
+    /// The greeting counts.
+    Keep(RecordingId),
+    /// The message or greeting goes.
     Discard {
         recording: RecordingId,
         told: bool,
@@ -99,10 +101,11 @@ pub struct Clerk {
     writer_ended: bool,
 }
 
-/// What the owner of a mailbox has done with a message.
+/// What the owner of a mailbox has done with a message, or a greeting.
 #[derive(Clone, Copy)]
 enum Wish {
     Heard,
+    Keep,
     Discard { told: bool },
 }
 
@@ -199,6 +202,7 @@ impl Clerk {
                 }
             }
             Job::Heard(recording) => drop(self.messages.entry(recording).or_insert(Wish::Heard)),
+            Job::Keep(recording) => drop(self.messages.entry(recording).or_insert(Wish::Keep)),
             Job::Discard { recording, told } => drop(self.messages.insert(recording, Wish::Discard { told })),
             Job::Sync(file) => {
                 if let Err(error) = file.sync() {
@@ -330,6 +334,7 @@ impl Clerk {
         for (id, wish) in wished {
             let done = match wish {
                 Wish::Heard => self.heard(id),
+                Wish::Keep => self.keep(id),
                 Wish::Discard { told } => self.discard(id, told),
             };
             match done {
@@ -360,6 +365,13 @@ impl Clerk {
         let row = describe(&*self.disk, &self.folder, &Recording { heard: true, ..row })?;
         let announced = !self.table.unannounced()?.contains(&id);
         Ok(self.table.hear(&row, announced)?)
+    }
+
+    fn keep(&self, id: RecordingId) -> Result<(), Unkept> {
+        let Some(row) = self.table.row(id)?.filter(|row| !row.kept) else { return Ok(()) };
+        let row = describe(&*self.disk, &self.folder, &Recording { kept: true, ..row })?;
+        let announced = !self.table.unannounced()?.contains(&id);
+        Ok(self.table.put(&row, announced)?)
     }
 
     fn discard(&self, id: RecordingId, told: bool) -> Result<(), Unkept> {

@@ -214,6 +214,7 @@ impl Mender<'_> {
             kind: Kind::Conversation,
             mailbox: None,
             heard: false,
+            kept: true,
         };
         if let Some(told) = told {
             row.conversation = told.id;

@@ -140,6 +140,7 @@ impl Store {
 
     /// The first input of a run. `repaired` is what the recorder found and mended.
     pub fn recovered(&self, repaired: Vec<Repaired>) -> Result<Recovered, StoreError> {
+        let greetings = self.recordings.greetings()?;
         Ok(Recovered {
             registrations: keeper::registrations(&*self.database)?,
             wishes: keeper::wishes(&*self.database)?,
@@ -148,7 +149,8 @@ impl Store {
             minutes: keeper::minutes(&*self.database)?,
             messages: self.recordings.messages()?,
             untold: self.recordings.untold()?,
-            greetings: self.recordings.greetings()?,
+            greetings: greetings.kept,
+            unkept: greetings.unkept,
             open: self.conversations.unended(),
             repaired,
         })

@@ -65,7 +65,7 @@ pub enum Command {
     Greeting {
         number: Number,
     },
-    /// From here on it is this recording, which lies there already.
+    /// From here on it is this recording, which lies there already; answered when that is durable.
     SetGreeting {
         number: Number,
         recording: RecordingId,

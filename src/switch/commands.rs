@@ -82,20 +82,22 @@ impl Switch {
                 };
             }
             Command::Greeting { number } => {
-                return match self.hub.config.mailboxes.contains_key(&number) {
+                return match self.cx(now, out).has_greeting(&number) {
                     true => Answer::Greeting(GreetingView { recording: self.hub.greetings.get(&number).copied() }),
                     false => Answer::Refused(Refusal::NoMailbox(number)),
                 };
             }
-            Command::SetGreeting { number, recording } => match self.hub.config.mailboxes.contains_key(&number) {
-                true => {
-                    self.cx(now, out).greeting_is(&number, recording, By::Api(by.0.clone()));
-                    Ok(())
+            Command::SetGreeting { number, recording } => {
+                let mut cx = self.cx(now, out);
+                if !cx.hub.config.mailboxes.contains_key(&number) {
+                    cx.discard_greeting(recording);
+                    return Answer::Refused(Refusal::NoMailbox(number));
                 }
-                false => Err(Refusal::NoMailbox(number)),
-            },
+                cx.keep_greeting(number, recording, By::Api(by.0.clone()), Waits::Ticket(ticket));
+                return Answer::Later;
+            }
             Command::DropGreeting { number } => {
-                if !self.hub.config.mailboxes.contains_key(&number) {
+                if !self.cx(now, out).has_greeting(&number) {
                     return Answer::Refused(Refusal::NoMailbox(number));
                 }
                 return match self.cx(now, out).drop_greeting(&number, By::Api(by.0.clone()), Waits::Ticket(ticket)) {
@@ -310,8 +312,19 @@ impl Switch {
 
     /// What the last run left is taken over, and told.
     pub(super) fn started(&mut self, recovered: Recovered, now: Now, out: &mut Vec<Output>) {
-        let Recovered { registrations, wishes, phones, subscriptions, minutes, messages, untold, greetings, open, repaired } =
-            recovered;
+        let Recovered {
+            registrations,
+            wishes,
+            phones,
+            subscriptions,
+            minutes,
+            messages,
+            untold,
+            greetings,
+            unkept,
+            open,
+            repaired,
+        } = recovered;
         let wanted =
             wishes.iter().filter_map(|(agent, wish)| Some((agent.clone(), serde_json::from_slice(wish).ok()?))).collect();
         let snapshot = crate::acd::Snapshot { wanted, ..Default::default() };
@@ -343,7 +356,7 @@ impl Switch {
             cx.out.push(Output::Recorder(RecorderCommand::Discard { recording, told: false }));
         }
         cx.hub.mailboxes = Mailboxes::new(whole);
-        cx.restore_greetings(greetings);
+        cx.restore_greetings(greetings, unkept);
         for Untold { gone, message } in untold {
             cx.tell(None, if gone { Kind::VoicemailDeleted(message) } else { Kind::VoicemailHeard(message) });
         }
@@ -459,6 +472,7 @@ impl Cx<'_> {
             RecorderReport::Failed { conversation, recording, reason } => {
                 self.count("recordings_failed_total");
                 self.tell(Some(conversation), Kind::RecordingFailed(event::RecordingFailed { recording, reason }));
+                self.take_failed(recording);
             }
         }
         None

@@ -1,7 +1,14 @@
 //! What a mailbox says to callers: the standard greeting, or a recording of its owner's, made by phone or brought by the API.
 //!
-//! A greeting is a recording of its own kind, which is its whole state on disk: the last one of a mailbox that is finished is the one that
-//! callers hear. A take that its owner did not end by a key, or that is too short, is thrown away.
+//! A greeting is a recording of its own kind, which is its whole state on disk: the last one of a mailbox that is marked as kept is the one
+//! that callers hear. It is marked when its owner has ended it by a key, by silence or by its length, or has sent all of it; what is not,
+//! because it was broken off, is too short, or the process ended, is thrown away, at the next start at the latest.
+//!
+//! ```text
+//! spoken, or sent ──whole──> Keep to the recorder ──durable──> callers hear it; told; the old one goes
+//!        └──broken off, too short, a kill──> discarded, and the old one stays
+//! ```
+//! One of a mailbox that is not in the configuration any more stays for when it is again.
 
 use std::time::Duration;
 
@@ -33,9 +40,9 @@ pub(super) struct Take {
     keep: bool,
 }
 
-/// A greeting that goes, and who waits for that.
+/// A greeting that is to count, or to go, and who waits for that.
 #[derive(Debug)]
-pub(super) struct Dropping {
+pub(super) struct GreetingChange {
     mailbox: Number,
     by: By,
     waits: Waits,
@@ -83,8 +90,8 @@ impl Cx<'_> {
         conv.recording_from = Some(self.now.wall);
         conv.tapped = conv.subject;
         conv.mailbox = Some(mailbox.clone());
-        let about = self.about(conv, recording);
         self.hub.takes.insert(recording, Take { mailbox: mailbox.clone(), leg: conv.subject, keep: false });
+        let about = self.about(conv, recording);
         self.out.push(Output::Recorder(RecorderCommand::Begin { at: self.now.mono, about }));
         self.media(conv.worker, Command::Tap { leg: conv.subject, recording });
         let quiet = Some(self.hub.config.voicemail.silence).filter(|silence| !silence.is_zero());
@@ -101,57 +108,85 @@ impl Cx<'_> {
         self.stop_recording_at(conv, end);
     }
 
-    /// A recording is durable. If it is a take of a greeting, callers hear it from here.
+    /// A recording is durable. If it is a whole take of a greeting, it is to be kept.
     pub fn greeting_left(&mut self, recording: RecordingId, duration_ms: u64) -> Option<(LegId, Event)> {
         let take = self.hub.takes.remove(&recording)?;
         let is_good = take.keep && duration_ms >= millis(self.hub.config.voicemail.shortest);
         if is_good {
-            self.greeting_is(&take.mailbox, recording, By::Phone);
-        } else {
-            self.out.push(Output::Recorder(RecorderCommand::Discard { recording, told: false }));
+            self.keep_greeting(take.mailbox, recording, By::Phone, Waits::Leg(take.leg));
+            return None;
         }
-        Some((take.leg, Event::GreetingSaved(is_good.then_some(recording))))
+        self.discard_greeting(recording);
+        Some((take.leg, Event::GreetingSaved(None)))
     }
 
-    pub fn greeting_is(&mut self, mailbox: &Number, recording: RecordingId, by: By) {
+    /// Callers hear it as soon as that outlives a kill.
+    pub fn keep_greeting(&mut self, mailbox: Number, recording: RecordingId, by: By, waits: Waits) {
+        self.hub.pending.insert(recording, GreetingChange { mailbox, by, waits });
+        self.out.push(Output::Recorder(RecorderCommand::Keep { recording }));
+    }
+
+    /// It is durable that a recording is a greeting, if it was to be one: callers hear it from here, and the old one goes.
+    pub fn greeting_kept(&mut self, recording: RecordingId) -> Option<(LegId, Event)> {
+        let GreetingChange { mailbox, by, waits } = self.hub.pending.remove(&recording)?;
         if let Some(old) = self.hub.greetings.insert(mailbox.clone(), recording) {
-            self.out.push(Output::Recorder(RecorderCommand::Discard { recording: old, told: false }));
+            self.discard_greeting(old);
         }
-        self.tell(None, Kind::VoicemailGreeting(Greeting { mailbox: mailbox.clone(), recording: Some(recording), by }));
+        self.tell(None, Kind::VoicemailGreeting(Greeting { mailbox, recording: Some(recording), by }));
+        self.waited_for(waits, Event::GreetingSaved(Some(recording)))
+    }
+
+    /// It was none, or is none any more.
+    pub fn discard_greeting(&mut self, recording: RecordingId) {
+        self.out.push(Output::Recorder(RecorderCommand::Discard { recording, told: false }));
+    }
+
+    /// A take can't be written: it is none, whatever comes of the file. Who speaks it hears of that at its end.
+    pub fn take_failed(&mut self, recording: RecordingId) {
+        self.hub.takes.remove(&recording);
     }
 
     /// False where callers hear the standard one anyway. It is told when it is durable.
     pub fn drop_greeting(&mut self, mailbox: &Number, by: By, waits: Waits) -> bool {
         let Some(recording) = self.hub.greetings.remove(mailbox) else { return false };
-        self.out.push(Output::Recorder(RecorderCommand::Discard { recording, told: false }));
-        self.hub.dropping.insert(recording, Dropping { mailbox: mailbox.clone(), by, waits });
+        self.discard_greeting(recording);
+        self.hub.dropping.insert(recording, GreetingChange { mailbox: mailbox.clone(), by, waits });
         true
     }
 
     /// A greeting is gone for good, if that recording was one.
     pub fn greeting_gone(&mut self, recording: RecordingId) -> Option<(LegId, Event)> {
-        let Dropping { mailbox, by, waits } = self.hub.dropping.remove(&recording)?;
+        let GreetingChange { mailbox, by, waits } = self.hub.dropping.remove(&recording)?;
         self.tell(None, Kind::VoicemailGreeting(Greeting { mailbox, recording: None, by }));
+        self.waited_for(waits, Event::GreetingGone)
+    }
+
+    /// Answers the API; what comes back is the leg that waits.
+    fn waited_for(&mut self, waits: Waits, event: Event) -> Option<(LegId, Event)> {
         match waits {
             Waits::Nobody => None,
             Waits::Ticket(ticket) => {
                 self.out.push(Output::Reply { ticket, answer: Answer::Done });
                 None
             }
-            Waits::Leg(leg) => Some((leg, Event::GreetingGone)),
+            Waits::Leg(leg) => Some((leg, event)),
         }
     }
 
-    /// What the last run left: of several the last one counts, and of a mailbox that is gone none.
-    pub fn restore_greetings(&mut self, greetings: Vec<(Number, RecordingId)>) {
+    /// A mailbox is in the configuration, or one has been whose greeting is kept.
+    pub fn has_greeting(&self, mailbox: &Number) -> bool {
+        self.hub.config.mailboxes.contains_key(mailbox) || self.hub.greetings.contains_key(mailbox)
+    }
+
+    /// What the last run left: of several the last one counts.
+    pub fn restore_greetings(&mut self, greetings: Vec<(Number, RecordingId)>, unkept: Vec<RecordingId>) {
         for (mailbox, recording) in greetings {
-            let old = match self.hub.config.mailboxes.contains_key(&mailbox) {
-                true => self.hub.greetings.insert(mailbox, recording),
-                false => Some(recording),
-            };
-            if let Some(recording) = old {
-                self.out.push(Output::Recorder(RecorderCommand::Discard { recording, told: false }));
+            if let Some(old) = self.hub.greetings.insert(mailbox, recording) {
+                self.discard_greeting(old);
             }
+        }
+        for recording in unkept {
+            self.discard_greeting(recording);
         }
     }
 }

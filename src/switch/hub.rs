@@ -29,7 +29,7 @@ use crate::voicemail::{Locks, Mailboxes, Message};
 use super::door::Strike;
 use super::edge::Ways;
 use super::event::Kind;
-use super::greeting::{Dropping, Take};
+use super::greeting::{GreetingChange, Take};
 use super::mailbox::Keeping;
 use super::messages::Messages;
 use super::output::{QueryId, Server};
@@ -93,8 +93,10 @@ pub(super) struct Hub {
     pub greetings: BTreeMap<Number, RecordingId>,
     /// Greetings that are being recorded by phone.
     pub takes: BTreeMap<RecordingId, Take>,
+    /// Greetings that are to count, and do when that is durable.
+    pub pending: BTreeMap<RecordingId, GreetingChange>,
     /// Greetings that go.
-    pub dropping: BTreeMap<RecordingId, Dropping>,
+    pub dropping: BTreeMap<RecordingId, GreetingChange>,
     pub degraded: BTreeMap<String, String>,
     pub counters: BTreeMap<String, u64>,
     /// The acd has something to reconsider.

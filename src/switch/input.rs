@@ -112,6 +112,9 @@ pub struct Recovered {
     /// What mailboxes say to callers; of several the last one.
     #[serde(default)]
     pub greetings: Vec<(Number, RecordingId)>,
+    /// Greetings that were begun, and never kept.
+    #[serde(default)]
+    pub unkept: Vec<RecordingId>,
     /// What was done with messages and never told.
     #[serde(default)]
     pub untold: Vec<Untold>,
@@ -153,7 +156,7 @@ pub enum RecorderReport {
     Gap { conversation: ConversationId, recording: RecordingId, reason: String, gap_ms: u64 },
     /// Synced, row and index durable.
     Finished { conversation: ConversationId, finished: super::event::RecordingFinished },
-    /// What was wished of a message is durable: it is marked as heard, or is gone.
+    /// What was wished of a message or greeting is durable: it is marked as heard or kept, or is gone.
     Kept { recording: RecordingId, gone: bool },
     /// It cannot be written. The conversation goes on.
     Failed { conversation: ConversationId, recording: RecordingId, reason: String },

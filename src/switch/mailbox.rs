@@ -296,6 +296,9 @@ impl Cx<'_> {
         if gone && self.hub.dropping.contains_key(&recording) {
             return self.greeting_gone(recording);
         }
+        if !gone && self.hub.pending.contains_key(&recording) {
+            return self.greeting_kept(recording);
+        }
         let keeping = self.hub.keeping.get_mut(&recording)?;
         let (heard, deleted) = (std::mem::take(&mut keeping.heard), keeping.deleted && gone);
         let data = told(&keeping.mailbox, &keeping.message);

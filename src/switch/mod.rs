@@ -155,6 +155,7 @@ impl Switch {
                 locks: Locks::default(),
                 greetings: BTreeMap::new(),
                 takes: BTreeMap::new(),
+                pending: BTreeMap::new(),
                 dropping: BTreeMap::new(),
                 degraded: BTreeMap::new(),
                 counters: BTreeMap::new(),

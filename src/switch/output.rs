@@ -149,7 +149,9 @@ pub enum RecorderCommand {
     End { recording: RecordingId, at: Mono },
     /// Of a message that is finished: its owner has heard it. `RecorderReport::Kept` follows, as it does after `Discard`.
     Heard { recording: RecordingId },
-    /// Of a message that is finished: file, sidecar and row go. `told`: an event says so; for one that never was in a mailbox none does.
+    /// Of a greeting that is finished: callers are to hear it, after a start too. `RecorderReport::Kept` follows.
+    Keep { recording: RecordingId },
+    /// Of a message or greeting that is finished: file, sidecar and row go. `told`: an event says so; for one that never was in a mailbox none does.
     Discard { recording: RecordingId, told: bool },
 }
 

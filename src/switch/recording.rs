@@ -5,7 +5,7 @@ use super::event::{Kind, RecordingDecided};
 use super::hub::Cx;
 use super::output::{About, RecorderCommand};
 use crate::clock::Mono;
-use crate::conversation::{Conversation, Stage};
+use crate::conversation::Conversation;
 use crate::ids::{LegId, RecordingId};
 use crate::media::Command;
 
@@ -76,7 +76,7 @@ impl Cx<'_> {
             queue: conv.queue.clone(),
             rule: conv.rule.rule.clone(),
             mailbox: conv.mailbox.clone(),
-            greeting: matches!(conv.stage, Stage::Listening { .. }),
+            greeting: self.hub.takes.contains_key(&recording),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use cordboard::codec::Codec;
 use cordboard::ids::RecordingId;
+use cordboard::recorder::timeline::Timeline;
 use cordboard::route::Forwarding;
 use cordboard::switch::command::MessageView;
 use cordboard::switch::event::Voicemail;
@@ -12,7 +13,7 @@ use cordboard::switch::{Answer, Command, Kind, Refusal};
 
 use crate::sim::audio::PROMPT;
 use crate::sim::ua::OnInvite;
-use crate::sim::{Sim, centre, kind_name};
+use crate::sim::{Recorded, Sim, centre, kind_name};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -683,4 +684,92 @@ fn an_owner_records_a_greeting_that_callers_hear_and_takes_it_back() {
     let other = Command::Greeting { number: "210".into() };
     assert_eq!(sim.ask(other), Answer::Refused(Refusal::NoMailbox("210".into())));
     sim.assert_clean();
+}
+
+/// The owner of 201 speaks after the tone, for some seconds.
+fn speaks_a_greeting(sim: &mut Sim, owner: SocketAddr) {
+    listen(sim, owner, "4711#");
+    let before = sim.recordings.len();
+    press(sim, owner, "01");
+    sim.run_until("the tone is over", |s| s.recordings.len() > before);
+    sim.run_for(3 * SECOND);
+}
+
+#[test]
+fn a_greeting_that_the_end_of_the_process_cuts_short_is_none_and_the_old_one_stays() {
+    // The process is asked to end, and what it still says to a slow disk is lost; or it is killed.
+    for (seed, asked) in [(30, true), (31, false)] {
+        let mut sim = Sim::new(seed);
+        let owner = sim.phone("201");
+        speaks_a_greeting(&mut sim, owner);
+        press(&mut sim, owner, "#");
+        sim.run_until("it is kept", |s| s.has("voicemail.greeting"));
+        let first = greeting(&mut sim).expect("one");
+        sim.act(owner, |p, now| p.hang_up(now));
+        sim.run_for(SECOND);
+
+        speaks_a_greeting(&mut sim, owner);
+        sim.hung = true;
+        if asked {
+            sim.input(cordboard::switch::Input::Halt);
+            sim.run_for(SECOND);
+        }
+        assert_eq!(sim.recordings.len(), 2);
+        sim.hung = false;
+        sim.restart(Vec::new());
+        assert_eq!((greeting(&mut sim), sim.recordings.len()), (Some(first), 1), "asked: {asked}");
+        assert!(mailbox(&mut sim).is_empty(), "nor is it a message");
+        assert_eq!(sim.count("voicemail.greeting"), 1);
+    }
+}
+
+#[test]
+fn who_sends_a_greeting_is_answered_when_it_is_kept_and_no_change_of_the_configuration_loses_it() {
+    let mut sim = Sim::new(32);
+    let number = || "201".into();
+    let owner = sim.phone("201");
+    speaks_a_greeting(&mut sim, owner);
+    let (_, taken) = sim.recordings.pop_last().expect("one");
+    sim.act(owner, |p, now| p.hang_up(now));
+    sim.run_for(SECOND);
+    // As the recorder has it when it is written.
+    let sent = |sim: &mut Sim, n: u64| {
+        let (id, at) = (RecordingId::from_parts(n, 0), sim.now.mono);
+        let recorded = Recorded {
+            conversation: taken.conversation,
+            began: at,
+            ended: Some(at),
+            timeline: Timeline::new(at),
+            samples: vec![0; 32_000],
+            about: taken.about.clone(),
+            heard: false,
+            kept: false,
+        };
+        sim.recordings.insert(id, recorded);
+        id
+    };
+    let id = sent(&mut sim, 1);
+    sim.hung = true;
+    assert_eq!(sim.ask_later(Command::SetGreeting { number: number(), recording: id }), None, "not before it is durable");
+    assert_eq!(greeting(&mut sim), None);
+    sim.hung = false;
+    sim.restart(Vec::new());
+    assert_eq!((greeting(&mut sim), sim.recordings.len()), (None, 0), "nobody was told that it counts");
+
+    let id = sent(&mut sim, 2);
+    assert_eq!(sim.ask(Command::SetGreeting { number: number(), recording: id }), Answer::Done);
+    assert_eq!((greeting(&mut sim), sim.count("voicemail.greeting")), (Some(id), 1));
+    let mut without = centre();
+    without.main.text = without.main.text.replace("voicemail = true\npin = \"4711\"\n", "");
+    sim.source = Some(without);
+    sim.restart(Vec::new());
+    assert_eq!(sim.recordings.len(), 1, "it waits for its mailbox");
+    let other = sent(&mut sim, 3);
+    let refused = sim.ask(Command::SetGreeting { number: number(), recording: other });
+    assert_eq!((refused, sim.recordings.len()), (Answer::Refused(Refusal::NoMailbox(number())), 1), "there is none now");
+    sim.source = None;
+    sim.restart(Vec::new());
+    assert_eq!(greeting(&mut sim), Some(id));
+    assert_eq!(sim.ask(Command::DropGreeting { number: number() }), Answer::Done);
+    assert!(sim.recordings.is_empty());
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::support::baresip::Baresip;
 use super::support::cordboard::{Cordboard, Site, secret};
-use super::support::process::wait_until;
+use super::support::process::{Process, wait_until};
 use super::support::tones::{Audio, write_sine};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -115,4 +115,61 @@ fn callers_hear_the_greeting_that_was_sent_by_the_api_until_it_is_taken_back() {
     assert_eq!(switch.request("DELETE", "/api/v1/voicemail/201/greeting", None, &[]).map(|a| a.status), Some(204));
     assert_eq!(hears(2), 0);
     assert!(switch.items("/api/v1/recordings?kind=greeting").is_empty());
+}
+
+/// Neither SIGTERM nor a kill makes half a greeting the one that callers hear, and no change of the configuration loses one.
+#[test]
+fn a_greeting_that_the_end_of_the_process_cuts_short_is_none_and_the_old_one_stays() {
+    const MAILBOX: &str = "voicemail = true\npin = \"4719\"\n";
+    let mut site = Site::new("greeting-cut")
+        .sip_key("drain = \"0s\"")
+        .with(&format!("[[phone]]\nnumber = \"201\"\nsecret = \"{}\"\n{MAILBOX}", secret("201")));
+    for prompt in ["voicemail-pin", "voicemail-none", "voicemail-main", "voicemail-greeting-options", "voicemail-greeting-record"]
+    {
+        site = site.prompt_of_tone("en", prompt, TONES[1], 1);
+    }
+    site = site.prompt_of_tone("en", "beep", TONES[1], 1);
+    let mut switch = site.start();
+    let wav = site.folder().path().join("own.wav");
+    write_sine(&wav, 700.0, 2);
+    let own = std::fs::read(&wav).unwrap();
+    let path = "/api/v1/voicemail/201/greeting";
+    assert_eq!(switch.put(path, "audio/wav", &own[..44 + 8_000]), 422, "half a second is none");
+    assert_eq!(switch.put(path, "audio/wav", &own), 204);
+    let kept = switch.json(path)["recording"].clone();
+    let all = |switch: &Cordboard| switch.items("/api/v1/recordings?kind=greeting");
+    assert_eq!(all(&switch).len(), 1, "nothing is left of the other");
+
+    for kill in [false, true] {
+        let mut owner = Baresip::phone(site.folder(), "201").registrar(switch.sip(), &secret("201")).tone(TONES[0]).start();
+        switch.wait_for_registration("201", SOON);
+        let story = switch.events("");
+        owner.dial(&format!("sip:*97@{}", switch.sip()));
+        owner.wait_for("CALL_ESTABLISHED", SOON);
+        owner.press("4719#01");
+        let take = story.wait_for("recording.started", SOON, |_| true).data()["recording"].as_str().unwrap().to_owned();
+        let audio = format!("/api/v1/recordings/{take}/audio");
+        wait_until("two seconds are written", SOON, || switch.get(&audio).body.len() > 44 + 2 * 32_000);
+        if kill {
+            switch.kill();
+        } else {
+            switch.terminate();
+            assert!(switch.wait_for_end(SOON).success());
+        }
+        owner.kill();
+        switch = site.start();
+        assert_eq!(switch.json(path)["recording"], kept, "kill: {kill}");
+        wait_until("the take is gone", SOON, || all(&switch).len() == 1 && switch.get(&audio).status == 404);
+    }
+
+    switch.terminate();
+    assert!(switch.wait_for_end(SOON).success());
+    std::fs::write(site.config_path(), site.config().replace(MAILBOX, "")).unwrap();
+    let mut without = Process::start("cordboard", &mut site.command(&["serve"]), site.folder().path());
+    wait_until("it is up", SOON, || without.output().matches("Cordboard is up").count() == 4);
+    without.signal("TERM");
+    assert!(without.wait(SOON).success());
+    let switch = site.start();
+    assert_eq!(switch.json(path)["recording"], kept);
+    assert_eq!(switch.get(&format!("/api/v1/recordings/{}/audio", kept.as_str().unwrap())).status, 200);
 }

@@ -181,6 +181,39 @@ fn a_message_is_marked_as_heard_and_taken_away_with_all_that_belongs_to_it() {
     assert!(!rig.folder().audio(recording(1)).exists() && !rig.folder().sidecar(recording(1)).exists());
 }
 
+#[test]
+fn a_greeting_counts_only_once_it_is_kept_and_a_lost_index_knows_that_too() {
+    let mut rig = Rig::new();
+    let mailbox = crate::ids::Number::from("201");
+    for n in [1, 2] {
+        let about = About { mailbox: Some(mailbox.clone()), greeting: true, ..about(n) };
+        rig.writer.command(RecorderCommand::Begin { at: rig.now, about });
+        rig.run(3_000);
+        rig.end(n);
+        rig.run(1_000);
+    }
+    let all = |rig: &Rig| rig.store.recordings.greetings().unwrap();
+    assert_eq!((all(&rig).kept, all(&rig).unkept), (vec![], vec![recording(1), recording(2)]));
+    rig.disk.set_broken(true);
+    rig.writer.command(RecorderCommand::Keep { recording: recording(1) });
+    rig.run(400);
+    let told = |rig: &Rig| rig.reports.contains(&RecorderReport::Kept { recording: recording(1), gone: false });
+    assert!(!told(&rig) && all(&rig).kept.is_empty());
+    rig.disk.set_broken(false);
+    rig.run(1_000);
+    assert!(told(&rig));
+    let row = rig.store.recordings.row(recording(1)).unwrap().unwrap();
+    assert!(verify::row(&rig.folder(), &row, STRICT).is_empty(), "the sidecar says so too");
+    let (folder, disk) = (rig.folder(), rig.disk.clone());
+    crate::recorder::repair::rebuild(&folder, &rig.store.recordings, &rig.store.conversations, &disk).unwrap();
+    assert_eq!((all(&rig).kept, all(&rig).unkept), (vec![(mailbox, recording(1))], vec![recording(2)]));
+    let json = serde_json::to_string(&row).unwrap();
+    assert!(
+        !json.contains("kept") && serde_json::from_str::<Recording>(&json).unwrap() == row,
+        "one of before there were marks counts"
+    );
+}
+
 /// `cargo test --release -- --ignored cost_of --nocapture`
 #[test]
 #[ignore = "a measurement"]

@@ -24,6 +24,15 @@ use crate::voicemail::Message;
 /// Stands among the checkpoints once the index has every recording.
 const WHOLE: &[u8] = b"recordings_whole";
 
+/// What mailboxes say to callers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Greetings {
+    /// Oldest first in each mailbox: more than one where a kill came between a new one and the end of the old.
+    pub kept: Vec<(Number, RecordingId)>,
+    /// Never became one: the process ended while they were spoken, or before whoever sent them was answered.
+    pub unkept: Vec<RecordingId>,
+}
+
 /// The table of recordings.
 #[derive(Clone)]
 pub struct Recordings {
@@ -124,16 +133,16 @@ impl Recordings {
         Ok(messages)
     }
 
-    /// What mailboxes say to callers, oldest first in each: more than one where a kill came between a new one and the end of the old.
-    pub fn greetings(&self) -> Result<Vec<(Number, RecordingId)>, DatabaseError> {
+    pub fn greetings(&self) -> Result<Greetings, DatabaseError> {
         let found = self.database.page(Tree::RecordingsByMailbox, &[], None, Order::Ascending, usize::MAX)?;
-        let mut greetings = Vec::new();
+        let mut greetings = Greetings::default();
         for id in found.iter().filter_map(|(key, _)| id_at_end(key)) {
-            if let Ok(Some(row)) = self.row(id)
-                && row.kind == Kind::Greeting
-                && row.state == State::Finished
-            {
-                greetings.extend(row.mailbox.map(|mailbox| (mailbox, id)));
+            let Ok(Some(row)) = self.row(id) else { continue };
+            match (row.kind, row.mailbox) {
+                (Kind::Greeting, Some(mailbox)) if row.kept => greetings.kept.push((mailbox, id)),
+                // One that can't be repaired yet is tried again at the next start.
+                (Kind::Greeting, _) if row.state != State::Recording => greetings.unkept.push(id),
+                (Kind::Greeting | Kind::Conversation | Kind::Voicemail, _) => {}
             }
         }
         Ok(greetings)

@@ -59,6 +59,19 @@ pub struct Recording {
     /// The owner of the mailbox has heard the message.
     #[serde(default)]
     pub heard: bool,
+    /// False only of a greeting that is being made: callers hear one when it is kept, and a start throws away what never was.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    #[schema(required = false)]
+    pub kept: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_true(kept: &bool) -> bool {
+    *kept
 }
 
 /// What was recorded.
@@ -116,6 +129,7 @@ impl Recording {
             },
             mailbox: about.mailbox.clone(),
             heard: false,
+            kept: !about.greeting,
         }
     }
 
@@ -130,6 +144,7 @@ impl Recording {
             state: self.state,
             lost_ms: self.lost_ms,
             heard: self.heard,
+            kept: self.kept,
             ..fresh
         };
     }

@@ -35,6 +35,7 @@ fn row(seed: (u64, usize, Vec<usize>, usize, usize, u64)) -> Recording {
         kind: Kind::Conversation,
         mailbox: None,
         heard: false,
+        kept: true,
     }
 }
 

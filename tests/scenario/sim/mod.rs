@@ -46,6 +46,8 @@ pub struct Recorded {
     pub samples: Vec<i16>,
     pub about: cordboard::switch::output::About,
     pub heard: bool,
+    /// Of a greeting: it counts.
+    pub kept: bool,
 }
 
 pub struct Sim {
@@ -233,10 +235,10 @@ impl Sim {
             let mailbox = recorded.ended.and(recorded.about.mailbox.clone()).filter(|_| !recorded.about.greeting);
             mailbox.map(|mailbox| (mailbox, message))
         };
-        let greeting = |(id, recorded): (&RecordingId, &Recorded)| {
-            recorded.ended.and(recorded.about.mailbox.clone()).filter(|_| recorded.about.greeting).map(|mailbox| (mailbox, *id))
-        };
-        let greetings = self.recordings.iter().filter_map(greeting).collect();
+        // One that a kill cut short is repaired before anything runs, and so is as whole as any.
+        let of = |kept: bool| self.recordings.iter().filter(move |(_, r)| r.about.greeting && r.kept == kept);
+        let greetings = of(true).filter_map(|(id, r)| Some((r.about.mailbox.clone()?, *id))).collect();
+        let unkept = of(false).map(|(id, _)| *id).collect();
         let messages = self.recordings.iter().filter_map(message).collect();
         let registrations = self.registrations.iter().map(|((number, _), b)| (number.as_str().into(), b.clone())).collect();
         let subscriptions = self.subscriptions.values().cloned().collect();
@@ -248,6 +250,7 @@ impl Sim {
             minutes,
             messages,
             greetings,
+            unkept,
             open,
             ..Recovered::default()
         })));
@@ -592,6 +595,7 @@ impl Sim {
                     samples: Vec::new(),
                     about,
                     heard: false,
+                    kept: false,
                 };
                 self.recordings.insert(recording, recorded);
                 later.push(Input::Recorder(RecorderReport::Started { conversation, recording }));
@@ -610,7 +614,13 @@ impl Sim {
                 }
             }
             // A disk that hangs has not done it when the power fails.
-            RecorderCommand::Discard { .. } if self.hung => {}
+            RecorderCommand::Discard { .. } | RecorderCommand::Keep { .. } if self.hung => {}
+            RecorderCommand::Keep { recording } => {
+                if let Some(recorded) = self.recordings.get_mut(&recording) {
+                    recorded.kept = true;
+                }
+                later.push(Input::Recorder(RecorderReport::Kept { recording, gone: false }));
+            }
             RecorderCommand::Discard { recording, .. } => {
                 self.recordings.remove(&recording);
                 later.push(Input::Recorder(RecorderReport::Kept { recording, gone: true }));
