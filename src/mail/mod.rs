@@ -2,13 +2,15 @@
 //!
 //! ```text
 //! event log ── voicemail.left ──> outbox (index) ── when due ──> letter ──> the mail server
-//!                                    ^  │ position and outbox in one commit        │
-//!                                    │  └──────────── sent, or given up ───────────┤
-//!                                    └──────────────── later: back-off ────────────┘
+//!     ^                              ^  │ position and outbox in one commit        │
+//!     │                              │  └───────────── later: back-off ────────────┤
+//!     └── core: mailed, mail_failed <┴────────── taken, or given up ───────────────┘
 //! ```
-//! It reads the log as any other reader does, from a position that is kept beside what is to be sent, so no kill loses a mail. One is sent
-//! twice only if the process dies between the server's word that it has it and the commit that follows; both then have one Message-ID
-//! (RFC 5322 §3.6.4), by which mailboxes tell that they are the same.
+//! It reads the log as any other reader does, from a position that is kept beside what is to be sent, so no kill loses a mail. What came of
+//! one is durable before the core hears of it, and stays until the log has it (and the message is gone, where it goes with the mail): a
+//! start reads the log to its end before it sends or tells anything. A mail is sent twice only if the process dies between the server's word
+//! that it has it and the commit that follows; both then have one Message-ID (RFC 5322 §3.6.4), by which mailboxes tell that they are the
+//! same.
 //!
 //! | what the server does | what is done |
 //! |---|---|
@@ -16,7 +18,8 @@
 //! | is not there, silent, has no certificate that we trust, refuses our password; or 4xx | again later ([`BACK_OFF`]), until [`GIVES_UP`] |
 //! | refuses this mail for good (5xx) | given up |
 //!
-//! Each failure is a `voicemail.mail_failed`; trouble with the server itself degrades the part `mail` until a mail goes through.
+//! Each failure is a `voicemail.mail_failed`; trouble with the server itself degrades the part `mail` for as long as a mail waits, and so does
+//! an index that does not take the outbox. Nothing here waits for a disk on a thread of the runtime.
 
 mod letter;
 mod outbox;
@@ -33,9 +36,10 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use self::letter::Letter;
-use self::outbox::{Outbox, Waiting};
-use crate::clock::System;
+use self::outbox::{Entry, Outbox, Outcome};
+use crate::clock::{Mono, System};
 use crate::config::{Config, Mail, MailTls};
+use crate::ids::{Number, RecordingId};
 use crate::store::database::{Database, DatabaseError};
 use crate::store::log::{Follow, Log, LogError, Stored};
 use crate::store::recordings::{Folder, Recordings};
@@ -90,11 +94,14 @@ impl Mailer {
         health: Health,
         on: &tokio::runtime::Handle,
     ) -> Result<Mailer, DatabaseError> {
-        let database: Arc<dyn Database> = store.database.clone();
-        let outbox = Outbox::open(database, store.log.last())?;
+        let last = store.log.last();
+        let outbox = Outbox::open(&*store.database, last)?;
         let (stop, stops) = watch::channel(false);
         let work = Work {
             outbox,
+            database: store.database.clone(),
+            known: last,
+            told_rest: false,
             log: store.log.clone(),
             folder: store.folder.clone(),
             recordings: store.recordings.clone(),
@@ -102,7 +109,9 @@ impl Mailer {
             clock,
             inputs,
             health,
-            is_ill: false,
+            servers: None,
+            unwritable: None,
+            said: None,
         };
         #[allow(clippy::disallowed_methods, reason = "the mailer owns its task")]
         let task = on.spawn(work.run(stops));
@@ -121,6 +130,11 @@ impl Mailer {
 
 struct Work {
     outbox: Outbox,
+    database: Arc<dyn Database>,
+    /// Where the log ended at the start: up to there it is read before anything is sent.
+    known: u64,
+    /// What the last run left untold is told.
+    told_rest: bool,
     log: Log,
     folder: Folder,
     recordings: Recordings,
@@ -128,7 +142,12 @@ struct Work {
     clock: System,
     inputs: mpsc::Sender<Input>,
     health: Health,
-    is_ill: bool,
+    /// What is wrong with the server, as of the last attempt.
+    servers: Option<String>,
+    /// Why the index does not take the outbox, and when it is asked again.
+    unwritable: Option<(String, Mono)>,
+    /// What was said of our health.
+    said: Option<String>,
 }
 
 /// Why a mail was not sent.
@@ -174,18 +193,23 @@ impl Work {
     async fn run(mut self, mut stop: watch::Receiver<bool>) {
         let mut follow = self.follow();
         loop {
-            let due = self.outbox.due().map(|at| at.since(self.clock.now().wall));
+            self.tell_rest().await;
+            let due = self.outbox.due().filter(|_| self.is_up_to_date()).map(|at| at.since(self.clock.now().wall));
             // Far enough that it never comes first.
             let wait = due.unwrap_or(Duration::from_secs(3_600));
-            let wake = self.clock.instant(self.clock.mono() + if follow.is_some() { wait } else { wait.min(RETRY) });
+            let now = self.clock.mono();
+            let again = self.unwritable.as_ref().map_or(wait, |(_, at)| at.since(now));
+            let wait = wait.min(again).min(if follow.is_none() { RETRY } else { wait });
+            let wake = self.clock.instant(now + wait);
             #[allow(clippy::disallowed_methods, reason = "the mailer's one timer")]
             let timer = sleep_until(Instant::from_std(wake));
             tokio::select! {
                 biased;
-                _ = stop.changed() => return,
-                event = next(&mut follow) => match event {
+                _ = stop.changed() => return self.last_words().await,
+                // What comes while the outbox is full is read from the log later.
+                event = next(&mut follow), if !self.outbox.is_full() => match event {
                     Ok(stored) => self.happened(&stored),
-                    Err(LogError::Closed) => return,
+                    Err(LogError::Closed) => return self.last_words().await,
                     // Followed again after a while: a log that can't be read would be asked without a pause.
                     Err(error) => {
                         tracing::error!(%error, "the event log can't be followed");
@@ -200,14 +224,57 @@ impl Work {
                     }
                 }
             }
+            // An index in trouble is asked once in a while, not at each event.
+            let may_keep = self.unwritable.as_ref().is_none_or(|(_, at)| *at <= self.clock.mono());
+            if may_keep && (self.outbox.is_unwritten() || self.outbox.behind() >= KEEP_POSITION) {
+                self.keep().await;
+            }
             let now = self.clock.now().wall;
-            let Some(waiting) = self.outbox.next(now) else { continue };
-            // To its end, even if the process is asked to end meanwhile: a mail that is half sent is sent twice.
-            self.attempt(waiting).await;
+            if self.is_up_to_date()
+                && let Some(entry) = self.outbox.next(now)
+            {
+                // To its end, even if the process is asked to end meanwhile: a mail that is half sent is sent twice.
+                self.attempt(entry).await;
+            }
+            self.say_health();
             if *stop.borrow() {
-                return;
+                return self.last_words().await;
             }
         }
+    }
+
+    /// The next start reads less.
+    async fn last_words(mut self) {
+        if self.outbox.is_unwritten() || self.outbox.behind() > 0 {
+            self.keep().await;
+        }
+    }
+
+    /// All that the log had at the start is looked at.
+    fn is_up_to_date(&self) -> bool {
+        self.outbox.position() >= self.known
+    }
+
+    /// What a kill kept the last run from telling, or from doing.
+    async fn tell_rest(&mut self) {
+        if self.told_rest || !self.is_up_to_date() {
+            return;
+        }
+        self.told_rest = true;
+        for entry in self.outbox.untold() {
+            match entry.outcome {
+                Some(Outcome::Taken { mailed, delete, told }) => {
+                    if told && matches!(self.row(entry.recording).await, Ok(false)) {
+                        self.outbox.remove(entry.recording);
+                    } else {
+                        self.tell(Input::Mailed { mailed, delete, told }).await;
+                    }
+                }
+                Some(Outcome::GaveUp(failed)) => self.tell(Input::MailFailed(failed)).await,
+                None => {}
+            }
+        }
+        self.keep().await;
     }
 
     fn follow(&mut self) -> Option<Follow> {
@@ -217,6 +284,7 @@ impl Work {
             // The log was taken away: from now on.
             Err(LogError::Ahead { last }) => {
                 self.outbox.rewind(last);
+                self.known = last;
                 self.log.follow(Some(last))
             }
             other => other,
@@ -225,77 +293,97 @@ impl Work {
     }
 
     fn happened(&mut self, stored: &Stored) {
-        let wanted = match &stored.event.kind {
+        match &stored.event.kind {
             Kind::VoicemailLeft(left) => {
-                let config = self.config.borrow();
-                let wants = config.mailboxes.get(&left.mailbox).is_some_and(|mailbox| mailbox.mail.is_some());
+                let wants = self.config.borrow().mailboxes.get(&left.mailbox).is_some_and(|mailbox| mailbox.mail.is_some());
                 // What a reader that was away for a week finds is no news.
                 let is_news = self.clock.now().wall.since(stored.event.at) < GIVES_UP;
-                (wants && is_news).then(|| Waiting::new(left, stored.event.at))
+                if wants && is_news {
+                    self.outbox.wants(Entry::new(left, stored.event.at));
+                }
             }
-            _ => None,
-        };
-        let keep = wanted.is_some() || stored.sequence >= self.outbox.kept() + KEEP_POSITION;
-        if let Err(error) = self.outbox.take(stored.sequence, wanted, keep) {
-            tracing::error!(%error, "what is to be mailed can't be kept");
+            Kind::VoicemailMailed(mailed) => {
+                let deletes = deletes(&self.config.borrow(), &mailed.mailbox, mailed.attached);
+                self.outbox.mailed(mailed, deletes);
+            }
+            Kind::VoicemailMailFailed(failed) => self.outbox.failed(failed),
+            Kind::VoicemailDeleted(gone) => self.outbox.deleted(gone.recording),
+            _ => {}
+        }
+        self.outbox.looked_at(stored.sequence);
+    }
+
+    /// Makes durable what has changed, as far as the index takes it.
+    async fn keep(&mut self) {
+        let (changes, database) = (self.outbox.changes(), self.database.clone());
+        let kept = blocking(move || database.commit(&changes).and_then(|()| database.flush())).await;
+        match kept {
+            Ok(Ok(())) => {
+                self.outbox.written();
+                self.unwritable = None;
+            }
+            Ok(Err(error)) => self.not_kept(error.to_string()),
+            Err(error) => self.not_kept(error.to_string()),
         }
     }
 
-    async fn attempt(&mut self, waiting: Waiting) {
+    fn not_kept(&mut self, why: String) {
+        tracing::error!("what is to be mailed can't be kept: {why}");
+        self.unwritable = Some((why, self.clock.mono() + RETRY));
+    }
+
+    /// Whether there is such a recording.
+    async fn row(&self, recording: RecordingId) -> Result<bool, String> {
+        let recordings = self.recordings.clone();
+        let row = blocking(move || recordings.row(recording)).await.map_err(|error| error.to_string())?;
+        row.map(|row| row.is_some()).map_err(|error| error.to_string())
+    }
+
+    async fn attempt(&mut self, entry: Entry) {
         let config = self.config.borrow().clone();
-        let mailbox = config.mailboxes.get(&waiting.mailbox).and_then(|mailbox| Some((mailbox, mailbox.mail.clone()?)));
-        // Deleted meanwhile, or its owner wants none any more: there is nothing to say.
-        let is_there = match self.recordings.row(waiting.recording) {
-            Ok(row) => row.is_some(),
+        let mailbox = config.mailboxes.get(&entry.mailbox).and_then(|mailbox| Some((mailbox, mailbox.mail.clone()?)));
+        let is_there = match self.row(entry.recording).await {
+            Ok(is_there) => is_there,
             Err(error) => {
                 tracing::error!(%error, "what is to be mailed can't be looked up");
-                let later = Waiting { next_at: self.clock.now().wall + RETRY, ..waiting };
-                if let Err(error) = self.outbox.put_off(later) {
-                    tracing::error!(%error, "that a mail is tried again later can't be kept");
-                }
-                return;
+                return self.outbox.put(Entry { next_at: self.clock.now().wall + RETRY, ..entry });
             }
         };
+        // Deleted meanwhile, or its owner wants none any more: there is nothing to say.
         let Some((mailbox, to)) = mailbox.filter(|_| is_there) else {
-            // Nobody waits for the server any more.
-            self.well(None);
-            return self.done(&waiting);
+            self.outbox.remove(entry.recording);
+            return self.keep().await;
         };
-        let sent = self.send(&config, &waiting, mailbox, &to).await;
+        let sent = self.send(&config, &entry, mailbox, &to).await;
         let now = self.clock.now().wall;
+        let (mailbox, recording) = (entry.mailbox.clone(), entry.recording);
         match sent {
             Ok(attached) => {
-                self.done(&waiting);
-                self.well(None);
-                let data = Mailed { mailbox: waiting.mailbox, recording: waiting.recording, to: to.to, attached };
-                self.tell(Input::Mailed(data)).await;
+                self.servers = None;
+                let delete = deletes(&config, &mailbox, attached);
+                let mailed = Mailed { mailbox, recording, to: to.to, attached };
+                let outcome = Outcome::Taken { mailed: mailed.clone(), delete, told: false };
+                self.outbox.put(Entry { outcome: Some(outcome), ..entry });
+                self.keep().await;
+                self.tell(Input::Mailed { mailed, delete, told: false }).await;
             }
             Err(why) => {
-                let gives_up = why.is_final() || now.since(waiting.left_at) >= GIVES_UP;
+                let gives_up = why.is_final() || now.since(entry.left_at) >= GIVES_UP;
                 let reason = letter::one_line(&said(&why), 500);
-                tracing::warn!(mailbox = %waiting.mailbox, gives_up, "a message can't be mailed: {reason}");
+                tracing::warn!(%mailbox, gives_up, "a message can't be mailed: {reason}");
                 if why.is_the_servers() {
-                    self.well(Some(&reason));
+                    self.servers = Some(reason.clone());
                 }
-                let attempts = waiting.attempts + 1;
-                let data = MailFailed {
-                    mailbox: waiting.mailbox.clone(),
-                    recording: waiting.recording,
-                    to: to.to,
-                    reason,
-                    attempts,
-                    gives_up,
-                };
-                if gives_up {
-                    self.done(&waiting);
+                let attempts = entry.attempts + 1;
+                let failed = MailFailed { mailbox, recording, to: to.to, reason, attempts, gives_up };
+                self.outbox.put(if gives_up {
+                    Entry { attempts, outcome: Some(Outcome::GaveUp(failed.clone())), ..entry }
                 } else {
                     let pause = BACK_OFF.get(attempts as usize - 1).or(BACK_OFF.last()).copied().unwrap_or(RETRY);
-                    let later = Waiting { attempts, next_at: now + pause, ..waiting };
-                    if let Err(error) = self.outbox.put_off(later) {
-                        tracing::error!(%error, "that a mail is tried again later can't be kept");
-                    }
-                }
-                self.tell(Input::MailFailed(data)).await;
+                    Entry { attempts, next_at: now + pause, ..entry }
+                });
+                self.keep().await;
+                self.tell(Input::MailFailed(failed)).await;
             }
         }
     }
@@ -303,7 +391,7 @@ impl Work {
     async fn send(
         &self,
         config: &Config,
-        waiting: &Waiting,
+        entry: &Entry,
         mailbox: &crate::config::Mailbox,
         to: &crate::config::MailTo,
     ) -> Result<bool, Unsent> {
@@ -315,11 +403,11 @@ impl Work {
             to,
             title: &mailbox.title,
             language: mailbox.language.as_deref().unwrap_or("en"),
-            caller: &waiting.caller,
-            left_at: waiting.left_at,
+            caller: &entry.caller,
+            left_at: entry.left_at,
             zone: &config.site.time_zone,
-            duration: Duration::from_millis(waiting.duration_ms),
-            recording: waiting.recording,
+            duration: Duration::from_millis(entry.duration_ms),
+            recording: entry.recording,
             now: self.clock.now().wall,
         };
         let (message, attached) = letter.write(&self.folder).await?;
@@ -336,17 +424,17 @@ impl Work {
         }
     }
 
-    fn done(&mut self, waiting: &Waiting) {
-        if let Err(error) = self.outbox.done(waiting) {
-            tracing::error!(%error, "that a mail is sent can't be kept: it is sent again at the next start");
+    /// The server's trouble is nobody's while nothing is to be sent.
+    fn say_health(&mut self) {
+        if !self.outbox.waits() {
+            self.servers = None;
         }
-    }
-
-    fn well(&mut self, trouble: Option<&str>) {
-        if trouble.is_some() || self.is_ill {
-            (self.health)(PART, trouble);
+        let unwritable = self.unwritable.as_ref().map(|(why, _)| format!("what is to be mailed can't be kept: {why}"));
+        let trouble = unwritable.or_else(|| self.servers.clone());
+        if trouble != self.said {
+            (self.health)(PART, trouble.as_deref());
+            self.said = trouble;
         }
-        self.is_ill = trouble.is_some();
     }
 
     /// The core may have much to do, and a report must not be lost. At the end nobody listens.
@@ -360,6 +448,16 @@ async fn next(follow: &mut Option<Follow>) -> Result<Arc<Stored>, LogError> {
         Some(follow) => follow.next().await,
         None => std::future::pending().await,
     }
+}
+
+/// What waits for a disk, on a thread that may.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, tokio::task::JoinError> {
+    tokio::task::spawn_blocking(work).await
+}
+
+/// Whether a message goes when its owner has it by mail.
+fn deletes(config: &Config, mailbox: &Number, attached: bool) -> bool {
+    attached && config.mailboxes.get(mailbox).and_then(|mailbox| mailbox.mail.as_ref()).is_some_and(|mail| mail.delete)
 }
 
 /// The error with what it comes from: lettre's own words say little.
@@ -405,13 +503,4 @@ fn parameters(mail: &Mail) -> Result<TlsParameters, Unsent> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_and_the_last_one_stays() {
-        assert!(BACK_OFF.windows(2).all(|two| two[0] < two[1]));
-        let total: Duration = BACK_OFF.iter().sum();
-        assert!(total < GIVES_UP);
-    }
-}
+mod tests;

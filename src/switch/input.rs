@@ -76,7 +76,13 @@ pub enum Input {
         there: bool,
     },
     /// A message was mailed.
-    Mailed(super::event::Mailed),
+    Mailed {
+        mailed: super::event::Mailed,
+        /// It goes with that.
+        delete: bool,
+        /// The log has it already: a kill kept the message from going.
+        told: bool,
+    },
     /// It was not.
     MailFailed(super::event::MailFailed),
     /// No new calls from here on; live ones end by themselves or by `Halt`.

@@ -226,13 +226,14 @@ impl Cx<'_> {
         self.tell(Some(conversation), Kind::VoicemailLeft(data));
     }
 
-    /// A message is with its owner. Where that is enough, it goes.
-    pub fn mailed(&mut self, data: Mailed) {
-        self.count("mails_sent_total");
-        let (number, recording, attached) = (data.mailbox.clone(), data.recording, data.attached);
-        self.tell(None, Kind::VoicemailMailed(data));
-        let mailbox = self.hub.config.mailboxes.get(&number);
-        if mailbox.and_then(|mailbox| mailbox.mail.as_ref()).is_some_and(|mail| mail.delete && attached) {
+    /// A message is with its owner. Where that is enough (`delete`), it goes. `told`: the log had it before the last start.
+    pub fn mailed(&mut self, data: Mailed, delete: bool, told: bool) {
+        let (number, recording) = (data.mailbox.clone(), data.recording);
+        if !told {
+            self.count("mails_sent_total");
+            self.tell(None, Kind::VoicemailMailed(data));
+        }
+        if delete {
             // Its owner may have been quicker.
             drop(self.delete_message(&number, recording, Waits::Nobody));
         }

@@ -233,7 +233,7 @@ impl Switch {
                     self.with(conversation, now, out, |cx, conv| cx.fetched(conv, recording, there));
                 }
             }
-            Input::Mailed(data) => self.cx(now, out).mailed(data),
+            Input::Mailed { mailed, delete, told } => self.cx(now, out).mailed(mailed, delete, told),
             Input::MailFailed(data) => self.cx(now, out).mail_failed(data),
             Input::Drain => self.drain(now, out),
             Input::Halt => self.halt(now, out),

@@ -78,7 +78,7 @@ impl Resigner {
             | Input::Recorder(_)
             | Input::Command { .. }
             | Input::Health { .. }
-            | Input::Mailed(_)
+            | Input::Mailed { .. }
             | Input::MailFailed(_)
             | Input::Fetched { .. }
             | Input::Drain
