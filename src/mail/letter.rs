@@ -12,6 +12,7 @@ use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Attachment, Mailbox, MultiPart, SinglePart};
 use lettre::{Address, Message};
 
+use super::smtp::address;
 use crate::clock::Wall;
 use crate::config::MailTo;
 use crate::ids::RecordingId;
@@ -166,6 +167,11 @@ impl Letter<'_> {
         Ok((self.compose(audio)?, attached))
     }
 
+    /// Of the Message-ID: an address stands in brackets there (RFC 5322 §3.6.4).
+    fn right_side(&self) -> String {
+        address(self.domain).map_or_else(|| self.domain.to_owned(), |ip| format!("[{ip}]"))
+    }
+
     fn compose(&self, audio: Option<Vec<u8>>) -> Result<Message, Unwritten> {
         let words = words(self.language);
         let caller = match one_line(self.caller, LONGEST_CALLER) {
@@ -194,7 +200,7 @@ impl Letter<'_> {
             .subject(format!("{from}{caller}{to}{title}{end}"))
             .date(sent)
             // The same however often it is sent.
-            .message_id(Some(format!("<voicemail.{}@{}>", self.recording, self.domain)))
+            .message_id(Some(format!("<voicemail.{}@{}>", self.recording, self.right_side())))
             // No mailer answers it (RFC 3834 §5).
             .raw_header(header("Auto-Submitted", "auto-generated"));
         let text = SinglePart::plain(text);

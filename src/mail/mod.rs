@@ -15,30 +15,29 @@
 //! | what the server does | what is done |
 //! |---|---|
 //! | takes it | `voicemail.mailed`, and the message is deleted if its mailbox wants that |
-//! | is not there, silent, has no certificate that we trust, refuses our password; or 4xx | again later ([`BACK_OFF`]), until [`GIVES_UP`] |
-//! | refuses this mail for good (5xx) | given up |
+//! | is not there, silent, has no certificate that we trust; refuses us, by whatever code; or this mail for now (4xx) | again later ([`BACK_OFF`]), until [`GIVES_UP`] |
+//! | refuses the recipient or the content for good (5xx) | given up |
 //!
 //! Each failure is a `voicemail.mail_failed`; trouble with the server itself degrades the part `mail` for as long as a mail waits, and so does
 //! an index that does not take the outbox. Nothing here waits for a disk on a thread of the runtime.
 
 mod letter;
 mod outbox;
+mod smtp;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use lettre::transport::smtp::authentication::{Credentials, Mechanism};
-use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
-use lettre::transport::smtp::extension::ClientId;
-use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
+use lettre::transport::smtp::extension::Extension;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use self::letter::Letter;
 use self::outbox::{Entry, Outbox, Outcome};
+use self::smtp::{Step, Taken};
 use crate::clock::{Mono, System};
-use crate::config::{Config, Mail, MailTls};
+use crate::config::Config;
 use crate::ids::{Number, RecordingId};
 use crate::store::database::{Database, DatabaseError};
 use crate::store::log::{Follow, Log, LogError, Stored};
@@ -62,12 +61,6 @@ const BACK_OFF: [Duration; 6] = [
 
 /// After this long a mail is given up (RFC 5321 §4.5.4.1 has four to five days).
 const GIVES_UP: Duration = Duration::from_secs(4 * 86_400);
-
-/// What the slowest line takes of a mail in a second, in octets: an attempt may last so much longer than `[mail] timeout`.
-const SLOWEST: u64 = 20_000;
-
-/// … and then for the server to have taken it (RFC 5321 §4.5.3.2.6): given up sooner, a server that looks for viruses had it twice.
-const TAKES_IT: Duration = Duration::from_secs(600);
 
 /// How long the end of the process waits for an attempt that is on its way.
 const LAST_ATTEMPT: Duration = Duration::from_secs(5);
@@ -153,12 +146,16 @@ struct Work {
 /// Why a mail was not sent.
 #[derive(Debug, thiserror::Error)]
 enum Unsent {
-    #[error("{0}")]
-    Server(#[from] lettre::transport::smtp::Error),
-    #[error("the mail server did not come to an end within {} s", .0.as_secs())]
-    Endless(Duration),
+    #[error("{error}")]
+    Smtp { step: Step, error: lettre::transport::smtp::Error },
+    #[error("the mail server did not come to an end within {} s", .1.as_secs())]
+    Endless(Step, Duration),
+    #[error("an address or the text is not ASCII, and the mail server does not offer {0}")]
+    NotAscii(Extension),
     #[error("{path}: {error}")]
     Certificate { path: std::path::PathBuf, error: std::io::Error },
+    #[error("reading certificates panicked")]
+    Panicked,
     #[error(transparent)]
     Letter(#[from] letter::Unwritten),
     #[error("[mail] is gone from the configuration")]
@@ -169,22 +166,21 @@ impl Unsent {
     /// No later attempt will do better.
     fn is_final(&self) -> bool {
         match self {
-            // 530 to 538 are about who we are (RFC 4954 §6): a password that somebody has to mend.
-            Unsent::Server(error) => {
-                let code = error.status().map(|code| code.to_string());
-                error.is_permanent() && !code.is_some_and(|code| code.starts_with("53"))
-            }
+            Unsent::Smtp { error, .. } => error.is_permanent() && !self.is_the_servers(),
+            Unsent::NotAscii(_) => true,
             Unsent::Letter(error) => error.is_final(),
-            Unsent::Endless(_) | Unsent::Certificate { .. } | Unsent::Unconfigured => false,
+            Unsent::Endless(..) | Unsent::Certificate { .. } | Unsent::Panicked | Unsent::Unconfigured => false,
         }
     }
 
     /// Nothing can be sent there, whatever it is.
     fn is_the_servers(&self) -> bool {
         match self {
-            Unsent::Server(error) => error.status().is_none() || !self.is_final() && error.is_permanent(),
-            Unsent::Endless(_) | Unsent::Certificate { .. } | Unsent::Unconfigured => true,
-            Unsent::Letter(_) => false,
+            Unsent::Smtp { step: Step::Server, .. } => true,
+            // 530 to 538 are about who we are (RFC 4954 §6): a password that somebody has to mend. Without a code there was no answer.
+            Unsent::Smtp { step: Step::Mail, error } => error.status().is_none_or(|code| code.to_string().starts_with("53")),
+            Unsent::Endless(..) | Unsent::Certificate { .. } | Unsent::Panicked | Unsent::Unconfigured => true,
+            Unsent::Letter(_) | Unsent::NotAscii(_) => false,
         }
     }
 }
@@ -358,7 +354,7 @@ impl Work {
         let now = self.clock.now().wall;
         let (mailbox, recording) = (entry.mailbox.clone(), entry.recording);
         match sent {
-            Ok(attached) => {
+            Ok((attached, taken)) => {
                 self.servers = None;
                 let delete = deletes(&config, &mailbox, attached);
                 let mailed = Mailed { mailbox, recording, to: to.to, attached };
@@ -366,6 +362,7 @@ impl Work {
                 self.outbox.put(Entry { outcome: Some(outcome), ..entry });
                 self.keep().await;
                 self.tell(Input::Mailed { mailed, delete, told: false }).await;
+                taken.goodbye().await;
             }
             Err(why) => {
                 let gives_up = why.is_final() || now.since(entry.left_at) >= GIVES_UP;
@@ -394,7 +391,7 @@ impl Work {
         entry: &Entry,
         mailbox: &crate::config::Mailbox,
         to: &crate::config::MailTo,
-    ) -> Result<bool, Unsent> {
+    ) -> Result<(bool, Taken), Unsent> {
         let mail = config.mail.as_ref().ok_or(Unsent::Unconfigured)?;
         let letter = Letter {
             site: &config.site.name,
@@ -411,17 +408,8 @@ impl Work {
             now: self.clock.now().wall,
         };
         let (message, attached) = letter.write(&self.folder).await?;
-        let server = server(mail, &config.site.domain)?;
-        // lettre bounds connecting only. Who does not speak, or refuses us, is known before there is anything that could be taken twice.
-        match timeout(mail.timeout, server.test_connection()).await {
-            Ok(tested) => drop(tested?),
-            Err(_) => return Err(Unsent::Endless(mail.timeout)),
-        }
-        let most = mail.timeout + TAKES_IT + Duration::from_secs(message.formatted().len() as u64 / SLOWEST);
-        match timeout(most, server.send(message)).await {
-            Ok(sent) => Ok(sent.map(|_| attached)?),
-            Err(_) => Err(Unsent::Endless(most)),
-        }
+        let taken = smtp::send(mail, &config.site.domain, &message).await?;
+        Ok((attached, taken))
     }
 
     /// The server's trouble is nobody's while nothing is to be sent.
@@ -472,34 +460,6 @@ fn said(why: &Unsent) -> String {
         source = error.source();
     }
     text
-}
-
-fn server(mail: &Mail, domain: &str) -> Result<AsyncSmtpTransport<Tokio1Executor>, Unsent> {
-    let tls = match mail.tls {
-        MailTls::Off => Tls::None,
-        MailTls::StartTls => Tls::Required(parameters(mail)?),
-        MailTls::Required => Tls::Wrapper(parameters(mail)?),
-    };
-    let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&mail.server)
-        .port(mail.port)
-        .tls(tls)
-        .hello_name(ClientId::Domain(domain.to_owned()))
-        .timeout(Some(mail.timeout));
-    if let (Some(user), Some(password)) = (&mail.user, &mail.password) {
-        builder = builder
-            .credentials(Credentials::new(user.clone(), password.expose().to_owned()))
-            .authentication(vec![Mechanism::Plain, Mechanism::Login]);
-    }
-    Ok(builder.build())
-}
-
-fn parameters(mail: &Mail) -> Result<TlsParameters, Unsent> {
-    let mut builder = TlsParameters::builder(mail.server.clone());
-    if let Some(path) = &mail.ca {
-        let pem = std::fs::read(path).map_err(|error| Unsent::Certificate { path: path.clone(), error })?;
-        builder = builder.add_root_certificate(Certificate::from_pem(&pem)?);
-    }
-    Ok(builder.build_rustls()?)
 }
 
 #[cfg(test)]

@@ -28,14 +28,14 @@ fn pauses_grow_and_the_last_one_stays() {
     assert!(total < GIVES_UP);
 }
 
-/// Takes every mail.
+/// Takes every mail, but for what it is told to refuse: the beginning of a line ("" is the greeting, "." the content), and the answer.
 struct Server {
     port: u16,
     mails: Arc<AtomicUsize>,
 }
 
 impl Server {
-    fn start() -> Server {
+    fn start(refuses: Option<(&'static str, &'static str)>) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let mails = Arc::new(AtomicUsize::new(0));
@@ -43,7 +43,7 @@ impl Server {
         let serve = move || {
             for stream in listener.incoming() {
                 // Who goes in the middle is gone.
-                let _ = converse(stream.unwrap(), &count);
+                let _ = converse(stream.unwrap(), refuses, &count);
             }
         };
         std::thread::Builder::new().spawn(serve).unwrap();
@@ -55,19 +55,24 @@ impl Server {
     }
 }
 
-fn converse(mut stream: TcpStream, mails: &AtomicUsize) -> std::io::Result<()> {
+fn converse(mut stream: TcpStream, refuses: Option<(&str, &str)>, mails: &AtomicUsize) -> std::io::Result<()> {
+    let answer = |to: &str, else_: &'static str| {
+        let refusal = refuses.filter(|(at, _)| *at == to).map(|(_, answer)| answer);
+        format!("{}\r\n", refusal.unwrap_or(else_)).into_bytes()
+    };
     let mut lines = BufReader::new(stream.try_clone()?).lines();
-    stream.write_all(b"220 test\r\n")?;
+    stream.write_all(&answer("", "220 test"))?;
     while let Some(line) = lines.next().transpose()? {
         match line.get(..4).unwrap_or_default() {
             "DATA" => {
                 stream.write_all(b"354 go on\r\n")?;
                 while lines.next().transpose()?.is_some_and(|line| line != ".") {}
-                mails.fetch_add(1, Ordering::AcqRel);
-                stream.write_all(b"250 taken\r\n")?;
+                let taken = answer(".", "250 taken");
+                mails.fetch_add(usize::from(taken.starts_with(b"2")), Ordering::AcqRel);
+                stream.write_all(&taken)?;
             }
             "QUIT" => return stream.write_all(b"221 bye\r\n"),
-            _ => stream.write_all(b"250 fine\r\n")?,
+            command => stream.write_all(&answer(command, "250 fine"))?,
         }
     }
     Ok(())
@@ -216,7 +221,7 @@ fn voicemail(recording: RecordingId) -> Voicemail {
 #[test]
 fn what_the_mail_server_has_taken_is_told_once_and_goes_whenever_a_kill_comes() {
     let root = TempDir::new().unwrap();
-    let server = Server::start();
+    let server = Server::start(None);
     let mut run = Run::start(root.path(), server.port);
     let recording = run.leave(1);
     let (mailed, delete, told) = run.mailed();
@@ -259,4 +264,41 @@ fn a_mail_that_the_index_does_not_take_is_written_later_and_told_as_trouble_unti
     run.log(Kind::VoicemailDeleted(voicemail(first)));
     run.wait_for_health(|said| said.is_none());
     run.kill();
+}
+
+/// RFC 5321 §4.2.1, §6.1: what a server says of itself is no word about the mail, whatever its code.
+#[test]
+fn a_server_that_refuses_us_is_tried_again_and_a_mail_that_is_refused_for_good_is_not() {
+    for (at, answer, gives_up, is_ill) in [
+        ("", "554 5.3.2 no mail here today", false, true),
+        ("", "421 too many of you", false, true),
+        ("EHLO", "550 5.7.1 who are you", false, true),
+        ("MAIL", "550 5.7.1 not from there", false, true),
+        ("MAIL", "451 4.3.0 later", false, true),
+        ("RCPT", "530 5.7.0 authentication required", false, true),
+        ("RCPT", "451 4.2.0 later", false, false),
+        ("RCPT", "550 5.1.1 no such mailbox", true, false),
+        (".", "554 5.6.0 not such content", true, false),
+    ] {
+        let root = TempDir::new().unwrap();
+        let server = Server::start(Some((at, answer)));
+        let mut run = Run::start(root.path(), server.port);
+        run.leave(1);
+        let failed = match run.told() {
+            Input::MailFailed(failed) => failed,
+            other => panic!("{at} {answer}: {other:?}"),
+        };
+        assert_eq!((failed.gives_up, failed.attempts, server.mails()), (gives_up, 1, 0), "{at} {answer}");
+        assert!(failed.reason.contains(&answer[4..]), "{}", failed.reason);
+        if is_ill {
+            run.wait_for_health(|said| said.is_some_and(|said| said.contains(&answer[4..])));
+        } else {
+            // Said after each attempt; a second one is through that.
+            run.log(Kind::VoicemailMailFailed(failed));
+            run.leave(2);
+            run.told();
+            assert_eq!(*run.health.lock().unwrap(), None, "{at} {answer}");
+        }
+        run.kill();
+    }
 }

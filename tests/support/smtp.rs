@@ -15,6 +15,7 @@ pub const PASSWORD: &str = "correct-horse-battery";
 pub struct MailServer {
     process: Process,
     maildir: PathBuf,
+    control: PathBuf,
 }
 
 /// As in `[mail] tls`.
@@ -35,6 +36,7 @@ impl MailServer {
             folder.write("mail.key", own.signing_key.serialize_pem());
         }
         let maildir = folder.path().join("maildir");
+        let control = folder.path().join("mail-control.json");
         let tls = match secured {
             Secured::Off => "off",
             Secured::StartTls => "starttls",
@@ -43,6 +45,7 @@ impl MailServer {
         let user = (secured != Secured::Off).then_some(USER);
         let wanted = json!({
             "port": port, "maildir": maildir, "tls": tls, "certificate": certificate, "key": key, "user": user, "password": PASSWORD,
+            "control": control,
         });
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/smtp.py");
         let mut command = Command::new("/usr/bin/python3");
@@ -52,7 +55,12 @@ impl MailServer {
             assert!(process.is_running(), "{}", process.output());
             std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
         });
-        MailServer { process, maildir }
+        MailServer { process, maildir, control }
+    }
+
+    /// What it does otherwise from here on: see `smtp.py`.
+    pub fn control(&self, wish: &serde_json::Value) {
+        std::fs::write(&self.control, wish.to_string()).expect("the mail server's control file");
     }
 
     /// What it has taken, oldest first.

@@ -3,6 +3,8 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::support::caller::{Caller, Stays, TRUNK};
 use super::support::cordboard::{Cordboard, Site, secret};
 use super::support::ports;
@@ -196,5 +198,68 @@ fn a_wrong_password_or_certificate_is_trouble_that_somebody_has_to_mend() {
         wait_until("all is well", SOON, || !degraded(&switch));
         assert_eq!(server.mails().len(), 1);
         server.stop();
+    }
+}
+
+/// Whenever the kill comes after the server's 250: it is told once and the message goes, though it may be sent twice.
+#[test]
+fn a_kill_right_after_the_server_has_a_mail_loses_neither_the_event_nor_the_deletion() {
+    let port = ports::port();
+    let mail = format!("server = \"127.0.0.1\"\nport = {port}\ntls = \"off\"\n");
+    let site = site("mail-taken", "owner@example.com", &mail);
+    let server = MailServer::start(site.folder(), port, Secured::Off);
+    let mut switch = site.start();
+    for (round, after_ms) in [0, 2, 8, 30].into_iter().enumerate() {
+        server.control(&json!({ "kill": switch.pid(), "after_ms": after_ms }));
+        leaves_a_message(&site, &switch, &format!("caller-{round}"), "+4930600", "1");
+        wait_until("it is killed", SOON, || !switch.is_running());
+        switch = site.start();
+        let story = switch.events("since=0");
+        let told = |kind: &str| {
+            story.wait_in_events(kind, SOON, |all| (all.iter().filter(|e| e.kind == kind).count() > round).then_some(()))
+        };
+        told("voicemail.deleted");
+        told("voicemail.mailed");
+        assert!(switch.items("/api/v1/voicemail/601").is_empty());
+    }
+    // All that would be told twice is told by now.
+    let story = switch.events("since=0");
+    leaves_a_message(&site, &switch, "last", "+4930600", "1");
+    story.wait_in_events("the last one", SOON, |all| {
+        (all.iter().filter(|e| e.kind == "voicemail.deleted").count() == 5).then_some(())
+    });
+    let counts = ["voicemail.mailed", "voicemail.deleted"].map(|kind| story.events().iter().filter(|e| e.kind == kind).count());
+    assert_eq!(counts, [5, 5]);
+    assert!((5..=9).contains(&server.mails().len()), "{}", server.mails().len());
+}
+
+/// RFC 5321 §4.2.1: its 5xx to EHLO or MAIL FROM says nothing of the mail.
+#[test]
+fn a_server_that_refuses_us_with_5xx_is_trouble_while_a_mail_waits_and_no_mail_is_given_up() {
+    let port = ports::port();
+    let mail = format!("server = \"127.0.0.1\"\nport = {port}\ntls = \"off\"\n");
+    let site = site("mail-5xx", "owner@example.com", &mail);
+    let server = MailServer::start(site.folder(), port, Secured::Off);
+    let switch = site.start();
+    for (at, caller, mended) in [("EHLO", "first", false), ("MAIL", "second", true)] {
+        let story = switch.events("");
+        server.control(&json!({ at: "550 5.7.1 not today" }));
+        leaves_a_message(&site, &switch, caller, "+4930201", "");
+        let failed = story.wait_for("voicemail.mail_failed", SOON, |_| true);
+        assert_eq!(failed.data()["gives_up"], false, "{at}: {:?}", failed.data());
+        assert!(failed.data()["reason"].as_str().unwrap().contains("not today"), "{at}: {:?}", failed.data());
+        wait_until("the switch says so", SOON, || degraded(&switch));
+        if mended {
+            server.control(&json!({}));
+            switch.reload();
+            story.wait_for("voicemail.mailed", SOON, |_| true);
+            assert_eq!(server.mails().len(), 1);
+        } else {
+            // Heard and deleted by its owner: nobody waits for the server any more.
+            let id = switch.items("/api/v1/voicemail/201")[0]["id"].as_str().unwrap().to_owned();
+            let gone = switch.request("DELETE", &format!("/api/v1/voicemail/201/{id}"), None, &[]);
+            assert_eq!(gone.map(|answer| answer.status), Some(204));
+        }
+        wait_until("all is well", SOON, || !degraded(&switch));
     }
 }
