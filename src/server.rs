@@ -272,6 +272,8 @@ fn greetings(store: &Store, disk: Arc<dyn Disk>, clock: System, config: watch::R
             direction: Direction::Internal,
             customer_number: mailbox.to_string(),
             called: mailbox.to_string(),
+            customer_e164: None,
+            called_e164: None,
             agents: Vec::new(),
             queue: None,
             rule: format!("voicemail:{mailbox}"),

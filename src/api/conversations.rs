@@ -32,6 +32,8 @@ const LONGEST_NUMBER: usize = 128;
 pub(super) struct Wanted {
     /// `live`, or absent for all.
     state: Option<String>,
+    /// The customer's number in any spelling, E.164 among them, or its last digits.
+    number: Option<String>,
     /// Items a page, 1 to 1,000; 50 where absent.
     limit: Option<usize>,
     /// The `next` of the page before.
@@ -53,7 +55,8 @@ pub(super) async fn list(State(shared): Api, Query(wanted): Query<Wanted>) -> Re
         None => None,
     };
     let conversations = shared.parts.conversations.clone();
-    let page = blocking(move || conversations.list(live, limit, cursor)).await??;
+    let number = wanted.number.filter(|number| !number.trim().is_empty());
+    let page = blocking(move || conversations.list(live, number.as_deref(), limit, cursor)).await??;
     Ok(Json(List { items: page.items, next: page.next.map(|id| id.to_string()) }))
 }
 

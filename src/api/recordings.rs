@@ -33,7 +33,7 @@ pub(super) struct Search {
     agent: Option<String>,
     /// The last queue.
     queue: Option<String>,
-    /// The customer's number in any spelling, or its last digits.
+    /// The customer's number in any spelling, E.164 among them, or its last digits.
     number: Option<String>,
     /// `inbound`, `outbound`, `internal`.
     direction: Option<String>,

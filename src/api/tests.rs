@@ -154,6 +154,8 @@ impl Site {
             direction: if n.is_multiple_of(2) { Direction::Outbound } else { Direction::Inbound },
             customer_number: format!("+49305550{n}"),
             called: "1".into(),
+            customer_e164: Some(format!("+49305550{n}")),
+            called_e164: None,
             agents: vec!["1024".into()],
             queue: Some("support".into()),
             rule: "inbound default".into(),
@@ -569,6 +571,8 @@ async fn a_conversation_that_has_just_begun_is_waited_for() {
             phone: None,
             customer_number: "+4930123".into(),
             called: "+49305550".into(),
+            customer_e164: Some("+4930123".into()),
+            called_e164: Some("+49305550".into()),
         };
         let kind = crate::switch::event::Kind::CallStarted(started);
         log.append([crate::switch::event::Event { at: now, conversation: Some(id), kind }]);
@@ -580,6 +584,11 @@ async fn a_conversation_that_has_just_begun_is_waited_for() {
     assert_eq!((reply.status, reply.json()["trunk"].as_str()), (200, Some("carrier")));
     let live = site.get("/api/v1/conversations?state=live").await;
     assert_eq!(live.json()["items"][0]["id"], id.to_string());
+    assert_eq!(live.json()["items"][0]["customer_e164"], "+4930123");
+    for (number, count) in [("%2B4930123", 1), ("0123", 1), ("99", 0), ("", 1)] {
+        let found = site.get(&format!("/api/v1/conversations?number={number}")).await.json();
+        assert_eq!((found["items"].as_array().unwrap().len(), &found["next"]), (count, &json!(null)), "{number}");
+    }
 }
 
 #[tokio::test]

@@ -42,6 +42,9 @@ pub struct Conversation {
     pub anonymous: bool,
     /// As dialled.
     pub called: String,
+    /// Both in E.164, worked out once: when the conversation begins, and when it gets an outside party.
+    pub customer_e164: Option<String>,
+    pub called_e164: Option<String>,
     pub legs: BTreeMap<LegId, Leg>,
     /// Legs that are over, oldest first.
     pub gone: Vec<Gone>,
@@ -108,6 +111,8 @@ impl Conversation {
             customer_number: String::new(),
             anonymous: false,
             called: String::new(),
+            customer_e164: None,
+            called_e164: None,
             legs: BTreeMap::new(),
             gone: Vec::new(),
             stage: Stage::Routing,

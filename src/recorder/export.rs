@@ -6,7 +6,7 @@ use crate::route::Direction;
 use crate::store::recordings::{Recording, State};
 
 /// Columns of the CSV, in order. New ones are added at the end.
-pub const COLUMNS: [&str; 17] = [
+pub const COLUMNS: [&str; 19] = [
     "id",
     "conversation",
     "started_at",
@@ -24,6 +24,8 @@ pub const COLUMNS: [&str; 17] = [
     "rule",
     "lost_said_ms",
     "lost_heard_ms",
+    "customer_e164",
+    "called_e164",
 ];
 
 pub fn csv_header(out: &mut dyn Write) -> io::Result<()> {
@@ -50,6 +52,8 @@ pub fn csv_row(out: &mut dyn Write, row: &Recording) -> io::Result<()> {
         cell(&row.rule),
         row.lost_ms[0].to_string(),
         row.lost_ms[1].to_string(),
+        cell(row.customer_e164.as_deref().unwrap_or_default()),
+        cell(row.called_e164.as_deref().unwrap_or_default()),
     ];
     write!(out, "{}\r\n", cells.join(","))
 }

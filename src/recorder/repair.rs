@@ -202,6 +202,8 @@ impl Mender<'_> {
             direction: Direction::Inbound,
             customer_number: String::new(),
             called: String::new(),
+            customer_e164: None,
+            called_e164: None,
             agents: Vec::new(),
             queue: None,
             channels: CHANNELS,
@@ -221,6 +223,8 @@ impl Mender<'_> {
             row.direction = told.direction;
             row.customer_number = told.customer_number;
             row.called = told.called;
+            row.customer_e164 = told.customer_e164;
+            row.called_e164 = told.called_e164;
             row.agents = told.agents;
             row.queue = told.queues.last().cloned();
             row.rule = told.recorded.map_or(row.rule, |r| r.rule);

@@ -65,6 +65,8 @@ pub fn about(n: u64) -> About {
         direction: Direction::Inbound,
         customer_number: format!("+49301234{n:03}"),
         called: "100".into(),
+        customer_e164: None,
+        called_e164: None,
         agents: vec![],
         queue: None,
         rule: "inbound default".into(),

@@ -4,6 +4,11 @@
 //! visual separators). [`tidy`] takes the separators off, [`spellings`] lists the ways in which a country writes the number. Something
 //! that is not a number (`alice`, `anonymous`) is left as it is.
 
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use rlibphonenumber::{CountryCodeSource, PHONE_NUMBER_UTIL, PhoneNumberFormat, Region};
+
 use crate::config::Country;
 
 /// Longest number that is looked at: E.164 has 15 digits; carriers' prefixes and access codes come on top. Longer text is left as it is.
@@ -29,36 +34,59 @@ pub fn is_number(text: &str) -> bool {
     !keys.is_empty() && keys.len() <= LONGEST && keys.bytes().all(|b| matches!(b, b'0'..=b'9' | b'*' | b'#'))
 }
 
-/// How a country dials (ITU-T Operational Bulletin, list of dialling procedures).
+/// How a country dials, as libphonenumber writes its numbers.
 struct Plan {
-    code: &'static str,
-    international: &'static str,
+    /// Country code; empty where a country has none.
+    code: String,
+    international: String,
     /// Put before the national number inside the country; empty where there is none (Italy's 0 is part of the number).
-    national: &'static str,
+    national: String,
+    region: Option<Region>,
+    /// Numbers of the country may be dialled without anything before them: there is no national prefix, or it is left out as one likes
+    /// (North America's 1).
+    bare: bool,
 }
 
-/// The countries whose national spelling is known. Elsewhere `+` and `00` are the only spellings.
-fn plan(country: Country) -> Plan {
-    let (code, international, national) = match &country.0 {
-        b"DE" => ("49", "00", "0"),
-        b"AT" => ("43", "00", "0"),
-        b"CH" => ("41", "00", "0"),
-        b"UA" => ("380", "00", "0"),
-        b"SE" => ("46", "00", "0"),
-        b"CN" => ("86", "00", "0"),
-        b"IT" => ("39", "00", ""),
-        b"GB" => ("44", "00", "0"),
-        b"FR" => ("33", "00", "0"),
-        b"NL" => ("31", "00", "0"),
-        b"BE" => ("32", "00", "0"),
-        b"PL" => ("48", "00", ""),
-        b"ES" => ("34", "00", ""),
-        b"DK" => ("45", "00", ""),
-        b"NO" => ("47", "00", ""),
-        b"US" | b"CA" => ("1", "011", "1"),
-        _ => ("", "00", ""),
-    };
-    Plan { code, international, national }
+/// Of all countries: constant, and worked out at the first number.
+static PLANS: LazyLock<BTreeMap<[u8; 2], Plan>> = LazyLock::new(|| {
+    let regions = PHONE_NUMBER_UTIL.get_supported_regions();
+    // A region's value is its two letters.
+    regions.filter_map(|region| Some(((region as u16).to_be_bytes(), Plan::of(region)?))).collect()
+});
+
+/// `+` and `00` alone, where nobody knows more.
+static NO_PLAN: LazyLock<Plan> = LazyLock::new(|| Plan {
+    code: String::new(),
+    international: "00".into(),
+    national: String::new(),
+    region: None,
+    bare: false,
+});
+
+fn plan(country: Country) -> &'static Plan {
+    PLANS.get(&country.0).unwrap_or(&NO_PLAN)
+}
+
+impl Plan {
+    /// The library keeps its prefixes to itself, so they are read off numbers that it writes: one of Germany's, or France's, as it is
+    /// dialled from there, and one of the country's own as it is dialled inside.
+    fn of(region: Region) -> Option<Plan> {
+        let code = PHONE_NUMBER_UTIL.get_country_code_for_region(region)?.to_string();
+        let keys = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
+        let abroad = if code == "49" { "+33123456789" } else { "+4930123456" };
+        let abroad = PHONE_NUMBER_UTIL.parse(abroad, None).ok()?;
+        let from_here = PHONE_NUMBER_UTIL.format_out_of_country_calling_number(&abroad, region);
+        // `8~10 49 30 123456` from Russia, where `~` is a tone to wait for; `+49 …` where there are several prefixes (Brazil's carriers).
+        let international = from_here.split(' ').next().filter(|first| !first.starts_with('+')).map(keys);
+        let example = PHONE_NUMBER_UTIL.get_example_number(region).ok()?;
+        let e164 = PHONE_NUMBER_UTIL.format(&example, PhoneNumberFormat::E164).into_owned();
+        let inside = keys(&PHONE_NUMBER_UTIL.format(&example, PhoneNumberFormat::National));
+        let number = e164.trim_start_matches('+').strip_prefix(&code)?;
+        let is_nanpa = PHONE_NUMBER_UTIL.is_nanpa_country(region);
+        let national = if is_nanpa { "1".to_owned() } else { inside.strip_suffix(number).unwrap_or_default().to_owned() };
+        let international = international.unwrap_or_else(|| "00".to_owned());
+        Some(Plan { code, international, bare: is_nanpa || national.is_empty(), national, region: Some(region) })
+    }
 }
 
 /// The [`spellings`] without those that write a number of this country as from abroad: `00*` means other countries here, and `0900*` a
@@ -81,11 +109,11 @@ fn international(number: &str, plan: &Plan) -> Option<String> {
         digits(rest).then(|| rest.to_owned())
     } else if !digits(number) {
         None
-    } else if let Some(rest) = number.strip_prefix(plan.international).filter(|r| !r.is_empty()) {
+    } else if let Some(rest) = number.strip_prefix(&plan.international).filter(|r| !r.is_empty()) {
         Some(rest.to_owned())
     } else if !plan.national.is_empty() && !plan.code.is_empty() {
         // The national prefix of North America is its country code: 1 is put on by both.
-        number.strip_prefix(plan.national).filter(|r| !r.is_empty()).map(|rest| format!("{}{rest}", plan.code))
+        number.strip_prefix(&plan.national).filter(|r| !r.is_empty()).map(|rest| format!("{}{rest}", plan.code))
     } else {
         None
     }
@@ -95,22 +123,70 @@ fn international(number: &str, plan: &Plan) -> Option<String> {
 const E164: std::ops::RangeInclusive<usize> = 7..=15;
 
 /// The one normal form of a number, E.164 with its plus, as a country dials it: `030123456`, `004930123456` and `+4930123456` are all
-/// `+4930123456` in Germany. `None` for what does not say by its beginning that it is more than an extension, and for what is too long
-/// or too short to be a number of the network.
+/// `+4930123456` in Germany, and `0612345678` in Italy is `+390612345678`. Some 15 us: once for a call's leg, not for each event.
 ///
-/// The digits stand as they were dialled: a library that knows every country's numbering plan (`phonenumber` 0.3.10) was tried, and takes
-/// the zero off an Italian number when the caller is in another country (`+390612345678` became `+39612345678`, another number).
+/// `None` for what may be an extension: what does not say by its beginning that it is more (plus, international or national prefix)
+/// counts only where a country dials without a prefix, and then if its numbering plan has such a number. `None`, too, for what is
+/// too long or too short to be a number of the network.
+///
+/// By `rlibphonenumber`, whose tables are constant: the same in, the same out. Its namesake `phonenumber` (0.3.10) takes the zero off an
+/// Italian number when the caller is in another country (`+390612345678` became `+39612345678`, another number).
 pub fn normal(given: &str, country: Country) -> Option<String> {
-    let e164 = international(&tidy(given), &plan(country))?;
-    (E164.contains(&e164.len()) && !e164.starts_with('0')).then(|| format!("+{e164}"))
+    let number = tidy(given);
+    if !digits(number.strip_prefix('+').unwrap_or(&number)) || number.len() > LONGEST_DIALLED {
+        return None;
+    }
+    let plan = plan(country);
+    let parsed = PHONE_NUMBER_UTIL.parse_and_keep_raw_input(&number, plan.region).ok()?;
+    let is_number = match parsed.country_code_source() {
+        CountryCodeSource::FromNumberWithPlusSign | CountryCodeSource::FromNumberWithIdd => {
+            PHONE_NUMBER_UTIL.is_possible_number(&parsed)
+        }
+        CountryCodeSource::FromDefaultCountry if !plan.national.is_empty() && number.starts_with(&plan.national) => {
+            PHONE_NUMBER_UTIL.is_possible_number(&parsed)
+        }
+        CountryCodeSource::FromDefaultCountry => plan.bare && PHONE_NUMBER_UTIL.is_valid_number(&parsed),
+        // Of `4930123456` nobody can say whether it is Berlin's number, or one of the area code 4930.
+        CountryCodeSource::FromNumberWithoutPlusSign | CountryCodeSource::Unspecified => {
+            plan.national == plan.code && number.starts_with(&plan.national) && PHONE_NUMBER_UTIL.is_possible_number(&parsed)
+        }
+    };
+    let e164 = PHONE_NUMBER_UTIL.format(&parsed, PhoneNumberFormat::E164);
+    (is_number && E164.contains(&e164.len().saturating_sub(1))).then(|| e164.into_owned())
 }
+
+/// The [`normal`] form of a number as a trunk shows or gets it, which is no extension: `4930123456` without its plus counts too, where only
+/// one of its readings, international or national, is a number by the numbering plans.
+pub fn on_trunk(given: &str, country: Country) -> Option<String> {
+    normal(given, country).or_else(|| {
+        let number = tidy(given);
+        if !digits(&number) || number.len() > *E164.end() || number.starts_with('0') {
+            return None;
+        }
+        let valid = |number: &str, region: Option<Region>| {
+            let parsed = PHONE_NUMBER_UTIL.parse(number, region).ok()?;
+            let e164 = PHONE_NUMBER_UTIL.format(&parsed, PhoneNumberFormat::E164);
+            PHONE_NUMBER_UTIL.is_valid_number(&parsed).then(|| e164.into_owned())
+        };
+        let international = valid(&format!("+{number}"), None);
+        let national = plan(country).region.and_then(|region| valid(&number, Some(region)));
+        match (international, national) {
+            (Some(one), None) | (None, Some(one)) => Some(one),
+            (Some(one), Some(other)) => (one == other).then_some(one),
+            (None, None) => None,
+        }
+    })
+}
+
+/// Longest number that is parsed: E.164 and an international prefix. Regular expressions are not let loose on more.
+const LONGEST_DIALLED: usize = 22;
 
 /// A number as its country dials it: with the national prefix inside, the international one outside. What has no normal form stays.
 pub fn national(given: &str, country: Country) -> String {
     let plan = plan(country);
     let Some(e164) = normal(given, country) else { return given.to_owned() };
     let e164 = e164.trim_start_matches('+');
-    match e164.strip_prefix(plan.code).filter(|rest| !plan.code.is_empty() && !rest.is_empty()) {
+    match e164.strip_prefix(&plan.code).filter(|rest| !plan.code.is_empty() && !rest.is_empty()) {
         Some(rest) => format!("{}{rest}", plan.national),
         None => format!("{}{e164}", plan.international),
     }
@@ -130,11 +206,12 @@ pub fn spellings(given: &str, country: Country) -> Vec<String> {
         }
     };
     add(number.clone());
-    let e164 = international(&number, &plan);
+    // A number that is dialled without a prefix is known by its numbering plan alone.
+    let e164 = international(&number, plan).or_else(|| Some(normal(&number, country)?.trim_start_matches('+').to_owned()));
     let every = |e164: &str, add: &mut dyn FnMut(String)| {
         add(format!("+{e164}"));
         add(format!("{}{e164}", plan.international));
-        if let Some(rest) = e164.strip_prefix(plan.code).filter(|r| !plan.code.is_empty() && !r.is_empty()) {
+        if let Some(rest) = e164.strip_prefix(&plan.code).filter(|r| !plan.code.is_empty() && !r.is_empty()) {
             add(format!("{}{rest}", plan.national));
         }
     };
@@ -203,6 +280,70 @@ mod tests {
         for none in ["201", "112", "4930123456", "alice", "", "*22", "+", "00", "+1234567890123456", "+0301234567", "0123"] {
             assert_eq!(normal(none, DE), None, "{none}");
             assert_eq!(national(none, DE), none);
+        }
+    }
+
+    /// Each country's own rules: a prefix that is part of the number, none at all, one that may be left out, one that stands for more.
+    #[test]
+    fn numbers_of_all_countries_have_their_normal_form() {
+        for (country, given, form) in [
+            (b"IT", "0612345678", Some("+390612345678")),
+            (b"IT", "3123456789", Some("+393123456789")),
+            (b"IT", "201", None),
+            (b"DK", "32123456", Some("+4532123456")),
+            (b"DK", "3212", None),
+            (b"ES", "912345678", Some("+34912345678")),
+            (b"US", "2125550100", Some("+12125550100")),
+            (b"US", "12125550100", Some("+12125550100")),
+            (b"US", "5550100", None),
+            (b"UA", "0441234567", Some("+380441234567")),
+            (b"HU", "0612345678", Some("+3612345678")),
+            (b"RU", "84951234567", Some("+74951234567")),
+            (b"RU", "8104930123456", Some("+4930123456")),
+            (b"AU", "00114930123456", Some("+4930123456")),
+            (b"JP", "0312345678", Some("+81312345678")),
+            (b"BR", "01121234567", Some("+551121234567")),
+            (b"AR", "01123456789", Some("+541123456789")),
+            (b"SM", "0549886377", Some("+3780549886377")),
+            (b"DE", "+49 (0)30 123456", Some("+4930123456")),
+            // No country of telephony: what says all by itself is known there too.
+            (b"AQ", "+4930123456", Some("+4930123456")),
+            (b"AQ", "030123456", None),
+        ] {
+            let country = Country(*country);
+            assert_eq!(normal(given, country).as_deref(), form, "{country} {given}");
+        }
+        for (country, form) in
+            [(b"HU", "06 1 2345678"), (b"RU", "8103612345678"), (b"JP", "0103612345678"), (b"SE", "003612345678")]
+        {
+            assert_eq!(national("+3612345678", Country(*country)), form.replace(' ', ""));
+        }
+        assert!(spellings("0612345678", Country(*b"IT")).contains(&"+390612345678".to_owned()));
+    }
+
+    #[test]
+    fn a_trunks_number_without_its_plus_has_its_normal_form_where_it_can_be_one_number_only() {
+        for (given, form) in [
+            ("4930123456", Some("+4930123456")),
+            ("3012345678", Some("+493012345678")),
+            // Rome, or 0390 in Germany.
+            ("390612345678", None),
+            ("+4930123456", Some("+4930123456")),
+            ("201", None),
+            ("anonymous", None),
+            ("1234567890123456", None),
+        ] {
+            assert_eq!(on_trunk(given, DE).as_deref(), form, "{given}");
+        }
+    }
+
+    /// Whatever a stranger shows as a number.
+    #[test]
+    fn what_is_no_number_costs_no_parsing_and_has_no_normal_form() {
+        for none in
+            ["x".repeat(5_000), "1".repeat(5_000), "+".repeat(40), "0".repeat(40), "+49".to_owned(), "+49;ext=5".to_owned()]
+        {
+            assert_eq!(normal(&none, DE), None, "{none}");
         }
     }
 

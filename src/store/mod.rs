@@ -195,6 +195,8 @@ mod tests {
             phone: None,
             customer_number: "1".into(),
             called: "2".into(),
+            customer_e164: None,
+            called_e164: None,
         };
         Event { at: Wall::from_micros(9), conversation: Some(id), kind: Kind::CallStarted(data) }
     }
@@ -243,7 +245,7 @@ mod tests {
         drop(store);
         let store = open(&root).unwrap();
         assert!(unended(&store).is_empty());
-        assert_eq!(store.conversations.list(false, 0, None).unwrap().items.len(), 2);
+        assert_eq!(store.conversations.list(false, None, 0, None).unwrap().items.len(), 2);
         store.close();
     }
 

@@ -461,8 +461,10 @@ impl Cx<'_> {
         self.stop_recording(conv);
         conv.direction = Direction::Outbound;
         conv.customer_number.clone_from(&outside.number);
+        conv.customer_e164 = route::on_trunk(&outside.number, self.hub.config.site.country);
+        conv.called_e164.clone_from(&conv.customer_e164);
         conv.rule = outside.rule;
-        let data = CallWentOutside { leg: id, trunk, customer_number: outside.number };
+        let data = CallWentOutside { leg: id, trunk, customer_number: outside.number, customer_e164: conv.customer_e164.clone() };
         self.tell(Some(conv.id), Kind::CallWentOutside(data));
         self.decided(conv);
         if conv.answered.is_some() {

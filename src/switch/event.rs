@@ -305,6 +305,12 @@ pub struct CallStarted {
     pub customer_number: String,
     /// As the caller dialled it.
     pub called: String,
+    /// The customer's number in E.164 with its plus; absent of an extension, and of what is no number of the network.
+    #[serde(default)]
+    pub customer_e164: Option<String>,
+    /// The number called, likewise; of an outbound call the one that goes to the trunk.
+    #[serde(default)]
+    pub called_e164: Option<String>,
 }
 
 /// 180/183 or 2xx on the customer's leg.
@@ -426,6 +432,9 @@ pub struct CallWentOutside {
     pub trunk: TrunkName,
     /// The outside party's number.
     pub customer_number: String,
+    /// The same in E.164, where it has that form.
+    #[serde(default)]
+    pub customer_e164: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

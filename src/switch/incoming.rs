@@ -362,6 +362,17 @@ impl Cx<'_> {
 
     /// First words of a conversation.
     pub fn begin(&mut self, conv: &mut Conversation) {
+        let country = self.hub.config.site.country;
+        let customer = || route::on_trunk(&conv.customer_number, country);
+        (conv.customer_e164, conv.called_e164) = match conv.direction {
+            Direction::Internal => (None, None),
+            Direction::Inbound => (customer(), route::on_trunk(&conv.called, country)),
+            // What was dialled may have a prefix that leads outside.
+            Direction::Outbound => {
+                let both = customer();
+                (both.clone(), both)
+            }
+        };
         let started = CallStarted {
             direction: conv.direction,
             leg: conv.caller,
@@ -372,6 +383,8 @@ impl Cx<'_> {
             phone: conv.origin.phone().cloned(),
             customer_number: conv.customer_number.clone(),
             called: conv.called.clone(),
+            customer_e164: conv.customer_e164.clone(),
+            called_e164: conv.called_e164.clone(),
         };
         self.tell(Some(conv.id), Kind::CallStarted(started));
         self.decided(conv);

@@ -168,6 +168,11 @@ pub struct About {
     /// In the order in which they came.
     pub agents: Vec<StaffNumber>,
     /// The last queue.
+    /// Both in E.164, where they have that form.
+    #[serde(default)]
+    pub customer_e164: Option<String>,
+    #[serde(default)]
+    pub called_e164: Option<String>,
     pub queue: Option<QueueName>,
     /// The rule that decided.
     pub rule: String,

@@ -5,8 +5,8 @@ use super::event::{Kind, RecordingDecided};
 use super::hub::Cx;
 use super::output::{About, RecorderCommand};
 use crate::clock::Mono;
-use crate::conversation::Conversation;
-use crate::ids::{LegId, RecordingId};
+use crate::conversation::{Conversation, Stage};
+use crate::ids::{LegId, Number, RecordingId};
 use crate::media::Command;
 
 impl Cx<'_> {
@@ -72,6 +72,8 @@ impl Cx<'_> {
             direction: conv.direction,
             customer_number: speaker(conv),
             called: conv.called.clone(),
+            customer_e164: conv.customer_e164.clone().filter(|_| speaks(conv).is_none()),
+            called_e164: conv.called_e164.clone(),
             agents: conv.agents.clone(),
             queue: conv.queue.clone(),
             rule: conv.rule.rule.clone(),
@@ -83,6 +85,10 @@ impl Cx<'_> {
 
 /// Whose voice is on the left: the customer's, and in a message that of a phone that was sent there.
 fn speaker(conv: &Conversation) -> String {
-    let phone = conv.leg(conv.subject).and_then(|leg| leg.peer.phone()).filter(|_| conv.mailbox.is_some());
-    phone.map_or_else(|| conv.customer_number.clone(), ToString::to_string)
+    speaks(conv).map_or_else(|| conv.customer_number.clone(), ToString::to_string)
+}
+
+/// The phone that leaves a message.
+fn speaks(conv: &Conversation) -> Option<&Number> {
+    conv.leg(conv.subject).and_then(|leg| leg.peer.phone()).filter(|_| conv.mailbox.is_some())
 }

@@ -26,6 +26,7 @@ mod life_of_the_switch;
 mod loops;
 mod loss;
 mod messages;
+mod numbers;
 mod parking;
 mod pickup;
 mod presence;

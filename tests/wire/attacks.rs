@@ -83,6 +83,7 @@ impl Live {
             (live.len() == 1).then(|| live[0].clone())
         });
         assert_eq!(live["customer_number"], "+49301111", "{live}");
+        assert_eq!(live["customer_e164"], "+49301111", "{live}");
         let id = live["id"].as_str().expect("an id");
         assert!(switch.post(&format!("/api/v1/conversations/{id}/hangup"), &json!({})).status < 300);
         good(switch, self.customer);

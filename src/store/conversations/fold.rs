@@ -42,6 +42,8 @@ impl Conversation {
             direction: started.direction,
             customer_number: started.customer_number.clone(),
             called: started.called.clone(),
+            customer_e164: started.customer_e164.clone(),
+            called_e164: started.called_e164.clone(),
             trunk: started.trunk.clone(),
             phone: started.phone.clone(),
             ended: None,
@@ -106,6 +108,8 @@ impl Conversation {
             Kind::CallWentOutside(went) => {
                 self.direction = Direction::Outbound;
                 self.customer_number.clone_from(&went.customer_number);
+                self.customer_e164.clone_from(&went.customer_e164);
+                self.called_e164.clone_from(&went.customer_e164);
                 self.trunk = Some(went.trunk.clone());
                 self.leg(went.leg, &format!("trunk:{}", went.trunk));
             }

@@ -21,7 +21,7 @@ pub use row::{Conversation, Ended, Interval, Leg, OfferOutcome, QueueOutcome, Re
 
 use super::database::{Change, Database, DatabaseError, Descending, Order, Tree};
 use super::log::{Log, LogError, Reader, Stored};
-use super::recordings::untold_key;
+use super::recordings::{same_number, untold_key};
 use crate::clock::Wall;
 use crate::ids::{ConversationId, RecordingId};
 use crate::switch::event::Kind;
@@ -42,6 +42,9 @@ const MOST_CHANGED: usize = 20_000;
 pub const MOST_PER_PAGE: usize = 1_000;
 
 const PER_PAGE: usize = 50;
+
+/// Rows that one page of a search by number reads at most: some 100 ms.
+const MOST_ROWS: usize = 10_000;
 
 #[derive(Debug, thiserror::Error)]
 pub enum FoldError {
@@ -100,33 +103,62 @@ impl Conversations {
     }
 
     /// Newest first, without consultations that have become part of another, only those without an end where `live`; `limit` of 0 is 50, at most [`MOST_PER_PAGE`].
-    pub fn list(&self, live: bool, limit: usize, cursor: Option<ConversationId>) -> Result<Page, DatabaseError> {
+    ///
+    /// `number`: only those whose customer's number, as given or in E.164, ends so; a page that looked through [`MOST_ROWS`] rows for it
+    /// is short, and has a next one.
+    pub fn list(
+        &self,
+        live: bool,
+        number: Option<&str>,
+        limit: usize,
+        cursor: Option<ConversationId>,
+    ) -> Result<Page, DatabaseError> {
+        let is_wanted = |row: &Conversation| {
+            let has =
+                |n: &str| same_number(&row.customer_number, n) || row.customer_e164.as_ref().is_some_and(|e| same_number(e, n));
+            row.merged_into.is_none() && number.is_none_or(has)
+        };
         let limit = if limit == 0 { PER_PAGE } else { limit.min(MOST_PER_PAGE) };
         // One more than asked for, to know whether there is another page.
         let most = limit + 1;
         let mut rows: BTreeMap<ConversationId, Conversation> = {
             let ahead = self.ahead();
             let below = (Bound::Unbounded, cursor.map_or(Bound::Unbounded, Bound::Excluded));
-            let wanted = ahead.rows.range(below).rev().filter(|(_, row)| (!live || row.is_live()) && row.merged_into.is_none());
+            let wanted = ahead.rows.range(below).rev().filter(|(_, row)| (!live || row.is_live()) && is_wanted(row));
             wanted.take(most).map(|(id, row)| (*id, row.clone())).collect()
         };
+        let mut stopped = None;
         if !live {
+            let mut looked = 0;
             let mut walk =
                 Descending::new(&*self.database, Tree::Conversations, Vec::new(), cursor.map(|c| c.to_bytes().to_vec()));
             let mut indexed = 0;
             while indexed < most
-                && let Some((_, value)) = walk.next()?
+                && let Some((key, value)) = walk.next()?
             {
+                looked += 1;
+                if number.is_some() && looked == MOST_ROWS {
+                    stopped = key.last_chunk::<16>().map(|id| ConversationId::from_bytes(*id));
+                }
                 // One bad row must not hide the others.
                 // What was merged meanwhile is known in memory first.
                 if let Ok(row) = read(&value)
-                    && row.merged_into.is_none()
+                    && is_wanted(&row)
                     && self.ahead().rows.get(&row.id).is_none_or(|row| row.merged_into.is_none())
                 {
                     indexed += 1;
                     rows.entry(row.id).or_insert(row);
                 }
+                if stopped.is_some() {
+                    break;
+                }
             }
+        }
+        if let Some(stopped) = stopped
+            && rows.len() <= limit
+        {
+            rows.retain(|id, _| *id >= stopped);
+            return Ok(Page { items: rows.into_values().rev().collect(), next: Some(stopped) });
         }
         let more = rows.len() > limit;
         let items: Vec<Conversation> = rows.into_values().rev().take(limit).collect();

@@ -30,6 +30,12 @@ pub struct Conversation {
     pub customer_number: String,
     /// As dialled.
     pub called: String,
+    /// The customer's number in E.164 with its plus; absent of an extension, and of what is no number of the network.
+    #[serde(default)]
+    pub customer_e164: Option<String>,
+    /// The number called, likewise; of an outbound call the one that goes to the trunk.
+    #[serde(default)]
+    pub called_e164: Option<String>,
     #[schema(value_type = Option<String>)]
     pub trunk: Option<TrunkName>,
     /// The phone that began it.

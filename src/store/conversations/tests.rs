@@ -29,6 +29,8 @@ fn story() -> Vec<(u64, Kind)> {
                 phone: None,
                 customer_number: "+4930123456".into(),
                 called: "100".into(),
+                customer_e164: Some("+4930123456".into()),
+                called_e164: None,
             }),
         ),
         (100, Kind::CallAnswered(CallProgress { leg: LegId(1) })),
@@ -163,7 +165,7 @@ fn a_fold_goes_on_at_its_checkpoint_and_knows_what_is_open() {
     let open = rows.unended();
     // Bridged at 3 s, last heard of at 6 s.
     assert_eq!((open.len(), open[0].talk_ms, open[0].last_at), (1, 3_000, Wall::from_micros(7_000_000)));
-    assert_eq!(rows.list(true, 0, None).unwrap().items.len(), 1);
+    assert_eq!(rows.list(true, None, 0, None).unwrap().items.len(), 1);
     let recording = RecordingId::from_parts(1_100, 2);
     assert_eq!(rows.of_recording(recording).unwrap().map(|r| r.id), Some(id()));
 
@@ -173,7 +175,7 @@ fn a_fold_goes_on_at_its_checkpoint_and_knows_what_is_open() {
     assert_eq!(rows.unended().len(), 1, "as the index was left");
     rows.catch_up(&log).unwrap();
     assert_eq!((checkpoint(&*database).unwrap(), rows.unended().len()), (16, 0));
-    assert_eq!(rows.list(true, 0, None).unwrap().items.len(), 0);
+    assert_eq!(rows.list(true, None, 0, None).unwrap().items.len(), 0);
     let direct = stored().iter().fold(None, apply);
     assert_eq!(rows.row(id()).unwrap(), direct);
     log.close();
@@ -243,11 +245,36 @@ fn a_list_is_newest_first_and_goes_on_at_its_cursor() {
             rows.commit().unwrap();
         }
     }
-    let first = rows.list(false, 4, None).unwrap();
-    let second = rows.list(true, 4, first.next).unwrap();
-    let third = rows.list(false, 4, second.next).unwrap();
+    let first = rows.list(false, None, 4, None).unwrap();
+    let second = rows.list(true, None, 4, first.next).unwrap();
+    let third = rows.list(false, None, 4, second.next).unwrap();
     let ids: Vec<u64> = [first.items, second.items, third.items].concat().iter().map(|c| c.id.timestamp_ms()).collect();
     assert_eq!((ids, third.next), ((0..10).rev().collect(), None));
+}
+
+/// Given as a carrier wrote it, wanted as a person does; whether in memory, in the index, or in both.
+#[test]
+fn conversations_are_found_by_their_customers_number_in_any_spelling() {
+    let rows = Conversations::open(Arc::new(Memory::default())).unwrap();
+    for n in 0..30u64 {
+        let (_, mut kind) = story().swap_remove(0);
+        if let Kind::CallStarted(started) = &mut kind {
+            let (number, e164) = [("84951234567", Some("+74951234567")), ("201", None), ("+4930123456", None)][n as usize % 3];
+            (started.customer_number, started.customer_e164) = (number.to_owned(), e164.map(str::to_owned));
+        }
+        let event = Event { at: Wall::from_micros(n as i64), conversation: Some(ConversationId::from_parts(n, 0)), kind };
+        rows.take([&Stored { sequence: n + 1, event }]);
+        if n == 20 {
+            rows.commit().unwrap();
+        }
+    }
+    for wanted in ["+74951234567", "84951234567", "1234567"] {
+        let first = rows.list(false, Some(wanted), 7, None).unwrap();
+        let second = rows.list(false, Some(wanted), 7, first.next).unwrap();
+        let ids: Vec<u64> = [first.items, second.items].concat().iter().map(|c| c.id.timestamp_ms()).collect();
+        assert_eq!((ids, second.next), ((0..30).rev().filter(|n| n % 3 == 0).collect(), None), "{wanted}");
+    }
+    assert_eq!(rows.list(false, Some("4711"), 7, None).unwrap(), Page { items: Vec::new(), next: None });
 }
 
 #[test]
@@ -274,7 +301,7 @@ fn a_consultation_that_was_merged_is_found_by_its_parent_and_not_in_the_list() {
             }
         }
         for live in [false, true] {
-            let page = rows.list(live, 1, None).unwrap();
+            let page = rows.list(live, None, 1, None).unwrap();
             assert_eq!(
                 (page.items.iter().map(|r| r.id).collect::<Vec<_>>(), page.next),
                 (vec![ids[0]], None),

@@ -201,16 +201,21 @@ impl Recordings {
             if kept.contains(&(tree, key.clone())) {
                 continue;
             }
-            // A number stays known while another row has it.
-            let prefix = named(&digits(&old.customer_number));
-            let others =
-                || self.database.page(Tree::RecordingsByNumber, &prefix, behind(&prefix).as_deref(), Order::Ascending, 2);
-            if tree == Tree::Numbers && others()?.len() > 1 {
+            if tree == Tree::Numbers && self.has_other(old, &key)? {
                 continue;
             }
             gone.push(Change::Remove(tree, key));
         }
         Ok(gone)
+    }
+
+    /// A number stays known while another row has it.
+    fn has_other(&self, old: &Recording, reversed: &[u8]) -> Result<bool, DatabaseError> {
+        let number = numbers(old).into_iter().find(|number| number::reversed(number) == reversed);
+        let Some(number) = number else { return Ok(false) };
+        let prefix = named(&number);
+        let rows = self.database.page(Tree::RecordingsByNumber, &prefix, behind(&prefix).as_deref(), Order::Ascending, 2)?;
+        Ok(rows.len() > 1)
     }
 }
 
@@ -235,12 +240,23 @@ fn entries(row: &Recording) -> Vec<(Tree, Vec<u8>)> {
         key.extend_from_slice(&row.id.to_bytes());
         key
     };
-    let number = digits(&row.customer_number);
-    let mut entries = vec![(Tree::RecordingsByNumber, with_id(named(&number))), (Tree::Numbers, number::reversed(&number))];
+    let mut entries = Vec::with_capacity(8);
+    for number in numbers(row) {
+        entries.push((Tree::RecordingsByNumber, with_id(named(&number))));
+        entries.push((Tree::Numbers, number::reversed(&number)));
+    }
     entries.extend(row.agents.iter().map(|a| (Tree::RecordingsByAgent, with_id(named(a.as_str())))));
     entries.extend(row.mailbox.iter().map(|m| (Tree::RecordingsByMailbox, with_id(named(m.as_str())))));
     entries.extend(row.queue.iter().map(|q| (Tree::RecordingsByQueue, with_id(named(q.as_str())))));
     entries
+}
+
+/// The customer's number as it was given, and in E.164 where that has other digits.
+fn numbers(row: &Recording) -> Vec<String> {
+    let mut numbers = vec![digits(&row.customer_number)];
+    let e164 = row.customer_e164.as_deref().map(digits);
+    numbers.extend(e164.filter(|number| *number != numbers[0]));
+    numbers
 }
 
 fn read(bytes: &[u8]) -> Result<Recording, DatabaseError> {

@@ -29,6 +29,12 @@ pub struct Recording {
     /// As dialled.
     #[serde(default)]
     pub called: String,
+    /// The customer's number in E.164 with its plus; absent of an extension, and of what is no number of the network.
+    #[serde(default)]
+    pub customer_e164: Option<String>,
+    /// The number called, likewise; of an outbound call the one that goes to the trunk.
+    #[serde(default)]
+    pub called_e164: Option<String>,
     /// In the order in which they came.
     #[schema(value_type = Vec<String>)]
     pub agents: Vec<StaffNumber>,
@@ -113,6 +119,8 @@ impl Recording {
             direction: about.direction,
             customer_number: about.customer_number.clone(),
             called: about.called.clone(),
+            customer_e164: about.customer_e164.clone(),
+            called_e164: about.called_e164.clone(),
             agents: about.agents.clone(),
             queue: about.queue.clone(),
             channels: CHANNELS,

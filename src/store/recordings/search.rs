@@ -12,7 +12,7 @@ pub struct Filter {
     pub agent: Option<StaffNumber>,
     /// The last queue.
     pub queue: Option<QueueName>,
-    /// Customer's number, in any spelling, or its last digits; see [`same_number`].
+    /// Customer's number, as given or in E.164, in any spelling, or its last digits; see [`same_number`].
     pub number: Option<String>,
     pub direction: Option<Direction>,
     pub kind: Option<Kind>,
@@ -55,7 +55,7 @@ impl Filter {
     pub fn matches(&self, row: &Recording) -> bool {
         self.agent.as_ref().is_none_or(|a| row.agents.contains(a))
             && self.queue.as_ref().is_none_or(|q| row.queue.as_ref() == Some(q))
-            && self.number.as_ref().is_none_or(|n| same_number(&row.customer_number, n))
+            && self.number.as_ref().is_none_or(|n| has_number(row, n))
             && self.direction.is_none_or(|d| row.direction == d)
             && self.kind.is_none_or(|k| row.kind == k)
             && self.from.is_none_or(|from| row.started_at >= from)
@@ -67,6 +67,10 @@ impl Filter {
     fn per_page(&self) -> usize {
         if self.limit == 0 { PER_PAGE } else { self.limit.min(MOST_PER_PAGE) }
     }
+}
+
+fn has_number(row: &Recording, wanted: &str) -> bool {
+    same_number(&row.customer_number, wanted) || row.customer_e164.as_ref().is_some_and(|number| same_number(number, wanted))
 }
 
 pub fn search(database: &dyn Database, filter: &Filter) -> Result<Page, DatabaseError> {
@@ -124,11 +128,12 @@ impl<'a> Walk<'a> {
     }
 
     fn next(&mut self) -> Result<Option<RecordingId>, DatabaseError> {
-        let newest = self.ranges.iter_mut().filter(|(_, head)| head.is_some()).max_by_key(|(_, head)| *head);
-        let Some((range, head)) = newest else { return Ok(None) };
-        let id = head.take();
-        *head = range.next()?.and_then(|(key, _)| id_at_end(&key));
-        Ok(id)
+        let Some(id) = self.ranges.iter().filter_map(|(_, head)| *head).max() else { return Ok(None) };
+        // A row stands in two of them where its number as given and its E.164 are both found.
+        for (range, head) in self.ranges.iter_mut().filter(|(_, head)| *head == Some(id)) {
+            *head = range.next()?.and_then(|(key, _)| id_at_end(&key));
+        }
+        Ok(Some(id))
     }
 }
 

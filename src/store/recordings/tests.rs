@@ -10,7 +10,11 @@ use crate::ids::{ConversationId, QueueName, StaffNumber};
 use crate::route::Direction;
 use crate::store::database::Memory;
 
-const NUMBERS: [&str; 6] = ["+4930123456", "030123456", "030987654321", "anonymous", "201", "+15551234567"];
+const NUMBERS: [&str; 7] = ["+4930123456", "030123456", "030987654321", "anonymous", "201", "+15551234567", "84951234567"];
+
+/// Of the last one no digits but the E.164 lead to it from abroad.
+const E164: [Option<&str>; 7] =
+    [Some("+4930123456"), Some("+4930123456"), None, None, None, Some("+15551234567"), Some("+74951234567")];
 
 fn row(seed: (u64, usize, Vec<usize>, usize, usize, u64)) -> Recording {
     let (minute, number, agents, queue, direction, duration_s) = seed;
@@ -23,6 +27,8 @@ fn row(seed: (u64, usize, Vec<usize>, usize, usize, u64)) -> Recording {
         direction: [Direction::Inbound, Direction::Outbound, Direction::Internal][direction],
         customer_number: NUMBERS[number].to_owned(),
         called: "100".into(),
+        customer_e164: E164[number].map(str::to_owned),
+        called_e164: None,
         agents: agents.into_iter().map(|a| StaffNumber::new(format!("10{a}"))).collect(),
         queue: [None, Some(QueueName::new("support")), Some(QueueName::new("sales"))][queue].clone(),
         channels: 2,
@@ -40,12 +46,22 @@ fn row(seed: (u64, usize, Vec<usize>, usize, usize, u64)) -> Recording {
 }
 
 fn rows() -> impl Strategy<Value = Vec<Recording>> {
-    let seed = (0u64..4_000, 0usize..6, prop::collection::vec(0usize..3, 0..3), 0usize..3, 0usize..3, 0u64..300);
+    let seed = (0u64..4_000, 0usize..7, prop::collection::vec(0usize..3, 0..3), 0usize..3, 0usize..3, 0u64..300);
     prop::collection::vec(seed.prop_map(row), 0..120)
 }
 
 fn filters() -> impl Strategy<Value = Filter> {
-    let number = prop::sample::select(vec!["030123456", "+4930123456", "3456", "6", "Anonymous", "201", "1", "5551234567"]);
+    let number = prop::sample::select(vec![
+        "030123456",
+        "+4930123456",
+        "3456",
+        "6",
+        "Anonymous",
+        "201",
+        "1",
+        "5551234567",
+        "+74951234567",
+    ]);
     (
         (prop::option::of(0usize..4), prop::option::of(0usize..3), prop::option::of(number), prop::option::of(0usize..3)),
         (prop::option::of(0u64..4_000), prop::option::of(0u64..4_000), prop::option::of(0u64..300), prop::option::of(0u64..300)),
