@@ -160,6 +160,8 @@ impl Run {
             direction: Direction::Inbound,
             customer_number: "210".to_owned(),
             called: "201".to_owned(),
+            customer_e164: None,
+            called_e164: None,
             agents: Vec::new(),
             queue: None,
             rule: String::new(),

@@ -167,12 +167,12 @@ pub struct About {
     pub called: String,
     /// In the order in which they came.
     pub agents: Vec<StaffNumber>,
-    /// The last queue.
-    /// Both in E.164, where they have that form.
+    /// Both numbers in E.164, where they have that form.
     #[serde(default)]
     pub customer_e164: Option<String>,
     #[serde(default)]
     pub called_e164: Option<String>,
+    /// The last queue.
     pub queue: Option<QueueName>,
     /// The rule that decided.
     pub rule: String,

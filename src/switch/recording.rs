@@ -5,7 +5,7 @@ use super::event::{Kind, RecordingDecided};
 use super::hub::Cx;
 use super::output::{About, RecorderCommand};
 use crate::clock::Mono;
-use crate::conversation::{Conversation, Stage};
+use crate::conversation::Conversation;
 use crate::ids::{LegId, Number, RecordingId};
 use crate::media::Command;
 
