@@ -16,6 +16,9 @@ use crate::ids::{ConversationId, LegId, Number};
 use crate::registrar::{Binding, Change};
 use crate::sip::{ConnectionId, Uri};
 
+/// Contacts that are remembered, of all phones.
+const MOST_GONE: usize = 1_000;
+
 impl Switch {
     /// What is sent in the dialogs of a device goes by its new flow (RFC 5626 §5.3), and so does what is said to INVITEs that wait.
     pub(super) fn follow(&mut self, now: Now, out: &mut Vec<Output>) {
@@ -79,6 +82,10 @@ impl Cx<'_> {
                 {
                     let index = &self.hub.index;
                     self.hub.gone.retain(|(number, _, _)| index.has_phone(number));
+                    // A phone in a call that comes and goes under ever new contacts is followed no further.
+                    if self.hub.gone.len() == MOST_GONE {
+                        return;
+                    }
                     self.hub.gone.insert((number.clone(), device.instance.clone(), binding.contact.clone()));
                 }
             }

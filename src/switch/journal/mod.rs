@@ -31,7 +31,7 @@ pub use replay::{ReplayError, Replayed, replay};
 use resign::Resigner;
 
 /// Of the format, not of the program.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 
 /// A journal says that it is full and stops before it is longer: a quarter of a million plain calls (4 KB each).
 pub const MOST_BYTES: u64 = (1 << 30) - 4_096;

@@ -239,9 +239,22 @@ fn a_torn_journal_replays_as_far_as_it_goes_and_a_rotten_one_says_where() {
         assert_eq!(torn.ended, None);
         assert!(torn.inputs > 0);
     }
-    let mut rotten = journal.clone();
-    rotten[journal.len() / 2] ^= 1;
-    assert!(matches!(replay(&rotten), Err(ReplayError::Rotten { .. })));
+    // Wherever it is: all of a frame in the middle, its head first, where a rotten length may lead beyond the end.
+    let mut at = 0;
+    let frame = loop {
+        let frame::Next::Record(_, length) = frame::decode(&journal[at..]) else { panic!("byte {at}") };
+        if at + length > journal.len() / 2 {
+            break at..at + length.min(40);
+        }
+        at += length;
+    };
+    for byte in frame {
+        for bit in [0, 4, 7] {
+            let mut rotten = journal.clone();
+            rotten[byte] ^= 1 << bit;
+            assert!(matches!(replay(&rotten), Err(ReplayError::Rotten { at: here }) if here == at), "{byte} {bit}");
+        }
+    }
     assert!(matches!(replay(b"RIFF"), Err(ReplayError::NotAJournal)));
 }
 
