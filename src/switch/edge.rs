@@ -9,45 +9,88 @@
 //! So a flood or a guesser behind it counts against what it reports, and never against the proxy, behind which everybody else is. A proxy
 //! that reports nobody (a request of its own, a name in the Via) is counted by user alone.
 //!
-//! Its connections come and go without its phones: what has to go by one that is closed goes by the proxy's newest of that transport,
-//! else to where the first Route says that it listens.
+//! Its connections come and go without its phones: what has to go by one that is closed goes by the one of that transport that the proxy
+//! was heard on last, else to where the first Route says that it listens, or for a response the Via. What is under way when one closes is
+//! said again there: the proxy knows it by its branch.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use super::hub::{Cx, Hub};
+use crate::config::Sip;
 use crate::registrar::{From, bans};
 use crate::sip::{ConnectionId, Flow, Headers, Host, Method, Request, Status, Transport};
-use crate::transaction::TransactionId;
+use crate::transaction::{SendId, TransactionId};
 
-/// Connections of proxies.
+/// Connections of proxies, as far as is known.
 #[derive(Debug, Default)]
 pub(super) struct Ways {
-    open: BTreeSet<ConnectionId>,
-    newest: BTreeMap<(IpAddr, Transport), Flow>,
+    /// Of each proxy by each transport, with the number of what was heard on it last.
+    open: BTreeMap<(IpAddr, Transport), BTreeMap<ConnectionId, (u64, Flow)>>,
+    heard: u64,
 }
 
 impl Ways {
-    pub fn closed(&mut self, connection: ConnectionId) {
-        if self.open.remove(&connection) {
-            self.newest.retain(|_, flow| flow.connection != Some(connection));
+    /// Something came by this flow; whether by a connection that was not known.
+    fn heard_on(&mut self, connection: ConnectionId, flow: &Flow) -> bool {
+        self.heard += 1;
+        let all = self.open.entry((flow.remote.ip(), flow.transport)).or_default();
+        all.insert(connection, (self.heard, *flow)).is_none()
+    }
+
+    /// Whether it was known.
+    fn closed(&mut self, connection: ConnectionId) -> bool {
+        let was_known = self.open.values_mut().any(|all| all.remove(&connection).is_some());
+        self.open.retain(|_, all| !all.is_empty());
+        was_known
+    }
+
+    fn is_open(&self, flow: &Flow) -> bool {
+        let all = self.open.get(&(flow.remote.ip(), flow.transport));
+        all.zip(flow.connection).is_some_and(|(all, connection)| all.contains_key(&connection))
+    }
+
+    /// The one that the proxy was heard on last.
+    fn newest(&self, of: &Flow) -> Option<Flow> {
+        let all = self.open.get(&(of.remote.ip(), of.transport))?;
+        all.values().max_by_key(|(heard, _)| *heard).map(|(_, flow)| *flow)
+    }
+
+    /// The way of a request with these headers to where it is to go.
+    fn way(&self, sip: &Sip, headers: &Headers, to: Flow) -> Flow {
+        if to.transport == Transport::Udp || self.is_open(&to) || !sip.is_proxy(to.remote.ip()) {
+            return to;
         }
+        if let Some(newest) = self.newest(&to) {
+            return newest;
+        }
+        let route = headers.route().unwrap_or_default().into_iter().next();
+        let listens = route.as_ref().and_then(|route| route.uri.sip()).filter(|uri| match uri.host {
+            Host::Ip(ip) => ip == to.remote.ip(),
+            Host::Name(_) => false,
+        });
+        match listens {
+            Some(uri) => {
+                let port = uri.port.unwrap_or_else(|| to.transport.default_port());
+                Flow { remote: SocketAddr::new(to.remote.ip(), port), connection: None, ..to }
+            }
+            None => to,
+        }
+    }
+
+    /// That of a response, whose connection is gone: the proxy's own port, where it is not behind another (RFC 3261 §18.2.2).
+    fn way_back(&self, sip: &Sip, to: Flow) -> Option<Flow> {
+        if !sip.is_proxy(to.remote.ip()) {
+            return None;
+        }
+        let new = Flow { connection: None, ..to };
+        self.newest(&to).or_else(|| (to.transport == Transport::Tcp).then_some(new))
     }
 }
 
 impl Hub {
     pub fn is_proxy(&self, flow: &Flow) -> bool {
         self.config.sip.is_proxy(flow.remote.ip())
-    }
-
-    /// Something came by this flow.
-    pub fn note_way(&mut self, flow: &Flow) {
-        if let Some(connection) = flow.connection
-            && self.is_proxy(flow)
-        {
-            self.ways.open.insert(connection);
-            self.ways.newest.insert((flow.remote.ip(), flow.transport), *flow);
-        }
     }
 
     /// Who sent what came by this flow, by its Vias: those of a request, or of our response to it.
@@ -74,29 +117,43 @@ impl Hub {
 
     /// The way that a request takes to where it is to go.
     pub fn way(&self, request: &Request, to: Flow) -> Flow {
-        let is_open = to.connection.is_some_and(|connection| self.ways.open.contains(&connection));
-        if to.transport == Transport::Udp || is_open || !self.is_proxy(&to) {
-            return to;
-        }
-        if let Some(newest) = self.ways.newest.get(&(to.remote.ip(), to.transport)) {
-            return *newest;
-        }
-        let route = request.headers.route().unwrap_or_default().into_iter().next();
-        let listens = route.as_ref().and_then(|route| route.uri.sip()).filter(|uri| match uri.host {
-            Host::Ip(ip) => ip == to.remote.ip(),
-            Host::Name(_) => false,
-        });
-        match listens {
-            Some(uri) => {
-                let port = uri.port.unwrap_or_else(|| to.transport.default_port());
-                Flow { remote: SocketAddr::new(to.remote.ip(), port), connection: None, ..to }
-            }
-            None => to,
-        }
+        self.ways.way(&self.config.sip, &request.headers, to)
     }
 }
 
 impl Cx<'_> {
+    /// Something came by this flow. What waits for a proxy all of whose connections were gone goes by it.
+    pub fn note_way(&mut self, flow: &Flow) {
+        if let Some(connection) = flow.connection
+            && self.hub.is_proxy(flow)
+            && self.hub.ways.heard_on(connection, flow)
+        {
+            let mut sends = Vec::new();
+            self.hub.transactions.way_opened(*flow, self.now.mono, &mut sends);
+            self.sends(sends);
+        }
+    }
+
+    /// A connection is gone. If it was a proxy's, what is on it goes on by the proxy's newest, or where it listens.
+    pub fn way_lost(&mut self, connection: ConnectionId) {
+        self.hub.ways.closed(connection);
+        let Hub { ways, config, transactions, .. } = &mut *self.hub;
+        let request = |headers: &Headers, to: Flow| Some(ways.way(&config.sip, headers, to)).filter(|way| *way != to);
+        let response = |to: Flow| ways.way_back(&config.sip, to);
+        let mut sends = Vec::new();
+        transactions.rerouted(connection, &request, &response, self.now.mono, &mut sends);
+        self.sends(sends);
+    }
+
+    /// The driver could not send something: by a connection that is a proxy's, it was lost before it is said to be closed.
+    pub fn way_failed(&mut self, report: SendId) {
+        if let Some(connection) = self.hub.transactions.connection_of(report)
+            && self.hub.ways.closed(connection)
+        {
+            self.way_lost(connection);
+        }
+    }
+
     /// A request from behind a proxy whose sender is banned: the transports can't tell it from its neighbours. Whether it is answered.
     pub fn is_shut_out(&mut self, transaction: TransactionId, request: &Request, flow: Flow) -> bool {
         // A phone that is new behind a forged address proves itself by registering; who guesses passwords so is slowed by the throttle.

@@ -14,7 +14,7 @@ use crate::clock::Now;
 use crate::dialog::{Moved, Pending};
 use crate::ids::{ConversationId, LegId, Number};
 use crate::registrar::{Binding, Change};
-use crate::sip::{ConnectionId, Uri};
+use crate::sip::{ConnectionId, Flow, Uri};
 
 /// Contacts that are remembered, of all phones.
 const MOST_GONE: usize = 1_000;
@@ -44,10 +44,12 @@ impl Switch {
 
     /// A connection is gone: what is on it goes on by another flow of its device, if there is one.
     pub(super) fn flow_lost(&mut self, connection: ConnectionId, now: Now, out: &mut Vec<Output>) {
-        let is_on = |leg: &crate::conversation::Leg| leg.call.flow().is_some_and(|flow| flow.connection == Some(connection));
-        let legs = self.conversations.values().flat_map(|conv| conv.legs.values()).filter(|leg| is_on(leg));
+        // A proxy's goes on by the proxy's others.
+        let is_on = |flow: &Flow| flow.connection == Some(connection) && !self.hub.is_proxy(flow);
+        let legs = self.conversations.values().flat_map(|conv| conv.legs.values());
+        let legs = legs.filter(|leg| leg.call.flow().is_some_and(is_on));
         let mut phones: Vec<Number> = legs.filter_map(|leg| leg.peer.phone().cloned()).collect();
-        phones.extend(self.hub.presence.on(connection).cloned());
+        phones.extend(self.hub.presence.phones_on(is_on).cloned());
         phones.sort();
         phones.dedup();
         for number in phones {

@@ -181,6 +181,7 @@ impl Switch {
             Input::Sip { flow, message } => self.sip(message, flow, now, out),
             Input::Undeliverable { report, why } => {
                 let mut cx = self.cx(now, out);
+                cx.way_failed(report);
                 let mut sends = Vec::new();
                 let lost = cx.hub.transactions.undeliverable(report, now.mono, &mut sends);
                 cx.sends(sends);
@@ -190,11 +191,11 @@ impl Switch {
             }
             Input::ConnectionClosed { connection } => {
                 let mut cx = self.cx(now, out);
+                cx.way_lost(connection);
                 let mut sends = Vec::new();
                 let lost = cx.hub.transactions.connection_closed(connection, now.mono, &mut sends);
                 cx.sends(sends);
                 let mut changes = Vec::new();
-                cx.hub.ways.closed(connection);
                 cx.hub.registrar.connection_closed(connection, &mut changes);
                 cx.bindings_changed(changes);
                 self.flow_lost(connection, now, out);
@@ -356,7 +357,7 @@ impl Switch {
 
     fn sip(&mut self, message: Message, flow: Flow, now: Now, out: &mut Vec<Output>) {
         let mut sends = Vec::new();
-        self.hub.note_way(&flow);
+        self.cx(now, out).note_way(&flow);
         let received = match message {
             Message::Request(request) => {
                 let label = format!("sip_requests_total{{method=\"{}\"}}", hub::method_label(&request.method));

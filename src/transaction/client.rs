@@ -44,6 +44,8 @@ pub(super) struct Client {
     request: Option<Request>,
     /// Where to try if the stream that it was put on for its length can't be had.
     fallback: Option<Target>,
+    /// How often it went out by another way than the first. What is said of an earlier one is of no matter.
+    attempt: u8,
     purpose: Purpose,
 }
 
@@ -189,7 +191,7 @@ impl Transactions {
     pub fn undeliverable(&mut self, report: SendId, now: Mono, out: &mut Vec<Sending>) -> Option<Undelivered> {
         let (id, attempt) = report.parts();
         let client = self.client_mut(id)?;
-        if attempt != client.attempt() {
+        if attempt != client.attempt {
             return None;
         }
         self.failed(id, now, out)
@@ -212,6 +214,61 @@ impl Transactions {
         if let Some(client) = self.client_mut(id).filter(|client| client.to.connection.is_some() && !client.is_unheard()) {
             client.to = flow;
         }
+    }
+
+    /// Where a request of ours went that the driver could not send, if that was a connection.
+    pub fn connection_of(&self, report: SendId) -> Option<ConnectionId> {
+        match self.records.get(&report.parts().0) {
+            Some(Record::Client(client)) if client.attempt == report.parts().1 => client.to.connection,
+            Some(Record::Client(_) | Record::Server(_)) | None => None,
+        }
+    }
+
+    /// A connection to a peer is gone that is reached by others too: what is not through goes on by one of these. What may have been lost
+    /// with it is said again, in the same transaction: a peer that has heard it takes it for a repeat. `request` and `response` give the
+    /// new way, by the headers of what goes there and by the way that is gone; nothing where there is none.
+    pub fn rerouted(
+        &mut self,
+        connection: ConnectionId,
+        request: &dyn Fn(&Headers, Flow) -> Option<Flow>,
+        response: &dyn Fn(Flow) -> Option<Flow>,
+        now: Mono,
+        out: &mut Vec<Sending>,
+    ) {
+        self.servers_rerouted(connection, response, now, out);
+        for (id, record) in &mut self.records {
+            let Record::Client(client) = record else { continue };
+            if let ClientMachine::Invite(ClientInvite::Accepted { forks, .. }) = &mut client.machine {
+                client_invite::acks_rerouted(forks, connection, request);
+            }
+            if client.to.connection != Some(connection) {
+                continue;
+            }
+            let Some(sent) = &client.request else { continue };
+            let Some(to) = request(&sent.headers, client.to) else { continue };
+            client.to = to;
+            if client.is_unheard() {
+                client.attempt = client.attempt.wrapping_add(1);
+                out.push(Sending { to, bytes: sent.to_bytes(), report: Some(SendId::new(*id, client.attempt)) });
+            }
+        }
+    }
+
+    /// A peer all of whose connections were gone has come by this one: what is not through goes on by it.
+    pub fn way_opened(&mut self, flow: Flow, now: Mono, out: &mut Vec<Sending>) {
+        let is_there = |to: &Flow| (to.remote.ip(), to.transport) == (flow.remote.ip(), flow.transport);
+        for record in self.records.values_mut() {
+            let Record::Client(client) = record else { continue };
+            // What is heard by it may be the answer to what has opened it: that is not said again.
+            if client.to.connection.is_none() && is_there(&client.to) && !client.is_unheard() {
+                client.to = flow;
+            }
+            if let ClientMachine::Invite(ClientInvite::Accepted { forks, .. }) = &mut client.machine {
+                let acks = forks.iter_mut().filter_map(|fork| fork.ack.as_mut());
+                acks.filter(|(to, _)| to.connection.is_none() && is_there(to)).for_each(|(to, _)| *to = flow);
+            }
+        }
+        self.lost_senders_found(&is_there, flow, now, out);
     }
 
     fn failed(&mut self, id: TransactionId, now: Mono, out: &mut Vec<Sending>) -> Option<Undelivered> {
@@ -253,8 +310,18 @@ impl Transactions {
         let wire = Wire::of(to.transport);
         let key = Key::of_client(&branch, &request.method);
         let (machine, send) = begin(&request.method, bytes, wire, now);
-        let client = Client { machine, keys: Vec::with_capacity(1), to, wire, branch, request: Some(request), fallback, purpose };
-        let attempt = client.attempt();
+        let client = Client {
+            machine,
+            keys: Vec::with_capacity(1),
+            to,
+            wire,
+            branch,
+            request: Some(request),
+            fallback,
+            attempt: 0,
+            purpose,
+        };
+        let attempt = client.attempt;
         let id = self.insert(Record::Client(Box::new(client)));
         self.index(key, id);
         out.extend(send.map(|bytes| Sending { to, bytes, report: Some(SendId::new(id, attempt)) }));
@@ -279,7 +346,7 @@ impl Transactions {
 
     pub(super) fn tick_client(&mut self, id: TransactionId, now: Mono, expired: &mut Vec<Expired>, out: &mut Vec<Sending>) {
         let Some(client) = self.client_mut(id) else { return };
-        let report = SendId::new(id, client.attempt());
+        let report = SendId::new(id, client.attempt);
         let timed_out = match &client.machine {
             ClientMachine::Invite(_) => {
                 client.invite(client_invite::Event::Tick, report, now, out) == Some(client_invite::Notice::TimedOut)
@@ -296,11 +363,6 @@ impl Transactions {
 }
 
 impl Client {
-    /// Over UDP after a stream failed is the second attempt.
-    fn attempt(&self) -> u8 {
-        u8::from(self.fallback.is_none())
-    }
-
     fn is_unheard(&self) -> bool {
         match &self.machine {
             ClientMachine::Invite(m) => matches!(m, ClientInvite::Calling { .. }),
@@ -318,12 +380,13 @@ impl Client {
         let Some(mut request) = self.request.take() else { return };
         request.headers.remove_top_via();
         let request = with_via(&request, &target, &self.branch);
+        self.attempt = self.attempt.wrapping_add(1);
         self.to = target.flow;
         self.wire = Wire::of(target.flow.transport);
         let (machine, send) = begin(&request.method, request.to_bytes(), self.wire, now);
         self.request = Some(request);
         self.machine = machine;
-        out.extend(send.map(|bytes| Sending { to: self.to, bytes, report: Some(SendId::new(id, self.attempt())) }));
+        out.extend(send.map(|bytes| Sending { to: self.to, bytes, report: Some(SendId::new(id, self.attempt)) }));
     }
 
     /// ACK and CANCEL (§17.1.1.3, §9.1): Request-URI, From, Call-ID, Route, the top Via and the number of CSeq are the INVITE's; To is

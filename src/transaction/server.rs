@@ -229,6 +229,35 @@ impl Transactions {
         }
     }
 
+    pub(super) fn servers_rerouted(
+        &mut self,
+        connection: ConnectionId,
+        response: &dyn Fn(Flow) -> Option<Flow>,
+        now: Mono,
+        out: &mut Vec<Sending>,
+    ) {
+        let on_it = |record: &Record| match record {
+            Record::Server(server) if server.reply.connection == Some(connection) => response(server.reply),
+            Record::Server(_) | Record::Client(_) => None,
+        };
+        let moved: Vec<_> = self.records.iter().filter_map(|(id, record)| Some((*id, on_it(record)?))).collect();
+        for (id, to) in moved {
+            self.answer_by(id, to, now, out);
+        }
+    }
+
+    /// Those whose connection is gone, and whose sender has come by another.
+    pub(super) fn lost_senders_found(&mut self, is_there: &dyn Fn(&Flow) -> bool, flow: Flow, now: Mono, out: &mut Vec<Sending>) {
+        let is_its = |record: &Record| match record {
+            Record::Server(server) => matches!(server.way, Way::Lost) && is_there(&server.reply),
+            Record::Client(_) => false,
+        };
+        let found: Vec<_> = self.records.iter().filter(|(_, record)| is_its(record)).map(|(id, _)| *id).collect();
+        for id in found {
+            self.answer_by(id, flow, now, out);
+        }
+    }
+
     fn answer_by(&mut self, id: TransactionId, flow: Flow, now: Mono, out: &mut Vec<Sending>) {
         if let Some(server) = self.server_mut(id) {
             (server.reply, server.way) = (flow, Way::Only);

@@ -34,11 +34,11 @@ pub struct SendId(pub u64);
 
 impl SendId {
     pub(super) fn new(id: TransactionId, attempt: u8) -> SendId {
-        SendId(id.0 << 1 | u64::from(attempt & 1))
+        SendId(id.0 << 8 | u64::from(attempt))
     }
 
     pub(super) fn parts(self) -> (TransactionId, u8) {
-        (TransactionId(self.0 >> 1), (self.0 & 1) as u8)
+        (TransactionId(self.0 >> 8), (self.0 & 0xff) as u8)
     }
 }
 

@@ -24,6 +24,15 @@ fn at(text: &str) -> SocketAddr {
     text.parse().expect("address")
 }
 
+/// Where the proxy listens for connections.
+const PATH_BY_TCP: &str = "Supported: path\r\nPath: <sip:10.0.5.5:5070;transport=tcp;lr>\r\n";
+
+/// A connection of the proxy's.
+fn by(connection: u64) -> Flow {
+    let remote = at(&format!("10.0.5.5:{}", 40_000 + connection));
+    Flow { transport: Transport::Tcp, local: switch(), remote, connection: Some(ConnectionId(connection)) }
+}
+
 fn by_udp(from: &str) -> Flow {
     Flow { transport: Transport::Udp, local: switch(), remote: at(from), connection: None }
 }
@@ -153,13 +162,8 @@ fn what_a_phone_asserts_of_itself_is_not_believed_because_a_proxy_passes_it_on()
 fn a_phone_behind_a_proxy_is_reached_by_the_proxys_next_connection_or_a_new_one() {
     let mut sim = Sim::with(5, behind_proxies());
     let caller = sim.phone("201");
-    let by = |connection: u64| {
-        let remote = at(&format!("10.0.5.5:{}", 40_000 + connection));
-        Flow { transport: Transport::Tcp, local: switch(), remote, connection: Some(ConnectionId(connection)) }
-    };
     let mut line = phone("210", "10.7.0.1:5060");
-    line.more = "Supported: path\r\nPath: <sip:10.0.5.5:5070;transport=tcp;lr>\r\n";
-    line.flow = by(1);
+    (line.more, line.flow) = (PATH_BY_TCP, by(1));
     assert_eq!(line.register(&mut sim).status.code(), 200);
     let rings_by = |sim: &mut Sim| {
         let since = sim.trace.len();
@@ -215,5 +219,162 @@ fn a_neighbour_behind_the_proxy_ends_nobodys_call() {
     assert!(sim.ended().is_empty());
     assert_eq!(bye(&mut sim, "10.7.0.1", 901), Some(200));
     sim.run_until("over", |s| s.ua(callee).is_idle());
+    sim.assert_clean();
+}
+
+fn closes(sim: &mut Sim, connection: u64) {
+    sim.input(Input::ConnectionClosed { connection: ConnectionId(connection) });
+}
+
+/// Requests of this method since then: by which connection, or to which port.
+fn sent(sim: &Sim, since: usize, method: Method) -> Vec<(Option<u64>, u16)> {
+    let its = requests(sim, since).filter(|(way, r)| r.method == method && way.remote.ip() == at(PROXY).ip());
+    its.map(|(way, _)| (way.connection.map(|c| c.0), way.remote.port())).collect()
+}
+
+/// 210 is registered by the proxy's first connection; others have been heard by its further ones, the last one last.
+fn behind_connections(seed: u8, connections: u64) -> (Sim, Line, SocketAddr) {
+    let mut sim = Sim::with(seed, behind_proxies());
+    let colleague = sim.phone("201");
+    let mut line = phone("210", "10.7.0.1:5060");
+    (line.more, line.flow) = (PATH_BY_TCP, by(1));
+    assert_eq!(line.register(&mut sim).status.code(), 200);
+    let mut other = phone("202", "10.7.0.2:5060");
+    for connection in 2..=connections {
+        other.flow = by(connection);
+        assert_eq!(other.register(&mut sim).status.code(), 200);
+    }
+    line.more = "";
+    (sim, line, colleague)
+}
+
+/// 201 calls it: its INVITE.
+fn rung(sim: &mut Sim, caller: SocketAddr) -> cordboard::sip::Request {
+    let since = sim.trace.len();
+    sim.act(caller, |c, now| {
+        c.call("210", now);
+    });
+    sim.run_for(SECOND / 4);
+    let (way, invite) = requests(sim, since).filter(|(_, r)| r.method == Method::Invite).last().expect("an INVITE");
+    assert_eq!(way.connection, Some(ConnectionId(1)), "by its own");
+    invite
+}
+
+fn says(sim: &mut Sim, connection: u64, response: cordboard::sip::Response) {
+    let message = cordboard::sip::intake(response.to_bytes()).expect("valid");
+    sim.input(Input::Sip { flow: by(connection), message });
+    sim.run_for(SECOND / 10);
+}
+
+/// What is sent for a call that rings when the connection that it rings by is gone, and all that is left is this.
+#[test]
+fn a_cancel_goes_by_a_connection_that_the_proxy_has_left_or_where_it_listens() {
+    for (connections, way) in [(3, (Some(3), 40_003)), (1, (None, 5_070))] {
+        let (mut sim, _, caller) = behind_connections(7, connections);
+        let invite = rung(&mut sim, caller);
+        says(&mut sim, 1, invite.response_with_tag(cordboard::sip::Status::RINGING, "t"));
+        closes(&mut sim, 1);
+        let since = sim.trace.len();
+        sim.act(caller, |c, now| c.hang_up(now));
+        sim.run_for(SECOND / 4);
+        assert_eq!(sent(&sim, since, Method::Cancel), [way]);
+        // That one ends too, before anybody has said anything to it.
+        if connections == 3 {
+            closes(&mut sim, 3);
+            assert_eq!(sent(&sim, since, Method::Cancel)[1..], [(Some(2), 40_002)], "the newest that is left");
+        }
+        let terminated = invite.response_with_tag(cordboard::sip::Status::REQUEST_TERMINATED, "t");
+        says(&mut sim, 2, terminated);
+        assert_eq!(sent(&sim, since, Method::Ack).len(), 1);
+        assert!(sim.ua(caller).is_idle());
+        sim.assert_clean();
+    }
+}
+
+/// One that may never have arrived is repeated, and is the same request to who has it already.
+#[test]
+fn a_request_that_nobody_has_answered_is_repeated_by_the_proxys_next_connection() {
+    // The driver notices that it can't write, or that the connection is closed.
+    for unwritten in [false, true] {
+        let (mut sim, _, caller) = behind_connections(8, 2);
+        if unwritten {
+            sim.unreachable.insert(by(1).remote);
+        }
+        let since = sim.trace.len();
+        rung_or_not(&mut sim, caller);
+        if !unwritten {
+            closes(&mut sim, 1);
+        }
+        assert_eq!(sent(&sim, since, Method::Invite), [(Some(1), 40_001), (Some(2), 40_002)], "unwritten: {unwritten}");
+        let both: Vec<_> = requests(&sim, since).filter(|(_, r)| r.method == Method::Invite).map(|(_, r)| r).collect();
+        let own = |r: &cordboard::sip::Request| r.headers.via().ok().and_then(|via| via.branch().map(<[u8]>::to_vec));
+        let (first, again) = (&both[both.len() - 2], &both[both.len() - 1]);
+        assert_eq!((own(first), first.headers.cseq()), (own(again), again.headers.cseq()));
+        closes(&mut sim, 1);
+        says(&mut sim, 2, again.response_with_tag(cordboard::sip::Status::BUSY_HERE, "t"));
+        assert_eq!(sim.ua(caller).final_status(), Some(486));
+        // And without any there is an end to it.
+        closes(&mut sim, 2);
+        sim.unreachable.extend([by(1).remote, at("10.0.5.5:5070")]);
+        rung_or_not(&mut sim, caller);
+        sim.run_until("given up", |s| s.ua(caller).is_idle());
+        assert_eq!(sim.ua(caller).final_status(), Some(503));
+        sim.assert_clean();
+    }
+}
+
+fn rung_or_not(sim: &mut Sim, caller: SocketAddr) {
+    sim.act(caller, |c, now| {
+        c.call("210", now);
+    });
+    sim.run_for(SECOND / 4);
+}
+
+/// RFC 3261 §18.2.2: what is said to an INVITE of a phone behind the proxy.
+#[test]
+fn the_answer_to_a_call_from_behind_a_proxy_goes_by_a_connection_that_is_left() {
+    // Its other connection, or a new one to the port that its Via names; then another one of its own.
+    for (connections, way) in [(2, (Some(ConnectionId(2)), 40_002)), (1, (None, 40_001))] {
+        let (mut sim, mut line, callee) = behind_connections(9, connections);
+        sim.set(callee, crate::sim::ua::OnInvite::Ring);
+        line.say(&mut sim, "INVITE", "201", "call", &with(OFFER));
+        sim.run_for(SECOND / 4);
+        let since = sim.trace.len();
+        closes(&mut sim, 1);
+        let of_invite = |sim: &Sim| {
+            let its = |r: &cordboard::sip::Response| r.headers.cseq().is_ok_and(|c| c.method == Method::Invite);
+            let all = responses(sim, since).filter(|(way, r)| its(r) && way.remote.ip() == at(PROXY).ip());
+            all.map(|(way, r)| ((way.connection, way.remote.port()), r.status.code())).collect::<Vec<_>>()
+        };
+        assert_eq!(of_invite(&sim), [(way, 180)], "what may have been lost is said again");
+        sim.act(callee, |c, now| c.answer(now));
+        sim.run_for(SECOND / 4);
+        assert_eq!(of_invite(&sim).last(), Some(&(way, 200)));
+        sim.assert_clean();
+    }
+}
+
+/// The ACK to a 2xx is repeated with it, by the connection that there is then.
+#[test]
+fn an_ack_is_repeated_by_the_proxys_next_connection() {
+    let (mut sim, _, caller) = behind_connections(10, 2);
+    let invite = rung(&mut sim, caller);
+    let mut ok = invite.response_with_tag(cordboard::sip::Status::OK, "t");
+    ok.headers.push(HeaderName::Contact, "<sip:phone@192.168.1.2:5060>");
+    ok.headers.push(HeaderName::RecordRoute, "<sip:10.0.5.5:5070;transport=tcp;lr>");
+    ok.headers.push(HeaderName::ContentType, "application/sdp");
+    ok.body = OFFER.into();
+    let since = sim.trace.len();
+    says(&mut sim, 1, ok.clone());
+    closes(&mut sim, 1);
+    says(&mut sim, 2, ok.clone());
+    closes(&mut sim, 2);
+    says(&mut sim, 3, ok);
+    let acks = sent(&sim, since, Method::Ack);
+    // In between it had no connection at all.
+    assert_eq!(acks, [(Some(1), 40_001), (Some(2), 40_002), (Some(3), 40_003)]);
+    sim.act(caller, |c, now| c.hang_up(now));
+    sim.run_for(SECOND / 4);
+    assert_eq!(sent(&sim, since, Method::Bye), [(Some(3), 40_003)]);
     sim.assert_clean();
 }

@@ -234,10 +234,9 @@ impl Presence {
         }
     }
 
-    /// Phones that somebody can be told by this connection of.
-    pub fn on(&self, connection: ConnectionId) -> impl Iterator<Item = &Number> {
-        let held = self.held.values().filter(move |held| held.subscription.flow().connection == Some(connection));
-        held.map(|held| &held.phone)
+    /// Phones that are told by such a flow.
+    pub fn phones_on(&self, is_on: impl Fn(&Flow) -> bool) -> impl Iterator<Item = &Number> {
+        self.held.values().filter(move |held| is_on(held.subscription.flow())).map(|held| &held.phone)
     }
 
     /// Nobody can be told any more, but by a proxy of ours, which has other connections.
