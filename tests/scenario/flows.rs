@@ -425,15 +425,15 @@ fn a_call_and_a_lamp_follow_their_phone_through_any_number_of_contacts() {
             let ok = line.say(&mut sim, "SUBSCRIBE", "201", "lamp", "Event: dialog\r\nExpires: 600\r\n");
             assert_eq!(ok.map(|r| r.status.code()), Some(200));
         }
-        for n in 1..4 {
+        for (connection, contact) in (1..).zip(&CONTACTS[1..]) {
             if closed_first {
-                sim.input(Input::ConnectionClosed { connection: ConnectionId(n as u64) });
+                sim.input(Input::ConnectionClosed { connection: ConnectionId(connection) });
             }
-            line.by(n as u64 + 1);
-            line.contact = CONTACTS[n];
+            line.by(connection + 1);
+            line.contact = contact;
             assert_eq!(line.register(&mut sim).status.code(), 200);
             if !closed_first {
-                sim.input(Input::ConnectionClosed { connection: ConnectionId(n as u64) });
+                sim.input(Input::ConnectionClosed { connection: ConnectionId(connection) });
             }
         }
         let since = sim.trace.len();
@@ -442,7 +442,7 @@ fn a_call_and_a_lamp_follow_their_phone_through_any_number_of_contacts() {
         let there = (on(4), CONTACTS[3].to_owned());
         assert_eq!(told(&sim, since, sip::Method::Bye), [there], "closed first: {closed_first}");
         // A NOTIFY that nobody has answered when its connection goes is told again.
-        let there: Vec<_> = (0..4).map(|n| (on(n as u64 + 1), CONTACTS[n].to_owned())).collect();
+        let there: Vec<_> = (1..).zip(CONTACTS).map(|(connection, contact)| (on(connection), contact.to_owned())).collect();
         assert_eq!(told(&sim, 0, sip::Method::Notify), if closed_first { Vec::new() } else { there });
         sim.run_for(700 * SECOND);
     }
@@ -453,11 +453,11 @@ fn a_call_and_a_lamp_follow_their_phone_through_any_number_of_contacts() {
 fn a_call_that_rings_follows_its_phone_through_any_number_of_contacts() {
     let (mut sim, mut line, callee) = calling(8);
     let go = |sim: &mut Sim, line: &mut Line| {
-        for n in 1..4 {
-            line.by(n as u64 + 1);
-            line.contact = CONTACTS[n];
+        for (connection, contact) in (1..).zip(&CONTACTS[1..]) {
+            line.by(connection + 1);
+            line.contact = contact;
             assert_eq!(line.register(sim).status.code(), 200);
-            sim.input(Input::ConnectionClosed { connection: ConnectionId(n as u64) });
+            sim.input(Input::ConnectionClosed { connection: ConnectionId(connection) });
         }
     };
     go(&mut sim, &mut line);
