@@ -328,3 +328,58 @@ fn phones_behind_an_edge_that_speaks_tcp_to_the_switch_call_cancel_transfer_and_
 fn phones_behind_an_edge_that_speaks_tls_to_the_switch_call_cancel_transfer_and_subscribe() {
     phones_behind_an_edge_by("tls", 120);
 }
+
+fn metric(switch: &Cordboard, name: &str) -> u64 {
+    let text = switch.get("/metrics").text();
+    let line = text.lines().find(|line| line.starts_with(&format!("cordboard_transport_{name}_total ")));
+    line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(0)
+}
+
+/// RFC 3261 §9.1, §18.2.2: a proxy whose connections end while a phone rings behind it.
+#[test]
+fn a_call_that_rings_behind_an_edge_goes_on_by_the_edges_next_connection() {
+    let numbers = ["201", "202"];
+    let site = numbers.iter().fold(Site::new("edge-closes"), |site, number| site.phone(number)).on(INNER).sip_key(OWN);
+    let switch = site.start();
+    let [outer, inner] = [ports::port(), ports::port()].map(|port| SocketAddr::from((EDGE, port)));
+    let nothing = site.folder().path();
+    let edge = Kamailio::edge(site.folder(), outer, "tcp", inner, switch.sip(), 2, [nothing, nothing]);
+    let mut alice = behind(&site, &edge, "201", TONES[0], false);
+    // Not by TCP, which the edge would close as well.
+    let mut bob = behind(&site, &edge, "202", TONES[1], false);
+    for number in numbers {
+        switch.wait_for_registration(number, SOON);
+    }
+    let story = switch.events("since=0");
+    // What the switch says again then opens the next one.
+    let closes = || {
+        let before = metric(&switch, "tcp_closed");
+        wait_until("the edge has closed a connection", SOON, || metric(&switch, "tcp_closed") > before);
+    };
+
+    alice.dial(&address("202"));
+    bob.wait_for("CALL_INCOMING", SOON);
+    alice.wait_for("CALL_RINGING", SOON);
+    closes();
+    alice.hang_up();
+    bob.wait_for("CALL_CLOSED", SOON);
+    let ended = story.wait_for("call.ended", SOON, |_| true);
+    assert_eq!(ended.data()["cause"], json!("cancelled"));
+    nobody_talks(&switch);
+
+    alice.dial(&address("202"));
+    bob.wait_for_nth("CALL_INCOMING", 2, SOON);
+    alice.wait_for_nth("CALL_RINGING", 2, SOON);
+    closes();
+    bob.accept();
+    alice.wait_for("CALL_ESTABLISHED", SOON);
+    let call = begun(&story, "201", "202");
+    alice.wait_to_hear(Duration::from_secs(2), SOON);
+    bob.wait_to_hear(Duration::from_secs(2), SOON);
+    closes();
+    bob.hang_up();
+    alice.wait_for_nth("CALL_CLOSED", 2, SOON);
+    story.wait_for("call.ended", SOON, of(&call, None));
+    nobody_talks(&switch);
+    assert_eq!(story.events().iter().filter(|e| e.kind == "registration.removed").count(), 0);
+}
