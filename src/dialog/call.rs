@@ -655,19 +655,16 @@ impl Call {
                 false => Vec::new(),
             },
             State::Invited { transaction, invite, flow } => {
-                let contact = invite.headers.contact().ok().flatten();
-                if self.reach != Reach::Flow || !contact.is_some_and(|contact| moved.takes(&contact.uri, flow)) {
-                    return Vec::new();
-                }
-                invite.headers.set(HeaderName::Contact, NameAddr::new(moved.to.clone()));
+                let contact = invite.headers.contact().ok().flatten().and_then(|contact| moved.takes(&contact.uri, flow));
+                let Some(contact) = contact.filter(|_| self.reach == Reach::Flow) else { return Vec::new() };
+                invite.headers.set(HeaderName::Contact, NameAddr::new(contact));
                 *flow = moved.flow;
                 vec![Pending::Theirs(*transaction)]
             }
             State::Inviting { transaction, invite, flow } => {
-                if self.reach != Reach::Flow || !moved.takes(&invite.uri, flow) {
-                    return Vec::new();
-                }
-                invite.uri = moved.to.clone();
+                let contact = moved.takes(&invite.uri, flow).filter(|_| self.reach == Reach::Flow);
+                let Some(contact) = contact else { return Vec::new() };
+                invite.uri = contact;
                 *flow = moved.flow;
                 for early in &mut self.early {
                     early.dialog.device_moved(moved);

@@ -248,9 +248,10 @@ impl Dialog {
 
     /// Goes with its device; whether it is one of those that do.
     pub fn device_moved(&mut self, moved: &Moved) -> bool {
-        let goes = self.reach == Reach::Flow && moved.takes(&self.remote_target, &self.flow);
-        if goes {
-            self.remote_target = moved.to.clone();
+        let target = moved.takes(&self.remote_target, &self.flow).filter(|_| self.reach == Reach::Flow);
+        let goes = target.is_some();
+        if let Some(target) = target {
+            self.remote_target = target;
             self.flow = moved.flow;
         }
         goes
@@ -263,15 +264,24 @@ pub struct Moved {
     /// The contact that its dialogs know it by.
     pub from: Uri,
     pub to: Uri,
+    /// By which it was reached, if that was its alone.
+    pub was: Option<Flow>,
     pub flow: Flow,
     /// Flows by which devices with the same contact are reached still: what is on one of these stays there.
     pub others: Vec<Flow>,
 }
 
 impl Moved {
-    /// Whether what is with this contact, on this flow, goes with the device.
-    pub fn takes(&self, contact: &Uri, flow: &Flow) -> bool {
-        contact.equivalent(&self.from) && !self.others.contains(flow)
+    /// Of what is with this contact, on this flow: the contact that it has from now on, if it goes with the device. Some phones have
+    /// another one in their calls than they register, which is good for as long as they say no other.
+    pub fn takes(&self, contact: &Uri, flow: &Flow) -> Option<Uri> {
+        if self.others.contains(flow) {
+            None
+        } else if contact.equivalent(&self.from) {
+            Some(self.to.clone())
+        } else {
+            (self.was == Some(*flow)).then(|| contact.clone())
+        }
     }
 }
 

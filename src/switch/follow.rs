@@ -2,8 +2,8 @@
 //!
 //! | a device | its calls are found by |
 //! |---|---|
-//! | registers by another flow, or its last registration names another contact | the contact that they know, unless they are on a flow by which another binding with it is reached |
-//! | comes back under a new contact when its connection has gone | the instance that it says that it is (RFC 5626 §4.1) |
+//! | registers by another flow, maybe under another contact | the contact that they know, unless they are on a flow by which another binding with it is reached; else the flow that it had |
+//! | comes back under a new contact when its connection has gone | the same of the instance that it says that it is (RFC 5626 §4.1) |
 //! | has two flows, and one is gone | the contact, on the one that is left (§5.3) |
 
 use bytes::Bytes;
@@ -32,9 +32,9 @@ impl Switch {
                 for pending in leg.call.device_moved(&moved) {
                     match pending {
                         Pending::Theirs(invite) => {
-                            self.hub.transactions.sender_moved(invite, moved.flow, now.mono, &mut sends);
+                            self.hub.transactions.sender_moved(invite, moved.was, moved.flow, now.mono, &mut sends);
                         }
-                        Pending::Ours(invite) => self.hub.transactions.receiver_moved(invite, moved.flow),
+                        Pending::Ours(invite) => self.hub.transactions.receiver_moved(invite, moved.was, moved.flow),
                     }
                 }
                 self.cx(now, out).sends(sends);
@@ -56,7 +56,7 @@ impl Switch {
             let mut cx = self.cx(now, out);
             // The best first: what has gone by one does not go by the next, which is one of its `others`.
             for binding in cx.hub.registrar.bindings(&number, now) {
-                cx.moved(&number, &binding.contact, &binding);
+                cx.moved(&number, &binding.contact, None, &binding);
             }
         }
         self.follow(now, out);
@@ -68,13 +68,13 @@ impl Cx<'_> {
     pub fn device_moved(&mut self, change: &Change) {
         match change {
             Change::Refreshed(_, flow, binding) if *flow == binding.flow => {}
-            Change::Refreshed(number, _, binding) => self.moved(number, &binding.contact, binding),
-            Change::Replaced(number, old, binding) => self.moved(number, &old.contact, binding),
+            Change::Refreshed(number, flow, binding) => self.moved(number, &binding.contact, Some(*flow), binding),
+            Change::Replaced(number, old, binding) => self.moved(number, &old.contact, Some(old.flow), binding),
             Change::Added(number, binding) => {
-                self.moved(number, &binding.contact, binding);
+                self.moved(number, &binding.contact, None, binding);
                 if let Some(device) = &binding.device {
-                    for contact in self.known_as(number, &device.instance) {
-                        self.moved(number, &contact, binding);
+                    for (contact, flow) in self.known_as(number, &device.instance) {
+                        self.moved(number, &contact, Some(flow), binding);
                     }
                 }
             }
@@ -83,30 +83,30 @@ impl Cx<'_> {
                     && self.hub.index.has_phone(number)
                 {
                     let index = &self.hub.index;
-                    self.hub.gone.retain(|(number, _, _)| index.has_phone(number));
+                    self.hub.gone.retain(|(number, _, _), _| index.has_phone(number));
                     // A phone in a call that comes and goes under ever new contacts is followed no further.
                     if self.hub.gone.len() == MOST_GONE {
                         return;
                     }
-                    self.hub.gone.insert((number.clone(), device.instance.clone(), binding.contact.clone()));
+                    self.hub.gone.insert((number.clone(), device.instance.clone(), binding.contact.clone()), binding.flow);
                 }
             }
         }
     }
 
-    /// Contacts that a device had when it was registered last.
-    fn known_as(&mut self, number: &Number, instance: &str) -> Vec<Bytes> {
+    /// How a device was known and reached when it was registered last.
+    fn known_as(&mut self, number: &Number, instance: &str) -> Vec<(Bytes, Flow)> {
         let first = (number.clone(), instance.to_owned(), Bytes::new());
-        let is_its = |(of, device, _): &&(Number, String, Bytes)| of == number && device == instance;
-        let known: Vec<_> = self.hub.gone.range(first..).take_while(is_its).cloned().collect();
-        for one in &known {
-            self.hub.gone.remove(one);
+        let is_its = |((of, device, _), _): &(&(Number, String, Bytes), &Flow)| of == number && device == instance;
+        let known: Vec<_> = self.hub.gone.range(first..).take_while(is_its).map(|(key, flow)| (key.clone(), *flow)).collect();
+        for (key, _) in &known {
+            self.hub.gone.remove(key);
         }
-        known.into_iter().map(|(_, _, contact)| contact).collect()
+        known.into_iter().map(|((_, _, contact), flow)| (contact, flow)).collect()
     }
 
-    /// A device that dialogs know by this contact is reached so now.
-    fn moved(&mut self, number: &Number, from: &Bytes, binding: &Binding) {
+    /// A device that dialogs know by this contact, and that was reached by this flow, is reached so now.
+    fn moved(&mut self, number: &Number, from: &Bytes, was: Option<Flow>, binding: &Binding) {
         if !self.hub.index.has_phone(number) && !self.hub.presence.has_phone(number) {
             return;
         }
@@ -114,6 +114,9 @@ impl Cx<'_> {
         let all = self.hub.registrar.bindings(number, self.now);
         let has_it = |other: &&Binding| Uri::parse(other.contact.clone()).is_ok_and(|contact| contact.equivalent(&from));
         let others = all.iter().filter(|other| other.flow != binding.flow).filter(has_it).map(|other| other.flow).collect();
-        self.hub.moved.push((number.clone(), Moved { from, to, flow: binding.flow, others }));
+        // Behind a proxy many have one flow.
+        let is_shared = |flow: &Flow| self.hub.is_proxy(flow) || all.iter().any(|other| other.flow == *flow);
+        let was = was.filter(|flow| !is_shared(flow));
+        self.hub.moved.push((number.clone(), Moved { from, to, was, flow: binding.flow, others }));
     }
 }

@@ -72,8 +72,9 @@ pub(super) struct Hub {
     pub lookups: BTreeMap<TrunkName, Lookup>,
     /// Devices that have come by another way in this input while their phone has calls or subscriptions.
     pub moved: Vec<(Number, Moved)>,
-    /// Contacts of devices that name themselves and are not registered any more, of phones that have calls: number, instance, contact.
-    pub gone: BTreeSet<(Number, String, Bytes)>,
+    /// Devices that name themselves and are not registered any more, of phones that have calls: by number, instance and contact, how they
+    /// were reached.
+    pub gone: BTreeMap<(Number, String, Bytes), Flow>,
     pub messages_relayed: Messages,
     /// An INVITE of this input that is for a call which is there already.
     pub joining: Option<Joining>,

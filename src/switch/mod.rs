@@ -142,7 +142,7 @@ impl Switch {
                 servers: BTreeMap::new(),
                 lookups,
                 moved: Vec::new(),
-                gone: BTreeSet::new(),
+                gone: BTreeMap::new(),
                 messages_relayed: messages::Messages::default(),
                 joining: None,
                 next_leg: 0,

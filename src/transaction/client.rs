@@ -208,10 +208,14 @@ impl Transactions {
         lost.into_iter().filter_map(|id| self.failed(id, now, out)).collect()
     }
 
-    /// The device that an INVITE rings at is reached by this flow now: a CANCEL, or the ACK of its refusal, goes there. One that nothing has
-    /// been heard of yet may never have arrived, and is left to fail.
-    pub fn receiver_moved(&mut self, id: TransactionId, flow: Flow) {
-        if let Some(client) = self.client_mut(id).filter(|client| client.to.connection.is_some() && !client.is_unheard()) {
+    /// The device that an INVITE rings at was reached by the one flow, and is by the other now: a CANCEL, or the ACK of its refusal, goes
+    /// there. One by a connection that nothing has been heard of yet may never have arrived, and is left to fail; by UDP it is repeated.
+    pub fn receiver_moved(&mut self, id: TransactionId, was: Option<Flow>, flow: Flow) {
+        let goes = |client: &&mut Client| match client.to.connection {
+            Some(_) => !client.is_unheard(),
+            None => was == Some(client.to),
+        };
+        if let Some(client) = self.client_mut(id).filter(goes) {
             client.to = flow;
         }
     }

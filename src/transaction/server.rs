@@ -193,11 +193,19 @@ impl Transactions {
         self.settle(id);
     }
 
-    /// The device that sent the request is reached by this flow now: responses go there as soon as their connection is gone, with the last
-    /// one, which may have gone with it.
-    pub fn sender_moved(&mut self, id: TransactionId, flow: Flow, now: Mono, out: &mut Vec<Sending>) {
+    /// The device that sent the request was reached by the one flow, and is by the other now: responses go there as soon as their
+    /// connection is gone, with the last one, which may have gone with it. By UDP at once, where they went to where the request came from
+    /// (RFC 3581): its NAT has forgotten that.
+    pub fn sender_moved(&mut self, id: TransactionId, was: Option<Flow>, flow: Flow, now: Mono, out: &mut Vec<Sending>) {
         let Some(server) = self.server_mut(id) else { return };
-        if server.reply.connection.is_none() || server.reply.connection == flow.connection {
+        if server.reply.connection.is_none() {
+            if was == Some(server.source) && server.reply.remote == server.source.remote {
+                server.source = flow;
+                self.answer_by(id, flow, now, out);
+            }
+            return;
+        }
+        if server.reply.connection == flow.connection {
             return;
         }
         // Its CANCEL comes by the new one.

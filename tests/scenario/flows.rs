@@ -520,3 +520,70 @@ fn an_answer_that_is_not_acknowledged_yet_is_repeated_by_the_new_connection() {
         sim.assert_clean();
     }
 }
+
+/// Some phones have another contact in their calls than they register: what is on the flow that a device has left goes with it.
+#[test]
+fn a_call_with_a_contact_of_its_own_follows_its_phone_by_the_flow() {
+    for closed_first in [false, true] {
+        let mut sim = Sim::new(11);
+        let callee = sim.phone("201");
+        let mut line = Line::new("210", CONTACTS[0], 1);
+        line.device = ";+sip.instance=\"<urn:uuid:0001>\"";
+        assert_eq!(line.register(&mut sim).status.code(), 200);
+        line.contact = "sip:call-1@10.1.9.9;transport=tcp";
+        up(&mut sim, &mut line, callee);
+        for (connection, contact) in (1..).zip(&CONTACTS[1..]) {
+            if closed_first {
+                sim.input(Input::ConnectionClosed { connection: ConnectionId(connection) });
+            }
+            line.by(connection + 1);
+            line.contact = contact;
+            assert_eq!(line.register(&mut sim).status.code(), 200);
+            if !closed_first {
+                sim.input(Input::ConnectionClosed { connection: ConnectionId(connection) });
+            }
+        }
+        let since = sim.trace.len();
+        sim.act(callee, |c, now| c.hang_up(now));
+        sim.run_for(SECOND / 4);
+        let there = (on(4), "sip:call-1@10.1.9.9;transport=tcp".to_owned());
+        assert_eq!(told(&sim, since, sip::Method::Bye), [there], "closed first: {closed_first}");
+        sim.assert_clean();
+    }
+}
+
+/// RFC 3581, RFC 3261 §9.1: a NAT that forgets a phone while it rings there, or somewhere for it.
+#[test]
+fn what_is_said_to_a_call_that_rings_goes_to_the_port_that_the_phones_nat_has_then() {
+    for calls in [true, false] {
+        let mut sim = Sim::new(12);
+        let (phone, other) = (SocketAddr::from(([10, 1, 0, 210], 5_060)), sim.phone("201"));
+        let seen = |port: u16| SocketAddr::from(([198, 51, 100, 7], port));
+        sim.behind.insert(phone, seen(6_000));
+        assert_eq!(sim.phone("210"), phone);
+        let (caller, callee) = if calls { (phone, other) } else { (other, phone) };
+        sim.set(callee, OnInvite::Ring);
+        sim.act(caller, |p, now| {
+            p.call(if calls { "201" } else { "210" }, now);
+        });
+        sim.run_until("it rings", |s| s.ua(callee).is_ringing());
+        sim.run_for(SECOND);
+        sim.behind.insert(phone, seen(7_000));
+        sim.act(phone, |p, now| p.register(now));
+        sim.run_for(SECOND);
+        match calls {
+            true => {
+                sim.act(callee, |c, now| c.answer(now));
+                sim.run_for(SECOND);
+                assert!(sim.ua(phone).is_up(), "{}", sim.story());
+                sim.act(phone, |p, now| p.hang_up(now));
+            }
+            false => {
+                sim.act(caller, |c, now| c.hang_up(now));
+                sim.run_for(SECOND);
+                assert!(sim.ua(phone).is_idle(), "{}", sim.story());
+            }
+        }
+        sim.assert_clean();
+    }
+}
