@@ -78,6 +78,8 @@ pub struct Conversation {
     pub intercom: bool,
     /// How often it was sent on since somebody pressed a key or talked: what goes round in silence has to end.
     pub forwards: usize,
+    /// Nodes of menus that the caller has passed since a key or a talk: likewise.
+    pub steps_without_key: u32,
     /// Held by a command, not by a leg's SDP.
     pub held_by_command: bool,
     /// Counts what was played, over all legs.
@@ -128,6 +130,7 @@ impl Conversation {
             queue: None,
             diverted: Vec::new(),
             forwards: 0,
+            steps_without_key: 0,
             hops: MAX_FORWARDS,
             parked: None,
             intercom: false,

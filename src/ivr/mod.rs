@@ -32,7 +32,7 @@ mod voicemail;
 
 pub use context::Context;
 pub use graph::Graph;
-pub use session::{Action, Event, Session};
+pub use session::{Action, Deposit, Event, Session};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

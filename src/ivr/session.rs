@@ -24,6 +24,7 @@ use super::collect::{Collect, DIGITS};
 use super::exit::{Exit, NodeId, To};
 use super::graph::{Kind, Node, Spoken};
 use super::menu::is_key;
+use super::voicemail::Voicemail;
 use crate::clock::{Mono, Now};
 use crate::config::Place;
 use crate::ids::Number;
@@ -36,10 +37,19 @@ pub enum Event {
     /// The last `Play` came to its end (at once, where a clip is missing). The end of a play that was stopped or replaced is not passed
     /// in; where it is all the same, it is ignored unless another play runs.
     PlayEnded,
-    /// The message that [`Action::Deposit`] asked for is left, or could not be: the mailbox takes no more.
-    Deposited { left: bool },
+    /// What came of [`Action::Deposit`].
+    Deposited(Deposit),
     /// [`Session::deadline`] has come. Ignored before it.
     Deadline,
+}
+
+/// What came of a caller's stay in a mailbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deposit {
+    /// It is over, whether something was said or not. `by_key`: the caller has ended it so, and is there; noise on a line passes for speech.
+    Over { by_key: bool },
+    /// The mailbox takes no more.
+    Full,
 }
 
 /// What is to be done, in this order.
@@ -47,6 +57,8 @@ pub enum Event {
 pub enum Action {
     /// Play these, one after another, in place of what plays now; `<language>/<prompt>` each. `Event::PlayEnded` follows.
     Play { prompts: Vec<String> },
+    /// Play this prompt of the system's own, in the language of the prompts or another that it is there in. `Event::PlayEnded` follows.
+    Announce { prompt: &'static str },
     /// Stop what plays; no `PlayEnded` follows.
     StopPlay,
     /// The caller is at a node: `menu.entered`.
@@ -67,9 +79,12 @@ pub enum Action {
     Stuck { node: String },
 }
 
-/// Nodes that a caller may pass between two keys. A menu that is made well passes a handful; this many silent timeouts in a row are a
-/// forgotten handset or a loop that leads over a clock or another menu.
+/// Nodes that a caller may pass between two keys, over all menus. One that is made well passes a handful; this many silent timeouts in a row
+/// are a forgotten handset or a loop that leads over a clock, a mailbox or another menu.
 const MOST_STEPS_WITHOUT_KEY: u32 = 100;
+
+/// Said where a mailbox takes no more and the menu says nothing of that.
+const NO_ROOM: &str = "no-voicemail";
 
 /// No prompt is longer. Where media says nothing for so long after it began, it has failed, and the caller goes on.
 const LONGEST_PLAY: Duration = Duration::from_secs(600);
@@ -134,11 +149,12 @@ enum Step {
 }
 
 impl Session {
-    /// Enters the menu. `language` is what the caller has from an earlier menu; without it the menu's own is used.
-    pub fn start(graph: Arc<Graph>, language: Option<&str>, now: Now, out: &mut Vec<Action>) -> Session {
+    /// Enters the menu. `language` is what the caller has from an earlier menu; without it the menu's own is used. `steps_without_key` is
+    /// what [`Session::steps_without_key`] said there, or 0.
+    pub fn start(graph: Arc<Graph>, language: Option<&str>, steps_without_key: u32, now: Now, out: &mut Vec<Action>) -> Session {
         let language = language.unwrap_or(&graph.language).to_owned();
         let start = graph.start;
-        let mut session = Session { graph, language, stored: BTreeMap::new(), steps_without_key: 0, state: State::Ended };
+        let mut session = Session { graph, language, stored: BTreeMap::new(), steps_without_key, state: State::Ended };
         let step = session.enter(start, None, now, out);
         session.run(step, now, out);
         session
@@ -149,7 +165,7 @@ impl Session {
             Event::Digit(c) if !is_key(c.to_ascii_uppercase()) => return,
             Event::Digit(c) => Event::Digit(c.to_ascii_uppercase()),
             Event::Deadline if self.deadline().is_none_or(|at| now.mono < at) => return,
-            Event::PlayEnded | Event::Deadline | Event::Deposited { .. } => event,
+            Event::PlayEnded | Event::Deadline | Event::Deposited(_) => event,
         };
         if matches!(event, Event::Digit(_)) {
             self.steps_without_key = 0;
@@ -170,6 +186,11 @@ impl Session {
 
     pub fn ended(&self) -> bool {
         matches!(self.state, State::Ended)
+    }
+
+    /// Nodes that the caller has passed since the last key.
+    pub fn steps_without_key(&self) -> u32 {
+        self.steps_without_key
     }
 
     /// Language of the prompts now.
@@ -212,20 +233,24 @@ impl Session {
             (State::Awaiting { node, tries, digits, until }, Event::PlayEnded) => {
                 Step::Stay(State::Awaiting { node, tries, digits, until })
             }
-            (State::Depositing { node }, Event::Deposited { left }) => {
-                // Who has said something is there.
-                self.steps_without_key = if left { 0 } else { self.steps_without_key };
-                let to = match graph.node(node).map(|n| &n.kind) {
-                    Some(Kind::Voicemail(voicemail)) if left => voicemail.next.as_ref(),
-                    Some(Kind::Voicemail(voicemail)) => voicemail.full.as_ref(),
-                    Some(_) | None => None,
-                };
-                Step::To { from: node, to: to.map_or(To::Leave(Place::Hangup), |exit| exit.to.clone()), ahead: None }
+            (State::Depositing { node }, Event::Deposited(Deposit::Over { by_key })) => {
+                self.steps_without_key = if by_key { 0 } else { self.steps_without_key };
+                self.announced(&graph, node, None)
             }
+            (State::Depositing { node }, Event::Deposited(Deposit::Full)) => match graph.node(node).map(|n| &n.kind) {
+                Some(Kind::Voicemail(Voicemail { full: Some(full), .. })) => {
+                    Step::To { from: node, to: full.to.clone(), ahead: None }
+                }
+                // Nobody is sent on, or away, without a word.
+                Some(_) | None => {
+                    out.push(Action::Announce { prompt: NO_ROOM });
+                    Step::Stay(State::Announcing { node, gives_up: now.mono + LONGEST_PLAY })
+                }
+            },
             (State::Depositing { node }, Event::PlayEnded | Event::Deadline | Event::Digit(_)) => {
                 Step::Stay(State::Depositing { node })
             }
-            (state, Event::Deposited { .. }) => Step::Stay(state),
+            (state, Event::Deposited(_)) => Step::Stay(state),
             (State::Ended, Event::PlayEnded | Event::Deadline | Event::Digit(_)) => Step::Stay(State::Ended),
         }
     }
@@ -317,14 +342,16 @@ impl Session {
         Step::Stay(State::Announcing { node, gives_up })
     }
 
-    /// An announcement is over.
+    /// An announcement, or what is done in a mailbox, is over.
     fn announced(&self, graph: &Graph, id: NodeId, ahead: Option<char>) -> Step {
         let to = match graph.node(id).map(|n| &n.kind) {
             Some(Kind::Play(play)) => play.next.to.clone(),
-            Some(Kind::Hangup(_)) => To::Leave(Place::Hangup),
+            Some(Kind::Voicemail(Voicemail { next: Some(next), .. })) => next.to.clone(),
+            Some(Kind::Hangup(_) | Kind::Voicemail(_)) => To::Leave(Place::Hangup),
             // These announce nothing.
-            Some(Kind::Menu(_) | Kind::Collect(_) | Kind::Hours(_) | Kind::Language(_) | Kind::Go(_) | Kind::Voicemail(_))
-            | None => To::Leave(Place::Hangup),
+            Some(Kind::Menu(_) | Kind::Collect(_) | Kind::Hours(_) | Kind::Language(_) | Kind::Go(_)) | None => {
+                To::Leave(Place::Hangup)
+            }
         };
         Step::To { from: id, to, ahead }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::session::{Action, Event, Session};
+use super::session::{Action, Deposit, Event, Session};
 use super::{Graph, check_all, graphs};
 use crate::clock::{Mono, Now, Wall};
 use crate::config::{Config, File, Place, Source};
@@ -72,7 +72,7 @@ impl Caller {
     fn at(nodes: &str, wall: &str) -> Self {
         let now = Now { mono: Mono::ZERO, wall: Wall::parse_rfc3339(wall).unwrap() };
         let mut said = Vec::new();
-        let session = Session::start(graph(nodes), None, now, &mut said);
+        let session = Session::start(graph(nodes), None, 0, now, &mut said);
         Caller { session, now, said }
     }
 
@@ -99,6 +99,7 @@ impl Caller {
 fn print(action: &Action) -> String {
     match action {
         Action::Play { prompts } => format!("play {}", prompts.join(" ")),
+        Action::Announce { prompt } => format!("announce {prompt}"),
         Action::StopPlay => "stop".to_owned(),
         Action::Entered { node } => format!("entered {node}"),
         Action::Digit { node, digit } => format!("digit {node} {}", digit.unwrap_or('?')),
@@ -282,6 +283,8 @@ fn opening_hours_pick_the_way() {
     assert!(holiday.session.ended() && holiday.event(Event::PlayEnded).is_empty());
 }
 
+const LEFT: Event = Event::Deposited(Deposit::Over { by_key: false });
+
 const DEPOSIT: &str = "[node.top]
 kind = 'voicemail'
 mailbox = 'queue:support'
@@ -303,11 +306,48 @@ fn a_message_is_left_on_the_way() {
     assert_eq!(caller.said(), ["entered top", "deposit 601 [en/sorry] back"]);
     assert_eq!(caller.session.deadline(), None);
     assert!(caller.event(Event::Digit('1')).is_empty() && caller.event(Event::PlayEnded).is_empty());
-    assert_eq!(caller.event(Event::Deposited { left: true }), ["left top node:more", "entered more", "play en/number"]);
-    assert!(caller.event(Event::Deposited { left: true }).is_empty(), "none was asked for");
+    assert_eq!(caller.event(LEFT), ["left top node:more", "entered more", "play en/number"]);
+    assert!(caller.event(LEFT).is_empty(), "none was asked for");
     assert_eq!(caller.event(Event::Digit('1')).last().unwrap(), "deposit 601 [en/sorry] back");
-    let full = caller.event(Event::Deposited { left: false });
+    let full = caller.event(Event::Deposited(Deposit::Full));
     assert_eq!(full, ["left top node:full", "entered full", "play en/no-voicemail"]);
+}
+
+#[test]
+fn who_finds_no_room_in_a_mailbox_hears_so_and_goes_on() {
+    let without_full = DEPOSIT.replace("full = 'node:full'\n", "").split("[node.full]").next().unwrap().to_owned();
+    let mut caller = Caller::of(&without_full);
+    assert_eq!(caller.event(Event::Deposited(Deposit::Full)), ["announce no-voicemail"]);
+    assert!(caller.session.deadline().is_some() && caller.event(Event::Digit('1')).is_empty());
+    assert_eq!(caller.event(Event::PlayEnded), ["left top node:more", "entered more", "play en/number"]);
+    // Where nothing follows, it is the end.
+    let mut caller = Caller::of(
+        "[node.top]\nkind = 'voicemail'\nmailbox = '601'\nfull = 'node:full'\n[node.full]\nkind = 'hangup'\nprompt = 'no-voicemail'\n",
+    );
+    assert_eq!(caller.event(LEFT), ["left top hangup", "go hangup"]);
+}
+
+#[test]
+fn nobody_goes_round_by_a_mailbox_or_from_menu_to_menu_for_ever_without_a_key() {
+    let round = "[node.top]\nkind = 'menu'\nprompt = 'welcome'\nretries = 0\ntimeout = '5s'\ndigits = { 1 = 'hangup' }\n\
+        on_retries_used = 'node:message'\n[node.message]\nkind = 'voicemail'\nmailbox = '601'\nnext = 'node:top'\n";
+    let rounds = |by_key: bool| {
+        let mut caller = Caller::of(round);
+        let mut goes_on = || {
+            caller.event(Event::PlayEnded);
+            caller.waits(5);
+            caller.event(Event::Deposited(Deposit::Over { by_key })).iter().any(|action| action == "entered top")
+        };
+        (0..1_000).take_while(|_| goes_on()).count()
+    };
+    assert_eq!((rounds(false), rounds(true)), (49, 1_000), "a key says that somebody is there");
+
+    let caller = Caller::of(MENU);
+    let mut out = Vec::new();
+    let next = Session::start(graph(MENU), None, 99, caller.now, &mut out);
+    assert!(!next.ended() && next.steps_without_key() == 100);
+    let next = Session::start(graph(MENU), None, next.steps_without_key(), caller.now, &mut out);
+    assert!(next.ended() && matches!(out.last(), Some(Action::Stuck { .. })));
 }
 
 #[test]
@@ -321,7 +361,7 @@ fn a_chosen_language_is_told_and_goes_along() {
     assert_eq!(caller.session.language(), "de");
 
     let mut out = Vec::new();
-    Session::start(graph(MENU), Some("de"), caller.now, &mut out);
+    Session::start(graph(MENU), Some("de"), 0, caller.now, &mut out);
     assert_eq!(print(&out[1]), "play de/welcome");
 }
 
@@ -591,7 +631,7 @@ proptest! {
             if event == Event::PlayEnded { playing = false; }
             for action in &caller.said {
                 match action {
-                    Action::Play { .. } => playing = true,
+                    Action::Play { .. } | Action::Announce { .. } => playing = true,
                     Action::StopPlay => playing = false,
                     Action::Entered { .. } | Action::Digit { .. } | Action::Left { .. } | Action::Language(_) | Action::Go(_)
                     | Action::Deposit { .. }

@@ -1,6 +1,6 @@
 //! `kind = "voicemail"`: the caller leaves a message in a mailbox (`mailbox = "201"`, or `"queue:support"`). With `next` the caller goes on
 //! there when the message is left (by a hash, by silence, by its length); without, it hears goodbye. `full` is where it goes when the
-//! mailbox takes no more. `prompt` is heard instead of the mailbox's greeting.
+//! mailbox takes no more; without, it hears that, and goes on as if it had left a message. `prompt` is heard instead of the mailbox's greeting.
 
 use serde::Deserialize;
 use serde_spanned::Spanned;

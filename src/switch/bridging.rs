@@ -119,6 +119,7 @@ impl Cx<'_> {
         conv.held_by_command = false;
         conv.diverted.clear();
         conv.forwards = 0;
+        conv.steps_without_key = 0;
         self.unpark(conv);
         let kind = Kind::CallBridged(self.bridge_data(conv, with));
         self.tell(Some(conv.id), kind);

@@ -88,7 +88,7 @@ impl Cx<'_> {
     pub fn deposit(&mut self, conv: &mut Conversation, number: Number, greeting: Vec<ClipName>, back: Option<Box<Back>>) {
         if !self.takes_messages(&number) {
             return match back {
-                Some(back) => self.back_to_menu(conv, *back, false),
+                Some(back) => self.back_to_menu(conv, *back, ivr::Deposit::Full),
                 None => self.announce(conv, "no-voicemail", Place::Hangup, Cause::Unavailable),
             };
         }
@@ -154,7 +154,7 @@ impl Cx<'_> {
                 let clips = self.clips(conv, &["beep"]);
                 self.greet(conv, mailbox, clips, back);
             }
-            ('#', Said::Something) => self.said(conv, self.now.mono),
+            ('#', Said::Something) => self.said(conv, self.now.mono, true),
             _ => {}
         }
     }
@@ -165,7 +165,7 @@ impl Cx<'_> {
             Said::Nothing { .. } => self.greeted(conv),
             // The disk is in trouble.
             Said::Waiting => self.greeting_waited_for(conv, None),
-            Said::Something => self.said(conv, self.now.mono),
+            Said::Something => self.said(conv, self.now.mono, false),
         }
     }
 
@@ -174,13 +174,13 @@ impl Cx<'_> {
         if let Stage::Leaving { said: Said::Something, .. } = &conv.stage
             && conv.subject == leg
         {
-            self.said(conv, self.now.mono.min(since + KEPT_SILENCE));
+            self.said(conv, self.now.mono.min(since + KEPT_SILENCE), false);
         } else if conv.subject == leg {
             self.listening_event(conv, Event::Silence(since));
         }
     }
 
-    fn said(&mut self, conv: &mut Conversation, at: Mono) {
+    fn said(&mut self, conv: &mut Conversation, at: Mono, by_key: bool) {
         self.stop_recording_at(conv, at);
         self.media(conv.worker, Command::Listen { leg: conv.subject, quiet: None });
         let Stage::Leaving { back, .. } = &mut conv.stage else { return };
@@ -190,16 +190,16 @@ impl Cx<'_> {
                 if let Some(customer) = conv.customer() {
                     self.record(conv, customer);
                 }
-                self.back_to_menu(conv, *back, true);
+                self.back_to_menu(conv, *back, ivr::Deposit::Over { by_key });
             }
             None => self.announce(conv, "goodbye", Place::Hangup, Cause::Normal),
         }
     }
 
-    fn back_to_menu(&mut self, conv: &mut Conversation, back: Back, left: bool) {
+    fn back_to_menu(&mut self, conv: &mut Conversation, back: Back, what: ivr::Deposit) {
         let Back { menu, node, session } = back;
         conv.stage = Stage::Menu { menu, node, session, play: PlayId(0) };
-        self.menu_event(conv, ivr::Event::Deposited { left });
+        self.menu_event(conv, ivr::Event::Deposited(what));
     }
 
     /// A recording is durable. If it is a message, its mailbox has it from here.

@@ -16,7 +16,8 @@ impl Cx<'_> {
         }
         let mut actions = Vec::new();
         let language = (!conv.language.is_empty()).then(|| conv.language.clone());
-        let session = Session::start(graph, language.as_deref(), self.now, &mut actions);
+        let session = Session::start(graph, language.as_deref(), conv.steps_without_key, self.now, &mut actions);
+        conv.steps_without_key = session.steps_without_key();
         if conv.language.is_empty() {
             conv.language = session.language().to_owned();
         }
@@ -25,9 +26,13 @@ impl Cx<'_> {
     }
 
     pub fn menu_event(&mut self, conv: &mut Conversation, event: Event) {
+        if matches!(event, Event::Digit(_)) {
+            conv.steps_without_key = 0;
+        }
         let Stage::Menu { session, .. } = &mut conv.stage else { return };
         let mut actions = Vec::new();
         session.handle(event, self.now, &mut actions);
+        conv.steps_without_key = session.steps_without_key();
         self.menu_actions(conv, actions);
     }
 
@@ -37,11 +42,11 @@ impl Cx<'_> {
             let menu = menu.clone();
             match action {
                 Action::Play { prompts } => {
-                    let clips = prompts.into_iter().map(|p| ClipName(p.into())).collect();
-                    let started = self.play(conv, conv.subject, Audio::Prompt(clips));
-                    if let Stage::Menu { play, .. } = &mut conv.stage {
-                        *play = started;
-                    }
+                    self.play_in_menu(conv, prompts.into_iter().map(|p| ClipName(p.into())).collect());
+                }
+                Action::Announce { prompt } => {
+                    let clips = self.clips(conv, &[prompt]);
+                    self.play_in_menu(conv, clips);
                 }
                 Action::StopPlay => {
                     conv.plays += 1;
@@ -78,6 +83,13 @@ impl Cx<'_> {
                     return self.end(conv, Cause::Menu, By::Switch);
                 }
             }
+        }
+    }
+
+    fn play_in_menu(&mut self, conv: &mut Conversation, clips: Vec<ClipName>) {
+        let started = self.play(conv, conv.subject, Audio::Prompt(clips));
+        if let Stage::Menu { play, .. } = &mut conv.stage {
+            *play = started;
         }
     }
 }

@@ -773,3 +773,61 @@ fn who_sends_a_greeting_is_answered_when_it_is_kept_and_no_change_of_the_configu
     assert_eq!(sim.ask(Command::DropGreeting { number: number() }), Answer::Done);
     assert!(sim.recordings.is_empty());
 }
+
+#[test]
+fn a_menu_says_that_a_mailbox_is_full_where_it_has_no_place_for_that_and_goes_on() {
+    let mut source = centre();
+    source.menus[0].text = source.menus[0].text.replace("full = \"node:closed\"\n", "");
+    let mut sim = Sim::with(33, source);
+    let (caller, trunk, agent) = (sim.phone("210"), sim.trunk(), sim.phone("202"));
+    for _ in 0..cordboard::voicemail::MOST_MESSAGES {
+        sim.act(caller, |p, now| {
+            p.call("*98601", now);
+        });
+        sim.run_until("it is up", |s| s.ua(caller).is_up());
+        sim.act(caller, |p, _| p.digit('#'));
+        sim.run_for(3 * SECOND);
+        sim.act(caller, |p, now| p.hang_up(now));
+        sim.run_for(SECOND);
+    }
+    sim.act(trunk, |t, now| {
+        t.call("+4930555000", now);
+    });
+    sim.run_until("the menu", |s| s.ua(trunk).is_up());
+    sim.run_for(2 * SECOND);
+    sim.act(trunk, |t, _| t.digit('6'));
+    let (since, entered) = (sim.now.mono, sim.count("menu.entered"));
+    sim.run_until("it is back in the menu", |s| s.count("menu.entered") == entered + 2);
+    assert!((40..=60).contains(&sim.ua(trunk).heard(PROMPT, since)), "a second of words: {}", sim.ua(trunk).heard(PROMPT, since));
+    sim.act(trunk, |t, _| t.digit('1'));
+    sim.run_until("they talk", |s| s.ua(agent).is_up());
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.assert_clean();
+}
+
+#[test]
+fn who_never_presses_a_key_does_not_go_round_for_ever_by_a_mailbox_or_another_menu() {
+    let mut by_mailbox = centre();
+    by_mailbox.menus[0].text =
+        by_mailbox.menus[0].text.replace("retries = 1\n", "retries = 0\non_retries_used = \"node:message\"\n");
+    let mut by_menu = centre();
+    by_menu.menus[0].text = by_menu.menus[0].text.replace("retries = 1\n", "retries = 0\non_retries_used = \"menu:second\"\n");
+    let second = "name = \"second\"\nlanguage = \"en\"\nstart = \"top\"\n[node.top]\nkind = \"menu\"\nprompt = \"welcome\"\nretries = 0\n\
+        timeout = \"5s\"\ndigits = { \"1\" = \"hangup\" }\non_retries_used = \"menu:main\"\n";
+    by_menu.menus.push(cordboard::config::File { path: "menus/second.toml".into(), text: second.into() });
+    for (seed, source) in [(34, by_mailbox), (35, by_menu)] {
+        let mut sim = Sim::with(seed, source);
+        let trunk = sim.trunk();
+        sim.act(trunk, |t, now| {
+            // Silence of G.711: packets come, and say nothing.
+            t.byte = 0xff;
+            t.call("+4930555000", now);
+        });
+        sim.run_until("the menu", |s| s.ua(trunk).is_up());
+        sim.run_for(30 * 60 * SECOND);
+        assert!(sim.ua(trunk).is_idle(), "{}", sim.story());
+        assert_eq!(sim.ended().last().map(|e| e.cause), Some(cordboard::route::Cause::Menu));
+        assert!((90..=100).contains(&sim.count("menu.entered")), "{}", sim.count("menu.entered"));
+        sim.assert_clean();
+    }
+}
