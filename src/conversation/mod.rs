@@ -59,6 +59,8 @@ pub struct Conversation {
     pub tapped: LegId,
     /// The recording is a message for this number.
     pub mailbox: Option<Number>,
+    /// What is keyed may be a PIN, asked for or not: from when a mailbox is called until it is open.
+    pub keys_are_secret: bool,
     /// Sample 0 of the recording.
     pub recording_from: Option<crate::clock::Wall>,
     /// When the customer's leg was first answered, by whom ever.
@@ -123,6 +125,7 @@ impl Conversation {
             recording: None,
             tapped: LegId::NOBODY,
             mailbox: None,
+            keys_are_secret: false,
             recording_from: None,
             answered: None,
             talked: Duration::ZERO,

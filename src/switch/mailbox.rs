@@ -51,7 +51,7 @@ pub(super) struct Keeping {
 }
 
 impl Switch {
-    /// Whether an input is a key of somebody's PIN: nothing that is kept may say which.
+    /// Whether an input is a key of somebody's PIN, also one that nobody listens to: nothing that is kept may say which.
     pub fn is_of_a_pin(&self, input: &Input) -> bool {
         let leg = match input {
             Input::Media(Report::Digit { leg, .. }) => Some(*leg),
@@ -59,10 +59,7 @@ impl Switch {
             _ => None,
         };
         let conversation = leg.and_then(|leg| self.conversation_of(leg)).and_then(|id| self.conversations.get(&id));
-        conversation.is_some_and(|conv| match &conv.stage {
-            Stage::Listening { session, .. } => session.asks_for_pin(),
-            _ => false,
-        })
+        conversation.is_some_and(|conv| conv.keys_are_secret)
     }
 }
 
@@ -352,6 +349,7 @@ impl Cx<'_> {
         if !self.answer(conv) {
             return;
         }
+        conv.keys_are_secret = true;
         self.speak_language_of(conv, number);
         if self.hub.locks.is_locked(&trier(conv, number), self.now.mono) {
             self.count("mailbox_calls_locked_out_total");
@@ -414,6 +412,7 @@ impl Cx<'_> {
                         return self.announce(conv, "voicemail-locked", Place::Hangup, Cause::Forbidden);
                     }
                     self.hub.locks.succeeded(&who);
+                    conv.keys_are_secret = false;
                 }
                 Action::Refused => self.count("mailbox_pins_refused_total"),
                 Action::Over(prompts) if prompts.is_empty() => return self.end(conv, Cause::Normal, By::Switch),

@@ -4,7 +4,7 @@
 //! the one or the other out for that long. A mailbox that is locked is locked for others than its own phone, so that nobody can keep its
 //! owner from it; that phone has the count of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Trier;
@@ -55,12 +55,16 @@ struct Count {
 }
 
 #[derive(Debug, Default)]
-pub struct Locks(BTreeMap<Whom, Count>);
+pub struct Locks {
+    counts: BTreeMap<Whom, Count>,
+    /// When each lock ends, the first one first: asked for at each input.
+    ends: BTreeSet<(Mono, Whom)>,
+}
 
 impl Locks {
     /// Whether this source may not try PINs of this mailbox now.
     pub fn is_locked(&self, who: &Trier, now: Mono) -> bool {
-        let is = |whom: &Whom| self.0.get(whom).and_then(|c| c.lock.as_ref()).is_some_and(|(until, _)| now < *until);
+        let is = |whom: &Whom| self.counts.get(whom).and_then(|c| c.lock.as_ref()).is_some_and(|(until, _)| now < *until);
         is(&Whom::Source(who.source.clone())) || (!who.own && is(&Whom::Mailbox(who.mailbox.clone())))
     }
 
@@ -72,11 +76,11 @@ impl Locks {
             if who.own && matches!(whom, Whom::Mailbox(_)) {
                 continue;
             }
-            if self.0.len() >= MOST && !self.0.contains_key(&whom) {
-                let quietest = self.0.iter().min_by_key(|(_, count)| count.last).map(|(whom, _)| whom.clone());
-                quietest.map(|whom| self.0.remove(&whom));
+            if self.counts.len() >= MOST && !self.counts.contains_key(&whom) {
+                let quietest = self.counts.iter().min_by_key(|(_, count)| count.last).map(|(whom, _)| whom.clone());
+                quietest.map(|whom| self.forget(&whom));
             }
-            let count = self.0.entry(whom.clone()).or_insert(Count { failures: 0, last: now.mono, lock: None });
+            let count = self.counts.entry(whom.clone()).or_insert(Count { failures: 0, last: now.mono, lock: None });
             if now.mono.since(count.last) >= rules.lasts {
                 count.failures = 0;
             }
@@ -84,7 +88,9 @@ impl Locks {
             count.last = now.mono;
             if rules.failures > 0 && count.failures >= rules.failures && count.lock.is_none() {
                 let lock = Lock { failures: count.failures, since: now.wall, until: now.wall + rules.lasts };
-                count.lock = Some((now.mono + rules.lasts, lock));
+                let end = now.mono + rules.lasts;
+                count.lock = Some((end, lock));
+                self.ends.insert((end, whom.clone()));
                 locked.push((whom, lock));
             }
         }
@@ -94,37 +100,42 @@ impl Locks {
     /// The right PIN: what this source tried before were slips.
     pub fn succeeded(&mut self, who: &Trier) {
         let source = Whom::Source(who.source.clone());
-        if self.0.get(&source).is_some_and(|count| count.lock.is_none()) {
-            self.0.remove(&source);
+        if self.counts.get(&source).is_some_and(|count| count.lock.is_none()) {
+            self.forget(&source);
         }
     }
 
     /// False where there was none.
     pub fn lift(&mut self, whom: &Whom) -> bool {
-        let locked = self.0.get(whom).is_some_and(|count| count.lock.is_some());
+        let locked = self.counts.get(whom).is_some_and(|count| count.lock.is_some());
         if locked {
-            self.0.remove(whom);
+            self.forget(whom);
         }
         locked
     }
 
     /// Those whose time is over.
     pub fn expire(&mut self, now: Mono) -> Vec<Whom> {
-        if self.deadline().is_none_or(|at| at > now) {
-            return Vec::new();
+        let mut over = Vec::new();
+        while let Some((_, whom)) = self.ends.first().filter(|(end, _)| *end <= now).cloned() {
+            self.forget(&whom);
+            over.push(whom);
         }
-        let is_over = |count: &Count| count.lock.as_ref().is_some_and(|(until, _)| *until <= now);
-        let over: Vec<Whom> = self.0.iter().filter(|(_, count)| is_over(count)).map(|(whom, _)| whom.clone()).collect();
-        self.0.retain(|_, count| !is_over(count));
         over
     }
 
     pub fn deadline(&self) -> Option<Mono> {
-        self.0.values().filter_map(|count| count.lock.as_ref().map(|(until, _)| *until)).min()
+        self.ends.first().map(|(end, _)| *end)
+    }
+
+    fn forget(&mut self, whom: &Whom) {
+        if let Some(Count { lock: Some((end, _)), .. }) = self.counts.remove(whom) {
+            self.ends.remove(&(end, whom.clone()));
+        }
     }
 
     pub fn all(&self) -> impl Iterator<Item = (&Whom, &Lock)> {
-        self.0.iter().filter_map(|(whom, count)| Some((whom, &count.lock.as_ref()?.1)))
+        self.counts.iter().filter_map(|(whom, count)| Some((whom, &count.lock.as_ref()?.1)))
     }
 }
 
@@ -177,6 +188,16 @@ mod tests {
         for n in 0..2 * MOST as u64 {
             locks.failed(&of("201", &format!("trunk:t/{n}"), false), Rules { failures: 0, ..RULES }, now(100));
         }
-        assert_eq!((locks.0.len(), locks.all().count()), (MOST, 0));
+        assert_eq!((locks.counts.len(), locks.all().count()), (MOST, 0));
+        // Locks that others push out are no longer waited for.
+        for n in 0..2 * MOST as u64 {
+            locks.failed(&of("202", &format!("trunk:u/{n}"), false), Rules { failures: 1, ..RULES }, now(200 + n));
+        }
+        assert_eq!((locks.all().count(), locks.ends.len()), (MOST, MOST));
+        assert_eq!(locks.deadline(), locks.ends.first().map(|(end, _)| *end));
+        while let Some(at) = locks.deadline() {
+            assert!(!locks.expire(at).is_empty());
+        }
+        assert_eq!((locks.all().count(), locks.ends.len(), locks.counts.len()), (0, 0, 0));
     }
 }

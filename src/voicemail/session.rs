@@ -148,11 +148,6 @@ impl Session {
         session
     }
 
-    /// What is keyed now is the PIN.
-    pub fn asks_for_pin(&self) -> bool {
-        matches!(self.state, State::Pin { .. })
-    }
-
     /// When it wants to hear `Event::Deadline`.
     pub fn deadline(&self) -> Option<Mono> {
         match self.state {

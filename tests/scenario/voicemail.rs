@@ -831,3 +831,46 @@ fn who_never_presses_a_key_does_not_go_round_for_ever_by_a_mailbox_or_another_me
         sim.assert_clean();
     }
 }
+
+#[test]
+fn a_pin_that_is_keyed_unasked_is_kept_nowhere_either() {
+    let (mut sim, owner) = two_messages(36);
+    let other = sim.phone("202");
+    let keyed = |sim: &mut Sim, from: usize| {
+        sim.keys[from..].iter().map(|(key, hidden)| if *hidden { 'x' } else { *key }).collect::<String>()
+    };
+    // Wrong ones, and what is keyed behind the last one, while the call is being ended.
+    for _ in 0..3 {
+        let before = sim.keys.len();
+        sim.act(other, |p, now| {
+            p.call("*97201", now);
+        });
+        sim.run_until("it is up", |s| s.ua(other).is_up());
+        press(&mut sim, other, "0000#1111#2222#");
+        sim.act(other, |p, _| p.digit('4'));
+        sim.run_until("we hang up", |s| s.ua(other).is_idle());
+        assert_eq!(keyed(&mut sim, before), "x".repeat(16));
+    }
+    assert_eq!(locked(&mut sim), ["mailbox:201", "phone:202"]);
+    // Locked: who keys the PIN all the same.
+    let before = sim.keys.len();
+    sim.act(other, |p, now| {
+        p.call("*97201", now);
+    });
+    sim.run_until("it is up", |s| s.ua(other).is_up());
+    for key in "4711#".chars() {
+        sim.run_for(Duration::from_millis(150));
+        sim.act(other, |p, _| p.digit(key));
+    }
+    sim.run_until("it is let go", |s| s.ua(other).is_idle());
+    assert_eq!(keyed(&mut sim, before), "xxxxx");
+    // Once it is open, keys are choices.
+    let before = sim.keys.len();
+    listen(&mut sim, owner, "4711#");
+    sim.run_until("a message", |s| s.has("voicemail.heard"));
+    press(&mut sim, owner, "9");
+    assert_eq!(keyed(&mut sim, before), "xxxxx9");
+    assert!(!sim.has("menu.digit"));
+    sim.act(owner, |p, now| p.hang_up(now));
+    sim.assert_clean();
+}

@@ -71,6 +71,8 @@ pub struct Sim {
     at_worker: BTreeMap<LegId, u8>,
     pub recordings: BTreeMap<RecordingId, Recorded>,
     pub events: Vec<Event>,
+    /// Keys that media has told of, and whether a journal would have hidden which.
+    pub keys: Vec<(char, bool)>,
     /// Whose dialogs are whose.
     pub call_ids: BTreeMap<String, ConversationId>,
     pub bans: Vec<Banned>,
@@ -181,6 +183,7 @@ impl Sim {
             at_worker: BTreeMap::new(),
             recordings: BTreeMap::new(),
             events: Vec::new(),
+            keys: Vec::new(),
             answers: BTreeMap::new(),
             next_ticket: 0,
             trace: Vec::new(),
@@ -432,6 +435,9 @@ impl Sim {
 
     pub fn input(&mut self, input: Input) {
         self.inputs += 1;
+        if let Input::Media(media::Report::Digit { digit, .. }) = &input {
+            self.keys.push((*digit, self.switch.is_of_a_pin(&input)));
+        }
         let mut out = std::mem::take(&mut self.out);
         let handled = self.counted(|sim| guarded(&mut sim.switch, input, sim.now, &mut out));
         if let Err(fault) = handled {
