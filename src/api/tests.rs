@@ -671,6 +671,11 @@ async fn the_description_names_every_path_and_every_event() {
     assert_eq!(reply.status, StatusCode::OK.as_u16());
     let document = reply.json();
     assert_eq!(document["openapi"], "3.1.0");
+    let of_greeting = &document["paths"]["/api/v1/voicemail/{number}/greeting"]["put"]["responses"];
+    assert!(
+        ["204", "404", "408", "413", "422", "500", "503"].iter().all(|status| of_greeting[status].is_object()),
+        "{of_greeting}"
+    );
     for (path, method) in [
         ("/healthz", "get"),
         ("/readyz", "get"),

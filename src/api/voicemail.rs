@@ -82,8 +82,11 @@ pub(super) async fn greeting(
 #[utoipa::path(put, path = "/api/v1/voicemail/{number}/greeting", tag = "voicemail", params(("number" = String, Path)),
     request_body(content = String, content_type = "audio/wav"),
     responses((status = 204), (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 408, body = Problem, content_type = "application/problem+json"),
         (status = 413, body = Problem, content_type = "application/problem+json"),
-        (status = 422, body = Problem, content_type = "application/problem+json")))]
+        (status = 422, body = Problem, content_type = "application/problem+json"),
+        (status = 500, body = Problem, content_type = "application/problem+json"),
+        (status = 503, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn set_greeting(
     State(shared): Api,
     Extension(who): Me,
