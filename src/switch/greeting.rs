@@ -84,28 +84,20 @@ impl Cx<'_> {
 
     /// The owner of a mailbox speaks after the tone.
     pub fn take_greeting(&mut self, conv: &mut Conversation, mailbox: &Number) {
-        self.stop_recording(conv);
-        let recording = self.hub.chance.recording(self.now.wall);
-        conv.recording = Some(recording);
-        conv.recording_from = Some(self.now.wall);
-        conv.tapped = conv.subject;
-        conv.mailbox = Some(mailbox.clone());
-        self.hub.takes.insert(recording, Take { mailbox: mailbox.clone(), leg: conv.subject, keep: false });
-        let about = self.about(conv, recording);
-        self.out.push(Output::Recorder(RecorderCommand::Begin { at: self.now.mono, about }));
-        self.media(conv.worker, Command::Tap { leg: conv.subject, recording });
-        let quiet = Some(self.hub.config.voicemail.silence).filter(|silence| !silence.is_zero());
-        self.media(conv.worker, Command::Listen { leg: conv.subject, quiet });
+        let about = self.record_for(conv, mailbox, true);
+        self.hub.takes.insert(about.recording, Take { mailbox: mailbox.clone(), leg: conv.subject, keep: false });
     }
 
     /// It is said; silent since then.
     pub fn greeting_said(&mut self, conv: &mut Conversation, silent_since: Option<Mono>) {
-        if let Some(take) = conv.recording.and_then(|recording| self.hub.takes.get_mut(&recording)) {
-            take.keep = true;
-        }
+        let take = conv.recording.and_then(|recording| self.hub.takes.get_mut(&recording));
+        let is_written = take.map(|take| take.keep = true).is_some();
         self.media(conv.worker, Command::Listen { leg: conv.subject, quiet: None });
         let end = silent_since.map_or(self.now.mono, |since| self.now.mono.min(since + KEPT_SILENCE));
         self.stop_recording_at(conv, end);
+        if !is_written {
+            self.listening_event(conv, Event::GreetingSaved(None));
+        }
     }
 
     /// A recording is durable. If it is a whole take of a greeting, it is to be kept.

@@ -5,7 +5,6 @@
 //! to the API and the prompt that says so wait until the recorder has it on disk. What was said outlives a kill; an event that a kill
 //! cost is told by the next start.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::command::{Answer, MailboxLockView, MessageView, Refusal};
@@ -117,29 +116,18 @@ impl Cx<'_> {
         let Stage::Leaving { mailbox, said, until, .. } = &mut conv.stage else { return };
         let Said::Nothing { .. } = said else { return };
         *said = Said::Something;
-        let config = Arc::clone(&self.hub.config);
-        *until = self.now.mono + config.voicemail.longest;
+        *until = self.now.mono + self.hub.config.voicemail.longest;
         let mailbox = mailbox.clone();
-        self.stop_recording(conv);
-        let recording = self.hub.chance.recording(self.now.wall);
-        conv.recording = Some(recording);
-        conv.recording_from = Some(self.now.wall);
-        conv.tapped = conv.subject;
-        conv.mailbox = Some(mailbox.clone());
-        let about = self.about(conv, recording);
+        let about = self.record_for(conv, &mailbox, false);
         let message = Message {
-            recording,
+            recording: about.recording,
             conversation: conv.id,
-            caller: about.customer_number.clone(),
+            caller: about.customer_number,
             started_at: self.now.wall,
             duration_ms: 0,
             heard: false,
         };
-        self.hub.leaving.insert(recording, (mailbox, message));
-        self.out.push(Output::Recorder(RecorderCommand::Begin { at: self.now.mono, about }));
-        self.media(conv.worker, Command::Tap { leg: conv.subject, recording });
-        let quiet = Some(config.voicemail.silence).filter(|silence| !silence.is_zero());
-        self.media(conv.worker, Command::Listen { leg: conv.subject, quiet });
+        self.hub.leaving.insert(about.recording, (mailbox, message));
     }
 
     /// A hash ends the greeting, then the message.

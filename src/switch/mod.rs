@@ -296,6 +296,8 @@ impl Switch {
             + hub.presence.len()
             + hub.messages_relayed.len()
             + hub.ledger.open()
+            + hub.takes.len()
+            + hub.pending.len()
             + self.timers.len()
             + self.armed.len()
     }

@@ -29,6 +29,23 @@ impl Cx<'_> {
         self.media(conv.worker, Command::Tap { leg: customer, recording });
     }
 
+    /// What the subject says from here on is a recording of its own, for a mailbox: a message, or what it says to callers. One of the
+    /// conversation, if it runs, ends here. Silence ends it, where the configuration says so.
+    pub fn record_for(&mut self, conv: &mut Conversation, mailbox: &Number, greeting: bool) -> About {
+        self.stop_recording(conv);
+        let recording = self.hub.chance.recording(self.now.wall);
+        conv.recording = Some(recording);
+        conv.recording_from = Some(self.now.wall);
+        conv.tapped = conv.subject;
+        conv.mailbox = Some(mailbox.clone());
+        let about = About { greeting, ..self.about(conv, recording) };
+        self.out.push(Output::Recorder(RecorderCommand::Begin { at: self.now.mono, about: about.clone() }));
+        self.media(conv.worker, Command::Tap { leg: conv.subject, recording });
+        let quiet = Some(self.hub.config.voicemail.silence).filter(|silence| !silence.is_zero());
+        self.media(conv.worker, Command::Listen { leg: conv.subject, quiet });
+        about
+    }
+
     /// An internal call's recording ends where an outside party comes in: left is the customer in every file, and whether the customer
     /// is recorded is another rule's to say.
     pub fn stop_recording(&mut self, conv: &mut Conversation) {

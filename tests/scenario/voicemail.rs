@@ -9,6 +9,7 @@ use cordboard::recorder::timeline::Timeline;
 use cordboard::route::Forwarding;
 use cordboard::switch::command::MessageView;
 use cordboard::switch::event::Voicemail;
+use cordboard::switch::input::RecorderReport;
 use cordboard::switch::{Answer, Command, Kind, Refusal};
 
 use crate::sim::audio::PROMPT;
@@ -871,6 +872,26 @@ fn a_pin_that_is_keyed_unasked_is_kept_nowhere_either() {
     press(&mut sim, owner, "9");
     assert_eq!(keyed(&mut sim, before), "xxxxx9");
     assert!(!sim.has("menu.digit"));
+    sim.act(owner, |p, now| p.hang_up(now));
+    sim.assert_clean();
+}
+
+#[test]
+fn an_owner_whose_greeting_can_not_be_written_hears_so_at_its_end_and_nothing_is_left_of_it() {
+    let mut sim = Sim::new(37);
+    let owner = sim.phone("201");
+    speaks_a_greeting(&mut sim, owner);
+    let recording = only_recording(&sim);
+    let conversation = sim.recordings[&recording].conversation;
+    let report = RecorderReport::Failed { conversation, recording, reason: "the disk is full".to_owned() };
+    sim.input(cordboard::switch::Input::Recorder(report));
+    // Nor does its end come.
+    sim.recordings.remove(&recording);
+    let since = sim.now.mono;
+    press(&mut sim, owner, "#");
+    sim.run_for(2 * SECOND);
+    assert!(sim.ua(owner).heard(PROMPT, since) > 40, "that it was not kept");
+    assert_eq!((greeting(&mut sim), sim.has("voicemail.greeting")), (None, false));
     sim.act(owner, |p, now| p.hang_up(now));
     sim.assert_clean();
 }
