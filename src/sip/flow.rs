@@ -90,7 +90,8 @@ pub fn is_private(ip: IpAddr) -> bool {
 #[serde(transparent)]
 pub struct ConnectionId(pub u64);
 
-/// A pair of addresses that messages pass between. With `connection` it is that connection and no other; without one (UDP always, or a
+/// A pair of addresses that messages pass between. With `connection` it is that connection and no other, or (of a trunk
+/// by TLS) whichever was checked for its name; without one (UDP always, or a
 /// stream that is not open yet) it says where to connect to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Flow {

@@ -13,7 +13,7 @@ use crate::ids::{ConversationId, LegId, Number, QueueName, RecordingId, StaffNum
 use crate::media;
 use crate::registrar::Binding;
 use crate::registrar::bans::Proof;
-use crate::sip::{Flow, Transport};
+use crate::sip::{ConnectionId, Flow, Transport};
 pub use crate::transaction::SendId;
 
 #[derive(Clone, Debug, Serialize)]
@@ -126,6 +126,9 @@ pub struct Server {
 pub struct Resolved {
     pub remote: std::net::SocketAddr,
     pub local: IpAddr,
+    /// By TLS: what stands for a connection whose certificate was checked for the name that was asked for; others share the address.
+    #[serde(default)]
+    pub connection: Option<ConnectionId>,
 }
 
 /// One binding put or removed, keyed by number and contact.

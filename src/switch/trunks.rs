@@ -267,7 +267,7 @@ impl Cx<'_> {
         };
         let fits = |l: &&SocketAddr| l.ip() == at.local || (l.ip().is_unspecified() && l.is_ipv4() == at.local.is_ipv4());
         let port = listeners.iter().find(fits).map_or(0, SocketAddr::port);
-        Flow { transport, local: SocketAddr::new(at.local, port), remote: at.remote, connection: None }
+        Flow { transport, local: SocketAddr::new(at.local, port), remote: at.remote, connection: at.connection }
     }
 
     /// Lets a registration of ours take a step, and does what it says.

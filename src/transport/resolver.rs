@@ -88,14 +88,14 @@ pub fn resolver(
                     let _permit = permits.acquire().await.ok()?;
                     Some(finder.find(&wanted).await)
                 };
-                let found = tokio::time::timeout(within, lookup).await.ok().flatten().unwrap_or_default();
+                let mut found = tokio::time::timeout(within, lookup).await.ok().flatten().unwrap_or_default();
                 debug!(host = wanted.host, found = found.servers.len(), "resolved");
                 if found.servers.is_empty() {
                     counters.lookups_failed.add();
                 }
-                for server in found.servers.iter().filter(|s| s.transport == Transport::Tls) {
-                    for address in &server.addresses {
-                        expected.note(address.remote, &wanted.host);
+                for server in found.servers.iter_mut().filter(|s| s.transport == Transport::Tls) {
+                    for address in &mut server.addresses {
+                        address.connection = Some(expected.note(address.remote, &wanted.host));
                     }
                 }
                 let _ = core.send(Input::Resolved { query, servers: found.servers, ttl: found.ttl }).await;
@@ -343,7 +343,7 @@ impl Listening {
         addresses.sort_by_key(SocketAddr::is_ipv6);
         addresses
             .into_iter()
-            .filter_map(|remote| Some(Resolved { remote, local: self.local_for(remote)? }))
+            .filter_map(|remote| Some(Resolved { remote, local: self.local_for(remote)?, connection: None }))
             .take(MAX_ADDRESSES)
             .collect()
     }
@@ -380,7 +380,7 @@ mod tests {
     #[test]
     fn ipv4_comes_first_and_a_family_without_listener_does_not_come() {
         let found = [at("[::1]:5060"), at("127.0.0.1:5060"), at("127.0.0.1:5060")];
-        let four = Resolved { remote: at("127.0.0.1:5060"), local: [127, 0, 0, 1].into() };
+        let four = Resolved { remote: at("127.0.0.1:5060"), local: [127, 0, 0, 1].into(), connection: None };
         assert_eq!(listening(&["0.0.0.0:5060"]).resolved(found), [four]);
         assert_eq!(listening(&[]).resolved(found), []);
         let both = listening(&["[::]:5060", "0.0.0.0:5060"]).resolved(found);

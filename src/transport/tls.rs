@@ -31,6 +31,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::sip_name::SipVerifier;
 use crate::config;
+use crate::sip::ConnectionId;
 
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
@@ -80,25 +81,54 @@ pub struct Caller {
     name: ServerName<'static>,
 }
 
-/// The hosts that addresses of trunks were found for: what their certificates must say. Where two hosts share an address it is the one
-/// that was looked up last.
+/// The hosts that addresses of trunks were found for: what their certificates must say. Several hosts may share an address, where one
+/// carrier serves many domains: each has a number of its own, which the core sends to in the place of a connection's, so that no call goes
+/// by a connection that was checked for somebody else (RFC 5922 §7.3).
 #[derive(Clone, Default)]
-pub struct Expected(Arc<Mutex<BTreeMap<SocketAddr, String>>>);
+pub struct Expected(Arc<Mutex<Names>>);
+
+#[derive(Default)]
+struct Names {
+    by_id: BTreeMap<ConnectionId, (SocketAddr, String)>,
+    ids: BTreeMap<(SocketAddr, String), ConnectionId>,
+    next: u64,
+}
 
 /// Addresses of trunks that are remembered: some dozens each. When there are more, the first of all is forgotten.
-const MOST_EXPECTED: usize = 1_024;
+pub const MOST_EXPECTED: usize = 1_024;
+
+/// No connection comes to such a number: they are counted from the time of day in microseconds.
+const NAMED: u64 = 1 << 63;
 
 impl Expected {
-    pub fn note(&self, at: SocketAddr, host: &str) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MOST_EXPECTED && !known.contains_key(&at) {
-            known.pop_first();
+    /// What stands for a connection to this host at this address, whether one is open or not.
+    pub fn note(&self, at: SocketAddr, host: &str) -> ConnectionId {
+        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = (at, host.to_ascii_lowercase());
+        if let Some(known) = names.ids.get(&place) {
+            return *known;
         }
-        known.insert(at, host.to_owned());
+        if names.by_id.len() >= MOST_EXPECTED
+            && let Some((_, oldest)) = names.by_id.pop_first()
+        {
+            names.ids.remove(&oldest);
+        }
+        let id = ConnectionId(NAMED | names.next);
+        names.next += 1;
+        names.by_id.insert(id, place.clone());
+        names.ids.insert(place, id);
+        id
     }
 
-    pub fn at(&self, at: SocketAddr) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&at).cloned()
+    pub fn of(&self, id: ConnectionId) -> Option<(SocketAddr, String)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).by_id.get(&id).cloned()
+    }
+
+    /// For a message that says no more than where to: if several hosts are there, the one that became known last.
+    pub fn at(&self, at: SocketAddr) -> Option<ConnectionId> {
+        let names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let there = names.ids.range((at, String::new())..).take_while(|((address, _), _)| *address == at);
+        there.map(|(_, id)| *id).max()
     }
 }
 

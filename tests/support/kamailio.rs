@@ -36,6 +36,13 @@ impl Kamailio {
         Kamailio::with(folder, "edge_stream", listen, switch, "", &more)
     }
 
+    /// A carrier with several domains at one address, by TLS; `domains` is the file that names their certificates.
+    #[track_caller]
+    pub fn hosted(folder: &Folder, listen: SocketAddr, switch: SocketAddr, domains: &Path) -> Kamailio {
+        let more = [("@BY@", "tls".to_owned()), ("@DOMAINS@", domains.display().to_string())];
+        Kamailio::with(folder, "hosted", listen, switch, "", &more)
+    }
+
     #[track_caller]
     pub fn start(folder: &Folder, configuration: &str, listen: SocketAddr, switch: SocketAddr, carrier: &str) -> Kamailio {
         Kamailio::with(folder, configuration, listen, switch, carrier, &[])

@@ -1,6 +1,6 @@
 //! The way to a trunk: the servers of its domain, found by a name server of the test, and tried in turn.
 
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::support::baresip::Baresip;
 use super::support::cordboard::{Site, secret};
 use super::support::dns::{Dns, Record};
+use super::support::kamailio::Kamailio;
 use super::support::ports;
 use super::support::process::{Folder, Process, wait_until};
 use super::support::sipp::{Sipp, kept};
@@ -200,6 +201,58 @@ fn a_trunk_by_tls_whose_certificate_is_for_another_name_or_of_nobody_known_is_re
         wait_until("the log says why", SOON, || switch.output().contains("no TLS with a trunk"));
         assert!(!server.output().contains("OPTIONS"), "{}", server.output());
     }
+}
+
+/// RFC 5922 §7.3, RFC 5923: Kamailio serves two domains at one address. Each trunk has a connection that was checked for its own name; a
+/// third, whose certificate is not there, does not ride on theirs.
+#[test]
+fn trunks_at_one_address_have_a_tls_connection_for_each_name() {
+    let folder = Folder::new("tls-hosted");
+    let at = SocketAddr::from(([127, 0, 0, 2], ports::port()));
+    let mut domains = String::new();
+    let mut ca = String::new();
+    for (name, section) in [
+        (
+            "one.test",
+            "[server:default]
+"
+            .to_owned(),
+        ),
+        (
+            "two.test",
+            format!(
+                "[server:{at}]
+server_name = two.test
+"
+            ),
+        ),
+    ] {
+        let own = rcgen::generate_simple_self_signed(vec![name.to_owned()]).expect("a certificate");
+        let certificate = folder.write(&format!("{name}.pem"), own.cert.pem());
+        let key = folder.write(&format!("{name}.key"), own.signing_key.serialize_pem());
+        ca += &own.cert.pem();
+        let (certificate, key) = (certificate.display(), key.display());
+        domains += &format!("{section}method = TLSv1.2+\ncertificate = {certificate}\nprivate_key = {key}\n");
+    }
+    let (domains, ca) = (folder.write("domains.cfg", domains), folder.write("ca.pem", ca));
+    let names = ["one.test", "two.test", "three.test"];
+    let dns = Dns::start(&names.map(|name| (name, Record::A([127, 0, 0, 2].into()))));
+    let site = Site::new("tls-names").sip_key(&format!("nameservers = [\"{}\"]", dns.address())).secure();
+    let site = site.with(&format!("ca = \"{}\"", ca.display()));
+    let site = names.iter().fold(site, |site, name| {
+        let peer = format!("peer = \"{name}:{}\"\ntransport = \"tls\"\nprobe = \"5s\"\n", at.port());
+        site.with(&format!("[[trunk]]\nname = \"{name}\"\n{peer}"))
+    });
+    let _carrier = Kamailio::hosted(&folder, at, site.sip(), &domains);
+    let switch = site.start();
+    let story = switch.events("since=0");
+    for name in ["one.test", "two.test"] {
+        story.wait_for("trunk.up", SOON, |e| e.data()["trunk"] == name);
+    }
+    let down = story.wait_for("trunk.down", SOON, |e| e.data()["trunk"] == "three.test");
+    assert!(down.data()["detail"].as_str().is_some_and(|d| d.contains("not valid for name")), "{}", down.cloud_event);
+    let states: Vec<_> = switch.items("/api/v1/trunks").iter().map(|t| (t["name"].clone(), t["state"].clone())).collect();
+    assert_eq!(states.iter().filter(|(_, state)| state == "up").count(), 2, "{states:?}");
 }
 
 /// The carrier is baresip, which nobody here wrote: called by TLS, hung up from either side in the connection that we opened.

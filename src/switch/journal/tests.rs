@@ -76,7 +76,7 @@ impl Run {
         });
         let query = queries.last().expect("a query");
         let remote = "198.51.100.10:5060".parse().expect("address");
-        let addresses = vec![Resolved { remote, local: flow().local.ip() }];
+        let addresses = vec![Resolved { remote, local: flow().local.ip(), connection: None }];
         let servers = vec![Server { transport: crate::sip::Transport::Udp, priority: 0, weight: 0, addresses }];
         let mut out = self.input(Input::Resolved { query, servers, ttl: std::time::Duration::from_secs(3_600) });
         self.at += 2_000;

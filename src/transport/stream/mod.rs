@@ -7,8 +7,9 @@
 //! | a message for | goes |
 //! |---|---|
 //! | a connection (`Flow::connection`) | there, or is undeliverable; a response then goes to the peer's `sent-by` (§18.2.2) |
-//! | an address | by a connection to exactly this address (TLS: one that we opened, whose name was checked), or a new one from the flow's local address |
-//! | a connection that is gone, of a trunk by TLS | as to its address |
+//! | an address | by a connection to exactly this address, or a new one from the flow's local address |
+//! | a name at an address, by TLS ([`Expected`]) | by a connection that we opened, whose certificate was checked for this name (RFC 5923 §3), or a new one |
+//! | a connection that is gone, of a trunk by TLS | as to its name |
 //!
 //! A new connection that finds all places taken gets that of the oldest one that has not said anything valid yet, or else that the switch
 //! has taken nothing on; of the same source if it is the source that has too many. Where there is none, it is closed. A connection that the
@@ -37,7 +38,7 @@ use super::door::Door;
 use super::gate::Gate;
 use super::reports::Reports;
 use super::settings::{ORDERS, Settings};
-use super::tls::{Expected, Greeter, Tls};
+use super::tls::{Expected, Greeter, MOST_EXPECTED, Tls};
 use super::wording;
 use crate::registrar::bans;
 use crate::sip::{ConnectionId, Flow, Transport};
@@ -120,6 +121,8 @@ struct Entry {
     queue: mpsc::Sender<Item>,
     transport: Transport,
     remote: SocketAddr,
+    /// Whose certificate it was opened for.
+    name: Option<ConnectionId>,
     standing: Standing,
     /// Dropped with the entry, which the connection's task notices.
     _life: oneshot::Sender<()>,
@@ -142,6 +145,10 @@ pub struct Hub {
     /// In the order of their age.
     entries: BTreeMap<ConnectionId, Entry>,
     by_remote: HashMap<(Transport, SocketAddr), ConnectionId>,
+    /// Those that we opened by TLS, by the name that was checked.
+    by_name: HashMap<ConnectionId, ConnectionId>,
+    /// The names of those that are gone, for what is sent to them still; the oldest are forgotten.
+    gone: BTreeMap<ConnectionId, ConnectionId>,
     tasks: JoinSet<()>,
     /// For the connections' tasks.
     orders: mpsc::WeakSender<Order>,
@@ -169,6 +176,8 @@ impl Hub {
             secure,
             entries: BTreeMap::new(),
             by_remote: HashMap::new(),
+            by_name: HashMap::new(),
+            gone: BTreeMap::new(),
             tasks: JoinSet::new(),
             orders: orders.downgrade(),
             next: first,
@@ -196,8 +205,12 @@ impl Hub {
         debug!(flow = %to, size = bytes.len(), "sending {}", wording::of_bytes(&bytes));
         let found = match to.connection {
             Some(id) if self.entries.contains_key(&id) => Some(id),
-            Some(_) if !wording::is_response(&bytes) && !self.can_be_called_back(to) => return self.undeliverable(report),
-            Some(_) | None => self.by_remote.get(&(to.transport, to.remote)).copied().or_else(|| self.open(to)),
+            Some(_) | None if to.transport == Transport::Tls => self.name_of(to).and_then(|name| {
+                let open = self.by_name.get(&name).copied();
+                open.or_else(|| self.open(to, Some(name)))
+            }),
+            Some(_) if !wording::is_response(&bytes) => return self.undeliverable(report),
+            Some(_) | None => self.by_remote.get(&(to.transport, to.remote)).copied().or_else(|| self.open(to, None)),
         };
         let Some((id, entry)) = found.and_then(|id| Some((id, self.entries.get(&id)?))) else {
             return self.undeliverable(report);
@@ -218,9 +231,12 @@ impl Hub {
         self.undeliverable(report);
     }
 
-    /// A trunk's address, which does not hang on the connection that it was heard on.
-    fn can_be_called_back(&self, to: &Flow) -> bool {
-        to.transport == Transport::Tls && self.secure.expected.at(to.remote).is_some()
+    /// Who has to be there: a trunk's host, which does not hang on the connection that it was heard on. A phone can't be called back:
+    /// nobody has said who it must be.
+    fn name_of(&self, to: &Flow) -> Option<ConnectionId> {
+        let named = to.connection.map(|id| self.gone.get(&id).copied().unwrap_or(id));
+        let is_there = |name: &ConnectionId| self.secure.expected.of(*name).is_some_and(|(at, _)| at == to.remote);
+        named.filter(is_there).or_else(|| self.secure.expected.at(to.remote))
     }
 
     fn undeliverable(&self, report: Option<SendId>) {
@@ -229,13 +245,12 @@ impl Hub {
     }
 
     /// Begins to connect. What is sent meanwhile waits in the connection's queue.
-    fn open(&mut self, to: &Flow) -> Option<ConnectionId> {
+    fn open(&mut self, to: &Flow, name: Option<ConnectionId>) -> Option<ConnectionId> {
         let from = to.local.ip();
         let link = match to.transport {
             Transport::Tcp => Link::ToOpen { from },
             Transport::Tls => {
-                // A phone can't be called back: nobody has said who it must be.
-                let host = self.secure.expected.at(to.remote)?;
+                let (_, host) = self.secure.expected.of(name?)?;
                 let caller = self.secure.tls.as_ref()?.caller(&host).inspect_err(|error| warn!(%error, "no TLS"));
                 Link::ToSecure { from, caller: caller.ok()?, host }
             }
@@ -247,7 +262,7 @@ impl Hub {
         }
         let standing = Standing::default();
         standing.rise(Trust::Used);
-        Some(self.start(link, *to, standing))
+        Some(self.start(link, *to, name, standing))
     }
 
     fn accepted(&mut self, incoming: Incoming, flow: Flow) {
@@ -286,7 +301,7 @@ impl Hub {
             Incoming::Secure(stream, greeter) => Link::Secure(stream, greeter),
             Incoming::Web(socket) => Link::Web(socket),
         };
-        self.start(link, flow, Standing::default());
+        self.start(link, flow, None, Standing::default());
     }
 
     /// Cuts the connection that is trusted least, of those the oldest; none that the switch has taken something on.
@@ -308,11 +323,9 @@ impl Hub {
         }
     }
 
-    fn start(&mut self, link: Link, flow: Flow, standing: Standing) -> ConnectionId {
+    fn start(&mut self, link: Link, flow: Flow, name: Option<ConnectionId>, standing: Standing) -> ConnectionId {
         let id = ConnectionId(self.next);
         self.next += 1;
-        // Who came to us by TLS has not shown a name.
-        let is_known = !matches!(link, Link::Secure(..));
         let (queue, waiting) = mpsc::channel(self.settings.write_queue);
         let (life, cut) = oneshot::channel();
         let connection = Connection {
@@ -328,8 +341,11 @@ impl Hub {
         };
         self.tasks.spawn(connection.run(link, waiting, cut));
         let (transport, remote) = (flow.transport, flow.remote);
-        self.entries.insert(id, Entry { queue, transport, remote, standing, _life: life });
-        if is_known {
+        self.entries.insert(id, Entry { queue, transport, remote, name, standing, _life: life });
+        // Who came to us by TLS has not shown a name.
+        if let Some(name) = name {
+            self.by_name.insert(name, id);
+        } else if transport != Transport::Tls {
             self.by_remote.insert((transport, remote), id);
         }
         id
@@ -340,6 +356,15 @@ impl Hub {
         let remote = (entry.transport, entry.remote);
         if self.by_remote.get(&remote) == Some(&id) {
             self.by_remote.remove(&remote);
+        }
+        if let Some(name) = entry.name {
+            if self.by_name.get(&name) == Some(&id) {
+                self.by_name.remove(&name);
+            }
+            self.gone.insert(id, name);
+            if self.gone.len() > MOST_EXPECTED {
+                self.gone.pop_first();
+            }
         }
     }
 

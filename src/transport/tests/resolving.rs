@@ -18,7 +18,7 @@ async fn answer(rig: &mut Rig, host: &str) -> Vec<Resolved> {
 #[tokio::test]
 async fn a_literal_comes_with_its_port_and_our_address_that_routes_to_it() {
     let mut rig = udp_rig("0.0.0.0:0").await;
-    let here = Resolved { remote: ([127, 0, 0, 1], 5070).into(), local: [127, 0, 0, 1].into() };
+    let here = Resolved { remote: ([127, 0, 0, 1], 5070).into(), local: [127, 0, 0, 1].into(), connection: None };
     assert_eq!(answer(&mut rig, "127.0.0.1").await, [here]);
     assert_eq!(answer(&mut rig, "localhost").await, [here]);
     assert_eq!(answer(&mut rig, "[::1]").await, [], "nothing listens there");

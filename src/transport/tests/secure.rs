@@ -10,6 +10,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::*;
+use crate::switch::output::Wanted;
 
 fn at(folder: &Path) -> config::Tls {
     config::Tls { certificate: folder.join("tls/certificate.pem"), key: folder.join("tls/key.pem"), self_signed: true, ca: None }
@@ -114,6 +115,46 @@ async fn a_certificate_of_our_own_is_made_once_and_its_key_is_the_owners_alone()
     let given = config::Tls { self_signed: false, ..at(&folder.path().join("nothing")) };
     let error = Tls::load(&given, names(), &tokio::runtime::Handle::current()).err().expect("none is made");
     assert!(error.to_string().contains("nothing/tls/certificate.pem"), "{error}");
+}
+
+/// RFC 5922 §7.3: two hosts at one address, of which one has a certificate.
+#[tokio::test]
+async fn a_connection_that_was_checked_for_one_name_is_not_used_for_another() {
+    let (there, here) = (tempfile::TempDir::new().expect("a folder"), tempfile::TempDir::new().expect("a folder"));
+    let on = tokio::runtime::Handle::current();
+    let names = vec!["localhost".to_owned()];
+    let mut far = tls_rig(&Tls::load(&at(there.path()), names, &on).expect("a certificate"), settings()).await;
+    let trusting = config::Tls { ca: Some(at(there.path()).certificate), ..at(here.path()) };
+    let mut rig = tls_rig(&Tls::load(&trusting, self::names(), &on).expect("a certificate"), settings()).await;
+    let remote = far.transport.addresses().tls[0];
+    let mut flows = Vec::new();
+    for host in ["LOCALHOST", "127.0.0.1", "localhost"] {
+        rig.transport.resolve(QueryId(1), Wanted { host: host.into(), port: Some(remote.port()), transports: vec![Over::Tls] });
+        let Input::Resolved { servers, .. } = rig.input().await else { panic!("no answer") };
+        let found = servers.iter().flat_map(|s| &s.addresses).find(|a| a.remote == remote).copied().expect("an address");
+        let local = SocketAddr::new(found.local, 0);
+        flows.push(Flow { transport: Over::Tls, local, remote, connection: found.connection });
+    }
+    assert_eq!(flows[0], flows[2]);
+    assert_ne!(flows[0], flows[1]);
+    rig.transport.send(flows[0], Bytes::from(request("OPTIONS", 1)), None);
+    let (came, message) = far.message().await;
+    assert_eq!(number(&message), 1);
+    // It is open, and of no use for the other name.
+    rig.transport.send(flows[1], Bytes::from(request("OPTIONS", 2)), Some(SendId(2)));
+    assert_eq!(rig.undeliverable().await, SendId(2));
+    rig.transport.send(flows[2], Bytes::from(request("OPTIONS", 3)), None);
+    let (again, message) = far.message().await;
+    assert_eq!((number(&message), again.connection), (3, came.connection));
+
+    // What the peer asks for on it is answered there; once it is gone, by another one for the same name.
+    far.transport.send(came, Bytes::from(request("OPTIONS", 4)), None);
+    let (ours, message) = rig.message().await;
+    assert_eq!(number(&message), 4);
+    drop(far);
+    assert_eq!(Some(rig.closed().await), ours.connection);
+    rig.transport.send(ours, Bytes::from(request("BYE", 5)), Some(SendId(5)));
+    assert_eq!(rig.undeliverable().await, SendId(5), "nobody listens there now");
 }
 
 #[tokio::test]

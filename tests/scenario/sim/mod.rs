@@ -719,7 +719,7 @@ fn leases() -> Vec<Lease> {
 
 /// As an SRV record with one address.
 pub fn server(transport: sip::Transport, priority: u32, weight: u16, remote: SocketAddr) -> Server {
-    Server { transport, priority, weight, addresses: vec![Resolved { remote, local: switch().ip() }] }
+    Server { transport, priority, weight, addresses: vec![Resolved { remote, local: switch().ip(), connection: None }] }
 }
 
 pub fn switch() -> SocketAddr {
