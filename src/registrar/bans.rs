@@ -6,8 +6,8 @@
 //!
 //! The address of a datagram may be forged, that of a connection not ([`Proof`]). So the two are counted apart, and a ban for datagrams
 //! ends at datagrams: who comes by TCP, TLS or WebSocket from there is served. And it does not shut all out: the transports let a trickle
-//! through, of requests that bring credentials and of others apart, so that a phone which is new there may be challenged, answer (which a
-//! forger who does not hear the challenge can't), be registered, and from then on spared. In a flood of hundreds a second it is lost.
+//! through, shared out by ports, and whatever answers a challenge that we sent there, so that a phone which is new there may be challenged,
+//! answer (which a forger who does not hear the challenge can't), be registered, and from then on spared.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};

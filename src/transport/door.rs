@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use memchr::memmem;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::trickle::Trickle;
 use crate::registrar::bans::{self, Proof};
 use crate::sip::Flow;
 use crate::switch::Input;
@@ -20,10 +20,6 @@ use crate::switch::output::Banned;
 const MAX_SOURCES: usize = 1_024;
 /// Between two reports: a few in each second that the core's rate counts in.
 const REPORT: Duration = Duration::from_millis(250);
-
-/// Datagrams of each kind that are let through between two reports: eight a second. A phone that sends a request eleven times in 32 s
-/// (RFC 3261 §17.1.2.2) gets both of its own through a forged flood of some tens a second; beyond a hundred it needs luck, or TCP.
-const TRICKLE: u32 = 2;
 
 #[derive(Debug)]
 struct Ban {
@@ -36,8 +32,7 @@ pub struct Door {
     /// Nearly always false, and looked at for each message.
     any: AtomicBool,
     banned: RwLock<BTreeMap<IpAddr, Ban>>,
-    /// What was let through of datagrams from sources that are banned for datagrams, since the last report: without credentials, and with.
-    trickle: Mutex<BTreeMap<IpAddr, [u32; 2]>>,
+    trickle: Mutex<Trickle>,
     malformed: Mutex<BTreeMap<(IpAddr, Proof), u32>>,
     delay_us: AtomicU64,
 }
@@ -46,7 +41,8 @@ impl Door {
     /// In place of all that there were.
     pub fn ban(&self, all: Vec<Banned>) {
         self.any.store(!all.is_empty(), Ordering::Relaxed);
-        let all = all.into_iter().map(|b| (b.address, Ban { proof: b.proof, spared: b.spared })).collect();
+        let all: BTreeMap<IpAddr, Ban> = all.into_iter().map(|b| (b.address, Ban { proof: b.proof, spared: b.spared })).collect();
+        self.trickle().keep(|source| all.contains_key(source));
         *self.banned.write().unwrap_or_else(PoisonError::into_inner) = all;
     }
 
@@ -66,15 +62,22 @@ impl Door {
         match self.ban_of(flow) {
             None => false,
             Some((_, Proof::Connection)) => true,
-            Some((source, Proof::Datagram)) => {
-                let has_credentials = memmem::find(datagram, b"uthorization:").is_some();
-                let mut trickle = self.trickle.lock().unwrap_or_else(PoisonError::into_inner);
-                let [without, with] = trickle.entry(source).or_default();
-                let passed = if has_credentials { with } else { without };
-                *passed += 1;
-                *passed > TRICKLE
-            }
+            Some((source, Proof::Datagram)) => !self.trickle().takes(source, flow.remote, datagram),
         }
+    }
+
+    /// A datagram goes out: who is challenged there may answer.
+    pub fn sent(&self, to: &Flow, datagram: &[u8]) {
+        if !self.any.load(Ordering::Relaxed) {
+            return;
+        }
+        if let Some((source, Proof::Datagram)) = self.ban_of(to) {
+            self.trickle().sent(source, datagram);
+        }
+    }
+
+    fn trickle(&self) -> MutexGuard<'_, Trickle> {
+        self.trickle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The ban that holds for this flow.
@@ -112,7 +115,7 @@ impl Door {
             if core.is_closed() {
                 return;
             }
-            self.trickle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            self.trickle().renew();
             let Ok(place) = core.try_reserve() else { continue };
             let sources = std::mem::take(&mut *self.malformed.lock().unwrap_or_else(PoisonError::into_inner));
             if !sources.is_empty() {

@@ -26,6 +26,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 pub mod tls;
+mod trickle;
 mod udp;
 mod websocket;
 mod wording;
@@ -191,7 +192,10 @@ impl Transport {
     pub fn send(&self, to: Flow, bytes: Bytes, report: Option<SendId>) {
         match to.transport {
             sip::Transport::Udp => match self.udp_for(&to) {
-                Some(listener) => listener.send(&to, bytes, report),
+                Some(listener) => {
+                    self.door.sent(&to, &bytes);
+                    listener.send(&to, bytes, report);
+                }
                 None => {
                     self.counters.udp_send_failed.add();
                     self.reports.undeliverable(report);

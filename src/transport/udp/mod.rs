@@ -5,7 +5,7 @@
 //! never waits: what the socket does not take at once waits in a bounded queue. What cannot be sent at all, or comes back by ICMP, is
 //! reported. Nothing that is sent before authentication is much longer than what it answers.
 
-mod stun;
+pub mod stun;
 mod system;
 mod unreachable;
 
