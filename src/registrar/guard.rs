@@ -9,6 +9,8 @@
 //! | credentials that can't be read, or a message whose From or To can't | 400 |
 //! | the digest of one user with From (or To of a REGISTER) of another | 403 |
 
+use std::collections::BTreeMap;
+
 use crate::chance::Chance;
 use crate::clock::Mono;
 use crate::config::{Config, DigestAlgorithm, Secret};
@@ -35,13 +37,13 @@ pub(super) struct Guard {
     nonces: Nonces,
     throttle: Throttle,
     alarms: Vec<Alarm>,
-    /// Stands in for the secret of a user that there is not.
+    /// Stands in for the secret of a user that there is not: as long as most secrets are, so that it takes as long to hash.
     nobody: Secret,
 }
 
 impl Guard {
     pub fn new(config: &Config, chance: &mut Chance) -> Guard {
-        let nobody = Secret::new(chance.token());
+        let nobody = Secret::new(chance.token() + &chance.token());
         let mut guard = Guard {
             realm: String::new(),
             algorithms: Vec::new(),
@@ -57,6 +59,13 @@ impl Guard {
     pub fn configure(&mut self, config: &Config) {
         self.realm.clone_from(&config.site.domain);
         self.algorithms = config.sip.digest.iter().map(algorithm).collect();
+        let mut lengths: BTreeMap<usize, usize> = BTreeMap::new();
+        for phone in config.phones.values() {
+            *lengths.entry(phone.secret.expose().len()).or_default() += 1;
+        }
+        let most = lengths.into_iter().max_by_key(|(_, phones)| *phones).map_or(0, |(length, _)| length);
+        let chance = self.nobody.expose().bytes().cycle().map(char::from);
+        self.nobody = Secret::new(chance.take(most).collect::<String>());
     }
 
     pub fn alarms(&mut self) -> Vec<Alarm> {

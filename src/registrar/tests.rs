@@ -177,6 +177,42 @@ fn known_and_unknown_numbers_get_the_same_bytes_but_for_chance() {
     assert_eq!(answer("201", None), answer("999", None));
 }
 
+/// The same hashes over as many blocks, whatever is wrong: how long an answer takes says no more than its bytes do.
+#[test]
+fn known_and_unknown_numbers_take_the_same_work() {
+    use crate::sip::digest_work::done;
+    let work = |user: &str, password: &str, uri: &str, at: u64| {
+        let mut desk = Desk::new();
+        let challenge = desk.challenges(0).remove(0);
+        let mut request = desk.request(Method::Register, "201");
+        let realm = request.uri.clone();
+        request.uri = crate::sip::Uri::parse(Bytes::from(uri.to_owned())).expect("a URI");
+        sign(&mut request, &challenge, user, password, 1);
+        request.uri = realm;
+        done();
+        let verdict = desk.ask(&request, at);
+        let bytes = match verdict {
+            Verdict::Answer(response) | Verdict::Refused(response) => response.to_bytes(),
+            Verdict::Proven(_) => panic!("proven"),
+        };
+        (done(), bytes)
+    };
+    let old = u64::try_from(NONCE_LIFE.as_millis()).expect("fits");
+    let own = "sip:cordboard.example";
+    let wrong = work("201", "guess", own, 10);
+    assert!(wrong.0[0] >= 4, "{:?}: a user's hash, two of the digest, and the nonce's", wrong.0);
+    for (user, password, uri) in [
+        ("999", "guess", own),
+        ("201", "geheim-201", "sip:other.example"),
+        ("999", "geheim-999", "sip:other.example"),
+        ("20", "", own),
+    ] {
+        assert_eq!(work(user, password, uri, 10), wrong, "{user} {password} {uri}");
+    }
+    assert_eq!(work("201", "geheim-201", own, old), work("999", "geheim-201", own, old));
+    assert_eq!(work("201@cordboard.example", "guess", own, 10), work("999@cordboard.example", "guess", own, 10));
+}
+
 #[test]
 fn a_count_is_good_once_and_may_come_out_of_order() {
     let mut desk = Desk::new();

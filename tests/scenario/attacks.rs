@@ -22,6 +22,7 @@ const ATTACKS: &[(&str, &str, &str)] = &[
         "the same answer",
         "tests/scenario/attacks.rs known_and_unknown_users_get_the_same_answers
          src/registrar/tests.rs known_and_unknown_numbers_get_the_same_bytes_but_for_chance
+         src/registrar/tests.rs known_and_unknown_numbers_take_the_same_work
          tests/scenario/calls_inside.rs a_stranger_is_not_told_who_exists
          tests/wire/trunk.rs a_wrong_password_and_an_unknown_number_are_refused_alike
          tests/wire/sipvicious.rs svmap_gets_little_and_svwar_cannot_tell_who_is_there",
@@ -339,18 +340,40 @@ fn known_and_unknown_users_get_the_same_answers() {
         let mut sim = Sim::new(6);
         sim.phone("201");
         let before = sim.trace.len();
-        let text = format!(
-            "{method} sip:{number}@10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.66;rport;branch=z9hG4bK-k\r\nMax-Forwards: 70\r\n\
-             From: <sip:{number}@10.0.0.1>;tag=s\r\nTo: <sip:{number}@10.0.0.1>\r\nCall-ID: k\r\nCSeq: 1 {method}\r\n\
-             Contact: <sip:{number}@192.0.2.66>\r\nEvent: dialog\r\n"
-        );
-        send(&mut sim, STRANGER, text);
+        let text = |n: u32| {
+            format!(
+                "{method} sip:{number}@10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.66;rport;branch=z9hG4bK-k{n}\r\nMax-Forwards: 70\r\n\
+                 From: <sip:{number}@10.0.0.1>;tag=s\r\nTo: <sip:{number}@10.0.0.1>\r\nCall-ID: k\r\nCSeq: {n} {method}\r\n\
+                 Contact: <sip:{number}@192.0.2.66>\r\nEvent: dialog\r\n"
+            )
+        };
+        let Some(Message::Response(challenge)) = send(&mut sim, STRANGER, text(1)) else { panic!("no answer to {method}") };
+        // Guessed, twelve times: the last ones have to wait. Then with a nonce that nobody gave.
+        let challenge = challenge.headers.challenges(&HeaderName::WwwAuthenticate).into_iter().next();
+        let uri = Bytes::from(format!("sip:{number}@10.0.0.1"));
+        let login = Login { username: number, password: "guess" };
+        for n in 2..15 {
+            let Some(mut challenge) = challenge.clone() else { break };
+            if n == 14 {
+                challenge.nonce = Bytes::from_static(b"made-up");
+            }
+            let credentials = challenge.answer(&login, &Method::parse(method.to_owned()).expect("a method"), &uri, n - 1, b"c");
+            let mut signed = intake(Bytes::from(text(n) + "Content-Length: 0\r\n\r\n")).expect("valid");
+            signed.headers_mut().push(HeaderName::Authorization, &credentials);
+            let text = String::from_utf8_lossy(&signed.to_bytes()).replace("Content-Length: 0\r\n\r\n", "");
+            send(&mut sim, STRANGER, text);
+        }
         sim.run_for(SECOND);
         sim.trace[before..].iter().map(|bytes| String::from_utf8_lossy(bytes).replace(number, "NUMBER")).collect()
     };
     for method in ["REGISTER", "INVITE", "OPTIONS", "SUBSCRIBE", "MESSAGE", "REFER", "PUBLISH"] {
         let known = answers(method, "201");
-        assert_eq!(known.len(), 1, "{method}");
+        // What nobody can do is refused without asking who it is.
+        let is_asked = known[0].starts_with("SIP/2.0 401");
+        assert_eq!(known.len(), if is_asked { 14 } else { 1 }, "{method}");
+        assert_eq!(is_asked, !matches!(method, "OPTIONS" | "PUBLISH" | "REFER"), "{method}");
+        let code = |n: usize| &known[n][8..11];
+        assert!(!is_asked || (code(1) == "401" && code(12) == "503"), "{method}: {known:#?}");
         for number in ["299", "600", "601", "999"] {
             assert_eq!(answers(method, number), known, "{method} {number}");
         }
