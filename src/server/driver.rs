@@ -135,6 +135,8 @@ impl Run {
 impl Driver {
     pub async fn run(mut self, seed: [u8; 32], source: Source, recovered: Recovered) -> Ended {
         let Ok(config) = Config::resolve(&source) else { return Ended::Faulty };
+        // The numbering plans are unpacked at their first use; not while a call waits.
+        let _ = crate::route::on_trunk("4930123456", config.site.country);
         let journal = self.begin_journal(seed, &source, &config);
         let mut run = Run {
             switch: Switch::new(seed, config),
