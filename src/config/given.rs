@@ -152,6 +152,7 @@ pub(crate) struct Codes {
     pub message: Option<Spanned<Code>>,
     pub voicemail: Option<Spanned<Code>>,
     pub anonymous: Option<Spanned<Code>>,
+    pub park: Option<Spanned<Code>>,
     pub pause_reasons: Option<Spanned<Vec<Label>>>,
 }
 

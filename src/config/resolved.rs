@@ -175,6 +175,8 @@ pub struct FeatureCodes {
     pub voicemail: String,
     /// Before a number: the caller's own is not shown.
     pub anonymous: String,
+    /// Puts a call that is transferred there into a free park slot, and says into which.
+    pub park: String,
     pub pause_reasons: Vec<String>,
 }
 
@@ -194,6 +196,7 @@ impl Default for FeatureCodes {
             message: "*98".to_owned(),
             voicemail: "*97".to_owned(),
             anonymous: "*31".to_owned(),
+            park: "*70".to_owned(),
             pause_reasons: ["break", "training", "paperwork"].map(str::to_owned).to_vec(),
         }
     }

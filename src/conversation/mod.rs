@@ -167,6 +167,7 @@ impl Conversation {
             | Stage::Menu { .. }
             | Stage::Queue { .. }
             | Stage::Parked { .. }
+            | Stage::Offering { .. }
             | Stage::Dialling(_)
             | Stage::Announcing { .. }
             | Stage::Originating { .. }
@@ -200,6 +201,7 @@ impl Conversation {
             | Stage::Menu { .. }
             | Stage::Queue { .. }
             | Stage::Parked { .. }
+            | Stage::Offering { .. }
             | Stage::Dialling(_)
             | Stage::Announcing { .. }
             | Stage::Originating { .. }
@@ -226,6 +228,7 @@ impl Conversation {
                 Stage::Announcing { until, .. }
                 | Stage::Originating { until, .. }
                 | Stage::Parked { until }
+                | Stage::Offering { until, .. }
                 | Stage::Leaving { until, .. },
             ) => Some(*until),
             (None, Stage::Routing | Stage::Queue { .. } | Stage::Bridged { .. } | Stage::Ending) => None,

@@ -32,6 +32,13 @@ pub enum Stage {
         /// Then who parked it is rung.
         until: Mono,
     },
+    /// A phone hears which slot it may park a call in; the slot is kept for it ([`Conversation::parked`](super::Conversation::parked)).
+    Offering {
+        play: PlayId,
+        /// How often it is said again.
+        again: u8,
+        until: Mono,
+    },
     Bridged {
         with: LegId,
         since: Mono,
@@ -93,6 +100,8 @@ pub struct Parked {
     pub slot: Number,
     /// The phone that put it there.
     pub by: Number,
+    /// The leg of who has parked it and does not know where: told when it is gone.
+    pub tells: Option<LegId>,
 }
 
 /// One call to one place: a phone with all its contacts at once, or trunks one after another.

@@ -57,6 +57,10 @@ pub enum Code {
     Pickup(Option<Number>),
     /// Calls a phone that is to answer by itself.
     Intercom(Number),
+    /// A free park slot: who calls it hears which one, and who transfers a call there puts it there.
+    Park,
+    /// Says that a call waits in this slot; what the switch rings back with.
+    Parked(Number),
     /// A mailbox, to listen to: the phone's own, or (behind the code) another one.
     Messages(Option<Number>),
 }
@@ -259,6 +263,12 @@ fn code(config: &Config, number: &str) -> Option<Code> {
     offer(&codes.pickup, picked.map(Code::Pickup));
     let of = rest(&codes.voicemail).filter(|n| n.is_empty() || config.mailboxes.contains_key(*n));
     offer(&codes.voicemail, of.map(|n| Code::Messages((!n.is_empty()).then(|| Number::from(n)))));
+    let slots = &config.park.slots;
+    let park = rest(&codes.park).filter(|_| !slots.is_empty()).and_then(|slot| match slot {
+        "" => Some(Code::Park),
+        slot => slots.get(slot).cloned().map(Code::Parked),
+    });
+    offer(&codes.park, park);
     offer(&codes.intercom, rest(&codes.intercom).filter(|n| !n.is_empty()).map(|n| Code::Intercom(Number::from(n))));
     found.map(|(_, code)| code)
 }
@@ -372,11 +382,14 @@ fn shown(config: &Config, who: Caller<'_>, trunk: &Trunk) -> Option<String> {
     };
     let country = config.site.country;
     let one_of = |number: &str| {
+        if trunk.callers.is_empty() {
+            return true;
+        }
         let form = normal(number, country);
         let is = |pattern: &Pattern| {
             pattern.matches(number).is_some() || form.as_ref().is_some_and(|form| pattern.matches(form).is_some())
         };
-        trunk.callers.is_empty() || trunk.callers.iter().any(is)
+        trunk.callers.iter().any(is)
     };
     let written = |number: &str| match trunk.caller_format {
         CallerFormat::AsIs => number.to_owned(),

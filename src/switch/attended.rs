@@ -10,6 +10,7 @@
 //! | rings | hears the ringing, and comes back to the transferrer if nobody answers |
 //! | waits in a queue | takes the transferrer's place in it, with the time that was waited |
 //! | is in a menu | hears the menu from its beginning |
+//! | hears which park slot is free | waits in that slot |
 //!
 //! Of two calls that talk the older one goes on, unless only the other has a party outside.
 
@@ -20,7 +21,7 @@ use super::queueing::millis;
 use super::transfer::Notice;
 use super::{Output, Refusal, Switch};
 use crate::clock::Now;
-use crate::conversation::{Conversation, Dialling, Leg, Peer, Role, Stage, Transferring};
+use crate::conversation::{Conversation, Dialling, Leg, Parked, Peer, Role, Stage, Transferring};
 use crate::ids::{ConversationId, LegId, MenuName, QueueName};
 use crate::media::{Audio, Command, Source};
 use crate::route::{Cause, Direction};
@@ -59,6 +60,7 @@ enum Consulted {
     Rings(Box<Dialling>),
     Waits(QueueName),
     Chooses(MenuName),
+    Parks(Parked),
 }
 
 /// What the consultation gives away.
@@ -199,7 +201,7 @@ impl Switch {
 fn can_be_taken_over(stage: &Stage) -> bool {
     match stage {
         Stage::Dialling(dialling) => dialling.transfer.is_none(),
-        Stage::Queue { .. } | Stage::Menu { .. } => true,
+        Stage::Queue { .. } | Stage::Menu { .. } | Stage::Offering { .. } => true,
         Stage::Routing
         | Stage::Bridged { .. }
         | Stage::Originating { .. }
@@ -236,6 +238,11 @@ impl Cx<'_> {
                 self.tell(Some(conv.id), Kind::MenuLeft(MenuLeft { menu: menu.clone(), node, to }));
                 let to = format!("menu:{menu}");
                 (Consulted::Chooses(menu), to)
+            }
+            Stage::Offering { .. } => {
+                let parked = conv.parked.take()?;
+                let slot = parked.slot.to_string();
+                (Consulted::Parks(parked), slot)
             }
             other @ (Stage::Bridged { .. }
             | Stage::Originating { .. }
@@ -314,6 +321,7 @@ impl Cx<'_> {
                 self.describe(conv);
             }
             Consulted::Chooses(menu) => self.enter_menu(conv, &menu),
+            Consulted::Parks(Parked { slot, by, .. }) => self.put_in_slot(conv, slot, by, None),
         }
         self.transferred(conv, transfer, Notice::Completed);
     }

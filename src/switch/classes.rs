@@ -134,6 +134,7 @@ fn payer(conv: &Conversation) -> Option<Number> {
         | Stage::Announcing { .. }
         | Stage::Bridged { .. }
         | Stage::Parked { .. }
+        | Stage::Offering { .. }
         | Stage::Leaving { .. }
         | Stage::Listening { .. }
         | Stage::Ending => conv.subject,

@@ -79,6 +79,7 @@ impl Cx<'_> {
             }
             Stage::Routing
             | Stage::Parked { .. }
+            | Stage::Offering { .. }
             | Stage::Announcing { .. }
             | Stage::Originating { .. }
             | Stage::Leaving { .. }
@@ -132,6 +133,7 @@ impl Cx<'_> {
             self.media(conv.worker, Command::Close { leg: id });
         }
         self.hub.index.release(id);
+        self.parker_gone(conv, id);
         self.paid(id);
         self.hub.stirred = true;
     }

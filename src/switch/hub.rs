@@ -75,6 +75,8 @@ pub(super) struct Hub {
     /// Devices that name themselves and are not registered any more, of phones that have calls: by number, instance and contact, how they
     /// were reached.
     pub gone: BTreeMap<(Number, String, Bytes), Flow>,
+    /// Phones that have parked a call in this input and do not know in which slot.
+    pub to_tell: Vec<(Number, Number)>,
     pub messages_relayed: Messages,
     /// An INVITE of this input that is for a call which is there already.
     pub joining: Option<Joining>,

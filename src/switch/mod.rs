@@ -143,6 +143,7 @@ impl Switch {
                 lookups,
                 moved: Vec::new(),
                 gone: BTreeMap::new(),
+                to_tell: Vec::new(),
                 messages_relayed: messages::Messages::default(),
                 joining: None,
                 next_leg: 0,
@@ -242,6 +243,7 @@ impl Switch {
         }
         self.follow(now, out);
         self.due(now, out);
+        self.tell_parkers(now, out);
         self.settle(now, out);
         self.lamps(now, out);
     }
@@ -680,6 +682,7 @@ impl Cx<'_> {
             Stage::Dialling(dialling) if dialling.until <= now => self.dialling_expired(conv),
             Stage::Announcing { until, .. } if *until <= now => self.announced(conv),
             Stage::Parked { until } if *until <= now => self.parked_too_long(conv),
+            Stage::Offering { until, .. } if *until <= now => self.end(conv, Cause::Normal, event::By::Switch),
             Stage::Leaving { until, .. } if *until <= now => self.leaving_expired(conv),
             Stage::Listening { session, .. } if session.deadline().is_some_and(|at| at <= now) => {
                 self.listening_event(conv, voicemail::Event::Deadline);
@@ -690,6 +693,7 @@ impl Cx<'_> {
             | Stage::Announcing { .. }
             | Stage::Originating { .. }
             | Stage::Parked { .. }
+            | Stage::Offering { .. }
             | Stage::Leaving { .. }
             | Stage::Listening { .. }
             | Stage::Routing

@@ -1,18 +1,40 @@
 //! Park and retrieve: a call that is transferred to a slot waits there with music, until somebody dials the slot.
 //!
+//! Who does not care which slot transfers to the park code (`*70`). How that one gets to know the slot depends on how it is done:
+//!
+//! | at the phone | who parks |
+//! |---|---|
+//! | attended: calls the code, then transfers | hears the slot, which is kept meanwhile, and goes when that is enough |
+//! | blind: the phone drops its own leg | is rung back for [`RINGS_BACK`] by a call that shows the slot, and says it to who answers |
+//! | by command | the event `call.parked` tells who gave it |
+//!
 //! Nothing of the conversation ends: the customer's leg, its recording and its media path stay, and who retrieves it becomes its next leg.
 //! A call that nobody retrieves in time rings at the phone that parked it; unanswered there it goes on waiting in its slot, where it can
 //! be retrieved all the time.
+
+use std::time::Duration;
 
 use super::event::{CallParked, Kind};
 use super::hub::Cx;
 use super::pickup::Joining;
 use super::transfer::Notice;
-use crate::conversation::{Conversation, Parked, Stage, Transferring};
-use crate::ids::Number;
-use crate::media::Audio;
-use crate::route::Cause;
+use super::{Output, Switch};
+use crate::clock::Now;
+use crate::config::Place;
+use crate::conversation::{Conversation, Parked, Peer, Role, Stage, Transferring};
+use crate::ids::{LegId, Number};
+use crate::media::{Audio, PlayId};
+use crate::route::{Cause, Decision, Direction, tidy};
 use crate::sip::Status;
+
+/// Who asks for a slot has so long to transfer a call there.
+const KEPT: Duration = Duration::from_secs(60);
+/// A slot is said so many times more: some 30 s.
+const SAID_AGAIN: u8 = 9;
+/// Who has parked a call blindly is rung so long: four rings, as a phone that shows who calls needs no answer.
+const RINGS_BACK: Duration = Duration::from_secs(15);
+/// And the slot is said to who answers in no more than this.
+const TOLD: Duration = Duration::from_secs(30);
 
 impl Cx<'_> {
     /// A transfer to a slot. Whoever else is sent there by a configured place has nobody who parks it.
@@ -21,17 +43,81 @@ impl Cx<'_> {
         let by = conv.leg(transfer.from).and_then(|leg| leg.peer.phone().cloned());
         match by {
             Some(by) if !self.hub.index.parked.contains_key(&slot) => {
-                let data = CallParked { leg: conv.subject, slot: slot.clone(), phone: by.clone() };
-                self.tell(Some(conv.id), Kind::CallParked(data));
-                self.hub.index.parked.insert(slot.clone(), conv.id);
-                self.hub.index.touched.insert(slot.clone());
-                conv.parked = Some(Parked { slot, by });
-                self.park_again(conv);
+                // By the code: which one it is nobody has said. A command's transferrer is gone already.
+                let is_there = conv.leg(transfer.from).is_some_and(|leg| leg.is_live());
+                let tells = (is_there && tidy(&transfer.to) == self.hub.config.codes.park).then_some(transfer.from);
+                self.put_in_slot(conv, slot, by, tells);
                 self.transferred(conv, transfer, Notice::Completed);
             }
             // Somebody waits there already.
             Some(_) => self.transferred(conv, transfer, Notice::Failed(Status::BUSY_HERE)),
             None => self.transferred(conv, transfer, Notice::Failed(Status::FORBIDDEN)),
+        }
+    }
+
+    /// The subject waits there from now on.
+    pub fn put_in_slot(&mut self, conv: &mut Conversation, slot: Number, by: Number, tells: Option<LegId>) {
+        let data = CallParked { leg: conv.subject, slot: slot.clone(), phone: by.clone() };
+        self.tell(Some(conv.id), Kind::CallParked(data));
+        self.keep_slot(conv, slot, by, tells);
+        self.park_again(conv);
+    }
+
+    fn keep_slot(&mut self, conv: &mut Conversation, slot: Number, by: Number, tells: Option<LegId>) {
+        self.hub.index.parked.insert(slot.clone(), conv.id);
+        self.hub.index.touched.insert(slot.clone());
+        conv.parked = Some(Parked { slot, by, tells });
+    }
+
+    /// The first one in which nobody waits, and which is kept for nobody.
+    pub fn free_slot(&self) -> Option<Number> {
+        self.hub.config.park.slots.iter().find(|slot| !self.hub.index.parked.contains_key(*slot)).cloned()
+    }
+
+    /// A phone asks where it may park a call, and hears it until it transfers the call there, or hangs up.
+    pub fn offer_slot(&mut self, conv: &mut Conversation, phone: Number) {
+        let Some(slot) = self.free_slot() else { return self.fail(conv, Cause::Busy, None) };
+        self.keep_slot(conv, slot.clone(), phone, None);
+        if self.answer(conv) {
+            let play = self.say_slots(conv, &slot, 1);
+            conv.stage = Stage::Offering { play, again: SAID_AGAIN, until: self.now.mono + KEPT };
+        }
+    }
+
+    /// And again; then it waits in silence.
+    pub fn slot_said(&mut self, conv: &mut Conversation) {
+        let slot = conv.parked.as_ref().map(|parked| parked.slot.clone());
+        let (Stage::Offering { again: 1.., .. }, Some(slot)) = (&conv.stage, slot) else { return };
+        let said = self.say_slots(conv, &slot, 1);
+        if let Stage::Offering { play, again, .. } = &mut conv.stage {
+            (*play, *again) = (said, *again - 1);
+        }
+    }
+
+    /// To who has answered the call back.
+    pub fn tell_slot(&mut self, conv: &mut Conversation, slot: &Number) {
+        if !self.hub.index.parked.contains_key(slot) {
+            return self.fail(conv, Cause::NotFound, None);
+        }
+        if self.answer(conv) {
+            let play = self.say_slots(conv, slot, 2);
+            conv.stage = Stage::Announcing { play, until: self.now.mono + TOLD, then: Place::Hangup, cause: Cause::Normal };
+        }
+    }
+
+    fn say_slots(&mut self, conv: &mut Conversation, slot: &Number, times: usize) -> PlayId {
+        let digits = slot.as_str().chars().filter(char::is_ascii_digit).map(|digit| format!("digit-{digit}"));
+        let once: Vec<String> = std::iter::once("parked".to_owned()).chain(digits).collect();
+        let all: Vec<&str> = (0..times).flat_map(|_| once.iter().map(String::as_str)).collect();
+        let clips = self.clips(conv, &all);
+        self.play(conv, conv.subject, Audio::Prompt(clips))
+    }
+
+    /// A leg is over: if it was that of who parked the call by code, it can be rung now.
+    pub fn parker_gone(&mut self, conv: &mut Conversation, leg: LegId) {
+        if let Some(parked) = conv.parked.as_mut().filter(|parked| parked.tells == Some(leg)) {
+            parked.tells = None;
+            self.hub.to_tell.push((parked.by.clone(), parked.slot.clone()));
         }
     }
 
@@ -62,6 +148,9 @@ impl Cx<'_> {
     /// A phone has dialled the slot.
     pub fn retrieve(&mut self, conv: &mut Conversation, joining: &Joining) -> Result<(), u16> {
         let Some(Parked { slot, .. }) = conv.parked.clone() else { return Err(404) };
+        if let Stage::Offering { .. } = conv.stage {
+            return Err(404);
+        }
         match conv.leg(conv.subject) {
             Some(leg) if leg.peer.phone() == Some(&joining.phone) => return Err(486),
             Some(leg) if leg.is_answered() => {}
@@ -76,5 +165,31 @@ impl Cx<'_> {
             _ => self.bridge(conv, id),
         }
         Ok(())
+    }
+}
+
+impl Switch {
+    /// Rings who has parked a call without hearing where: the number that calls is the slot.
+    pub(super) fn tell_parkers(&mut self, now: Now, out: &mut Vec<Output>) {
+        for (phone, slot) in std::mem::take(&mut self.hub.to_tell) {
+            let mut cx = self.cx(now, out);
+            let Some(worker) = cx.roomiest_worker() else { continue };
+            let id = cx.hub.chance.conversation(now.wall);
+            let mut conv = Conversation::new(id, Direction::Internal, Peer::Phone(phone.clone()), worker);
+            let to = format!("{}{slot}", cx.hub.config.codes.park);
+            conv.customer_number = phone.to_string();
+            conv.called.clone_from(&to);
+            conv.rule = Decision { record: false, rule: "park".to_owned() };
+            conv.stage = Stage::Originating { to, until: now.mono + RINGS_BACK };
+            if !cx.ring_phone(&mut conv, &phone, &Role::Caller, slot.as_str(), Some(&format!("Park {slot}"))) {
+                continue;
+            }
+            if let Some(first) = conv.legs.keys().next().copied() {
+                conv.caller = first;
+                conv.subject = first;
+            }
+            cx.begin(&mut conv);
+            self.adopt(conv, now, out);
+        }
     }
 }

@@ -128,6 +128,8 @@ impl Cx<'_> {
             Code::Forward { when, to } => self.set_by_code(&phone, when, to).map_err(|_| Cause::NotFound),
             // Taken up when the INVITE came; who is sent there otherwise has no call to take.
             Code::Pickup(_) | Code::Intercom(_) => Err(Cause::NotFound),
+            Code::Park => return self.offer_slot(conv, phone),
+            Code::Parked(slot) => return self.tell_slot(conv, &slot),
             Code::Messages(number) => return self.listen(conv, &number.unwrap_or(phone)),
             Code::DoNotDisturb { on } => self.disturb_by_code(&phone, on).map_err(|_| Cause::NotFound),
         };

@@ -81,6 +81,10 @@ impl Cx<'_> {
         };
         match found {
             Ok(route::Target::Outside(_)) if self.hub.is_bound_to_stay(conv, other) => Err((Status::FORBIDDEN, undiallable())),
+            Ok(route::Target::Code(route::Code::Park)) => match self.free_slot() {
+                Some(slot) => Ok((route::Target::Slot(slot), other)),
+                None => Err((Status::BUSY_HERE, super::Refusal::WrongState("somebody waits in every park slot"))),
+            },
             Ok(route::Target::Code(_) | route::Target::Hangup) | Err(_) => Err((Status::FORBIDDEN, undiallable())),
             Ok(route::Target::Slot(slot)) if self.hub.index.parked.contains_key(&slot) => {
                 Err((Status::BUSY_HERE, super::Refusal::WrongState("somebody waits in that park slot")))

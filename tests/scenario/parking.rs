@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use cordboard::switch::{Answer, Command};
+use cordboard::switch::{Answer, Command, Kind};
 
 use crate::sim::Sim;
+use crate::sim::audio::{MUSIC, PROMPT};
 use crate::sim::invariants::live;
-use crate::sim::ua::OnInvite;
+use crate::sim::ua::{Hold, OnInvite};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -176,4 +177,149 @@ fn a_call_that_comes_back_to_its_parker_goes_nowhere_else_whatever_that_one_forw
         sim.act(trunk, |ua, now| ua.hang_up(now));
         sim.assert_clean();
     }
+}
+
+const SLOT_701: &str = "en/parked en/digit-7 en/digit-0 en/digit-1";
+
+fn slots(sim: &Sim) -> Vec<String> {
+    sim.events.iter().filter_map(|e| if let Kind::CallParked(p) = &e.kind { Some(p.slot.to_string()) } else { None }).collect()
+}
+
+/// A customer talks to 201.
+fn talking(seed: u8) -> (Sim, SocketAddr, SocketAddr) {
+    let mut sim = Sim::new(seed);
+    let (trunk, parker) = (sim.trunk(), sim.phone("201"));
+    sim.act(trunk, |ua, now| {
+        ua.call("+4930555201", now);
+    });
+    sim.run_until("they talk", |sim| sim.ua(parker).is_up());
+    sim.run_for(SECOND);
+    (sim, trunk, parker)
+}
+
+/// RFC 5589 §7, with a feature for its target.
+#[test]
+fn who_asks_for_a_slot_hears_it_and_an_attended_transfer_parks_the_call_there() {
+    let (mut sim, trunk, parker) = talking(101);
+    let (watcher, taker) = (sim.phone("210"), sim.phone("203"));
+    sim.act(watcher, |ua, now| {
+        ua.watch("dialog", "701", None, now);
+    });
+    sim.act(parker, |ua, now| {
+        ua.hold(Hold::SendOnly, now);
+    });
+    sim.run_until("held", |s| s.has("call.held"));
+    sim.act(parker, |ua, now| {
+        ua.call("*70", now);
+    });
+    let since = sim.now.mono;
+    sim.run_for(5 * SECOND);
+    assert!(sim.ua(parker).heard(PROMPT, since) > 50 && sim.ua(trunk).heard(PROMPT, since) == 0);
+    assert!(sim.said.len() > 1 && sim.said.iter().all(|said| said == SLOT_701), "again and again: {:?}", sim.said);
+    // Kept for him: dark, nobody's to take, and not the next one's to hear.
+    assert_ne!(sim.ua(watcher).lamp(0), ["confirmed"]);
+    sim.act(taker, |ua, now| {
+        ua.call("701", now);
+    });
+    sim.run_until("404", |sim| sim.ua(taker).final_status() == Some(404));
+    sim.said.clear();
+    sim.act(taker, |ua, now| {
+        ua.call("*70", now);
+    });
+    sim.run_until("another one", |sim| sim.said.iter().any(|said| said == "en/parked en/digit-7 en/digit-0 en/digit-2"));
+    sim.act(taker, |ua, now| ua.hang_up(now));
+    sim.act(parker, |ua, now| ua.refer_call(0, 1, now));
+    sim.run_until("parked", |sim| sim.has("call.parked") && sim.ua(parker).is_idle());
+    assert_eq!(slots(&sim), ["701"]);
+    assert_eq!(sim.ua(parker).notifies.last().map(String::as_str), Some("SIP/2.0 200 OK"));
+    sim.run_until("lit", |sim| sim.ua(watcher).lamp(0) == ["confirmed"]);
+    let since = sim.now.mono;
+    sim.run_for(20 * SECOND);
+    assert!(sim.ua(trunk).heard(MUSIC, since) > 900);
+    assert_eq!(sim.ua(parker).invites.len(), 1, "who has heard it is not rung back");
+    sim.act(taker, |ua, now| {
+        ua.call("701", now);
+    });
+    sim.run_until("taken", |sim| sim.ua(taker).is_up() && sim.has("call.retrieved"));
+    sim.act(trunk, |ua, now| ua.hang_up(now));
+    sim.run_until("over", |sim| sim.ua(taker).is_idle());
+    sim.act(watcher, |ua, now| ua.watch_again(0, Some(0), now));
+    sim.assert_clean();
+}
+
+#[test]
+fn a_slot_that_was_asked_for_is_free_again_when_nobody_comes() {
+    let (mut sim, trunk, parker) = talking(102);
+    let other = sim.phone("203");
+    // Hung up; and left lying.
+    for after in [2, 70] {
+        sim.said.clear();
+        sim.act(other, |ua, now| {
+            ua.call("*70", now);
+        });
+        sim.run_for(after * SECOND);
+        assert!(sim.said.len() < 20 && sim.said.first().is_some_and(|said| said == SLOT_701), "{:?}", sim.said);
+        assert_eq!(sim.ua(other).is_up(), after == 2, "a minute is enough");
+        sim.act(other, |ua, now| ua.hang_up(now));
+        sim.run_until("it is over", |sim| sim.ua(other).is_idle());
+    }
+    // Three slots, three who ask, and a fourth.
+    let mut all = vec![sim.phone("202"), other, sim.phone("204")];
+    for phone in &all {
+        sim.act(*phone, |ua, now| {
+            ua.call("*70", now);
+        });
+    }
+    sim.run_for(2 * SECOND);
+    let late = sim.phone("210");
+    sim.act(late, |ua, now| {
+        ua.call("*70", now);
+    });
+    sim.run_until("busy", |sim| sim.ua(late).final_status() == Some(486));
+    // He keeps his call, too.
+    sim.act(parker, |ua, now| ua.refer("*70", now));
+    sim.run_until("refused", |sim| sim.ua(parker).last_status("REFER") == Some(486));
+    sim.run_for(SECOND);
+    assert!(sim.ua(parker).is_up() && sim.ua(trunk).is_up());
+    all.push(trunk);
+    for phone in all {
+        sim.act(phone, |ua, now| ua.hang_up(now));
+    }
+    sim.assert_clean();
+}
+
+#[test]
+fn who_parks_blindly_by_code_is_rung_back_by_the_slot_and_told_where() {
+    for answers in [true, false] {
+        let (mut sim, trunk, parker) = talking(103);
+        sim.set(parker, if answers { OnInvite::Answer(2 * SECOND) } else { OnInvite::Ring });
+        sim.act(parker, |ua, now| ua.refer("*70", now));
+        sim.run_until("it is parked, and the parker rung", |sim| sim.has("call.parked") && sim.ua(parker).is_ringing());
+        assert_eq!(slots(&sim), ["701"]);
+        let shown = sim.ua(parker).invites.last().cloned().expect("an INVITE");
+        assert_eq!((shown.number.as_str(), shown.display.as_deref()), ("701", Some("Park 701")));
+        if answers {
+            sim.run_until("he answers", |sim| sim.ua(parker).is_up());
+            let since = sim.now.mono;
+            sim.run_until("he is let go", |sim| sim.ua(parker).is_idle());
+            assert!(sim.ua(parker).heard(PROMPT, since) > 50);
+            assert_eq!(sim.said, [format!("{SLOT_701} {SLOT_701}")]);
+        } else {
+            sim.run_until("it is given up", |sim| sim.ua(parker).is_idle());
+            assert!(sim.said.is_empty());
+        }
+        sim.run_for(20 * SECOND);
+        assert_eq!(sim.ua(parker).invites.len(), 2, "once");
+        assert!(sim.ua(trunk).is_up());
+        sim.act(trunk, |ua, now| ua.hang_up(now));
+        sim.assert_clean();
+    }
+    // The customer has hung up meanwhile: there is nothing to be told.
+    let (mut sim, trunk, parker) = talking(104);
+    sim.set(parker, OnInvite::Ring);
+    sim.act(parker, |ua, now| ua.refer("*70", now));
+    sim.act(trunk, |ua, now| ua.hang_up(now));
+    sim.run_for(5 * SECOND);
+    sim.run_until("it ends", |sim| sim.has("call.ended") && sim.ua(parker).is_idle());
+    sim.assert_clean();
 }

@@ -114,6 +114,55 @@ fn a_ringing_call_is_picked_up_by_code_and_a_parked_one_is_retrieved() {
     assert!(halves.iter().rev().take(4).any(|half| half.is_only(1)), "{}", heard[0].picture(&TONES));
 }
 
+/// linphonec holds, calls the code, hears the slot and joins the two calls; baresip transfers blindly and is rung back by the slot.
+#[test]
+fn a_call_is_parked_by_code_and_who_parks_hears_where() {
+    let site = Site::new("park-code").phone("201").phone("202").phone("203").with("[park]\nslots = \"701-709\"\n");
+    // Tones for words: which is heard when is for the scenarios.
+    let words = ["parked", "digit-7", "digit-0", "digit-1", "digit-2"];
+    let site = words.iter().fold(site, |site, word| site.prompt_of_tone("en", word, TONES[2], 1));
+    let switch = site.start();
+    let mut alice = phone(&site, &switch, "201", TONES[0]);
+    let mut bob = phone(&site, &switch, "202", TONES[1]);
+    let mut linphone = Linphone::start(site.folder(), "203", 550.0);
+    linphone.register("203", &switch.sip().to_string(), &secret("203"));
+    switch.wait_for_registration("203", SOON);
+    let story = switch.events("since=0");
+    alice.dial(&dialled(&switch, "203"));
+    linphone.expect("Receiving new incoming call", SOON);
+    let first = linphone.expect_number("assigned id ", SOON);
+    linphone.say(&format!("answer {first}"));
+    alice.wait_for("CALL_ESTABLISHED", SOON);
+    story.wait_for("call.bridged", SOON, |_| true);
+    linphone.say("pause");
+    linphone.expect("is now paused", SOON);
+    linphone.say(&format!("call {}", dialled(&switch, "*70")));
+    let second = linphone.expect_number("assigned id ", SOON);
+    let asked = story.wait_for("call.started", SOON, |event| event.data()["called"] == "*70").subject;
+    story.wait_for("call.answered", SOON, |event| event.subject == asked);
+    linphone.expect(&format!("established with sip:*70@{} for call {second}", switch.sip()), SOON);
+    linphone.say(&format!("transfer {first} --to-call {second}"));
+    story.wait_for("call.parked", SOON, |event| event.data()["slot"] == "701" && event.data()["phone"] == "203");
+    bob.dial(&dialled(&switch, "701"));
+    bob.wait_for("CALL_ESTABLISHED", SOON);
+    story.wait_for("call.retrieved", SOON, |event| event.data()["phone"] == "202");
+    bob.wait_to_hear(Duration::from_secs(1), SOON);
+
+    bob.transfer(&dialled(&switch, "*70"));
+    story.wait_for("call.parked", SOON, |event| event.data()["phone"] == "202");
+    let ringing = bob.wait_for("CALL_INCOMING", SOON);
+    assert!(ringing["peeruri"].as_str().is_some_and(|uri| uri.contains("701@")), "{ringing}");
+    bob.accept();
+    bob.wait_for_nth("CALL_ESTABLISHED", 2, SOON);
+    // It says so twice and hangs up.
+    bob.wait_for_nth("CALL_CLOSED", 2, SOON);
+    alice.hang_up();
+    wait_until("no conversation is left", SOON, || switch.items("/api/v1/conversations?state=live").is_empty());
+    let heard = bob.heard();
+    let told = heard.last().expect("a second call");
+    assert!(told.halves(0, &TONES).iter().filter(|half| half.is_only(2)).count() >= 8, "{}", told.picture(&TONES));
+}
+
 /// RFC 3428, between two linphonec.
 #[test]
 fn a_linphone_writes_to_another() {

@@ -276,6 +276,7 @@ impl Checking {
             &codes.message,
             &codes.voicemail,
             &codes.anonymous,
+            &codes.park,
         ];
         for code in given.into_iter().flatten() {
             seen.is_new(self, &code.get_ref().0, code);
@@ -297,6 +298,7 @@ impl Checking {
             message: text(codes.message, usual.message),
             voicemail: text(codes.voicemail, usual.voicemail),
             anonymous: text(codes.anonymous, usual.anonymous),
+            park: text(codes.park, usual.park),
             pause_reasons: match codes.pause_reasons {
                 Some(reasons) => reasons.into_inner().into_iter().map(|r| r.0).collect(),
                 None => usual.pause_reasons,
@@ -317,6 +319,7 @@ impl Checking {
             &resolved.message,
             &resolved.voicemail,
             &resolved.anonymous,
+            &resolved.park,
         ];
         for (i, code) in all.iter().enumerate() {
             if all.iter().take(i).any(|other| other == code) && self.reader.is_clean() {

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::hub::{AGENT, Cx, Purpose};
 use super::{Output, Switch};
 use crate::clock::{Mono, Now, Wall};
+use crate::conversation::Stage;
 use crate::dialog::{Ending, Kept as KeptSubscription, Key, MIN_EXPIRES, Moved, Own, Subscription, Then, Wish};
 use crate::ids::Number;
 use crate::registrar::Binding;
@@ -583,6 +584,8 @@ impl Switch {
             Dialog::of(&self.hub.config, conv, conv.leg(leg)?)
         };
         let parked = self.hub.index.parked.get(number).and_then(|id| self.conversations.get(id));
+        // A slot that is only kept for somebody is dark.
+        let parked = parked.filter(|conv| !matches!(conv.stage, Stage::Offering { .. }));
         let parked = parked.and_then(|conv| Some(Dialog::parked(conv, conv.leg(conv.subject)?)));
         legs.filter_map(dialog).chain(parked).collect()
     }

@@ -91,6 +91,8 @@ pub struct Sim {
     /// What DNS says of names of trunks.
     pub names: BTreeMap<String, Vec<Server>>,
     pub asked: Vec<Wanted>,
+    /// The clips of each prompt, as they were begun.
+    pub said: Vec<String>,
     pub registrations: BTreeMap<(String, String), cordboard::registrar::Binding>,
     wishes: BTreeMap<cordboard::ids::StaffNumber, Bytes>,
     settings_of: BTreeMap<cordboard::ids::Number, Bytes>,
@@ -128,6 +130,8 @@ pub fn centre() -> Source {
             "digit-0",
             "digit-1",
             "digit-2",
+            "digit-7",
+            "parked",
             "voicemail-locked",
             "voicemail-main",
             "voicemail-greeting-options",
@@ -196,6 +200,7 @@ impl Sim {
             behind: BTreeMap::new(),
             names: BTreeMap::new(),
             asked: Vec::new(),
+            said: Vec::new(),
             registrations: BTreeMap::new(),
             wishes: BTreeMap::new(),
             settings_of: BTreeMap::new(),
@@ -575,6 +580,10 @@ impl Sim {
                     self.media(*to, command, later);
                 }
                 return;
+            }
+            media::Command::Hear { source: media::Source::Play(_, media::Audio::Prompt(clips)), .. } => {
+                let names: Vec<&str> = clips.iter().map(|clip| &*clip.0).collect();
+                self.said.push(names.join(" "));
             }
             media::Command::Agree { .. }
             | media::Command::Hear { .. }
