@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::matrix::script::{self, Player};
 use super::support::baresip::Baresip;
 use super::support::cordboard::{Cordboard, Site, secret};
 use super::support::kamailio::Kamailio;
@@ -116,6 +117,127 @@ fn phones_behind_an_edge_proxy_register_call_hold_and_transfer() {
     assert_eq!(merged.data()["child"], json!(second));
     alice.hang_up();
     carol.wait_for_nth("CALL_CLOSED", 2, SOON);
+    nobody_talks(&switch);
+}
+
+/// SIPp as a phone that knows nothing but its proxy, with a script of the matrix; `whose` is the user of what it proves itself for.
+fn scripted(site: &Site, edge: &Kamailio, number: &str, whose: &str, port: Option<u16>, script: &str) -> Sipp {
+    let xml = script::xml(script, &Player { number, secret: &secret(number) });
+    let sipp = Sipp::scenario(site.folder().path(), &format!("phone-{number}"), &xml).port(port.unwrap_or_else(ports::port));
+    let proves = if whose.is_empty() { edge.at().to_string() } else { format!("{whose}@{}", edge.at()) };
+    let sipp = sipp.argument("-auth_uri").argument(proves).target(edge.at()).start();
+    sipp.wait_until_bound();
+    sipp
+}
+
+#[track_caller]
+fn went_well(phone: Sipp) -> String {
+    let outcome = phone.finish(SOON);
+    assert_eq!(outcome.code, Some(0), "{outcome:#?}");
+    outcome.messages
+}
+
+/// RFC 6665 §4.4.1 and RFC 3261 §16.12: a lamp through the edge, seen to ring, talk and go out, refreshed and given back.
+#[test]
+fn a_busy_lamp_behind_an_edge_proxy_follows_its_line() {
+    let site = ["201", "202", "203"].iter().fold(Site::new("edge-lamp"), |site, number| site.phone(number)).sip_key(OWN);
+    let switch = site.start();
+    let edge = Kamailio::start(site.folder(), "edge", SocketAddr::from((EDGE, ports::port())), switch.sip(), "");
+    let mut alice = behind(&site, &edge, "201", TONES[0], false);
+    let mut bob = behind(&site, &edge, "202", TONES[1], false);
+    for number in ["201", "202"] {
+        switch.wait_for_registration(number, SOON);
+    }
+    let scenario = kept("lamp").replace("[number]", "203").replace("[secret]", &secret("203"));
+    let lamp = Sipp::scenario(site.folder().path(), "lamp", &scenario.replace("[until]", "state.terminated./state"))
+        .service("202")
+        .argument("-auth_uri")
+        .argument(format!("202@{}", edge.at()))
+        .target(edge.at())
+        .start();
+    lamp.wait_for_received("dialog-info", SOON);
+    alice.dial(&address("202"));
+    bob.wait_for("CALL_INCOMING", SOON);
+    lamp.wait_for_received("<state>early</state>", SOON);
+    bob.accept();
+    lamp.wait_for_received("<state>confirmed</state>", SOON);
+    alice.wait_for("CALL_ESTABLISHED", SOON);
+    alice.hang_up();
+    let messages = went_well(lamp);
+    let by_edge = format!("Via: SIP/2.0/UDP {}", edge.at());
+    assert!(messages.matches(&by_edge).count() >= 6, "NOTIFYs come by the edge: {messages}");
+    nobody_talks(&switch);
+}
+
+/// RFC 4028 §7.4, §8, RFC 3311: refreshes by UPDATE and by re-INVITE through the edge, which keep the call; the interval is the phone's.
+#[test]
+fn a_phone_behind_an_edge_proxy_refreshes_its_session() {
+    let site = ["201", "202"].iter().fold(Site::new("edge-timer"), |site, number| site.phone(number)).sip_key(OWN);
+    let switch = site.start();
+    let edge = Kamailio::start(site.folder(), "edge", SocketAddr::from((EDGE, ports::port())), switch.sip(), "");
+    let mut bob = behind(&site, &edge, "202", TONES[1], false);
+    switch.wait_for_registration("202", SOON);
+    let story = switch.events("since=0");
+    let timer = "Supported: timer | Session-Expires: 90;refresher=uac | Route: [$rr]";
+    let granted = "Session-Expires ~ 90;refresher=uac | Require ~ timer";
+    let phone = scripted(
+        &site,
+        &edge,
+        "201",
+        "202",
+        None,
+        &format!(
+            ">> INVITE 202 | sdp | Supported: timer | Session-Expires: 90;refresher=uac\n<? 180\n\
+             < 200 | {granted} | Record-Route => rr .*\n> ACK | Route: [$rr]\n\
+             > UPDATE | {timer}\n< 200 of UPDATE | {granted}\n\
+             > INVITE | sdp | {timer}\n< 200 of INVITE | {granted}\n> ACK | Route: [$rr]\n\
+             > UPDATE | Supported: timer | Session-Expires: 30 | Route: [$rr]\n< 422 of UPDATE | Min-SE ~ 90\n\
+             > BYE | Route: [$rr]\n< 200 of BYE"
+        ),
+    );
+    bob.wait_for("CALL_INCOMING", SOON);
+    bob.accept();
+    went_well(phone);
+    bob.wait_for("CALL_CLOSED", SOON);
+    let ended = story.wait_for("call.ended", SOON, |_| true);
+    assert_eq!(ended.data()["cause"], json!("normal"), "{}", ended.cloud_event);
+    nobody_talks(&switch);
+}
+
+/// RFC 3262 §3, §4: the switch acknowledges a phone's early media, and rings a phone reliably, by PRACKs that go through the edge.
+#[test]
+fn provisional_responses_are_reliable_through_an_edge_proxy_both_ways() {
+    let site = ["201", "202"].iter().fold(Site::new("edge-100rel"), |site, number| site.phone(number)).sip_key(OWN);
+    let switch = site.start();
+    let edge = Kamailio::start(site.folder(), "edge", SocketAddr::from((EDGE, ports::port())), switch.sip(), "");
+    let story = switch.events("since=0");
+    // SIPp registers in one run, and is called in another one at the same port.
+    let port = ports::port();
+    went_well(scripted(&site, &edge, "202", "", Some(port), ">> REGISTER - | Expires: 60\n< 200"));
+    switch.wait_for_registration("202", SOON);
+    let answers = script::xml(
+        "< INVITE | Supported ~ 100rel | Record-Route => rr .*\n\
+         > 183 | Require: 100rel | RSeq: 7001 | Record-Route: [$rr] | sdp\n< PRACK | RAck ~ 7001 [0-9]+ INVITE\n> 200 of PRACK\n\
+         > 200 of INVITE | Record-Route: [$rr]\n< ACK\n< BYE\n> 200",
+        &Player { number: "202", secret: "" },
+    );
+    let callee = Sipp::scenario(site.folder().path(), "callee", &answers).port(port).start();
+    callee.wait_until_bound();
+    let caller = scripted(
+        &site,
+        &edge,
+        "201",
+        "202",
+        None,
+        ">> INVITE 202 | sdp | Require: 100rel\n< 180 | Require ~ 100rel | RSeq => rseq [0-9]+ | Record-Route => rr .*\n\
+         > PRACK | RAck: [$rseq] 2 INVITE | Route: [$rr]\n< 200 of PRACK\n< 200 of INVITE\n> ACK | Route: [$rr]\n\
+         > BYE | Route: [$rr]\n< 200 of BYE",
+    );
+    went_well(caller);
+    let messages = went_well(callee);
+    let prack = messages.split("PRACK sip:").nth(1).unwrap_or_default();
+    assert!(prack.contains(&format!("Via: SIP/2.0/UDP {}", edge.at())), "{messages}");
+    story.wait_for("call.bridged", SOON, |_| true);
     nobody_talks(&switch);
 }
 

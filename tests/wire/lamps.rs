@@ -52,6 +52,49 @@ fn a_lamp_shows_a_line_that_rings_and_talks() {
     assert_eq!(outcome.code, Some(0), "{outcome:#?}");
 }
 
+/// RFC 6665 §4.4.1: a process that is killed tells nobody that its calls are gone, so its successor does, in the dialog that there is.
+#[test]
+fn a_lamp_that_was_on_when_the_switch_was_killed_goes_out_without_a_new_subscription() {
+    let site = Site::new("lamp-killed").phone("201").phone("202").phone("203");
+    let mut switch = site.start();
+    let mut line = phone(&site, &switch, "201", TONES[0]);
+    let mut caller = phone(&site, &switch, "202", TONES[1]);
+    let scenario =
+        kept("lamp").replace("[number]", "203").replace("[secret]", &secret("203")).replace("[until]", "nothing ends it");
+    let watcher = Sipp::scenario(site.folder().path(), "watcher", &scenario)
+        .service("201")
+        .argument("-auth_uri")
+        .argument(format!("201@{}", switch.sip()))
+        .target(switch.sip())
+        .start();
+    watcher.wait_for_received("dialog-info", SOON);
+    caller.dial(&dialled(&switch, "201"));
+    line.wait_for("CALL_INCOMING", SOON);
+    watcher.wait_for_received("<state>early</state>", SOON);
+    line.accept();
+    watcher.wait_for_received("<state>confirmed</state>", SOON);
+    let told = watcher.received().len();
+    switch.kill();
+    let switch = site.start();
+    let after = || watcher.received().split_off(told);
+    wait_until("the watcher is told", SOON, || !after().is_empty());
+    let first = after().swap_remove(0);
+    assert!(first.starts_with("NOTIFY ") && first.contains("state=\"full\""), "{first}");
+    assert!(
+        ["trying", "early", "confirmed"].iter().all(|state| !first.contains(&format!("<state>{state}"))),
+        "it is out: {first}"
+    );
+    // The phones know nothing of it; the next call shows that the lamp is alive.
+    for phone in [&mut line, &mut caller] {
+        phone.hang_up();
+        phone.wait_for("CALL_CLOSED", SOON);
+    }
+    caller.dial(&dialled(&switch, "201"));
+    line.wait_for_nth("CALL_INCOMING", 2, SOON);
+    wait_until("it is lit again", SOON, || after().iter().any(|m| m.contains("<state>early</state>")));
+    assert_eq!(watcher.messages().matches("\nSUBSCRIBE ").count(), 2, "asked, and asked with credentials");
+}
+
 /// RFC 6665 §7.2.1, §4.2.1.1.
 #[test]
 fn what_cannot_be_watched_is_refused_with_what_could_be() {

@@ -92,6 +92,10 @@ impl Maker<'_> {
             [">>", method, rest @ ..] => {
                 let target = rest.first().copied();
                 self.request(method, target, &extras, false);
+                if *method == "INVITE" {
+                    // Of a proxy.
+                    self.out.push_str("  <recv response=\"100\" optional=\"true\"></recv>\n");
+                }
                 self.out.push_str("  <recv response=\"401\" auth=\"true\"></recv>\n");
                 self.may_try = false;
                 if *method == "INVITE" {
@@ -203,7 +207,7 @@ impl Maker<'_> {
         let plain = |text: &str| ("raw".to_owned(), text.to_owned());
         let mut headers = if invite {
             vec![
-                plain("Via:[$via]"),
+                plain("[$via]"),
                 plain("From:[$from]"),
                 ("To".to_owned(), format!("[$to]{tag}")),
                 ("Call-ID".to_owned(), "[call_id]".to_owned()),
@@ -300,7 +304,9 @@ impl Maker<'_> {
                 }
             }
             None if what == "INVITE" => {
-                self.keep(&mut actions, "via", ".*", "Via:");
+                // All of them, where a proxy has put its own before ours.
+                self.variables.push("via".to_owned());
+                actions.push_str("    <ereg regexp=\"Via:.*branch=[^[:cntrl:]]*\" search_in=\"msg\" assign_to=\"via\"/>\n");
                 self.keep(&mut actions, "from", ".*", "From:");
                 self.keep(&mut actions, "to", ".*", "To:");
                 self.keep(&mut actions, "number", ".*", "CSeq:");
