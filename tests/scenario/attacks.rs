@@ -43,6 +43,14 @@ const ATTACKS: &[(&str, &str, &str)] = &[
          tests/wire/attacks.rs a_stranger_is_not_answered_with_much_more_than_it_sent",
     ),
     (
+        "a flood under a forged address, to have its owner banned",
+        "a ban for datagrams alone, in which a new phone there is challenged and let in",
+        "tests/scenario/guarding_the_door.rs a_flood_of_datagrams_is_no_ban_for_connections_and_who_registers_is_spared
+         src/transport/tests/door.rs a_ban_for_datagrams_lets_connections_in_and_a_phone_that_is_new_there
+         src/transport/trickle.rs an_answer_to_a_challenge_passes_whatever_the_flood_and_a_made_up_one_does_not
+         tests/wire/attacks.rs a_new_phone_registers_from_an_address_that_a_flood_has_got_banned",
+    ),
+    (
         "a digest again with its nonce and count; for another URI, method or realm; an algorithm that was not offered; a forged nonce",
         "401, and nothing is done",
         "src/registrar/tests.rs a_count_is_good_once_and_may_come_out_of_order

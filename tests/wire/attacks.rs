@@ -669,3 +669,46 @@ fn no_secret_is_told() {
         }
     }
 }
+
+/// What ends a call that there is not, again and again.
+const STRAYS: &str = r#"<?xml version="1.0" encoding="ISO-8859-1" ?>
+<scenario name="strays">
+  <send><![CDATA[
+BYE sip:201@[remote_ip]:[remote_port] SIP/2.0
+Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
+Max-Forwards: 70
+From: <sip:x@[local_ip]>;tag=[call_number]
+To: <sip:201@[remote_ip]>;tag=nobody
+Call-ID: [call_id]
+CSeq: 1 BYE
+Authorization: Digest username="201", realm="cordboard.test", nonce="[call_number]", uri="sip:x", response="0"
+Content-Length: 0
+
+]]></send>
+</scenario>
+"#;
+
+/// The flood has the phone's address, as if it were forged: SIPp sends, from the moment of the ban on, what no transport lets through. A
+/// phone that is new there registers by UDP all the same, and is called.
+#[test]
+fn a_new_phone_registers_from_an_address_that_a_flood_has_got_banned() {
+    let site = Site::new("ban-udp").phone("201").phone("202");
+    let switch = site.start();
+    let story = switch.events("since=0");
+    let mut caller = Baresip::phone(site.folder(), "202").registrar(switch.sip(), &secret("202")).start();
+    switch.wait_for_registration("202", SOON);
+    let flood = Sipp::scenario(site.folder().path(), "flood", STRAYS).target(switch.sip()).calls(60_000);
+    let mut flood = flood.argument("-r").argument(400).start();
+    let ban = story.wait_for("guard.banned", SOON, |_| true);
+    assert_eq!(ban.data()["udp_only"], true, "{}", ban.cloud_event);
+    let mut phone = Baresip::phone(site.folder(), "201").registrar(switch.sip(), &secret("201")).start();
+    switch.wait_for_registration("201", 2 * SOON);
+    caller.dial(&format!("sip:201@{}", switch.sip()));
+    phone.wait_for("CALL_INCOMING", SOON);
+    phone.accept();
+    caller.wait_for("CALL_ESTABLISHED", SOON);
+    caller.hang_up();
+    phone.wait_for("CALL_CLOSED", SOON);
+    assert_eq!(flood.code(), None, "the flood has gone on all the time");
+    assert_eq!(switch.items("/api/v1/bans").len(), 1);
+}
