@@ -477,7 +477,7 @@ fn a_caller_of_the_shipped_menu_chooses_a_language_and_gets_to_a_queue() {
     let graphs = cordboard::ivr::graphs(&config).unwrap();
     let now = Now { mono: Mono::ZERO, wall: Wall::parse_rfc3339("2026-11-22T03:00:00Z").unwrap() };
     let mut out = Vec::new();
-    let mut session = Session::start(graphs["main"].clone(), None, now, &mut out);
+    let mut session = Session::start(graphs["main"].clone(), None, 0, now, &mut out);
     session.handle(Event::Digit('3'), now, &mut out);
     session.handle(Event::PlayEnded, now, &mut out);
     assert!(out.contains(&Action::Language("uk".to_owned())));

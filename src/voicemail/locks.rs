@@ -78,7 +78,9 @@ impl Locks {
             }
             if self.counts.len() >= MOST && !self.counts.contains_key(&whom) {
                 let quietest = self.counts.iter().min_by_key(|(_, count)| count.last).map(|(whom, _)| whom.clone());
-                quietest.map(|whom| self.forget(&whom));
+                if let Some(whom) = quietest {
+                    self.forget(&whom);
+                }
             }
             let count = self.counts.entry(whom.clone()).or_insert(Count { failures: 0, last: now.mono, lock: None });
             if now.mono.since(count.last) >= rules.lasts {
