@@ -85,6 +85,8 @@ struct Early {
     dialog: Dialog,
     /// RSeq of the last response that was taken (RFC 3262 §4).
     rseq: u32,
+    /// The answer to our offer: the first description that came in it.
+    answer: Option<Bytes>,
 }
 
 /// What a provisional response to our INVITE is.
@@ -213,17 +215,29 @@ impl Call {
         matches!(&self.state, State::Invited { transaction, .. } if *transaction == id)
     }
 
-    /// A request of the peer in the early dialog, by its tag.
+    /// A request of the peer in an early dialog, by its tag.
     pub fn owns_early(&self, request: &Request) -> bool {
         let from = request.headers.from_tag().ok().flatten();
-        from.is_some() && (self.is_invited() || self.is_inviting()) && self.peer_tag() == from
+        let is_its = from.is_some() && (self.is_invited() || self.is_inviting()) && self.peer_tag() == from;
+        is_its || self.is_of_another_fork(request)
     }
 
-    /// A request of the peer in the early dialog: whose it is and its order are checked here (§12.2.2). Of PRACKs the order says RAck: one
+    /// It is of an early dialog of our INVITE, but not of the first one, whose description is heard.
+    pub fn is_of_another_fork(&self, request: &Request) -> bool {
+        let Ok(Some(from)) = request.headers.from_tag() else { return false };
+        self.is_inviting() && self.peer_tag().as_ref() != Some(&from) && self.early.iter().any(|e| e.dialog.remote_tag() == from)
+    }
+
+    /// A request of the peer in an early dialog: whose it is and its order are checked here (§12.2.2). Of PRACKs the order says RAck: one
     /// that was overtaken on its way is as good as any.
-    pub fn receive_early(&mut self, request: &Request) -> Result<(), Status> {
+    pub fn receive_early(&mut self, request: &Request, flow: Flow) -> Result<(), Status> {
         if !self.owns_early(request) {
             return Err(Status::CALL_TRANSACTION_DOES_NOT_EXIST);
+        }
+        if self.is_of_another_fork(request) {
+            let from = request.headers.from_tag().ok().flatten().unwrap_or_default();
+            let early = self.early.iter_mut().find(|e| e.dialog.remote_tag() == from);
+            return early.map_or(Ok(()), |early| early.dialog.receive(request, flow));
         }
         let number = request.headers.cseq().map_err(|e| e.status())?.number;
         if request.method != Method::Prack && self.early_cseq.is_some_and(|last| number <= last) {
@@ -281,13 +295,16 @@ impl Call {
             if at >= MOST_EARLY {
                 return Provisional::Plain;
             }
-            self.early.push(Early { dialog, rseq: rseq.wrapping_sub(1) });
+            self.early.push(Early { dialog, rseq: rseq.wrapping_sub(1), answer: None });
         }
         let Some(early) = self.early.get_mut(at) else { return Provisional::Plain };
         if rseq != early.rseq.wrapping_add(1) {
             return Provisional::OutOfOrder;
         }
         early.rseq = rseq;
+        if early.answer.is_none() && !response.body.is_empty() {
+            early.answer = Some(response.body.clone());
+        }
         let mut prack = early.dialog.request(Method::Prack);
         prack.headers.push(HeaderName::RAck, format!("{rseq} {cseq} INVITE"));
         Provisional::Reliable(prack, early.dialog.next_hop())
@@ -463,6 +480,14 @@ impl Call {
         }
     }
 
+    /// What the sender of a 2xx to our INVITE has answered in a reliable response, where that is another one than whom we have heard: its 2xx
+    /// need not say it again (RFC 3262 §5).
+    pub fn answer_of_another_fork(&self, response: &Response) -> Option<Bytes> {
+        let tag = response.headers.to_tag().ok()??;
+        let early = self.early.iter().find(|e| e.dialog.remote_tag() == tag && self.early_tag.as_ref() != Some(&tag))?;
+        early.answer.clone()
+    }
+
     /// A 2xx to our INVITE.
     pub fn established(&mut self, response: &Response, heard_on: Flow) -> Progress {
         let (invite, flow, wanted) = match &self.state {
@@ -480,6 +505,7 @@ impl Call {
                 // Its requests go on counting where the PRACKs of the early dialog have got to.
                 if let Some(early) = self.early.iter().find(|e| e.dialog.remote_tag() == dialog.remote_tag()) {
                     dialog.count_from(early.dialog.local_cseq());
+                    dialog.peer_counts_from(early.dialog.remote_cseq());
                 }
                 if self.early_tag.as_deref() == Some(dialog.remote_tag()) {
                     dialog.peer_counts_from(self.early_cseq);

@@ -143,6 +143,11 @@ impl Dialog {
         self.local_cseq
     }
 
+    /// That of the peer's; `None` until it has sent one.
+    pub fn remote_cseq(&self) -> Option<u32> {
+        self.remote_cseq
+    }
+
     /// The same dialog: both tags and the Call-ID (§12).
     pub fn owns(&self, request: &Request) -> bool {
         request.headers.from_tag().is_ok_and(|from| from.as_deref().unwrap_or_default() == self.remote_tag())

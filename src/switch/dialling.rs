@@ -383,6 +383,7 @@ impl Cx<'_> {
         flow: Flow,
     ) {
         let Some(leg) = conv.legs.get_mut(&id) else { return };
+        let said = leg.call.answer_of_another_fork(response).filter(|_| response.body.is_empty());
         let progress = leg.call.established(response, flow);
         match progress {
             Progress::Established { ack, to } => self.ack(transaction, &ack, to),
@@ -404,9 +405,10 @@ impl Cx<'_> {
         self.costs(id);
         let is_early = leg.early.take().is_some() || leg.agreed_early;
         let early = leg.negotiation.agreed().cloned().filter(|_| is_early);
-        let agreed = match Description::parse(&response.body) {
+        let body = said.as_ref().unwrap_or(&response.body);
+        let agreed = match Description::parse(body) {
             // Some say it in the 183 only.
-            Err(_) if response.body.is_empty() && early.is_some() => early.ok_or(()),
+            Err(_) if body.is_empty() && early.is_some() => early.ok_or(()),
             Ok(answer) => match (leg.negotiation.answered(&answer), early) {
                 // An UPDATE has changed it since: what the 2xx repeats is to be ignored (RFC 3261 §13.2.1).
                 (Err(Refusal::Unasked), Some(early)) => Ok(early),

@@ -30,7 +30,7 @@ impl Cx<'_> {
             return None;
         }
         if matches!(request.method, Method::Update | Method::Bye) && leg.call.owns_early(request) {
-            self.early_request(conv, id, transaction, request);
+            self.early_request(conv, id, transaction, request, flow);
             return None;
         }
         if request.method == Method::Invite
@@ -82,10 +82,10 @@ impl Cx<'_> {
     }
 
     /// In a dialog that is early: a caller may end it by BYE (RFC 3261 §15) as by CANCEL; an UPDATE is a sign of life, or a further offer.
-    fn early_request(&mut self, conv: &mut Conversation, id: LegId, transaction: TransactionId, request: &Request) {
+    fn early_request(&mut self, conv: &mut Conversation, id: LegId, transaction: TransactionId, request: &Request, flow: Flow) {
         let Some(leg) = conv.legs.get_mut(&id) else { return };
         let is_invited = leg.call.is_invited();
-        if let Err(status) = leg.call.receive_early(request) {
+        if let Err(status) = leg.call.receive_early(request, flow) {
             let response = self.refusal(request, status);
             return self.respond(transaction, &response);
         }
@@ -111,6 +111,8 @@ impl Cx<'_> {
         let owes_answer = is_invited && leg.call.invite().is_some_and(|invite| !invite.body.is_empty());
         let answer = match (request.body.is_empty(), leg.has_described()) {
             (true, _) => Ok(bytes::Bytes::new()),
+            // One of them is heard; what the others would have is settled when one of them answers.
+            (false, _) if leg.call.is_of_another_fork(request) => Err(Status::NOT_ACCEPTABLE_HERE),
             (false, true) => self.renegotiate(conv, id, &request.body).map_err(|refused| refused.0),
             (false, false) if owes_answer => Err(Status::SERVER_INTERNAL_ERROR),
             (false, false) => Err(Status::REQUEST_PENDING),

@@ -28,7 +28,7 @@ impl Cx<'_> {
         let now = self.now.mono;
         let Some(leg) = conv.legs.get_mut(&id) else { return };
         let in_order = match leg.call.is_invited() {
-            true => leg.call.receive_early(request),
+            true => leg.call.receive_early(request, flow),
             false => leg.call.receive(request, flow),
         };
         let next = in_order.and_then(|()| {

@@ -3,8 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::sim::Sim;
+use bytes::Bytes;
+use cordboard::sip::{HeaderName, Message, Method, Request, Response, Status, Transport};
+
+use crate::sim::network::Parcel;
 use crate::sim::ua::{OnInvite, Ua};
+use crate::sim::{Sim, switch};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -242,9 +246,9 @@ fn a_further_offer_before_the_first_one_is_through_collides_and_changes_nothing(
     sim.act(callee, |p, now| p.offer_early("sendonly", now));
     sim.run_for(SECOND / 2);
     assert_eq!((sim.ua(caller).last_status("UPDATE"), sim.ua(callee).last_status("UPDATE")), (Some(500), Some(491)));
-    let refused = sim.trace.iter().filter_map(|bytes| cordboard::sip::Message::from_bytes(bytes.clone()).ok());
+    let refused = sim.trace.iter().filter_map(|bytes| Message::from_bytes(bytes.clone()).ok());
     let wait = refused.filter_map(|m| match m {
-        cordboard::sip::Message::Response(r) if r.status.code() == 500 => r.headers.retry_after().ok().flatten(),
+        Message::Response(r) if r.status.code() == 500 => r.headers.retry_after().ok().flatten(),
         _ => None,
     });
     assert!(wait.last().is_some_and(|seconds| seconds < 10));
@@ -307,9 +311,9 @@ fn a_request_of_an_early_dialog_that_comes_out_of_order_changes_nothing() {
     // Below the last one, and the same number once more.
     assert_eq!(update(&mut sim, -3), Some(500));
     assert_eq!(update(&mut sim, 1), Some(500));
-    let told = sim.trace.iter().filter_map(|bytes| cordboard::sip::Message::from_bytes(bytes.clone()).ok());
-    let refused = |m: cordboard::sip::Message| match m {
-        cordboard::sip::Message::Response(r) if r.status.code() == 500 => r.headers.retry_after().ok().flatten(),
+    let told = sim.trace.iter().filter_map(|bytes| Message::from_bytes(bytes.clone()).ok());
+    let refused = |m: Message| match m {
+        Message::Response(r) if r.status.code() == 500 => r.headers.retry_after().ok().flatten(),
         _ => None,
     };
     assert_eq!(told.filter_map(refused).filter(|seconds| *seconds < 10).count(), 2);
@@ -355,7 +359,7 @@ fn a_callees_requests_before_its_answer_are_in_order_with_those_after_it() {
     sim.run_until("they talk", |s| s.ua(caller).is_up() && s.ua(callee).is_up());
     sim.act(callee, |c, now| {
         c.count_on(-1);
-        c.request(cordboard::sip::Method::Options, now);
+        c.request(Method::Options, now);
     });
     sim.run_until("refused", |s| s.ua(callee).last_status("OPTIONS") == Some(500));
     sim.act(callee, |c, now| {
@@ -385,5 +389,85 @@ fn an_early_update_with_too_short_an_interval_gets_422() {
     }
     assert_eq!(sim.ua(caller).sessions, ["90"], "Min-SE");
     sim.act(caller, |p, now| p.hang_up(now));
+    sim.assert_clean();
+}
+
+/// What a carrier says, in single messages.
+fn says(sim: &mut Sim, carrier: SocketAddr, message: Bytes) {
+    let parcel = Parcel::Sip { from: carrier, bytes: message, transport: Transport::Udp };
+    sim.network.send(carrier, switch(), parcel, sim.now.mono);
+    sim.run_for(SECOND / 10);
+}
+
+/// RFC 3261 §13.2.2.4, RFC 3262 §5: a carrier whose fork rings two phones; the second one answers, whose reliable response had its answer.
+#[test]
+fn each_fork_of_a_carriers_has_a_dialog_and_a_description_of_its_own() {
+    let mut sim = Sim::new(17);
+    let (phone, carrier) = (sim.phone("210"), sim.add(Ua::trunk([10, 2, 0, 1].into())));
+    sim.set(carrier, OnInvite::Ignore);
+    dial(&mut sim, phone, "04940123");
+    sim.run_until("it is asked", |s| !s.ua(carrier).invites.is_empty());
+    let sent = |sim: &Sim, method: Method| {
+        let all = sim.trace.iter().filter_map(|bytes| Message::from_bytes(bytes.clone()).ok());
+        let its = |m| match m {
+            Message::Request(r) if r.method == method && r.uri.to_string().contains("@10.2.0.1") => Some(r),
+            _ => None,
+        };
+        all.filter_map(its).collect::<Vec<Request>>()
+    };
+    let invite = sent(&sim, Method::Invite).pop().expect("an INVITE");
+    let of = |tag: &str, status: Status| {
+        let mut response: Response = invite.response_with_tag(status, tag);
+        response.headers.push(HeaderName::Contact, format!("<sip:{tag}@10.2.0.1>"));
+        response
+    };
+    for (tag, last) in [("first", 8), ("second", 9)] {
+        let mut response = of(tag, Status::SESSION_PROGRESS);
+        response.headers.push(HeaderName::Require, "100rel");
+        response.headers.push(HeaderName::RSeq, 1u32);
+        response.headers.push(HeaderName::ContentType, "application/sdp");
+        let at = format!("10.2.0.{last}");
+        let body = format!("v=0\r\no=- 1 1 IN IP4 {at}\r\ns=-\r\nc=IN IP4 {at}\r\nt=0 0\r\nm=audio 4000 RTP/AVP 0\r\n");
+        response.body = body.into();
+        says(&mut sim, carrier, response.to_bytes());
+    }
+    assert_eq!(sent(&sim, Method::Prack).len(), 2, "each is acknowledged");
+
+    // A sign of life of either; an offer of the one that nobody hears can't be taken; and whoever has another tag is nobody.
+    let from = String::from_utf8_lossy(invite.headers.get(&HeaderName::From).expect("From")).into_owned();
+    let call_id = String::from_utf8_lossy(invite.headers.call_id().expect("Call-ID")).into_owned();
+    let update = |sim: &mut Sim, tag: &str, cseq: u32, body: &str| {
+        let (to, via) = (from.clone(), format!("10.2.0.1:5060;branch=z9hG4bKu{tag}{}", sim.inputs));
+        let text = format!(
+            "UPDATE sip:x@10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP {via}\r\nMax-Forwards: 70\r\nFrom: <sip:4940123@10.2.0.1>;tag={tag}\r\n\
+             To: {to}\r\nCall-ID: {call_id}\r\nCSeq: {cseq} UPDATE\r\nContact: <sip:{tag}@10.2.0.1>\r\n{}",
+            crate::flows::with(body)
+        );
+        let since = sim.trace.len();
+        says(sim, carrier, text.into());
+        let told = sim.trace[since..].iter().filter_map(|bytes| Message::from_bytes(bytes.clone()).ok());
+        let its = |m| match m {
+            Message::Response(r) if r.headers.cseq().is_ok_and(|c| c.method == Method::Update) => Some(r.status.code()),
+            _ => None,
+        };
+        told.filter_map(its).next()
+    };
+    let told = [("first", 5, ""), ("second", 7, ""), ("second", 6, ""), ("second", 8, crate::flows::OFFER), ("third", 1, "")];
+    let told = told.map(|(tag, cseq, body)| update(&mut sim, tag, cseq, body));
+    assert_eq!(told, [Some(200), Some(200), Some(500), Some(488), Some(481)]);
+
+    says(&mut sim, carrier, of("second", Status::OK).to_bytes());
+    sim.run_until("it is answered", |s| s.ua(phone).is_up());
+    let ack = sent(&sim, Method::Ack).pop().expect("an ACK");
+    assert!(ack.uri.to_string().starts_with("sip:second@") && sent(&sim, Method::Bye).is_empty(), "{}", sim.story());
+    sim.network.media_to.clear();
+    sim.run_for(SECOND);
+    let hears = |last: u8| sim.network.media_to.contains_key(&[10, 2, 0, last].into());
+    assert!(hears(9) && !hears(8), "{:?}", sim.network.media_to);
+    // Its dialog counts on.
+    assert_eq!(update(&mut sim, "second", 8, ""), Some(500));
+    assert_eq!(update(&mut sim, "second", 9, ""), Some(200));
+    sim.act(phone, |p, now| p.hang_up(now));
+    sim.run_until("it is told", |s| !sent(s, Method::Bye).is_empty());
     sim.assert_clean();
 }
