@@ -150,8 +150,8 @@ pub enum Way {
     Any,
     /// The next address of the trunk that is being tried, which has admitted the call.
     Next(Flow),
-    /// Another port of the trunk's own, which a 3xx has named: a new call for its limits.
-    Named(Flow),
+    /// Another place of the trunk's own, which a 3xx has named, maybe with its port: a new call for its limits.
+    Named(Flow, Option<u16>),
 }
 
 impl NextTrunks {

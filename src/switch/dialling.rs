@@ -188,13 +188,13 @@ impl Cx<'_> {
                 return self.not_taken(conv, cause, status);
             };
             let Some(trunk) = config.trunks.get(&attempt.trunk) else { continue };
-            let named = match by {
-                Way::Named(to) => Some(to),
-                Way::Any | Way::Next(_) => None,
+            let (named, port) = match by {
+                Way::Named(to, port) => (Some(to), port),
+                Way::Any | Way::Next(_) => (None, None),
             };
             let to = match by {
                 Way::Next(to) => to,
-                Way::Any | Way::Named(_) => match self.enter_trunk(trunk, attempt.emergency, named) {
+                Way::Any | Way::Named(..) => match self.enter_trunk(trunk, attempt.emergency, named) {
                     Ok((first, others)) => {
                         // The other addresses come before the next trunk (RFC 3263 §4.3).
                         for to in others.into_iter().rev() {
@@ -208,7 +208,6 @@ impl Cx<'_> {
                     }
                 },
             };
-            let port = named.map(|named| named.remote.port());
             dialling.trying = Some(attempt.clone());
             if let Ok(leg) = self.invite(conv, self.outside_invitation(&attempt, trunk, to, port, conv.anonymous)) {
                 self.pays(conv, leg);

@@ -143,9 +143,10 @@ impl Cx<'_> {
                 let here = self.way_to(trunk);
                 let elsewhere = |(host, port): At| {
                     let here = here?;
-                    let port = port.filter(|port| *port != 0 && *port != here.remote.port())?;
+                    let port = port.filter(|port| *port != 0 && *port != here.remote.port());
                     let ip = host.parse().unwrap_or(here.remote.ip());
-                    Some(Way::Named(Flow { remote: SocketAddr::new(ip, port), connection: None, ..here }))
+                    let at = SocketAddr::new(ip, port.unwrap_or(here.remote.port()));
+                    (at != here.remote).then_some(Way::Named(Flow { remote: at, connection: None, ..here }, port))
                 };
                 let Stage::Dialling(dialling) = &conv.stage else { return false };
                 let (Some((number, at)), Some(tried)) = (next, dialling.trying.clone()) else { return false };

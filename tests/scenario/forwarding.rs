@@ -293,6 +293,34 @@ fn a_302_to_another_port_of_a_trunk_goes_past_none_of_its_limits() {
     }
 }
 
+/// RFC 3261 §8.1.3.4: it says where, and that is none of the others.
+#[test]
+fn a_302_to_another_address_of_a_trunk_goes_there() {
+    let mut source = centre();
+    source.main.text = source.main.text.replacen("peer = \"10.2.0.1\"\n", "peer = \"sip.carrier.example\"\n", 1);
+    let mut sim = Sim::with(12, source);
+    let carriers = [11, 12, 13].map(|last| sim.add(Ua::trunk([10, 2, 0, last].into())));
+    let servers =
+        carriers.map(|at| crate::sim::server(cordboard::sip::Transport::Udp, u32::from(at.ip() != carriers[0].ip()), 0, at));
+    sim.names.insert("sip.carrier.example".into(), servers.to_vec());
+    sim.run_for(120 * SECOND);
+    let caller = sim.phone("210");
+    for other in [1, 2] {
+        sim.act(carriers[0], |t, _| {
+            t.script.push_back(OnInvite::Refuse(302));
+            t.redirects_to = format!("<sip:4940999@{}>", carriers[other].ip());
+        });
+        let before = sim.ua(carriers[other]).invites.len();
+        call(&mut sim, caller, "04940123");
+        sim.run_until("answered", |s| s.ua(caller).is_up());
+        assert_eq!(sim.ua(carriers[other]).invites.len(), before + 1, "{other}\n{}", sim.story());
+        assert!(sim.ua(carriers[other]).invites[before].uri.starts_with("sip:4940999@sip.carrier.example"));
+        sim.act(caller, |p, now| p.hang_up(now));
+        sim.run_for(SECOND);
+    }
+    sim.assert_clean();
+}
+
 #[test]
 fn a_transfer_to_a_forwarded_phone_reaches_whom_it_is_forwarded_to() {
     let (mut sim, caller, first, second) = office(9);
