@@ -141,7 +141,8 @@ impl Cx<'_> {
         let request = |headers: &Headers, to: Flow| Some(ways.way(&config.sip, headers, to)).filter(|way| *way != to);
         let response = |to: Flow| ways.way_back(&config.sip, to);
         let mut sends = Vec::new();
-        transactions.rerouted(connection, &request, &response, self.now.mono, &mut sends);
+        let is_gone = |flow: &Flow| flow.connection == Some(connection);
+        transactions.rerouted(&is_gone, &request, &response, self.now.mono, &mut sends);
         self.sends(sends);
     }
 

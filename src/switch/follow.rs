@@ -32,14 +32,29 @@ impl Switch {
                 for pending in leg.call.device_moved(&moved) {
                     match pending {
                         Pending::Theirs(invite) => {
-                            self.hub.transactions.sender_moved(invite, moved.was, moved.flow, now.mono, &mut sends);
+                            self.hub.transactions.sender_moved(invite, moved.flow, now.mono, &mut sends);
                         }
-                        Pending::Ours(invite) => self.hub.transactions.receiver_moved(invite, moved.was, moved.flow),
+                        Pending::Ours(invite) => self.hub.transactions.receiver_moved(invite, moved.flow),
                     }
                 }
                 self.cx(now, out).sends(sends);
             }
+            self.left_behind(&moved, now, out);
         }
+    }
+
+    /// What is on its way by the flow that a device has left, to whatever of it: said again by the new one, where nothing has come back. A
+    /// response waits for the end of its connection, which may have brought it; by UDP it goes where its NAT knows it (RFC 3581).
+    fn left_behind(&mut self, moved: &Moved, now: Now, out: &mut Vec<Output>) {
+        let Some(was) = moved.was.filter(|was| *was != moved.flow) else { return };
+        let is_gone = |flow: &Flow| match was.connection {
+            Some(connection) => flow.connection == Some(connection),
+            None => *flow == was,
+        };
+        let response = |_| was.connection.is_none().then_some(moved.flow);
+        let mut sends = Vec::new();
+        self.hub.transactions.rerouted(&is_gone, &|_, _| Some(moved.flow), &response, now.mono, &mut sends);
+        self.cx(now, out).sends(sends);
     }
 
     /// A connection is gone: what is on it goes on by another flow of its device, if there is one.
@@ -107,7 +122,9 @@ impl Cx<'_> {
 
     /// A device that dialogs know by this contact, and that was reached by this flow, is reached so now.
     fn moved(&mut self, number: &Number, from: &Bytes, was: Option<Flow>, binding: &Binding) {
-        if !self.hub.index.has_phone(number) && !self.hub.presence.has_phone(number) {
+        // A BYE may be on its way when its call is none any more.
+        let leaves = was.is_some_and(|was| was != binding.flow);
+        if !leaves && !self.hub.index.has_phone(number) && !self.hub.presence.has_phone(number) {
             return;
         }
         let (Ok(from), Ok(to)) = (Uri::parse(from.clone()), Uri::parse(binding.contact.clone())) else { return };

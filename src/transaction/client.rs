@@ -208,14 +208,10 @@ impl Transactions {
         lost.into_iter().filter_map(|id| self.failed(id, now, out)).collect()
     }
 
-    /// The device that an INVITE rings at was reached by the one flow, and is by the other now: a CANCEL, or the ACK of its refusal, goes
-    /// there. One by a connection that nothing has been heard of yet may never have arrived, and is left to fail; by UDP it is repeated.
-    pub fn receiver_moved(&mut self, id: TransactionId, was: Option<Flow>, flow: Flow) {
-        let goes = |client: &&mut Client| match client.to.connection {
-            Some(_) => !client.is_unheard(),
-            None => was == Some(client.to),
-        };
-        if let Some(client) = self.client_mut(id).filter(goes) {
+    /// The device that an INVITE rings at is reached by this flow now: a CANCEL, or the ACK of its refusal, goes there. One that nothing has
+    /// been heard of yet may never have arrived, and is left to fail.
+    pub fn receiver_moved(&mut self, id: TransactionId, flow: Flow) {
+        if let Some(client) = self.client_mut(id).filter(|client| client.to.connection.is_some() && !client.is_unheard()) {
             client.to = flow;
         }
     }
@@ -228,24 +224,24 @@ impl Transactions {
         }
     }
 
-    /// A connection to a peer is gone that is reached by others too: what is not through goes on by one of these. What may have been lost
-    /// with it is said again, in the same transaction: a peer that has heard it takes it for a repeat. `request` and `response` give the
-    /// new way, by the headers of what goes there and by the way that is gone; nothing where there is none.
+    /// A flow is gone, or as good as gone, of a peer that is reached otherwise: what is not through goes on by another. What may have been
+    /// lost is said again, in the same transaction: a peer that has heard it takes it for a repeat. `is_gone` knows the flow; `request`
+    /// and `response` give the new one, by the headers of what goes there and by the old one; nothing where there is none.
     pub fn rerouted(
         &mut self,
-        connection: ConnectionId,
+        is_gone: &dyn Fn(&Flow) -> bool,
         request: &dyn Fn(&Headers, Flow) -> Option<Flow>,
         response: &dyn Fn(Flow) -> Option<Flow>,
         now: Mono,
         out: &mut Vec<Sending>,
     ) {
-        self.servers_rerouted(connection, response, now, out);
+        self.servers_rerouted(is_gone, response, now, out);
         for (id, record) in &mut self.records {
             let Record::Client(client) = record else { continue };
             if let ClientMachine::Invite(ClientInvite::Accepted { forks, .. }) = &mut client.machine {
-                client_invite::acks_rerouted(forks, connection, request);
+                client_invite::acks_rerouted(forks, is_gone, request);
             }
-            if client.to.connection != Some(connection) {
+            if !is_gone(&client.to) {
                 continue;
             }
             let Some(sent) = &client.request else { continue };

@@ -25,7 +25,7 @@ use bytes::Bytes;
 use super::effects::Effects;
 use super::timers::{D, GIVE_UP, Resend, Wire, earlier};
 use crate::clock::Mono;
-use crate::sip::{ConnectionId, Flow, Headers, Message};
+use crate::sip::{Flow, Headers, Message};
 
 /// 2xx from so many forks are acknowledged by one transaction; further ones are dropped, and their callee gives up by itself.
 pub const MAX_FORKS: usize = 16;
@@ -177,9 +177,9 @@ impl ClientInvite {
 }
 
 /// See [`Transactions::rerouted`](super::Transactions::rerouted): repeats of an ACK go by the new way.
-pub fn acks_rerouted(forks: &mut [Fork], connection: ConnectionId, request: &dyn Fn(&Headers, Flow) -> Option<Flow>) {
+pub fn acks_rerouted(forks: &mut [Fork], is_gone: &dyn Fn(&Flow) -> bool, request: &dyn Fn(&Headers, Flow) -> Option<Flow>) {
     for (flow, ack) in forks.iter_mut().filter_map(|fork| fork.ack.as_mut()) {
-        if flow.connection == Some(connection)
+        if is_gone(flow)
             && let Ok(Message::Request(ack)) = Message::from_bytes(ack.clone())
             && let Some(to) = request(&ack.headers, *flow)
         {

@@ -193,19 +193,11 @@ impl Transactions {
         self.settle(id);
     }
 
-    /// The device that sent the request was reached by the one flow, and is by the other now: responses go there as soon as their
-    /// connection is gone, with the last one, which may have gone with it. By UDP at once, where they went to where the request came from
-    /// (RFC 3581): its NAT has forgotten that.
-    pub fn sender_moved(&mut self, id: TransactionId, was: Option<Flow>, flow: Flow, now: Mono, out: &mut Vec<Sending>) {
+    /// The device that sent the request is reached by this flow now: responses go there as soon as their connection is gone, with the last
+    /// one, which may have gone with it.
+    pub fn sender_moved(&mut self, id: TransactionId, flow: Flow, now: Mono, out: &mut Vec<Sending>) {
         let Some(server) = self.server_mut(id) else { return };
-        if server.reply.connection.is_none() {
-            if was == Some(server.source) && server.reply.remote == server.source.remote {
-                server.source = flow;
-                self.answer_by(id, flow, now, out);
-            }
-            return;
-        }
-        if server.reply.connection == flow.connection {
+        if server.reply.connection.is_none() || server.reply.connection == flow.connection {
             return;
         }
         // Its CANCEL comes by the new one.
@@ -239,13 +231,13 @@ impl Transactions {
 
     pub(super) fn servers_rerouted(
         &mut self,
-        connection: ConnectionId,
+        is_gone: &dyn Fn(&Flow) -> bool,
         response: &dyn Fn(Flow) -> Option<Flow>,
         now: Mono,
         out: &mut Vec<Sending>,
     ) {
         let on_it = |record: &Record| match record {
-            Record::Server(server) if server.reply.connection == Some(connection) => response(server.reply),
+            Record::Server(server) if is_gone(&server.reply) => response(server.reply),
             Record::Server(_) | Record::Client(_) => None,
         };
         let moved: Vec<_> = self.records.iter().filter_map(|(id, record)| Some((*id, on_it(record)?))).collect();
@@ -267,10 +259,12 @@ impl Transactions {
     }
 
     fn answer_by(&mut self, id: TransactionId, flow: Flow, now: Mono, out: &mut Vec<Sending>) {
-        if let Some(server) = self.server_mut(id) {
-            (server.reply, server.way) = (flow, Way::Only);
+        let Some(server) = self.server_mut(id) else { return };
+        (server.reply, server.source, server.way) = (flow, flow, Way::Only);
+        // Of others than INVITEs the sender asks again itself, if the answer was lost.
+        if matches!(server.machine, ServerMachine::Invite(_)) {
+            self.repeated(id, now, out);
         }
-        self.repeated(id, now, out);
     }
 
     fn receive_ack(&mut self, request: Request, flow: Flow, now: Mono, out: &mut Vec<Sending>) -> Received {

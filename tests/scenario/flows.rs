@@ -388,6 +388,8 @@ fn a_call_stays_on_its_flow_when_the_device_refreshes_another_one_and_goes_there
         assert_eq!(line.register(&mut sim).status.code(), 200);
         line.more = "";
         up(&mut sim, &mut line, callee);
+        let ok = line.say(&mut sim, "SUBSCRIBE", "201", "lamp", "Event: dialog\r\nExpires: 600\r\n");
+        assert_eq!(ok.map(|r| r.status.code()), Some(200));
         for connection in [2, 2, 3] {
             other.by(connection);
             assert_eq!(other.register(&mut sim).status.code(), 200);
@@ -395,10 +397,14 @@ fn a_call_stays_on_its_flow_when_the_device_refreshes_another_one_and_goes_there
         if closes {
             sim.input(Input::ConnectionClosed { connection: ConnectionId(1) });
         }
+        // The lamp too: what nobody has answered is told again.
+        let notified: Vec<_> = told(&sim, 0, sip::Method::Notify).into_iter().map(|(way, _)| way).collect();
+        assert_eq!(notified, if closes { vec![on(1), on(3)] } else { vec![on(1)] });
         let since = sim.trace.len();
         sim.act(callee, |c, now| c.hang_up(now));
         sim.run_for(SECOND / 4);
         assert_eq!(told(&sim, since, sip::Method::Bye), [(on(if closes { 3 } else { 1 }), contact.to_owned())]);
+        sim.run_for(600 * SECOND);
         sim.assert_clean();
     }
 }
@@ -436,14 +442,18 @@ fn a_call_and_a_lamp_follow_their_phone_through_any_number_of_contacts() {
                 sim.input(Input::ConnectionClosed { connection: ConnectionId(connection) });
             }
         }
+        // A NOTIFY that nobody has answered goes with the phone, as the request that it was.
+        let ways: Vec<_> = (1..=4).map(|connection| (on(connection), CONTACTS[0].to_owned())).collect();
+        assert_eq!(told(&sim, 0, sip::Method::Notify), if closed_first { Vec::new() } else { ways });
+        if let Some((_, notify)) = requests(&sim, 0).filter(|(_, r)| r.method == sip::Method::Notify).last() {
+            answer(&mut sim, &line, &notify, 202);
+        }
         let since = sim.trace.len();
         sim.act(callee, |c, now| c.hang_up(now));
         sim.run_for(SECOND / 4);
         let there = (on(4), CONTACTS[3].to_owned());
-        assert_eq!(told(&sim, since, sip::Method::Bye), [there], "closed first: {closed_first}");
-        // A NOTIFY that nobody has answered when its connection goes is told again.
-        let there: Vec<_> = (1..).zip(CONTACTS).map(|(connection, contact)| (on(connection), contact.to_owned())).collect();
-        assert_eq!(told(&sim, 0, sip::Method::Notify), if closed_first { Vec::new() } else { there });
+        assert_eq!(told(&sim, since, sip::Method::Bye), std::slice::from_ref(&there), "closed first: {closed_first}");
+        assert_eq!(told(&sim, since, sip::Method::Notify), if closed_first { Vec::new() } else { vec![there] });
         sim.run_for(700 * SECOND);
     }
 }
@@ -586,4 +596,55 @@ fn what_is_said_to_a_call_that_rings_goes_to_the_port_that_the_phones_nat_has_th
         }
         sim.assert_clean();
     }
+}
+
+/// RFC 5626 §5.3: a phone that changes its network has another connection before anybody knows that the old one is dead; what was sent there
+/// meanwhile is sent to where it is.
+#[test]
+fn what_was_sent_by_a_flow_that_its_phone_has_left_is_sent_again_by_the_new_one() {
+    let mut sim = Sim::new(13);
+    let other = sim.phone("201");
+    let mut line = Line::new("210", CONTACTS[0], 1);
+    line.device = ";+sip.instance=\"<urn:uuid:0001>\"";
+    assert_eq!(line.register(&mut sim).status.code(), 200);
+    up(&mut sim, &mut line, other);
+    let branches = |sim: &Sim, since: usize, method: sip::Method| {
+        let its = requests(sim, since).filter(|(way, r)| r.method == method && way.connection.is_some());
+        let branch = |r: &Request| r.headers.via().ok().and_then(|via| via.branch().map(<[u8]>::to_vec));
+        its.map(|(way, r)| (way.connection, branch(&r))).collect::<Vec<_>>()
+    };
+    let again = |sim: &Sim, since: usize, method: sip::Method, by: [u64; 2]| {
+        let sent = branches(sim, since, method);
+        assert_eq!(sent.iter().map(|(way, _)| *way).collect::<Vec<_>>(), by.map(on));
+        assert_eq!(sent[0].1, sent[1].1, "the same transaction");
+    };
+    // A BYE, without which it would believe that it talks.
+    let since = sim.trace.len();
+    sim.act(other, |c, now| c.hang_up(now));
+    sim.run_for(SECOND);
+    line.by(2);
+    line.contact = CONTACTS[1];
+    assert_eq!(line.register(&mut sim).status.code(), 200);
+    again(&sim, since, sip::Method::Bye, [1, 2]);
+    let (_, bye) = requests(&sim, since).filter(|(_, r)| r.method == sip::Method::Bye).last().expect("a BYE");
+    answer(&mut sim, &line, &bye, 487);
+    // A call that it has not heard of; and that of the dead connection is told later.
+    let since = sim.trace.len();
+    sim.act(other, |c, now| {
+        c.call("210", now);
+    });
+    sim.run_for(SECOND);
+    line.by(3);
+    line.contact = CONTACTS[2];
+    assert_eq!(line.register(&mut sim).status.code(), 200);
+    again(&sim, since, sip::Method::Invite, [2, 3]);
+    sim.input(Input::ConnectionClosed { connection: ConnectionId(2) });
+    let invite = invites(&sim, since).remove(0).1;
+    answer(&mut sim, &line, &invite, 180);
+    sim.run_for(SECOND);
+    assert!(sim.ua(other).last().is_some_and(|call| call.rang()), "{}", sim.story());
+    answer(&mut sim, &line, &invite, 486);
+    sim.run_for(SECOND);
+    assert_eq!(sim.ua(other).final_status(), Some(486));
+    sim.assert_clean();
 }
