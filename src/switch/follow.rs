@@ -131,9 +131,9 @@ impl Cx<'_> {
         let all = self.hub.registrar.bindings(number, self.now);
         let has_it = |other: &&Binding| Uri::parse(other.contact.clone()).is_ok_and(|contact| contact.equivalent(&from));
         let others = all.iter().filter(|other| other.flow != binding.flow).filter(has_it).map(|other| other.flow).collect();
-        // Behind a proxy many have one flow.
-        let is_shared = |flow: &Flow| self.hub.is_proxy(flow) || all.iter().any(|other| other.flow == *flow);
-        let was = was.filter(|flow| !is_shared(flow));
+        // Behind a proxy many have one flow, and so they have behind one that nobody has told us of: what is on it may be a stranger's.
+        let is_shared = |flow: &Flow| self.hub.is_proxy(flow) || self.hub.registrar.all().any(|(_, other)| other.flow == *flow);
+        let was = was.filter(|flow| *flow != binding.flow && !is_shared(flow));
         self.hub.moved.push((number.clone(), Moved { from, to, was, flow: binding.flow, others }));
     }
 }

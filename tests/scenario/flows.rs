@@ -648,3 +648,31 @@ fn what_was_sent_by_a_flow_that_its_phone_has_left_is_sent_again_by_the_new_one(
     assert_eq!(sim.ua(other).final_status(), Some(486));
     sim.assert_clean();
 }
+
+/// Behind a proxy that nobody has told us of, or on a phone with two lines, several have one flow: one that leaves takes nothing of another's.
+#[test]
+fn what_is_on_a_flow_that_others_have_stays_there_when_one_of_them_leaves() {
+    let mut sim = Sim::new(14);
+    let other = sim.phone("201");
+    let mut lines = ["210", "211"].map(|number| Line::new(number, CONTACTS[0], 1));
+    lines[1].contact = "sip:211@10.1.9.9;transport=tcp";
+    for line in &mut lines {
+        assert_eq!(line.register(&mut sim).status.code(), 200);
+    }
+    sim.act(other, |c, now| {
+        c.call("211", now);
+    });
+    sim.run_for(SECOND);
+    let since = sim.trace.len();
+    lines[0].by(2);
+    assert_eq!(lines[0].register(&mut sim).status.code(), 200);
+    assert_eq!(invites(&sim, since).len(), 0, "the other's call");
+    // The last one of them takes along what is left.
+    lines[1].by(3);
+    assert_eq!(lines[1].register(&mut sim).status.code(), 200);
+    let rung = invites(&sim, since);
+    assert_eq!(rung.iter().map(|(way, _)| *way).collect::<Vec<_>>(), [on(3)]);
+    answer(&mut sim, &lines[1], &rung[0].1, 486);
+    sim.run_until("refused", |s| s.ua(other).is_idle());
+    sim.assert_clean();
+}
