@@ -332,7 +332,7 @@ fn a_trusted_carrier_is_told_who_hides_and_another_one_is_not() {
         let port = super::support::ports::port();
         let site = Site::new(test)
             .with("[[phone]]\nnumber = \"205\"\nsecret = \"secret-205\"\ncaller = \"+4930555205\"\n")
-            .with(&format!("[[trunk]]\nname = \"carrier\"\npeer = \"{TRUNK}:{port}\"\ntrust = {trust}\n"))
+            .with(&format!("[[trunk]]\nname = \"carrier\"\npeer = \"{TRUNK}:{port}\"\nprobe = \"off\"\ntrust = {trust}\n"))
             .with("[[outbound]]\npattern = \"0*\"\nstrip = 1\ntrunk = [\"carrier\"]\n");
         let switch = site.start();
         let carrier = Sipp::scenario(site.folder().path(), "carrier", &kept("uas"))
