@@ -39,9 +39,10 @@ use self::smtp::{Step, Taken};
 use crate::clock::{Mono, System};
 use crate::config::Config;
 use crate::ids::{Number, RecordingId};
+use crate::route::Direction;
 use crate::store::database::{Database, DatabaseError};
 use crate::store::log::{Follow, Log, LogError, Stored};
-use crate::store::recordings::{Folder, Recordings};
+use crate::store::recordings::{Folder, Recording, Recordings};
 use crate::store::{Health, Store};
 use crate::switch::event::{Kind, MailFailed, Mailed};
 use crate::switch::input::Input;
@@ -260,7 +261,7 @@ impl Work {
         for entry in self.outbox.untold() {
             match entry.outcome {
                 Some(Outcome::Taken { mailed, delete, told }) => {
-                    if told && matches!(self.row(entry.recording).await, Ok(false)) {
+                    if told && matches!(self.row(entry.recording).await, Ok(None)) {
                         self.outbox.remove(entry.recording);
                     } else {
                         self.tell(Input::Mailed { mailed, delete, told }).await;
@@ -328,29 +329,28 @@ impl Work {
         self.unwritable = Some((why, self.clock.mono() + RETRY));
     }
 
-    /// Whether there is such a recording.
-    async fn row(&self, recording: RecordingId) -> Result<bool, String> {
+    async fn row(&self, recording: RecordingId) -> Result<Option<Recording>, String> {
         let recordings = self.recordings.clone();
         let row = blocking(move || recordings.row(recording)).await.map_err(|error| error.to_string())?;
-        row.map(|row| row.is_some()).map_err(|error| error.to_string())
+        row.map_err(|error| error.to_string())
     }
 
     async fn attempt(&mut self, entry: Entry) {
         let config = self.config.borrow().clone();
         let mailbox = config.mailboxes.get(&entry.mailbox).and_then(|mailbox| Some((mailbox, mailbox.mail.clone()?)));
-        let is_there = match self.row(entry.recording).await {
-            Ok(is_there) => is_there,
+        let row = match self.row(entry.recording).await {
+            Ok(row) => row,
             Err(error) => {
                 tracing::error!(%error, "what is to be mailed can't be looked up");
                 return self.outbox.put(Entry { next_at: self.clock.now().wall + RETRY, ..entry });
             }
         };
         // Deleted meanwhile, or its owner wants none any more: there is nothing to say.
-        let Some((mailbox, to)) = mailbox.filter(|_| is_there) else {
+        let (Some((mailbox, to)), Some(row)) = (mailbox, row) else {
             self.outbox.remove(entry.recording);
             return self.keep().await;
         };
-        let sent = self.send(&config, &entry, mailbox, &to).await;
+        let sent = self.send(&config, &entry, &caller(&config, &row, &entry.caller), mailbox, &to).await;
         let now = self.clock.now().wall;
         let (mailbox, recording) = (entry.mailbox.clone(), entry.recording);
         match sent {
@@ -389,6 +389,7 @@ impl Work {
         &self,
         config: &Config,
         entry: &Entry,
+        caller: &str,
         mailbox: &crate::config::Mailbox,
         to: &crate::config::MailTo,
     ) -> Result<(bool, Taken), Unsent> {
@@ -400,7 +401,7 @@ impl Work {
             to,
             title: &mailbox.title,
             language: mailbox.language.as_deref().unwrap_or("en"),
-            caller: &entry.caller,
+            caller,
             left_at: entry.left_at,
             zone: &config.site.time_zone,
             duration: Duration::from_millis(entry.duration_ms),
@@ -446,6 +447,15 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 /// Whether a message goes when its owner has it by mail.
 fn deletes(config: &Config, mailbox: &Number, attached: bool) -> bool {
     attached && config.mailboxes.get(mailbox).and_then(|mailbox| mailbox.mail.as_ref()).is_some_and(|mail| mail.delete)
+}
+
+/// Who has left a message: a phone of ours by its name too. Numbers of callers from outside are as they say.
+fn caller(config: &Config, row: &Recording, number: &str) -> String {
+    let phone = config.phones.get(number).filter(|_| row.direction == Direction::Internal);
+    match phone.and_then(|phone| phone.name.as_ref()) {
+        Some(name) => format!("{name} ({number})"),
+        None => number.to_owned(),
+    }
 }
 
 /// The error with what it comes from: lettre's own words say little.

@@ -11,11 +11,10 @@ use tempfile::TempDir;
 use super::*;
 use crate::config::{File, Source};
 use crate::ids::ConversationId;
-use crate::route::Direction;
 use crate::store::LogOptions;
 use crate::store::database::{Change, Order, Tree};
 use crate::store::disk::RealDisk;
-use crate::store::recordings::{Recording, State};
+use crate::store::recordings::State;
 use crate::switch::event::{Event, Voicemail};
 use crate::switch::output::About;
 
@@ -128,7 +127,7 @@ impl Run {
              [sip]\nudp = [\"127.0.0.1:5060\"]\n[media]\nlisten = \"127.0.0.1\"\nports = \"20000-20999\"\n\
              [recording]\nfolder = \"recordings\"\n\
              [mail]\nserver = \"127.0.0.1\"\nport = {port}\ntls = \"off\"\nfrom = \"pbx@example.com\"\n\
-             [[phone]]\nnumber = \"201\"\nsecret = \"given\"\nvoicemail = true\npin = \"4711\"\nmail = \"owner@example.com\"\n\
+             [[phone]]\nnumber = \"201\"\nname = \"Olena\"\nsecret = \"given\"\nvoicemail = true\npin = \"4711\"\nmail = \"owner@example.com\"\n\
              mail_delete = true\n"
         );
         let main = File { path: "cordboard.toml".into(), text };
@@ -303,4 +302,19 @@ fn a_server_that_refuses_us_is_tried_again_and_a_mail_that_is_refused_for_good_i
         }
         run.kill();
     }
+}
+
+#[test]
+fn only_a_phone_of_ours_is_shown_by_its_name() {
+    let root = TempDir::new().unwrap();
+    let run = Run::start(root.path(), 1);
+    let config = Config::clone(&run._config.borrow());
+    let row = |direction| {
+        let recording = run.leave(1);
+        Recording { direction, ..run.store.recordings.row(recording).unwrap().unwrap() }
+    };
+    assert_eq!(caller(&config, &row(Direction::Internal), "201"), "Olena (201)");
+    assert_eq!(caller(&config, &row(Direction::Inbound), "201"), "201", "whoever says so from outside");
+    assert_eq!(caller(&config, &row(Direction::Internal), ""), "");
+    run.kill();
 }

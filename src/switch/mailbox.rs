@@ -366,7 +366,11 @@ impl Cx<'_> {
                     let clips = self.clips(conv, &prompts);
                     self.play_in_mailbox(conv, clips);
                 }
-                Action::PlayMessage(recording) => self.play_in_mailbox(conv, vec![recorded(recording)]),
+                Action::PlayMessage(prompts, recording) => {
+                    let mut clips = self.clips(conv, &prompts);
+                    clips.push(recorded(recording));
+                    self.play_in_mailbox(conv, clips);
+                }
                 Action::Fetch(recording) => {
                     // Nothing that ends now is waited for.
                     self.silence(conv, conv.subject);

@@ -8,7 +8,7 @@
 //! 0 leads from any choice to the greeting: 1 records one (a hash, silence or a minute ends it), 2 plays it, 3 takes it back, * returns to
 //! the messages. Who has heard all messages, or has none, is told of that once more before the end.
 //!
-//! The new ones come first, and within new and old the oldest. A message that was played to its end, or passed by 9, is heard. The keys work
+//! Before a message is said whose it is, but not when it is played again. The new ones come first, and within new and old the oldest. A message that was played to its end, or passed by 9, is heard. The keys work
 //! while the message plays, too. That a message is deleted is said when it is.
 
 use std::collections::VecDeque;
@@ -45,8 +45,8 @@ pub enum Action {
     Play(Vec<String>),
     /// Have a message's audio ready; [`Event::Fetched`] answers.
     Fetch(RecordingId),
-    /// It is ready: play it.
-    PlayMessage(RecordingId),
+    /// It is ready: play it, after these prompts.
+    PlayMessage(Vec<String>, RecordingId),
     Heard(RecordingId),
     Delete(RecordingId),
     /// What is said from here on is the greeting.
@@ -88,12 +88,19 @@ pub enum Event {
 pub struct Session {
     pin: String,
     /// That are not yet dealt with, the current one first.
-    left: VecDeque<RecordingId>,
+    left: VecDeque<Left>,
     new: usize,
     /// What callers hear, where it is not the standard greeting.
     greeting: Option<RecordingId>,
     state: State,
     until: Mono,
+}
+
+#[derive(Debug)]
+struct Left {
+    recording: RecordingId,
+    /// Empty, if hidden.
+    caller: String,
 }
 
 #[derive(Debug)]
@@ -138,7 +145,7 @@ impl Session {
         let old = messages.iter().filter(|m| m.heard);
         let mut session = Session {
             pin: pin.to_owned(),
-            left: new.clone().chain(old).map(|m| m.recording).collect(),
+            left: new.clone().chain(old).map(|m| Left { recording: m.recording, caller: m.caller.clone() }).collect(),
             new: new.count(),
             greeting,
             state: State::Pin { digits: String::new(), wrong: 0 },
@@ -183,21 +190,23 @@ impl Session {
             (State::Pin { digits, .. }, Event::Digit('*')) => digits.clear(),
             (State::Pin { .. }, Event::Digit('#') | Event::Deadline) => self.judge(now, out),
             (State::Saying, Event::PlayEnded | Event::Digit(_) | Event::Deadline) => self.fetch(now, out),
-            (State::Fetching, Event::Fetched(id, there)) if self.left.front() == Some(&id) => match there {
-                true => self.play(now, out),
-                // Whatever keeps it from being read may be over another time: it stays, and the next one is heard.
-                false => {
-                    self.left.pop_front();
-                    self.say(&["error"], LONGEST_PLAY, now, out);
-                    self.state = State::Saying;
+            (State::Fetching, Event::Fetched(id, there)) if self.left.front().is_some_and(|left| left.recording == id) => {
+                match there {
+                    true => self.play(true, now, out),
+                    // Whatever keeps it from being read may be over another time: it stays, and the next one is heard.
+                    false => {
+                        self.left.pop_front();
+                        self.say(&["error"], LONGEST_PLAY, now, out);
+                        self.state = State::Saying;
+                    }
                 }
-            },
+            }
             (State::Fetching, Event::Deadline) => self.over(&["error"], out),
             (State::Playing, Event::PlayEnded | Event::Deadline) => {
-                out.extend(self.left.front().map(|id| Action::Heard(*id)));
+                out.extend(self.current().map(Action::Heard));
                 self.choose(1, now, out);
             }
-            (State::Playing | State::Choosing { .. }, Event::Digit('1')) => self.play(now, out),
+            (State::Playing | State::Choosing { .. }, Event::Digit('1')) => self.play(false, now, out),
             (State::Playing | State::Choosing { .. }, Event::Digit('7')) => {
                 self.delete("voicemail-deleted", now, out);
             }
@@ -212,7 +221,7 @@ impl Session {
                 self.state = State::Saying;
             }
             (State::Playing | State::Choosing { .. }, Event::Digit('9')) => {
-                out.extend(self.left.pop_front().map(Action::Heard));
+                out.extend(self.left.pop_front().map(|left| Action::Heard(left.recording)));
                 self.fetch(now, out);
             }
             (State::Playing | State::Choosing { .. } | State::Idle, Event::Digit('0')) => self.choose_greeting(1, now, out),
@@ -233,7 +242,7 @@ impl Session {
                 }
             },
             (State::GreetingFetching(id), Event::Fetched(fetched, true)) if *id == fetched => {
-                out.push(Action::PlayMessage(fetched));
+                out.push(Action::PlayMessage(Vec::new(), fetched));
                 self.state = State::GreetingPlaying;
                 self.until = now + LONGEST_PLAY;
             }
@@ -339,8 +348,8 @@ impl Session {
 
     /// The current message, or the end.
     fn fetch(&mut self, now: Mono, out: &mut Vec<Action>) {
-        let Some(id) = self.left.front() else { return self.idle("voicemail-end", now, out) };
-        out.push(Action::Fetch(*id));
+        let Some(id) = self.current() else { return self.idle("voicemail-end", now, out) };
+        out.push(Action::Fetch(id));
         self.state = State::Fetching;
         self.until = now + PATIENCE;
     }
@@ -365,14 +374,19 @@ impl Session {
     }
 
     fn delete(&mut self, then: &'static str, now: Mono, out: &mut Vec<Action>) {
-        let Some(id) = self.left.pop_front() else { return };
+        let Some(Left { recording: id, .. }) = self.left.pop_front() else { return };
         out.push(Action::Delete(id));
         self.state = State::Deleting { id, then };
         self.until = now + PATIENCE;
     }
 
-    fn play(&mut self, now: Mono, out: &mut Vec<Action>) {
-        out.extend(self.left.front().map(|id| Action::PlayMessage(*id)));
+    fn current(&self) -> Option<RecordingId> {
+        self.left.front().map(|left| left.recording)
+    }
+
+    fn play(&mut self, says_whose: bool, now: Mono, out: &mut Vec<Action>) {
+        let Some(Left { recording, caller }) = self.left.front() else { return };
+        out.push(Action::PlayMessage(if says_whose { whose(caller) } else { Vec::new() }, *recording));
         self.state = State::Playing;
         self.until = now + LONGEST_PLAY;
     }
@@ -391,6 +405,15 @@ impl Session {
     fn over(&mut self, prompts: &[&str], out: &mut Vec<Action>) {
         out.push(Action::Over(prompts.iter().map(|&p| p.to_owned()).collect()));
         self.state = State::Over;
+    }
+}
+
+/// What is said of who has left a message: the number, digit by digit.
+fn whose(caller: &str) -> Vec<String> {
+    let digits: Vec<String> = caller.chars().filter(char::is_ascii_digit).map(|digit| format!("digit-{digit}")).collect();
+    match digits.is_empty() {
+        true => vec!["voicemail-hidden".to_owned()],
+        false => [vec!["voicemail-from".to_owned()], digits].concat(),
     }
 }
 

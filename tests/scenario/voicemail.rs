@@ -302,10 +302,14 @@ fn the_owner_listens_to_messages_again_goes_on_and_deletes() {
     let since = sim.now.mono;
     sim.run_until("the first is heard", |s| s.ua(owner).heard(voices[0], since) > 180);
     assert_eq!(sim.ua(owner).heard(voices[1], since), 0, "the oldest comes first");
+    let words = sim.ua(owner).heard(PROMPT, since);
+    assert!((250..=305).contains(&words), "two words of how many there are, four of whose this is, a second each: {words}");
     sim.run_until("to its end", |s| s.has("voicemail.heard"));
     let since = sim.now.mono;
     press(&mut sim, owner, "1");
     sim.run_until("it is heard again", |s| s.ua(owner).heard(voices[0], since) > 180);
+    let words = sim.ua(owner).heard(PROMPT, since);
+    assert!(words < 60, "whose it is was said: {words}");
     // In the midst of it.
     press(&mut sim, owner, "9");
     let since = sim.now.mono;

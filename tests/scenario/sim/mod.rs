@@ -134,6 +134,8 @@ pub fn centre() -> Source {
             "parked",
             "voicemail-locked",
             "voicemail-main",
+            "voicemail-from",
+            "voicemail-hidden",
             "voicemail-greeting-options",
             "voicemail-greeting-record",
             "voicemail-greeting-saved",
