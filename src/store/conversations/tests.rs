@@ -277,6 +277,38 @@ fn conversations_are_found_by_their_customers_number_in_any_spelling() {
     assert_eq!(rows.list(false, Some("4711"), 7, None).unwrap(), Page { items: Vec::new(), next: None });
 }
 
+/// A page that has looked long enough is short; the next ones go on where it stopped, with what memory knows, and miss nothing.
+#[test]
+fn a_rare_number_among_many_rows_is_found_over_short_pages() {
+    let rows = Conversations::open(Arc::new(Memory::default())).unwrap();
+    let most = MOST_ROWS as u64;
+    for n in 0..most + 100 {
+        let (_, mut kind) = story().swap_remove(0);
+        // The newest, which only memory knows; in the first page, at its very end, and behind it.
+        let is_rare = [5, 99, 100, 5_000, most + 99].contains(&n);
+        if let Kind::CallStarted(started) = &mut kind {
+            started.customer_number = if is_rare { "030777888" } else { "030123456" }.to_owned();
+            started.customer_e164 = None;
+        }
+        let event = Event { at: Wall::from_micros(n as i64), conversation: Some(ConversationId::from_parts(n, 0)), kind };
+        rows.take([&Stored { sequence: n + 1, event }]);
+        if n % 5_000 == 0 {
+            rows.commit().unwrap();
+        }
+    }
+    let (mut found, mut pages, mut cursor) = (Vec::new(), 0, None);
+    loop {
+        let page = rows.list(false, Some("777888"), 50, cursor).unwrap();
+        found.extend(page.items.iter().map(|row| row.id.timestamp_ms()));
+        pages += 1;
+        match page.next {
+            Some(next) => cursor = Some(next),
+            None => break,
+        }
+    }
+    assert_eq!((found, pages), (vec![most + 99, 5_000, 100, 99, 5], 2));
+}
+
 #[test]
 fn a_consultation_that_was_merged_is_found_by_its_parent_and_not_in_the_list() {
     let ids = [1, 2].map(|n| ConversationId::from_parts(n, 0));
