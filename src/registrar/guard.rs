@@ -43,7 +43,7 @@ pub(super) struct Guard {
 
 impl Guard {
     pub fn new(config: &Config, chance: &mut Chance) -> Guard {
-        let nobody = Secret::new(chance.token() + &chance.token());
+        let nobody = Secret::new(chance.token());
         let mut guard = Guard {
             realm: String::new(),
             algorithms: Vec::new(),
