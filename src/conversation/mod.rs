@@ -84,6 +84,8 @@ pub struct Conversation {
     pub steps_without_key: u32,
     /// Held by a command, not by a leg's SDP.
     pub held_by_command: bool,
+    /// It was told that it rings.
+    pub rang: bool,
     /// Counts what was played, over all legs.
     pub plays: u64,
     /// `Some` as soon as it is ending: the first cause stands.
@@ -138,6 +140,7 @@ impl Conversation {
             parked: None,
             intercom: false,
             held_by_command: false,
+            rang: false,
             plays: 0,
             end: None,
         }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::Conversation;
 use crate::clock::Mono;
 use crate::config::Place;
 use crate::ids::{LegId, MenuName, Number, QueueName};
@@ -124,6 +125,30 @@ pub struct Dialling {
     /// The best refusal so far, of several contacts.
     pub worst: Option<(Cause, u16)>,
     pub transfer: Option<Transferring>,
+    /// A call that comes back to who sent it on: it rings there and goes nowhere else.
+    pub comes_back: bool,
+}
+
+impl Dialling {
+    pub fn new(place: String, until: Mono) -> Dialling {
+        Dialling {
+            place,
+            phone: None,
+            until,
+            trunks: NextTrunks::default(),
+            trying: None,
+            redirects: 0,
+            payer: None,
+            outside: None,
+            worst: None,
+            transfer: None,
+            comes_back: false,
+        }
+    }
+
+    pub fn phone(number: &Number, until: Mono) -> Dialling {
+        Dialling { phone: Some(number.clone()), ..Dialling::new(format!("phone:{number}"), until) }
+    }
 }
 
 /// What an internal conversation becomes when the outside answers.
@@ -131,6 +156,14 @@ pub struct Dialling {
 pub struct OutsideParty {
     pub number: String,
     pub rule: Decision,
+}
+
+impl Transferring {
+    /// While `from` still has its place in the conversation.
+    pub fn of(conv: &Conversation, from: LegId, refer: Option<u32>, by: crate::route::Side, to: String) -> Transferring {
+        let phone = conv.leg(from).and_then(|leg| leg.peer.phone()).cloned();
+        Transferring { from, phone, was_caller: conv.caller == from, refer, by, to }
+    }
 }
 
 /// Trunks that are still to be tried, and further addresses of the one that is.
@@ -168,6 +201,10 @@ impl NextTrunks {
 pub struct Transferring {
     /// Who transferred, and hears how it goes by NOTIFY while there.
     pub from: LegId,
+    /// Its phone, which is rung if nobody takes the call and it is not there any more.
+    pub phone: Option<Number>,
+    /// It had the caller's side of the conversation, and of its recording: it has that again if it gets the call back.
+    pub was_caller: bool,
     /// The REFER that asked for it, in `from`'s dialog (its CSeq is the `id` of the event, RFC 3515 §2.4.6); a command has none.
     pub refer: Option<u32>,
     pub by: crate::route::Side,

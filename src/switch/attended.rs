@@ -289,6 +289,8 @@ impl Cx<'_> {
         }
         let leg = join.parent.leg;
         let other = conv.other(leg).unwrap_or(conv.subject);
+        let refer = join.refer.filter(|(on, _)| *on == leg).map(|(_, refer)| refer);
+        let transfer = Transferring::of(conv, leg, refer, join.by.clone(), to.clone());
         self.unbridge(conv);
         conv.subject = other;
         self.record_without(conv, leg);
@@ -296,13 +298,11 @@ impl Cx<'_> {
         self.hub.acd.merged(join.child.conversation, conv.id, self.now);
         self.hub.stirred = true;
         self.merged(conv.id, join);
-        let data = Transfer { leg, by: join.by.clone(), to: to.clone(), outcome: TransferOutcome::Started };
+        let data = Transfer { leg, by: join.by.clone(), to, outcome: TransferOutcome::Started };
         self.tell(Some(conv.id), Kind::CallTransferred(data));
-        let refer = join.refer.filter(|(on, _)| *on == leg).map(|(_, refer)| refer);
         if join.refer.is_none() {
             self.release(conv, leg, Cause::Transferred, Status::TEMPORARILY_UNAVAILABLE, None);
         }
-        let transfer = Transferring { from: leg, refer, by: join.by.clone(), to };
         match at {
             Consulted::Talks(with) => self.bridge(conv, with),
             Consulted::Rings(dialling) => {

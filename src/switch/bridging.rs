@@ -6,7 +6,7 @@ use super::event::{Bridge, By, CallProgress, Kind, LegAction};
 use super::hub::{ALLOW, Cx};
 use super::outgoing::codecs;
 use super::sessions::granted;
-use crate::conversation::{Conversation, Role, Stage};
+use crate::conversation::{Conversation, Leg, Role, Stage};
 use crate::ids::LegId;
 use crate::media::{Audio, Command, PlayId, Session, Source};
 use crate::route::Cause;
@@ -123,6 +123,7 @@ impl Cx<'_> {
         self.unpark(conv);
         let kind = Kind::CallBridged(self.bridge_data(conv, with));
         self.tell(Some(conv.id), kind);
+        self.tell_holders(conv, with, true);
         self.connect(conv);
         self.note_agents(conv, with);
         self.hub.stirred = true;
@@ -152,6 +153,10 @@ impl Cx<'_> {
     pub fn unbridge(&mut self, conv: &mut Conversation) {
         let Stage::Bridged { with, since } = conv.stage else { return };
         conv.talked += self.now.mono.since(since);
+        if conv.held_by_command {
+            self.tell_hold(conv, second(conv, with), false, By::Switch);
+        }
+        self.tell_holders(conv, with, false);
         let kind = Kind::CallUnbridged(self.bridge_data(conv, with));
         conv.stage = Stage::Routing;
         conv.held_by_command = false;
@@ -160,7 +165,7 @@ impl Cx<'_> {
 
     fn bridge_data(&self, conv: &Conversation, with: LegId) -> Bridge {
         let customer = conv.customer().unwrap_or(conv.subject);
-        let second = if customer == with { conv.subject } else { with };
+        let second = second(conv, with);
         let leg = conv.leg(second);
         Bridge {
             legs: [customer, second],
@@ -168,6 +173,21 @@ impl Cx<'_> {
             agent: leg.and_then(|l| self.agent_of(l)),
             customer_agent: conv.leg(customer).and_then(|l| self.agent_of(l)),
         }
+    }
+
+    /// Who holds where a bridge begins or ends: an interval of hold is one of a bridge.
+    fn tell_holders(&mut self, conv: &Conversation, with: LegId, held: bool) {
+        for leg in [conv.subject, with] {
+            if conv.leg(leg).is_some_and(Leg::is_holding) {
+                self.tell_hold(conv, leg, held, self.side(conv, leg));
+            }
+        }
+    }
+
+    fn tell_hold(&mut self, conv: &Conversation, leg: LegId, held: bool, by: By) {
+        let agent = conv.leg(leg).and_then(|l| self.agent_of(l));
+        let data = LegAction { leg, agent, by };
+        self.tell(Some(conv.id), if held { Kind::CallHeld(data) } else { Kind::CallResumed(data) });
     }
 
     /// What each of the two hears now, from who holds whom.
@@ -219,7 +239,6 @@ impl Cx<'_> {
         let Some(leg) = conv.leg(id) else { return };
         let holds = !agreed.send;
         let session = self.session(&leg.peer, leg.call.flow().map(|f| f.remote.ip()), agreed);
-        let agent = self.agent_of(leg);
         self.media(conv.worker, Command::Agree { leg: id, session });
         self.watch_hold(conv, id);
         if conv.other(id).is_none() {
@@ -227,9 +246,7 @@ impl Cx<'_> {
         }
         self.connect(conv);
         if holds != was_held {
-            let by = self.side(conv, id);
-            let data = LegAction { leg: id, agent, by };
-            self.tell(Some(conv.id), if holds { Kind::CallHeld(data) } else { Kind::CallResumed(data) });
+            self.tell_hold(conv, id, holds, self.side(conv, id));
         }
     }
 
@@ -243,10 +260,7 @@ impl Cx<'_> {
         }
         conv.held_by_command = hold;
         self.connect(conv);
-        let leg = if conv.customer() == Some(with) { conv.subject } else { with };
-        let agent = conv.leg(leg).and_then(|l| self.agent_of(l));
-        let data = LegAction { leg, agent, by };
-        self.tell(Some(conv.id), if hold { Kind::CallHeld(data) } else { Kind::CallResumed(data) });
+        self.tell_hold(conv, second(conv, with), hold, by);
         Ok(())
     }
 
@@ -259,6 +273,12 @@ impl Cx<'_> {
         };
         if is_customer { By::Customer } else { By::Phone }
     }
+}
+
+/// Of two that are bridged, who is not the customer.
+fn second(conv: &Conversation, with: LegId) -> LegId {
+    let customer = conv.customer().unwrap_or(conv.subject);
+    if customer == with { conv.subject } else { with }
 }
 
 /// A peer that holds plays music of its own: a trunk that still sends.

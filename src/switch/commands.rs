@@ -447,7 +447,7 @@ impl Cx<'_> {
         let Stage::Bridged { with, .. } = conv.stage else { return Err(Refusal::WrongState("nobody is connected")) };
         let from = if conv.customer() == Some(with) { conv.subject } else { with };
         let (target, other) = self.may_transfer(conv, from, &to, false).map_err(|(_, why)| why)?;
-        self.transfer(conv, other, target, Transferring { from, refer: None, by: By::Api(by.0.clone()), to });
+        self.transfer(conv, other, target, Transferring::of(conv, from, None, By::Api(by.0.clone()), to));
         Ok(())
     }
 

@@ -8,9 +8,7 @@ use super::hub::{Cx, Purpose};
 use super::identity::Shown;
 use super::outgoing::Invitation;
 use super::transfer::Notice;
-use crate::conversation::{
-    Conversation, Dialling, NextTrunks, OtherFlow, OutsideParty, Peer, Role, Stage, Transferring, Try, Way,
-};
+use crate::conversation::{Conversation, Dialling, OtherFlow, OutsideParty, Peer, Role, Stage, Transferring, Try, Way};
 use crate::dialog::reliable::rseq;
 use crate::dialog::{Progress, Reach};
 use crate::ids::{LegId, Number};
@@ -32,14 +30,7 @@ const UNDECIDED: Duration = Duration::from_secs(20);
 
 impl Cx<'_> {
     pub fn dial_phone(&mut self, conv: &mut Conversation, number: &Number, transfer: Option<Transferring>) {
-        let config = self.config();
-        let name = match &conv.origin {
-            Peer::Phone(_) if conv.anonymous => None,
-            Peer::Phone(from) => config.phones.get(from).and_then(|p| p.name.clone()),
-            Peer::Trunk(_) => None,
-        };
-        // A parked call that rings its parker goes back into its slot, and nowhere else.
-        let forwarding = if conv.parked.is_some() { Forwarding::default() } else { self.forwarding(number) };
+        let forwarding = self.forwarding(number);
         let transfer = match forwarding.at_once() {
             Some(sent_on) => match self.forward(conv, number, sent_on, transfer) {
                 Ok(()) => return,
@@ -51,25 +42,24 @@ impl Cx<'_> {
             Some(_) => Duration::from_secs(forwarding.no_answer_after_s.into()),
             None => RING,
         };
-        conv.stage = Stage::Dialling(Dialling {
-            place: format!("phone:{number}"),
-            phone: Some(number.clone()),
-            until: self.now.mono + rings,
-            trunks: NextTrunks::default(),
-            trying: None,
-            redirects: 0,
-            payer: None,
-            outside: None,
-            worst: None,
-            transfer,
-        });
+        conv.stage = Stage::Dialling(Dialling { transfer, ..Dialling::phone(number, self.now.mono + rings) });
         match forwarding {
             Forwarding { always: Some(_), .. } => return self.not_taken(conv, Cause::Loop, Status::LOOP_DETECTED),
             Forwarding { do_not_disturb: true, .. } => return self.not_taken(conv, Cause::Busy, Status::BUSY_HERE),
             Forwarding { .. } => {}
         }
+        self.rings(conv, number);
+    }
+
+    /// What nobody took, or fetched, rings at the phone that sent it on, wherever else its calls go.
+    pub fn ring_back(&mut self, conv: &mut Conversation, number: &Number) {
+        conv.stage = Stage::Dialling(Dialling { comes_back: true, ..Dialling::phone(number, self.now.mono + RING) });
+        self.rings(conv, number);
+    }
+
+    fn rings(&mut self, conv: &mut Conversation, number: &Number) {
         self.ringback(conv);
-        let shows = self.shown_to_phone(conv);
+        let (shows, name) = self.shown_to_phone(conv);
         if !self.ring_phone(conv, number, &Role::Callee, &shows, name.as_deref()) {
             self.not_taken(conv, Cause::Unavailable, Status::TEMPORARILY_UNAVAILABLE);
         }
@@ -141,10 +131,19 @@ impl Cx<'_> {
         rings
     }
 
-    /// The number that the callee's phone shows: the customer's, or the caller's extension.
-    pub fn shown_to_phone(&self, conv: &Conversation) -> String {
-        let hidden = conv.anonymous && conv.direction == Direction::Internal;
-        if hidden || conv.customer_number.is_empty() { "anonymous".to_owned() } else { conv.customer_number.clone() }
+    /// The number and name that the callee's phone shows, of whom it will talk to: the customer, who has no name, or an extension. After a
+    /// transfer that is not who began the conversation.
+    pub fn shown_to_phone(&self, conv: &Conversation) -> (String, Option<String>) {
+        let hidden = || ("anonymous".to_owned(), None);
+        match conv.leg(conv.subject).map_or(&conv.origin, |leg| &leg.peer) {
+            peer @ Peer::Phone(_) if conv.anonymous && *peer == conv.origin => hidden(),
+            Peer::Phone(number) => {
+                let name = self.hub.config.phones.get(number).and_then(|phone| phone.name.clone());
+                (number.to_string(), name)
+            }
+            Peer::Trunk(_) if conv.customer_number.is_empty() => hidden(),
+            Peer::Trunk(_) => (conv.customer_number.clone(), None),
+        }
     }
 
     pub fn dial_outside(&mut self, conv: &mut Conversation, outside: Outside, transfer: Option<Transferring>) {
@@ -152,16 +151,10 @@ impl Cx<'_> {
         let config = self.config();
         let party = OutsideParty { number: number.clone(), rule: route::recording(&config, outside.rule(&config)) };
         conv.stage = Stage::Dialling(Dialling {
-            place: format!("number:{number}"),
-            phone: None,
-            until: self.now.mono + RING,
             trunks: self.in_turn(outside.attempts),
-            trying: None,
-            redirects: 0,
-            payer: None,
             outside: Some(party),
-            worst: None,
             transfer,
+            ..Dialling::new(format!("number:{number}"), self.now.mono + RING)
         });
         self.ringback(conv);
         self.next_trunk(conv, Cause::Unreachable, Status::SERVICE_UNAVAILABLE);
@@ -364,7 +357,7 @@ impl Cx<'_> {
             Direction::Outbound if callee_is_trunk => id,
             Direction::Inbound | Direction::Outbound | Direction::Internal => conv.subject,
         };
-        if conv.answered.is_none() {
+        if conv.answered.is_none() && !std::mem::replace(&mut conv.rang, true) {
             self.tell(Some(conv.id), Kind::CallRinging(CallProgress { leg: customer }));
         }
         if let Stage::Dialling(Dialling { transfer: Some(transfer), .. }) = &conv.stage {
@@ -566,17 +559,16 @@ impl Cx<'_> {
 
     /// The dialling has come to nothing.
     pub fn not_taken(&mut self, conv: &mut Conversation, cause: Cause, status: Status) {
-        let (phone, transfer) = match std::mem::replace(&mut conv.stage, Stage::Routing) {
-            Stage::Dialling(dialling) => (dialling.phone, dialling.transfer),
+        let Dialling { phone, transfer, comes_back, .. } = match std::mem::replace(&mut conv.stage, Stage::Routing) {
+            Stage::Dialling(dialling) => dialling,
             other => {
                 conv.stage = other;
                 return;
             }
         };
         self.stop_ringing(conv, None);
-        // A parked call that comes back goes on waiting, whatever its parker's calls do otherwise.
-        if transfer.is_none() && self.park_again(conv) {
-            return;
+        if comes_back {
+            return self.stays_out(conv, cause);
         }
         let transfer = match phone.map(|phone| (self.forwarding(&phone), phone)) {
             Some((forwarding, phone)) => match forwarding.after(cause) {
@@ -597,6 +589,17 @@ impl Cx<'_> {
                 let mapped = Status::new(cause.to_status());
                 self.fail(conv, cause, mapped);
             }
+        }
+    }
+
+    /// Nor does who sent the call on take it back: a parked one goes on waiting, and one from a queue waits there again.
+    fn stays_out(&mut self, conv: &mut Conversation, cause: Cause) {
+        if self.park_again(conv) {
+            return;
+        }
+        match conv.queue.clone() {
+            Some(queue) => self.enter_queue(conv, &queue),
+            None => self.fail(conv, cause, Status::new(cause.to_status())),
         }
     }
 

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use super::Output;
 use super::event::{CallForwarded, Kind};
 use super::hub::Cx;
-use crate::conversation::{Conversation, Peer, Stage, Transferring, Try, Way};
+use crate::conversation::{Conversation, Dialling, Peer, Stage, Transferring, Try, Way};
 use crate::ids::{LegId, Number};
 use crate::route::{self, Attempt, Caller, Cause, Diverted, Forwarding, MOST_FORWARDS, Target, When, Why};
 use crate::sip::{Contacts, Flow, HeaderName, Request, Response, SipUri, Status};
@@ -101,8 +101,7 @@ impl Cx<'_> {
 
     /// A rung phone's 3xx (RFC 3261 §21.3): the first of its contacts that can be dialled from there. Whether the call goes on by it.
     pub fn redirected(&mut self, conv: &mut Conversation, id: LegId, response: &Response) -> bool {
-        // A parked call that rings its parker goes back into its slot, and nowhere else.
-        if conv.parked.is_some() {
+        if let Stage::Dialling(Dialling { comes_back: true, .. }) = conv.stage {
             return false;
         }
         let Some(peer) = conv.leg(id).map(|l| l.peer.clone()) else { return false };

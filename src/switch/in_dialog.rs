@@ -315,7 +315,7 @@ impl Cx<'_> {
                 match referred {
                     Referred::To { target, other, to } => {
                         let by = self.side(conv, id);
-                        self.transfer(conv, other, target, Transferring { from: id, refer: Some(number), by, to });
+                        self.transfer(conv, other, target, Transferring::of(conv, id, Some(number), by, to));
                         None
                     }
                     Referred::Call(replaces) => {

@@ -337,9 +337,16 @@ impl Cx<'_> {
 
     /// The call that is there already, which a phone's INVITE is for; most are for none.
     fn wanted(&self, sender: &Sender, request: &Request, target: Option<&Target>) -> Result<Option<Wanted>, Status> {
-        // A trunk's would take our phones' calls away.
-        let Sender::Phone(number) = sender else { return Ok(None) };
-        if let Some(replaces) = request.headers.replaces().map_err(|_| Status::BAD_REQUEST)? {
+        let replaces = request.headers.replaces().map_err(|_| Status::BAD_REQUEST)?;
+        let Sender::Phone(number) = sender else {
+            return match replaces.map(|replaces| self.hub.index.replaced(&replaces)) {
+                // It would take our phones' calls away (RFC 3891 §3: who may not is refused; it is never a call of its own).
+                Some(Replaced::Early(_) | Replaced::Other(_)) => Err(Status::FORBIDDEN),
+                Some(Replaced::Unknown) => Err(Status::CALL_TRANSACTION_DOES_NOT_EXIST),
+                None => Ok(None),
+            };
+        };
+        if let Some(replaces) = replaces {
             return match self.hub.index.replaced(&replaces) {
                 Replaced::Early(leg) => Ok(Some(Wanted::Ringing(Ringing::By(leg)))),
                 Replaced::Other(leg) if self.is_own(leg, number) && !replaces.early_only => Ok(Some(Wanted::Own(leg))),

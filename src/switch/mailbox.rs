@@ -93,7 +93,7 @@ impl Cx<'_> {
     }
 
     /// There is a mailbox, and room in it.
-    fn takes_messages(&self, number: &Number) -> bool {
+    pub fn takes_messages(&self, number: &Number) -> bool {
         let waiting = self.hub.leaving.values().filter(|(mailbox, _)| mailbox == number).count();
         self.hub.config.mailboxes.contains_key(number) && self.hub.mailboxes.of(number).len() + waiting < MOST_MESSAGES
     }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::hub::{AGENT, ALLOW, Cx, Purpose};
 use super::identity::Shown;
 use crate::codec::Codec;
-use crate::conversation::{Conversation, Leg, Peer, Role};
+use crate::conversation::{Conversation, Dialling, Leg, Peer, Role, Stage, Transferring};
 use crate::dialog::{Call, Own, Reach, SessionTimer};
 use crate::ids::LegId;
 use crate::media;
@@ -86,6 +86,9 @@ impl Cx<'_> {
             let target = request.uri.dialled().unwrap_or_default();
             self.tell_history(conv, &mut request, &target);
         }
+        if identity.as_ref().is_none_or(|identity| identity.trusted) {
+            tell_referrer(conv, &mut request, &domain);
+        }
         if let Some(identity) = &identity {
             identity.write(&mut request, &domain);
         }
@@ -114,6 +117,12 @@ impl Cx<'_> {
             request.headers.copy(&name, &invite.headers);
         }
     }
+}
+
+/// To who may know extensions: which one sent the call on, as its phone has proven and not as it says (RFC 3892 §2.2).
+fn tell_referrer(conv: &Conversation, request: &mut Request, domain: &str) {
+    let Stage::Dialling(Dialling { transfer: Some(Transferring { phone: Some(phone), .. }), .. }) = &conv.stage else { return };
+    request.headers.push(HeaderName::ReferredBy, NameAddr::new(SipUri::new(phone.as_str(), host(domain), None)));
 }
 
 /// Three ways to ask a phone to answer by itself: RFC 5373, and the two that desk phones had before it (Polycom, Yealink and Grandstream

@@ -43,9 +43,9 @@ impl Cx<'_> {
         let by = conv.leg(transfer.from).and_then(|leg| leg.peer.phone().cloned());
         match by {
             Some(by) if !self.hub.index.parked.contains_key(&slot) => {
-                // By the code: which one it is nobody has said. A command's transferrer is gone already.
-                let is_there = conv.leg(transfer.from).is_some_and(|leg| leg.is_live());
-                let tells = (is_there && tidy(&transfer.to) == self.hub.config.codes.park).then_some(transfer.from);
+                // By the code: which one it is nobody has said. A command's event does.
+                let by_code = transfer.refer.is_some() && tidy(&transfer.to) == self.hub.config.codes.park;
+                let tells = by_code.then_some(transfer.from);
                 self.put_in_slot(conv, slot, by, tells);
                 self.transferred(conv, transfer, Notice::Completed);
             }
@@ -134,7 +134,7 @@ impl Cx<'_> {
     /// Nobody came for it.
     pub fn parked_too_long(&mut self, conv: &mut Conversation) {
         let Some(Parked { by, .. }) = conv.parked.clone() else { return };
-        self.dial_phone(conv, &by, None);
+        self.ring_back(conv, &by);
     }
 
     /// The slot is free again, if the call has one.

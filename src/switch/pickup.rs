@@ -113,26 +113,35 @@ impl Switch {
     }
 
     fn picks_up(&mut self, ringing: &Ringing, joining: &Joining, now: Now, out: &mut Vec<Output>) -> Result<(), u16> {
-        let (leg, conversation) = match ringing {
-            Ringing::By(leg) => (*leg, self.conversation_of(*leg).ok_or(481u16)?),
-            Ringing::At(number) => self.rings_at(std::iter::once(number), &joining.phone)?,
+        let found = match ringing {
+            Ringing::By(leg) => vec![(*leg, self.conversation_of(*leg).ok_or(481u16)?)],
+            Ringing::At(number) => self.rings_at(std::iter::once(number), &joining.phone),
             Ringing::InGroup => {
                 let config = self.hub.config.clone();
                 let group = config.phones.get(&joining.phone).and_then(|p| p.group.as_ref());
                 let same = config.phones.values().filter(|p| group.is_none() || p.group.as_ref() == group);
-                self.rings_at(same.map(|p| &p.number), &joining.phone)?
+                self.rings_at(same.map(|p| &p.number), &joining.phone)
             }
         };
-        self.with(conversation, now, out, |cx, conv| cx.pick_up(conv, leg, joining)).unwrap_or(Err(481))
+        // One that is not for this phone must not hide another one that is.
+        let mut taken = Err(404);
+        for (leg, conversation) in found {
+            taken = self.with(conversation, now, out, |cx, conv| cx.pick_up(conv, leg, joining)).unwrap_or(Err(481));
+            if taken.is_ok() {
+                break;
+            }
+        }
+        taken
     }
 
-    /// The call that has rung longest at one of these numbers. Of one's own phone there is nothing to pick up.
-    fn rings_at<'a>(&self, numbers: impl Iterator<Item = &'a Number>, picker: &Number) -> Result<(LegId, ConversationId), u16> {
+    /// The calls at one of these numbers, by how long they have rung. Of one's own phone there is nothing to pick up.
+    fn rings_at<'a>(&self, numbers: impl Iterator<Item = &'a Number>, picker: &Number) -> Vec<(LegId, ConversationId)> {
         let legs = numbers.filter(|number| *number != picker).flat_map(|number| self.hub.index.of_phone(number));
-        let ringing: Vec<(bool, LegId, ConversationId)> =
+        let mut ringing: Vec<(bool, LegId, ConversationId)> =
             legs.filter(|(_, at)| at.rings).map(|(leg, at)| (at.offered, leg, at.conversation)).collect();
         // Offers of queues last: for those there is somebody.
-        ringing.into_iter().min().map(|(_, leg, conversation)| (leg, conversation)).ok_or(404)
+        ringing.sort_unstable();
+        ringing.into_iter().map(|(_, leg, conversation)| (leg, conversation)).collect()
     }
 }
 

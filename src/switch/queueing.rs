@@ -46,7 +46,7 @@ impl Cx<'_> {
         };
         self.tell(Some(conv.id), Kind::QueueOffered(data));
         let role = Role::Agent { agent: offer.agent.clone(), offer: offer.id };
-        let shows = self.shown_to_phone(conv);
+        let (shows, _) = self.shown_to_phone(conv);
         let rings = !conv.is_ending() && self.ring_phone(conv, &offer.phone, &role, &shows, Some(&offer.title));
         if !rings {
             self.hub.acd.declined(offer.id, Why::Unreachable, self.now);

@@ -73,6 +73,16 @@ impl Cx<'_> {
         }
     }
 
+    /// And it is back.
+    pub fn record_with(&mut self, conv: &mut Conversation, back: LegId) {
+        let left = std::mem::replace(&mut conv.caller, back);
+        if let (Some(recording), true) = (conv.recording, conv.tapped == left) {
+            self.media(conv.worker, Command::Untap { leg: left });
+            self.media(conv.worker, Command::Tap { leg: back, recording });
+            conv.tapped = back;
+        }
+    }
+
     /// What is known by now: the index finds the recording by it.
     pub fn describe(&mut self, conv: &Conversation) {
         if let Some(recording) = conv.recording {

@@ -89,6 +89,9 @@ impl Cx<'_> {
             Ok(route::Target::Slot(slot)) if self.hub.index.parked.contains_key(&slot) => {
                 Err((Status::BUSY_HERE, super::Refusal::WrongState("somebody waits in that park slot")))
             }
+            Ok(route::Target::Voicemail(number)) if !self.takes_messages(&number) => {
+                Err((Status::TEMPORARILY_UNAVAILABLE, super::Refusal::WrongState("the mailbox takes no message now")))
+            }
             Ok(target) => self.may_reach(who, &target).map(|()| (target, other)).map_err(denied),
         }
     }
@@ -104,25 +107,24 @@ impl Cx<'_> {
 
     /// `other` is on its way to `target`.
     pub fn transfer(&mut self, conv: &mut Conversation, other: LegId, target: route::Target, transfer: Transferring) {
-        let Transferring { from, refer, .. } = transfer;
+        let (from, refer) = (transfer.from, transfer.refer);
         self.unbridge(conv);
         conv.subject = other;
         self.record_without(conv, from);
         self.silence(conv, from);
         let data = Transfer { leg: from, by: transfer.by.clone(), to: transfer.to.clone(), outcome: TransferOutcome::Started };
         self.tell(Some(conv.id), Kind::CallTransferred(data));
-        if refer.is_some() {
-            self.notify(conv, from, refer, Notice::Trying);
-        } else {
-            // By command the other party is let go at once.
+        self.notify(conv, from, refer, Notice::Trying);
+        self.to(conv, target, Some(transfer));
+        // By command the other party is let go at once, unless it has the call again already: nobody is there.
+        if refer.is_none() && conv.other(from).is_none() {
             self.release(conv, from, Cause::Transferred, Status::TEMPORARILY_UNAVAILABLE, None);
         }
-        self.to(conv, target, Some(transfer));
     }
 
     /// A transfer has come to its end, one way or the other.
     pub fn transferred(&mut self, conv: &mut Conversation, transfer: Transferring, notice: Notice) {
-        let Transferring { from, refer, by, to } = transfer;
+        let Transferring { from, phone, was_caller, refer, by, to } = transfer;
         self.notify(conv, from, refer, notice);
         let outcome = if notice == Notice::Completed { TransferOutcome::Completed } else { TransferOutcome::Failed };
         self.tell(Some(conv.id), Kind::CallTransferred(Transfer { leg: from, by, to, outcome }));
@@ -133,10 +135,18 @@ impl Cx<'_> {
                     leg.lets_go_at = Some(self.now.mono + LETS_GO);
                 }
             }
-            Notice::Failed(_) if still_there => self.bridge(conv, from),
+            Notice::Failed(_) if still_there => {
+                if was_caller {
+                    self.record_with(conv, from);
+                }
+                self.bridge(conv, from);
+            }
             Notice::Failed(status) => {
                 conv.stage = Stage::Routing;
-                self.fail(conv, Cause::from_status(status.code()), None);
+                match phone {
+                    Some(phone) => self.ring_back(conv, &phone),
+                    None => self.fail(conv, Cause::from_status(status.code()), None),
+                }
             }
         }
     }

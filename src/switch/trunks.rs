@@ -452,15 +452,23 @@ impl Cx<'_> {
                 }
                 Change::Removed(number, binding) => {
                     self.tell(None, Kind::RegistrationRemoved(registration(&number, &binding)));
-                    self.hub.presence.binding_gone(&number, &binding, true);
+                    self.subscriber_gone(&number, &binding, true);
                     self.forget_binding(number, &binding);
                 }
                 Change::Expired(number, binding) => {
                     self.tell(None, Kind::RegistrationExpired(registration(&number, &binding)));
-                    self.hub.presence.binding_gone(&number, &binding, false);
+                    self.subscriber_gone(&number, &binding, false);
                     self.forget_binding(number, &binding);
                 }
             }
+        }
+    }
+
+    /// What another device has subscribed to by the same flow (behind one proxy), or the same one that has a new contact there, goes on.
+    fn subscriber_gone(&mut self, number: &crate::ids::Number, binding: &crate::registrar::Binding, is_reachable: bool) {
+        let left = self.hub.registrar.bindings(number, self.now);
+        if !left.iter().any(|other| other.flow == binding.flow) {
+            self.hub.presence.binding_gone(number, binding, is_reachable);
         }
     }
 

@@ -173,8 +173,48 @@ fn there_may_be_nothing_to_pick_up() {
     });
     sim.run_until("403", |sim| sim.ua(picker).calls.len() == 4 && sim.ua(picker).final_status() == Some(403));
     assert!(sim.ua(agent).is_ringing());
-    sim.act(trunk, |ua, now| ua.hang_up(now));
     assert!(picked(&sim).is_empty());
+    // A trunk's Replaces takes no phone's call, and is no call of its own either.
+    let call = sim.ua(agent).last().expect("a call");
+    let (local, remote) = call.tags();
+    let text = |tag: Vec<u8>| String::from_utf8_lossy(&tag).into_owned();
+    let known = format!("{};to-tag={};from-tag={}", call.call_id, text(local), text(remote));
+    let carrier = sim.add(crate::sim::ua::Ua::trunk([10, 2, 0, 3].into()));
+    for (replaces, status) in [(known, 403), ("nobody@nowhere;to-tag=a;from-tag=b".into(), 481)] {
+        sim.act(carrier, |ua, now| {
+            ua.replaces = Some(replaces);
+            ua.call("+4930555201", now);
+        });
+        sim.run_until("refused", |sim| sim.ua(carrier).final_status() == Some(status));
+    }
+    sim.act(trunk, |ua, now| ua.hang_up(now));
+    sim.assert_clean();
+}
+
+#[test]
+fn a_call_that_is_not_for_the_picker_hides_none_that_is() {
+    let mut sim = Sim::new(92);
+    let (trunk, own, line, picker) = (sim.trunk(), sim.phone("210"), sim.phone("201"), sim.phone("204"));
+    for phone in [own, line] {
+        sim.set(phone, OnInvite::Ring);
+    }
+    // A phone that a command rings first is nobody else's, and has rung longest.
+    let started = sim.ask(cordboard::switch::Command::Originate { from: "210".into(), to: "211".into() });
+    assert!(matches!(started, cordboard::switch::Answer::Started(_)));
+    sim.run_until("it rings", |sim| sim.ua(own).is_ringing());
+    sim.act(trunk, |ua, now| {
+        ua.call("+4930555201", now);
+    });
+    sim.run_until("the other rings", |sim| sim.ua(line).is_ringing());
+    sim.act(picker, |ua, now| {
+        ua.call("*8", now);
+    });
+    talk(&mut sim, trunk, picker, line);
+    assert!(sim.ua(own).is_ringing());
+    sim.act(picker, |ua, now| ua.hang_up(now));
+    sim.act(own, |ua, now| ua.answer(now));
+    sim.run_for(2 * SECOND);
+    sim.act(own, |ua, now| ua.hang_up(now));
     sim.assert_clean();
 }
 

@@ -10,7 +10,7 @@ use cordboard::switch::event::TransferOutcome;
 use cordboard::switch::{Answer, Command, Kind};
 
 use crate::sim::audio::MUSIC;
-use crate::sim::ua::{OnInvite, Ua};
+use crate::sim::ua::{Hold, OnInvite, Ua};
 use crate::sim::{Sim, centre};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -48,6 +48,7 @@ fn a_phone_transfers_its_customer_to_another_and_the_recording_goes_on() {
     let (t, o) = (sim.ua(trunk).byte, sim.ua(other).byte);
     assert!(sim.ua(trunk).heard(o, since) > 80 && sim.ua(other).heard(t, since) > 80);
     assert_eq!(sim.ua(other).invites[0].number, "+493012345678", "the target sees the customer");
+    assert_eq!(sim.ua(other).invites[0].referred_by.as_deref(), Some("201"), "and by whom it was sent on");
     sim.act(trunk, |t, now| t.hang_up(now));
     sim.run_until("over", |s| s.has("recording.finished"));
     assert_eq!((sim.recordings.len(), sim.ended().len()), (1, 1));
@@ -122,16 +123,157 @@ fn a_transferrer_may_hang_up_at_once_and_the_transfer_goes_on() {
 }
 
 #[test]
-fn a_customer_whose_transferrer_has_left_hears_that_nobody_answers() {
+fn a_customer_whose_transferrer_has_hung_up_comes_back_to_its_phone() {
     let (mut sim, phone, other, trunk) = talking(6);
     sim.set(other, OnInvite::RefuseAfter(486, SECOND));
     sim.act(phone, |p, now| p.refer("210", now));
     sim.run_until("taken", |s| s.ua(phone).last_status("REFER") == Some(202));
     sim.act(phone, |p, now| p.hang_up(now));
+    sim.run_until("it rings there", |s| s.ua(phone).is_up());
+    assert_eq!(sim.ua(phone).invites.last().map(|i| i.number.as_str()), Some("+493012345678"));
+    sim.run_for(SECOND);
+    let since = sim.now.mono;
+    sim.run_for(2 * SECOND);
+    let (t, p) = (sim.ua(trunk).byte, sim.ua(phone).byte);
+    assert!(sim.ua(trunk).heard(p, since) > 80 && sim.ua(phone).heard(t, since) > 80, "{}", sim.story());
+    assert_eq!(outcomes(&sim), [TransferOutcome::Started, TransferOutcome::Failed]);
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.run_until("over", |s| s.has("recording.finished"));
+    assert_eq!((sim.recordings.len(), sim.ended().len()), (1, 1), "one conversation, one recording");
+    sim.assert_clean();
+}
+
+#[test]
+fn a_customer_whom_its_transferrer_does_not_take_back_either_waits_in_its_queue_or_hears_so() {
+    let (mut sim, phone, other, trunk) = talking(6);
+    sim.set(other, OnInvite::RefuseAfter(486, SECOND));
+    sim.act(phone, |p, now| p.refer("210", now));
+    sim.run_until("taken", |s| s.ua(phone).last_status("REFER") == Some(202));
+    sim.act(phone, |p, now| p.hang_up(now));
+    sim.set(phone, OnInvite::Refuse(486));
     let since = sim.now.mono;
     sim.run_until("over", |s| s.has("call.ended"));
     assert!(sim.ua(trunk).heard(crate::sim::audio::PROMPT, since) > 20, "an announcement\n{}", sim.story());
     assert_eq!(sim.ended()[0].cause, cordboard::route::Cause::Busy);
+    sim.assert_clean();
+
+    let mut sim = Sim::new(26);
+    let (agent, other, trunk) = (sim.phone("201"), sim.phone("210"), sim.trunk());
+    sim.set(other, OnInvite::RefuseAfter(486, SECOND));
+    sim.act(trunk, |t, now| {
+        t.call("+4930555600", now);
+    });
+    sim.run_until("they talk", |s| s.ua(trunk).is_up() && s.ua(agent).is_up());
+    sim.act(agent, |a, now| a.refer("210", now));
+    sim.run_until("taken", |s| s.ua(agent).last_status("REFER") == Some(202));
+    sim.act(agent, |a, now| a.hang_up(now));
+    sim.set(agent, OnInvite::Refuse(486));
+    sim.run_until("it waits in the queue again", |s| s.count("queue.entered") == 2);
+    let since = sim.now.mono;
+    sim.run_for(SECOND);
+    assert!(sim.ua(trunk).heard(MUSIC, since) > 30, "{}", sim.story());
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.assert_clean();
+}
+
+#[test]
+fn a_command_that_leads_nowhere_at_once_leaves_the_call_where_it_is() {
+    let (mut sim, phone, other, trunk) = talking(27);
+    sim.act(other, |o, now| o.unregister(now));
+    sim.run_for(SECOND);
+    let conversation = sim.events.iter().find_map(|e| e.conversation).expect("a conversation");
+    assert_eq!(sim.ask(Command::Transfer { conversation, to: "210".into() }), Answer::Done);
+    sim.run_for(SECOND);
+    assert_eq!(outcomes(&sim), [TransferOutcome::Started, TransferOutcome::Failed]);
+    let since = sim.now.mono;
+    sim.run_for(2 * SECOND);
+    let (t, p) = (sim.ua(trunk).byte, sim.ua(phone).byte);
+    assert!(sim.ua(trunk).heard(p, since) > 80 && sim.ua(phone).heard(t, since) > 80, "{}", sim.story());
+    assert_eq!(sim.ua(phone).invites.len(), 1, "it has not rung again");
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.assert_clean();
+}
+
+/// Who transfers need not be the called one: what rings next shows whom it will talk to.
+#[test]
+fn who_transfers_its_own_call_leaves_the_others_number_to_be_seen_and_has_its_side_back_if_nobody_answers() {
+    let mut sim = Sim::new(28);
+    let (caller, called, other) = (sim.phone("201"), sim.phone("210"), sim.phone("211"));
+    sim.act(caller, |c, now| {
+        c.call("210", now);
+    });
+    sim.run_until("they talk", |s| s.ua(caller).is_up() && s.ua(called).is_up());
+    sim.set(other, OnInvite::RefuseAfter(486, SECOND));
+    sim.act(caller, |c, now| c.refer("211", now));
+    sim.run_until("it failed", |s| outcomes(s).len() == 2);
+    assert_eq!(sim.ua(other).invites[0].number, "210");
+    sim.act(caller, |c, now| c.hang_up(now));
+    sim.run_until("over", |s| s.has("call.ended"));
+    assert_eq!(sim.ended()[0].by, cordboard::route::Side::Customer, "who called has its side again");
+    sim.assert_clean();
+
+    let mut sim = Sim::new(29);
+    let (caller, other, trunk) = (sim.phone("201"), sim.phone("210"), sim.trunk());
+    sim.act(caller, |c, now| {
+        c.call("04940123", now);
+    });
+    sim.run_until("they talk", |s| s.ua(caller).is_up() && s.ua(trunk).is_up());
+    sim.act(caller, |c, now| c.refer("210", now));
+    sim.run_until("the target answers", |s| s.ua(other).is_up());
+    let seen = &sim.ua(other).invites[0];
+    assert_eq!(
+        (seen.number.as_str(), seen.display.as_deref()),
+        ("04940123", None),
+        "the outside party, without the phone's name"
+    );
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.assert_clean();
+}
+
+/// An interval of hold is one of a bridge.
+#[test]
+fn a_transfer_from_hold_ends_the_hold() {
+    let (mut sim, phone, other, trunk) = talking(30);
+    sim.act(phone, |p, now| p.hold(Hold::SendOnly, now));
+    sim.run_until("held", |s| s.has("call.held"));
+    sim.act(phone, |p, now| p.refer("210", now));
+    sim.run_until("the target answers", |s| s.ua(other).is_up());
+    assert_eq!((sim.count("call.held"), sim.count("call.resumed")), (1, 1), "{}", sim.story());
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.assert_clean();
+
+    // And one that holds while it waits holds the bridge from its beginning.
+    let mut sim = Sim::new(31);
+    let (agent, trunk) = (sim.phone("201"), sim.trunk());
+    sim.set(agent, OnInvite::Answer(3 * SECOND));
+    sim.act(trunk, |t, now| {
+        t.call("+4930555600", now);
+    });
+    sim.run_until("it waits", |s| s.ua(agent).is_ringing());
+    sim.act(trunk, |t, now| t.hold(Hold::Inactive, now));
+    sim.run_until("they are connected", |s| s.has("call.bridged"));
+    assert_eq!((sim.count("call.held"), sim.count("call.resumed")), (1, 0));
+    sim.act(trunk, |t, now| t.resume(now));
+    sim.run_until("resumed", |s| s.has("call.resumed"));
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.assert_clean();
+}
+
+#[test]
+fn two_devices_that_ring_are_one_ringing() {
+    let mut sim = Sim::new(32);
+    let (desk, trunk) = (sim.phone("201"), sim.trunk());
+    let soft = sim.phone_at("201", [10, 1, 9, 9]);
+    for device in [desk, soft] {
+        sim.set(device, OnInvite::Ring);
+    }
+    sim.act(trunk, |t, now| {
+        t.call("+4930555201", now);
+    });
+    sim.run_until("both ring", |s| s.ua(desk).is_ringing() && s.ua(soft).is_ringing());
+    sim.run_for(SECOND);
+    assert_eq!(sim.count("call.ringing"), 1);
+    sim.act(trunk, |t, now| t.hang_up(now));
     sim.assert_clean();
 }
 

@@ -82,6 +82,8 @@ pub struct Seen {
     pub history: Vec<String>,
     /// From, P-Asserted-Identity, Remote-Party-ID, Privacy, Identity, Date: as they came.
     pub who: [Option<String>; 6],
+    /// User of Referred-By.
+    pub referred_by: Option<String>,
     /// Asks it to answer by itself: RFC 5373, Alert-Info, Call-Info.
     pub by_itself: [bool; 3],
 }

@@ -155,6 +155,7 @@ impl Ua {
                 HeaderName::Date,
             ]
             .map(|name| request.headers.get(&name).map(|v| String::from_utf8_lossy(v).into_owned())),
+            referred_by: request.headers.referred_by().ok().flatten().and_then(|by| by.uri.dialled()),
             by_itself: [
                 request.headers.get(&HeaderName::AnswerMode).is_some_and(|v| v == "Auto"),
                 request.headers.get(&HeaderName::AlertInfo).is_some_and(|v| v.ends_with(b";info=alert-autoanswer;delay=0")),
