@@ -17,7 +17,7 @@ use crate::registrar::{Binding, Change};
 use crate::sip::{ConnectionId, Flow, Uri};
 
 /// Contacts that are remembered, of all phones.
-const MOST_GONE: usize = 1_000;
+const MOST_GONE: usize = 16_384;
 
 impl Switch {
     /// What is sent in the dialogs of a device goes by its new flow (RFC 5626 §5.3), and so does what is said to INVITEs that wait.
@@ -95,17 +95,29 @@ impl Cx<'_> {
             }
             Change::Removed(number, binding) | Change::Expired(number, binding) => {
                 if let Some(device) = &binding.device
-                    && self.hub.index.has_phone(number)
+                    && self.is_in_use(number)
                 {
-                    let index = &self.hub.index;
-                    self.hub.gone.retain(|(number, _, _), _| index.has_phone(number));
-                    // A phone in a call that comes and goes under ever new contacts is followed no further.
-                    if self.hub.gone.len() == MOST_GONE {
-                        return;
-                    }
-                    self.hub.gone.insert((number.clone(), device.instance.clone(), binding.contact.clone()), binding.flow);
+                    let key = (number.clone(), device.instance.clone(), binding.contact.clone());
+                    self.remember(key, binding.flow);
                 }
             }
+        }
+    }
+
+    /// It has calls or subscriptions.
+    fn is_in_use(&self, number: &Number) -> bool {
+        self.hub.index.has_phone(number) || self.hub.presence.has_phone(number)
+    }
+
+    /// Who comes and goes under ever new contacts, in a call, is followed no further than the bound.
+    fn remember(&mut self, key: (Number, String, Bytes), flow: Flow) {
+        // Seldom, as it looks at all: when there are twice as many, and where there is no room.
+        if self.hub.gone.len() >= 1_024 && self.hub.gone.len().is_power_of_two() {
+            let hub = &mut self.hub;
+            hub.gone.retain(|(number, _, _), _| hub.index.has_phone(number) || hub.presence.has_phone(number));
+        }
+        if self.hub.gone.len() < MOST_GONE {
+            self.hub.gone.insert(key, flow);
         }
     }
 
@@ -124,7 +136,7 @@ impl Cx<'_> {
     fn moved(&mut self, number: &Number, from: &Bytes, was: Option<Flow>, binding: &Binding) {
         // A BYE may be on its way when its call is none any more.
         let leaves = was.is_some_and(|was| was != binding.flow);
-        if !leaves && !self.hub.index.has_phone(number) && !self.hub.presence.has_phone(number) {
+        if !leaves && !self.is_in_use(number) {
             return;
         }
         let (Ok(from), Ok(to)) = (Uri::parse(from.clone()), Uri::parse(binding.contact.clone())) else { return };

@@ -115,7 +115,8 @@ struct Held {
     kept_to: u32,
     /// The way of the last NOTIFY.
     told_by: Option<Flow>,
-    /// After a restart, of a phone that is reached by a connection of its own: until it has one.
+    /// Its device is not reached: its connection is gone, with a restart or by itself, or its binding. It is told when it is back, and the
+    /// subscription lasts no longer than was granted.
     is_away: bool,
 }
 
@@ -240,7 +241,7 @@ impl Presence {
         self.held.values().filter(move |held| is_on(held.subscription.flow())).map(|held| &held.phone)
     }
 
-    /// Nobody can be told any more, but by a proxy of ours, which has other connections.
+    /// Nobody can be told until the device is back, but by a proxy of ours, which has other connections.
     pub fn connection_closed(&mut self, connection: ConnectionId, is_proxy: impl Fn(IpAddr) -> bool) {
         let lost = |held: &Held| {
             let flow = held.subscription.flow();
@@ -248,7 +249,14 @@ impl Presence {
         };
         let lost: Vec<SubscriptionId> = self.held.iter().filter(|(_, held)| lost(held)).map(|(id, _)| *id).collect();
         for id in lost {
-            self.remove(id);
+            self.away(id);
+        }
+    }
+
+    fn away(&mut self, id: SubscriptionId) {
+        match self.held.get_mut(&id) {
+            Some(held) if !held.subscription.is_ending() => held.is_away = true,
+            Some(_) | None => self.remove(id),
         }
     }
 
@@ -260,7 +268,7 @@ impl Presence {
         self.touch(Package::Reg, number);
     }
 
-    /// A phone's device has gone: its subscriptions end. With its last word if it went by itself, without where it was not heard of.
+    /// A phone's device has gone. Its subscriptions end with a last word if it went by itself; where it was not heard of, they wait.
     pub fn binding_gone(&mut self, number: &Number, binding: &Binding, is_reachable: bool) {
         for id in self.of(number) {
             let Some(held) = self.held.get_mut(&id) else { continue };
@@ -274,7 +282,7 @@ impl Presence {
                 held.subscription.end(Ending::Deactivated);
                 self.fresh.insert(id);
             } else {
-                self.remove(id);
+                self.away(id);
             }
         }
     }
@@ -385,6 +393,7 @@ impl Cx<'_> {
             Ok(Wish::TooBrief) => return self.refuse_subscription(transaction, request, Status::INTERVAL_TOO_BRIEF),
             Err(status) => return self.refuse_subscription(transaction, request, status),
         };
+        held.is_away = false;
         let response = held.subscription.accept(request, seconds);
         self.respond(transaction, &response);
         self.hub.presence.last(id, seconds, self.now.mono);
