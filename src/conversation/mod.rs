@@ -225,7 +225,7 @@ impl Conversation {
             (Some(end), _) => Some(end.gives_up),
             (None, Stage::Menu { session, .. }) => session.deadline(),
             (None, Stage::Listening { session, .. }) => session.deadline(),
-            (None, Stage::Dialling(d)) => Some(d.until),
+            (None, Stage::Dialling(d)) => d.until,
             (
                 None,
                 Stage::Announcing { until, .. }

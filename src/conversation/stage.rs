@@ -111,8 +111,8 @@ pub struct Dialling {
     pub place: String,
     /// The phone, where it is one.
     pub phone: Option<Number>,
-    /// Rings no longer than this.
-    pub until: Mono,
+    /// Rings no longer than this; a call for help as long as its caller likes.
+    pub until: Option<Mono>,
     pub trunks: NextTrunks,
     /// What the trunk that is tried now was asked for.
     pub trying: Option<Attempt>,
@@ -130,7 +130,7 @@ pub struct Dialling {
 }
 
 impl Dialling {
-    pub fn new(place: String, until: Mono) -> Dialling {
+    pub fn new(place: String, until: Option<Mono>) -> Dialling {
         Dialling {
             place,
             phone: None,
@@ -147,7 +147,7 @@ impl Dialling {
     }
 
     pub fn phone(number: &Number, until: Mono) -> Dialling {
-        Dialling { phone: Some(number.clone()), ..Dialling::new(format!("phone:{number}"), until) }
+        Dialling { phone: Some(number.clone()), ..Dialling::new(format!("phone:{number}"), Some(until)) }
     }
 }
 

@@ -19,8 +19,12 @@ use crate::sdp::{Description, Refusal};
 use crate::sip::{Flow, Reason, Response, SipUri, Status, Uri};
 use crate::transaction::TransactionId;
 
-/// Nobody answers: a call to a phone or outside is given up. Carriers give up after 2 to 3 minutes; a person after one.
+/// Nobody answers: a call to a phone is given up. A person gives up after a minute.
 const RING: Duration = Duration::from_secs(60);
+
+/// One to the outside. Networks let it ring for 2 to 3 minutes, as a proxy does (timer C, RFC 3261 §16.6): it is theirs to say that nobody
+/// answers. A call for help rings on until its caller hangs up or the other side says that it is over.
+const RINGS_OUTSIDE: Duration = Duration::from_secs(180);
 
 /// A trunk that says nothing at all to an INVITE is given up for the next one. A live one says 100 within a round trip or two.
 const SILENT: Duration = Duration::from_secs(5);
@@ -154,7 +158,7 @@ impl Cx<'_> {
             trunks: self.in_turn(outside.attempts),
             outside: Some(party),
             transfer,
-            ..Dialling::new(format!("number:{number}"), self.now.mono + RING)
+            ..Dialling::new(format!("number:{number}"), None)
         });
         self.ringback(conv);
         self.next_trunk(conv, Cause::Unreachable, Status::SERVICE_UNAVAILABLE);
@@ -215,11 +219,12 @@ impl Cx<'_> {
         }
     }
 
-    /// What is being dialled gets so long from now; the last of the trunks as long as anybody.
+    /// What is being dialled outside gets so long from now; the last of the trunks as long as one that rings.
     fn give_time(&mut self, conv: &mut Conversation, time: Duration) {
         if let Stage::Dialling(dialling) = &mut conv.stage {
-            let time = if dialling.trunks.0.is_empty() { RING } else { time };
-            dialling.until = self.now.mono + time;
+            let time = if dialling.trunks.0.is_empty() { RINGS_OUTSIDE } else { time };
+            let is_for_help = dialling.trying.as_ref().is_some_and(|attempt| attempt.emergency);
+            dialling.until = (time < RINGS_OUTSIDE || !is_for_help).then(|| self.now.mono + time);
         }
     }
 
@@ -266,7 +271,7 @@ impl Cx<'_> {
                 leg.tried = true;
             }
             if conv.leg(id).is_some_and(|l| l.peer.is_trunk() && l.is_ringing() && !l.rang) {
-                let time = if response.status == Status::TRYING { UNDECIDED } else { RING };
+                let time = if response.status == Status::TRYING { UNDECIDED } else { RINGS_OUTSIDE };
                 self.give_time(conv, time);
             }
             if response.status != Status::TRYING && self.provisional_came(conv, id, response, flow) {

@@ -679,7 +679,7 @@ impl Cx<'_> {
             Stage::Menu { session, .. } if session.deadline().is_some_and(|at| at <= now) => {
                 self.menu_event(conv, ivr::Event::Deadline);
             }
-            Stage::Dialling(dialling) if dialling.until <= now => self.dialling_expired(conv),
+            Stage::Dialling(dialling) if dialling.until.is_some_and(|at| at <= now) => self.dialling_expired(conv),
             Stage::Announcing { until, .. } if *until <= now => self.announced(conv),
             Stage::Parked { until } if *until <= now => self.parked_too_long(conv),
             Stage::Offering { until, .. } if *until <= now => self.end(conv, Cause::Normal, event::By::Switch),

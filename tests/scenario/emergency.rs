@@ -96,3 +96,34 @@ fn a_trunks_caller_does_not_reach_our_emergency_trunk() {
     sim.run_until("403", |sim| sim.ua(trunk).final_status() == Some(403));
     sim.assert_clean();
 }
+
+/// Where help is short of people it rings for long: neither the switch nor a trunk behind takes the call from there. The caller may, and so
+/// may a failure.
+#[test]
+fn a_call_for_help_rings_until_its_caller_hangs_up_or_help_answers() {
+    for (seed, first) in [(119, OnInvite::Ring), (120, OnInvite::Refuse(503))] {
+        let mut sim = Sim::new(seed);
+        let carrier = sim.trunk();
+        let backup = sim.add(Ua::trunk([10, 2, 0, 2].into()));
+        let phone = sim.phone("201");
+        sim.set(carrier, first);
+        sim.set(backup, OnInvite::Ring);
+        let asked = if first == OnInvite::Ring { carrier } else { backup };
+        for answers in [true, false] {
+            sim.act(phone, |ua, now| {
+                ua.call("112", now);
+            });
+            sim.run_until("it rings", |sim| sim.ua(asked).is_ringing());
+            sim.run_for(900 * SECOND);
+            assert!(sim.ua(asked).is_ringing() && sim.ua(asked).cancels.is_empty(), "after a quarter of an hour");
+            if answers {
+                sim.act(asked, |ua, now| ua.answer(now));
+                sim.run_until("help answers", |sim| sim.ua(phone).is_up() && sim.ua(asked).is_up());
+            }
+            sim.act(phone, |ua, now| ua.hang_up(now));
+            sim.run_until("it is over", |sim| sim.ua(asked).is_idle() && sim.ua(phone).is_idle());
+        }
+        assert_eq!(sim.ua(asked).cancels.len(), 1);
+        sim.assert_clean();
+    }
+}
