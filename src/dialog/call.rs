@@ -584,6 +584,14 @@ impl Call {
         }
     }
 
+    /// Whether the dialog's peer has said that it is at this address.
+    pub fn names(&self, ip: std::net::IpAddr) -> bool {
+        match &self.state {
+            State::Answered { dialog, .. } | State::Confirmed { dialog, .. } | State::Leaving { dialog } => dialog.names(ip),
+            State::Invited { .. } | State::Inviting { .. } | State::Cancelled { .. } | State::Over => false,
+        }
+    }
+
     /// Whether a re-INVITE may be answered, or sent, now, or collides (§14.1, §14.2).
     pub fn takes_reinvite(&self) -> Result<(), Status> {
         match &self.state {

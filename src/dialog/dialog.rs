@@ -1,6 +1,6 @@
 //! The dialog itself (RFC 3261 §12): who, in what order, and by which way.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -245,6 +245,15 @@ impl Dialog {
             }
             Some(_) | None => self.flow,
         }
+    }
+
+    /// Whether the peer has said that it is at this address: by its Contact, or as one of the hosts on the way to it. A private address
+    /// that a peer on the public network names may be anybody's.
+    pub fn names(&self, ip: IpAddr) -> bool {
+        let is_of_the_peer = !is_private(ip) || is_private(self.flow.remote.ip());
+        let route = self.route_set.iter().map(|route| &route.uri);
+        let mut named = route.chain([&self.remote_target]).filter_map(address_of);
+        is_of_the_peer && named.any(|at| at.ip().to_canonical() == ip)
     }
 
     pub fn flow(&self) -> &Flow {

@@ -56,8 +56,9 @@ impl Cx<'_> {
     }
 
     /// Whether a request within a dialog comes from where its leg is: Call-ID and tags can be overheard, and whoever is heard takes the
-    /// dialog over. A phone that comes from somewhere new without having registered there proves itself by digest (401); from elsewhere
-    /// than a trunk's address nobody speaks for a trunk (403). Tags that are wrong are left to the dialog (481).
+    /// dialog over. A phone that comes from somewhere new without having registered there proves itself by digest (401). For a trunk there
+    /// speaks who is at an address of a trunk, or where the dialog's Contact and routes are: a carrier's gateway need not be the proxy that
+    /// its calls come from. From elsewhere that is 403. Tags that are wrong are left to the dialog (481).
     pub fn is_of_the_leg(
         &mut self,
         conv: &Conversation,
@@ -77,7 +78,7 @@ impl Cx<'_> {
             return true;
         }
         let number = match &leg.peer {
-            Peer::Trunk(_) if route::addresses(&self.hub.config, &self.hub.hosts).any(|address| address == there) => return true,
+            Peer::Trunk(_) if self.is_a_trunks(there) || leg.call.names(there) => return true,
             Peer::Trunk(_) => None,
             Peer::Phone(number) => {
                 let is_there = |(of, binding): (&Number, &Binding)| match from.is_proxied {
@@ -99,6 +100,10 @@ impl Cx<'_> {
         let response = request.response(Status::FORBIDDEN);
         self.respond_stateless(transaction, &response);
         false
+    }
+
+    pub fn is_a_trunks(&self, ip: IpAddr) -> bool {
+        route::addresses(&self.hub.config, &self.hub.hosts).any(|address| address == ip)
     }
 
     /// What the transports have refused by themselves, by source.

@@ -306,8 +306,7 @@ impl Cx<'_> {
 
     /// Answers a request of a peer that has proven nothing, and forgets it.
     pub fn respond_stateless(&mut self, transaction: TransactionId, response: &Response) {
-        let mut sends = Vec::new();
-        self.hub.transactions.respond_stateless(transaction, response, &mut sends);
+        let sends = self.stateless(transaction, response);
         // A 401 here is a challenge; that of a wrong digest is counted where it is found wrong.
         if response.status.is_failure() && response.status != Status::UNAUTHORIZED {
             for sending in &sends {
@@ -316,6 +315,18 @@ impl Cx<'_> {
             }
         }
         self.sends(sends);
+    }
+
+    /// The same to one who is known: it counts as nothing against where it is.
+    pub fn respond_stateless_to_known(&mut self, transaction: TransactionId, response: &Response) {
+        let sends = self.stateless(transaction, response);
+        self.sends(sends);
+    }
+
+    fn stateless(&mut self, transaction: TransactionId, response: &Response) -> Vec<Sending> {
+        let mut sends = Vec::new();
+        self.hub.transactions.respond_stateless(transaction, response, &mut sends);
+        sends
     }
 
     fn target(&self, flow: Flow) -> transaction::Target {

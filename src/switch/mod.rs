@@ -441,7 +441,9 @@ impl Switch {
             }
             None => {
                 let mut cx = self.cx(now, out);
+                let there = flow.remote.ip().to_canonical();
                 let departing = leg.and_then(|leg| cx.hub.departing.get_mut(&leg));
+                let is_known = departing.as_ref().is_some_and(|d| d.call.owns(&request) && d.call.names(there));
                 // A BYE that crosses ours is answered kindly; anything else is late.
                 let status = match departing {
                     Some(departing) if request.method == Method::Bye && departing.call.owns(&request) => {
@@ -451,7 +453,10 @@ impl Switch {
                     Some(_) | None => Status::CALL_TRANSACTION_DOES_NOT_EXIST,
                 };
                 let response = request.response(status);
-                cx.respond_stateless(id, &response);
+                match is_known {
+                    true => cx.respond_stateless_to_known(id, &response),
+                    false => cx.respond_stateless(id, &response),
+                }
             }
         }
     }

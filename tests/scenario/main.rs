@@ -11,6 +11,7 @@ mod attended;
 mod call_through_menu_to_queue;
 mod calls_inside;
 mod calls_outside;
+mod carriers;
 mod challenges;
 mod class_of_service;
 mod day;
