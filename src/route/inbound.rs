@@ -11,14 +11,34 @@ use crate::ids::TrunkName;
 pub type Hosts = BTreeMap<TrunkName, Vec<IpAddr>>;
 
 /// The trunk whose peer this is. A peer given with a port is that port alone, without one any port of the address; the closer match
-/// wins. Over TCP and TLS a peer calls from a port of chance, so there its address is enough, if the trunk is configured for
-/// one of them.
+/// wins. Over TCP and TLS a peer calls from a port of chance, so there its address is enough, if the trunk is configured for one of
+/// them.
 pub fn identify<'a>(config: &'a Config, source: SocketAddr, over_tcp: bool, hosts: &Hosts) -> Option<&'a Trunk> {
+    whose(config, source, over_tcp, hosts).into_iter().next()
+}
+
+/// Of several trunks with one peer, as two accounts at a carrier are, the one that is called: the account that the carrier has put into
+/// the Request-URI, which is the Contact that we have registered for it (RFC 3261 §10, §16.5), else whichever has a rule for the number.
+/// An account without one leaves the number to the others.
+pub fn is_called<'a>(config: &'a Config, source: SocketAddr, over_tcp: bool, hosts: &Hosts, called: &str) -> Option<&'a Trunk> {
+    let all = whose(config, source, over_tcp, hosts);
+    // What one trunk alone may have sent needs no choice.
+    if all.len() < 2 {
+        return all.into_iter().next();
+    }
+    let with_rule: Vec<&Trunk> = all.iter().copied().filter(|trunk| inbound(config, trunk, called).is_some()).collect();
+    let by_account = |trunks: &[&'a Trunk]| trunks.iter().copied().find(|trunk| trunk.user.as_deref() == Some(called));
+    by_account(&with_rule).or(with_rule.first().copied()).or_else(|| by_account(&all)).or(all.first().copied())
+}
+
+/// The closest first.
+fn whose<'a>(config: &'a Config, source: SocketAddr, over_tcp: bool, hosts: &Hosts) -> Vec<&'a Trunk> {
     let ip = source.ip().to_canonical();
-    let at_address = || config.trunks.values().filter(move |t| has_address(t, ip, hosts));
-    at_address().find(|t| t.peer.port == Some(source.port())).or_else(|| {
-        at_address().find(|t| t.peer.port.is_none() || (over_tcp && matches!(t.peer.transport, Carrier::Tcp | Carrier::Tls)))
-    })
+    let is_its_port = |trunk: &&Trunk| trunk.peer.port == Some(source.port());
+    let may_be = |trunk: &&Trunk| trunk.peer.port.is_none() || (over_tcp && matches!(trunk.peer.transport, Carrier::Tcp | Carrier::Tls));
+    let at_address = config.trunks.values().filter(|trunk| has_address(trunk, ip, hosts));
+    let (exact, others): (Vec<_>, Vec<_>) = at_address.partition(is_its_port);
+    exact.into_iter().chain(others.into_iter().filter(may_be)).collect()
 }
 
 /// All addresses of trunks, as far as their names are known.

@@ -186,10 +186,13 @@ impl Cx<'_> {
     ) -> Option<Conversation> {
         let config = self.config();
         let over_tcp = flow.transport.is_reliable();
+        let mut called = request.uri.dialled().unwrap_or_default();
         // No trunk is a browser; and all browsers behind a proxy of the web have its address.
         let trunk = match flow.transport {
             Transport::Ws | Transport::Wss => None,
-            Transport::Udp | Transport::Tcp | Transport::Tls => route::identify(&config, flow.remote, over_tcp, &self.hub.hosts),
+            Transport::Udp | Transport::Tcp | Transport::Tls => {
+                route::is_called(&config, flow.remote, over_tcp, &self.hub.hosts, &called)
+            }
         };
         let sender = match trunk {
             Some(trunk) => Sender::Trunk(trunk.name.clone()),
@@ -200,7 +203,6 @@ impl Cx<'_> {
             self.reply(transaction, &request, Status::BAD_REQUEST);
             return None;
         }
-        let mut called = request.uri.dialled().unwrap_or_default();
         let mut anonymous = matches!(sender, Sender::Phone(_)) && wants_to_be_hidden(&request);
         if let (Sender::Phone(_), Some(behind)) = (&sender, route::hidden(&config, &called)) {
             (called, anonymous) = (behind, true);

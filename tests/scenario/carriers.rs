@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use cordboard::switch::{Answer, Command};
+use cordboard::switch::event::CallStarted;
+use cordboard::switch::{Answer, Command, Kind};
 
-use crate::sim::Sim;
-use crate::sim::ua::Hold;
+use crate::sim::ua::{Hold, Ua};
+use crate::sim::{Sim, centre};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -56,4 +57,57 @@ fn a_carriers_gateway_speaks_for_the_call_that_its_proxy_has_set_up() {
         assert_eq!(strikes(&mut sim), 0, "inbound: {inbound}");
         sim.assert_clean();
     }
+}
+
+/// Two accounts at one carrier, which has a rule for any number each, and for some one of the two.
+fn accounts() -> (Sim, SocketAddr, SocketAddr, SocketAddr) {
+    let mut source = centre();
+    for (name, user) in [("one", "490301"), ("other", "490302")] {
+        source.main.text += &format!(
+            "\n[[trunk]]\nname = \"{name}\"\npeer = \"10.2.0.9\"\nprobe = \"off\"\nuser = \"{user}\"\nsecret = \"s\"\nregister = true\n"
+        );
+    }
+    for (name, number, to) in [
+        ("one", "490301", "201"),
+        ("other", "490302", "202"),
+        ("one", "+4930777*", "201"),
+        ("other", "+4930888*", "202"),
+        ("one", "+49305550*", "201"),
+        ("other", "+49305550*", "202"),
+    ] {
+        source.main.text += &format!("\n[[inbound]]\ntrunk = \"{name}\"\nnumber = \"{number}\"\nto = \"phone:{to}\"\n");
+    }
+    let mut sim = Sim::with(141, source);
+    let carrier = sim.add(Ua::trunk([10, 2, 0, 9].into()));
+    let (first, second) = (sim.phone("201"), sim.phone("202"));
+    (sim, carrier, first, second)
+}
+
+/// RFC 3261 §16.5: the Request-URI of a call to an account is the Contact that it has registered.
+#[test]
+fn each_account_at_a_carrier_has_its_own_calls() {
+    let (mut sim, carrier, first, second) = accounts();
+    for (called, phone, trunk) in [
+        ("490301", first, "one"),
+        ("490302", second, "other"),
+        ("+4930777123", first, "one"),
+        ("+4930888123", second, "other"),
+        ("+49305550", first, "one"),
+    ] {
+        let before = sim.ua(phone).invites.len();
+        sim.act(carrier, |ua, now| {
+            ua.call(called, now);
+        });
+        sim.run_until(&format!("{called} rings"), |sim| sim.ua(phone).invites.len() > before);
+        let started = sim.events.iter().rev().find_map(|e| if let Kind::CallStarted(s) = &e.kind { Some(s) } else { None });
+        let CallStarted { trunk: by, .. } = started.expect("a call");
+        assert_eq!(by.as_ref().map(|name| name.as_str()), Some(trunk), "{called}");
+        sim.act(carrier, |ua, now| ua.hang_up(now));
+        sim.run_for(SECOND);
+    }
+    sim.act(carrier, |ua, now| {
+        ua.call("490303", now);
+    });
+    sim.run_until("nobody's", |sim| sim.ua(carrier).final_status() == Some(404));
+    sim.assert_clean();
 }
