@@ -11,8 +11,7 @@ use crate::ids::TrunkName;
 pub type Hosts = BTreeMap<TrunkName, Vec<IpAddr>>;
 
 /// The trunk whose peer this is. A peer given with a port is that port alone, without one any port of the address; the closer match
-/// wins. Over TCP and TLS a peer calls from a port of chance, so there its address is enough, if the trunk is configured for one of
-/// them.
+/// wins. Over TCP and TLS a peer calls from a port of chance, so there its address is enough, unless the trunk is configured for UDP.
 pub fn identify<'a>(config: &'a Config, source: SocketAddr, over_tcp: bool, hosts: &Hosts) -> Option<&'a Trunk> {
     whose(config, source, over_tcp, hosts).into_iter().next()
 }
@@ -35,7 +34,7 @@ pub fn is_called<'a>(config: &'a Config, source: SocketAddr, over_tcp: bool, hos
 fn whose<'a>(config: &'a Config, source: SocketAddr, over_tcp: bool, hosts: &Hosts) -> Vec<&'a Trunk> {
     let ip = source.ip().to_canonical();
     let is_its_port = |trunk: &&Trunk| trunk.peer.port == Some(source.port());
-    let may_be = |trunk: &&Trunk| trunk.peer.port.is_none() || (over_tcp && matches!(trunk.peer.transport, Carrier::Tcp | Carrier::Tls));
+    let may_be = |trunk: &&Trunk| trunk.peer.port.is_none() || (over_tcp && trunk.peer.transport != Carrier::Udp);
     let at_address = config.trunks.values().filter(|trunk| has_address(trunk, ip, hosts));
     let (exact, others): (Vec<_>, Vec<_>) = at_address.partition(is_its_port);
     exact.into_iter().chain(others.into_iter().filter(may_be)).collect()

@@ -145,13 +145,16 @@ fn a_trunk_is_known_by_its_address_and_by_its_port_only_where_it_has_one() {
 }
 
 #[test]
-fn a_port_binds_a_tcp_peer_only_by_udp() {
+fn a_port_binds_a_peer_only_by_udp_unless_udp_is_all_it_has() {
     let mut c = centre();
-    let carrier = c.trunks.get_mut("carrier").unwrap();
-    carrier.peer.transport = Carrier::Tcp;
     c.trunks.remove("backup");
-    let known = |tcp| identify(&c, from("198.51.100.10:49152"), tcp, &Hosts::new()).is_some();
-    assert!(known(true) && !known(false));
+    for transport in [Carrier::Tcp, Carrier::Tls, Carrier::Auto] {
+        c.trunks.get_mut("carrier").unwrap().peer.transport = transport;
+        let known = |tcp| identify(&c, from("198.51.100.10:49152"), tcp, &Hosts::new()).is_some();
+        assert!(known(true) && !known(false), "{transport:?}");
+    }
+    c.trunks.get_mut("carrier").unwrap().peer.transport = Carrier::Udp;
+    assert_eq!(identify(&c, from("198.51.100.10:49152"), true, &Hosts::new()), None);
 }
 
 #[test]

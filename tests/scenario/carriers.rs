@@ -3,16 +3,27 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use bytes::Bytes;
+use cordboard::config::Source;
+use cordboard::sip::{self, ConnectionId, Flow, Response, Transport};
 use cordboard::switch::event::CallStarted;
-use cordboard::switch::{Answer, Command, Kind};
+use cordboard::switch::{Answer, Command, Input, Kind};
 
-use crate::sim::ua::{Hold, Ua};
-use crate::sim::{Sim, centre};
+use crate::flows::{OFFER, responses, with};
+use crate::sim::ua::{Hold, OnInvite, Ua};
+use crate::sim::{Sim, centre, switch};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 fn at(text: &str) -> SocketAddr {
     text.parse().expect("address")
+}
+
+fn centre_with(old: &str, new: &str) -> Source {
+    let mut source = centre();
+    assert!(source.main.text.contains(old), "{old}");
+    source.main.text = source.main.text.replace(old, new);
+    source
 }
 
 fn strikes(sim: &mut Sim) -> u64 {
@@ -110,4 +121,55 @@ fn each_account_at_a_carrier_has_its_own_calls() {
     });
     sim.run_until("nobody's", |sim| sim.ua(carrier).final_status() == Some(404));
     sim.assert_clean();
+}
+
+/// A carrier by TCP or TLS, in single messages.
+struct Carrier {
+    flow: Flow,
+    contact: &'static str,
+    /// Record-Route of its INVITE, with its name and line end.
+    route: &'static str,
+    more: &'static str,
+    cseq: u32,
+}
+
+impl Carrier {
+    fn new(transport: Transport, contact: &'static str) -> Carrier {
+        let flow = Flow { transport, local: switch(), remote: at("10.2.0.1:49152"), connection: Some(ConnectionId(1)) };
+        Carrier { flow, contact, route: "", more: "", cseq: 0 }
+    }
+
+    fn says(&mut self, sim: &mut Sim, method: &str, to_tag: &str, body: &str) -> Option<Response> {
+        if method != "ACK" {
+            self.cseq += 1;
+        }
+        let Carrier { flow, contact, route, more, cseq } = self;
+        let route = if to_tag.is_empty() { *route } else { "" };
+        let text = format!(
+            "{method} sip:+4930555201@10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/{} 10.2.0.1;rport;branch=z9hG4bK{method}{cseq}\r\n\
+             Max-Forwards: 70\r\nFrom: <sip:+493012345678@10.2.0.1>;tag=c\r\nTo: <sip:+4930555201@10.0.0.1>{to_tag}\r\nCall-ID: carried\r\n\
+             CSeq: {cseq} {method}\r\nContact: <{contact}>\r\n{route}{more}{}",
+            flow.transport,
+            if body.is_empty() { "Content-Length: 0\r\n\r\n".to_owned() } else { with(body) }
+        );
+        let message = sip::intake(Bytes::from(text)).expect("valid");
+        let before = sim.trace.len();
+        sim.input(Input::Sip { flow: *flow, message });
+        responses(sim, before).map(|(_, response)| response).last()
+    }
+}
+
+/// RFC 3261 §18: by TCP and TLS a call comes from a port of chance.
+#[test]
+fn a_trunk_with_a_port_is_known_by_tcp_from_any_unless_it_is_one_by_udp() {
+    for (transport, is_known) in [("", true), ("transport = \"auto\"\n", true), ("transport = \"udp\"\n", false)] {
+        let mut sim = Sim::with(147, centre_with("peer = \"10.2.0.1\"\n", &format!("peer = \"10.2.0.1:5060\"\n{transport}")));
+        let phone = sim.phone("201");
+        sim.set(phone, OnInvite::Ring);
+        let mut carrier = Carrier::new(Transport::Tcp, "sip:gw@10.2.0.1:5060;transport=tcp");
+        let answer = carrier.says(&mut sim, "INVITE", "", OFFER);
+        assert_eq!(answer.is_some_and(|answer| answer.status.code() == 401), !is_known, "{transport}");
+        sim.run_for(SECOND);
+        assert_eq!(sim.ua(phone).is_ringing(), is_known, "{transport}");
+    }
 }
