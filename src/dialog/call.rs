@@ -13,6 +13,8 @@
 //! A re-INVITE of the peer is answered within `Confirmed`; until its ACK another one gets 491. The media side (offer and answer) is
 //! the owner's.
 
+use std::net::{IpAddr, SocketAddr};
+
 use bytes::Bytes;
 
 use super::reliable::rseq;
@@ -584,8 +586,29 @@ impl Call {
         }
     }
 
+    /// Where requests of the dialog would go without the flow that there is, as far as the peer has said it; nothing where there is no
+    /// dialog, and no INVITE of the peer that may become one.
+    pub fn place(&self) -> Option<Option<SocketAddr>> {
+        match &self.state {
+            State::Answered { dialog, .. } | State::Confirmed { dialog, .. } | State::Leaving { dialog } => Some(dialog.place()),
+            State::Invited { invite, flow, .. } => {
+                Dialog::accepted(invite, &self.own.tag, *flow, self.reach).ok().map(|dialog| dialog.place())
+            }
+            State::Inviting { .. } | State::Cancelled { .. } | State::Over => None,
+        }
+    }
+
+    /// The flow is gone, and this is the way to the peer now.
+    pub fn goes_by(&mut self, way: Flow) {
+        match &mut self.state {
+            State::Answered { dialog, .. } | State::Confirmed { dialog, .. } | State::Leaving { dialog } => dialog.goes_by(way),
+            State::Invited { flow, .. } => *flow = way,
+            State::Inviting { .. } | State::Cancelled { .. } | State::Over => {}
+        }
+    }
+
     /// Whether the dialog's peer has said that it is at this address.
-    pub fn names(&self, ip: std::net::IpAddr) -> bool {
+    pub fn names(&self, ip: IpAddr) -> bool {
         match &self.state {
             State::Answered { dialog, .. } | State::Confirmed { dialog, .. } | State::Leaving { dialog } => dialog.names(ip),
             State::Invited { .. } | State::Inviting { .. } | State::Cancelled { .. } | State::Over => false,

@@ -230,21 +230,29 @@ impl Dialog {
 
     /// Where our next request goes.
     pub fn next_hop(&self) -> Flow {
-        let transport = self.flow.transport;
-        let target = match (self.reach, self.route_set.first()) {
+        let target = match (self.reach, self.flow.transport) {
             (Reach::Flow, _) => None,
-            // We open no such connection: the peer's own is the only way to it.
-            (Reach::Target, _) if matches!(transport, Transport::Tls | Transport::Ws | Transport::Wss) => None,
-            (Reach::Target, Some(route)) => address_of(&route.uri),
-            (Reach::Target, None) => address_of(&self.remote_target),
+            // Whose certificate it would have to show there is not said: the connection that there is, is the way to it.
+            (Reach::Target, Transport::Tls | Transport::Ws | Transport::Wss) => None,
+            (Reach::Target, Transport::Udp | Transport::Tcp) => self.place(),
         };
         match target {
-            // A peer on the public network that names a private address is behind NAT: its flow is the only way to it.
-            Some(at) if at != self.flow.remote && (!is_private(at.ip()) || is_private(self.flow.remote.ip())) => {
-                Flow { remote: at, connection: None, ..self.flow }
-            }
+            Some(at) if at != self.flow.remote => Flow { remote: at, connection: None, ..self.flow },
             Some(_) | None => self.flow,
         }
+    }
+
+    /// Where the peer has said that requests reach it (§12.2.1.1): the first hop of the route set, or its Contact, where that is an address.
+    /// A peer on the public network that names a private one is behind NAT: its flow is the only way to it.
+    pub fn place(&self) -> Option<SocketAddr> {
+        let uri = self.route_set.first().map_or(&self.remote_target, |route| &route.uri);
+        let at = address_of(uri, self.flow.transport)?;
+        (!is_private(at.ip()) || is_private(self.flow.remote.ip())).then_some(at)
+    }
+
+    /// Its flow is gone, and this is the way to the peer now.
+    pub fn goes_by(&mut self, flow: Flow) {
+        self.flow = flow;
     }
 
     /// Whether the peer has said that it is at this address: by its Contact, or as one of the hosts on the way to it. A private address
@@ -252,7 +260,7 @@ impl Dialog {
     pub fn names(&self, ip: IpAddr) -> bool {
         let is_of_the_peer = !is_private(ip) || is_private(self.flow.remote.ip());
         let route = self.route_set.iter().map(|route| &route.uri);
-        let mut named = route.chain([&self.remote_target]).filter_map(address_of);
+        let mut named = route.chain([&self.remote_target]).filter_map(|uri| address_of(uri, self.flow.transport));
         is_of_the_peer && named.any(|at| at.ip().to_canonical() == ip)
     }
 
@@ -306,10 +314,10 @@ fn contact(contacts: crate::sip::Contacts) -> Result<Uri, NoDialog> {
     }
 }
 
-fn address_of(uri: &Uri) -> Option<SocketAddr> {
+fn address_of(uri: &Uri, transport: Transport) -> Option<SocketAddr> {
     let uri = uri.sip()?;
     match uri.host {
-        Host::Ip(ip) => Some(SocketAddr::new(ip, uri.port.unwrap_or(5060))),
+        Host::Ip(ip) => Some(SocketAddr::new(ip, uri.port.unwrap_or(transport.default_port()))),
         Host::Name(_) => None,
     }
 }

@@ -5,16 +5,24 @@
 //! | registers by another flow, maybe under another contact | the contact that they know, unless they are on a flow by which another binding with it is reached; else the flow that it had |
 //! | comes back under a new contact when its connection has gone | the same of the instance that it says that it is (RFC 5626 §4.1) |
 //! | has two flows, and one is gone | the contact, on the one that is left (§5.3) |
+//!
+//! A trunk is no device, and listens: when a connection is gone that calls of it are on, they go on without (RFC 3261 §18.1.1). By TCP to
+//! where its Route or Contact says that it is, if that is an address. By TLS that is so only for an address of its own, where its name is
+//! to be shown; whoever has connected to us has shown none. Else they go where the trunk's new calls go, which knows the way on.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 
 use super::hub::Cx;
 use super::{Output, Switch};
 use crate::clock::Now;
-use crate::dialog::{Moved, Pending};
-use crate::ids::{ConversationId, LegId, Number};
+use crate::conversation::Peer;
+use crate::dialog::{Call, Key, Moved, Pending};
+use crate::ids::{ConversationId, LegId, Number, TrunkName};
 use crate::registrar::{Binding, Change};
-use crate::sip::{ConnectionId, Flow, Uri};
+use crate::sip::{ConnectionId, Flow, Headers, Transport, Uri};
 
 /// Contacts that are remembered, of all phones.
 const MOST_GONE: usize = 16_384;
@@ -76,9 +84,63 @@ impl Switch {
         }
         self.follow(now, out);
     }
+
+    /// A connection is gone: calls of trunks that are on it go on by another way, and what was lost with it is said again there.
+    pub(super) fn trunks_lose(&mut self, connection: ConnectionId, now: Now, out: &mut Vec<Output>) {
+        let live = self.conversations.values().flat_map(|conv| conv.legs.values()).map(|leg| (leg.id, &leg.peer, &leg.call));
+        let departing = self.hub.departing.iter().map(|(id, departing)| (*id, &departing.peer, &departing.call));
+        let lost = |(leg, peer, call): (LegId, &Peer, &Call)| {
+            let Peer::Trunk(name) = peer else { return None };
+            let was = call.flow().filter(|flow| flow.connection == Some(connection))?;
+            Some((leg, name.clone(), call.key().clone(), *was, call.place()?))
+        };
+        let lost: Vec<_> = live.chain(departing).filter_map(lost).collect();
+        let mut ways: BTreeMap<Key, Flow> = BTreeMap::new();
+        for (leg, trunk, key, was, place) in lost {
+            // The same once more would fail once more.
+            let is_other = |way: &Flow| (way.remote, way.connection) != (was.remote, was.connection);
+            let Some(way) = self.cx(now, out).trunk_without(&trunk, was, place).filter(is_other) else { continue };
+            let conversation = self.conversation_of(leg).and_then(|id| self.conversations.get_mut(&id));
+            match (conversation.and_then(|conv| conv.legs.get_mut(&leg)), self.hub.departing.get_mut(&leg)) {
+                (Some(leg), _) => leg.call.goes_by(way),
+                (None, Some(departing)) => departing.call.goes_by(way),
+                (None, None) => {}
+            }
+            ways.insert(key, way);
+        }
+        if ways.is_empty() {
+            return;
+        }
+        // What is said again keeps its Via and its timers: both are the transport's.
+        let request = |headers: &Headers, was: Flow| {
+            let key = Key { call_id: headers.call_id().ok()?.clone(), tag: headers.from_tag().ok()?? };
+            ways.get(&key).copied().filter(|way| way.transport == was.transport)
+        };
+        let mut sends = Vec::new();
+        // A response finds its own way (§18.2.2).
+        self.hub.transactions.rerouted(connection, &request, &|_| None, now.mono, &mut sends);
+        let mut cx = self.cx(now, out);
+        cx.count("sip_trunk_ways_lost_total");
+        cx.sends(sends);
+    }
 }
 
 impl Cx<'_> {
+    /// The way to a trunk's peer whose connection is gone.
+    fn trunk_without(&self, name: &TrunkName, was: Flow, place: Option<SocketAddr>) -> Option<Flow> {
+        if let (Transport::Tcp, Some(remote)) = (was.transport, place) {
+            return Some(Flow { remote, connection: None, ..was });
+        }
+        let trunk = self.hub.config.trunks.get(name)?;
+        let servers = self.hub.servers.get(name).into_iter().flatten().filter(|server| server.transport == was.transport);
+        let own: Vec<_> = servers.flat_map(|server| &server.addresses).collect();
+        let at = |wanted: SocketAddr| own.iter().find(|at| at.remote == wanted);
+        let there = place.and_then(at).or_else(|| at(was.remote));
+        let flow =
+            there.map(|at| Flow { local: SocketAddr::new(at.local, 0), remote: at.remote, connection: at.connection, ..was });
+        flow.or_else(|| self.way_to(trunk))
+    }
+
     /// What a change of bindings means for the calls and subscriptions of their phone.
     pub fn device_moved(&mut self, change: &Change) {
         match change {

@@ -15,7 +15,7 @@
 //! | the end | `ending` |
 //! | the API | `commands` |
 //! | names of trunks, registrations there | `trunks` |
-//! | devices that change their connection, and proxies of ours | `follow`, `edge` |
+//! | devices and trunks that change their connection, and proxies of ours | `follow`, `edge` |
 //! | who is shut out | `door` |
 //! | lamps and other subscriptions, texts between phones | `presence`, `messages` |
 //! | what a phone may do | `classes` |
@@ -181,8 +181,13 @@ impl Switch {
             Input::Started(recovered) => self.started(*recovered, now, out),
             Input::Sip { flow, message } => self.sip(message, flow, now, out),
             Input::Undeliverable { report, why } => {
+                let connection = self.hub.transactions.connection_of(report);
+                self.cx(now, out).way_failed(report);
+                // It was lost before it is said to be closed.
+                if let Some(connection) = connection {
+                    self.trunks_lose(connection, now, out);
+                }
                 let mut cx = self.cx(now, out);
-                cx.way_failed(report);
                 let mut sends = Vec::new();
                 let lost = cx.hub.transactions.undeliverable(report, now.mono, &mut sends);
                 cx.sends(sends);
@@ -191,8 +196,9 @@ impl Switch {
                 }
             }
             Input::ConnectionClosed { connection } => {
+                self.cx(now, out).way_lost(connection);
+                self.trunks_lose(connection, now, out);
                 let mut cx = self.cx(now, out);
-                cx.way_lost(connection);
                 let mut sends = Vec::new();
                 let lost = cx.hub.transactions.connection_closed(connection, now.mono, &mut sends);
                 cx.sends(sends);

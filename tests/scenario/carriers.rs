@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cordboard::config::Source;
-use cordboard::sip::{self, ConnectionId, Flow, Response, Transport};
+use cordboard::sip::{self, ConnectionId, Flow, HeaderName, Method, Request, Response, Transport};
 use cordboard::switch::event::CallStarted;
+use cordboard::switch::output::{Resolved, Server};
 use cordboard::switch::{Answer, Command, Input, Kind};
 
-use crate::flows::{OFFER, responses, with};
+use crate::flows::{OFFER, requests, responses, with};
 use crate::sim::ua::{Hold, OnInvite, Ua};
-use crate::sim::{Sim, centre, switch};
+use crate::sim::{Sim, centre, server, switch};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -157,6 +158,151 @@ impl Carrier {
         sim.input(Input::Sip { flow: *flow, message });
         responses(sim, before).map(|(_, response)| response).last()
     }
+
+    /// Calls 201, which answers.
+    #[track_caller]
+    fn talks(&mut self, sim: &mut Sim, phone: SocketAddr) {
+        // Nothing is heard of it, and that is not what this is about.
+        sim.deaf = true;
+        let before = sim.trace.len();
+        self.says(sim, "INVITE", "", OFFER);
+        sim.run_until("it is answered", |sim| sim.ua(phone).is_up());
+        let ok = responses(sim, before)
+            .map(|(_, r)| r)
+            .find(|r| r.status.is_success() && r.headers.from_tag().is_ok_and(|tag| tag.as_deref() == Some(b"c")));
+        let tag = ok.expect("200").headers.to_tag().expect("To").expect("a tag");
+        self.says(sim, "ACK", &format!(";tag={}", String::from_utf8_lossy(&tag)), "");
+        sim.run_for(SECOND);
+    }
+}
+
+/// A request of ours to the carrier since then, and its way.
+#[track_caller]
+fn sent(sim: &Sim, since: usize, method: Method) -> (Flow, Request) {
+    let all: Vec<_> =
+        requests(sim, since).filter(|(_, r)| r.method == method && r.headers.call_id().is_ok_and(|id| id == "carried")).collect();
+    all.last().cloned().unwrap_or_else(|| panic!("no {method}\n{}", sim.story()))
+}
+
+fn way(flow: &Flow) -> (Transport, String, Option<u64>) {
+    (flow.transport, flow.remote.to_string(), flow.connection.map(|ConnectionId(id)| id))
+}
+
+/// That carrier, at a name by TLS or where else, with what DNS says of it.
+fn by_name(seed: u8, transport: &str, servers: &[(Transport, &str, Option<u64>)]) -> Sim {
+    let name = format!("peer = \"sip.carrier.example\"\ntransport = \"{transport}\"\n");
+    let mut source = centre_with("peer = \"10.2.0.1\"\n", &name);
+    source.main.text =
+        source.main.text.replace("tcp = [\"10.0.0.1:5060\"]", "tcp = [\"10.0.0.1:5060\"]\ntls = [\"10.0.0.1:5061\"]");
+    source.main.text += "\n[tls]\nself_signed = true\n";
+    let mut sim = Sim::with(seed, source);
+    let servers = servers.iter().enumerate().map(|(n, (transport, remote, name))| {
+        let Server { addresses, .. } = server(*transport, 0, 0, at(remote));
+        let addresses = addresses.into_iter().map(|at| Resolved { connection: name.map(ConnectionId), ..at }).collect();
+        Server { addresses, ..server(*transport, n as u32, 0, at(remote)) }
+    });
+    sim.names.insert("sip.carrier.example".into(), servers.collect());
+    // It was looked up before there was anything to find.
+    sim.run_for(120 * SECOND);
+    sim
+}
+
+/// RFC 3261 §18.1.1, RFC 5923: the connection is not the dialog.
+#[test]
+fn what_ends_a_call_by_tcp_goes_to_the_contact_or_route_when_the_connection_is_gone() {
+    for (contact, route, place) in [
+        ("sip:gw@10.2.0.1:5062;transport=tcp", "", "10.2.0.1:5062"),
+        ("sip:gw@10.2.0.1;transport=tcp", "", "10.2.0.1:5060"),
+        ("sip:gw@gw.carrier.example", "Record-Route: <sip:10.2.0.1:5070;lr;transport=tcp>\r\n", "10.2.0.1:5070"),
+        ("sip:gw@gw.carrier.example", "", "10.2.0.1:5060"),
+        // On the very port of the connection that is gone.
+        ("sip:gw@10.2.0.1:49152;transport=tcp", "", "10.2.0.1:49152"),
+    ] {
+        let mut sim = by_name(142, "tcp", &[(Transport::Tcp, "10.2.0.1:5060", None)]);
+        let phone = sim.phone("201");
+        let mut carrier = Carrier::new(Transport::Tcp, contact);
+        carrier.route = route;
+        carrier.talks(&mut sim, phone);
+        sim.input(Input::ConnectionClosed { connection: ConnectionId(1) });
+        let before = sim.trace.len();
+        sim.act(phone, |ua, now| ua.hang_up(now));
+        sim.run_for(SECOND);
+        let (flow, _) = sent(&sim, before, Method::Bye);
+        assert_eq!(way(&flow), (Transport::Tcp, place.to_owned(), None), "{contact}");
+    }
+}
+
+#[test]
+fn a_bye_that_was_lost_with_its_connection_is_said_again_by_a_new_one() {
+    for by_report in [false, true] {
+        let mut sim = by_name(143, "tcp", &[(Transport::Tcp, "10.2.0.1:5060", None)]);
+        let phone = sim.phone("201");
+        Carrier::new(Transport::Tcp, "sip:gw@gw.carrier.example").talks(&mut sim, phone);
+        if by_report {
+            sim.unreachable.insert(at("10.2.0.1:49152"));
+        }
+        let before = sim.trace.len();
+        sim.act(phone, |ua, now| ua.hang_up(now));
+        sim.run_for(SECOND);
+        let (flow, first) = requests(&sim, before)
+            .find(|(_, r)| r.method == Method::Bye && r.headers.call_id().is_ok_and(|id| id == "carried"))
+            .expect("BYE");
+        assert_eq!(flow.connection, Some(ConnectionId(1)));
+        if !by_report {
+            sim.input(Input::ConnectionClosed { connection: ConnectionId(1) });
+        }
+        let (flow, again) = sent(&sim, before, Method::Bye);
+        assert_eq!(way(&flow), (Transport::Tcp, "10.2.0.1:5060".to_owned(), None), "by report: {by_report}");
+        assert_eq!(again.to_bytes(), first.to_bytes(), "the same transaction");
+    }
+}
+
+/// RFC 4028: by the connection that is gone it would have ended the call after half an hour.
+#[test]
+fn a_session_is_refreshed_by_a_new_connection() {
+    let mut sim = by_name(144, "tcp", &[(Transport::Tcp, "10.2.0.1:5060", None)]);
+    let phone = sim.phone("201");
+    let mut carrier = Carrier::new(Transport::Tcp, "sip:gw@10.2.0.1:5062;transport=tcp");
+    carrier.more = "Supported: timer\r\nSession-Expires: 1800;refresher=uas\r\nAllow: INVITE, ACK, BYE, CANCEL, UPDATE\r\n";
+    carrier.talks(&mut sim, phone);
+    sim.input(Input::ConnectionClosed { connection: ConnectionId(1) });
+    let before = sim.trace.len();
+    sim.run_for(950 * SECOND);
+    let (flow, _) = sent(&sim, before, Method::Update);
+    assert_eq!(way(&flow), (Transport::Tcp, "10.2.0.1:5062".to_owned(), None));
+}
+
+/// Who connects to us by TLS has shown no name: it is called back where its trunk's certificate is checked.
+#[test]
+fn by_tls_a_carrier_that_has_closed_its_connection_is_called_where_its_name_is() {
+    let servers = [(Transport::Tls, "10.2.0.1:5061", Some(71)), (Transport::Tls, "10.2.0.2:5061", Some(72))];
+    for (contact, place, name) in [
+        ("sip:gw@10.2.0.2:5061;transport=tls", "10.2.0.2:5061", 72),
+        ("sips:gw@10.2.0.2", "10.2.0.2:5061", 72),
+        ("sip:gw@10.2.0.55:5061;transport=tls", "10.2.0.1:5061", 71),
+        ("sip:gw@gw.carrier.example;transport=tls", "10.2.0.1:5061", 71),
+    ] {
+        let mut sim = by_name(145, "tls", &servers);
+        let phone = sim.phone("201");
+        Carrier::new(Transport::Tls, contact).talks(&mut sim, phone);
+        sim.input(Input::ConnectionClosed { connection: ConnectionId(1) });
+        let before = sim.trace.len();
+        sim.act(phone, |ua, now| ua.hang_up(now));
+        sim.run_for(SECOND);
+        let (flow, bye) = sent(&sim, before, Method::Bye);
+        assert_eq!(way(&flow), (Transport::Tls, place.to_owned(), Some(name)), "{contact}");
+        assert_eq!(bye.uri.to_string(), contact);
+        assert!(!bye.headers.contains(&HeaderName::Route));
+    }
+    // One of a server that can't be had is given up.
+    let mut sim = by_name(146, "tls", &servers);
+    let phone = sim.phone("201");
+    Carrier::new(Transport::Tls, "sip:gw@10.2.0.2:5061;transport=tls").talks(&mut sim, phone);
+    sim.input(Input::ConnectionClosed { connection: ConnectionId(1) });
+    sim.unreachable.insert(at("10.2.0.2:5061"));
+    sim.act(phone, |ua, now| ua.hang_up(now));
+    sim.run_for(60 * SECOND);
+    assert!(sim.ua(phone).is_idle() && sim.ended().len() == 1);
 }
 
 /// RFC 3261 §18: by TCP and TLS a call comes from a port of chance.
