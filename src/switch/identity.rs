@@ -58,6 +58,12 @@ pub(super) fn caller_number(request: &Request, trusted: bool) -> Option<String> 
     asserted.or_else(|| request.headers.from().ok().and_then(|from| number_of(&from)))
 }
 
+/// The numbers that a signature may be over: that of P-Asserted-Identity, and of From (RFC 8224 §4.1).
+pub(super) fn signed_callers(request: &Request) -> Vec<String> {
+    let asserted = request.headers.asserted_identity().unwrap_or_default();
+    asserted.iter().chain(request.headers.from().as_ref().ok()).filter_map(number_of).collect()
+}
+
 fn number_of(address: &NameAddr) -> Option<String> {
     let number = address.uri.dialled()?;
     // Whatever stands there is shown to agents and written to disk: no control characters, no novels.

@@ -3,12 +3,13 @@
 use bytes::Bytes;
 
 use super::hub::{AGENT, ALLOW, Cx, Purpose};
-use super::identity::Shown;
+use super::identity::{Shown, signed_callers, wants_to_be_hidden};
 use crate::codec::Codec;
 use crate::conversation::{Conversation, Dialling, Leg, Peer, Role, Stage, Transferring};
 use crate::dialog::{Call, Own, Reach, SessionTimer};
 use crate::ids::LegId;
 use crate::media;
+use crate::route;
 use crate::sdp::{Direction, Local, Negotiation};
 use crate::sip::{Flow, HeaderName, Method, NameAddr, Request, SipUri, Uri};
 
@@ -92,7 +93,9 @@ impl Cx<'_> {
         if let Some(identity) = &identity {
             identity.write(&mut request, &domain);
         }
-        self.pass_identity(conv, &peer, &mut request);
+        if let Some(identity) = &identity {
+            self.pass_identity(conv, identity, &mut request);
+        }
         if conv.intercom && !peer.is_trunk() {
             answer_by_itself(&mut request, &domain);
         }
@@ -109,10 +112,25 @@ impl Cx<'_> {
         Ok(id)
     }
 
-    /// A call that goes from trunk to trunk keeps the signature of who called (RFC 8224), with the Date that it is over.
-    fn pass_identity(&self, conv: &Conversation, to: &Peer, request: &mut Request) {
-        let Some(came) = conv.leg(conv.subject).filter(|leg| leg.peer.is_trunk() && to.is_trunk()) else { return };
+    /// A call that goes from trunk to trunk keeps the signature of who called (RFC 8224), with the Date that it is over. It names both
+    /// numbers, so it goes with no others (§6.2 would have it refused), and tells a hidden caller's to nobody who is not trusted
+    /// (RFC 3325 §7).
+    fn pass_identity(&self, conv: &Conversation, shown: &Shown, request: &mut Request) {
+        let Some(came) = conv.leg(conv.subject).filter(|leg| leg.peer.is_trunk()) else { return };
         let Some(invite) = came.call.invite().filter(|invite| invite.headers.contains(&HeaderName::Identity)) else { return };
+        let country = self.hub.config.site.country;
+        let same =
+            |a: &str, b: &str| a == b || route::on_trunk(a, country).is_some_and(|a| Some(a) == route::on_trunk(b, country));
+        let says_who =
+            shown.number.as_deref().is_some_and(|shown| signed_callers(invite).iter().any(|caller| same(caller, shown)));
+        let says_whom = match (invite.uri.dialled(), request.uri.dialled()) {
+            (Some(came), Some(goes)) => same(&came, &goes),
+            (_, _) => false,
+        };
+        let is_hidden = shown.hidden || wants_to_be_hidden(invite);
+        if !says_who || !says_whom || (is_hidden && !shown.trusted) {
+            return;
+        }
         for name in [HeaderName::Identity, HeaderName::Date] {
             request.headers.copy(&name, &invite.headers);
         }

@@ -141,21 +141,51 @@ fn a_number_may_refuse_callers_without_one() {
     sim.assert_clean();
 }
 
-/// RFC 8224: a signature that we did not make is nothing to touch.
-#[test]
-fn a_signature_passes_from_trunk_to_trunk_and_to_no_phone() {
-    let mut sim = Sim::new(133);
-    let (carrier, partner, phone) = (sim.trunk(), partner(&mut sim), sim.phone("201"));
-    let signed = "eyJhbGciOiJFUzI1NiJ9.e30.c2ln;info=<https://x.example/c.cer>;alg=ES256;ppt=shaken";
-    let date = "Sun, 22 Nov 2026 09:00:00 GMT";
+const SIGNED: &str = "eyJhbGciOiJFUzI1NiJ9.e30.c2ln;info=<https://x.example/c.cer>;alg=ES256;ppt=shaken";
+const DATE: &str = "Sun, 22 Nov 2026 09:00:00 GMT";
+
+/// A signed call by the partner, which goes on by the carrier: the number called leads there as it is, or as another one.
+#[track_caller]
+fn signed(seed: u8, trusted: bool, called: &str, change: impl FnOnce(&mut Ua)) -> Seen {
+    let mut source = centre();
+    source.main.text += "\n[[inbound]]\ntrunk = \"partner\"\nnumber = \"+49401234567\"\nto = \"number:0849401234567\"\n\
+        [[outbound]]\npattern = \"08*\"\nstrip = 2\nprepend = \"+\"\ntrunk = [\"carrier\"]\n";
+    if trusted {
+        source.main.text = source.main.text.replace("peer = \"10.2.0.1\"\n", "peer = \"10.2.0.1\"\ntrust = true\n");
+    }
+    let mut sim = Sim::with(seed, source);
+    let (carrier, partner) = (sim.trunk(), partner(&mut sim));
     sim.act(partner, |ua, now| {
-        ua.more = vec![("Identity", signed), ("Date", date)];
-        ua.call("+4930555900", now);
+        ua.more = vec![("Identity", SIGNED), ("Date", DATE)];
+        change(ua);
+        ua.call(called, now);
     });
     sim.run_until("it goes on", |sim| sim.ua(partner).is_up() && sim.ua(carrier).is_up());
-    assert_eq!(sim.ua(carrier).invites[0].who[4..], [Some(signed.to_owned()), Some(date.to_owned())]);
     sim.act(partner, |ua, now| ua.hang_up(now));
-    sim.run_for(SECOND);
+    sim.assert_clean();
+    sim.ua(carrier).invites[0].clone()
+}
+
+/// RFC 8224: a signature that we did not make is nothing to touch, as long as it is true of the call that goes on.
+#[test]
+fn a_signature_passes_from_trunk_to_trunk_with_its_own_numbers_and_to_no_phone() {
+    let both = [Some(SIGNED.to_owned()), Some(DATE.to_owned())];
+    let seen = signed(133, false, "+49401234567", |_| {});
+    assert_eq!((&seen.who[4..], seen.number.as_str()), (&both[..], "+493012345678"));
+    let other = signed(134, true, "+4930555900", |_| {});
+    assert_eq!(other.who[4..], [None, None], "the number that is called is another: {}", other.uri);
+    let hide = |ua: &mut Ua| {
+        ua.asserted = Some("<sip:+493012345678@10.2.0.3>".into());
+        ua.more.push(("Privacy", "id"));
+    };
+    for (seed, trusted) in [(135, false), (136, true)] {
+        let hidden = signed(seed, trusted, "+49401234567", hide);
+        assert_eq!(hidden.who[4..], [None, None], "it names who is hidden");
+        assert!(!format!("{:?}", hidden.who).contains("12345678"), "{:?}", hidden.who);
+    }
+    let mut sim = Sim::new(137);
+    let (partner, phone) = (partner(&mut sim), sim.phone("201"));
+    sim.act(partner, |ua, _| ua.more = vec![("Identity", SIGNED), ("Date", DATE)]);
     shown(&mut sim, partner, phone);
     assert_eq!(sim.ua(phone).invites[0].who[4..], [None, None]);
     sim.assert_clean();
