@@ -5,6 +5,7 @@ mod support;
 
 mod attacks;
 mod browsers;
+mod carriers;
 mod flows;
 mod harness;
 mod ipv6;
