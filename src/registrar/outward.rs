@@ -188,7 +188,8 @@ impl Outward {
         let lasts = Duration::from_secs(granted.into());
         // Time for the repeats of a lost request before it ends: a tenth of it, at least timer F where it is long enough for that.
         let early = (lasts / 10).max(Duration::from_secs(32)).min(lasts / 2);
-        let was_down = self.up_until.replace(now + lasts).is_none();
+        // Not over before the refresh has had its chance, however soon the peer lets it end.
+        let was_down = self.up_until.replace(now + lasts.max(SHORTEST_REFRESH * 2)).is_none();
         self.failures = 0;
         self.phase = Phase::Due { at: now + (lasts - early).max(SHORTEST_REFRESH) };
         Step { send: None, news: was_down.then_some(News::Up) }
@@ -202,7 +203,14 @@ impl Outward {
                 let wanted = wanted.clamp(FIRST_PAUSE / 2, LONGEST_RETRY_AFTER);
                 wanted + part_of(wanted / 10, luck)
             }
-            None => bound / 2 + part_of(bound / 2, luck),
+            None => {
+                let pause = bound / 2 + part_of(bound / 2, luck);
+                // Nobody has said no: there is another server, or the same one again, before the trunk forgets us.
+                match (status, self.up_until) {
+                    (None, Some(until)) => pause.min((until.since(now) / 2).max(SHORTEST_REFRESH)),
+                    (_, _) => pause,
+                }
+            }
         };
         self.failures = self.failures.saturating_add(1);
         self.phase = Phase::Due { at: now + pause };
@@ -243,16 +251,44 @@ fn part_of(whole: Duration, luck: u64) -> Duration {
     Duration::from_millis(luck % ms.saturating_add(1))
 }
 
-/// What the peer granted to our contact: its `expires`, else the Expires header.
+/// What the peer granted to our contact (RFC 3261 §10.2.4): its `expires`, else the Expires header. Many a registrar lists the contact as it
+/// sees us, with the address of a NAT between, without a port or with a parameter more; so ours is the one that is nearest to it.
 fn granted(response: &Response, contact: &SipUri) -> Option<u32> {
     let listed = match response.headers.contacts() {
-        Ok(Contacts::List(list)) => list
-            .iter()
-            .find(|c| matches!(&c.uri, Uri::Sip(uri) if uri.equivalent(contact)))
-            .and_then(|c| c.params.number("expires")),
-        Ok(Contacts::Star) | Err(_) => None,
+        Ok(Contacts::List(list)) => list,
+        Ok(Contacts::Star) | Err(_) => Vec::new(),
     };
-    listed.or_else(|| response.headers.expires().ok().flatten())
+    let near = listed.iter().map(|c| (nearness(&c.uri, contact), c.params.number("expires")));
+    let nearest = near.clone().map(|(nearness, _)| nearness).max();
+    let ours = near.filter(|(nearness, _)| Some(*nearness) == nearest).map(|(_, expires)| expires);
+    // Where several are as near, the one that ends first; but for what is only told to be gone.
+    let (left, gone): (Vec<_>, Vec<_>) = ours.partition(|expires| *expires != Some(0));
+    let granted = if left.is_empty() { gone } else { left }.into_iter().flatten().min();
+    granted.or_else(|| response.headers.expires().ok().flatten())
+}
+
+/// How likely a listed contact is ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Nearness {
+    Other,
+    SameUser,
+    /// The user at the same place; parameters apart.
+    SamePlace,
+    Equivalent,
+}
+
+fn nearness(listed: &Uri, contact: &SipUri) -> Nearness {
+    let Uri::Sip(listed) = listed else { return Nearness::Other };
+    let port = |uri: &SipUri| uri.port.unwrap_or(if uri.secure { 5061 } else { 5060 });
+    if listed.equivalent(contact) {
+        Nearness::Equivalent
+    } else if listed.user_unescaped() != contact.user_unescaped() {
+        Nearness::Other
+    } else if listed.host.equivalent(&contact.host) && port(listed) == port(contact) {
+        Nearness::SamePlace
+    } else {
+        Nearness::SameUser
+    }
 }
 
 /// The first challenge that we can answer (RFC 8760 §2.4: the server lists them by preference), and the header that the answer goes in.

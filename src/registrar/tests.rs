@@ -671,8 +671,8 @@ refresh = "600s"
         assert_eq!(trunk.answer(&plain, Status::OK, &[(HeaderName::Expires, "600")], 0), told(News::Up));
         sent(trunk.tick(540_000));
         assert_eq!(trunk.outward.unanswered(LUCK, at(572_000)), told(News::Failed(None)));
-        assert_eq!(trunk.outward.deadline(), Some(at(587_000 + LUCK)));
-        sent(trunk.tick(587_000 + LUCK));
+        assert_eq!(trunk.outward.deadline(), Some(at(586_000)), "in time: half of what is left");
+        sent(trunk.tick(586_000));
         assert_eq!(trunk.outward.deadline(), Some(at(600_000)), "the end of what was granted");
         assert_eq!(trunk.tick(600_000), told(News::Down));
         let mut now = 602_000;
@@ -694,6 +694,41 @@ refresh = "600s"
         assert_eq!(trunk.outward.unanswered(LUCK, at(0)), Step::default());
         assert_eq!(trunk.outward.deadline(), Some(at(1_000)));
         sent(trunk.tick(1_000));
+    }
+
+    /// RFC 3261 §10.2.4: what is granted is in the 200, however its contacts are written.
+    #[test]
+    fn it_refreshes_by_what_is_granted_to_the_contact_that_is_nearest_to_its_own() {
+        for (contacts, granted_s) in [
+            ("<sip:490301234@203.0.113.9:31022>;expires=60", 60),
+            ("<sip:490301234@192.0.2.1>;expires=120", 120),
+            ("<sip:490301234@192.0.2.1:5060;transport=udp>;expires=120", 120),
+            ("<sip:490301234@192.0.2.1:5060>;expires=120, <sip:490301234@198.51.100.7>;expires=30", 120),
+            ("<sip:490301234@192.0.2.1;x=y>;expires=120, <sip:490301234@198.51.100.7>;expires=30", 120),
+            ("<sip:490301234@203.0.113.9:31022>;expires=90, <sip:490301234@203.0.113.9:31020>;expires=40", 40),
+            ("<sip:490301234@203.0.113.9:31022>;expires=90, <sip:490301234@203.0.113.9:31020>;expires=0", 90),
+            ("<sip:other@198.51.100.7>;expires=20, <sip:490301234@203.0.113.9:31022>;expires=90", 90),
+            ("<sip:line7@203.0.113.9:31022>;expires=80", 80),
+            ("<sip:line7@203.0.113.9:31022>;expires=80, <sip:line8@203.0.113.9>;expires=70", 70),
+            ("<sip:line7@203.0.113.9:31022>", 600),
+        ] {
+            let mut trunk = Trunk::new();
+            let plain = sent(trunk.tick(0));
+            assert_eq!(trunk.answer(&plain, Status::OK, &[(HeaderName::Contact, contacts)], 0), told(News::Up));
+            let early = (granted_s / 10).max(32).min(granted_s / 2);
+            assert_eq!(trunk.outward.due(), Some(at((granted_s - early) * 1_000)), "{contacts}");
+        }
+        // The header holds for what has no time of its own.
+        let mut trunk = Trunk::new();
+        let plain = sent(trunk.tick(0));
+        let lines = [(HeaderName::Contact, "<sip:490301234@203.0.113.9:31022>"), (HeaderName::Expires, "100")];
+        assert_eq!(trunk.answer(&plain, Status::OK, &lines, 0), told(News::Up));
+        assert_eq!(trunk.outward.due(), Some(at(68_000)));
+        // What ends at once is no registration.
+        let mut trunk = Trunk::new();
+        let plain = sent(trunk.tick(0));
+        let gone = [(HeaderName::Contact, "<sip:490301234@203.0.113.9:31022>;expires=0")];
+        assert_eq!(trunk.answer(&plain, Status::OK, &gone, 0), told(News::Failed(Some(Status::OK))));
     }
 
     #[test]

@@ -160,6 +160,30 @@ fn a_registration_that_fails_puts_the_trunk_last_and_is_tried_later_and_later() 
     sim.set(carrier, OnInvite::Refuse(486));
 }
 
+/// The centre with a registration at `carrier`, which asks for an hour.
+fn registers(seed: u8, more: &str) -> (Sim, SocketAddr) {
+    let lines = format!(
+        "peer = \"10.2.0.1\"\n{}user = \"490301\"\nsecret = \"s\"\nregister = true\nrefresh = \"1h\"\n{more}",
+        if more.contains("probe") { "" } else { "probe = \"off\"\n" }
+    );
+    let mut sim = Sim::with(seed, centre_with(&[("peer = \"10.2.0.1\"\nprobe = \"off\"", &lines)]));
+    let carrier = sim.trunk();
+    (sim, carrier)
+}
+
+/// RFC 3261 §10.2.4: a registrar behind whose NAT handling we stand lists another contact than ours.
+#[test]
+fn a_registration_is_kept_up_where_the_registrar_lists_our_contact_as_it_sees_it() {
+    let (mut sim, carrier) = registers(17, "");
+    sim.act(carrier, |c, _| c.lists = Some("<sip:490301@203.0.113.9:31022>;expires=60".to_owned()));
+    sim.run_until("it is up", |s| s.has("trunk.up"));
+    let asked = sim.ua(carrier).registers;
+    sim.run_for(600 * SECOND);
+    let renewed = sim.ua(carrier).registers - asked;
+    assert!((18..=24).contains(&renewed), "{renewed} refreshes of 60 s in ten minutes");
+    assert!(!sim.has("trunk.down"), "{}", sim.story());
+}
+
 /// RFC 3261 §21.5.4.
 #[test]
 fn a_trunk_that_says_503_with_retry_after_rests_for_that_long() {

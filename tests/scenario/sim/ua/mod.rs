@@ -117,6 +117,13 @@ pub struct Ua {
     /// The answer to REGISTER, a trunk's.
     pub on_register: u16,
     pub registers: usize,
+    /// The Contact of its 200 to REGISTER, where it lists one.
+    pub lists: Option<String>,
+    /// Each REGISTER is challenged with a nonce of its own, which is good once.
+    pub one_nonce_each: bool,
+    pub(super) nonces: usize,
+    /// What it has accepted: Contacts and Expires of each.
+    pub accepted: Vec<(Vec<String>, Option<u32>)>,
     /// Retry-After of its refusals, in seconds.
     pub retry_after: Option<u32>,
     /// One behaviour a call, before `on_invite` counts.
@@ -234,6 +241,10 @@ impl Ua {
             options: 0,
             on_register: 200,
             registers: 0,
+            lists: None,
+            one_nonce_each: false,
+            nonces: 0,
+            accepted: Vec::new(),
             retry_after: None,
             script: VecDeque::new(),
             registered: false,

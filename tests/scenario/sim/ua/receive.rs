@@ -120,7 +120,7 @@ impl Ua {
             Method::Options | Method::Info => self.reply(&request, 200),
             Method::Register => {
                 self.registers += 1;
-                self.reply(&request, self.on_register);
+                self.registers_with(&request);
             }
             _ => self.reply(&request, 405),
         }

@@ -348,6 +348,41 @@ impl Ua {
         response
     }
 
+    /// A trunk's answer to a REGISTER.
+    pub(super) fn registers_with(&mut self, request: &Request) {
+        let status = Status::new(self.on_register).unwrap_or_else(|| panic!("status {}", self.on_register));
+        let nonce = format!("nonce=\"n{}\"", self.nonces);
+        let credentials = request.headers.get(&HeaderName::Authorization);
+        let proven = credentials.is_some_and(|c| String::from_utf8_lossy(c).contains(&nonce));
+        if !status.is_success() {
+            return self.reply(request, self.on_register);
+        }
+        let tag = self.token("r");
+        let mut response = request.response_with_tag(status, tag);
+        if self.one_nonce_each {
+            self.nonces += 1;
+            if !proven {
+                response.status = Status::UNAUTHORIZED;
+                let challenge = format!("Digest realm=\"carrier\", nonce=\"n{}\", algorithm=MD5, qop=\"auth\"", self.nonces);
+                response.headers.push(HeaderName::WwwAuthenticate, challenge);
+            }
+        }
+        if response.status.is_success() {
+            self.registers_as(request);
+            if let Some(contacts) = &self.lists {
+                response.headers.push(HeaderName::Contact, contacts.as_str());
+            }
+        }
+        let bytes = response.to_bytes();
+        self.given.insert((branch_of(request), request.method.to_string()), bytes.clone());
+        self.put(bytes);
+    }
+
+    fn registers_as(&mut self, request: &Request) {
+        let contacts = request.headers.get_all(&HeaderName::Contact).map(|c| String::from_utf8_lossy(c).into_owned()).collect();
+        self.accepted.push((contacts, request.headers.expires().ok().flatten()));
+    }
+
     pub(super) fn reply(&mut self, request: &Request, code: u16) {
         let status = Status::new(code).unwrap_or_else(|| panic!("status {code}"));
         let tag = self.token("r");
