@@ -4,8 +4,13 @@
 //! Due ──tick──▶ InFlight ──2xx──▶ Due (before it ends)
 //!                  ├─401/407 with something new, 423─▶ InFlight (at once, with what was asked for)
 //!                  └─anything else, nothing─▶ Due (later and later)
-//! any ──stop──▶ Stopped
+//! Due ──hurry──▶ Due (soon)
+//! any ──stop──▶ Leaving (where there is something to take back) ──2xx, no answer, a second challenge──▶ Stopped
 //! ```
+//!
+//! It is hurried when what the registration stands on has changed: its connection is gone, we are to be reached elsewhere, the trunk has
+//! come back. The first time within seconds, by chance (RFC 5626 §4.5); each further one within a quarter of an hour later and later, so
+//! that a connection that flaps is no flood for the carrier.
 //!
 //! Chance (`luck`) is any number, drawn anew each time.
 //!
@@ -18,13 +23,19 @@ use bytes::Bytes;
 
 use crate::clock::Mono;
 use crate::config::{Secret, Trunk};
-use crate::sip::{CSeq, Challenge, Contacts, HeaderName, Host, Login, Method, NameAddr, Request, Response, SipUri, Status, Uri};
+use crate::sip::{
+    CSeq, Challenge, ConnectionId, Contacts, HeaderName, Host, Login, Method, NameAddr, Request, Response, SipUri, Status, Uri,
+};
 
 /// Bound of the first pause after a failure; of each further one it is twice as long, up to `SLOWEST`. The pause is drawn from its upper
 /// half (RFC 5626 §4.5), so that not all customers of a carrier come back in the same second.
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
 /// A carrier's outage ends without us; a wrong password does not end by trying.
 const SLOWEST: Duration = Duration::from_secs(900);
+/// Bound of the delay of a registration that is hurried.
+const SOON: Duration = Duration::from_secs(2);
+/// Without a hurry for so long, the next one is the first again.
+const CALM: Duration = SLOWEST;
 /// Until a look-up that is under way may have ended.
 const NO_ADDRESS_PAUSE: Duration = Duration::from_secs(1);
 /// However long the peer's Retry-After says.
@@ -48,6 +59,17 @@ pub struct Outward {
     phase: Phase,
     up_until: Option<Mono>,
     failures: u32,
+    /// The last failure was a word of the peer's, which no hurry overrides.
+    refused: bool,
+    /// Contact of the last REGISTER.
+    asked: Option<SipUri>,
+    /// The contact that the trunk has.
+    held: Option<SipUri>,
+    /// By which connection the last answer came.
+    connection: Option<ConnectionId>,
+    /// In a row, and when the last one was to be sent.
+    hurries: u32,
+    hurried: Mono,
 }
 
 /// A challenge that is answered in advance until the peer makes a new one.
@@ -96,6 +118,12 @@ impl Outward {
             phase: Phase::Due { at: now },
             up_until: None,
             failures: 0,
+            refused: false,
+            asked: None,
+            held: None,
+            connection: None,
+            hurries: 0,
+            hurried: now,
         })
     }
 
@@ -126,6 +154,49 @@ impl Outward {
             Phase::Due { .. } | Phase::InFlight { .. } | Phase::Stopped => {}
         }
         step
+    }
+
+    /// Registers soon instead of when it is due.
+    pub fn hurry(&mut self, luck: u64, now: Mono) {
+        let Phase::Due { at } = self.phase else { return };
+        if self.refused {
+            return;
+        }
+        if now.since(self.hurried) >= CALM {
+            self.hurries = 0;
+        }
+        let mut soon = now + part_of(SOON, luck);
+        if let Some(times) = self.hurries.checked_sub(1) {
+            let bound = FIRST_PAUSE.saturating_mul(1 << times.min(10)).min(SLOWEST);
+            soon = soon.max(self.hurried + bound / 2 + part_of(bound / 2, luck));
+        }
+        if soon < at {
+            self.phase = Phase::Due { at: soon };
+            self.hurries = self.hurries.saturating_add(1);
+            self.hurried = soon;
+        }
+    }
+
+    /// The trunk is to reach us there from now on.
+    pub fn is_at(&mut self, contact: &SipUri, luck: u64, now: Mono) {
+        let elsewhere = |known: &SipUri| !known.host.equivalent(&contact.host) || known.port != contact.port;
+        if self.asked.as_ref().is_some_and(elsewhere) {
+            self.hurry(luck, now);
+        }
+    }
+
+    /// An answer came by this connection; none over UDP.
+    pub fn came_by(&mut self, connection: Option<ConnectionId>) {
+        self.connection = connection;
+    }
+
+    /// The connection is gone. Whether that was the one that it was registered by.
+    pub fn lost(&mut self, connection: ConnectionId, luck: u64, now: Mono) -> bool {
+        let was_ours = self.connection.take_if(|known| *known == connection).is_some();
+        if was_ours {
+            self.hurry(luck, now);
+        }
+        was_ours
     }
 
     /// The final response to what was sent.
@@ -191,7 +262,11 @@ impl Outward {
         // Not over before the refresh has had its chance, however soon the peer lets it end.
         let was_down = self.up_until.replace(now + lasts.max(SHORTEST_REFRESH * 2)).is_none();
         self.failures = 0;
+        self.refused = false;
+        self.held.clone_from(&self.asked);
         self.phase = Phase::Due { at: now + (lasts - early).max(SHORTEST_REFRESH) };
+        // It may have moved meanwhile.
+        self.is_at(contact, luck, now);
         Step { send: None, news: was_down.then_some(News::Up) }
     }
 
@@ -213,12 +288,17 @@ impl Outward {
             }
         };
         self.failures = self.failures.saturating_add(1);
+        let is_silence = |status: Status| status == Status::REQUEST_TIMEOUT || status.code() >= 500;
+        self.refused = retry_after.is_some() || status.is_some_and(|status| !is_silence(status));
         self.phase = Phase::Due { at: now + pause };
         Step { send: None, news: Some(News::Failed(status)) }
     }
 
     fn lapse(&mut self, now: Mono) -> Option<News> {
-        self.up_until.take_if(|until| *until <= now).map(|_| News::Down)
+        self.up_until.take_if(|until| *until <= now).map(|_| {
+            self.held = None;
+            News::Down
+        })
     }
 
     fn register(&mut self, contact: &SipUri, expires: u32, cnonce: &str) -> Option<Request> {
@@ -233,7 +313,12 @@ impl Outward {
         request.headers.push(HeaderName::CSeq, CSeq::new(self.cseq, Method::Register));
         request.headers.push(HeaderName::MaxForwards, 70);
         request.headers.push(HeaderName::Contact, NameAddr::new(contact.clone()));
+        // Where we are no more, calls must not ring. Behind the new one: some registrars read no more than the first.
+        if let Some(old) = self.held.clone().filter(|old| expires > 0 && !old.equivalent(contact)) {
+            request.headers.push(HeaderName::Contact, NameAddr::new(old).with_param("expires", "0"));
+        }
         request.headers.push(HeaderName::Expires, expires);
+        self.asked = Some(contact.clone());
         if let Some(standing) = &mut self.challenge {
             standing.nc += 1;
             let uri = Bytes::from(request.uri.to_string());

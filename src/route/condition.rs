@@ -223,6 +223,11 @@ impl Condition {
         }
     }
 
+    /// The last probe that has ended found nobody there.
+    pub fn is_silent(&self) -> bool {
+        matches!(self.probed, Some(Err(_)))
+    }
+
     pub fn registration(&mut self, found: Result<(), Trouble>) {
         self.registered = Some(found);
     }

@@ -205,6 +205,7 @@ impl Switch {
                 let mut changes = Vec::new();
                 cx.hub.registrar.connection_closed(connection, &mut changes);
                 cx.bindings_changed(changes);
+                cx.trunk_connection_lost(connection);
                 self.flow_lost(connection, now, out);
                 let config = Arc::clone(&self.hub.config);
                 self.hub.presence.connection_closed(connection, |address| config.sip.is_proxy(address));
@@ -513,7 +514,7 @@ impl Switch {
             Purpose::Probe(leg) => self.probed(leg, response.status, now, out),
             Purpose::Bye(leg) if response.status.is_final() => self.bye_done(leg, now, out),
             Purpose::Bye(_) => {}
-            Purpose::Register(trunk, at) => self.cx(now, out).registered_there(&trunk, at, response),
+            Purpose::Register(trunk, at) => self.cx(now, out).registered_there(&trunk, at, response, flow),
             Purpose::Options(trunk, at) => self.cx(now, out).trunk_answered(&trunk, at, response.status),
         }
     }

@@ -15,7 +15,9 @@ use crate::conversation::{Leg, NextTrunks, Peer, Try, Way};
 use crate::ids::TrunkName;
 use crate::registrar::{Change, News, Outward, Step};
 use crate::route::{self, Attempt, Cause, Condition, Conditions, PROBED_REST, SILENT_REST, Trouble, TroubleKind};
-use crate::sip::{CSeq, Flow, HeaderName, HostPort, Method, NameAddr, Request, Response, SipUri, Status, Transport};
+use crate::sip::{
+    CSeq, ConnectionId, Flow, HeaderName, HostPort, Method, NameAddr, Request, Response, SipUri, Status, Transport,
+};
 
 /// However short a record says that it is good for: some zones say 0.
 const SHORTEST_TTL: Duration = Duration::from_secs(30);
@@ -170,6 +172,13 @@ impl Cx<'_> {
         } else {
             condition.is_awake(at);
         }
+        // What it knew of us may have gone with what it came back from.
+        if found.is_ok()
+            && condition.is_silent()
+            && let Some(outward) = self.hub.outward.get_mut(name)
+        {
+            outward.hurry(self.hub.chance.next_u64(), now);
+        }
         condition.probe_ended(found, now);
         self.tell_trunk(name);
     }
@@ -231,7 +240,33 @@ impl Cx<'_> {
         // What has not changed keeps its order: a registration stays where it is.
         if self.hub.servers.get(&name).is_none_or(|known| sorted(known) != sorted(&servers)) {
             let drawn = route::order(servers, |s| (s.priority, s.weight), &mut self.hub.chance);
-            self.hub.servers.insert(name, drawn);
+            self.hub.servers.insert(name.clone(), drawn);
+        }
+        self.look_for_us(&name);
+    }
+
+    /// Where a trunk is to reach us may have changed: another network, another `advertise`.
+    fn look_for_us(&mut self, name: &TrunkName) {
+        let (config, now) = (self.config(), self.now.mono);
+        let Some(trunk) = config.trunks.get(name).filter(|_| self.hub.outward.contains_key(name)) else { return };
+        let Some(to) = self.way_to(trunk) else { return };
+        let contact = self.contact(trunk.user.as_deref().unwrap_or(name.as_str()), &to);
+        let luck = self.hub.chance.next_u64();
+        if let (Some(outward), Some(contact)) = (self.hub.outward.get_mut(name), contact.uri.sip()) {
+            outward.is_at(contact, luck, now);
+        }
+    }
+
+    /// What came to us by this connection comes no more: a trunk that we were registered with by it is told anew where we are, and its
+    /// name asked for first.
+    pub fn trunk_connection_lost(&mut self, connection: ConnectionId) {
+        let now = self.now.mono;
+        for (name, outward) in &mut self.hub.outward {
+            if outward.lost(connection, self.hub.chance.next_u64(), now)
+                && let Some(lookup) = self.hub.lookups.get_mut(name).filter(|lookup| lookup.query.is_none())
+            {
+                lookup.at = lookup.at.min(now);
+            }
         }
     }
 
@@ -307,9 +342,12 @@ impl Cx<'_> {
         }
     }
 
-    pub fn registered_there(&mut self, name: &TrunkName, at: SocketAddr, response: &Response) {
+    pub fn registered_there(&mut self, name: &TrunkName, at: SocketAddr, response: &Response, flow: Flow) {
         if response.status.is_provisional() {
             return;
+        }
+        if let Some(outward) = self.hub.outward.get_mut(name) {
+            outward.came_by(flow.connection);
         }
         if Condition::judge(response.status.code()).is_err() {
             self.rest(name, at);

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use cordboard::config::Source;
-use cordboard::sip::Transport;
+use cordboard::sip::{ConnectionId, Transport};
 use cordboard::switch::command::TrunkView;
 use cordboard::switch::event::{TroubleKind, TrunkDown, TrunkFailure};
-use cordboard::switch::{Answer, Command, Kind};
+use cordboard::switch::{Answer, Command, Input, Kind};
 
 use crate::sim::ua::{OnInvite, Ua};
 use crate::sim::{Sim, centre, server};
@@ -182,6 +182,59 @@ fn a_registration_is_kept_up_where_the_registrar_lists_our_contact_as_it_sees_it
     let renewed = sim.ua(carrier).registers - asked;
     assert!((18..=24).contains(&renewed), "{renewed} refreshes of 60 s in ten minutes");
     assert!(!sim.has("trunk.down"), "{}", sim.story());
+}
+
+/// RFC 5626 §4.5.
+#[test]
+fn a_registration_is_made_anew_when_its_connection_is_gone_and_a_flapping_one_is_no_flood() {
+    let (mut sim, carrier) = registers(18, "");
+    sim.connection = Some(ConnectionId(77));
+    sim.run_until("it is up", |s| s.has("trunk.up"));
+    sim.run_for(60 * SECOND);
+    assert_eq!(sim.ua(carrier).registers, 1);
+    sim.input(Input::ConnectionClosed { connection: ConnectionId(76) });
+    sim.run_for(60 * SECOND);
+    assert_eq!(sim.ua(carrier).registers, 1, "another one's connection");
+    sim.input(Input::ConnectionClosed { connection: ConnectionId(77) });
+    sim.run_for(3 * SECOND);
+    assert_eq!(sim.ua(carrier).registers, 2);
+    for _ in 0..600 {
+        sim.input(Input::ConnectionClosed { connection: ConnectionId(77) });
+        sim.run_for(SECOND);
+    }
+    let asked = sim.ua(carrier).registers - 2;
+    assert!((3..=6).contains(&asked), "{asked} in ten minutes");
+    assert!(!sim.has("trunk.down"));
+}
+
+/// RFC 3261 §10.2.2: what was registered before is taken back in the same request.
+#[test]
+fn a_registration_is_made_anew_when_our_address_changes() {
+    let (mut sim, carrier) = registers(19, "");
+    sim.run_until("it is up", |s| s.has("trunk.up"));
+    sim.run_for(120 * SECOND);
+    assert_eq!(sim.ua(carrier).registers, 1);
+    sim.local = Some([10, 0, 0, 9].into());
+    // Until the address is asked for again, and a little.
+    sim.run_for(63 * SECOND);
+    let last = sim.ua(carrier).accepted.last().cloned();
+    let contacts = ["<sip:490301@10.0.0.9:5060>", "<sip:490301@10.0.0.1:5060>;expires=0"].map(str::to_owned).to_vec();
+    assert_eq!(last, Some((contacts, Some(3_600))));
+    sim.run_for(600 * SECOND);
+    assert_eq!(sim.ua(carrier).registers, 2, "once");
+}
+
+#[test]
+fn a_registration_is_made_anew_when_the_trunk_has_come_back() {
+    let (mut sim, carrier) = registers(20, "probe = \"30s\"\n");
+    sim.run_until("it is up", |s| s.has("trunk.up"));
+    sim.act(carrier, |c, _| c.dead = true);
+    sim.run_until("it is down", |s| s.has("trunk.down"));
+    assert_eq!(sim.ua(carrier).registers, 1);
+    sim.act(carrier, |c, _| c.dead = false);
+    sim.run_until("it is up again", |s| s.count("trunk.up") == 2);
+    sim.run_for(3 * SECOND);
+    assert_eq!(sim.ua(carrier).registers, 2);
 }
 
 /// RFC 3261 §21.5.4.

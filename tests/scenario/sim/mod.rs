@@ -91,6 +91,10 @@ pub struct Sim {
     /// What DNS says of names of trunks.
     pub names: BTreeMap<String, Vec<Server>>,
     pub asked: Vec<Wanted>,
+    /// Our address that routes to every peer, where it is not the switch's first.
+    pub local: Option<IpAddr>,
+    /// By which connection everything comes, where there is one.
+    pub connection: Option<sip::ConnectionId>,
     /// The clips of each prompt, as they were begun.
     pub said: Vec<String>,
     pub registrations: BTreeMap<(String, String), cordboard::registrar::Binding>,
@@ -202,6 +206,8 @@ impl Sim {
             behind: BTreeMap::new(),
             names: BTreeMap::new(),
             asked: Vec::new(),
+            local: None,
+            connection: None,
             said: Vec::new(),
             registrations: BTreeMap::new(),
             wishes: BTreeMap::new(),
@@ -384,7 +390,7 @@ impl Sim {
             Parcel::Sip { from, bytes, transport } => {
                 let from = self.forges.get(&from).copied().unwrap_or(from);
                 if to.to_string() == SWITCH {
-                    let flow = Flow { transport, local: to, remote: from, connection: None };
+                    let flow = Flow { transport, local: to, remote: from, connection: self.connection };
                     match self.counted(|_| sip::parse_datagram(&bytes)) {
                         Ok(message) => self.input(Input::Sip { flow, message }),
                         Err(malformed) => {
@@ -508,6 +514,10 @@ impl Sim {
                     }
                     Err(_) => self.names.get(&wanted.host).cloned().unwrap_or_default(),
                 };
+                let mut servers: Vec<Server> = servers;
+                for address in servers.iter_mut().flat_map(|s| &mut s.addresses) {
+                    address.local = self.local.unwrap_or(address.local);
+                }
                 self.asked.push(wanted);
                 later.push(Input::Resolved { query, servers, ttl: Duration::from_secs(60) });
             }
