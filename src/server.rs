@@ -357,8 +357,8 @@ fn heed_signals(orders: mpsc::Sender<Order>) -> io::Result<tokio::task::JoinHand
     Ok(task)
 }
 
-/// BYEs that are sent at the end get this long to be answered.
-pub(crate) const LAST_WORDS: Duration = Duration::from_secs(2);
+/// BYEs and what takes registrations back, sent at the end, get this long to be answered: three repetitions over UDP.
+pub(crate) const LAST_WORDS: Duration = Duration::from_secs(4);
 
 #[cfg(test)]
 mod tests {

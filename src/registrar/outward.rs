@@ -81,8 +81,19 @@ struct Standing {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    Due { at: Mono },
-    InFlight { answers: u8, lengthened: bool },
+    Due {
+        at: Mono,
+    },
+    InFlight {
+        answers: u8,
+        lengthened: bool,
+    },
+    /// Nothing more is registered. `awaits`: the answer to a registration is still out, and nothing may be sent before it (RFC 3261
+    /// §10.2); else that to the one which takes it back.
+    Leaving {
+        answers: u8,
+        awaits: bool,
+    },
     Stopped,
 }
 
@@ -135,7 +146,7 @@ impl Outward {
     pub fn due(&self) -> Option<Mono> {
         match self.phase {
             Phase::Due { at } => Some(at),
-            Phase::InFlight { .. } | Phase::Stopped => None,
+            Phase::InFlight { .. } | Phase::Leaving { .. } | Phase::Stopped => None,
         }
     }
 
@@ -151,7 +162,7 @@ impl Outward {
                 self.phase = Phase::InFlight { answers: 0, lengthened: false };
                 step.send = self.register(contact, self.asks, cnonce);
             }
-            Phase::Due { .. } | Phase::InFlight { .. } | Phase::Stopped => {}
+            Phase::Due { .. } | Phase::InFlight { .. } | Phase::Leaving { .. } | Phase::Stopped => {}
         }
         step
     }
@@ -201,7 +212,11 @@ impl Outward {
 
     /// The final response to what was sent.
     pub fn answered(&mut self, response: &Response, contact: &SipUri, cnonce: &str, luck: u64, now: Mono) -> Step {
-        let Phase::InFlight { answers, lengthened } = self.phase else { return Step::default() };
+        let (answers, lengthened) = match self.phase {
+            Phase::InFlight { answers, lengthened } => (answers, lengthened),
+            Phase::Leaving { answers, awaits } => return self.answered_at_the_end(answers, awaits, response, cnonce),
+            Phase::Due { .. } | Phase::Stopped => return Step::default(),
+        };
         let status = response.status;
         if status.is_success() {
             return self.registered(response, contact, luck, now);
@@ -237,17 +252,64 @@ impl Outward {
                 self.phase = Phase::Due { at: at.max(now + NO_ADDRESS_PAUSE) };
                 Step { send: None, news: self.lapse(now) }
             }
+            Phase::Leaving { .. } => {
+                self.phase = Phase::Stopped;
+                Step::default()
+            }
             Phase::Stopped => Step::default(),
         }
     }
 
-    /// Takes the registration back, if there is one.
-    pub fn stop(&mut self, contact: &SipUri, cnonce: &str) -> Step {
-        self.phase = Phase::Stopped;
-        match self.up_until.take() {
-            Some(_) => Step { send: self.register(contact, 0, cnonce), news: Some(News::Down) },
-            None => Step::default(),
+    /// Takes the registration back, if there is one; and one that is being made, when it is.
+    pub fn stop(&mut self, cnonce: &str) -> Step {
+        match self.phase {
+            Phase::Leaving { .. } | Phase::Stopped => return Step::default(),
+            Phase::Due { .. } | Phase::InFlight { .. } => {}
         }
+        let news = self.up_until.take().map(|_| News::Down);
+        if matches!(self.phase, Phase::InFlight { .. }) {
+            self.phase = Phase::Leaving { answers: 0, awaits: true };
+            return Step { send: None, news };
+        }
+        Step { send: self.leave(0, cnonce), news }
+    }
+
+    /// Nothing more is to be sent of its own accord.
+    pub fn rest(&mut self) {
+        if matches!(self.phase, Phase::Due { .. }) {
+            self.phase = Phase::Stopped;
+        }
+    }
+
+    /// Takes back what the trunk has, in answer to that many challenges.
+    fn leave(&mut self, answers: u8, cnonce: &str) -> Option<Request> {
+        let Some(held) = self.held.clone() else {
+            self.phase = Phase::Stopped;
+            return None;
+        };
+        self.phase = Phase::Leaving { answers, awaits: false };
+        self.register(&held, 0, cnonce)
+    }
+
+    fn answered_at_the_end(&mut self, answers: u8, awaits: bool, response: &Response, cnonce: &str) -> Step {
+        let send = match pick(response) {
+            // By now the nonce of the last registration is old: some carriers take each one once.
+            Some((header, challenge)) if answers == 0 || challenge.stale && answers < MAX_ANSWERS => {
+                self.challenge = Some(Standing { challenge, header, nc: 0 });
+                self.leave(answers + 1, cnonce)
+            }
+            _ if awaits => {
+                if response.status.is_success() {
+                    self.held.clone_from(&self.asked);
+                }
+                self.leave(answers, cnonce)
+            }
+            _ => {
+                self.phase = Phase::Stopped;
+                None
+            }
+        };
+        Step { send, news: None }
     }
 
     fn registered(&mut self, response: &Response, contact: &SipUri, luck: u64, now: Mono) -> Step {

@@ -734,14 +734,43 @@ refresh = "600s"
     #[test]
     fn it_leaves_once_and_only_if_it_was_there() {
         let mut trunk = Trunk::new();
-        assert_eq!(trunk.outward.stop(&trunk.contact, "c"), Step::default());
+        assert_eq!(trunk.outward.stop("c"), Step::default());
         let mut trunk = Trunk::new();
         let plain = sent(trunk.tick(0));
         trunk.answer(&plain, Status::OK, &[], 0);
-        let step = trunk.outward.stop(&trunk.contact, "c");
+        let step = trunk.outward.stop("c");
         assert_eq!(step.news, Some(News::Down));
         assert_eq!(step.send.map(|r| r.headers.expires()), Some(Ok(Some(0))));
-        assert_eq!(trunk.outward.stop(&trunk.contact, "c"), Step::default());
+        assert_eq!(trunk.outward.stop("c"), Step::default());
         assert_eq!(trunk.outward.deadline(), None);
+    }
+
+    #[test]
+    fn a_challenge_of_the_last_register_is_answered_once() {
+        let mut trunk = Trunk::new();
+        let plain = sent(trunk.tick(0));
+        let signed = sent(trunk.answer(&plain, Status::UNAUTHORIZED, &[CHALLENGE], 1));
+        trunk.answer(&signed, Status::OK, &[], 2);
+        let leave = trunk.outward.stop("c").send.expect("a request");
+        let next = (HeaderName::WwwAuthenticate, "Digest realm=\"carrier\", nonce=\"n2\", qop=\"auth\"");
+        let again = sent(trunk.answer(&leave, Status::UNAUTHORIZED, &[next.clone()], 3));
+        assert_eq!(again.headers.expires(), Ok(Some(0)));
+        assert_eq!(again.headers.authorizations().expect("reads")[0].nonce, "n2");
+        assert_eq!(trunk.answer(&again, Status::UNAUTHORIZED, &[next], 4), Step::default());
+        assert_eq!(trunk.outward.deadline(), None);
+    }
+
+    /// RFC 3261 §10.2: no REGISTER before the last one has its answer.
+    #[test]
+    fn what_is_being_registered_is_taken_back_when_it_is() {
+        for (status, held) in [(Status::OK, true), (Status::FORBIDDEN, false)] {
+            let mut trunk = Trunk::new();
+            let plain = sent(trunk.tick(0));
+            assert_eq!(trunk.outward.stop("c"), Step::default());
+            let leave = trunk.answer(&plain, status, &[], 1).send;
+            assert_eq!(leave.map(|r| r.headers.expires()), held.then_some(Ok(Some(0))));
+            assert_eq!(trunk.outward.unanswered(LUCK, at(32_000)), Step::default());
+            assert_eq!(trunk.outward.deadline(), None);
+        }
     }
 }

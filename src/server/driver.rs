@@ -99,10 +99,37 @@ enum Phase {
     Draining {
         until: Mono,
     },
+    /// The last call is over; the answers to the last requests are waited for until then. A call for help that comes meanwhile has the
+    /// patience that there was.
+    Leaving {
+        until: Mono,
+        patience: Mono,
+    },
     /// BYE is sent to all; their answers are waited for until then.
     Halting {
         until: Mono,
     },
+}
+
+impl Phase {
+    /// Where the run stands with so many live calls, and whether anything waits for an answer. `None`: it is over.
+    fn next(self, live: usize, is_quiet: bool, now: Mono) -> Option<Phase> {
+        match self {
+            Phase::Draining { .. } | Phase::Leaving { .. } if live == 0 && is_quiet => None,
+            Phase::Draining { until: patience } if live == 0 => Some(Phase::Leaving { until: now + LAST_WORDS, patience }),
+            Phase::Leaving { patience, .. } if live > 0 => Some(Phase::Draining { until: patience }),
+            Phase::Leaving { until, .. } if until <= now => None,
+            Phase::Halting { until } if until <= now || is_quiet => None,
+            Phase::Serving | Phase::Draining { .. } | Phase::Leaving { .. } | Phase::Halting { .. } => Some(self),
+        }
+    }
+
+    fn ends(self) -> Option<Mono> {
+        match self {
+            Phase::Serving => None,
+            Phase::Draining { until } | Phase::Leaving { until, .. } | Phase::Halting { until } => Some(until),
+        }
+    }
 }
 
 /// The core with what a run of it needs.
@@ -154,23 +181,17 @@ impl Driver {
         while ended.is_none() {
             self.carry_out(&mut run);
             let now = self.clock.mono();
-            match phase {
-                Phase::Serving => {}
-                Phase::Draining { .. } if run.switch.live() == 0 => break,
-                Phase::Draining { until } if until <= now => phase = self.halt(&mut run),
-                Phase::Halting { until } if until <= now || run.switch.is_quiet() => break,
-                Phase::Draining { .. } | Phase::Halting { .. } => {}
-            }
+            let Some(next) = phase.next(run.switch.live(), run.switch.is_quiet(), now) else { break };
+            phase = match next {
+                Phase::Draining { until } if until <= now => self.halt(&mut run),
+                Phase::Serving | Phase::Draining { .. } | Phase::Leaving { .. } | Phase::Halting { .. } => next,
+            };
             if run.switch.deadline().is_some_and(|at| at <= self.clock.mono()) && !self.take(&mut run, Input::Tick) {
                 ended = Some(Ended::Faulty);
                 continue;
             }
             self.carry_out(&mut run);
             run.flush_journal(self.clock.mono());
-            let phase_ends = match phase {
-                Phase::Serving => None,
-                Phase::Draining { until } | Phase::Halting { until } => Some(until),
-            };
             if self.waiting.is_empty() {
                 run.backlog.is_empty_now();
                 self.transport.set_queue_delay(Duration::ZERO);
@@ -178,7 +199,7 @@ impl Driver {
             // Far enough that it never comes first.
             let idle = self.clock.mono() + Duration::from_secs(3_600);
             let wake =
-                [run.switch.deadline(), phase_ends, run.journal_flush, Some(idle)].into_iter().flatten().min().unwrap_or(idle);
+                [run.switch.deadline(), phase.ends(), run.journal_flush, Some(idle)].into_iter().flatten().min().unwrap_or(idle);
             #[allow(clippy::disallowed_methods, reason = "the driver's one timer")]
             let timer = sleep_until(Instant::from_std(self.clock.instant(wake)));
             let fine = tokio::select! {
@@ -364,7 +385,7 @@ impl Driver {
                     *phase = Phase::Draining { until: self.clock.mono() + patience };
                     self.take(run, Input::Drain)
                 }
-                Phase::Draining { .. } => {
+                Phase::Draining { .. } | Phase::Leaving { .. } => {
                     *phase = self.halt(run);
                     true
                 }
@@ -523,6 +544,24 @@ token = "token-of-admin-0123456789"
         ("8080", "8081", "[http]"),
         ("\"recordings\"", "\"elsewhere\"", "[recording] folder"),
     ];
+
+    #[test]
+    fn the_run_ends_when_the_last_words_are_answered_or_soon_after_the_last_call() {
+        let at = Mono::from_millis;
+        let draining = Phase::Draining { until: at(60_000) };
+        assert_eq!(Phase::Serving.next(0, true, at(0)), Some(Phase::Serving));
+        assert_eq!(draining.next(1, false, at(0)), Some(draining));
+        assert_eq!(draining.next(0, true, at(0)), None);
+        let leaving = Phase::Leaving { until: at(1_000) + LAST_WORDS, patience: at(60_000) };
+        assert_eq!(draining.next(0, false, at(1_000)), Some(leaving), "a REGISTER has no answer yet");
+        assert_eq!(leaving.next(0, false, at(1_100)), Some(leaving));
+        assert_eq!(leaving.next(0, true, at(1_100)), None);
+        assert_eq!(leaving.next(0, false, at(1_000) + LAST_WORDS), None);
+        assert_eq!(leaving.next(1, false, at(1_100)), Some(draining), "a call for help");
+        let halting = Phase::Halting { until: at(2_000) };
+        assert_eq!(halting.next(1, false, at(1_999)), Some(halting));
+        assert_eq!((halting.next(0, true, at(1_000)), halting.next(1, false, at(2_000))), (None, None));
+    }
 
     #[test]
     fn a_reload_that_changes_what_only_a_start_can_is_refused_with_the_names_of_the_keys() {

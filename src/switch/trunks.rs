@@ -426,7 +426,11 @@ impl Cx<'_> {
     pub fn leave_trunks(&mut self) {
         let names: Vec<TrunkName> = self.hub.outward.keys().cloned().collect();
         for name in names {
-            self.outward(&name, |outward, contact, cnonce, _| outward.stop(contact, cnonce));
+            self.outward(&name, |outward, _, cnonce, _| outward.stop(cnonce));
+        }
+        // Where no address is known there was nothing to send.
+        for outward in self.hub.outward.values_mut() {
+            outward.rest();
         }
         for condition in self.hub.conditions.values_mut() {
             condition.stop();

@@ -237,6 +237,21 @@ fn a_registration_is_made_anew_when_the_trunk_has_come_back() {
     assert_eq!(sim.ua(carrier).registers, 2);
 }
 
+/// RFC 3261 §10.2.2, with a carrier that takes each nonce once.
+#[test]
+fn a_registration_is_taken_back_at_the_end_although_the_carrier_asks_for_proof_anew() {
+    let (mut sim, carrier) = registers(21, "");
+    sim.act(carrier, |c, _| c.one_nonce_each = true);
+    sim.run_until("it is up", |s| s.has("trunk.up"));
+    sim.input(Input::Drain);
+    assert!(!sim.switch.is_quiet(), "the answer is awaited");
+    sim.run_until("nothing is awaited", |s| s.switch.is_quiet());
+    let last = sim.ua(carrier).accepted.last().cloned();
+    assert_eq!(last, Some((vec!["<sip:490301@10.0.0.1:5060>".to_owned()], Some(0))));
+    sim.run_for(4_000 * SECOND);
+    assert_eq!(sim.ua(carrier).accepted.len(), 2, "and not registered again");
+}
+
 /// RFC 3261 §21.5.4.
 #[test]
 fn a_trunk_that_says_503_with_retry_after_rests_for_that_long() {

@@ -376,3 +376,57 @@ fn a_caller_without_a_number_is_refused_where_the_number_says_so() {
     let outcome = caller(&site, &switch, &scenario).start().finish(SOON);
     assert_eq!(outcome.code, Some(0), "{outcome:#?}");
 }
+
+/// A registrar that takes each nonce once and lists our contact as it sees it behind a NAT, good for twelve seconds: so many REGISTERs
+/// are challenged, and accepted when they come again.
+fn registrar(times: usize) -> String {
+    let answer = |status: &str, more: &str| {
+        format!(
+            r#"  <recv request="REGISTER"></recv>
+  <send><![CDATA[
+SIP/2.0 {status}
+[last_Via:]
+[last_From:]
+[last_To:];tag=[pid]r[call_number]
+[last_Call-ID:]
+[last_CSeq:]
+{more}
+Content-Length: 0
+
+]]></send>
+"#
+        )
+    };
+    let round = |n: usize| {
+        let challenge = format!("WWW-Authenticate: Digest realm=\"carrier\", nonce=\"n{n}\", algorithm=MD5, qop=\"auth\"");
+        let listed = "Contact: <sip:490301@203.0.113.9:31022>;expires=12";
+        answer("401 Unauthorized", &challenge) + &answer("200 OK", listed)
+    };
+    let rounds: String = (1..=times).map(round).collect();
+    format!("<?xml version=\"1.0\" encoding=\"ISO-8859-1\" ?>\n<scenario name=\"registrar\">\n{rounds}</scenario>\n")
+}
+
+/// RFC 3261 §10.2.2, §10.2.4.
+#[test]
+fn a_registration_is_refreshed_by_what_a_registrar_lists_and_taken_back_at_the_end() {
+    let port = super::support::ports::port();
+    let site = Site::new("registrar").with(&format!(
+        "[[trunk]]\nname = \"carrier\"\npeer = \"{TRUNK}:{port}\"\nprobe = \"off\"\nuser = \"490301\"\nsecret = \"s3cret\"\n\
+         register = true\nrefresh = \"300s\"\n"
+    ));
+    let carrier = Sipp::scenario(site.folder().path(), "carrier", &registrar(3)).address(TRUNK).port(port).start();
+    carrier.wait_until_bound();
+    let mut switch = site.start();
+    let registered = |carrier: &Sipp| carrier.received().into_iter().filter(|m| m.starts_with("REGISTER ")).collect::<Vec<_>>();
+    wait_until("it is refreshed within the twelve seconds", SOON, || registered(&carrier).len() == 4);
+    wait_until("it is up", SOON, || switch.items("/api/v1/trunks")[0]["registered"] == true);
+    switch.terminate();
+    assert!(switch.wait_for_end(SOON).success());
+    let all = registered(&carrier);
+    let outcome = carrier.finish(SOON);
+    assert_eq!(outcome.code, Some(0), "{outcome:#?}");
+    let [.., first, last] = &all[..] else { panic!("{all:#?}") };
+    assert_eq!(all.len(), 6, "{all:#?}");
+    assert!([first, last].iter().all(|m| m.contains("\nExpires: 0")), "{all:#?}");
+    assert!(first.contains("nonce=\"n2\"") && last.contains("nonce=\"n3\""), "{all:#?}");
+}
