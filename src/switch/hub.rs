@@ -66,7 +66,10 @@ pub(super) struct Hub {
     /// Legs of conversations that are gone, whose SIP has an end to find yet.
     pub departing: BTreeMap<LegId, Departing>,
     pub ports: BTreeMap<u8, VecDeque<Lease>>,
+    /// Where calls of a trunk may come from: what `sources` says.
     pub hosts: Hosts,
+    /// Addresses of each trunk, with since when its name does not stand for them any more.
+    pub sources: BTreeMap<TrunkName, BTreeMap<IpAddr, Option<Mono>>>,
     /// Of each trunk, in the order in which they are asked when it is not for a call.
     pub servers: BTreeMap<TrunkName, Vec<Server>>,
     pub lookups: BTreeMap<TrunkName, Lookup>,
@@ -137,6 +140,8 @@ pub(super) struct Lookup {
     pub at: Mono,
     /// Failures in a row.
     pub failures: u32,
+    /// When the servers that are known were found.
+    pub found: Mono,
 }
 
 /// A leg without a conversation.

@@ -46,6 +46,8 @@ pub enum Input {
     Resolved {
         query: QueryId,
         servers: Vec<Server>,
+        /// Every question of the chain had an answer, be it that there is no such record. Else there may be more servers, or others.
+        whole: bool,
         /// How long they are good for.
         ttl: Duration,
     },

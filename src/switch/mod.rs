@@ -139,6 +139,7 @@ impl Switch {
                 departing: BTreeMap::new(),
                 ports: BTreeMap::new(),
                 hosts: BTreeMap::new(),
+                sources: BTreeMap::new(),
                 servers: BTreeMap::new(),
                 lookups,
                 moved: Vec::new(),
@@ -212,9 +213,9 @@ impl Switch {
                 self.unreachable.extend(lost.into_iter().map(|lost| lost.id));
             }
             Input::Malformed { sources } => self.cx(now, out).malformed(sources),
-            Input::Resolved { query, servers, ttl } => {
+            Input::Resolved { query, servers, whole, ttl } => {
                 let mut cx = self.cx(now, out);
-                cx.resolved(query, servers, ttl);
+                cx.resolved(query, servers, whole, ttl);
                 cx.trunks_are_not_banned();
             }
             Input::Ports(leases) => {

@@ -28,6 +28,11 @@ const FIRST_RETRY: Duration = Duration::from_secs(5);
 const LAST_RETRY: Duration = Duration::from_secs(60);
 /// A question without an answer is forgotten: longer than any resolver takes.
 const LONGEST_QUESTION: Duration = Duration::from_secs(60);
+/// An address that a trunk's name stood for, and does not any more, may call for so long: carriers give their addresses in turn, and a call
+/// may come from one that has just left the list. So long, too, is what was known better than what a look-up found that failed in part.
+const GRACE: Duration = Duration::from_secs(3_600);
+/// Addresses of one trunk that calls come from: twice what a look-up finds at most. Those that have gone first are forgotten first.
+const MOST_SOURCES: usize = 256;
 /// Addresses of one trunk that a call tries: each may cost the caller five seconds.
 const MOST_WAYS: usize = 8;
 
@@ -214,24 +219,39 @@ impl Cx<'_> {
         self.out.push(Output::Resolve { query, wanted });
     }
 
-    /// A failed look-up leaves what was known: a name server that is down must not cut off a carrier that is up.
-    pub fn resolved(&mut self, query: QueryId, servers: Vec<Server>, ttl: Duration) {
+    /// A failed look-up leaves what was known: a name server that is down must not cut off a carrier that is up. So does one that has
+    /// failed in part, where it is not all there is or all there has been for long (RFC 3263 §4.1, §4.2: what stands in for a record
+    /// does so where there is none).
+    pub fn resolved(&mut self, query: QueryId, servers: Vec<Server>, whole: bool, ttl: Duration) {
+        let now = self.now.mono;
         let Some((name, lookup)) = self.hub.lookups.iter_mut().find(|(_, l)| l.query == Some(query)) else { return };
         let name = name.clone();
         lookup.query = None;
-        if servers.is_empty() {
-            lookup.at = self.now.mono + FIRST_RETRY.saturating_mul(1 << lookup.failures.min(5)).min(LAST_RETRY);
+        if servers.is_empty() || !whole {
+            lookup.at = now + FIRST_RETRY.saturating_mul(1 << lookup.failures.min(5)).min(LAST_RETRY);
             lookup.failures = lookup.failures.saturating_add(1);
-            return self.count("names_unresolved_total");
+            let is_better = !servers.is_empty() && (!self.hub.servers.contains_key(&name) || now.since(lookup.found) >= GRACE);
+            self.count("names_unresolved_total");
+            self.comes_from(&name, &servers, false);
+            if is_better {
+                self.take_servers(name, servers);
+            }
+            return;
         }
-        lookup.at = self.now.mono + ttl.clamp(SHORTEST_TTL, LONGEST_TTL);
+        lookup.at = now + ttl.clamp(SHORTEST_TTL, LONGEST_TTL);
         if std::mem::take(&mut lookup.failures) > 0
             && let Some(condition) = self.hub.conditions.get_mut(&name)
         {
             condition.hurry(self.now.mono);
         }
-        let ips: BTreeSet<IpAddr> = servers.iter().flat_map(|s| &s.addresses).map(|a| a.remote.ip().to_canonical()).collect();
-        self.hub.hosts.insert(name.clone(), ips.into_iter().collect());
+        self.comes_from(&name, &servers, true);
+        self.take_servers(name, servers);
+    }
+
+    fn take_servers(&mut self, name: TrunkName, servers: Vec<Server>) {
+        if let Some(lookup) = self.hub.lookups.get_mut(&name) {
+            lookup.found = self.now.mono;
+        }
         let sorted = |all: &[Server]| {
             let mut all = all.to_vec();
             all.sort();
@@ -243,6 +263,33 @@ impl Cx<'_> {
             self.hub.servers.insert(name.clone(), drawn);
         }
         self.look_for_us(&name);
+    }
+
+    /// Calls of the trunk may come from these; and if that is all that there are, from others for a while yet.
+    fn comes_from(&mut self, name: &TrunkName, servers: &[Server], whole: bool) {
+        let now = self.now.mono;
+        let ips: BTreeSet<IpAddr> = servers.iter().flat_map(|s| &s.addresses).map(|a| a.remote.ip().to_canonical()).collect();
+        let known = self.hub.sources.entry(name.clone()).or_default();
+        if whole {
+            for (_, gone) in known.iter_mut().filter(|(ip, _)| !ips.contains(ip)) {
+                gone.get_or_insert(now);
+            }
+            known.retain(|_, gone| gone.is_none_or(|at| now.since(at) < GRACE));
+        }
+        known.extend(ips.into_iter().map(|ip| (ip, None)));
+        while known.len() > MOST_SOURCES {
+            let first = known.iter().filter_map(|(ip, gone)| gone.map(|at| (at, *ip))).min();
+            let Some((_, ip)) = first.or_else(|| known.keys().next().map(|ip| (now, *ip))) else { break };
+            known.remove(&ip);
+        }
+        // What is another one's by now is that one's.
+        let sources = &self.hub.sources;
+        let is_listed = |ip: &IpAddr| sources.values().any(|all| all.get(ip) == Some(&None));
+        let of = |all: &BTreeMap<IpAddr, Option<Mono>>| {
+            let sources = all.iter().filter(|(ip, gone)| gone.is_none() || !is_listed(ip));
+            sources.map(|(ip, _)| *ip).collect()
+        };
+        self.hub.hosts = sources.iter().map(|(name, all)| (name.clone(), of(all))).collect();
     }
 
     /// Where a trunk is to reach us may have changed: another network, another `advertise`.
@@ -463,8 +510,10 @@ impl Cx<'_> {
         let same = |name: &TrunkName| config.trunks.get(name).map(|t| &t.peer) == old.trunks.get(name).map(|t| &t.peer);
         self.hub.servers.retain(|name, _| same(name));
         self.hub.hosts.retain(|name, _| same(name));
+        self.hub.sources.retain(|name, _| same(name));
         for trunk in config.trunks.values() {
-            self.hub.lookups.insert(trunk.name.clone(), Lookup { at: self.now.mono, ..Lookup::default() });
+            let found = self.hub.lookups.get(&trunk.name).map_or(Mono::ZERO, |lookup| lookup.found);
+            self.hub.lookups.insert(trunk.name.clone(), Lookup { at: self.now.mono, found, ..Lookup::default() });
         }
     }
 

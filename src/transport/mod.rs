@@ -222,7 +222,7 @@ impl Transport {
     pub fn resolve(&self, query: QueryId, wanted: Wanted) {
         if self.queries.try_send(Query { query, wanted }).is_err() {
             self.counters.lookups_failed.add();
-            self.reports.post(Input::Resolved { query, servers: Vec::new(), ttl: Duration::ZERO });
+            self.reports.post(Input::Resolved { query, servers: Vec::new(), whole: false, ttl: Duration::ZERO });
         }
     }
 

@@ -9,7 +9,8 @@
 //!
 //! Each SRV record is a server with its addresses, IPv4 first; the core draws the order. `/etc/resolv.conf` and `/etc/hosts` are heeded.
 //! The resolver keeps answers for as long as their TTL says, within bounds, and that there is no answer as well. An empty list is the
-//! answer to everything that fails.
+//! answer where nothing is found. What stands in for a record is taken where there is none (NXDOMAIN, NODATA: RFC 2308); where a question
+//! of the chain has failed it is too, since it may be all there is, and the answer says that it is not whole.
 //!
 //! The local address comes from the kernel's routing table by connecting a UDP socket, which sends nothing. Where no listener is on a
 //! wildcard address, it is the listener's own: nothing can be sent from another.
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 use hickory_resolver::config::{LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
 use hickory_resolver::lookup::Lookup;
+use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::rdata::{NAPTR, SRV};
 use hickory_resolver::proto::rr::{Name, RData};
@@ -98,7 +100,7 @@ pub fn resolver(
                         address.connection = Some(expected.note(address.remote, &wanted.host));
                     }
                 }
-                let _ = core.send(Input::Resolved { query, servers: found.servers, ttl: found.ttl }).await;
+                let _ = core.send(Input::Resolved { query, servers: found.servers, whole: found.whole, ttl: found.ttl }).await;
             });
         }
     };
@@ -143,6 +145,7 @@ struct Finder {
 #[derive(Default)]
 struct Found {
     servers: Vec<Server>,
+    whole: bool,
     ttl: Duration,
 }
 
@@ -155,19 +158,30 @@ struct Target {
     port: u16,
 }
 
-/// The shortest TTL of the records that an answer hangs on.
-struct Shortest(Option<Duration>);
+/// What an answer hangs on.
+#[derive(Default)]
+struct Chain {
+    /// TTL of its records.
+    shortest: Option<Duration>,
+    /// Something that was asked had no answer.
+    failed: bool,
+}
 
-impl Shortest {
+impl Chain {
     fn heed(&mut self, lookup: &Lookup) {
         for record in lookup.answers() {
             let ttl = Duration::from_secs(record.ttl.into());
-            self.0 = Some(self.0.map_or(ttl, |known| known.min(ttl)));
+            self.shortest = Some(self.shortest.map_or(ttl, |known| known.min(ttl)));
         }
     }
 
+    /// That there is no such record is an answer.
+    fn erred(&mut self, error: &NetError) {
+        self.failed |= !error.is_no_records_found();
+    }
+
     fn ttl(&self) -> Duration {
-        self.0.unwrap_or(LITERAL).clamp(SHORTEST, LONGEST)
+        self.shortest.unwrap_or(LITERAL).clamp(SHORTEST, LONGEST)
     }
 }
 
@@ -184,12 +198,12 @@ impl Finder {
         if let Some(ip) = literal(&wanted.host) {
             let target = plain(preferred);
             let addresses = self.listening.resolved([SocketAddr::new(ip, target.port)]);
-            return Found { servers: target.server(addresses).into_iter().collect(), ttl: LITERAL };
+            return Found { servers: target.server(addresses).into_iter().collect(), whole: true, ttl: LITERAL };
         }
-        let mut shortest = Shortest(None);
+        let mut chain = Chain::default();
         let mut targets = Vec::new();
         if wanted.port.is_none() {
-            targets = self.services(&wanted.host, &wanted.transports, &mut shortest).await;
+            targets = self.services(&wanted.host, &wanted.transports, &mut chain).await;
         }
         if targets.is_empty() {
             targets.push(plain(preferred));
@@ -200,7 +214,7 @@ impl Finder {
             let ips = match known.get(&target.host) {
                 Some(ips) => ips.clone(),
                 None => {
-                    let ips = self.addresses(&target.host, &mut shortest).await;
+                    let ips = self.addresses(&target.host, &mut chain).await;
                     known.insert(target.host.clone(), ips.clone());
                     ips
                 }
@@ -209,16 +223,16 @@ impl Finder {
             let addresses = self.listening.resolved(at);
             servers.extend(target.server(addresses));
         }
-        Found { servers, ttl: shortest.ttl() }
+        Found { servers, whole: !chain.failed, ttl: chain.ttl() }
     }
 
     /// By NAPTR and SRV; none where the domain has no such records.
-    async fn services(&self, domain: &str, transports: &[Transport], shortest: &mut Shortest) -> Vec<Target> {
+    async fn services(&self, domain: &str, transports: &[Transport], chain: &mut Chain) -> Vec<Target> {
         let mut names = Vec::new();
         if transports.len() > 1
-            && let Some(lookup) = self.lookup(domain, Kind::Naptr).await
+            && let Some(lookup) = self.lookup(domain, Kind::Naptr, chain).await
         {
-            shortest.heed(&lookup);
+            chain.heed(&lookup);
             let records =
                 lookup.answers().iter().filter_map(|r| if let RData::NAPTR(naptr) = &r.data { Some(naptr) } else { None });
             names = services_of(records.collect(), transports);
@@ -228,8 +242,8 @@ impl Finder {
         }
         let mut targets = Vec::new();
         for (place, (transport, name)) in (0u32..).zip(names) {
-            let Some(lookup) = self.lookup(&name, Kind::Srv).await else { continue };
-            shortest.heed(&lookup);
+            let Some(lookup) = self.lookup(&name, Kind::Srv, chain).await else { continue };
+            chain.heed(&lookup);
             let records = lookup.answers().iter().filter_map(|r| if let RData::SRV(srv) = &r.data { Some(srv) } else { None });
             targets.extend(records.filter_map(|srv| target_of(srv, transport, place)));
         }
@@ -238,23 +252,33 @@ impl Finder {
         targets
     }
 
-    async fn lookup(&self, name: &str, kind: Kind) -> Option<Lookup> {
+    async fn lookup(&self, name: &str, kind: Kind, chain: &mut Chain) -> Option<Lookup> {
         let mut name = Name::from_utf8(name).ok()?;
         // The records are this domain's and no other's.
         name.set_fqdn(true);
-        let dns = self.dns.as_ref()?;
+        let Some(dns) = &self.dns else {
+            chain.failed = true;
+            return None;
+        };
         let found = match kind {
             Kind::Naptr => dns.lookup(name.clone(), hickory_resolver::proto::rr::RecordType::NAPTR).await,
             Kind::Srv => dns.lookup(name.clone(), hickory_resolver::proto::rr::RecordType::SRV).await,
         };
-        found.inspect_err(|error| debug!(%name, %error, "looked up")).ok()
+        let erred = |error: &NetError| {
+            debug!(%name, %error, "looked up");
+            chain.erred(error);
+        };
+        found.inspect_err(erred).ok()
     }
 
-    async fn addresses(&self, host: &str, shortest: &mut Shortest) -> Vec<IpAddr> {
+    async fn addresses(&self, host: &str, chain: &mut Chain) -> Vec<IpAddr> {
         if let Some(ip) = literal(host) {
             return vec![ip];
         }
-        let Some(dns) = &self.dns else { return Vec::new() };
+        let Some(dns) = &self.dns else {
+            chain.failed = true;
+            return Vec::new();
+        };
         // Of a name with a dot the records are that domain's, and none that a search list makes of it.
         let name = match Name::from_utf8(host) {
             Ok(mut name) if host.contains('.') => {
@@ -266,11 +290,12 @@ impl Finder {
         };
         match dns.lookup_ip(name).await {
             Ok(lookup) => {
-                shortest.heed(lookup.as_lookup());
+                chain.heed(lookup.as_lookup());
                 lookup.iter().collect()
             }
             Err(error) => {
                 debug!(host, %error, "looked up");
+                chain.erred(&error);
                 Vec::new()
             }
         }
@@ -435,5 +460,41 @@ mod tests {
             (target.priority, target.weight, target.port, target.host.as_str()),
             (2 << 16 | 10, 60, 5080, "a.example.com.")
         );
+    }
+
+    /// Answers SRV questions with this code and no record, and any other with one address.
+    async fn name_server(code: u8) -> SocketAddr {
+        let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
+        let at = socket.local_addr().expect("its address");
+        #[allow(clippy::disallowed_methods, reason = "a test's task")]
+        tokio::spawn(async move {
+            let mut asked = [0; 512];
+            while let Ok((_, from)) = socket.recv_from(&mut asked).await {
+                let name = asked[12..].iter().position(|octet| *octet == 0).expect("a name");
+                let end = 12 + name + 5;
+                let is_srv = asked[end - 3] == 33;
+                let answers = u8::from(!is_srv && asked[end - 3] == 1);
+                let mut answer = asked[..end].to_vec();
+                answer[2..12].copy_from_slice(&[0x81, 0x80 | if is_srv { code } else { 0 }, 0, 1, 0, answers, 0, 0, 0, 0]);
+                if answers > 0 {
+                    answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 1, 44, 0, 4, 127, 0, 0, 7]);
+                }
+                let _ = socket.send_to(&answer, from).await;
+            }
+        });
+        at
+    }
+
+    /// RFC 3263 §4.2, RFC 2308 §2: SERVFAIL and REFUSED say nothing of what there is.
+    #[tokio::test]
+    async fn where_a_question_fails_the_answer_says_that_it_is_not_whole() {
+        for (code, whole) in [(0, true), (3, true), (2, false), (5, false)] {
+            let server = name_server(code).await;
+            let finder = Finder { listening: listening(&["0.0.0.0:5060"]), dns: dns(&[server]) };
+            let wanted = Wanted { host: "carrier.example".to_owned(), port: None, transports: vec![Transport::Udp] };
+            let found = finder.find(&wanted).await;
+            let addresses: Vec<SocketAddr> = found.servers.iter().flat_map(|s| &s.addresses).map(|a| a.remote).collect();
+            assert_eq!((addresses.as_slice(), found.whole), ([at("127.0.0.7:5060")].as_slice(), whole), "code {code}");
+        }
     }
 }

@@ -83,7 +83,7 @@ fn switch(now: Now) -> Switch {
     for (query, host, port) in asked {
         let addresses = vec![Resolved { remote: at(&format!("{host}:{port}")), local: at(US).ip(), connection: None }];
         let servers = vec![Server { transport: Transport::Udp, priority: 0, weight: 0, addresses }];
-        switch.handle(Input::Resolved { query, servers, ttl: Duration::from_secs(3_600) }, now, &mut out);
+        switch.handle(Input::Resolved { query, servers, whole: true, ttl: Duration::from_secs(3_600) }, now, &mut out);
     }
     switch
 }

@@ -455,6 +455,55 @@ fn calls_come_from_every_server_of_a_trunk_and_a_name_server_that_is_down_change
     sim.assert_clean();
 }
 
+/// RFC 3263 §4.2: what is found where a question of the chain fails may be an old A record.
+#[test]
+fn a_look_up_that_fails_in_part_changes_nothing_unless_nothing_was_known() {
+    let (mut sim, phone, servers, _) = by_name(22, "probe = \"off\"");
+    let called = sim.phone("202");
+    sim.dns_fails = true;
+    let part = vec![server(Transport::Udp, 0, 0, servers[2])];
+    sim.names.insert("sip.carrier.example".to_owned(), part.clone());
+    sim.run_for(600 * SECOND);
+    goes_by(&mut sim, phone, servers[0]);
+    sim.act(servers[1], |s, now| {
+        s.call("+4930555202", now);
+    });
+    sim.run_until("they talk", |s| s.ua(called).is_up() && s.ua(servers[1]).is_up());
+    sim.act(servers[1], |s, now| s.hang_up(now));
+    // For an hour.
+    sim.run_for(3_100 * SECOND);
+    goes_by(&mut sim, phone, servers[2]);
+
+    let source = centre_with(&[("peer = \"10.2.0.1\"\nprobe = \"off\"", "peer = \"sip.carrier.example\"\nprobe = \"off\"")]);
+    let mut sim = Sim::with(23, source);
+    let only = sim.add(Ua::trunk([10, 2, 1, 3].into()));
+    (sim.dns_fails, sim.names) = (true, [("sip.carrier.example".to_owned(), part)].into());
+    let phone = sim.phone("210");
+    sim.run_for(10 * SECOND);
+    goes_by(&mut sim, phone, only);
+}
+
+#[test]
+fn calls_come_for_an_hour_from_an_address_that_has_left_the_records() {
+    let (mut sim, phone, servers, _) = by_name(24, "probe = \"off\"");
+    let called = sim.phone("202");
+    sim.names.insert("sip.carrier.example".to_owned(), vec![server(Transport::Udp, 0, 0, servers[2])]);
+    sim.run_for(1_800 * SECOND);
+    goes_by(&mut sim, phone, servers[2]);
+    sim.act(servers[0], |s, now| {
+        s.call("+4930555202", now);
+    });
+    sim.run_until("they talk", |s| s.ua(called).is_up() && s.ua(servers[0]).is_up());
+    sim.act(servers[0], |s, now| s.hang_up(now));
+    sim.run_for(1_900 * SECOND);
+    let calls = sim.count("call.started");
+    sim.act(servers[0], |s, now| {
+        s.call("+4930555202", now);
+    });
+    sim.run_for(10 * SECOND);
+    assert_eq!(sim.count("call.started"), calls, "a stranger by now");
+}
+
 #[test]
 fn a_trunk_is_down_when_no_server_answers_a_probe_and_when_its_name_has_none() {
     let (mut sim, _, servers, _) = by_name(13, "probe = \"30s\"");

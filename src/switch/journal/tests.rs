@@ -78,7 +78,7 @@ impl Run {
         let remote = "198.51.100.10:5060".parse().expect("address");
         let addresses = vec![Resolved { remote, local: flow().local.ip(), connection: None }];
         let servers = vec![Server { transport: crate::sip::Transport::Udp, priority: 0, weight: 0, addresses }];
-        let mut out = self.input(Input::Resolved { query, servers, ttl: std::time::Duration::from_secs(3_600) });
+        let mut out = self.input(Input::Resolved { query, servers, whole: true, ttl: std::time::Duration::from_secs(3_600) });
         self.at += 2_000;
         out.extend(self.input(Input::Tick));
         let plain = requests(&out).into_iter().find(|r| r.method == Method::Register).expect("a REGISTER");

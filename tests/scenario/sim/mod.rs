@@ -90,6 +90,8 @@ pub struct Sim {
     pub behind: BTreeMap<SocketAddr, SocketAddr>,
     /// What DNS says of names of trunks.
     pub names: BTreeMap<String, Vec<Server>>,
+    /// Some question of each chain has no answer.
+    pub dns_fails: bool,
     pub asked: Vec<Wanted>,
     /// Our address that routes to every peer, where it is not the switch's first.
     pub local: Option<IpAddr>,
@@ -205,6 +207,7 @@ impl Sim {
             unreachable: BTreeSet::new(),
             behind: BTreeMap::new(),
             names: BTreeMap::new(),
+            dns_fails: false,
             asked: Vec::new(),
             local: None,
             connection: None,
@@ -519,7 +522,7 @@ impl Sim {
                     address.local = self.local.unwrap_or(address.local);
                 }
                 self.asked.push(wanted);
-                later.push(Input::Resolved { query, servers, ttl: Duration::from_secs(60) });
+                later.push(Input::Resolved { query, servers, whole: !self.dns_fails, ttl: Duration::from_secs(60) });
             }
             Output::Bans(bans) => self.bans = bans,
             Output::Media { worker, command } => self.media(worker, command, later),
