@@ -164,6 +164,7 @@ impl Driver {
         let Ok(config) = Config::resolve(&source) else { return Ended::Faulty };
         // The numbering plans are unpacked at their first use; not while a call waits.
         let _ = crate::route::on_trunk("4930123456", config.site.country);
+        self.transport.heed(self.current.borrow().clone());
         let journal = self.begin_journal(seed, &source, &config);
         let mut run = Run {
             switch: Switch::new(seed, config),
@@ -442,7 +443,9 @@ impl Driver {
         }
         self.take(run, Input::Configured { by: Actor(by), source: Box::new(source) });
         self.store.ladders.set_bounds((&config.sip).into());
-        self.current.send_replace(Arc::new(config));
+        let config = Arc::new(config);
+        self.transport.heed(config.clone());
+        self.current.send_replace(config);
         tracing::info!("the configuration was read anew");
     }
 

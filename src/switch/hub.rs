@@ -21,7 +21,7 @@ use crate::media::{self, Lease};
 use crate::registrar::bans::Bans;
 use crate::registrar::{Outward, Registrar};
 use crate::route::class::Ledger;
-use crate::route::{Conditions, Forwarding, Hosts};
+use crate::route::{self, Conditions, Forwarding, Hosts};
 use crate::sip::{Flow, HostPort, Method, NameAddr, Reason, Request, Response, SipUri, Status, Transport};
 use crate::transaction::{self, Sending, TransactionId, Transactions};
 use crate::voicemail::{Locks, Mailboxes, Message};
@@ -269,6 +269,15 @@ pub(super) struct Cx<'a> {
     pub hub: &'a mut Hub,
     pub now: Now,
     pub out: &'a mut Vec<Output>,
+}
+
+impl Hub {
+    /// An INVITE to an emergency number, however the outside is reached.
+    pub fn is_for_help(&self, request: &Request) -> bool {
+        let Some(uri) = request.uri.sip().filter(|_| request.method == Method::Invite) else { return false };
+        let user = uri.user_unescaped().unwrap_or_default();
+        std::str::from_utf8(&user).is_ok_and(|number| route::emergency(&self.config, number).is_some())
+    }
 }
 
 impl Cx<'_> {

@@ -374,7 +374,11 @@ impl Switch {
             Message::Request(request) => {
                 let label = format!("sip_requests_total{{method=\"{}\"}}", hub::method_label(&request.method));
                 *self.hub.counters.entry(label).or_insert(0) += 1;
-                self.hub.transactions.receive_request(request, flow, now.mono, &mut sends)
+                if self.hub.transactions.is_full() && self.hub.is_for_help(&request) {
+                    self.hub.transactions.receive_urgent(request, flow, now.mono, &mut sends)
+                } else {
+                    self.hub.transactions.receive_request(request, flow, now.mono, &mut sends)
+                }
             }
             Message::Response(response) => self.hub.transactions.receive_response(response, flow, now.mono, &mut sends),
         };

@@ -6,7 +6,9 @@ use super::effects::Effects;
 use super::key::{self, Key};
 use super::server_invite::{self, ServerInvite};
 use super::server_non_invite::{self, ServerNonInvite};
-use super::table::{Expired, Expiry, MAX_INITIAL, MAX_SERVERS, Record, Sending, ServerMachine, TransactionId, Transactions};
+use super::table::{
+    Expired, Expiry, MAX_INITIAL, MAX_SERVERS, MAX_URGENT, Record, Sending, ServerMachine, TransactionId, Transactions,
+};
 use super::timers::Wire;
 use crate::clock::Mono;
 use crate::sip::{ConnectionId, Flow, HeaderName, Method, Request, Response, Status};
@@ -62,7 +64,21 @@ enum Way {
 impl Transactions {
     /// Takes a request. The top Via gets `received` and `rport` written down; responses go where they and RFC 3261 §18.2.2 say: over UDP
     /// to the source, over a stream on its connection, and if that is gone to a new one to the Via's port.
-    pub fn receive_request(&mut self, mut request: Request, flow: Flow, now: Mono, out: &mut Vec<Sending>) -> Received {
+    pub fn receive_request(&mut self, request: Request, flow: Flow, now: Mono, out: &mut Vec<Sending>) -> Received {
+        self.receive(request, flow, MAX_INITIAL, now, out)
+    }
+
+    /// The same of a call for help, which has room where others have none.
+    pub fn receive_urgent(&mut self, request: Request, flow: Flow, now: Mono, out: &mut Vec<Sending>) -> Received {
+        self.receive(request, flow, MAX_URGENT, now, out)
+    }
+
+    /// Whether there is no room for requests outside of dialogs but those for help.
+    pub fn is_full(&self) -> bool {
+        self.servers >= MAX_INITIAL
+    }
+
+    fn receive(&mut self, mut request: Request, flow: Flow, room: usize, now: Mono, out: &mut Vec<Sending>) -> Received {
         let reply = reply_hop(&mut request, flow);
         if request.method == Method::Ack {
             return self.receive_ack(request, flow, now, out);
@@ -74,7 +90,7 @@ impl Transactions {
         }
 
         let initial = request.method != Method::Cancel && key::is_initial(&request);
-        if self.servers >= if initial { MAX_INITIAL } else { MAX_SERVERS } {
+        if self.servers >= if initial { room } else { MAX_SERVERS } {
             let mut response = request.response_with_tag(Status::SERVICE_UNAVAILABLE, key.tag());
             response.headers.push(HeaderName::RetryAfter, RETRY_AFTER);
             out.push(Sending { to: reply, bytes: response.to_bytes(), report: None });

@@ -18,6 +18,8 @@ use crate::sip::Flow;
 /// Server transactions that requests outside of dialogs may fill. A centre of 100 agents makes some 600 requests a second at its worst
 /// (DESIGN), and over UDP each is remembered for 32 s; at about 2 KB each this is 64 MB. Beyond it: 503 with Retry-After, no state.
 pub const MAX_INITIAL: usize = 32_768;
+/// Calls for help are taken up to here.
+pub const MAX_URGENT: usize = MAX_INITIAL + MAX_INITIAL / 8;
 /// Requests inside of dialogs (BYE above all) and CANCEL are taken up to here, so that a flood of INVITEs does not keep calls from ending.
 pub const MAX_SERVERS: usize = MAX_INITIAL + MAX_INITIAL / 4;
 

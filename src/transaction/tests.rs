@@ -588,6 +588,14 @@ fn beyond_the_bound_new_requests_get_503_and_calls_can_still_end() {
     assert_eq!(refused, Received::Answered(Status::SERVICE_UNAVAILABLE));
     assert!(String::from_utf8_lossy(&out[0].bytes).contains("Retry-After: 32"));
     assert_eq!(table.len(), table::MAX_INITIAL);
+    assert!(table.is_full());
+    let help = table.receive_urgent(
+        incoming(Method::Invite, VIA),
+        flow(Transport::Udp, B, "192.0.2.1:40000"),
+        Mono::from_millis(5),
+        &mut out,
+    );
+    assert!(matches!(help, Received::New { .. }), "{help:?}");
     let mut bye = incoming(Method::Bye, VIA);
     let to = bye.headers.to().expect("to").with_tag("ours");
     bye.headers.set(HeaderName::To, to);

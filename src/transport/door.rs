@@ -11,8 +11,10 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::trickle::Trickle;
+use crate::config::Config;
 use crate::registrar::bans::{self, Proof};
-use crate::sip::Flow;
+use crate::route;
+use crate::sip::{Flow, Method, Request, Uri};
 use crate::switch::Input;
 use crate::switch::output::Banned;
 
@@ -20,6 +22,21 @@ use crate::switch::output::Banned;
 const MAX_SOURCES: usize = 1_024;
 /// Between two reports: a few in each second that the core's rate counts in.
 const REPORT: Duration = Duration::from_millis(250);
+
+/// Calls for help let in under overload: in so many [`REPORT`]s …
+const HELP_WINDOW: u32 = 8;
+/// … of one source, which may be an office, each call with its challenge being two …
+const HELP_OF_ONE: u32 = 8;
+/// … and of all. A flood of them has no more of the core than that.
+const HELP_OF_ALL: u32 = 64;
+
+/// Calls for help that were let in.
+#[derive(Debug, Default)]
+struct Helped {
+    by_source: BTreeMap<IpAddr, u32>,
+    all: u32,
+    renewals: u32,
+}
 
 #[derive(Debug)]
 struct Ban {
@@ -35,6 +52,9 @@ pub struct Door {
     trickle: Mutex<Trickle>,
     malformed: Mutex<BTreeMap<(IpAddr, Proof), u32>>,
     delay_us: AtomicU64,
+    /// Says which numbers are emergency numbers, and how the outside is reached.
+    config: RwLock<Option<Arc<Config>>>,
+    helped: Mutex<Helped>,
 }
 
 impl Door {
@@ -97,6 +117,47 @@ impl Door {
         self.delay_us.store(u64::try_from(delay.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
+    /// From here on this configuration holds.
+    pub fn heed(&self, config: Arc<Config>) {
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = Some(config);
+    }
+
+    /// Whether the request is a call for help, and neither its source nor all together have had too many of them lately. Asked of what
+    /// would be refused alone; a yes counts.
+    pub fn helps(&self, request: &Request, source: SocketAddr) -> bool {
+        if request.method != Method::Invite || !self.is_for_help(request) {
+            return false;
+        }
+        let mut helped = self.helped.lock().unwrap_or_else(PoisonError::into_inner);
+        if helped.all >= HELP_OF_ALL {
+            return false;
+        }
+        let of_one = helped.by_source.entry(source.ip().to_canonical()).or_default();
+        if *of_one >= HELP_OF_ONE {
+            return false;
+        }
+        *of_one += 1;
+        helped.all += 1;
+        true
+    }
+
+    fn is_for_help(&self, request: &Request) -> bool {
+        let config = self.config.read().unwrap_or_else(PoisonError::into_inner);
+        let (Some(config), Uri::Sip(uri)) = (config.as_ref(), &request.uri) else { return false };
+        let number = uri.user_unescaped().and_then(|user| std::str::from_utf8(&user).ok().map(str::to_owned));
+        number.is_some_and(|number| route::emergency(config, &number).is_some())
+    }
+
+    /// Once in each [`REPORT`].
+    pub fn renew(&self) {
+        self.trickle().renew();
+        let mut helped = self.helped.lock().unwrap_or_else(PoisonError::into_inner);
+        helped.renewals += 1;
+        if helped.renewals >= HELP_WINDOW {
+            *helped = Helped::default();
+        }
+    }
+
     pub fn malformed(&self, flow: &Flow) {
         let Some(source) = bans::source(flow) else { return };
         let mut malformed = self.malformed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -115,7 +176,7 @@ impl Door {
             if core.is_closed() {
                 return;
             }
-            self.trickle().renew();
+            self.renew();
             let Ok(place) = core.try_reserve() else { continue };
             let sources = std::mem::take(&mut *self.malformed.lock().unwrap_or_else(PoisonError::into_inner));
             if !sources.is_empty() {

@@ -7,6 +7,9 @@
 //! | longer than [`SHED_REGISTER`] | as above | as above | in |
 //! | full | as above | as above | UDP: dropped, the peer repeats it; TCP: the connection is not read until there is room |
 //!
+//! An INVITE for help, to an emergency number however the outside is reached, is not shed while there is any room, as long as
+//! its source, and all together, send no more of them than [`Door::helps`] lets in.
+//!
 //! Its length is a time: how long an input waits in it, as the driver measures ([`Door::set_delay`]). Registrations come last, since a phone
 //! that is refused one is not there for any call.
 //!
@@ -55,14 +58,14 @@ impl Gate {
     }
 
     /// The answer to a message that should not get in.
-    pub fn judge(&self, message: &Message) -> Option<Response> {
+    pub fn judge(&self, message: &Message, source: SocketAddr) -> Option<Response> {
         let request = new_request(message)?;
         let delay = self.door.delay();
         let is_shed = match request.method {
             Method::Register => delay > SHED_REGISTER,
             _ => delay > SHED || self.is_crowded(),
         };
-        is_shed.then(|| busy(request))
+        (is_shed && !self.door.helps(request, source)).then(|| busy(request))
     }
 
     /// Waits for room. False if the core is gone.
@@ -111,7 +114,7 @@ impl DatagramGate {
                 }
             }
             None => {
-                if let Some(response) = self.gate.judge(&message) {
+                if let Some(response) = self.gate.judge(&message, flow.remote) {
                     self.memory.remember(identity, Fate::Shed);
                     return Offered::Shed(response);
                 }
@@ -207,18 +210,18 @@ mod tests {
         let (core, _queue) = mpsc::channel(8);
         let gate = Gate::new(core.clone(), Arc::default());
         for _ in 0..6 {
-            assert_eq!(gate.judge(&request("INVITE", 1, "")), None);
+            assert_eq!(gate.judge(&request("INVITE", 1, ""), flow().remote), None);
             core.try_send(Input::Tick).expect("room");
         }
         core.try_send(Input::Tick).expect("room");
         for (method, tag) in [("INVITE", ";tag=t"), ("BYE", ";tag=t"), ("REGISTER", ""), ("CANCEL", ""), ("ACK", "")] {
-            assert_eq!(gate.judge(&request(method, 1, tag)), None, "{method}");
+            assert_eq!(gate.judge(&request(method, 1, tag), flow().remote), None, "{method}");
         }
-        let response = gate.judge(&request("INVITE", 2, "")).expect("shed");
+        let response = gate.judge(&request("INVITE", 2, ""), flow().remote).expect("shed");
         assert_eq!(response.status, Status::SERVICE_UNAVAILABLE);
         assert!(response.headers.contains(&HeaderName::RetryAfter));
-        assert_eq!(gate.judge(&request("INVITE", 2, "")), Some(response), "the same tag each time");
-        assert!(gate.judge(&request("OPTIONS", 2, "")).is_some());
+        assert_eq!(gate.judge(&request("INVITE", 2, ""), flow().remote), Some(response), "the same tag each time");
+        assert!(gate.judge(&request("OPTIONS", 2, ""), flow().remote).is_some());
     }
 
     #[test]
@@ -226,7 +229,7 @@ mod tests {
         let (core, _queue) = mpsc::channel(8);
         let door = Arc::new(Door::default());
         let gate = Gate::new(core, door.clone());
-        let shed = |method: &str, tag: &str| gate.judge(&request(method, 1, tag)).is_some();
+        let shed = |method: &str, tag: &str| gate.judge(&request(method, 1, tag), flow().remote).is_some();
         for (ms, calls, registrations) in
             [(0, false, false), (150, false, false), (250, true, false), (1_500, true, true), (10, false, false)]
         {
@@ -236,6 +239,44 @@ mod tests {
                 assert!(!shed(method, tag), "{method} at {ms} ms");
             }
         }
+    }
+
+    const CENTRE: &str = "[site]\nname = \"Help\"\ndomain = \"help.example\"\ntime_zone = \"Europe/Berlin\"\ncountry = \"DE\"\n\
+        [[trunk]]\nname = \"carrier\"\npeer = \"192.0.2.7\"\n[[outbound]]\npattern = \"0*\"\nstrip = 1\ntrunk = [\"carrier\"]\n";
+
+    fn calling(number: &str, branch: u32) -> Message {
+        let text = String::from_utf8(request("INVITE", branch, "").to_bytes().to_vec()).expect("text");
+        crate::sip::intake(Bytes::from(text.replacen("sip:100@a", &format!("sip:{number}@a"), 1))).expect("valid")
+    }
+
+    #[test]
+    fn a_call_for_help_gets_in_while_there_is_any_room_and_a_flood_of_them_does_not() {
+        let (core, _queue) = mpsc::channel(2_048);
+        let door = Arc::new(Door::default());
+        let config = crate::config::Config::resolve(&crate::config::Source::of(CENTRE.to_owned())).expect("a configuration");
+        door.heed(Arc::new(config));
+        let mut gate = DatagramGate::new(core.clone(), door.clone());
+        door.set_delay(SHED_REGISTER * 2);
+        assert!(matches!(gate.offer(flow(), calling("030123", 1)), Offered::Shed(_)));
+        for (n, number) in (2..).zip(["112", "110", "0112"]) {
+            assert_eq!(gate.offer(flow(), calling(number, n)), Offered::Taken, "{number}");
+        }
+        let from = |gate: &mut DatagramGate, source: u32, n: u32| {
+            let remote = SocketAddr::from((std::net::Ipv4Addr::from(0x0a00_0000 + source), 5060));
+            gate.offer(Flow { remote, ..flow() }, calling("112", 100 + n)) == Offered::Taken
+        };
+        // One source has its share, and all together have theirs.
+        let of_one = (0..100).filter(|n| from(&mut gate, 1, *n)).count();
+        assert!((4..20).contains(&of_one), "{of_one}");
+        assert!(from(&mut gate, 2, 1_000), "another one");
+        let of_all = (3..1_000).filter(|n| from(&mut gate, *n, 2_000 + n)).count();
+        assert!((16..200).contains(&of_all), "{of_all}");
+        for _ in 0..16 {
+            door.renew();
+        }
+        assert!(from(&mut gate, 1, 5_000), "later");
+        fill(&core);
+        assert!(!from(&mut gate, 3, 6_000));
     }
 
     #[test]

@@ -240,6 +240,11 @@ impl Transport {
         &self.addresses
     }
 
+    /// The configuration that says which calls are for help, which are let in under overload.
+    pub fn heed(&self, config: Arc<Config>) {
+        self.door.heed(config);
+    }
+
     /// How long inputs wait for the core.
     pub fn set_queue_delay(&self, delay: Duration) {
         self.door.set_delay(delay);

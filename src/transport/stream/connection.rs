@@ -353,7 +353,7 @@ impl Reader<'_> {
                 counters.tcp_received.add();
                 standing.rise(Trust::Valid);
                 debug!(%flow, "received {}", wording::of(&message));
-                if let Some(response) = gate.judge(&message) {
+                if let Some(response) = gate.judge(&message, flow.remote) {
                     counters.shed.add();
                     return self.answer(response);
                 }
