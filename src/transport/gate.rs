@@ -2,16 +2,19 @@
 //!
 //! | the core's queue | new requests (no tag in To) but REGISTER | REGISTER | anything else: in dialogs, ACK, CANCEL, responses |
 //! |---|---|---|---|
-//! | shorter than [`SHED`], more than a quarter free | in | in | in |
-//! | longer, or less free | 503 with Retry-After, built from the request alone (RFC 3261 §8.2.7, §21.5.4) | in | in |
-//! | longer than [`SHED_REGISTER`] | as above | as above | in |
+//! | shorter than [`SHED`], more than three eighths free | in | in | in |
+//! | less than three eighths free | in | without credentials: 503 with Retry-After | in |
+//! | longer than [`SHED`] | 503 with Retry-After, built from the request alone (RFC 3261 §8.2.7, §21.5.4) | in | in |
+//! | longer than [`SHED_REGISTER`], or less than a quarter free | as above | as above, all | in |
 //! | full | as above | as above | UDP: dropped, the peer repeats it; TCP: the connection is not read until there is room |
+//!
+//! So a quarter is always for what lives, whatever flood there is.
 //!
 //! An INVITE for help, to an emergency number however the outside is reached, is not shed while there is any room, as long as
 //! its source, and all together, send no more of them than [`Door::helps`] lets in.
 //!
-//! Its length is a time: how long an input waits in it, as the driver measures ([`Door::set_delay`]). Registrations come last, since a phone
-//! that is refused one is not there for any call.
+//! Its length is a time: how long an input waits in it, as the driver measures ([`Door::set_delay`]). Of what is slow
+//! registrations are shed last, since a phone that is refused one is not there for any call.
 //!
 //! Over UDP an INVITE is repeated, and a repetition must fare as the first one did: a 503 to the copy of an INVITE that the core has taken
 //! would end a call that it is setting up. So a listener remembers the last [`REMEMBERED`] of them.
@@ -26,7 +29,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::door::Door;
-use super::settings::KEEP_FREE;
+use super::settings::{KEEP_FREE, KEEP_FREE_OF_UNPROVEN};
 use crate::sip::{Flow, HeaderName, Message, Method, Request, Response, Status};
 use crate::switch::Input;
 
@@ -62,7 +65,11 @@ impl Gate {
         let request = new_request(message)?;
         let delay = self.door.delay();
         let is_shed = match request.method {
-            Method::Register => delay > SHED_REGISTER,
+            Method::Register => {
+                let is_proof = |name| request.headers.contains(&name);
+                let proves = is_proof(HeaderName::Authorization) || is_proof(HeaderName::ProxyAuthorization);
+                delay > SHED_REGISTER || self.is_crowded() || (!proves && self.has_less_than(KEEP_FREE_OF_UNPROVEN))
+            }
             _ => delay > SHED || self.is_crowded(),
         };
         (is_shed && !self.door.helps(request, source)).then(|| busy(request))
@@ -74,7 +81,12 @@ impl Gate {
     }
 
     fn is_crowded(&self) -> bool {
-        self.core.capacity() < self.core.max_capacity().div_ceil(KEEP_FREE)
+        self.has_less_than((1, KEEP_FREE))
+    }
+
+    /// Of the queue's places, that part is not free.
+    fn has_less_than(&self, (parts, of): (usize, usize)) -> bool {
+        self.core.capacity() < (self.core.max_capacity() * parts).div_ceil(of)
     }
 }
 
@@ -206,7 +218,7 @@ mod tests {
 
     /// RFC 3261 §21.5.4.
     #[test]
-    fn a_new_call_is_shed_while_the_core_is_crowded_and_nothing_else_is() {
+    fn what_is_new_is_shed_while_the_core_is_crowded_and_nothing_else_is() {
         let (core, _queue) = mpsc::channel(8);
         let gate = Gate::new(core.clone(), Arc::default());
         for _ in 0..6 {
@@ -214,7 +226,7 @@ mod tests {
             core.try_send(Input::Tick).expect("room");
         }
         core.try_send(Input::Tick).expect("room");
-        for (method, tag) in [("INVITE", ";tag=t"), ("BYE", ";tag=t"), ("REGISTER", ""), ("CANCEL", ""), ("ACK", "")] {
+        for (method, tag) in [("INVITE", ";tag=t"), ("BYE", ";tag=t"), ("CANCEL", ""), ("ACK", "")] {
             assert_eq!(gate.judge(&request(method, 1, tag), flow().remote), None, "{method}");
         }
         let response = gate.judge(&request("INVITE", 2, ""), flow().remote).expect("shed");
@@ -222,6 +234,30 @@ mod tests {
         assert!(response.headers.contains(&HeaderName::RetryAfter));
         assert_eq!(gate.judge(&request("INVITE", 2, ""), flow().remote), Some(response), "the same tag each time");
         assert!(gate.judge(&request("OPTIONS", 2, ""), flow().remote).is_some());
+    }
+
+    fn register(n: u32, proves: bool) -> Message {
+        let text = String::from_utf8(request("REGISTER", n, "").to_bytes().to_vec()).expect("text");
+        let proof = if proves { "Authorization: Digest username=\"1\"\r\n" } else { "" };
+        crate::sip::intake(Bytes::from(text.replacen("Max-Forwards", &format!("{proof}Max-Forwards"), 1))).expect("valid")
+    }
+
+    #[test]
+    fn a_flood_of_registers_leaves_room_for_what_lives() {
+        let (core, mut queue) = mpsc::channel(64);
+        let mut gate = DatagramGate::new(core.clone(), Arc::default());
+        let taken = |gate: &mut DatagramGate, proves| {
+            (0..1_000).filter(|n| gate.offer(flow(), register(*n, proves)) == Offered::Taken).count()
+        };
+        assert_eq!(taken(&mut gate, false), 41, "three eighths are left");
+        assert_eq!(gate.offer(flow(), request("INVITE", 1, "")), Offered::Taken);
+        assert_eq!(taken(&mut gate, true), 7, "a quarter is left");
+        assert!(matches!(gate.offer(flow(), request("INVITE", 2, "")), Offered::Shed(_)));
+        for _ in 0..15 {
+            assert_eq!(gate.offer(flow(), request("BYE", 1, ";tag=t")), Offered::Taken);
+        }
+        while queue.try_recv().is_ok() {}
+        assert_eq!(gate.offer(flow(), register(1, false)), Offered::Taken);
     }
 
     #[test]

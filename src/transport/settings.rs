@@ -50,6 +50,8 @@ pub const MAX_SERVERS: usize = 16;
 pub const MAX_ADDRESSES: usize = 8;
 /// The part of the core's queue that is kept free of new calls: below one in this many free, a new request gets a 503.
 pub const KEEP_FREE: usize = 4;
+/// REGISTERs without credentials get theirs below three eighths: whoever answers a challenge is further than whoever begins.
+pub const KEEP_FREE_OF_UNPROVEN: (usize, usize) = (3, 8);
 /// A reply to somebody whom nobody has authenticated is at most this much longer than what he sent: our tag, `received`, `rport`,
 /// Retry-After.
 pub const MAX_REPLY_GROWTH: usize = 200;
