@@ -753,7 +753,7 @@ refresh = "600s"
         trunk.answer(&signed, Status::OK, &[], 2);
         let leave = trunk.outward.stop("c").send.expect("a request");
         let next = (HeaderName::WwwAuthenticate, "Digest realm=\"carrier\", nonce=\"n2\", qop=\"auth\"");
-        let again = sent(trunk.answer(&leave, Status::UNAUTHORIZED, &[next.clone()], 3));
+        let again = sent(trunk.answer(&leave, Status::UNAUTHORIZED, std::slice::from_ref(&next), 3));
         assert_eq!(again.headers.expires(), Ok(Some(0)));
         assert_eq!(again.headers.authorizations().expect("reads")[0].nonce, "n2");
         assert_eq!(trunk.answer(&again, Status::UNAUTHORIZED, &[next], 4), Step::default());

@@ -118,7 +118,8 @@ impl Switch {
         };
         let mut sends = Vec::new();
         // A response finds its own way (§18.2.2).
-        self.hub.transactions.rerouted(connection, &request, &|_| None, now.mono, &mut sends);
+        let is_gone = |flow: &Flow| flow.connection == Some(connection);
+        self.hub.transactions.rerouted(&is_gone, &request, &|_| None, now.mono, &mut sends);
         let mut cx = self.cx(now, out);
         cx.count("sip_trunk_ways_lost_total");
         cx.sends(sends);
