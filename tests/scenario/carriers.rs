@@ -262,14 +262,14 @@ fn a_bye_that_was_lost_with_its_connection_is_said_again_by_a_new_one() {
 fn a_session_is_refreshed_by_a_new_connection() {
     let mut sim = by_name(144, "tcp", &[(Transport::Tcp, "10.2.0.1:5060", None)]);
     let phone = sim.phone("201");
-    let mut carrier = Carrier::new(Transport::Tcp, "sip:gw@10.2.0.1:5062;transport=tcp");
+    let mut carrier = Carrier::new(Transport::Tcp, "sip:gw@gw.carrier.example");
     carrier.more = "Supported: timer\r\nSession-Expires: 1800;refresher=uas\r\nAllow: INVITE, ACK, BYE, CANCEL, UPDATE\r\n";
     carrier.talks(&mut sim, phone);
     sim.input(Input::ConnectionClosed { connection: ConnectionId(1) });
     let before = sim.trace.len();
     sim.run_for(950 * SECOND);
     let (flow, _) = sent(&sim, before, Method::Update);
-    assert_eq!(way(&flow), (Transport::Tcp, "10.2.0.1:5062".to_owned(), None));
+    assert_eq!(way(&flow), (Transport::Tcp, "10.2.0.1:5060".to_owned(), None));
 }
 
 /// Who connects to us by TLS has shown no name: it is called back where its trunk's certificate is checked.

@@ -223,7 +223,7 @@ fn who_transfers_its_own_call_leaves_the_others_number_to_be_seen_and_has_its_si
     let seen = &sim.ua(other).invites[0];
     assert_eq!(
         (seen.number.as_str(), seen.display.as_deref()),
-        ("04940123", None),
+        ("4940123", None),
         "the outside party, without the phone's name"
     );
     sim.act(trunk, |t, now| t.hang_up(now));
