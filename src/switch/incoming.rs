@@ -194,7 +194,7 @@ impl Cx<'_> {
                 route::is_called(&config, flow.remote, over_tcp, &self.hub.hosts, &called)
             }
         };
-        let sender = match trunk {
+        let sender = match trunk.filter(|_| !self.is_registered_by(&request, &flow)) {
             Some(trunk) => Sender::Trunk(trunk.name.clone()),
             None => Sender::Phone(self.authenticate(transaction, &request, flow)?),
         };
@@ -335,6 +335,13 @@ impl Cx<'_> {
         self.media(conv.worker, Command::Open { leg: id, lease });
         self.to(&mut conv, target, None);
         Some(conv)
+    }
+
+    /// Who calls is a phone that has registered by this very connection, though a trunk has its address.
+    fn is_registered_by(&self, request: &Request, flow: &Flow) -> bool {
+        let number = request.headers.from().ok().and_then(|from| from.uri.dialled()).map(|number| Number::from(number.as_str()));
+        let bindings = number.filter(|_| flow.connection.is_some()).map(|number| self.hub.registrar.bindings(&number, self.now));
+        bindings.is_some_and(|all| all.iter().any(|binding| binding.flow.connection == flow.connection))
     }
 
     /// The call that is there already, which a phone's INVITE is for; most are for none.

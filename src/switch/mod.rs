@@ -205,11 +205,12 @@ impl Switch {
                 cx.sends(sends);
                 let mut changes = Vec::new();
                 cx.hub.registrar.connection_closed(connection, &mut changes);
+                // Before its bindings end: there is nobody to be told of that.
+                let config = cx.config();
+                cx.hub.presence.connection_closed(connection, |address| config.sip.is_proxy(address));
                 cx.bindings_changed(changes);
                 cx.trunk_connection_lost(connection);
                 self.flow_lost(connection, now, out);
-                let config = Arc::clone(&self.hub.config);
-                self.hub.presence.connection_closed(connection, |address| config.sip.is_proxy(address));
                 self.unreachable.extend(lost.into_iter().map(|lost| lost.id));
             }
             Input::Malformed { sources } => self.cx(now, out).malformed(sources),

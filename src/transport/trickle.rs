@@ -3,7 +3,7 @@
 //!
 //! | a datagram | is let through |
 //! |---|---|
-//! | with a nonce that a challenge of ours took to this very source | always, some times each: whoever forges the address has not heard it |
+//! | with a nonce that a challenge of ours took to this very source | always, with its repetitions: whoever forges the address has not heard it |
 //! | another message | [`PLACES`] of each share of ports in each interval: a flood from one port takes that port's share alone |
 //! | STUN | the same, of places of its own |
 //! | the rest (CRLF) | never: nobody waits for an answer to it |
@@ -30,6 +30,8 @@ const PLACES: u8 = 1;
 const NONCES: usize = 512;
 /// How often each may come back: a REGISTER and its repetitions over UDP (RFC 3261 §17.1.2.2).
 const USES: u8 = 12;
+/// In how many different messages: a phone's request, and the one that it sends with the same nonce after that. Who guesses needs more.
+const ANSWERS: u8 = 2;
 /// Octets of a datagram that a nonce is looked for in: headers of a request, however many Vias it has.
 const LOOKED_AT: usize = 8_192;
 /// Headers with credentials in a request, and a nonce in each, that are looked at.
@@ -47,8 +49,17 @@ pub struct Trickle {
 struct Source {
     /// Of each share: messages, and STUN.
     taken: [[u8; 2]; SHARES],
-    /// Hashes of nonces, and how often they came back.
-    nonces: VecDeque<(u64, u8)>,
+    nonces: VecDeque<Issued>,
+}
+
+/// A nonce of ours, and what came back with it.
+#[derive(Debug)]
+struct Issued {
+    hash: u64,
+    uses: u8,
+    /// The last message's hash, and how many different ones there were.
+    last: u64,
+    answers: u8,
 }
 
 impl Trickle {
@@ -79,13 +90,13 @@ impl Trickle {
         for nonce in nonces(message) {
             let hash = self.keys.hash_one(nonce);
             // One challenge for each algorithm, with one nonce.
-            if of_source.nonces.back().is_some_and(|(last, _)| *last == hash) {
+            if of_source.nonces.back().is_some_and(|last| last.hash == hash) {
                 continue;
             }
             if of_source.nonces.len() == NONCES {
                 of_source.nonces.pop_front();
             }
-            of_source.nonces.push_back((hash, 0));
+            of_source.nonces.push_back(Issued { hash, uses: 0, last: 0, answers: 0 });
         }
     }
 
@@ -110,13 +121,16 @@ impl Source {
         }
         nonces(datagram).any(|nonce| {
             let hash = keys.hash_one(nonce);
-            match self.nonces.iter_mut().rev().find(|(known, _)| *known == hash) {
-                Some((_, uses)) if *uses < USES => {
-                    *uses += 1;
-                    true
-                }
-                Some(_) | None => false,
+            let Some(issued) = self.nonces.iter_mut().rev().find(|issued| issued.hash == hash) else { return false };
+            let message = keys.hash_one(datagram);
+            let is_another = issued.answers == 0 || issued.last != message;
+            if issued.uses == USES || (is_another && issued.answers == ANSWERS) {
+                return false;
             }
+            issued.uses += 1;
+            issued.answers += u8::from(is_another);
+            issued.last = message;
+            true
         })
     }
 }
@@ -190,10 +204,13 @@ mod tests {
 
     #[test]
     fn an_answer_to_a_challenge_passes_whatever_the_flood_and_a_made_up_one_does_not() {
-        let mut trickle = Trickle::default();
         let fill = |trickle: &mut Trickle| (1..=u16::MAX).filter(|port| trickle.takes(source(), from(*port), OPTIONS)).count();
-        fill(&mut trickle);
-        trickle.sent(source(), &challenge("abc"));
+        let challenged = || {
+            let mut trickle = Trickle::default();
+            fill(&mut trickle);
+            trickle.sent(source(), &challenge("abc"));
+            trickle
+        };
         let spelled = [
             "Authorization: Digest username=\"1\", nonce=\"abc\", cnonce=\"x\"",
             "authorization: digest NONCE=\"abc\"",
@@ -202,8 +219,9 @@ mod tests {
             "Authorization: Digest nonce=\"of-another\"\r\nAuthorization: Digest realm=\"a\",\tnonce=\"abc\"",
         ];
         for spelled in spelled {
-            assert!(trickle.takes(source(), from(5_060), &answer(spelled)), "{spelled}");
+            assert!(challenged().takes(source(), from(5_060), &answer(spelled)), "{spelled}");
         }
+        let mut trickle = challenged();
         let forged = [
             "Authorization: Digest nonce=\"abd\"",
             "Authorization: Digest cnonce=\"abc\"",
@@ -221,7 +239,12 @@ mod tests {
         assert!(!trickle.takes(other, (other, 1).into(), &answer(spelled[0])));
         // Repetitions, but not for ever.
         let more = (0..100).filter(|_| trickle.takes(source(), from(5_060), &answer(spelled[0]))).count();
-        assert_eq!(more, usize::from(USES) - spelled.len());
+        assert_eq!(more, usize::from(USES));
+        // And not for every guess.
+        let mut trickle = challenged();
+        let guesses =
+            (0..100).filter(|n| trickle.takes(source(), from(5_060), &answer(&format!("X: {n}\r\n{}", spelled[0])))).count();
+        assert_eq!(guesses, usize::from(ANSWERS));
     }
 
     #[test]

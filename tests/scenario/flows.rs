@@ -340,6 +340,66 @@ fn a_lamp_of_a_phone_by_tcp_goes_on_when_the_phone_is_back() {
     assert!(matches!(told[..], [(Some(ConnectionId(2)), 1_001..)]), "{told:?}");
 }
 
+fn lamps(sim: &Sim, since: usize) -> Vec<(Option<ConnectionId>, bool)> {
+    let all = requests(sim, since).filter(|(_, r)| r.method == sip::Method::Notify);
+    all.map(|(way, r)| (way.connection, String::from_utf8_lossy(&r.body).contains(">early<"))).collect()
+}
+
+/// Its connection is gone, and the binding that stood on it: the lamp waits for the device, which may have another contact then.
+#[test]
+fn a_lamp_waits_for_its_device_when_a_connection_is_gone() {
+    for contact in &CONTACTS[..2] {
+        let mut sim = Sim::new(15);
+        let (watched, trunk) = (sim.phone("201"), sim.trunk());
+        sim.set(watched, OnInvite::Ring);
+        let mut line = Line::new("210", CONTACTS[0], 1);
+        line.device = ";+sip.instance=\"<urn:uuid:0001>\"";
+        assert_eq!(line.register(&mut sim).status.code(), 200);
+        line.say(&mut sim, "SUBSCRIBE", "201", "lamp", "Event: dialog\r\nExpires: 600\r\n");
+        let (_, notify) = requests(&sim, 0).filter(|(_, r)| r.method == sip::Method::Notify).last().expect("one");
+        answer(&mut sim, &line, &notify, 200);
+        sim.input(Input::ConnectionClosed { connection: ConnectionId(1) });
+        let since = sim.trace.len();
+        sim.act(trunk, |t, now| {
+            t.call("+4930555201", now);
+        });
+        sim.run_for(5 * SECOND);
+        assert!(lamps(&sim, since).is_empty(), "nobody is there\n{}", sim.story());
+        line.by(2);
+        line.contact = contact;
+        assert_eq!(line.register(&mut sim).status.code(), 200);
+        assert_eq!(lamps(&sim, since), [(on(2), true)], "{contact}: what has happened meanwhile");
+        sim.act(trunk, |t, now| t.hang_up(now));
+        // And no longer than was granted.
+        sim.run_for(700 * SECOND);
+    }
+}
+
+/// Two phones of one number behind a proxy that keeps one connection: what one leaves behind is not the other's.
+#[test]
+fn a_lamp_goes_on_when_another_device_on_the_same_flow_is_gone() {
+    let mut sim = Sim::new(16);
+    let (watched, trunk) = (sim.phone("201"), sim.trunk());
+    sim.set(watched, OnInvite::Ring);
+    let mut soft = Line::new("210", CONTACTS[1], 1);
+    let ok = soft.say(&mut sim, "REGISTER", "210", "soft", "Expires: 60\r\n");
+    assert_eq!(ok.map(|r| r.status.code()), Some(200));
+    let mut desk = Line::new("210", CONTACTS[0], 1);
+    assert_eq!(desk.register(&mut sim).status.code(), 200);
+    desk.say(&mut sim, "SUBSCRIBE", "201", "lamp", "Event: dialog\r\nExpires: 600\r\n");
+    let (_, notify) = requests(&sim, 0).filter(|(_, r)| r.method == sip::Method::Notify).last().expect("one");
+    answer(&mut sim, &desk, &notify, 200);
+    sim.run_until("the other one is gone", |s| s.has("registration.expired"));
+    let since = sim.trace.len();
+    sim.act(trunk, |t, now| {
+        t.call("+4930555201", now);
+    });
+    sim.run_for(SECOND / 4);
+    assert!(!lamps(&sim, since).is_empty(), "{}", sim.story());
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.run_for(700 * SECOND);
+}
+
 /// A call of a line to 201 that is up: its answer, from which an ACK is made.
 fn up(sim: &mut Sim, line: &mut Line, callee: SocketAddr) -> Response {
     sim.set(callee, OnInvite::Answer(Duration::ZERO));

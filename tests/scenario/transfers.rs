@@ -221,11 +221,7 @@ fn who_transfers_its_own_call_leaves_the_others_number_to_be_seen_and_has_its_si
     sim.act(caller, |c, now| c.refer("210", now));
     sim.run_until("the target answers", |s| s.ua(other).is_up());
     let seen = &sim.ua(other).invites[0];
-    assert_eq!(
-        (seen.number.as_str(), seen.display.as_deref()),
-        ("4940123", None),
-        "the outside party, without the phone's name"
-    );
+    assert_eq!((seen.number.as_str(), seen.display.as_deref()), ("4940123", None), "the outside party, without the phone's name");
     sim.act(trunk, |t, now| t.hang_up(now));
     sim.assert_clean();
 }

@@ -62,13 +62,13 @@ fn replay(journal: &Path) -> Output {
 }
 
 /// The journal with one digit of the caller's number changed in the INVITE, and the frame's sum made right: nothing but the content
-/// tells it from the original. Frames are length, CRC-32 and payload.
+/// tells it from the original. Frames are length, CRC-32, CRC-32 of these two, and payload.
 fn with_another_caller(journal: &[u8]) -> Vec<u8> {
     let mut changed = journal.to_vec();
     let mut at = 0;
     while let Some(length) = journal.get(at..at + 4) {
         let length = u32::from_le_bytes(length.try_into().expect("four bytes")) as usize;
-        let payload = &mut changed[at + 8..at + 8 + length];
+        let payload = &mut changed[at + 12..at + 12 + length];
         let number = format!("<sip:{CUSTOMER}@");
         if payload.windows(7).any(|w| w == b"INVITE ")
             && let Some(place) = payload.windows(number.len()).position(|w| w == number.as_bytes())
@@ -76,9 +76,11 @@ fn with_another_caller(journal: &[u8]) -> Vec<u8> {
             payload[place + number.len() - 2] ^= 1;
             let sum = crc32fast::hash(payload);
             changed[at + 4..at + 8].copy_from_slice(&sum.to_le_bytes());
+            let sum = crc32fast::hash(&changed[at..at + 8]);
+            changed[at + 8..at + 12].copy_from_slice(&sum.to_le_bytes());
             return changed;
         }
-        at += 8 + length;
+        at += 12 + length;
     }
     panic!("no INVITE of the customer in the journal");
 }

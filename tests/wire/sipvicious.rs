@@ -102,7 +102,12 @@ fn svcrack_is_slowed_and_banned_and_finds_nothing_while_the_phones_go_on() {
     let before = number(&switch, "transport_banned_total");
     let nothing = run(&site, "svcrack", &["-u", "201", "-d", &list, "--maximumtime", "2"]);
     assert!(!nothing.contains(&secret("201")), "{nothing}");
-    wait_until("what comes from there is dropped", SOON, || number(&switch, "transport_banned_total") > before);
+    wait_until("what comes from there is dropped", SOON, || {
+        for n in 0..20 {
+            flood.send_to(format!("NONSENSE {n}\r\n\r\n").as_bytes(), site.sip()).expect("sent");
+        }
+        number(&switch, "transport_banned_total") > before
+    });
 
     // The phones share the address, and are heard on their own flows.
     alice.dial(&format!("sip:202@{}", switch.sip()));

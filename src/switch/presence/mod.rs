@@ -278,6 +278,9 @@ impl Presence {
             {
                 continue;
             }
+            if held.is_away {
+                continue;
+            }
             if is_reachable {
                 held.subscription.end(Ending::Deactivated);
                 self.fresh.insert(id);
