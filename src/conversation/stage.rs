@@ -127,6 +127,8 @@ pub struct Dialling {
     pub transfer: Option<Transferring>,
     /// A call that comes back to who sent it on: it rings there and goes nowhere else.
     pub comes_back: bool,
+    /// And waits there if that one does not take it either.
+    pub then_in: Option<QueueName>,
 }
 
 impl Dialling {
@@ -143,6 +145,7 @@ impl Dialling {
             worst: None,
             transfer: None,
             comes_back: false,
+            then_in: None,
         }
     }
 
@@ -161,8 +164,10 @@ pub struct OutsideParty {
 impl Transferring {
     /// While `from` still has its place in the conversation.
     pub fn of(conv: &Conversation, from: LegId, refer: Option<u32>, by: crate::route::Side, to: String) -> Transferring {
-        let phone = conv.leg(from).and_then(|leg| leg.peer.phone()).cloned();
-        Transferring { from, phone, was_caller: conv.caller == from, refer, by, to }
+        let leg = conv.leg(from);
+        let phone = leg.and_then(|leg| leg.peer.phone()).cloned();
+        let queue = leg.and_then(|leg| leg.agent()).and(conv.queue.clone());
+        Transferring { from, phone, queue, was_caller: conv.caller == from, refer, by, to }
     }
 }
 
@@ -203,6 +208,8 @@ pub struct Transferring {
     pub from: LegId,
     /// Its phone, which is rung if nobody takes the call and it is not there any more.
     pub phone: Option<Number>,
+    /// It had the call as an agent, of this queue: there the customer waits again if it does not take it back either.
+    pub queue: Option<QueueName>,
     /// It had the caller's side of the conversation, and of its recording: it has that again if it gets the call back.
     pub was_caller: bool,
     /// The REFER that asked for it, in `from`'s dialog (its CSeq is the `id` of the event, RFC 3515 §2.4.6); a command has none.

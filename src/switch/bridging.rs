@@ -153,8 +153,9 @@ impl Cx<'_> {
     pub fn unbridge(&mut self, conv: &mut Conversation) {
         let Stage::Bridged { with, since } = conv.stage else { return };
         conv.talked += self.now.mono.since(since);
-        if conv.held_by_command {
-            self.tell_hold(conv, second(conv, with), false, By::Switch);
+        let second = second(conv, with);
+        if conv.held_by_command && !conv.leg(second).is_some_and(Leg::is_holding) {
+            self.tell_hold(conv, second, false, By::Switch);
         }
         self.tell_holders(conv, with, false);
         let kind = Kind::CallUnbridged(self.bridge_data(conv, with));
@@ -245,7 +246,8 @@ impl Cx<'_> {
             return;
         }
         self.connect(conv);
-        if holds != was_held {
+        let is_held_anyway = conv.held_by_command && conv.customer() != Some(id);
+        if holds != was_held && !is_held_anyway {
             self.tell_hold(conv, id, holds, self.side(conv, id));
         }
     }
@@ -260,7 +262,11 @@ impl Cx<'_> {
         }
         conv.held_by_command = hold;
         self.connect(conv);
-        self.tell_hold(conv, second(conv, with), hold, by);
+        // Its phone holds, too: that is one hold, until neither does.
+        let second = second(conv, with);
+        if !conv.leg(second).is_some_and(Leg::is_holding) {
+            self.tell_hold(conv, second, hold, by);
+        }
         Ok(())
     }
 

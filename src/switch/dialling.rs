@@ -11,7 +11,7 @@ use super::transfer::Notice;
 use crate::conversation::{Conversation, Dialling, OtherFlow, OutsideParty, Peer, Role, Stage, Transferring, Try, Way};
 use crate::dialog::reliable::rseq;
 use crate::dialog::{Progress, Reach};
-use crate::ids::{LegId, Number};
+use crate::ids::{LegId, Number, QueueName};
 use crate::media::{Audio, Command, Source};
 use crate::route::{self, Attempt, Cause, Direction, Forwarding, Outside};
 use crate::sdp::Direction::SendRecv;
@@ -56,8 +56,9 @@ impl Cx<'_> {
     }
 
     /// What nobody took, or fetched, rings at the phone that sent it on, wherever else its calls go.
-    pub fn ring_back(&mut self, conv: &mut Conversation, number: &Number) {
-        conv.stage = Stage::Dialling(Dialling { comes_back: true, ..Dialling::phone(number, self.now.mono + RING) });
+    pub fn ring_back(&mut self, conv: &mut Conversation, number: &Number, then_in: Option<QueueName>) {
+        let dialling = Dialling::phone(number, self.now.mono + RING);
+        conv.stage = Stage::Dialling(Dialling { comes_back: true, then_in, ..dialling });
         self.rings(conv, number);
     }
 
@@ -564,7 +565,7 @@ impl Cx<'_> {
 
     /// The dialling has come to nothing.
     pub fn not_taken(&mut self, conv: &mut Conversation, cause: Cause, status: Status) {
-        let Dialling { phone, transfer, comes_back, .. } = match std::mem::replace(&mut conv.stage, Stage::Routing) {
+        let Dialling { phone, transfer, comes_back, then_in, .. } = match std::mem::replace(&mut conv.stage, Stage::Routing) {
             Stage::Dialling(dialling) => dialling,
             other => {
                 conv.stage = other;
@@ -573,7 +574,7 @@ impl Cx<'_> {
         };
         self.stop_ringing(conv, None);
         if comes_back {
-            return self.stays_out(conv, cause);
+            return self.stays_out(conv, then_in, cause);
         }
         let transfer = match phone.map(|phone| (self.forwarding(&phone), phone)) {
             Some((forwarding, phone)) => match forwarding.after(cause) {
@@ -597,12 +598,12 @@ impl Cx<'_> {
         }
     }
 
-    /// Nor does who sent the call on take it back: a parked one goes on waiting, and one from a queue waits there again.
-    fn stays_out(&mut self, conv: &mut Conversation, cause: Cause) {
+    /// Nor does who sent the call on take it back: a parked one goes on waiting, and an agent's waits in its queue again.
+    fn stays_out(&mut self, conv: &mut Conversation, queue: Option<QueueName>, cause: Cause) {
         if self.park_again(conv) {
             return;
         }
-        match conv.queue.clone() {
+        match queue {
             Some(queue) => self.enter_queue(conv, &queue),
             None => self.fail(conv, cause, Status::new(cause.to_status())),
         }

@@ -134,7 +134,7 @@ impl Cx<'_> {
     /// Nobody came for it.
     pub fn parked_too_long(&mut self, conv: &mut Conversation) {
         let Some(Parked { by, .. }) = conv.parked.clone() else { return };
-        self.ring_back(conv, &by);
+        self.ring_back(conv, &by, None);
     }
 
     /// The slot is free again, if the call has one.

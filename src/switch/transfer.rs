@@ -124,7 +124,7 @@ impl Cx<'_> {
 
     /// A transfer has come to its end, one way or the other.
     pub fn transferred(&mut self, conv: &mut Conversation, transfer: Transferring, notice: Notice) {
-        let Transferring { from, phone, was_caller, refer, by, to } = transfer;
+        let Transferring { from, phone, queue, was_caller, refer, by, to } = transfer;
         self.notify(conv, from, refer, notice);
         let outcome = if notice == Notice::Completed { TransferOutcome::Completed } else { TransferOutcome::Failed };
         self.tell(Some(conv.id), Kind::CallTransferred(Transfer { leg: from, by, to, outcome }));
@@ -144,7 +144,7 @@ impl Cx<'_> {
             Notice::Failed(status) => {
                 conv.stage = Stage::Routing;
                 match phone {
-                    Some(phone) => self.ring_back(conv, &phone),
+                    Some(phone) => self.ring_back(conv, &phone, queue),
                     None => self.fail(conv, Cause::from_status(status.code()), None),
                 }
             }

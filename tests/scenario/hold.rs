@@ -25,6 +25,23 @@ fn talking(seed: u8) -> (Sim, SocketAddr, SocketAddr) {
     (sim, phone, trunk)
 }
 
+/// A phone that holds, and a command that does the same: one interval.
+#[test]
+fn a_hold_by_both_phone_and_command_is_told_once() {
+    let (mut sim, phone, trunk) = talking(40);
+    let conversation = sim.events.iter().find_map(|e| e.conversation).expect("a conversation");
+    sim.act(phone, |p, now| p.hold(Hold::SendOnly, now));
+    sim.run_until("held", |s| s.has("call.held"));
+    assert_eq!(sim.ask(Command::Hold { conversation }), Answer::Done);
+    sim.act(phone, |p, now| p.resume(now));
+    sim.run_for(SECOND);
+    assert_eq!((sim.count("call.held"), sim.count("call.resumed")), (1, 0), "the command holds still");
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.run_until("over", |s| s.has("call.ended"));
+    assert_eq!((sim.count("call.held"), sim.count("call.resumed")), (1, 1));
+    sim.assert_clean();
+}
+
 #[test]
 fn a_held_customer_hears_music_and_a_resumed_one_the_phone_again() {
     for (nth, how) in [Hold::SendOnly, Hold::Inactive, Hold::ZeroAddress].into_iter().enumerate() {

@@ -260,6 +260,15 @@ impl Presence {
         }
     }
 
+    /// The oldest subscription of a device that is away, of this phone or of any.
+    fn forget_away(&mut self, phone: Option<&Number>) {
+        let is_it = |held: &Held| held.is_away && phone.is_none_or(|phone| held.phone == *phone);
+        let oldest = self.held.iter().find(|(_, held)| is_it(held)).map(|(id, _)| *id);
+        if let Some(id) = oldest {
+            self.remove(id);
+        }
+    }
+
     pub fn mailbox_changed(&mut self, number: &Number) {
         self.touch(Package::MessageSummary, number);
     }
@@ -348,6 +357,13 @@ impl Cx<'_> {
             if presence.held.get(&id).is_some_and(repeated) {
                 presence.remove(id);
             }
+        }
+        // Who is away makes room for who is there: a browser is another device each time that its page is loaded.
+        if presence.of(phone).len() >= MOST_OF_A_PHONE {
+            presence.forget_away(Some(phone));
+        }
+        if presence.len() >= MOST {
+            presence.forget_away(None);
         }
         if presence.of(phone).len() >= MOST_OF_A_PHONE || presence.len() >= MOST {
             return Err(Status::SERVICE_UNAVAILABLE);
@@ -455,12 +471,19 @@ impl Cx<'_> {
 
     /// A NOTIFY found no way: its subscriber may have another one since.
     pub fn notify_found_no_way(&mut self, id: SubscriptionId) {
-        let Some(held) = self.hub.presence.held.get_mut(&id) else { return };
-        if held.told_by.is_some_and(|flow| flow == *held.subscription.flow()) {
+        let Some(held) = self.hub.presence.held.get(&id) else { return };
+        let flow = *held.subscription.flow();
+        let is_lost = held.told_by == Some(flow);
+        if is_lost && (!flow.transport.is_reliable() || self.hub.is_proxy(&flow)) {
             return self.notify_answered(id, Status::REQUEST_TIMEOUT);
         }
+        let Some(held) = self.hub.presence.held.get_mut(&id) else { return };
         held.subscription.answered(Status::SERVICE_UNAVAILABLE);
-        self.notify_subscriber(id);
+        match is_lost {
+            // That its connection is gone may be noticed by this alone.
+            true => self.hub.presence.away(id),
+            false => self.notify_subscriber(id),
+        }
     }
 
     /// Subscriptions that were not refreshed.
