@@ -20,6 +20,7 @@ mod emergency;
 mod faults_of_peers;
 mod flows;
 mod forwarding;
+mod greetings;
 mod guarding_the_door;
 mod hold;
 mod identity;
