@@ -31,6 +31,8 @@ const SEALS: usize = 256;
 
 /// The writer looks at its queues this often. Workers don't wake it: at 10,000 frames a second waking would cost more than the work.
 const LOOK_EVERY: Duration = Duration::from_millis(40);
+/// While nothing is recorded; a command wakes it.
+const LOOK_IDLE: Duration = Duration::from_millis(200);
 
 /// Frames taken before commands are looked at again.
 const FRAMES_AT_ONCE: usize = 2_048;
@@ -206,7 +208,7 @@ impl WriterThread {
         let mut next_tick = self.clock.mono() + WRITE_EVERY;
         loop {
             let stop = self.stop.load(Ordering::Acquire);
-            self.commands.wait(LOOK_EVERY);
+            self.commands.wait(if self.writer.is_idle() { LOOK_IDLE } else { LOOK_EVERY });
             let now = self.drain();
             if now >= next_tick {
                 next_tick = now + WRITE_EVERY;

@@ -108,6 +108,10 @@ impl Writer {
         }
     }
 
+    pub fn is_idle(&self) -> bool {
+        self.sessions.is_empty() && self.outbox.is_empty()
+    }
+
     pub fn is_stalled(&self) -> bool {
         self.sessions.values().any(Session::is_stalled)
     }

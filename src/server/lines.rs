@@ -1,8 +1,8 @@
 //! The process's own log on its way out.
 //!
 //! Who has a line to say never waits, whoever reads it: a reader that stalls or dies must not stop a call. Lines wait in memory, as many as
-//! [`MOST`] octets; what is over that is dropped, and how many lines that were is said in their place. One thread writes them a few
-//! milliseconds later, many at once: a line that woke a thread of its own cost more than all else that is written about a call.
+//! [`MOST`] octets; what is over that is dropped, and how many lines that were is said in their place. One thread writes them a
+//! moment later, many at once: a line that woke a thread of its own cost more than all else that is written about a call.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -14,7 +14,7 @@ use tracing_subscriber::fmt::MakeWriter;
 /// Octets that wait: several thousand lines.
 const MOST: usize = 1 << 20;
 /// How long a first line waits for company; a kill takes so much of the log.
-const LINGER: Duration = Duration::from_millis(20);
+const LINGER: Duration = Duration::from_millis(100);
 /// What waits at the end of the process is written in this time, or not at all.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 

@@ -23,9 +23,9 @@ const PART: &str = "index";
 /// Between two attempts at a disk that takes nothing.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// How long a first change waits for company: a hundred phones that register after a power cut share a few syncs. A phone whose
-/// registration is lost with a kill in this time registers again by itself.
-const LINGER: Duration = Duration::from_millis(20);
+/// How long a first change waits for company: phones that register after a power cut share ten syncs a second. A phone whose registration
+/// is lost with a kill in this time registers again by itself.
+const LINGER: Duration = Duration::from_millis(100);
 
 /// How long a binding that lasts on waits for company. Lost with a kill it ends when it would have ended before; thousands of phones that
 /// refresh share four syncs a second.
