@@ -23,7 +23,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::effects::Effects;
-use super::timers::{D, GIVE_UP, Resend, Wire, earlier};
+use super::timers::{D, GIVE_UP, Resend, Wire, earlier, lingers};
 use crate::clock::Mono;
 use crate::sip::{Flow, Headers, Message};
 
@@ -105,7 +105,7 @@ impl ClientInvite {
         match self {
             ClientInvite::Calling { resend, gives_up, .. } => Some(earlier(*resend, *gives_up)),
             ClientInvite::Cancelled { gives_up } => Some(*gives_up),
-            ClientInvite::Completed { ends, .. } | ClientInvite::Accepted { ends, .. } => Some(*ends),
+            ClientInvite::Completed { ends, .. } | ClientInvite::Accepted { ends, .. } => Some(lingers(*ends)),
             ClientInvite::Proceeding | ClientInvite::Terminated => None,
         }
     }

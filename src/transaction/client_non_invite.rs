@@ -18,7 +18,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::effects::Effects;
-use super::timers::{GIVE_UP, Resend, T2, T4, Wire, earlier};
+use super::timers::{GIVE_UP, Resend, T2, T4, Wire, earlier, lingers};
 use crate::clock::Mono;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -70,7 +70,7 @@ impl ClientNonInvite {
             ClientNonInvite::Trying { resend, gives_up, .. } | ClientNonInvite::Proceeding { resend, gives_up, .. } => {
                 Some(earlier(*resend, *gives_up))
             }
-            ClientNonInvite::Completed { ends } => Some(*ends),
+            ClientNonInvite::Completed { ends } => Some(lingers(*ends)),
             ClientNonInvite::Terminated => None,
         }
     }

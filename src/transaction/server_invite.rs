@@ -26,7 +26,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::effects::Effects;
-use super::timers::{GIVE_UP, Resend, T2, T4, TRYING, Wire, earlier};
+use super::timers::{GIVE_UP, Resend, T2, T4, TRYING, Wire, earlier, lingers};
 use crate::clock::Mono;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -95,7 +95,7 @@ impl ServerInvite {
             ServerInvite::Arrived { trying_at, .. } => Some(*trying_at),
             ServerInvite::Unacked { resend, ends, .. } => Some(earlier(Some(*resend), *ends)),
             ServerInvite::Completed { resend, gives_up, .. } => Some(earlier(*resend, *gives_up)),
-            ServerInvite::Accepted { ends } | ServerInvite::Confirmed { ends } => Some(*ends),
+            ServerInvite::Accepted { ends } | ServerInvite::Confirmed { ends } => Some(lingers(*ends)),
             ServerInvite::Proceeding { .. } | ServerInvite::Terminated => None,
         }
     }

@@ -18,7 +18,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::effects::Effects;
-use super::timers::{GIVE_UP, Wire};
+use super::timers::{GIVE_UP, Wire, lingers};
 use crate::clock::Mono;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -56,7 +56,7 @@ impl ServerNonInvite {
 
     pub fn deadline(&self) -> Option<Mono> {
         match self {
-            ServerNonInvite::Completed { ends, .. } => Some(*ends),
+            ServerNonInvite::Completed { ends, .. } => Some(lingers(*ends)),
             ServerNonInvite::Trying | ServerNonInvite::Proceeding { .. } | ServerNonInvite::Terminated => None,
         }
     }

@@ -571,7 +571,9 @@ fn an_ack_to_a_2xx_is_found_by_its_dialog_and_a_stray_one_says_so() {
     for _ in 0..2 {
         assert!(matches!(take(&mut table, ack.clone(), &mut out), Received::Ack { invite: Some(of), .. } if of == id));
     }
-    assert_eq!(table.deadline(), Some(Mono::from_millis(6) + GIVE_UP), "only timer L runs");
+    let least = Mono::from_millis(6) + GIVE_UP;
+    let only = table.deadline().expect("a timer");
+    assert!(least <= only && only < least + T1, "only timer L runs: {only:?}");
     ack.headers.set(HeaderName::CSeq, CSeq::new(9, Method::Ack));
     assert!(matches!(take(&mut table, ack, &mut out), Received::Ack { invite: None, .. }));
 }

@@ -21,6 +21,15 @@ pub const D: Duration = Duration::from_secs(32);
 /// A server sends 100 (Trying) by itself if the core gave no response to an INVITE for this long (§17.2.1).
 pub const TRYING: Duration = Duration::from_millis(200);
 
+/// What only lingers ends on a multiple of this. The RFC's times are the least, nobody sees the difference, and many that end together
+/// wake the switch once.
+const GRAIN_US: u64 = 250_000;
+
+/// When what lingers until `ends` is looked at: then or a little later.
+pub(super) fn lingers(ends: Mono) -> Mono {
+    Mono::from_micros(ends.as_micros().div_ceil(GRAIN_US).saturating_mul(GRAIN_US))
+}
+
 /// What a transaction needs to know of its transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wire {
