@@ -247,7 +247,13 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
         health,
         http: Served { stop, listeners: http },
     };
-    let ended = driver.run(seed, source, recovered).await;
+    // As a task, which those of the transports wake without a system call; the future that a runtime blocks on they would not.
+    #[allow(clippy::disallowed_methods, reason = "the server owns its tasks")]
+    let run = tokio::spawn(driver.run(seed, source, recovered));
+    let ended = run.await.unwrap_or_else(|error| match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(_) => Ended::Faulty,
+    });
     signals.abort();
     memory.abort();
     Ok(ended)

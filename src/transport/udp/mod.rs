@@ -248,13 +248,24 @@ impl Work {
     fn receive(&mut self, buffers: &mut [u8]) -> usize {
         let listener = self.listener.clone();
         let mut metas = [RecvMeta::default(); BATCH];
+        let mut count = 0;
         let received = {
             let mut chunks = buffers.chunks_mut(MAX_DATAGRAM);
             let mut slices: [IoSliceMut<'_>; BATCH] = std::array::from_fn(|_| IoSliceMut::new(chunks.next().unwrap_or_default()));
-            listener.socket.try_io(Interest::READABLE, || listener.state.recv((&listener.socket).into(), &mut slices, &mut metas))
+            listener.socket.try_io(Interest::READABLE, || {
+                count = listener.state.recv((&listener.socket).into(), &mut slices, &mut metas)?;
+                // Fewer than there was room for were all; asked again the socket would say that it has no more. What comes from now on
+                // wakes this task anew.
+                if count < BATCH { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+            })
         };
         match received {
-            Ok(count) => {
+            Err(e) if e.kind() != io::ErrorKind::WouldBlock => {
+                // An ICMP error for something that was sent; nothing is lost.
+                listener.drain_errors();
+                0
+            }
+            Ok(()) | Err(_) => {
                 for (meta, buffer) in metas.iter().take(count).zip(buffers.chunks(MAX_DATAGRAM)) {
                     // Several of one length from one source, if the kernel has joined them.
                     for datagram in buffer[..meta.len.min(MAX_DATAGRAM)].chunks(meta.stride.max(1)) {
@@ -262,12 +273,6 @@ impl Work {
                     }
                 }
                 count
-            }
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => 0,
-            // An ICMP error for something that was sent; nothing is lost.
-            Err(_) => {
-                listener.drain_errors();
-                0
             }
         }
     }
