@@ -122,6 +122,11 @@ fn international(number: &str, plan: &Plan) -> Option<String> {
 /// E.164 numbers have 15 digits at most; fewer than 7 with the country code reach nobody.
 const E164: std::ops::RangeInclusive<usize> = 7..=15;
 
+/// An extension, most likely: even with the country's code before it, it reaches nobody. Known without parsing it.
+fn is_too_short(number: &str, plan: &Plan) -> bool {
+    number.len() + plan.code.len() < *E164.start()
+}
+
 /// The one normal form of a number, E.164 with its plus, as a country dials it: `030123456`, `004930123456` and `+4930123456` are all
 /// `+4930123456` in Germany, and `0612345678` in Italy is `+390612345678`. Some 15 us: once for a call's leg, not for each event.
 ///
@@ -137,6 +142,9 @@ pub fn normal(given: &str, country: Country) -> Option<String> {
         return None;
     }
     let plan = plan(country);
+    if is_too_short(&number, plan) {
+        return None;
+    }
     let parsed = PHONE_NUMBER_UTIL.parse_and_keep_raw_input(&number, plan.region).ok()?;
     let is_number = match parsed.country_code_source() {
         CountryCodeSource::FromNumberWithPlusSign | CountryCodeSource::FromNumberWithIdd => {
@@ -160,7 +168,7 @@ pub fn normal(given: &str, country: Country) -> Option<String> {
 pub fn on_trunk(given: &str, country: Country) -> Option<String> {
     normal(given, country).or_else(|| {
         let number = tidy(given);
-        if !digits(&number) || number.len() > *E164.end() || number.starts_with('0') {
+        if !digits(&number) || number.len() > *E164.end() || number.starts_with('0') || is_too_short(&number, plan(country)) {
             return None;
         }
         let valid = |number: &str, region: Option<Region>| {
