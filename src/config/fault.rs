@@ -69,6 +69,8 @@ pub(crate) enum Fault {
     PhoneTaken { phone: String, agent: String },
     #[error("queue `{0}` overflows into itself; name another place")]
     OverflowsIntoItself(String),
+    #[error("parked calls would overflow into a park slot, `{0}`; name another place")]
+    ParkOverflowsIntoSlot(String),
     #[error("extension `{0}` leads to itself; name another place")]
     LeadsToItself(String),
     #[error("trunk `{0}` is to register but has no {1}")]

@@ -161,6 +161,8 @@ pub(crate) struct Codes {
 pub(crate) struct Park {
     pub slots: Option<Spanned<Slots>>,
     pub timeout: Option<Spanned<Time>>,
+    pub ring_backs: Option<Spanned<u64>>,
+    pub overflow: Option<Spanned<Goto>>,
 }
 
 #[derive(Default, Deserialize)]

@@ -209,6 +209,10 @@ pub struct Park {
     pub slots: BTreeSet<Number>,
     /// Then the one who parked the call is rung.
     pub timeout: Duration,
+    /// Rung so often in vain, before the call goes to `overflow`.
+    pub ring_backs: u32,
+    /// Where a call goes that nobody takes; without, it waits on in its slot.
+    pub overflow: Option<Place>,
 }
 
 /// What holds for every mailbox.

@@ -103,6 +103,8 @@ pub struct Parked {
     pub by: Number,
     /// The leg of who has parked it and does not know where: told when it is gone.
     pub tells: Option<LegId>,
+    /// How often it has rung at that phone since it was parked.
+    pub returns: u32,
 }
 
 /// One call to one place: a phone with all its contacts at once, or trunks one after another.
@@ -126,9 +128,18 @@ pub struct Dialling {
     pub worst: Option<(Cause, u16)>,
     pub transfer: Option<Transferring>,
     /// A call that comes back to who sent it on: it rings there and goes nowhere else.
-    pub comes_back: bool,
-    /// And waits there if that one does not take it either.
-    pub then_in: Option<QueueName>,
+    pub comes_back: Option<Otherwise>,
+}
+
+/// Where a call that comes back goes if who sent it on does not take it back either.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Otherwise {
+    /// On in its park slot, or where calls go that nobody takes out of there.
+    Slot,
+    /// Waits again in the queue of the agent who had it.
+    Queue(QueueName),
+    /// It hears that nobody is there.
+    Nowhere,
 }
 
 impl Dialling {
@@ -144,8 +155,7 @@ impl Dialling {
             outside: None,
             worst: None,
             transfer: None,
-            comes_back: false,
-            then_in: None,
+            comes_back: None,
         }
     }
 
@@ -159,16 +169,6 @@ impl Dialling {
 pub struct OutsideParty {
     pub number: String,
     pub rule: Decision,
-}
-
-impl Transferring {
-    /// While `from` still has its place in the conversation.
-    pub fn of(conv: &Conversation, from: LegId, refer: Option<u32>, by: crate::route::Side, to: String) -> Transferring {
-        let leg = conv.leg(from);
-        let phone = leg.and_then(|leg| leg.peer.phone()).cloned();
-        let queue = leg.and_then(|leg| leg.agent()).and(conv.queue.clone());
-        Transferring { from, phone, queue, was_caller: conv.caller == from, refer, by, to }
-    }
 }
 
 /// Trunks that are still to be tried, and further addresses of the one that is.
@@ -217,4 +217,14 @@ pub struct Transferring {
     pub by: crate::route::Side,
     /// As asked for.
     pub to: String,
+}
+
+impl Transferring {
+    /// While `from` still has its place in the conversation.
+    pub fn of(conv: &Conversation, from: LegId, refer: Option<u32>, by: crate::route::Side, to: String) -> Transferring {
+        let leg = conv.leg(from);
+        let phone = leg.and_then(|leg| leg.peer.phone()).cloned();
+        let queue = leg.and_then(|leg| leg.agent()).and(conv.queue.clone());
+        Transferring { from, phone, queue, was_caller: conv.caller == from, refer, by, to }
+    }
 }

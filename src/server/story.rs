@@ -91,6 +91,7 @@ pub(super) fn tell(event: &Event) {
         | Kind::CallPickedUp(_)
         | Kind::CallParked(_)
         | Kind::CallRetrieved(_)
+        | Kind::CallParkReturned(_)
         | Kind::CallWentOutside(_)
         | Kind::MenuEntered(_)
         | Kind::MenuDigit(_)

@@ -8,10 +8,12 @@ use super::hub::{Cx, Purpose};
 use super::identity::Shown;
 use super::outgoing::Invitation;
 use super::transfer::Notice;
-use crate::conversation::{Conversation, Dialling, OtherFlow, OutsideParty, Peer, Role, Stage, Transferring, Try, Way};
+use crate::conversation::{
+    Conversation, Dialling, OtherFlow, Otherwise, OutsideParty, Peer, Role, Stage, Transferring, Try, Way,
+};
 use crate::dialog::reliable::rseq;
 use crate::dialog::{Progress, Reach};
-use crate::ids::{LegId, Number, QueueName};
+use crate::ids::{LegId, Number};
 use crate::media::{Audio, Command, Source};
 use crate::route::{self, Attempt, Cause, Direction, Forwarding, Outside};
 use crate::sdp::Direction::SendRecv;
@@ -56,9 +58,9 @@ impl Cx<'_> {
     }
 
     /// What nobody took, or fetched, rings at the phone that sent it on, wherever else its calls go.
-    pub fn ring_back(&mut self, conv: &mut Conversation, number: &Number, then_in: Option<QueueName>) {
+    pub fn ring_back(&mut self, conv: &mut Conversation, number: &Number, otherwise: Otherwise) {
         let dialling = Dialling::phone(number, self.now.mono + RING);
-        conv.stage = Stage::Dialling(Dialling { comes_back: true, then_in, ..dialling });
+        conv.stage = Stage::Dialling(Dialling { comes_back: Some(otherwise), ..dialling });
         self.rings(conv, number);
     }
 
@@ -431,13 +433,16 @@ impl Cx<'_> {
     }
 
     pub fn callee_taken(&mut self, conv: &mut Conversation, id: LegId) {
-        let (transfer, outside) = match &mut conv.stage {
-            Stage::Dialling(dialling) => (dialling.transfer.take(), dialling.outside.take()),
+        let (transfer, outside, comes_back) = match &mut conv.stage {
+            Stage::Dialling(dialling) => (dialling.transfer.take(), dialling.outside.take(), dialling.comes_back.take()),
             _ => {
                 return self.release(conv, id, Cause::Cancelled, Status::REQUEST_TERMINATED, None);
             }
         };
         self.stop_ringing(conv, Some(id));
+        if comes_back == Some(Otherwise::Slot) {
+            self.parker_has_it(conv, id);
+        }
         if let Some(outside) = outside {
             self.went_outside(conv, id, outside);
         }
@@ -565,7 +570,7 @@ impl Cx<'_> {
 
     /// The dialling has come to nothing.
     pub fn not_taken(&mut self, conv: &mut Conversation, cause: Cause, status: Status) {
-        let Dialling { phone, transfer, comes_back, then_in, .. } = match std::mem::replace(&mut conv.stage, Stage::Routing) {
+        let Dialling { phone, transfer, comes_back, .. } = match std::mem::replace(&mut conv.stage, Stage::Routing) {
             Stage::Dialling(dialling) => dialling,
             other => {
                 conv.stage = other;
@@ -573,8 +578,8 @@ impl Cx<'_> {
             }
         };
         self.stop_ringing(conv, None);
-        if comes_back {
-            return self.stays_out(conv, then_in, cause);
+        if let Some(otherwise) = comes_back {
+            return self.stays_out(conv, otherwise, cause);
         }
         let transfer = match phone.map(|phone| (self.forwarding(&phone), phone)) {
             Some((forwarding, phone)) => match forwarding.after(cause) {
@@ -598,14 +603,12 @@ impl Cx<'_> {
         }
     }
 
-    /// Nor does who sent the call on take it back: a parked one goes on waiting, and an agent's waits in its queue again.
-    fn stays_out(&mut self, conv: &mut Conversation, queue: Option<QueueName>, cause: Cause) {
-        if self.park_again(conv) {
-            return;
-        }
-        match queue {
-            Some(queue) => self.enter_queue(conv, &queue),
-            None => self.fail(conv, cause, Status::new(cause.to_status())),
+    /// Nor does who sent the call on take it back.
+    fn stays_out(&mut self, conv: &mut Conversation, otherwise: Otherwise, cause: Cause) {
+        match otherwise {
+            Otherwise::Slot => self.not_fetched(conv, cause),
+            Otherwise::Queue(queue) => self.enter_queue(conv, &queue),
+            Otherwise::Nowhere => self.fail(conv, cause, Status::new(cause.to_status())),
         }
     }
 

@@ -76,6 +76,9 @@ pub enum Kind {
     /// Somebody has taken it out of there. `call.bridged` follows.
     #[serde(rename = "call.retrieved")]
     CallRetrieved(CallParked),
+    /// Nobody has, in time: it rings at the phone that parked it; then what came of that.
+    #[serde(rename = "call.park_returned")]
+    CallParkReturned(CallParkReturned),
     /// An internal call has got an outside party: it is an outbound one from here on.
     #[serde(rename = "call.went_outside")]
     CallWentOutside(CallWentOutside),
@@ -406,6 +409,43 @@ pub struct CallParked {
     /// Who parked it, or who has it now.
     #[schema(value_type = String)]
     pub phone: Number,
+}
+
+/// A parked call that nobody has fetched, once for each step of its way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CallParkReturned {
+    /// The leg that waits.
+    #[schema(value_type = u64)]
+    pub leg: LegId,
+    #[schema(value_type = String)]
+    pub slot: Number,
+    /// Who parked it, and is rung; on `answered` who has it now.
+    #[schema(value_type = String)]
+    pub phone: Number,
+    /// How often it has rung there since it was parked, this time included.
+    pub returns: u32,
+    pub outcome: ParkReturn,
+    /// The place, on `overflow` and `overflow_failed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// Why not, on `unanswered` and `overflow_failed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ParkReturn {
+    /// At the phone that parked it. One of the next two follows, or `call.ended`.
+    Ringing,
+    /// By that phone, or who picked it up from there, or who dialled the slot meanwhile. `call.bridged` follows.
+    Answered,
+    /// It waits on in its slot, unless `overflow` follows at once.
+    Unanswered,
+    /// It goes to `[park] overflow`, and has its slot until it has been taken there.
+    Overflow,
+    /// Not taken there: it waits on in its slot.
+    OverflowFailed,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

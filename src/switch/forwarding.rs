@@ -101,7 +101,7 @@ impl Cx<'_> {
 
     /// A rung phone's 3xx (RFC 3261 §21.3): the first of its contacts that can be dialled from there. Whether the call goes on by it.
     pub fn redirected(&mut self, conv: &mut Conversation, id: LegId, response: &Response) -> bool {
-        if let Stage::Dialling(Dialling { comes_back: true, .. }) = conv.stage {
+        if let Stage::Dialling(Dialling { comes_back: Some(_), .. }) = conv.stage {
             return false;
         }
         let Some(peer) = conv.leg(id).map(|l| l.peer.clone()) else { return false };

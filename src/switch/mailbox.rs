@@ -66,8 +66,12 @@ impl Cx<'_> {
     /// The subject hears the greeting of a mailbox, then says what is to be said.
     pub fn leave_message(&mut self, conv: &mut Conversation, number: &Number) {
         if !self.takes_messages(number) {
-            return self.announce(conv, "no-voicemail", Place::Hangup, Cause::Unavailable);
+            return match self.stays_in_slot(conv, Cause::Unavailable) {
+                true => {}
+                false => self.announce(conv, "no-voicemail", Place::Hangup, Cause::Unavailable),
+            };
         }
+        self.unpark(conv);
         if conv.answered.is_none() {
             // The greeting alone is no conversation.
             conv.rule = Decision { record: false, rule: format!("voicemail:{number}") };

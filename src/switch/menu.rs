@@ -14,6 +14,7 @@ impl Cx<'_> {
         if !self.answer(conv) {
             return;
         }
+        self.unpark(conv);
         let mut actions = Vec::new();
         let language = (!conv.language.is_empty()).then(|| conv.language.clone());
         let session = Session::start(graph, language.as_deref(), conv.steps_without_key, self.now, &mut actions);

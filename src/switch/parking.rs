@@ -9,19 +9,21 @@
 //! | by command | the event `call.parked` tells who gave it |
 //!
 //! Nothing of the conversation ends: the customer's leg, its recording and its media path stay, and who retrieves it becomes its next leg.
-//! A call that nobody retrieves in time rings at the phone that parked it; unanswered there it goes on waiting in its slot, where it can
-//! be retrieved all the time.
+//! A call that nobody retrieves in time rings at the phone that parked it. Unanswered there it goes on waiting in its slot, or, after
+//! `ring_backs` of them, to `overflow`. It has its slot, where it can be retrieved, until somebody or something has taken it: a place that
+//! does not (a phone that nobody answers, a full mailbox) leaves it there for another while. Each step is an event
+//! (`call.park_returned`), so that no call goes round unseen.
 
 use std::time::Duration;
 
-use super::event::{CallParked, Kind};
+use super::event::{CallParkReturned, CallParked, Kind, ParkReturn};
 use super::hub::Cx;
 use super::pickup::Joining;
 use super::transfer::Notice;
 use super::{Output, Switch};
 use crate::clock::Now;
 use crate::config::Place;
-use crate::conversation::{Conversation, Parked, Peer, Role, Stage, Transferring};
+use crate::conversation::{Conversation, Otherwise, Parked, Peer, Role, Stage, Transferring};
 use crate::ids::{LegId, Number};
 use crate::media::{Audio, PlayId};
 use crate::route::{Cause, Decision, Direction, tidy};
@@ -66,7 +68,7 @@ impl Cx<'_> {
     fn keep_slot(&mut self, conv: &mut Conversation, slot: Number, by: Number, tells: Option<LegId>) {
         self.hub.index.parked.insert(slot.clone(), conv.id);
         self.hub.index.touched.insert(slot.clone());
-        conv.parked = Some(Parked { slot, by, tells });
+        conv.parked = Some(Parked { slot, by, tells, returns: 0 });
     }
 
     /// The first one in which nobody waits, and which is kept for nobody.
@@ -121,20 +123,69 @@ impl Cx<'_> {
         }
     }
 
-    /// Music, for another while; whether the call has a slot.
-    pub fn park_again(&mut self, conv: &mut Conversation) -> bool {
-        if conv.parked.is_none() {
-            return false;
-        }
+    /// Music, for another while.
+    fn park_again(&mut self, conv: &mut Conversation) {
         conv.stage = Stage::Parked { until: self.now.mono + self.hub.config.park.timeout };
         self.play(conv, conv.subject, Audio::Music);
-        true
     }
 
     /// Nobody came for it.
     pub fn parked_too_long(&mut self, conv: &mut Conversation) {
-        let Some(Parked { by, .. }) = conv.parked.clone() else { return };
-        self.ring_back(conv, &by, None);
+        let Some(parked) = &mut conv.parked else { return };
+        parked.returns = parked.returns.saturating_add(1);
+        let by = parked.by.clone();
+        self.park_returned(conv, ParkReturn::Ringing, None, None);
+        self.ring_back(conv, &by, Otherwise::Slot);
+    }
+
+    /// It has rung at who parked it, and somebody has it now.
+    pub fn parker_has_it(&mut self, conv: &Conversation, taker: LegId) {
+        let phone = conv.leg(taker).and_then(|leg| leg.peer.phone().cloned());
+        self.park_returned(conv, ParkReturn::Answered, phone, None);
+    }
+
+    /// Or nobody, so it goes elsewhere.
+    pub fn not_fetched(&mut self, conv: &mut Conversation, cause: Cause) {
+        self.park_returned(conv, ParkReturn::Unanswered, None, Some(cause));
+        let park = &self.hub.config.park;
+        let is_due = conv.parked.as_ref().is_some_and(|parked| parked.returns >= park.ring_backs);
+        match park.overflow.clone().filter(|_| is_due) {
+            Some(place) => {
+                self.park_returned(conv, ParkReturn::Overflow, None, None);
+                match place {
+                    // As where a queue overflows: not without a word.
+                    Place::Hangup => {
+                        self.unpark(conv);
+                        self.announce(conv, "unavailable", Place::Hangup, Cause::NoAnswer);
+                    }
+                    place => self.go(conv, &place),
+                }
+            }
+            None => self.park_again(conv),
+        }
+    }
+
+    /// Where it was to go does not take it: it has its slot still, and waits there. Whether that was so.
+    pub fn stays_in_slot(&mut self, conv: &mut Conversation, cause: Cause) -> bool {
+        let waits = conv.parked.is_some() && !matches!(conv.stage, Stage::Offering { .. } | Stage::Ending);
+        if waits {
+            self.park_returned(conv, ParkReturn::OverflowFailed, None, Some(cause));
+            self.count("park_overflow_failed_total");
+            self.park_again(conv);
+        }
+        waits
+    }
+
+    /// `phone`: who has taken it, if anybody has.
+    fn park_returned(&mut self, conv: &Conversation, outcome: ParkReturn, phone: Option<Number>, cause: Option<Cause>) {
+        let Some(Parked { slot, by, returns, .. }) = conv.parked.clone() else { return };
+        let to = match outcome {
+            ParkReturn::Overflow | ParkReturn::OverflowFailed => self.hub.config.park.overflow.as_ref().map(Place::to_string),
+            ParkReturn::Ringing | ParkReturn::Answered | ParkReturn::Unanswered => None,
+        };
+        let phone = phone.unwrap_or(by);
+        let data = CallParkReturned { leg: conv.subject, slot, phone, returns, outcome, to, cause };
+        self.tell(Some(conv.id), Kind::CallParkReturned(data));
     }
 
     /// The slot is free again, if the call has one.

@@ -22,6 +22,7 @@ impl Cx<'_> {
         }
         match self.hub.acd.enter(queue, conv.id, self.now.mono, self.now) {
             Ok(entered) => {
+                self.unpark(conv);
                 conv.stage = Stage::Queue { queue: queue.clone() };
                 conv.queue = Some(queue.clone());
                 self.play(conv, conv.subject, Audio::Music);

@@ -67,8 +67,12 @@ impl Cx<'_> {
         }
     }
 
-    /// The subject can't be sent where it was to go: an unanswered caller gets the status, an answered one hears it.
+    /// The subject can't be sent where it was to go: an unanswered caller gets the status, an answered one hears it, and a parked one
+    /// stays in its slot.
     pub fn fail(&mut self, conv: &mut Conversation, cause: Cause, status: Option<Status>) {
+        if self.stays_in_slot(conv, cause) {
+            return;
+        }
         let answered = conv.leg(conv.subject).is_some_and(|l| l.is_answered());
         if answered {
             self.announce(conv, "unavailable", Place::Hangup, cause);

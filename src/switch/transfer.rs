@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::event::{Kind, Transfer, TransferOutcome};
 use super::hub::{Cx, Hub, Purpose};
 use super::routing::caller;
-use crate::conversation::{Conversation, Peer, Stage, Transferring};
+use crate::conversation::{Conversation, Otherwise, Peer, Stage, Transferring};
 use crate::ids::LegId;
 use crate::route::class::{Denied, may_transfer_blind};
 use crate::route::{self, Cause};
@@ -144,7 +144,7 @@ impl Cx<'_> {
             Notice::Failed(status) => {
                 conv.stage = Stage::Routing;
                 match phone {
-                    Some(phone) => self.ring_back(conv, &phone, queue),
+                    Some(phone) => self.ring_back(conv, &phone, queue.map_or(Otherwise::Nowhere, Otherwise::Queue)),
                     None => self.fail(conv, Cause::from_status(status.code()), None),
                 }
             }

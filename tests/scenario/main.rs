@@ -29,6 +29,7 @@ mod loops;
 mod loss;
 mod messages;
 mod numbers;
+mod park_overflow;
 mod parking;
 mod pickup;
 mod presence;

@@ -136,7 +136,7 @@ impl Checking {
         let outbound = self.outbound(given.outbound);
         let queues = self.queues(given.queues, ring_cycle, &outbound);
         let extensions = self.extensions(given.extensions, &outbound);
-        let park = self.park(given.park);
+        let park = self.park(given.park, &extensions, &outbound);
         let voicemail = self.voicemail(given.voicemail);
         let mail = self.mail(given.mail);
         let trunks = self.trunks(given.trunks, &sip);

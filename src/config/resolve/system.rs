@@ -1,6 +1,6 @@
 //! Site, listeners, media, HTTP, recording, feature codes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -12,7 +12,8 @@ use crate::config::fault::Fault;
 use crate::config::given;
 use crate::config::units::{Code, Digest, Label, Listener, Net, Ports};
 use crate::config::{
-    DigestAlgorithm, FeatureCodes, Guard, Http, Mail, MailTls, Media, Network, Park, Recording, Secret, Sip, Site, Tls, Voicemail,
+    DigestAlgorithm, FeatureCodes, Guard, Http, Mail, MailTls, Media, Network, Outbound, Park, Place, Recording, Secret, Sip,
+    Site, Tls, Voicemail,
 };
 use crate::ids::{Number, TrunkName};
 
@@ -331,7 +332,12 @@ impl Checking {
         resolved
     }
 
-    pub(super) fn park(&mut self, given: Option<Spanned<given::Park>>) -> Park {
+    pub(super) fn park(
+        &mut self,
+        given: Option<Spanned<given::Park>>,
+        extensions: &BTreeMap<Number, Place>,
+        outbound: &[Outbound],
+    ) -> Park {
         let park = given.map(Spanned::into_inner).unwrap_or_default();
         let mut slots = BTreeSet::new();
         if let Some(given) = &park.slots {
@@ -340,7 +346,18 @@ impl Checking {
                 slots.insert(Number::from(slot.to_string().as_str()));
             }
         }
-        Park { slots, timeout: self.time("timeout", park.timeout, 2 * MINUTE, 10 * SECOND..=HOUR) }
+        if let Some(overflow) = &park.overflow {
+            self.place(overflow, outbound);
+            if leads_into(&slots, &overflow.get_ref().0, extensions) {
+                self.fault(overflow, Fault::ParkOverflowsIntoSlot(overflow.get_ref().0.to_string()));
+            }
+        }
+        Park {
+            slots,
+            timeout: self.time("timeout", park.timeout, 2 * MINUTE, 10 * SECOND..=HOUR),
+            ring_backs: self.count("ring_backs", park.ring_backs, 1, 1..=20),
+            overflow: park.overflow.map(|overflow| overflow.into_inner().0),
+        }
     }
 
     pub(super) fn voicemail(&mut self, given: Option<Spanned<given::Voicemail>>) -> Voicemail {
@@ -410,4 +427,15 @@ impl Checking {
 fn default_workers() -> u32 {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     u32::try_from(cores.min(4)).unwrap_or(1)
+}
+
+/// Whether a place is one of these numbers, by itself or by extensions that stand for it.
+fn leads_into(slots: &BTreeSet<Number>, place: &Place, extensions: &BTreeMap<Number, Place>) -> bool {
+    let next = |place: &&Place| match place {
+        Place::Number(number) => extensions.get(number.as_str()),
+        Place::Menu(_) | Place::Queue(_) | Place::Phone(_) | Place::Voicemail(_) | Place::Hangup => None,
+    };
+    let is_slot = |place: &Place| matches!(place, Place::Number(number) if slots.contains(number.as_str()));
+    // Extensions that lead in a circle are a fault of their own.
+    std::iter::successors(Some(place), next).take(extensions.len() + 1).any(is_slot)
 }

@@ -68,7 +68,8 @@ impl Conversation {
             | Kind::CallRinging(_)
             | Kind::CallPickedUp(_)
             | Kind::CallParked(_)
-            | Kind::CallRetrieved(_) => {}
+            | Kind::CallRetrieved(_)
+            | Kind::CallParkReturned(_) => {}
             Kind::CallAnswered(_) => self.answered_at = self.answered_at.or(Some(at)),
             Kind::CallBridged(bridge) => self.bridged(at, bridge),
             Kind::CallUnbridged(bridge) => {
