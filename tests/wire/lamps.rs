@@ -220,3 +220,54 @@ fn a_linphone_writes_to_another() {
     one.say(&format!("chat {} \"five o'clock\"", dialled(&switch, "202")));
     other.expect("five o'clock", SOON);
 }
+
+/// Rung back it refuses, and so does the phone that parked calls overflow to, at first. Nobody's call is lost on the way.
+#[test]
+fn a_parked_call_that_nobody_fetches_goes_where_the_configuration_says() {
+    let park = "[park]\nslots = \"701-709\"\ntimeout = \"10s\"\noverflow = \"phone:203\"\n";
+    let site = Site::new("park-overflow").phone("201").phone("202").phone("203").with(park);
+    let switch = site.start();
+    let mut alice = phone(&site, &switch, "201", TONES[0]);
+    let mut bob = phone(&site, &switch, "202", TONES[1]);
+    let mut carol = phone(&site, &switch, "203", TONES[2]);
+    let story = switch.events("since=0");
+    let told = |outcome: &'static str, nth: u64| {
+        story.wait_for("call.park_returned", SOON, move |event| {
+            event.data()["outcome"] == outcome && event.data()["returns"] == nth && event.data()["slot"] == "701"
+        })
+    };
+    alice.dial(&dialled(&switch, "202"));
+    bob.wait_for("CALL_INCOMING", SOON);
+    bob.accept();
+    alice.wait_for("CALL_ESTABLISHED", SOON);
+    bob.transfer(&dialled(&switch, "701"));
+    story.wait_for("call.parked", SOON, |event| event.data()["slot"] == "701");
+    bob.wait_for("CALL_CLOSED", SOON);
+
+    bob.wait_for_nth("CALL_INCOMING", 2, SOON);
+    told("ringing", 1);
+    bob.hang_up();
+    assert_eq!(told("unanswered", 1).data()["cause"], "busy");
+    carol.wait_for("CALL_INCOMING", SOON);
+    assert_eq!(told("overflow", 1).data()["to"], "phone:203");
+    carol.hang_up();
+    told("overflow_failed", 1);
+    assert_eq!(alice.count("CALL_CLOSED"), 0, "it waits on in its slot");
+
+    bob.wait_for_nth("CALL_INCOMING", 3, SOON);
+    bob.hang_up();
+    carol.wait_for_nth("CALL_INCOMING", 2, SOON);
+    carol.accept();
+    carol.wait_for("CALL_ESTABLISHED", SOON);
+    story.wait_for("call.bridged", SOON, |event| event.data()["phone"] == "203");
+    carol.wait_to_hear(Duration::from_secs(2), SOON);
+    // The slot is free.
+    bob.dial(&dialled(&switch, "701"));
+    let closed = bob.wait_for_nth("CALL_CLOSED", 4, SOON);
+    assert!(closed["param"].as_str().is_some_and(|why| why.contains("404")), "{closed}");
+    alice.hang_up();
+    wait_until("no conversation is left", SOON, || switch.items("/api/v1/conversations?state=live").is_empty());
+    let heard = alice.heard();
+    let halves = heard[0].halves(0, &TONES);
+    assert!(halves.iter().rev().take(4).any(|half| half.is_only(2)), "{}", heard[0].picture(&TONES));
+}
