@@ -46,6 +46,9 @@ pub(super) struct Client {
     fallback: Option<Target>,
     /// How often it went out by another way than the first. What is said of an earlier one is of no matter.
     attempt: u8,
+    /// The connection that is open to where it was sent without the name of one: an INVITE's last response came by it. A CANCEL goes by
+    /// the same, and is lost with it.
+    by: Option<ConnectionId>,
     purpose: Purpose,
 }
 
@@ -148,6 +151,7 @@ impl Transactions {
         let Some((id, client)) = id.and_then(|id| Some((id, self.client_mut(id)?))) else {
             return Received::Stray { response, flow };
         };
+        client.by = flow.connection.filter(|_| client.to.connection != flow.connection);
         let status = response.status;
         let report = SendId::new(id, 0);
         let is_final = !status.is_provisional();
@@ -201,7 +205,7 @@ impl Transactions {
     pub fn connection_closed(&mut self, connection: ConnectionId, now: Mono, out: &mut Vec<Sending>) -> Vec<Undelivered> {
         self.servers_lose(connection, now, out);
         let on_it = |record: &Record| match record {
-            Record::Client(client) => client.to.connection == Some(connection) && client.is_unheard(),
+            Record::Client(client) => [client.to.connection, client.by].contains(&Some(connection)) && client.is_unheard(),
             Record::Server(_) => false,
         };
         let lost: Vec<TransactionId> = self.records.iter().filter(|(_, r)| on_it(r)).map(|(id, _)| *id).collect();
@@ -280,6 +284,10 @@ impl Transactions {
             self.settle(id);
             return None;
         }
+        if client.cancels_anew() {
+            out.push(client.again(id));
+            return None;
+        }
         let unreachable = match &client.machine {
             ClientMachine::Invite(_) => {
                 let told = client.invite(client_invite::Event::Undeliverable, SendId::new(id, 0), now, out);
@@ -319,6 +327,7 @@ impl Transactions {
             request: Some(request),
             fallback,
             attempt: 0,
+            by: None,
             purpose,
         };
         let attempt = client.attempt;
@@ -338,10 +347,13 @@ impl Transactions {
         if let Some(reason) = reason {
             request.headers.push(HeaderName::Reason, reason);
         }
-        let (to, branch) = (client.to, client.branch.clone());
+        let (to, by, branch) = (client.to, client.by, client.branch.clone());
         self.settle(id);
         let bytes = request.to_bytes();
-        self.start(request, bytes, to, branch, None, Purpose::Cancel, now, out);
+        let cancel = self.start(request, bytes, to, branch, None, Purpose::Cancel, now, out);
+        if let Some(cancel) = self.client_mut(cancel) {
+            cancel.by = by;
+        }
     }
 
     pub(super) fn tick_client(&mut self, id: TransactionId, now: Mono, expired: &mut Vec<Expired>, out: &mut Vec<Sending>) {
@@ -373,6 +385,20 @@ impl Client {
     fn must_cancel(&self) -> bool {
         matches!(self.machine, ClientMachine::Invite(ClientInvite::Proceeding))
             && matches!(self.purpose, Purpose::Core { cancel: CancelWish::Waiting { .. } })
+    }
+
+    /// A CANCEL that was lost with a connection, which the next one to the same place may not be (§18.1.1): once. Without it a callee rings
+    /// on for nobody.
+    fn cancels_anew(&self) -> bool {
+        matches!(self.purpose, Purpose::Cancel) && self.to.transport.is_reliable() && self.is_unheard() && self.attempt == 0
+    }
+
+    /// In the same transaction: who has heard it takes it for a repeat.
+    fn again(&mut self, id: TransactionId) -> Sending {
+        self.attempt = self.attempt.wrapping_add(1);
+        self.by = None;
+        let bytes = self.request.as_ref().map(Request::to_bytes).unwrap_or_default();
+        Sending { to: self.to, bytes, report: Some(SendId::new(id, self.attempt)) }
     }
 
     /// The same request, anew, by another way; its timers start again.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cordboard::config::Source;
-use cordboard::sip::{self, ConnectionId, Flow, HeaderName, Method, Request, Response, Transport};
+use cordboard::sip::{self, ConnectionId, Flow, HeaderName, Message, Method, Request, Response, Status, Transport};
 use cordboard::switch::event::CallStarted;
 use cordboard::switch::output::{Resolved, Server};
 use cordboard::switch::{Answer, Command, Input, Kind};
@@ -317,5 +317,60 @@ fn a_trunk_with_a_port_is_known_by_tcp_from_any_unless_it_is_one_by_udp() {
         assert_eq!(answer.is_some_and(|answer| answer.status.code() == 401), !is_known, "{transport}");
         sim.run_for(SECOND);
         assert_eq!(sim.ua(phone).is_ringing(), is_known, "{transport}");
+    }
+}
+
+/// RFC 3261 §9.1, §18.1.1: to where the INVITE went, by a new connection where that one is gone. Else the callee would ring on for nobody.
+#[test]
+fn a_cancel_finds_a_carrier_whose_connection_is_gone() {
+    let servers = [("tcp", (Transport::Tcp, "10.2.0.1:5060", None)), ("tls", (Transport::Tls, "10.2.0.1:5061", Some(71)))];
+    for (transport, server) in servers {
+        // Gone before it; lost with it, of which either tells; and after its answer.
+        for (case, expected) in [("before", 1), ("closed", 2), ("undeliverable", 2), ("answered", 1)] {
+            let mut sim = by_name(148, transport, &[server]);
+            let phone = sim.phone("201");
+            let before = sim.trace.len();
+            sim.act(phone, |ua, now| {
+                ua.call("04940123", now);
+            });
+            sim.run_for(SECOND);
+            let outward = |sim: &Sim, method: Method| -> Vec<(Flow, Request)> {
+                requests(sim, before).filter(|(flow, r)| r.method == method && flow.remote == at(server.1)).collect()
+            };
+            let (flow, invite) = outward(&sim, Method::Invite).pop().expect("INVITE");
+            assert_eq!(way(&flow), (server.0, server.1.to_owned(), server.2));
+            let came_by = Flow { connection: Some(ConnectionId(5)), ..flow };
+            let says = |sim: &mut Sim, to: &Request, status| {
+                let message = Message::Response(to.response_with_tag(status, "b"));
+                sim.input(Input::Sip { flow: came_by, message });
+            };
+            says(&mut sim, &invite, Status::RINGING);
+            sim.run_for(SECOND);
+            match case {
+                "before" => sim.input(Input::ConnectionClosed { connection: ConnectionId(5) }),
+                "undeliverable" => {
+                    sim.unreachable.insert(at(server.1));
+                }
+                _ => {}
+            }
+            sim.act(phone, |ua, now| ua.hang_up(now));
+            sim.run_for(SECOND);
+            let (_, cancel) = outward(&sim, Method::Cancel).pop().expect("CANCEL");
+            if case == "answered" {
+                says(&mut sim, &cancel, Status::OK);
+            }
+            if case != "before" {
+                sim.input(Input::ConnectionClosed { connection: ConnectionId(5) });
+            }
+            sim.run_for(5 * SECOND);
+            let sent = outward(&sim, Method::Cancel);
+            assert_eq!(sent.len(), expected, "{transport} {case}");
+            assert!(sent.iter().all(|(flow, again)| {
+                way(flow) == (server.0, server.1.to_owned(), server.2) && again.to_bytes() == cancel.to_bytes()
+            }));
+            says(&mut sim, &invite, Status::REQUEST_TERMINATED);
+            sim.run_for(60 * SECOND);
+            assert!(sim.ua(phone).is_idle() && sim.ended().len() == 1, "{transport} {case}");
+        }
     }
 }
