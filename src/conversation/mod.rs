@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use leg::{Gone, Leg, OtherFlow, Peer, Role};
-pub use stage::{Back, Dialling, NextTrunks, Otherwise, OutsideParty, Parked, Said, Stage, Transferring, Try, Way};
+pub use stage::{Back, Dialling, NextTrunks, Otherwise, OutsideParty, Parked, Refer, Said, Stage, Transferring, Try, Way};
 
 use crate::clock::Mono;
 use crate::dialog::MAX_FORWARDS;

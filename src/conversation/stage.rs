@@ -212,16 +212,30 @@ pub struct Transferring {
     pub queue: Option<QueueName>,
     /// It had the caller's side of the conversation, and of its recording: it has that again if it gets the call back.
     pub was_caller: bool,
-    /// The REFER that asked for it, in `from`'s dialog (its CSeq is the `id` of the event, RFC 3515 §2.4.6); a command has none.
-    pub refer: Option<u32>,
+    /// The REFER that asked for it; a command has none.
+    pub refer: Option<Refer>,
     pub by: crate::route::Side,
     /// As asked for.
     pub to: String,
 }
 
+/// A REFER, whose sender hears by NOTIFY how it goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refer {
+    /// The leg that it came on: the one that transfers, or that of the consultation, which is there for the NOTIFYs then.
+    pub on: LegId,
+    /// Its CSeq is the `id` of the event (RFC 3515 §2.4.6).
+    pub cseq: u32,
+}
+
 impl Transferring {
+    /// The leg that is there for the NOTIFYs alone, if there is one.
+    pub fn aside(&self) -> Option<LegId> {
+        self.refer.map(|refer| refer.on).filter(|on| *on != self.from)
+    }
+
     /// While `from` still has its place in the conversation.
-    pub fn of(conv: &Conversation, from: LegId, refer: Option<u32>, by: crate::route::Side, to: String) -> Transferring {
+    pub fn of(conv: &Conversation, from: LegId, refer: Option<Refer>, by: crate::route::Side, to: String) -> Transferring {
         let leg = conv.leg(from);
         let phone = leg.and_then(|leg| leg.peer.phone()).cloned();
         let queue = leg.and_then(|leg| leg.agent()).and(conv.queue.clone());

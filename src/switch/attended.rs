@@ -13,6 +13,11 @@
 //! | hears which park slot is free | waits in that slot |
 //!
 //! Of two calls that talk the older one goes on, unless only the other has a party outside.
+//!
+//! The last NOTIFY tells what has come of it (RFC 3515 §2.4.5), and a phone that hears 200 hangs up. Where that is not known yet, because
+//! the one who was consulted still rings, the leg that the REFER came on is there until it is: the transferrer's own in the customer's
+//! conversation, as in any transfer, or that of the consultation, which goes to the customer's conversation with the rest and hears
+//! nothing. Then both are let go, or the customer is back at the first and the second has ended. Each may hang up before.
 
 use super::event::{By, CallMerged, Kind, MenuLeft, QueueEntered, QueueLeft, Transfer, TransferOutcome};
 use super::hub::Cx;
@@ -21,7 +26,7 @@ use super::queueing::millis;
 use super::transfer::Notice;
 use super::{Output, Refusal, Switch};
 use crate::clock::Now;
-use crate::conversation::{Conversation, Dialling, Leg, Parked, Peer, Role, Stage, Transferring};
+use crate::conversation::{Conversation, Dialling, Leg, Parked, Peer, Refer, Role, Stage, Transferring};
 use crate::ids::{ConversationId, LegId, MenuName, QueueName};
 use crate::media::{Audio, Command, Source};
 use crate::route::{Cause, Direction};
@@ -30,9 +35,7 @@ use crate::sip::{Replaces, Status};
 /// A phone's wish to join two calls of its own.
 #[derive(Debug)]
 pub(super) struct Attended {
-    /// The leg that the REFER came on, and its CSeq.
-    pub from: LegId,
-    pub refer: u32,
+    pub refer: Refer,
     pub replaces: Replaces,
 }
 
@@ -49,8 +52,15 @@ struct Join {
     parent: End,
     child: End,
     by: By,
-    /// The REFER that asked for it, and the leg that it came on.
-    refer: Option<(LegId, u32)>,
+    /// The REFER that asked for it.
+    refer: Option<Refer>,
+}
+
+impl Join {
+    /// Whether it was asked for on this leg.
+    fn asked_on(&self, leg: LegId) -> bool {
+        self.refer.is_some_and(|refer| refer.on == leg)
+    }
 }
 
 /// What the consultation is at without the transferrer.
@@ -74,19 +84,19 @@ struct Moved {
 impl Switch {
     /// A REFER that names another call of its sender; it was accepted, and hears by NOTIFY what comes of it.
     pub(super) fn attended(&mut self, conversation: ConversationId, wish: Attended, now: Now, out: &mut Vec<Output>) {
-        let Attended { from, refer, replaces } = wish;
-        let first = End { conversation, leg: from };
+        let Attended { refer, replaces } = wish;
+        let first = End { conversation, leg: refer.on };
         let joined = match self.named(&replaces) {
             Some(second) => self.may_join(first, second).map(|(parent, child)| {
-                let by = self.conversations.get(&conversation).map_or(By::Phone, |c| self.side_of(c, from));
-                Join { parent, child, by, refer: Some((from, refer)) }
+                let by = self.conversations.get(&conversation).map_or(By::Phone, |c| self.side_of(c, refer.on));
+                Join { parent, child, by, refer: Some(refer) }
             }),
             None => Err((Status::CALL_TRANSACTION_DOES_NOT_EXIST, Refusal::WrongState("there is no such call to join with"))),
         };
         match joined {
             Ok(join) => self.merge(join, now, out),
             Err((status, _)) => {
-                self.with(conversation, now, out, |cx, conv| cx.notify(conv, from, Some(refer), Notice::Failed(status)));
+                self.with(conversation, now, out, |cx, conv| cx.notify(conv, Some(refer), Notice::Failed(status)));
             }
         }
     }
@@ -256,7 +266,9 @@ impl Cx<'_> {
             }
         };
         self.stop_recording(conv);
-        let moving: Vec<LegId> = conv.legs.values().filter(|l| l.id != leg && l.is_live()).map(|l| l.id).collect();
+        // What comes of it, it is told there.
+        let waits = join.asked_on(leg) && matches!(at, Consulted::Rings(_));
+        let moving: Vec<LegId> = conv.legs.values().filter(|l| (waits || l.id != leg) && l.is_live()).map(|l| l.id).collect();
         let mut legs = Vec::with_capacity(moving.len());
         for id in moving {
             self.media(conv.worker, Command::Hear { leg: id, source: Source::Nothing });
@@ -270,8 +282,8 @@ impl Cx<'_> {
             }
         }
         self.merged(conv.id, join);
-        if let Some((_, refer)) = join.refer.filter(|(on, _)| *on == leg) {
-            self.notify(conv, leg, Some(refer), Notice::Completed);
+        if join.asked_on(leg) && !waits {
+            self.notify(conv, join.refer, Notice::Completed);
         }
         self.end(conv, Cause::Transferred, join.by.clone());
         Some(Moved { legs, at, to })
@@ -289,7 +301,8 @@ impl Cx<'_> {
         }
         let leg = join.parent.leg;
         let other = conv.other(leg).unwrap_or(conv.subject);
-        let refer = join.refer.filter(|(on, _)| *on == leg).map(|(_, refer)| refer);
+        // That of a consultation which talks has been told already.
+        let refer = join.refer.filter(|_| join.asked_on(leg) || matches!(at, Consulted::Rings(_)));
         let transfer = Transferring::of(conv, leg, refer, join.by.clone(), to.clone());
         self.unbridge(conv);
         conv.subject = other;
@@ -309,7 +322,7 @@ impl Cx<'_> {
                 let rings = conv.legs.values().any(|l| l.is_ringing() && l.rang);
                 conv.stage = Stage::Dialling(Dialling { transfer: Some(transfer), ..*dialling });
                 self.ringback(conv);
-                return self.notify(conv, leg, refer, if rings { Notice::Ringing } else { Notice::Trying });
+                return self.notify(conv, refer, if rings { Notice::Ringing } else { Notice::Trying });
             }
             Consulted::Waits(queue) => {
                 let position = self.hub.acd.position(conv.id).map_or(1, |(_, position)| position);

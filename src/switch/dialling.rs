@@ -369,8 +369,8 @@ impl Cx<'_> {
             self.tell(Some(conv.id), Kind::CallRinging(CallProgress { leg: customer }));
         }
         if let Stage::Dialling(Dialling { transfer: Some(transfer), .. }) = &conv.stage {
-            let (from, refer) = (transfer.from, transfer.refer);
-            self.notify(conv, from, refer, Notice::Ringing);
+            let refer = transfer.refer;
+            self.notify(conv, refer, Notice::Ringing);
         }
     }
 

@@ -60,7 +60,7 @@ impl Cx<'_> {
             // Whoever transferred is told that nothing comes of it (RFC 3515 §2.4.5: the last NOTIFY ends the subscription).
             Stage::Dialling(dialling) => {
                 if let Some(Transferring { from, refer, by, to, .. }) = dialling.transfer.take() {
-                    self.notify(conv, from, refer, Notice::Failed(Status::REQUEST_TERMINATED));
+                    self.notify(conv, refer, Notice::Failed(Status::REQUEST_TERMINATED));
                     let data = Transfer { leg: from, by, to, outcome: TransferOutcome::Failed };
                     self.tell(Some(conv.id), Kind::CallTransferred(data));
                 }

@@ -3,7 +3,7 @@
 use super::attended::Attended;
 use super::event::By;
 use super::hub::{ALLOW, Cx};
-use crate::conversation::{Conversation, Said, Stage, Transferring};
+use crate::conversation::{Conversation, Refer, Said, Stage, Transferring};
 use crate::dialog::Asked;
 use crate::ids::LegId;
 use crate::ivr;
@@ -306,7 +306,8 @@ impl Cx<'_> {
         request: &Request,
     ) -> Option<Attended> {
         match self.refer_of(conv, id, request) {
-            Ok((number, referred)) => {
+            Ok((cseq, referred)) => {
+                let refer = Refer { on: id, cseq };
                 let mut response = request.response(Status::ACCEPTED);
                 if let Some(leg) = conv.leg(id) {
                     response.headers.push(HeaderName::Contact, &leg.call.own().contact);
@@ -315,12 +316,12 @@ impl Cx<'_> {
                 match referred {
                     Referred::To { target, other, to } => {
                         let by = self.side(conv, id);
-                        self.transfer(conv, other, target, Transferring::of(conv, id, Some(number), by, to));
+                        self.transfer(conv, other, target, Transferring::of(conv, id, Some(refer), by, to));
                         None
                     }
                     Referred::Call(replaces) => {
-                        self.notify(conv, id, Some(number), super::transfer::Notice::Trying);
-                        Some(Attended { from: id, refer: number, replaces })
+                        self.notify(conv, Some(refer), super::transfer::Notice::Trying);
+                        Some(Attended { refer, replaces })
                     }
                 }
             }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::event::{Kind, Transfer, TransferOutcome};
 use super::hub::{Cx, Hub, Purpose};
 use super::routing::caller;
-use crate::conversation::{Conversation, Otherwise, Peer, Stage, Transferring};
+use crate::conversation::{Conversation, Otherwise, Peer, Refer, Stage, Transferring};
 use crate::ids::LegId;
 use crate::route::class::{Denied, may_transfer_blind};
 use crate::route::{self, Cause};
@@ -18,8 +18,9 @@ use crate::sip::{HeaderName, Method, Status, SubscriptionState};
 /// A phone whose transfer is complete hangs up by itself; some wait for the BYE of the other side.
 const LETS_GO: Duration = Duration::from_secs(3);
 
-/// How long a subscription to a REFER may last: longer than any dialling.
-const SUBSCRIPTION: u32 = 120;
+/// How long a subscription to a REFER may last, in seconds from the last NOTIFY: longer than anything rings, which is three minutes outside,
+/// and a phone that forwards after that.
+const SUBSCRIPTION: u32 = 300;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Notice {
@@ -114,7 +115,7 @@ impl Cx<'_> {
         self.silence(conv, from);
         let data = Transfer { leg: from, by: transfer.by.clone(), to: transfer.to.clone(), outcome: TransferOutcome::Started };
         self.tell(Some(conv.id), Kind::CallTransferred(data));
-        self.notify(conv, from, refer, Notice::Trying);
+        self.notify(conv, refer, Notice::Trying);
         self.to(conv, target, Some(transfer));
         // By command the other party is let go at once, unless it has the call again already: nobody is there.
         if refer.is_none() && conv.other(from).is_none() {
@@ -124,15 +125,22 @@ impl Cx<'_> {
 
     /// A transfer has come to its end, one way or the other.
     pub fn transferred(&mut self, conv: &mut Conversation, transfer: Transferring, notice: Notice) {
+        let aside = transfer.aside();
         let Transferring { from, phone, queue, was_caller, refer, by, to } = transfer;
-        self.notify(conv, from, refer, notice);
+        self.notify(conv, refer, notice);
         let outcome = if notice == Notice::Completed { TransferOutcome::Completed } else { TransferOutcome::Failed };
         self.tell(Some(conv.id), Kind::CallTransferred(Transfer { leg: from, by, to, outcome }));
+        // Whom that one was to be about has not been reached: it has nobody any more.
+        if let (Notice::Failed(status), Some(aside)) = (notice, aside) {
+            self.release(conv, aside, Cause::from_status(status.code()), status, None);
+        }
         let still_there = conv.leg(from).is_some_and(|l| l.is_answered());
         match notice {
             Notice::Completed | Notice::Trying | Notice::Ringing => {
-                if let Some(leg) = conv.legs.get_mut(&from).filter(|l| l.is_live()) {
-                    leg.lets_go_at = Some(self.now.mono + LETS_GO);
+                for id in [Some(from), aside].into_iter().flatten() {
+                    if let Some(leg) = conv.legs.get_mut(&id).filter(|l| l.is_live()) {
+                        leg.lets_go_at = Some(self.now.mono + LETS_GO);
+                    }
                 }
             }
             Notice::Failed(_) if still_there => {
@@ -164,17 +172,17 @@ impl Cx<'_> {
     }
 
     /// NOTIFY with a fragment of the response that the target gave (RFC 3515 §2.4.5).
-    pub fn notify(&mut self, conv: &mut Conversation, to: LegId, refer: Option<u32>, notice: Notice) {
-        let Some(refer) = refer else { return };
-        let Some(leg) = conv.legs.get_mut(&to).filter(|l| l.is_live()) else { return };
+    pub fn notify(&mut self, conv: &mut Conversation, refer: Option<Refer>, notice: Notice) {
+        let Some(Refer { on, cseq }) = refer else { return };
+        let Some(leg) = conv.legs.get_mut(&on).filter(|l| l.is_live()) else { return };
         let Some((mut request, flow)) = leg.call.request(Method::Notify) else { return };
         let status = notice.status();
         let state =
             if status.is_final() { SubscriptionState::terminated("noresource") } else { SubscriptionState::active(SUBSCRIPTION) };
-        request.headers.push(HeaderName::Event, format!("refer;id={refer}"));
+        request.headers.push(HeaderName::Event, format!("refer;id={cseq}"));
         request.headers.push(HeaderName::SubscriptionState, &state);
         request.headers.push(HeaderName::ContentType, "message/sipfrag;version=2.0");
         request.body = format!("SIP/2.0 {} {}\r\n", status.code(), status.reason()).into();
-        self.request(request, flow, Purpose::Told(to));
+        self.request(request, flow, Purpose::Told(on));
     }
 }

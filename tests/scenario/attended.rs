@@ -424,3 +424,106 @@ fn a_phone_takes_its_own_call_over_to_another_of_its_devices_and_nobody_elses() 
         sim.assert_clean();
     }
 }
+
+/// As `consulting`, by a command: the phone's call for it is answered while 210 rings. The transfer is asked for on that one (its second),
+/// and what it is told has to be true there, too.
+fn joined_by_the_consultation(seed: u8) -> (Sim, SocketAddr, SocketAddr, SocketAddr, ConversationId) {
+    let mut sim = Sim::new(seed);
+    let (phone, other, trunk) = (sim.phone("201"), sim.phone("210"), sim.trunk());
+    sim.set(other, OnInvite::Ring);
+    sim.act(trunk, |t, now| {
+        t.call("+4930555201", now);
+    });
+    sim.run_until("they talk", |s| s.ua(trunk).is_up() && s.ua(phone).is_up());
+    sim.run_for(SECOND);
+    let id = started(&sim)[0];
+    sim.act(phone, |p, now| p.hold(Hold::SendOnly, now));
+    sim.run_until("held", |s| s.has("call.held"));
+    let Answer::Started(consultation) = sim.ask(Command::Originate { from: "201".into(), to: "210".into() }) else { panic!() };
+    sim.run_until("it rings", |s| s.ua(phone).open_calls() == 2 && s.ua(other).is_ringing());
+    sim.run_for(SECOND);
+    sim.act(phone, |p, now| p.refer_call(1, 0, now));
+    sim.run_until("joined", |s| s.has("call.merged"));
+    sim.run_for(3 * SECOND);
+    assert_eq!(sim.ua(phone).notifies, ["SIP/2.0 100 Trying", "SIP/2.0 180 Ringing"], "nobody has answered");
+    assert_eq!(sim.ua(phone).open_calls(), 2, "and a phone that waits has its calls");
+    assert_eq!(end_of(&sim, consultation), Some(Cause::Transferred));
+    (sim, phone, other, trunk, id)
+}
+
+/// RFC 3515 §2.4.5: the last NOTIFY says what has come of it.
+#[test]
+fn a_phone_that_asks_on_its_consultation_is_told_200_when_somebody_has_answered() {
+    let (mut sim, phone, other, trunk, id) = joined_by_the_consultation(21);
+    sim.act(other, |o, now| o.answer(now));
+    hear_each_other_only(&mut sim, trunk, other);
+    assert_eq!(sim.ua(phone).notifies.last().map(String::as_str), Some("SIP/2.0 200 OK"));
+    sim.run_for(3 * SECOND);
+    assert!(sim.ua(phone).is_idle(), "both of its calls are over");
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.assert_clean();
+    assert_eq!(end_of(&sim, id), Some(Cause::Normal));
+    assert_eq!(sim.recordings.len(), 1);
+}
+
+#[test]
+fn a_phone_that_asks_on_its_consultation_has_the_customer_back_when_nobody_answers() {
+    for (declines, told) in [(true, "SIP/2.0 603 Decline"), (false, "SIP/2.0 480 Temporarily Unavailable")] {
+        let (mut sim, phone, other, trunk, _) = joined_by_the_consultation(22);
+        if declines {
+            sim.act(other, |o, now| o.hang_up(now));
+        }
+        sim.run_until("it has failed", |s| outcomes(s).ends_with(&[TransferOutcome::Failed]));
+        sim.run_for(SECOND);
+        assert_eq!(sim.ua(phone).notifies.last().map(String::as_str), Some(told));
+        assert_eq!(sim.ua(phone).open_calls(), 1, "the consultation is over");
+        sim.act(phone, |p, now| p.resume(now));
+        sim.run_for(SECOND);
+        hear_each_other_only(&mut sim, trunk, phone);
+        sim.act(trunk, |t, now| t.hang_up(now));
+        sim.assert_clean();
+    }
+}
+
+/// Whichever of its two calls the phone ends first, or both, or the customer's patience does: nobody is left behind.
+#[test]
+fn both_calls_of_a_phone_that_waits_for_an_answer_may_end_in_any_order() {
+    for (first, second) in [(0, 1), (1, 0)] {
+        // It waits no longer; somebody answers.
+        let (mut sim, phone, other, trunk, _) = joined_by_the_consultation(23);
+        for call in [first, second] {
+            sim.act(phone, |p, now| p.end(call, now));
+            sim.run_for(SECOND);
+        }
+        sim.act(other, |o, now| o.answer(now));
+        hear_each_other_only(&mut sim, trunk, other);
+        sim.act(other, |o, now| o.hang_up(now));
+        sim.assert_clean();
+
+        // One of them is enough for either end.
+        let (mut sim, phone, other, trunk, _) = joined_by_the_consultation(24);
+        sim.act(phone, |p, now| p.end(first, now));
+        sim.run_for(SECOND);
+        sim.act(other, |o, now| o.answer(now));
+        hear_each_other_only(&mut sim, trunk, other);
+        sim.run_for(3 * SECOND);
+        assert!(sim.ua(phone).is_idle());
+        sim.act(trunk, |t, now| t.hang_up(now));
+        sim.assert_clean();
+    }
+    // Nobody answers, and the customer's call is gone at the phone: it rings.
+    let (mut sim, phone, other, trunk, _) = joined_by_the_consultation(25);
+    sim.act(phone, |p, now| p.end(0, now));
+    sim.act(other, |o, now| o.hang_up(now));
+    sim.run_until("it is rung back", |s| s.ua(phone).invites.len() == 3 && s.ua(phone).open_calls() == 1);
+    sim.run_until("and answers", |s| s.ua(phone).is_up() && s.count("call.bridged") == 2);
+    hear_each_other_only(&mut sim, trunk, phone);
+    sim.act(phone, |p, now| p.hang_up(now));
+    sim.assert_clean();
+    // The customer does not wait.
+    let (mut sim, phone, other, trunk, _) = joined_by_the_consultation(26);
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.run_until("all is over", |s| s.ua(phone).is_idle() && s.ua(other).is_idle());
+    assert_eq!(sim.ua(phone).notifies.last().map(String::as_str), Some("SIP/2.0 487 Request Terminated"));
+    sim.assert_clean();
+}
