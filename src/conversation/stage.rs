@@ -179,10 +179,12 @@ pub struct NextTrunks(pub VecDeque<Try>);
 pub struct Try {
     pub attempt: Attempt,
     pub by: Way,
+    /// A 3xx has named it, maybe among others: it has its turn after any refusal of those before it (RFC 3261 §8.1.3.4, §16.5).
+    pub redirected: bool,
 }
 
 /// Where an attempt goes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// To whichever address of a trunk that has not been tried yet: its limits are looked at first.
     Any,
@@ -198,6 +200,11 @@ impl NextTrunks {
         while self.0.front().is_some_and(|next| matches!(next.by, Way::Next(_))) {
             self.0.pop_front();
         }
+    }
+
+    /// Whether a 3xx has named another place, after the further addresses of the one that is being tried.
+    pub fn has_redirected(&self) -> bool {
+        self.0.iter().find(|next| !matches!(next.by, Way::Next(_))).is_some_and(|next| next.redirected)
     }
 }
 

@@ -184,7 +184,7 @@ impl Cx<'_> {
         }
         loop {
             let Stage::Dialling(dialling) = &mut conv.stage else { return };
-            let Some(Try { attempt, by }) = dialling.trunks.0.pop_front() else {
+            let Some(Try { attempt, by, .. }) = dialling.trunks.0.pop_front() else {
                 return self.not_taken(conv, cause, status);
             };
             let Some(trunk) = config.trunks.get(&attempt.trunk) else { continue };
@@ -198,7 +198,7 @@ impl Cx<'_> {
                     Ok((first, others)) => {
                         // The other addresses come before the next trunk (RFC 3263 §4.3).
                         for to in others.into_iter().rev() {
-                            dialling.trunks.0.push_front(Try { attempt: attempt.clone(), by: Way::Next(to) });
+                            dialling.trunks.0.push_front(Try { attempt: attempt.clone(), by: Way::Next(to), redirected: false });
                         }
                         first
                     }
@@ -558,7 +558,13 @@ impl Cx<'_> {
                 let worst = if is_for_all(status) { (cause, status.code()) } else { worst };
                 let status = Status::new(worst.1).unwrap_or(status);
                 let emergency = dialling.trunks.0.front().is_some_and(|next| next.attempt.emergency);
-                if was_trunk && (cause.tries_next_trunk() || emergency) {
+                if was_trunk && !is_for_all(status) && dialling.trunks.has_redirected() {
+                    // Another address would say the same of the number; another place need not.
+                    if !cause.tries_next_trunk() {
+                        dialling.trunks.leave_trunk();
+                    }
+                    self.next_trunk(conv, worst.0, status);
+                } else if was_trunk && (worst.0.tries_next_trunk() || emergency) {
                     dialling.worst = None;
                     self.next_trunk(conv, cause, status);
                 } else {

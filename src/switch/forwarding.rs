@@ -99,7 +99,8 @@ impl Cx<'_> {
         Ok(())
     }
 
-    /// A rung phone's 3xx (RFC 3261 §21.3): the first of its contacts that can be dialled from there. Whether the call goes on by it.
+    /// A 3xx (RFC 3261 §21.3). Of a phone: the first of its contacts that can be dialled from there. Of a carrier: all that are its own, the
+    /// preferred first, the next one after any refusal but one for all (6xx). Whether the call goes on by it.
     pub fn redirected(&mut self, conv: &mut Conversation, id: LegId, response: &Response) -> bool {
         if let Stage::Dialling(Dialling { comes_back: Some(_), .. }) = conv.stage {
             return false;
@@ -137,7 +138,6 @@ impl Cx<'_> {
                     let of = trunk.peer.host.trim_start_matches('[').trim_end_matches(']');
                     host.eq_ignore_ascii_case(of) || host.parse().is_ok_and(|ip| route::has_address(trunk, ip, &self.hub.hosts))
                 };
-                let next = numbers.into_iter().find(|(_, at)| at.as_ref().is_none_or(|(host, _)| own(host)));
                 // The address of its own that it names, or whichever we would go to.
                 let here = self.way_to(trunk);
                 let elsewhere = |(host, port): At| {
@@ -147,19 +147,31 @@ impl Cx<'_> {
                     let at = SocketAddr::new(ip, port.unwrap_or(here.remote.port()));
                     (at != here.remote).then_some(Way::Named(Flow { remote: at, connection: None, ..here }, port))
                 };
+                let places = numbers.into_iter().filter(|(_, at)| at.as_ref().is_none_or(|(host, _)| own(host)));
+                let places = places.map(|(number, at)| (number, at.and_then(elsewhere).unwrap_or(Way::Any)));
+                let mut places: Vec<(String, Way)> = places.collect();
                 let Stage::Dialling(dialling) = &conv.stage else { return false };
-                let (Some((number, at)), Some(tried)) = (next, dialling.trying.clone()) else { return false };
-                // Whoever pays is not made to pay for what it may not dial.
-                if dialling.redirects >= MOST_REDIRECTS || (!tried.emergency && self.may_be_sent_on(conv, &number).is_err()) {
+                let Some(tried) = dialling.trying.clone() else { return false };
+                if dialling.redirects >= MOST_REDIRECTS {
                     return false;
                 }
+                // Whoever pays is not made to pay for what it may not dial.
+                places.retain(|(number, _)| tried.emergency || self.may_be_sent_on(conv, number).is_ok());
                 let Stage::Dialling(dialling) = &mut conv.stage else { return false };
-                dialling.redirects += 1;
-                let attempt = Attempt { number, ..tried };
                 // Its further addresses were for the number that has moved.
                 dialling.trunks.leave_trunk();
-                let by = at.and_then(elsewhere).unwrap_or(Way::Any);
-                dialling.trunks.0.push_front(Try { attempt, by });
+                let waits = |(number, by): &(String, Way)| {
+                    dialling.trunks.0.iter().any(|next| next.redirected && next.attempt.number == *number && next.by == *by)
+                };
+                places.retain(|place| !waits(place));
+                if places.is_empty() {
+                    return false;
+                }
+                dialling.redirects += 1;
+                for (number, by) in places.into_iter().rev() {
+                    let attempt = Attempt { number, ..tried.clone() };
+                    dialling.trunks.0.push_front(Try { attempt, by, redirected: true });
+                }
                 self.next_trunk(conv, Cause::Moved, Status::TEMPORARILY_UNAVAILABLE);
                 true
             }

@@ -413,7 +413,7 @@ impl Cx<'_> {
     pub fn in_turn(&mut self, attempts: Vec<Attempt>) -> NextTrunks {
         let drawn = route::order(attempts, |a| (a.priority.into(), a.weight), &mut self.hub.chance);
         let (up, down): (Vec<_>, Vec<_>) = drawn.into_iter().partition(|attempt| self.is_ready(&attempt.trunk));
-        NextTrunks(up.into_iter().chain(down).map(|attempt| Try { attempt, by: Way::Any }).collect())
+        NextTrunks(up.into_iter().chain(down).map(|attempt| Try { attempt, by: Way::Any, redirected: false }).collect())
     }
 
     fn is_ready(&self, name: &TrunkName) -> bool {

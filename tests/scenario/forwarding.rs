@@ -235,6 +235,48 @@ fn a_carriers_302_is_followed_within_the_carrier_and_so_far() {
     sim.assert_clean();
 }
 
+/// RFC 3261 §8.1.3.4, §16.5: one after the other, the preferred first, until one takes it or says that nobody will.
+#[test]
+fn each_contact_of_a_carriers_302_has_its_turn() {
+    const CONTACTS: &str = "<sip:4940111@10.2.0.1>;q=0.2, <sip:4940999@203.0.113.1>, <sip:4940222@10.2.0.1>;q=0.9";
+    let two = ["4940222", "4940111"];
+    for (refusals, dialled, caller_gets, by_backup) in [
+        (&[486][..], &two[..], 200, false),
+        (&[404], &two, 200, false),
+        (&[503], &two, 200, false),
+        // The most telling one; and what says nothing of the number is the trunk's failure, for which there is another one.
+        (&[486, 404], &two, 486, false),
+        (&[404, 503], &two, 404, false),
+        (&[503, 500], &two, 200, true),
+        // For all of them.
+        (&[603], &two[..1], 603, false),
+        // Five at most, of three that are followed: each of the two, and again from there.
+        (&[302; 12], &["4940222", "4940222", "4940222", "4940111"], 480, false),
+    ] {
+        let (mut sim, caller, _, _) = office(13);
+        let carrier = sim.trunk();
+        let backup = sim.add(Ua::trunk([10, 2, 0, 2].into()));
+        sim.act(carrier, |t, _| {
+            t.script.push_back(OnInvite::Refuse(302));
+            t.script.extend(refusals.iter().map(|status| OnInvite::Refuse(*status)));
+            t.redirects_to = CONTACTS.into();
+        });
+        call(&mut sim, caller, "04940123");
+        sim.run_until("it is over, or answered", |s| s.ua(caller).is_up() || s.ua(caller).final_status().is_some());
+        let rung: Vec<String> = sim.ua(carrier).invites.iter().skip(1).map(|i| i.uri.clone()).collect();
+        let expected: Vec<String> = dialled.iter().map(|number| format!("sip:{number}@10.2.0.1")).collect();
+        assert!(
+            rung.len() == expected.len() && rung.iter().zip(&expected).all(|(uri, e)| uri.starts_with(e)),
+            "{refusals:?} {rung:?}"
+        );
+        assert_eq!(sim.ua(caller).final_status(), Some(caller_gets), "{refusals:?}");
+        assert_eq!(sim.ua(backup).invites.len(), usize::from(by_backup), "{refusals:?}");
+        sim.act(caller, |p, now| p.hang_up(now));
+        sim.run_for(SECOND);
+        sim.assert_clean();
+    }
+}
+
 #[test]
 fn a_carriers_302_to_another_port_of_its_own_host_is_followed_there() {
     let (mut sim, caller, _, _) = office(10);
