@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Snapshot;
 use super::agent::{Agent, AgentState, Wanted, Work};
-use super::offer::{Action, Answered, OfferEnd, OfferId, Why};
+use super::offer::{Action, Answered, OfferEnd, OfferId, Stay, Why};
 use super::queue::{Queue, Ticket, Waiting};
 use super::service_level::Tally;
 use crate::clock::{Mono, Now};
@@ -150,6 +150,23 @@ impl Acd {
     /// A caller takes a place. `arrived` decides the order: the moment of entering, or an earlier one that a caller brings from another
     /// queue. Who waits elsewhere already leaves there.
     pub fn enter(&mut self, queue: &QueueName, caller: ConversationId, arrived: Mono, now: Now) -> Result<Entered, NoSuchQueue> {
+        self.join(queue, caller, arrived, Duration::ZERO, now)
+    }
+
+    /// A caller whom an agent had, and nobody has any more, takes the place again that it had among those who wait, with the time that it
+    /// waited then. `max_wait` is for a stay: who has waited nearly as long is not sent away for that a colleague did not answer.
+    pub fn enter_again(&mut self, stay: &Stay, caller: ConversationId, now: Now) -> Result<Entered, NoSuchQueue> {
+        self.join(&stay.queue, caller, stay.arrived, stay.waited, now)
+    }
+
+    fn join(
+        &mut self,
+        queue: &QueueName,
+        caller: ConversationId,
+        arrived: Mono,
+        before: Duration,
+        now: Now,
+    ) -> Result<Entered, NoSuchQueue> {
         if self.queues.get(queue).is_none_or(|q| q.draining) {
             return Err(NoSuchQueue(queue.clone()));
         }
@@ -161,7 +178,7 @@ impl Acd {
         line.tally.turn_to(today);
         line.tally.count_entered();
         let overflow_at = line.rules.max_wait.map(|most| now.mono + most);
-        line.waiting.insert(ticket, Waiting { caller, entered: now, overflow_at });
+        line.waiting.insert(ticket, Waiting { caller, entered: now, before, overflow_at });
         self.places.insert(caller, (queue.clone(), ticket));
         Ok(Entered { position: self.position(caller).map_or(1, |(_, position)| position) })
     }
@@ -212,7 +229,7 @@ impl Acd {
     /// How long a caller has waited; `None` if it does not wait.
     pub fn waited(&self, caller: ConversationId, now: Now) -> Option<Duration> {
         let (name, ticket) = self.places.get(&caller)?;
-        self.queues.get(name)?.waiting.get(ticket).map(|w| now.mono.since(w.entered.mono))
+        self.queues.get(name)?.waiting.get(ticket).map(|w| w.waited(now))
     }
 
     /// What the agent wants from now on. It ends a running wrap-up or rest, and an offer that rings unless the agent stays ready; during
@@ -241,9 +258,9 @@ impl Acd {
         let (_, ticket) = self.places.remove(&offer.caller)?;
         let queue = self.queues.get_mut(&offer.queue)?;
         let waiting = queue.waiting.remove(&ticket)?;
-        let waited = now.mono.since(waiting.entered.mono);
+        let waited = waiting.waited(now);
         queue.tally.turn_to(today);
-        queue.tally.count_answered(waited, queue.rules.service_level);
+        queue.tally.count_answered(waited, waiting.before, queue.rules.service_level);
         person.work = Work::Talking {
             caller: offer.caller,
             queue: offer.queue.clone(),
@@ -252,7 +269,8 @@ impl Acd {
             wrap_up: queue.rules.wrap_up,
         };
         let rang = now.mono.since(offer.began);
-        Some(Answered { offer, waited, rang, idle_since })
+        let stay = Stay { queue: offer.queue.clone(), arrived: ticket.arrived, waited };
+        Some(Answered { offer, stay, rang, idle_since })
     }
 
     /// A colleague takes the call that an offer rings for: it is that one's now, with wrap-up and all, and who was offered it is idle as
@@ -308,7 +326,7 @@ impl Acd {
         let (name, ticket) = self.places.remove(&caller)?;
         let queue = self.queues.get_mut(&name)?;
         let waiting = queue.waiting.remove(&ticket)?;
-        let waited = now.mono.since(waiting.entered.mono);
+        let waited = waiting.waited(now);
         let short = waited <= queue.rules.short_abandon;
         let ringing = self.agents.values().find(|a| matches!(&a.work, Work::Offered { offer, .. } if offer.caller == caller));
         if let Some(agent) = ringing.map(|a| a.staff_number.clone()) {

@@ -47,7 +47,7 @@ use serde::{Deserialize, Serialize};
 
 pub use agent::{AgentState, StateKind, Wanted};
 pub use line::{Acd, Elsewhere, Entered, Floor, Left, NoSuchAgent, NoSuchQueue};
-pub use offer::{Action, Answered, Offer, OfferEnd, OfferId, OverflowWhy, Why};
+pub use offer::{Action, Answered, Offer, OfferEnd, OfferId, OverflowWhy, Stay, Why};
 pub use service_level::{Formula, Tally};
 pub use view::{AgentView, QueueView, WaitingView};
 

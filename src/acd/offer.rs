@@ -114,12 +114,22 @@ pub enum Action {
     AgentChanged { agent: StaffNumber, from: AgentState, to: AgentState },
 }
 
+/// A caller's stay in a queue, as it was when an agent took the call: for when it comes back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stay {
+    pub queue: QueueName,
+    /// For the order of service.
+    pub arrived: Mono,
+    /// The caller's whole wait in this queue, with that of stays before.
+    pub waited: Duration,
+}
+
 /// An offer that was taken: bridge these.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answered {
     pub offer: Offer,
-    /// The caller's whole wait in this queue.
-    pub waited: Duration,
+    /// The caller's, which ends with it.
+    pub stay: Stay,
     pub rang: Duration,
     /// Since when the agent whose offer it was had been idle.
     pub idle_since: Mono,

@@ -1,6 +1,7 @@
 //! A queue: its rules, and the callers in it in the order in which they are served.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::service_level::Tally;
 use crate::clock::{Mono, Now};
@@ -17,10 +18,19 @@ pub(super) struct Ticket {
 #[derive(Clone, Debug)]
 pub(super) struct Waiting {
     pub caller: ConversationId,
-    /// When this queue was entered: waits are measured from here.
+    /// When this queue was entered.
     pub entered: Now,
+    /// What it has waited here before, and brings when it comes back.
+    pub before: Duration,
     /// When the caller goes to the overflow, by the rule that held at entering.
     pub overflow_at: Option<Mono>,
+}
+
+impl Waiting {
+    /// So far, with what it brings.
+    pub(super) fn waited(&self, now: Now) -> Duration {
+        self.before + now.mono.since(self.entered.mono)
+    }
 }
 
 #[derive(Clone, Debug)]

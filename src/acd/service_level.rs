@@ -74,9 +74,10 @@ impl Tally {
         self.entered += 1;
     }
 
-    pub fn count_answered(&mut self, wait: Duration, threshold: Duration) {
+    /// One who has come back waited `before` of it until an earlier answer, which has counted it: in the sum each second stands once.
+    pub fn count_answered(&mut self, wait: Duration, before: Duration, threshold: Duration) {
         self.answered += 1;
-        self.answered_wait = self.answered_wait.saturating_add(wait);
+        self.answered_wait = self.answered_wait.saturating_add(wait.saturating_sub(before));
         if wait <= threshold {
             self.answered_in_time += 1;
         }
@@ -139,8 +140,8 @@ mod tests {
     fn a_wait_of_exactly_the_threshold_is_in_time() {
         let s = Duration::from_secs;
         let mut tally = Tally::default();
-        tally.count_answered(s(20), s(20));
-        tally.count_answered(s(20) + Duration::from_micros(1), s(20));
+        tally.count_answered(s(20), s(0), s(20));
+        tally.count_answered(s(20) + Duration::from_micros(1), s(0), s(20));
         tally.count_abandoned(s(5), s(20), s(5));
         assert_eq!((tally.answered_in_time, tally.abandoned_in_time, tally.abandoned_short), (1, 1, 1));
         assert_eq!(tally.average_wait(), Some(Duration::from_nanos(20_000_000_500)));

@@ -132,7 +132,7 @@ impl Acd {
                 phone,
                 began: now.mono,
                 until: now.mono + queue.rules.offer_lasts(),
-                waited: now.mono.since(waiting.entered.mono),
+                waited: waiting.waited(now),
             };
             self.next_offer += 1;
             if let Some(agent) = self.agents.get_mut(&staff_number) {

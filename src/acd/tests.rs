@@ -241,7 +241,7 @@ fn a_colleague_takes_an_offer_and_nobody_is_the_worse_for_it() {
     // The second one takes the first one's, while it is rung itself.
     c.hall.talks.insert(("202".into(), caller(1)));
     let answered = c.acd.picked_up(offers[0].id, &"2".into(), &"202".into(), at(3)).unwrap();
-    assert_eq!((answered.offer.caller, answered.waited, answered.rang), (caller(1), s(3), s(2)));
+    assert_eq!((answered.offer.caller, answered.stay.waited, answered.rang), (caller(1), s(3), s(2)));
     assert!(c.acd.is_talking(&"2".into()));
     let told = c.settle(3);
     assert!(told.iter().any(|a| matches!(a, Action::OfferEnded { offer, end: OfferEnd::OtherCall, .. } if *offer == offers[1])));
@@ -482,6 +482,34 @@ fn a_removed_queue_drains_into_its_overflow_and_a_removed_agent_ends_the_call_fi
     let told = c.settle(3);
     assert!(matches!(&told[..], [Action::AgentChanged { to: AgentState::Offline, .. }]));
     assert!(c.acd.agents(&c.hall).is_empty());
+}
+
+/// With the place and the time that it had: late is late, and no second stands in the sum twice.
+#[test]
+fn a_caller_who_comes_back_has_its_place_and_the_time_that_it_waited() {
+    let mut c = Centre::of(1);
+    c.acd.set(&"1".into(), Wanted::Paused { reason: None }, at(0)).unwrap();
+    c.enter(1, 0);
+    c.acd.set(&"1".into(), Wanted::Ready, at(30)).unwrap();
+    let offer = c.offers(30).remove(0);
+    let stay = c.answer(&offer, 32).stay;
+    assert_eq!((stay.arrived, stay.waited), (at(0).mono, s(32)));
+    c.enter(2, 40);
+    c.hall.talks.clear();
+    assert!(c.settle(100).is_empty() || c.kind("1") == StateKind::WrapUp);
+    assert_eq!(c.acd.enter_again(&stay, caller(1), at(100)).unwrap().position, 1, "before who came later");
+    let view = c.acd.queue(&"support".into(), &c.hall, at(101)).unwrap();
+    assert_eq!(view.longest_wait, Some(s(61)), "the other's; this one has waited 33 s, and talked between");
+    c.acd.set(&"1".into(), Wanted::Ready, at(104)).unwrap();
+    let offer = c.offers(104).remove(0);
+    assert_eq!((offer.caller, offer.waited), (caller(1), s(36)));
+    assert_eq!(c.answer(&offer, 106).stay.waited, s(38));
+    let tally = c.acd.queue(&"support".into(), &c.hall, at(106)).unwrap().tally;
+    assert_eq!((tally.answered, tally.answered_in_time, tally.answered_wait), (2, 0, s(38)));
+    // Who gives up after all that has not called by mistake.
+    c.hall.talks.clear();
+    c.acd.enter_again(&stay, caller(1), at(200)).unwrap();
+    assert!(!c.acd.abandon(caller(1), at(201)).unwrap().short);
 }
 
 #[test]

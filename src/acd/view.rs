@@ -91,7 +91,7 @@ impl Acd {
             .map(|w| WaitingView {
                 caller: w.caller,
                 entered: w.entered.wall,
-                waited: now.mono.since(w.entered.mono),
+                waited: w.waited(now),
                 offered_to: offered_to(w.caller),
             })
             .collect();

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::Conversation;
+use crate::acd::Stay;
 use crate::clock::Mono;
 use crate::config::Place;
 use crate::ids::{LegId, MenuName, Number, QueueName};
@@ -136,8 +137,8 @@ pub struct Dialling {
 pub enum Otherwise {
     /// On in its park slot, or where calls go that nobody takes out of there.
     Slot,
-    /// Waits again in the queue of the agent who had it.
-    Queue(QueueName),
+    /// Waits again in the queue of the agent who had it, in the place that it had.
+    Queue(Stay),
     /// It hears that nobody is there.
     Nowhere,
 }
@@ -215,8 +216,8 @@ pub struct Transferring {
     pub from: LegId,
     /// Its phone, which is rung if nobody takes the call and it is not there any more.
     pub phone: Option<Number>,
-    /// It had the call as an agent, of this queue: there the customer waits again if it does not take it back either.
-    pub queue: Option<QueueName>,
+    /// It had the call as an agent, after this stay in a queue: there the customer waits again if it does not take it back either.
+    pub stay: Option<Stay>,
     /// It had the caller's side of the conversation, and of its recording: it has that again if it gets the call back.
     pub was_caller: bool,
     /// The REFER that asked for it; a command has none.
@@ -245,7 +246,7 @@ impl Transferring {
     pub fn of(conv: &Conversation, from: LegId, refer: Option<Refer>, by: crate::route::Side, to: String) -> Transferring {
         let leg = conv.leg(from);
         let phone = leg.and_then(|leg| leg.peer.phone()).cloned();
-        let queue = leg.and_then(|leg| leg.agent()).and(conv.queue.clone());
-        Transferring { from, phone, queue, was_caller: conv.caller == from, refer, by, to }
+        let stay = leg.and_then(|leg| leg.agent()).and(conv.stay.clone());
+        Transferring { from, phone, stay, was_caller: conv.caller == from, refer, by, to }
     }
 }

@@ -330,7 +330,7 @@ impl Cx<'_> {
                 conv.stage = Stage::Queue { queue: queue.clone() };
                 conv.queue = Some(queue.clone());
                 self.play(conv, conv.subject, Audio::Music);
-                self.tell(Some(conv.id), Kind::QueueEntered(QueueEntered { queue, position }));
+                self.tell(Some(conv.id), Kind::QueueEntered(QueueEntered { queue, position, waited_before_ms: 0 }));
                 self.describe(conv);
             }
             Consulted::Chooses(menu) => self.enter_menu(conv, &menu),

@@ -613,7 +613,7 @@ impl Cx<'_> {
     fn stays_out(&mut self, conv: &mut Conversation, otherwise: Otherwise, cause: Cause) {
         match otherwise {
             Otherwise::Slot => self.not_fetched(conv, cause),
-            Otherwise::Queue(queue) => self.enter_queue(conv, &queue),
+            Otherwise::Queue(stay) => self.enter_queue_again(conv, &stay),
             Otherwise::Nowhere => self.fail(conv, cause, Status::new(cause.to_status())),
         }
     }

@@ -535,6 +535,10 @@ pub struct QueueEntered {
     pub queue: QueueName,
     /// 1 is next.
     pub position: u32,
+    /// Of one who comes back from a transfer that nobody took: what it waited here before. It has its place by that time again, and
+    /// `waited_ms` of what follows counts it.
+    #[serde(default)]
+    pub waited_before_ms: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -196,7 +196,8 @@ impl Cx<'_> {
                     leg.role = Role::Agent { agent: agent.clone(), offer };
                     self.hub.index.put(conv.id, leg);
                 }
-                let (waited_ms, rang_ms) = (millis(answered.waited), millis(answered.rang));
+                let (waited_ms, rang_ms) = (millis(answered.stay.waited), millis(answered.rang));
+                conv.stay = Some(answered.stay);
                 self.tell(Some(conv.id), Kind::QueueAnswered(QueueAnswered { queue, agent, waited_ms, rang_ms }));
             }
             None => {

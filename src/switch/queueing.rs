@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::event::{Kind, QueueAnswered, QueueEntered, QueueLeft, QueueOffered, QueueUnanswered};
 use super::hub::Cx;
-use crate::acd::{self, OfferEnd, OfferId, Why};
+use crate::acd::{self, OfferEnd, OfferId, Stay, Why};
 use crate::conversation::{Conversation, Role, Stage};
 use crate::ids::{LegId, QueueName, StaffNumber};
 use crate::media::Audio;
@@ -17,17 +17,31 @@ pub(super) fn millis(d: Duration) -> u64 {
 
 impl Cx<'_> {
     pub fn enter_queue(&mut self, conv: &mut Conversation, queue: &QueueName) {
+        self.waits_in(conv, queue, None);
+    }
+
+    /// An agent had the call and sent it on, nobody took it, and that one does not take it back.
+    pub fn enter_queue_again(&mut self, conv: &mut Conversation, stay: &Stay) {
+        self.waits_in(conv, &stay.queue, Some(stay));
+    }
+
+    fn waits_in(&mut self, conv: &mut Conversation, queue: &QueueName, stay: Option<&Stay>) {
         if !self.answer(conv) {
             return;
         }
-        match self.hub.acd.enter(queue, conv.id, self.now.mono, self.now) {
+        let entered = match stay {
+            Some(stay) => self.hub.acd.enter_again(stay, conv.id, self.now),
+            None => self.hub.acd.enter(queue, conv.id, self.now.mono, self.now),
+        };
+        match entered {
             Ok(entered) => {
                 self.unpark(conv);
                 conv.stage = Stage::Queue { queue: queue.clone() };
                 conv.queue = Some(queue.clone());
                 self.play(conv, conv.subject, Audio::Music);
                 let position = u32::try_from(entered.position).unwrap_or(u32::MAX);
-                self.tell(Some(conv.id), Kind::QueueEntered(QueueEntered { queue: queue.clone(), position }));
+                let waited_before_ms = stay.map_or(0, |stay| millis(stay.waited));
+                self.tell(Some(conv.id), Kind::QueueEntered(QueueEntered { queue: queue.clone(), position, waited_before_ms }));
                 self.describe(conv);
                 self.hub.stirred = true;
             }
@@ -69,10 +83,11 @@ impl Cx<'_> {
         let data = QueueAnswered {
             queue: answered.offer.queue.clone(),
             agent: agent.clone(),
-            waited_ms: millis(answered.waited),
+            waited_ms: millis(answered.stay.waited),
             rang_ms: millis(answered.rang),
         };
         self.tell(Some(conv.id), Kind::QueueAnswered(data));
+        conv.stay = Some(answered.stay);
         self.bridge(conv, id);
         // The queue is new, even if the agent is not.
         self.describe(conv);

@@ -126,7 +126,7 @@ impl Cx<'_> {
     /// A transfer has come to its end, one way or the other.
     pub fn transferred(&mut self, conv: &mut Conversation, transfer: Transferring, notice: Notice) {
         let aside = transfer.aside();
-        let Transferring { from, phone, queue, was_caller, refer, by, to } = transfer;
+        let Transferring { from, phone, stay, was_caller, refer, by, to } = transfer;
         self.notify(conv, refer, notice);
         let outcome = if notice == Notice::Completed { TransferOutcome::Completed } else { TransferOutcome::Failed };
         self.tell(Some(conv.id), Kind::CallTransferred(Transfer { leg: from, by, to, outcome }));
@@ -152,7 +152,7 @@ impl Cx<'_> {
             Notice::Failed(status) => {
                 conv.stage = Stage::Routing;
                 match phone {
-                    Some(phone) => self.ring_back(conv, &phone, queue.map_or(Otherwise::Nowhere, Otherwise::Queue)),
+                    Some(phone) => self.ring_back(conv, &phone, stay.map_or(Otherwise::Nowhere, Otherwise::Queue)),
                     None => self.fail(conv, Cause::from_status(status.code()), None),
                 }
             }

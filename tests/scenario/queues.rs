@@ -301,3 +301,48 @@ fn an_agent_who_declines_on_one_device_is_rung_on_none() {
     sim.act(trunk, |t, now| t.hang_up(now));
     sim.assert_clean();
 }
+
+/// A transfer that nobody takes, and that the agent does not take back: the caller has waited before those who came meanwhile.
+#[test]
+fn a_caller_whom_a_queue_takes_back_has_its_place_and_its_wait() {
+    let mut sim = Sim::new(31);
+    let (trunk, other) = (sim.trunk(), sim.phone("210"));
+    call(&mut sim, trunk, "+4930555600");
+    sim.run_for(30 * SECOND);
+    let agent = sim.phone("201");
+    sim.run_until("an agent has it", |s| s.ua(agent).is_up());
+    let first = sim.events.iter().find(|e| matches!(e.kind, Kind::CallStarted(_))).and_then(|e| e.conversation);
+    sim.run_for(20 * SECOND);
+    let state = |sim: &mut Sim, state| {
+        assert_eq!(sim.ask(Command::SetAgent { agent: "1001".into(), state, reason: None }), Answer::Done);
+    };
+    state(&mut sim, WantedState::Paused);
+    call(&mut sim, trunk, "+4930555600");
+    sim.run_until("a second caller waits", |s| s.count("queue.entered") == 2);
+    sim.run_for(SECOND);
+    sim.set(other, OnInvite::RefuseAfter(486, 3 * SECOND));
+    sim.set(agent, OnInvite::RefuseAfter(486, 3 * SECOND));
+    sim.act(agent, |p, now| p.refer("210", now));
+    sim.run_for(SECOND);
+    sim.act(agent, |p, now| p.hang_up(now));
+    sim.run_until("neither has taken it", |s| s.count("queue.entered") == 3);
+    let entered = sim.events.iter().rev().find_map(|e| if let Kind::QueueEntered(q) = &e.kind { Some(q.clone()) } else { None });
+    let entered = entered.expect("entered");
+    assert_eq!(entered.position, 1);
+    assert!((30_000..36_000).contains(&entered.waited_before_ms), "{entered:?}");
+    sim.set(agent, OnInvite::Answer(2 * SECOND));
+    state(&mut sim, WantedState::Ready);
+    sim.run_until("an agent has one of them", |s| s.count("queue.answered") == 2);
+    let answered = sim.events.iter().rev().find_map(|e| match &e.kind {
+        Kind::QueueAnswered(data) => Some((e.conversation, data.waited_ms)),
+        _ => None,
+    });
+    let (who, waited) = answered.expect("answered");
+    assert_eq!(who, first, "who came first");
+    assert!((entered.waited_before_ms + 2_000..40_000).contains(&waited), "{waited}");
+    sim.act(trunk, |t, now| {
+        t.hang_up(now);
+        t.hang_up(now);
+    });
+    sim.assert_clean();
+}

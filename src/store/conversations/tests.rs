@@ -39,7 +39,7 @@ fn story() -> Vec<(u64, Kind)> {
         (100, Kind::MenuEntered(MenuEntered { menu: "main".into(), node: "top".into(), language: "en".into() })),
         (900, Kind::MenuDigit(MenuDigit { menu: "main".into(), node: "top".into(), digit: "1".into() })),
         (900, Kind::MenuLeft(MenuLeft { menu: "main".into(), node: "top".into(), to: "queue:support".into() })),
-        (900, Kind::QueueEntered(QueueEntered { queue: "support".into(), position: 1 })),
+        (900, Kind::QueueEntered(QueueEntered { queue: "support".into(), position: 1, waited_before_ms: 0 })),
         (
             1_000,
             Kind::QueueOffered(QueueOffered {
