@@ -6,11 +6,11 @@ use std::net::{IpAddr, SocketAddr};
 use super::command::BanView;
 use super::event::{By, GuardAlarm, GuardBanned, GuardLifted, Kind};
 use super::hub::Cx;
-use super::output::{Banned, Output};
+use super::output::{Banned, Known, Output};
 use crate::conversation::{Conversation, Peer};
 use crate::ids::{LegId, Number};
 use crate::registrar::bans::Proof;
-use crate::registrar::{Alarm, Binding, From, bans};
+use crate::registrar::{Alarm, Binding, Change, From, bans};
 use crate::route;
 use crate::sip::{Flow, Request, Status};
 use crate::transaction::TransactionId;
@@ -172,6 +172,26 @@ impl Cx<'_> {
         if !self.hub.bans.is_empty() && bans::source(flow).is_some_and(|source| self.hub.bans.is_listed(source)) {
             self.bans_changed();
         }
+    }
+
+    /// The transports know where phones are registered from.
+    pub fn known_changed(&mut self, change: &Change) {
+        let (gone, added) = match change {
+            Change::Added(_, binding) => (None, Some(binding.flow.remote)),
+            Change::Refreshed(_, was, binding) => (Some(was.remote), Some(binding.flow.remote)),
+            Change::Replaced(_, old, binding) => (Some(old.flow.remote), Some(binding.flow.remote)),
+            Change::Removed(_, binding) | Change::Expired(_, binding) => (Some(binding.flow.remote), None),
+        };
+        if gone != added {
+            self.out.extend(gone.map(|address| Output::Known(Known::Gone(address))));
+            self.out.extend(added.map(|address| Output::Known(Known::Added(address))));
+        }
+    }
+
+    /// All of it: at the start, and after a fault, which may have lost a change.
+    pub fn tell_known(&mut self) {
+        let all = self.hub.registrar.all().map(|(_, binding)| binding.flow.remote).collect();
+        self.out.push(Output::Known(Known::All(all)));
     }
 
     pub fn banned(&self) -> Vec<BanView> {

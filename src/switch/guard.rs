@@ -46,6 +46,7 @@ impl Switch {
         }
         self.reindex();
         let mut cx = Cx { hub: &mut self.hub, now, out };
+        cx.tell_known();
         cx.count("core_faults_total");
         let reason = match conversation {
             Some(id) => format!("a fault ended conversation {id}"),

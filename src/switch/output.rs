@@ -37,6 +37,8 @@ pub enum Output {
     },
     /// Nothing from these is to be listened to; all that there are, whatever was said before.
     Bans(Vec<Banned>),
+    /// Where phones are registered from: told from strangers while there is room for few.
+    Known(Known),
     Media {
         worker: u8,
         command: media::Command,
@@ -94,6 +96,16 @@ pub struct Banned {
     pub proof: Proof,
     /// Where phones there are registered from: they are listened to.
     pub spared: Vec<SocketAddr>,
+}
+
+/// Addresses that bindings were made from, each as often as there are bindings. What changes is said alone, so that a REGISTER of one phone
+/// costs nothing of the others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Known {
+    /// In place of whatever was said before.
+    All(Vec<SocketAddr>),
+    Added(SocketAddr),
+    Gone(SocketAddr),
 }
 
 /// Names a command of the API until its answer.

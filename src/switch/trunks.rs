@@ -530,6 +530,7 @@ impl Cx<'_> {
             | Change::Expired(number, binding)) = &change;
             self.hub.presence.binding_changed(number);
             self.binding_moved(&binding.flow);
+            self.known_changed(&change);
             match change {
                 Change::Added(number, binding) => self.binding_added(number, binding),
                 Change::Refreshed(number, _, binding) => {

@@ -4,39 +4,25 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::help::Help;
 use super::trickle::Trickle;
 use crate::config::Config;
 use crate::registrar::bans::{self, Proof};
 use crate::route;
 use crate::sip::{Flow, Method, Request, Uri};
 use crate::switch::Input;
-use crate::switch::output::Banned;
+use crate::switch::output::{Banned, Known};
 
 /// Sources that malformed messages are counted of between two reports. More of them at once are a spoofed flood, of which none is banned.
 const MAX_SOURCES: usize = 1_024;
 /// Between two reports: a few in each second that the core's rate counts in.
 const REPORT: Duration = Duration::from_millis(250);
-
-/// Calls for help let in under overload: in so many [`REPORT`]s …
-const HELP_WINDOW: u32 = 8;
-/// … of one source, which may be an office, each call with its challenge being two …
-const HELP_OF_ONE: u32 = 8;
-/// … and of all. A flood of them has no more of the core than that.
-const HELP_OF_ALL: u32 = 64;
-
-/// Calls for help that were let in.
-#[derive(Debug, Default)]
-struct Helped {
-    by_source: BTreeMap<IpAddr, u32>,
-    all: u32,
-    renewals: u32,
-}
 
 #[derive(Debug)]
 struct Ban {
@@ -54,7 +40,9 @@ pub struct Door {
     delay_us: AtomicU64,
     /// Says which numbers are emergency numbers, and how the outside is reached.
     config: RwLock<Option<Arc<Config>>>,
-    helped: Mutex<Helped>,
+    help: Mutex<Help>,
+    /// Calls for help were let in, whose challenges may go out: nearly always false, and looked at for each message that is sent.
+    helps: AtomicBool,
 }
 
 impl Door {
@@ -86,14 +74,21 @@ impl Door {
         }
     }
 
-    /// A datagram goes out: who is challenged there may answer.
-    pub fn sent(&self, to: &Flow, datagram: &[u8]) {
+    /// A message goes out: who is challenged there may answer.
+    pub fn sent(&self, to: &Flow, message: &[u8]) {
+        if self.helps.load(Ordering::Relaxed) {
+            self.help().sent(to.remote, message);
+        }
         if !self.any.load(Ordering::Relaxed) {
             return;
         }
         if let Some((source, Proof::Datagram)) = self.ban_of(to) {
-            self.trickle().sent(source, datagram);
+            self.trickle().sent(source, message);
         }
+    }
+
+    fn help(&self) -> MutexGuard<'_, Help> {
+        self.help.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn trickle(&self) -> MutexGuard<'_, Trickle> {
@@ -122,27 +117,36 @@ impl Door {
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Some(config);
     }
 
-    /// Whether the request is a call for help, and neither its source nor all together have had too many of them lately. Asked of what
-    /// would be refused alone; a yes counts.
+    /// Where phones are registered from.
+    pub fn know(&self, known: Known) {
+        self.help().known(known);
+    }
+
+    /// Whether the request is a call for help, and there is a place for it. Asked of what would be refused alone; a yes takes the place.
     pub fn helps(&self, request: &Request, source: SocketAddr) -> bool {
-        if request.method != Method::Invite || !self.is_for_help(request) {
+        if request.method != Method::Invite {
             return false;
         }
-        let mut helped = self.helped.lock().unwrap_or_else(PoisonError::into_inner);
-        if helped.all >= HELP_OF_ALL {
-            return false;
+        let asker = {
+            let is_proxy = self.config().as_ref().is_some_and(|config| config.sip.is_proxy(source.ip().to_canonical()));
+            let help = self.help();
+            Some(help.asker(request, source, is_proxy)).filter(|asker| help.has_room(*asker))
+        };
+        // What is dialled is read last: a flood costs no more than the counters.
+        let Some(asker) = asker.filter(|_| self.is_for_help(request)) else { return false };
+        let is_let_in = self.help().let_in(asker, source);
+        if is_let_in {
+            self.helps.store(true, Ordering::Relaxed);
         }
-        let of_one = helped.by_source.entry(source.ip().to_canonical()).or_default();
-        if *of_one >= HELP_OF_ONE {
-            return false;
-        }
-        *of_one += 1;
-        helped.all += 1;
-        true
+        is_let_in
+    }
+
+    fn config(&self) -> RwLockReadGuard<'_, Option<Arc<Config>>> {
+        self.config.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_for_help(&self, request: &Request) -> bool {
-        let config = self.config.read().unwrap_or_else(PoisonError::into_inner);
+        let config = self.config();
         let (Some(config), Uri::Sip(uri)) = (config.as_ref(), &request.uri) else { return false };
         let number = uri.user_unescaped().and_then(|user| std::str::from_utf8(&user).ok().map(str::to_owned));
         number.is_some_and(|number| route::emergency(config, &number).is_some())
@@ -151,10 +155,10 @@ impl Door {
     /// Once in each [`REPORT`].
     pub fn renew(&self) {
         self.trickle().renew();
-        let mut helped = self.helped.lock().unwrap_or_else(PoisonError::into_inner);
-        helped.renewals += 1;
-        if helped.renewals >= HELP_WINDOW {
-            *helped = Helped::default();
+        let mut help = self.help();
+        help.renew();
+        if help.waits_for_none() {
+            self.helps.store(false, Ordering::Relaxed);
         }
     }
 

@@ -18,6 +18,7 @@
 mod counters;
 mod door;
 mod gate;
+mod help;
 mod reports;
 mod resolver;
 mod settings;
@@ -52,7 +53,7 @@ use crate::clock::System;
 use crate::config::{self, Config};
 use crate::sip::{self, Flow};
 use crate::switch::Input;
-use crate::switch::output::{Banned, QueryId, Wanted};
+use crate::switch::output::{Banned, Known, QueryId, Wanted};
 use crate::transaction::SendId;
 
 /// An address of the configuration that cannot be listened on.
@@ -190,10 +191,10 @@ pub async fn start_with(
 impl Transport {
     /// Sends, or reports that it cannot be done. Never waits.
     pub fn send(&self, to: Flow, bytes: Bytes, report: Option<SendId>) {
+        self.door.sent(&to, &bytes);
         match to.transport {
             sip::Transport::Udp => match self.udp_for(&to) {
                 Some(listener) => {
-                    self.door.sent(&to, &bytes);
                     listener.send(&to, bytes, report);
                 }
                 None => {
@@ -234,6 +235,11 @@ impl Transport {
     /// From here on these are not listened to, and no others.
     pub fn ban(&self, all: Vec<Banned>) {
         self.door.ban(all);
+    }
+
+    /// Where phones are registered from: they are known under overload.
+    pub fn know(&self, known: Known) {
+        self.door.know(known);
     }
 
     pub fn addresses(&self) -> &Addresses {

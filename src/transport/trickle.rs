@@ -137,7 +137,7 @@ impl Source {
 
 /// Values of `nonce=` in a message's headers, whatever headers they are, however spelled, folded and spaced (RFC 3261 §7.3.1, §25.1): cheaper
 /// than to read them, and nothing is believed of it.
-fn nonces(message: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn nonces(message: &[u8]) -> impl Iterator<Item = &[u8]> {
     let head = message.get(..LOOKED_AT).unwrap_or(message);
     let values = memchr_iter(b'=', head).filter_map(|equals| {
         let (before, after) = head.split_at(equals);

@@ -93,6 +93,13 @@ const ATTACKS: &[(&str, &str, &str)] = &[
          tests/scenario/faults_of_peers.rs an_answer_that_is_never_acknowledged_is_taken_back_by_bye",
     ),
     (
+        "calls to 112 from ever new forged addresses, when the switch sheds calls",
+        "places are left for registered phones, and for who answers a challenge",
+        "src/transport/tests/door.rs a_flood_of_calls_for_help_from_everywhere_leaves_places_to_phones_and_to_who_answers_a_challenge
+         src/transport/help.rs a_flood_from_everywhere_leaves_places_to_phones_and_to_who_answers
+         tests/scenario/guarding_the_door.rs the_transports_know_where_phones_are_and_hear_what_changes_alone",
+    ),
+    (
         "BYE, CANCEL, re-INVITE, REFER of a call by somebody else: wrong tags, or right ones from elsewhere",
         "481, 403 or a challenge; the call lives",
         "tests/scenario/attacks.rs who_has_overheard_a_dialog_neither_ends_nor_takes_it_from_elsewhere

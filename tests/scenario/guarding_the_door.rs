@@ -236,3 +236,42 @@ fn guessing_is_slowed_by_source_and_by_user_and_told_while_the_real_phone_is_ser
     // Slow guessing is no flood.
     assert!(sim.bans.is_empty());
 }
+
+#[test]
+fn the_transports_know_where_phones_are_and_hear_what_changes_alone() {
+    let mut sim = Sim::new(20);
+    let (first, second) = (sim.phone("201"), sim.phone("202"));
+    let again = sim.phone_at("201", [10, 1, 0, 9]);
+    let known = |sim: &Sim| sim.known.keys().copied().collect::<Vec<_>>();
+    let all = {
+        let mut all = vec![first, second, again];
+        all.sort();
+        all
+    };
+    assert_eq!(known(&sim), all);
+    // A refresh is none, nor is a stranger's try.
+    let before = sim.known_changes;
+    sim.act(first, |phone, now| phone.register(now));
+    sim.run_for(SECOND);
+    assert_eq!(guess(&mut sim, STRANGER, "201", "guessed"), 401);
+    assert_eq!(sim.known_changes, before);
+    // Its NAT gives it another port.
+    let (inside, seen) = (second, SocketAddr::from(([203, 0, 113, 9], 6_000)));
+    sim.behind.insert(inside, seen);
+    sim.act(second, |phone, now| phone.register(now));
+    sim.run_for(SECOND);
+    assert!(sim.known.contains_key(&seen) && !sim.known.contains_key(&second), "{:?} {}", sim.known, sim.story());
+    assert_eq!(sim.known_changes, before + 2);
+    // The next process knows as much.
+    sim.known.clear();
+    sim.restart(Vec::new());
+    assert_eq!(known(&sim).len(), 3, "{:?}", sim.known);
+    // Whose number is no more is no phone.
+    let mut source = centre();
+    source.main.text = source.main.text.replace("\"202\"", "\"298\"");
+    sim.reload(source);
+    assert!(!sim.known.contains_key(&seen), "{:?}", sim.known);
+    sim.run_for(7_200 * SECOND);
+    let left: Vec<_> = sim.registrations.values().map(|binding| binding.flow.remote).collect();
+    assert!(known(&sim).iter().all(|known| left.contains(known)), "{:?} {left:?}", sim.known);
+}

@@ -30,6 +30,7 @@ impl OutputsDigest {
             Output::CallId { .. }
             | Output::Resolve { .. }
             | Output::Bans(_)
+            | Output::Known(_)
             | Output::Media { .. }
             | Output::Recorder(_)
             | Output::Fetch { .. }

@@ -1,6 +1,6 @@
 //! Who is banned, over sockets.
 
-use super::udp::socket;
+use super::udp::{heard, socket};
 use super::*;
 use crate::registrar::bans::Proof;
 use crate::switch::output::Banned;
@@ -115,4 +115,50 @@ async fn a_ban_for_datagrams_lets_connections_in_and_a_phone_that_is_new_there()
     phone.send_to(request("REGISTER", 2_000).replace("CSeq:", &signed("n1")).as_bytes(), udp).await.expect("sent");
     while number(&rig.message().await.1) != 2_000 {}
     rig.until_counted("banned", 300).await;
+}
+
+const HELP: &str = "[site]\nname = \"Help\"\ndomain = \"cordboard.example\"\ntime_zone = \"Europe/Berlin\"\ncountry = \"DE\"\n";
+
+fn for_help(n: u32, nonce: Option<&str>) -> String {
+    let proof = nonce.map_or_else(String::new, |nonce| format!("Authorization: Digest username=\"1\", nonce=\"{nonce}\"\r\n"));
+    request("INVITE", n).replace("sip:100@", "sip:112@").replace("Max-Forwards", &format!("{proof}Max-Forwards"))
+}
+
+#[tokio::test]
+async fn a_flood_of_calls_for_help_from_everywhere_leaves_places_to_phones_and_to_who_answers_a_challenge() {
+    let mut rig = udp_rig("0.0.0.0:0").await;
+    let config = crate::config::Config::resolve(&crate::config::Source::of(HELP.to_owned())).expect("a configuration");
+    rig.transport.heed(std::sync::Arc::new(config));
+    rig.transport.set_queue_delay(Duration::from_secs(5));
+    let switch = SocketAddr::from(([127, 0, 0, 1], rig.udp().port()));
+    let (phone, new) = (socket("127.0.2.1:0").await, socket("127.0.2.2:0").await);
+    rig.transport.know(crate::switch::output::Known::Added(phone.local_addr().expect("address")));
+    // In each of its windows: the first one is somewhere within one.
+    for round in 0..3 {
+        let first = round * 1_000;
+        new.send_to(for_help(first, None).as_bytes(), switch).await.expect("sent");
+        let (flow, asked) = rig.message().await;
+        assert_eq!(number(&asked), first);
+        let nonce = format!("nonce{round}");
+        let challenge =
+            "SIP/2.0 401 Unauthorized\r\nCSeq: 1 INVITE\r\nWWW-Authenticate: Digest realm=\"a\", nonce=\"NONCE\"\r\n\r\n";
+        rig.transport.send(flow, Bytes::from(challenge.replace("NONCE", &nonce)), None);
+        heard(&new).await;
+        let mut refused = 0;
+        for n in 1..=100 {
+            let forger = socket(&format!("127.0.1.{n}:0")).await;
+            forger.send_to(for_help(first + n, Some("forged")).as_bytes(), switch).await.expect("sent");
+            tokio::select! {
+                _ = heard(&forger) => refused += 1,
+                (_, taken) = rig.message() => assert_eq!(number(&taken), first + n),
+            }
+        }
+        assert!(refused > 20, "{refused}");
+        phone.send_to(for_help(first + 200, None).as_bytes(), switch).await.expect("sent");
+        assert_eq!(number(&rig.message().await.1), first + 200);
+        new.send_to(for_help(first + 201, Some(&nonce)).as_bytes(), switch).await.expect("sent");
+        assert_eq!(number(&rig.message().await.1), first + 201);
+        // No test waits for two seconds.
+        (0..8).for_each(|_| rig.transport.door.renew());
+    }
 }

@@ -9,7 +9,7 @@ pub(super) async fn socket(address: &str) -> UdpSocket {
     UdpSocket::bind(address).await.expect("bound")
 }
 
-async fn heard(socket: &UdpSocket) -> (String, SocketAddr) {
+pub(super) async fn heard(socket: &UdpSocket) -> (String, SocketAddr) {
     let mut buffer = vec![0; 65_535];
     let (length, from) = timeout(DEADLINE, socket.recv_from(&mut buffer)).await.expect("in time").expect("received");
     (String::from_utf8_lossy(&buffer[..length]).into_owned(), from)

@@ -23,7 +23,7 @@ use cordboard::recorder::timeline::Timeline;
 use cordboard::sip::{self, Flow};
 use cordboard::switch::event::RecordingFinished;
 use cordboard::switch::input::{Actor, RecorderReport, Recovered};
-use cordboard::switch::output::{Banned, RecorderCommand, Resolved, Server, Ticket, Wanted};
+use cordboard::switch::output::{Banned, Known, RecorderCommand, Resolved, Server, Ticket, Wanted};
 use cordboard::switch::{Answer, Command, Event, Input, Kind, Output, Switch, guarded};
 
 use audio::Loudspeaker;
@@ -31,8 +31,9 @@ use network::{Network, Parcel};
 use ua::{OnInvite, Ua};
 
 pub const SWITCH: &str = "10.0.0.1:5060";
-/// Ports that the media worker has; enough for any scenario.
-const PORTS: std::ops::Range<u16> = 20_000..24_000;
+/// The first port that the media workers have, and how many pairs of ports: enough for any scenario.
+const FIRST_PORT: u16 = 20_000;
+const PAIRS: u16 = 2_000;
 /// A worker wakes at this pace when something plays; the simulation looks at its deadline besides.
 const START: Wall = Wall::from_micros(1_795_338_000_000_000);
 
@@ -67,6 +68,7 @@ pub struct Sim {
     clips: Clips,
     legs: BTreeMap<u16, LegId>,
     ports: BTreeMap<LegId, u16>,
+    pairs: u16,
     /// Which worker has a leg.
     at_worker: BTreeMap<LegId, u8>,
     pub recordings: BTreeMap<RecordingId, Recorded>,
@@ -76,6 +78,10 @@ pub struct Sim {
     /// Whose dialogs are whose.
     pub call_ids: BTreeMap<String, ConversationId>,
     pub bans: Vec<Banned>,
+    /// Addresses that the transports know, with how many bindings.
+    pub known: BTreeMap<SocketAddr, usize>,
+    /// How often the transports were told.
+    pub known_changes: usize,
     answers: BTreeMap<Ticket, Answer>,
     next_ticket: u64,
     /// Every byte that the core sent, in order: two runs with the same seed have the same.
@@ -168,6 +174,11 @@ impl Sim {
     }
 
     pub fn with(seed: u8, source: Source) -> Sim {
+        Sim::with_pairs(seed, source, PAIRS)
+    }
+
+    /// The media workers have so many pairs of ports, half of them each.
+    pub fn with_pairs(seed: u8, source: Source, pairs: u16) -> Sim {
         let config = match Config::resolve(&source) {
             Ok(config) => config,
             Err(problems) => panic!("{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")),
@@ -191,6 +202,7 @@ impl Sim {
             settings,
             clips,
             legs: BTreeMap::new(),
+            pairs,
             ports: BTreeMap::new(),
             at_worker: BTreeMap::new(),
             recordings: BTreeMap::new(),
@@ -204,6 +216,8 @@ impl Sim {
             packets: 0,
             call_ids: BTreeMap::new(),
             bans: Vec::new(),
+            known: BTreeMap::new(),
+            known_changes: 0,
             unreachable: BTreeSet::new(),
             behind: BTreeMap::new(),
             names: BTreeMap::new(),
@@ -224,7 +238,7 @@ impl Sim {
             out: Vec::new(),
         };
         sim.input(Input::Started(Box::default()));
-        sim.input(Input::Ports(leases()));
+        sim.input(Input::Ports(leases(pairs)));
         sim
     }
 
@@ -273,7 +287,7 @@ impl Sim {
             open,
             ..Recovered::default()
         })));
-        self.input(Input::Ports(leases()));
+        self.input(Input::Ports(leases(self.pairs)));
     }
 
     /// A phone or trunk of the simulation; its audio is a byte of its own, so that it is known when it is heard.
@@ -525,6 +539,7 @@ impl Sim {
                 later.push(Input::Resolved { query, servers, whole: !self.dns_fails, ttl: Duration::from_secs(60) });
             }
             Output::Bans(bans) => self.bans = bans,
+            Output::Known(known) => self.know(known),
             Output::Media { worker, command } => self.media(worker, command, later),
             Output::Recorder(command) => self.record(command, later),
             Output::Fetch { worker, leg, recording } => {
@@ -568,6 +583,24 @@ impl Sim {
             }
             Output::Reply { ticket, answer } => {
                 self.answers.insert(ticket, answer);
+            }
+        }
+    }
+
+    fn know(&mut self, known: Known) {
+        self.known_changes += 1;
+        match known {
+            Known::All(all) => {
+                self.known.clear();
+                for address in all {
+                    *self.known.entry(address).or_default() += 1;
+                }
+            }
+            Known::Added(address) => *self.known.entry(address).or_default() += 1,
+            Known::Gone(address) => {
+                let bindings = self.known.entry(address).or_default();
+                *bindings = bindings.saturating_sub(1);
+                self.known.retain(|_, bindings| *bindings > 0);
             }
         }
     }
@@ -728,7 +761,12 @@ impl Sim {
         let Answer::Status(status) = self.ask(Command::Status) else { panic!("status") };
         assert_eq!((status.legs, status.transactions), (0, 0), "legs or transactions are left\n{}", self.story());
         assert_eq!(self.switch.residue(), 0, "something of a call is left in the core\n{}", self.story());
-        assert_eq!(status.free_ports, PORTS.len() as u64 / 2, "ports are left");
+        assert_eq!(status.free_ports, u64::from(self.pairs), "ports are left");
+        let mut registered: BTreeMap<SocketAddr, usize> = BTreeMap::new();
+        for binding in self.registrations.values() {
+            *registered.entry(binding.flow.remote).or_default() += 1;
+        }
+        assert_eq!(self.known, registered, "the transports know where phones are");
     }
 }
 
@@ -737,8 +775,8 @@ fn workers(settings: &media::Settings) -> [Worker; 2] {
 }
 
 /// Every other port pair is the second worker's.
-fn leases() -> Vec<Lease> {
-    PORTS.step_by(2).map(|port| Lease { worker: (port / 2 % 2) as u8, port }).collect()
+fn leases(pairs: u16) -> Vec<Lease> {
+    (0..pairs).map(|n| Lease { worker: (n % 2) as u8, port: FIRST_PORT + 2 * n }).collect()
 }
 
 /// As an SRV record with one address.
