@@ -131,6 +131,19 @@ pub struct Http {
     pub origins: Vec<String>,
 }
 
+/// Pairs of ports of a worker that are kept for emergency calls: one that is tried by seven trunks, or four by one each.
+const MOST_KEPT_FOR_HELP: u32 = 8;
+
+impl Media {
+    /// Pairs of ports of each worker that only emergency calls get: eight, and of a small range an eighth of what a worker has, so that
+    /// other calls have nearly all. Even, as a call has two legs; so none where a worker has fewer than 16 pairs.
+    pub fn kept_for_help(&self) -> usize {
+        let ports = u32::from(*self.ports.end()).saturating_sub(u32::from(*self.ports.start())) + 1;
+        let of_a_worker = ports / 2 / u32::from(self.workers.max(1));
+        (of_a_worker / 8 / 2 * 2).min(MOST_KEPT_FOR_HELP) as usize
+    }
+}
+
 /// PEM files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tls {

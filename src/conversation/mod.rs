@@ -80,6 +80,8 @@ pub struct Conversation {
     pub parked: Option<Parked>,
     /// Phones that are rung now are to answer by themselves.
     pub intercom: bool,
+    /// It goes to an emergency number: its legs get ports that are kept for such calls.
+    pub for_help: bool,
     /// How often it was sent on since somebody pressed a key or talked: what goes round in silence has to end.
     pub forwards: usize,
     /// Nodes of menus that the caller has passed since a key or a talk: likewise.
@@ -142,6 +144,7 @@ impl Conversation {
             hops: MAX_FORWARDS,
             parked: None,
             intercom: false,
+            for_help: false,
             held_by_command: false,
             rang: false,
             plays: 0,

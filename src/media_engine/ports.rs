@@ -25,8 +25,8 @@ use crate::media::{Lease, Port, Slot};
 use super::sys::{Inbox, Poll};
 
 /// Pairs that are bound and waiting, so that a call never waits for a socket: more than calls begin in the time that the core takes to
-/// hear of new ones.
-pub const AHEAD: usize = 40;
+/// hear of new ones, besides those that are kept for emergency calls.
+pub const AHEAD: usize = 48;
 /// They are bound in bunches of so many, so that the core hears of new ones once in a few calls.
 const BUNCH: usize = 8;
 /// A closed leg's sockets read to nothing for this long: a peer stops sending within a round trip of its BYE.

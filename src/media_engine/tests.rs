@@ -270,7 +270,7 @@ fn a_leg_on_a_port_that_was_not_leased_is_dead_at_once() {
 fn leases_are_made_up_for_as_they_are_used_until_the_range_is() {
     let mut r = run(28_500..=28_599, 1);
     let first = r.leases.recv_timeout(PATIENCE).unwrap();
-    assert_eq!(first.len(), 40);
+    assert_eq!(first.len(), 48);
     r.ready = first;
     let mut ports: Vec<u16> = (0..50).map(|n| r.leg(n).to.port()).collect();
     ports.sort_unstable();

@@ -9,7 +9,7 @@ use super::command::{
 };
 use super::event::{self, By, ConfigReloaded, Kind, SystemDegraded, SystemStarted, SystemStopping};
 use super::forwarding::Unset;
-use super::hub::{Cx, View};
+use super::hub::{Cx, For, View};
 use super::input::{Actor, RecorderReport, Recovered, Untold};
 use super::mailbox::Waits;
 use super::output::{RecorderCommand, Ticket};
@@ -155,7 +155,8 @@ impl Switch {
         if let Err(denied) = cx.may_begin(&phone.number, &target) {
             return Answer::Refused(Refusal::NotPermitted(format!("phone:{}", phone.number), denied));
         }
-        let Some(worker) = cx.roomiest_worker() else { return Answer::Refused(Refusal::NoPort) };
+        let for_help = matches!(&target, route::Target::Outside(outside) if outside.is_emergency());
+        let Some(worker) = cx.roomiest_worker(For::call(for_help)) else { return Answer::Refused(Refusal::NoPort) };
         let rule = match &target {
             route::Target::Outside(outside) => outside.rule(&config),
             _ => Rule::Internal,
@@ -168,6 +169,7 @@ impl Switch {
             _ => phone.number.to_string(),
         };
         conv.called = to.clone();
+        conv.for_help = for_help;
         conv.rule = route::recording(&config, rule);
         let shows = to.clone();
         conv.stage = Stage::Originating { to, until: now.mono + ORIGINATE };

@@ -156,6 +156,7 @@ impl Cx<'_> {
     pub fn dial_outside(&mut self, conv: &mut Conversation, outside: Outside, transfer: Option<Transferring>) {
         let number = outside.attempts.first().map_or_else(String::new, |a| a.number.clone());
         let config = self.config();
+        conv.for_help = outside.is_emergency();
         let party = OutsideParty { number: number.clone(), rule: route::recording(&config, outside.rule(&config)) };
         conv.stage = Stage::Dialling(Dialling {
             trunks: self.in_turn(outside.attempts),

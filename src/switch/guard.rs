@@ -165,7 +165,7 @@ digits = { "1" = "hangup", "2" = "queue:support" }
             let now = Now { mono: Mono::from_millis(1), wall: Wall::from_micros(1_795_338_000_000_000) };
             let mut desk = Desk { switch: Switch::new([1; 32], config), now, out: Vec::new() };
             desk.take(Input::Started(Box::default())).unwrap();
-            desk.take(Input::Ports((20_000..20_020).step_by(2).map(|port| Lease { worker: 0, port }).collect())).unwrap();
+            desk.take(Input::Ports((20_000..20_100).step_by(2).map(|port| Lease { worker: 0, port }).collect())).unwrap();
             desk
         }
 

@@ -131,6 +131,20 @@ pub(super) enum Purpose {
     Message(TransactionId),
 }
 
+/// What a port is wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum For {
+    AnyCall,
+    /// An emergency call.
+    Help,
+}
+
+impl For {
+    pub fn call(is_for_help: bool) -> For {
+        if is_for_help { For::Help } else { For::AnyCall }
+    }
+}
+
 /// Asking for a trunk's servers.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Lookup {
@@ -422,15 +436,32 @@ impl Cx<'_> {
         }
     }
 
-    /// A port of this worker, which a new leg gets at once.
-    pub fn lease(&mut self, worker: u8) -> Option<Lease> {
-        self.hub.ports.get_mut(&worker)?.pop_front()
+    /// A port of this worker, which a new leg gets at once. The last ones are for emergency calls
+    /// ([`Media::kept_for_help`](crate::config::Media::kept_for_help)).
+    pub fn lease(&mut self, worker: u8, purpose: For) -> Option<Lease> {
+        let kept = self.kept(For::AnyCall);
+        let ports = self.hub.ports.get_mut(&worker)?;
+        if ports.len() <= kept {
+            match purpose {
+                For::AnyCall => return None,
+                For::Help => *self.hub.counters.entry("media_kept_ports_used_total".to_owned()).or_insert(0) += 1,
+            }
+        }
+        ports.pop_front()
     }
 
-    /// The worker with the most ports in waiting; of equals the first.
-    pub fn roomiest_worker(&self) -> Option<u8> {
-        let room = self.hub.ports.iter().filter(|(_, ports)| !ports.is_empty());
+    /// The worker with the most ports in waiting, if one has any for this; of equals the first.
+    pub fn roomiest_worker(&self, purpose: For) -> Option<u8> {
+        let kept = self.kept(purpose);
+        let room = self.hub.ports.iter().filter(|(_, ports)| ports.len() > kept);
         room.max_by_key(|(worker, ports)| (ports.len(), std::cmp::Reverse(**worker))).map(|(worker, _)| *worker)
+    }
+
+    fn kept(&self, purpose: For) -> usize {
+        match purpose {
+            For::AnyCall => self.hub.config.media.kept_for_help(),
+            For::Help => 0,
+        }
     }
 
     pub fn next_leg(&mut self) -> LegId {

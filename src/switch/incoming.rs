@@ -2,7 +2,7 @@
 
 use super::door::Strike;
 use super::event::{By, CallStarted, Direction, Kind};
-use super::hub::{AGENT, ALLOW, Cx};
+use super::hub::{AGENT, ALLOW, Cx, For};
 use super::identity::{caller_number, wants_to_be_hidden};
 use super::pickup::{Joining, Replaced, Ringing, Wanted};
 use super::presence::ALLOW_EVENTS;
@@ -294,8 +294,9 @@ impl Cx<'_> {
             self.hub.joining = Some(Joining { transaction, request, flow, phone, offered, session_asked, wanted });
             return None;
         }
-        let worker = self.roomiest_worker();
-        let Some(lease) = worker.and_then(|w| self.lease(w)) else {
+        let purpose = For::call(emergency);
+        let worker = self.roomiest_worker(purpose);
+        let Some(lease) = worker.and_then(|w| self.lease(w, purpose)) else {
             self.count("media_ports_exhausted_total");
             self.busy_now(transaction, &request, 5);
             return None;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::hub::{AGENT, ALLOW, Cx, Purpose};
+use super::hub::{AGENT, ALLOW, Cx, For, Purpose};
 use super::identity::{Shown, signed_callers, wants_to_be_hidden};
 use crate::codec::Codec;
 use crate::conversation::{Conversation, Dialling, Leg, Peer, Role, Stage, Transferring};
@@ -47,7 +47,7 @@ pub(super) fn codecs(prefer: Option<Codec>) -> Vec<Codec> {
 impl Cx<'_> {
     /// Rings somebody for a conversation.
     pub fn invite(&mut self, conv: &mut Conversation, invitation: Invitation) -> Result<LegId, Exhausted> {
-        let Some(lease) = self.lease(conv.worker) else {
+        let Some(lease) = self.lease(conv.worker, For::call(conv.for_help)) else {
             self.count("media_ports_exhausted_total");
             return Err(Exhausted);
         };

@@ -17,7 +17,7 @@
 use std::time::Duration;
 
 use super::event::{CallParkReturned, CallParked, Kind, ParkReturn};
-use super::hub::Cx;
+use super::hub::{Cx, For};
 use super::pickup::Joining;
 use super::transfer::Notice;
 use super::{Output, Switch};
@@ -224,7 +224,7 @@ impl Switch {
     pub(super) fn tell_parkers(&mut self, now: Now, out: &mut Vec<Output>) {
         for (phone, slot) in std::mem::take(&mut self.hub.to_tell) {
             let mut cx = self.cx(now, out);
-            let Some(worker) = cx.roomiest_worker() else { continue };
+            let Some(worker) = cx.roomiest_worker(For::AnyCall) else { continue };
             let id = cx.hub.chance.conversation(now.wall);
             let mut conv = Conversation::new(id, Direction::Internal, Peer::Phone(phone.clone()), worker);
             let to = format!("{}{slot}", cx.hub.config.codes.park);

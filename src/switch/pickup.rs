@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use super::event::{CallPickedUp, Kind, QueueAnswered, QueueLeft};
-use super::hub::{Cx, Index};
+use super::hub::{Cx, For, Index};
 use super::queueing::millis;
 use super::{Output, Switch};
 use crate::acd::OfferId;
@@ -250,7 +250,7 @@ impl Cx<'_> {
 
     /// A phone that called us becomes a leg of this conversation, answered at once; nothing where it has been refused meanwhile.
     pub fn joins(&mut self, conv: &mut Conversation, joining: &Joining) -> Result<Option<LegId>, u16> {
-        let Some(lease) = self.lease(conv.worker) else {
+        let Some(lease) = self.lease(conv.worker, For::AnyCall) else {
             self.count("media_ports_exhausted_total");
             return Err(503);
         };

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use cordboard::switch::{Input, Kind};
+use cordboard::config::Config;
+use cordboard::switch::{Answer, Command, Input, Kind, Refusal};
 
 use crate::sim::ua::{OnInvite, Ua};
 use crate::sim::{Sim, centre};
@@ -125,5 +126,82 @@ fn a_call_for_help_rings_until_its_caller_hangs_up_or_help_answers() {
         }
         assert_eq!(sim.ua(asked).cancels.len(), 1);
         sim.assert_clean();
+    }
+}
+
+/// Of each worker's ports the last ones are for calls for help.
+#[test]
+fn a_call_for_help_has_audio_when_other_calls_have_used_up_all_ports() {
+    // Ten of each worker, of which eight are kept.
+    let mut sim = Sim::with_pairs(118, centre(), 20);
+    let trunk = sim.trunk();
+    let (talker, callee) = (sim.phone("201"), sim.phone("202"));
+    let others = ["203", "204"].map(|number| sim.phone(number));
+    let (caller, second) = (sim.phone("210"), sim.phone("211"));
+    sim.act(talker, |ua, now| {
+        ua.call("202", now);
+    });
+    sim.run_until("two talk", |sim| sim.ua(talker).is_up() && sim.ua(callee).is_up());
+    for other in others {
+        sim.act(other, |ua, now| {
+            ua.call("600", now);
+        });
+    }
+    sim.run_for(SECOND);
+    let refused = |sim: &mut Sim, number: &str| {
+        sim.act(caller, |ua, now| {
+            ua.call(number, now);
+        });
+        sim.run_until("it has come to something", |sim| sim.ua(caller).is_idle() || sim.ua(caller).is_up());
+        let is_refused = sim.ua(caller).is_idle() && sim.ua(caller).final_status() == Some(503);
+        sim.act(caller, |ua, now| ua.hang_up(now));
+        sim.run_for(SECOND);
+        is_refused
+    };
+    assert!(refused(&mut sim, "600") && refused(&mut sim, "0301234"), "{}", sim.story());
+    let Answer::Status(status) = sim.ask(Command::Status) else { panic!("status") };
+    assert_eq!(status.free_ports, 16);
+    sim.act(caller, |ua, now| {
+        ua.call("112", now);
+    });
+    sim.run_until("help answers", |sim| sim.ua(caller).is_up() && sim.ua(trunk).is_up());
+    let (since, c, t) = (sim.now.mono, sim.ua(caller).byte, sim.ua(trunk).byte);
+    sim.run_for(2 * SECOND);
+    assert!(sim.ua(caller).heard(t, since) > 80 && sim.ua(trunk).heard(c, since) > 80, "{}", sim.story());
+    // A second one, that the API dials for a phone.
+    let answer = sim.ask(Command::Originate { from: "211".into(), to: "112".into() });
+    assert!(matches!(answer, Answer::Started(_)), "{answer:?}");
+    sim.run_until("help answers", |sim| sim.ua(second).is_up() && sim.ua(trunk).open_calls() == 2);
+    // They make no room for others.
+    assert!(matches!(sim.ask(Command::Originate { from: "204".into(), to: "203".into() }), Answer::Refused(Refusal::NoPort)));
+    for up in [caller, second, talker] {
+        sim.act(up, |ua, now| ua.hang_up(now));
+    }
+    sim.run_for(SECOND);
+    assert!(!refused(&mut sim, "600"), "there is room again");
+    for other in others {
+        sim.act(other, |ua, now| ua.hang_up(now));
+    }
+    sim.assert_clean();
+}
+
+/// So that a small range is of use for any call.
+#[test]
+fn what_is_kept_for_help_is_an_eighth_of_a_small_range() {
+    let kept = |ports: &str, workers: u8| {
+        let mut source = centre();
+        let given = format!("ports = \"{ports}\"\nworkers = {workers}");
+        source.main.text = source.main.text.replace("ports = \"20000-23999\"", &given);
+        Config::resolve(&source).unwrap_or_else(|_| panic!("{ports}")).media.kept_for_help()
+    };
+    for (ports, workers, most) in [
+        ("20000-29999", 4, 8),
+        ("20000-20255", 2, 8),
+        ("20000-20099", 1, 6),
+        ("20000-20099", 2, 2),
+        ("20000-20059", 2, 0),
+        ("20000-20015", 1, 0),
+    ] {
+        assert_eq!(kept(ports, workers), most, "{ports} {workers}");
     }
 }
