@@ -17,7 +17,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 
-use super::reliable::rseq;
+use super::dialog::names;
+use super::early::Early;
 use super::{Dialog, Moved, NoDialog, Reach};
 use crate::sip::{Flow, HeaderName, Headers, Method, NameAddr, Reason, Request, Response, Status};
 use crate::transaction::TransactionId;
@@ -38,20 +39,22 @@ pub struct Own {
 
 #[derive(Clone, Debug)]
 pub struct Call {
-    own: Own,
+    pub(super) own: Own,
     key: Key,
-    reach: Reach,
+    pub(super) reach: Reach,
     /// The peer sent the INVITE.
     peer_invited: bool,
     /// The tag of the peer that rings, by the first response that had one.
-    early_tag: Option<Bytes>,
+    pub(super) early_tag: Option<Bytes>,
+    /// Contact and Record-Route of that one's responses, as far as it has said them.
+    pub(super) early_names: Headers,
     /// CSeq of the peer's last request before the answer: its INVITE's, or one in the early dialog. `None` until it has sent one.
-    early_cseq: Option<u32>,
+    pub(super) early_cseq: Option<u32>,
     /// Early dialogs of our INVITE in which a reliable provisional response was acknowledged: a fork has several.
-    early: Vec<Early>,
+    pub(super) early: Vec<Early>,
     /// An INVITE of ours within the dialog that has no final answer.
     reinvite: Option<Reinvite>,
-    state: State,
+    pub(super) state: State,
 }
 
 /// An INVITE that waits for its final response: the peer's to us, or ours.
@@ -79,31 +82,8 @@ impl Reinvite {
     }
 }
 
-/// A fork's branches that are told apart; a phone rings a handful of devices.
-const MOST_EARLY: usize = 16;
-
 #[derive(Clone, Debug)]
-struct Early {
-    dialog: Dialog,
-    /// RSeq of the last response that was taken (RFC 3262 §4).
-    rseq: u32,
-    /// The answer to our offer: the first description that came in it.
-    answer: Option<Bytes>,
-}
-
-/// What a provisional response to our INVITE is.
-#[allow(clippy::large_enum_variant, reason = "returned and matched at once, never stored")]
-#[derive(Debug)]
-pub enum Provisional {
-    Plain,
-    /// Send this PRACK that way.
-    Reliable(Request, Flow),
-    /// It came before, or one before it has not come: nothing is made of it.
-    OutOfOrder,
-}
-
-#[derive(Clone, Debug)]
-enum State {
+pub(super) enum State {
     Invited {
         transaction: TransactionId,
         invite: Box<Request>,
@@ -176,6 +156,7 @@ impl Call {
             reach,
             peer_invited: true,
             early_tag: None,
+            early_names: Headers::with_capacity(0),
             early_cseq: invite.headers.cseq().ok().map(|c| c.number),
             early: Vec::new(),
             reinvite: None,
@@ -192,6 +173,7 @@ impl Call {
             reach,
             peer_invited: false,
             early_tag: None,
+            early_names: Headers::with_capacity(0),
             early_cseq: None,
             early: Vec::new(),
             reinvite: None,
@@ -215,38 +197,6 @@ impl Call {
     /// The INVITE that waits for our final response is this transaction's.
     pub fn is_invited_in(&self, id: TransactionId) -> bool {
         matches!(&self.state, State::Invited { transaction, .. } if *transaction == id)
-    }
-
-    /// A request of the peer in an early dialog, by its tag.
-    pub fn owns_early(&self, request: &Request) -> bool {
-        let from = request.headers.from_tag().ok().flatten();
-        let is_its = from.is_some() && (self.is_invited() || self.is_inviting()) && self.peer_tag() == from;
-        is_its || self.is_of_another_fork(request)
-    }
-
-    /// It is of an early dialog of our INVITE, but not of the first one, whose description is heard.
-    pub fn is_of_another_fork(&self, request: &Request) -> bool {
-        let Ok(Some(from)) = request.headers.from_tag() else { return false };
-        self.is_inviting() && self.peer_tag().as_ref() != Some(&from) && self.early.iter().any(|e| e.dialog.remote_tag() == from)
-    }
-
-    /// A request of the peer in an early dialog: whose it is and its order are checked here (§12.2.2). Of PRACKs the order says RAck: one
-    /// that was overtaken on its way is as good as any.
-    pub fn receive_early(&mut self, request: &Request, flow: Flow) -> Result<(), Status> {
-        if !self.owns_early(request) {
-            return Err(Status::CALL_TRANSACTION_DOES_NOT_EXIST);
-        }
-        if self.is_of_another_fork(request) {
-            let from = request.headers.from_tag().ok().flatten().unwrap_or_default();
-            let early = self.early.iter_mut().find(|e| e.dialog.remote_tag() == from);
-            return early.map_or(Ok(()), |early| early.dialog.receive(request, flow));
-        }
-        let number = request.headers.cseq().map_err(|e| e.status())?.number;
-        if request.method != Method::Prack && self.early_cseq.is_some_and(|last| number <= last) {
-            return Err(Status::SERVER_INTERNAL_ERROR);
-        }
-        self.early_cseq = self.early_cseq.max(Some(number));
-        Ok(())
     }
 
     /// Our INVITE waits for a final response.
@@ -274,42 +224,6 @@ impl Call {
     /// Who sent the INVITE: the peer, or we.
     pub fn is_callers(&self) -> bool {
         self.peer_invited
-    }
-
-    /// A provisional response to our INVITE.
-    pub fn rings(&mut self, response: &Response) {
-        if self.early_tag.is_none() {
-            self.early_tag = response.headers.to_tag().ok().flatten();
-        }
-    }
-
-    /// A provisional response to our INVITE, which its sender may want acknowledged (RFC 3262 §4).
-    pub fn provisional_came(&mut self, response: &Response, heard_on: Flow) -> Provisional {
-        let State::Inviting { invite, flow, .. } = &self.state else { return Provisional::OutOfOrder };
-        let Some(rseq) = rseq(response) else { return Provisional::Plain };
-        let flow = if heard_on.transport == flow.transport { heard_on } else { *flow };
-        // Without a tag there is no dialog to send it in.
-        let Ok(dialog) = Dialog::answered(invite, response, flow, self.reach) else { return Provisional::Plain };
-        let cseq = invite.headers.cseq().map_or(1, |c| c.number);
-        let known = self.early.iter().position(|e| e.dialog.remote_tag() == dialog.remote_tag());
-        let at = known.unwrap_or(self.early.len());
-        if known.is_none() {
-            if at >= MOST_EARLY {
-                return Provisional::Plain;
-            }
-            self.early.push(Early { dialog, rseq: rseq.wrapping_sub(1), answer: None });
-        }
-        let Some(early) = self.early.get_mut(at) else { return Provisional::Plain };
-        if rseq != early.rseq.wrapping_add(1) {
-            return Provisional::OutOfOrder;
-        }
-        early.rseq = rseq;
-        if early.answer.is_none() && !response.body.is_empty() {
-            early.answer = Some(response.body.clone());
-        }
-        let mut prack = early.dialog.request(Method::Prack);
-        prack.headers.push(HeaderName::RAck, format!("{rseq} {cseq} INVITE"));
-        Provisional::Reliable(prack, early.dialog.next_hop())
     }
 
     /// The peer's tag, as far as it is known.
@@ -473,6 +387,7 @@ impl Call {
             State::Inviting { transaction: current, invite, flow } => {
                 self.early.clear();
                 (self.early_tag, self.early_cseq) = (None, None);
+                self.early_names = Headers::with_capacity(0);
                 (*current, **invite, *flow) = (transaction, request, to);
             }
             State::Answered { .. } | State::Confirmed { .. } => {
@@ -480,14 +395,6 @@ impl Call {
             }
             State::Invited { .. } | State::Cancelled { .. } | State::Leaving { .. } | State::Over => {}
         }
-    }
-
-    /// What the sender of a 2xx to our INVITE has answered in a reliable response, where that is another one than whom we have heard: its 2xx
-    /// need not say it again (RFC 3262 §5).
-    pub fn answer_of_another_fork(&self, response: &Response) -> Option<Bytes> {
-        let tag = response.headers.to_tag().ok()??;
-        let early = self.early.iter().find(|e| e.dialog.remote_tag() == tag && self.early_tag.as_ref() != Some(&tag))?;
-        early.answer.clone()
     }
 
     /// A 2xx to our INVITE.
@@ -607,11 +514,15 @@ impl Call {
         }
     }
 
-    /// Whether the dialog's peer has said that it is at this address.
+    /// Whether the dialog's peer has said that it is at this address; of an early dialog in the INVITE, or in the responses to it.
     pub fn names(&self, ip: IpAddr) -> bool {
         match &self.state {
             State::Answered { dialog, .. } | State::Confirmed { dialog, .. } | State::Leaving { dialog } => dialog.names(ip),
-            State::Invited { .. } | State::Inviting { .. } | State::Cancelled { .. } | State::Over => false,
+            State::Invited { invite, flow, .. } => names(&invite.headers, flow, ip),
+            State::Inviting { flow, .. } => {
+                names(&self.early_names, flow, ip) || self.early.iter().any(|early| early.dialog.names(ip))
+            }
+            State::Cancelled { .. } | State::Over => false,
         }
     }
 
@@ -624,13 +535,6 @@ impl Call {
             State::Invited { .. } | State::Inviting { .. } | State::Cancelled { .. } | State::Leaving { .. } | State::Over => {
                 Err(Status::CALL_TRANSACTION_DOES_NOT_EXIST)
             }
-        }
-    }
-
-    /// A request of the caller in the early dialog has said where it is reached from now on (RFC 3311 §5.2: a target refresh).
-    pub fn early_target(&mut self, request: &Request) {
-        if let (State::Invited { invite, .. }, Some(contact)) = (&mut self.state, request.headers.get(&HeaderName::Contact)) {
-            invite.headers.set(HeaderName::Contact, contact);
         }
     }
 

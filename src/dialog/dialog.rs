@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::sip::{Flow, HeaderName, Host, Method, NameAddr, Request, Response, Status, Transport, Uri, is_private};
+use crate::sip::{Flow, HeaderName, Headers, Host, Method, NameAddr, Request, Response, Status, Transport, Uri, is_private};
 
 /// Max-Forwards of what begins with us (§8.1.1.6), and the most that is taken over from a peer.
 pub const MAX_FORWARDS: u32 = 70;
@@ -258,10 +258,8 @@ impl Dialog {
     /// Whether the peer has said that it is at this address: by its Contact, or as one of the hosts on the way to it. A private address
     /// that a peer on the public network names may be anybody's.
     pub fn names(&self, ip: IpAddr) -> bool {
-        let is_of_the_peer = !is_private(ip) || is_private(self.flow.remote.ip());
         let route = self.route_set.iter().map(|route| &route.uri);
-        let mut named = route.chain([&self.remote_target]).filter_map(|uri| address_of(uri, self.flow.transport));
-        is_of_the_peer && named.any(|at| at.ip().to_canonical() == ip)
+        are_of(route.chain([&self.remote_target]), &self.flow, ip)
     }
 
     pub fn flow(&self) -> &Flow {
@@ -312,6 +310,18 @@ fn contact(contacts: crate::sip::Contacts) -> Result<Uri, NoDialog> {
         crate::sip::Contacts::Star => Err(NoDialog::NoContact),
         crate::sip::Contacts::List(list) => list.into_iter().next().map(|c| c.uri).ok_or(NoDialog::NoContact),
     }
+}
+
+/// The same of a message that begins a dialog, or may.
+pub(super) fn names(headers: &Headers, flow: &Flow, ip: IpAddr) -> bool {
+    let route = headers.record_route().unwrap_or_default();
+    let target = headers.contacts().ok().and_then(|contacts| contact(contacts).ok());
+    are_of(route.iter().map(|route| &route.uri).chain(&target), flow, ip)
+}
+
+fn are_of<'a>(mut uris: impl Iterator<Item = &'a Uri>, flow: &Flow, ip: IpAddr) -> bool {
+    let is_of_the_peer = !is_private(ip) || is_private(flow.remote.ip());
+    is_of_the_peer && uris.any(|uri| address_of(uri, flow.transport).is_some_and(|at| at.ip().to_canonical() == ip))
 }
 
 fn address_of(uri: &Uri, transport: Transport) -> Option<SocketAddr> {

@@ -7,12 +7,14 @@
 mod call;
 #[allow(clippy::module_inception, reason = "the RFC's word for it")]
 mod dialog;
+mod early;
 pub mod reliable;
 mod session_timer;
 mod subscription;
 
-pub use call::{Call, Hangup, Key, Own, Pending, Progress, Provisional};
+pub use call::{Call, Hangup, Key, Own, Pending, Progress};
 pub use dialog::{Dialog, MAX_FORWARDS, Moved, NoDialog, Reach};
+pub use early::Provisional;
 pub use reliable::Provisionals;
 pub use session_timer::{Asked, MIN_SE, Session, SessionTimer};
 pub use subscription::{Ending, Kept, MIN_EXPIRES, Subscription, Then, Wish};

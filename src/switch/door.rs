@@ -55,8 +55,8 @@ impl Cx<'_> {
         self.struck(source, proof, 1, why);
     }
 
-    /// Whether a request within a dialog comes from where its leg is: Call-ID and tags can be overheard, and whoever is heard takes the
-    /// dialog over. A phone that comes from somewhere new without having registered there proves itself by digest (401). For a trunk there
+    /// Whether a request within a dialog, early or not, comes from where its leg is: Call-ID and tags can be overheard, and whoever is heard
+    /// takes the dialog over. A phone that comes from somewhere new without having registered there proves itself by digest (401). For a trunk there
     /// speaks who is at an address of a trunk, or where the dialog's Contact and routes are: a carrier's gateway need not be the proxy that
     /// its calls come from. From elsewhere that is 403. Tags that are wrong are left to the dialog (481).
     pub fn is_of_the_leg(
@@ -74,7 +74,7 @@ impl Cx<'_> {
         let reported = from.reported.map(|at| at.ip());
         let is_neighbour = from.is_proxied && leg.reported.is_some() && reported != leg.reported;
         let is_known = leg.call.flow().is_none_or(|own| own.remote.ip().to_canonical() == there) && !is_neighbour;
-        if is_known || !leg.call.owns(request) {
+        if is_known || !(leg.call.owns(request) || leg.call.owns_early(request)) {
             return true;
         }
         let number = match &leg.peer {

@@ -33,7 +33,9 @@ impl Cx<'_> {
         };
         let next = in_order.and_then(|()| {
             let unknown = |_| Status::CALL_TRANSACTION_DOES_NOT_EXIST;
-            leg.provisionals.acknowledged(request, now).map_err(unknown)
+            let next = leg.provisionals.acknowledged(request, now).map_err(unknown)?;
+            leg.call.acknowledged_early(request);
+            Ok(next)
         });
         let next = match next {
             Ok(next) => next,

@@ -100,6 +100,12 @@ const ATTACKS: &[(&str, &str, &str)] = &[
          tests/scenario/guarding_the_door.rs the_transports_know_where_phones_are_and_hear_what_changes_alone",
     ),
     (
+        "calls that use up all RTP ports, or all room for calls",
+        "503; a call for help has audio all the same",
+        "tests/scenario/emergency.rs a_call_for_help_has_audio_when_other_calls_have_used_up_all_ports
+         tests/scenario/emergency.rs neither_a_full_trunk_nor_a_switch_that_stops_keeps_a_call_for_help",
+    ),
+    (
         "BYE, CANCEL, re-INVITE, REFER of a call by somebody else: wrong tags, or right ones from elsewhere",
         "481, 403 or a challenge; the call lives",
         "tests/scenario/attacks.rs who_has_overheard_a_dialog_neither_ends_nor_takes_it_from_elsewhere
@@ -107,6 +113,15 @@ const ATTACKS: &[(&str, &str, &str)] = &[
          tests/scenario/attacks.rs a_phone_in_another_network_proves_itself_and_ends_its_call
          tests/scenario/faults_of_peers.rs a_bye_from_a_stranger_ends_nothing
          tests/wire/attacks.rs who_has_overheard_a_call_does_not_end_it",
+    ),
+    (
+        "PRACK, UPDATE, BYE of a call that rings by somebody else, to change or end it or to use up its numbers",
+        "403 or a challenge, 481 with wrong tags; whoever calls and is called goes on",
+        "tests/scenario/attacks_early.rs who_has_overheard_a_call_that_rings_neither_ends_nor_changes_it_under_its_callers_name
+         tests/scenario/attacks_early.rs who_has_overheard_a_call_that_rings_changes_nothing_under_the_name_of_who_is_called
+         tests/scenario/attacks_early.rs a_carriers_gateway_speaks_before_the_answer_too
+         tests/scenario/attacks_early.rs a_phone_that_has_come_to_another_network_proves_itself_before_the_answer_too
+         tests/wire/attacks.rs who_has_overheard_a_call_that_rings_does_not_end_it",
     ),
     (
         "loops through ourselves, merged requests, Max-Forwards 0",
@@ -197,7 +212,7 @@ fn talking(seed: u8) -> (Sim, SocketAddr, SocketAddr) {
     (sim, phone, trunk)
 }
 
-fn sent(sim: &Sim) -> impl Iterator<Item = Message> {
+pub fn sent(sim: &Sim) -> impl Iterator<Item = Message> {
     sim.trace.iter().rev().filter_map(|bytes| Message::from_bytes(bytes.clone()).ok())
 }
 
@@ -221,11 +236,11 @@ fn overheard_at_trunk(sim: &Sim) -> [String; 3] {
     [&HeaderName::From, &HeaderName::To, &HeaderName::CallId].map(|name| text(answer.headers.get(name)))
 }
 
-fn text(value: Option<&Bytes>) -> String {
+pub fn text(value: Option<&Bytes>) -> String {
     String::from_utf8_lossy(value.expect("a header")).into_owned()
 }
 
-fn within(dialog: &[String; 3], method: &str, cseq: u32) -> String {
+pub fn within(dialog: &[String; 3], method: &str, cseq: u32) -> String {
     let [from, to, call_id] = dialog;
     format!(
         "{method} sip:10.0.0.1:5060 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.66;rport;branch=z9hG4bK{method}{cseq}\r\nMax-Forwards: 70\r\n\

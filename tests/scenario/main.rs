@@ -7,6 +7,7 @@
 mod sim;
 
 mod attacks;
+mod attacks_early;
 mod attended;
 mod call_through_menu_to_queue;
 mod calls_inside;

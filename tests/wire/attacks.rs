@@ -357,6 +357,76 @@ fn who_has_overheard_a_call_does_not_end_it() {
     live.ends_well(&switch);
 }
 
+/// RFC 3262 §3, RFC 3311 §5.2: the same before the answer. What a stranger asks for uses up no number of the customer's.
+#[test]
+fn who_has_overheard_a_call_that_rings_does_not_end_it() {
+    let site = site("attack-early");
+    let switch = site.start();
+    let port = ports::port();
+    register(&switch, "201", port);
+    // The phone rings for as long as the attack takes.
+    let phone = UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).expect("the phone's port");
+    phone.set_read_timeout(Some(SOON)).expect("a timeout");
+    let hears = |method: &str| loop {
+        let mut buffer = [0; 4_096];
+        let read = phone.recv(&mut buffer).unwrap_or_else(|e| panic!("{method}: {e}"));
+        let text = String::from_utf8_lossy(&buffer[..read]).into_owned();
+        if text.starts_with(method) {
+            break text;
+        }
+    };
+    let lines = |message: &str, names: &[&str]| -> String {
+        let is_one = |line: &&str| names.iter().any(|name| line.starts_with(&format!("{name}:")));
+        message.lines().filter(is_one).map(|line| format!("{}\r\n", line.trim())).collect()
+    };
+    let says = |status: &str, request: &str, body: &str| {
+        let head = lines(request, &["Via", "From", "To", "Call-ID", "CSeq"]);
+        let tagged: String = head
+            .lines()
+            .map(|line| match line.strip_prefix("To:").filter(|to| !to.contains(";tag=")) {
+                Some(_) => format!("{line};tag=phone\r\n"),
+                None => format!("{line}\r\n"),
+            })
+            .collect();
+        let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+        let text = format!(
+            "SIP/2.0 {status}\r\n{tagged}Contact: <sip:201@127.0.0.1:{port}>\r\n{kind}Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        phone.send_to(text.as_bytes(), switch.sip()).expect("sent");
+        tagged
+    };
+    let calls = "> INVITE +4930600 | sdp | Require: 100rel\n< 180 | Require ~ 100rel | RSeq => rseq [0-9]+\n\
+                 > PRACK | RAck: [$rseq] 1 INVITE\n< 200 of PRACK\n< 200 of INVITE\n> ACK\n> BYE\n< 200 of BYE";
+    let customer = sipp(&site, "customer", "+49301111", calls).address(TRUNK).target(switch.sip()).start();
+    let invite = hears("INVITE");
+    let ringing = says("180 Ringing", &invite, "");
+    customer.wait_for_received("SIP/2.0 200", SOON);
+
+    let header = |message: &str, name: &str| {
+        let line = message.lines().find_map(|line| line.strip_prefix(&format!("{name}:")).map(str::trim));
+        line.unwrap_or_else(|| panic!("{name}: {message}")).to_owned()
+    };
+    let at_trunk = customer.received().into_iter().find(|m| m.starts_with("SIP/2.0 180")).expect("a 180");
+    let rack = format!("RAck: {} 1 INVITE\r\n", header(&at_trunk, "RSeq"));
+    let of = |message: &str, from: &str, to: &str| [header(message, from), header(message, to), header(message, "Call-ID")];
+    let mut stranger = Asker::new(STRANGER, &switch);
+    for ([from, to, call_id], refusal) in [(of(&at_trunk, "From", "To"), 403), (of(&ringing, "To", "From"), 401)] {
+        for method in ["PRACK", "UPDATE", "BYE", "INFO"] {
+            let headers = format!(
+                "From: {from}\r\nTo: {to}\r\nCall-ID: {call_id}\r\nCSeq: 900 {method}\r\nContact: <sip:x@{STRANGER}>\r\n{rack}"
+            );
+            let answer = stranger.ask(&format!("{method} sip:{}", switch.sip()), &headers);
+            assert_eq!(status(&answer), refusal, "{method}: {answer}");
+        }
+    }
+    let sdp = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/AVP 8\r\n";
+    says("200 OK", &invite, sdp);
+    hears("ACK");
+    says("200 OK", &hears("BYE"), "");
+    good(&switch, customer);
+}
+
 /// RFC 7616 §3.4.6, §5.5.
 #[test]
 fn a_digest_that_was_overheard_is_good_for_nothing() {
