@@ -13,14 +13,15 @@
 //! A re-INVITE of the peer is answered within `Confirmed`; until its ACK another one gets 491. The media side (offer and answer) is
 //! the owner's.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 
-use super::dialog::names;
+use super::dialog::{address_of, said};
 use super::early::Early;
 use super::{Dialog, Moved, NoDialog, Reach};
-use crate::sip::{Flow, HeaderName, Headers, Method, NameAddr, Reason, Request, Response, Status};
+use crate::sip::{Flow, HeaderName, Headers, Method, NameAddr, Reason, Request, Response, SipUri, Status, Uri, is_private};
 use crate::transaction::TransactionId;
 
 /// What finds a call for an in-dialog request: Call-ID and our tag. Ours alone is unique, and an early dialog has no other tag yet.
@@ -487,10 +488,7 @@ impl Call {
 
     /// The peer's tag is this dialog's: for requests that change nothing else, such as ACK.
     pub fn owns(&self, request: &Request) -> bool {
-        match &self.state {
-            State::Answered { dialog, .. } | State::Confirmed { dialog, .. } | State::Leaving { dialog } => dialog.owns(request),
-            State::Invited { .. } | State::Inviting { .. } | State::Cancelled { .. } | State::Over => false,
-        }
+        self.dialog().is_some_and(|dialog| dialog.owns(request))
     }
 
     /// Where requests of the dialog would go without the flow that there is, as far as the peer has said it; nothing where there is no
@@ -514,15 +512,41 @@ impl Call {
         }
     }
 
-    /// Whether the dialog's peer has said that it is at this address; of an early dialog in the INVITE, or in the responses to it.
-    pub fn names(&self, ip: IpAddr) -> bool {
+    /// Whether the peer has said that it is at this address: by its Contact, or as one of the hosts on the way to it; of an early dialog in
+    /// the INVITE, or in the responses to it. By itself, or by a name that stands for it ([`Call::hosts`]), as far as those are `resolved`.
+    /// A private address that a peer on the public network names may be anybody's.
+    pub fn names(&self, ip: IpAddr, resolved: &BTreeSet<IpAddr>) -> bool {
+        let Some(flow) = self.flow() else { return false };
+        let is_of_the_peer = !is_private(ip) || is_private(flow.remote.ip());
+        let is_there = |uri: &Uri| address_of(uri, flow.transport).is_some_and(|at| at.ip().to_canonical() == ip);
+        is_of_the_peer && (resolved.contains(&ip) || self.said().iter().any(is_there))
+    }
+
+    /// Where the peer has said that it is by a host name: what would have to be resolved (RFC 3263 §4).
+    pub fn hosts(&self) -> Vec<SipUri> {
+        let said = self.said();
+        said.iter().filter_map(Uri::sip).filter(|uri| uri.host.ip().is_none()).cloned().collect()
+    }
+
+    fn said(&self) -> Vec<Uri> {
         match &self.state {
-            State::Answered { dialog, .. } | State::Confirmed { dialog, .. } | State::Leaving { dialog } => dialog.names(ip),
-            State::Invited { invite, flow, .. } => names(&invite.headers, flow, ip),
-            State::Inviting { flow, .. } => {
-                names(&self.early_names, flow, ip) || self.early.iter().any(|early| early.dialog.names(ip))
+            State::Answered { dialog, .. } | State::Confirmed { dialog, .. } | State::Leaving { dialog } => {
+                dialog.said().collect()
             }
-            State::Cancelled { .. } | State::Over => false,
+            State::Invited { invite, .. } => said(&invite.headers),
+            State::Inviting { .. } => {
+                let early = self.early.iter().flat_map(|early| early.dialog.said());
+                said(&self.early_names).into_iter().chain(early).collect()
+            }
+            State::Cancelled { .. } | State::Over => Vec::new(),
+        }
+    }
+
+    /// The dialog, once there is one: also while our BYE is out.
+    fn dialog(&self) -> Option<&Dialog> {
+        match &self.state {
+            State::Answered { dialog, .. } | State::Confirmed { dialog, .. } | State::Leaving { dialog } => Some(dialog),
+            State::Invited { .. } | State::Inviting { .. } | State::Cancelled { .. } | State::Over => None,
         }
     }
 

@@ -1,6 +1,6 @@
 //! The dialog itself (RFC 3261 §12): who, in what order, and by which way.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -255,11 +255,9 @@ impl Dialog {
         self.flow = flow;
     }
 
-    /// Whether the peer has said that it is at this address: by its Contact, or as one of the hosts on the way to it. A private address
-    /// that a peer on the public network names may be anybody's.
-    pub fn names(&self, ip: IpAddr) -> bool {
-        let route = self.route_set.iter().map(|route| &route.uri);
-        are_of(route.chain([&self.remote_target]), &self.flow, ip)
+    /// Where the peer has said that it is: its Contact, and the hosts on the way to it.
+    pub(super) fn said(&self) -> impl Iterator<Item = Uri> {
+        self.route_set.iter().map(|route| &route.uri).chain([&self.remote_target]).cloned()
     }
 
     pub fn flow(&self) -> &Flow {
@@ -312,19 +310,14 @@ fn contact(contacts: crate::sip::Contacts) -> Result<Uri, NoDialog> {
     }
 }
 
-/// The same of a message that begins a dialog, or may.
-pub(super) fn names(headers: &Headers, flow: &Flow, ip: IpAddr) -> bool {
+/// Where the sender of these headers has said that it is.
+pub(super) fn said(headers: &Headers) -> Vec<Uri> {
     let route = headers.record_route().unwrap_or_default();
     let target = headers.contacts().ok().and_then(|contacts| contact(contacts).ok());
-    are_of(route.iter().map(|route| &route.uri).chain(&target), flow, ip)
+    route.into_iter().map(|route| route.uri).chain(target).collect()
 }
 
-fn are_of<'a>(mut uris: impl Iterator<Item = &'a Uri>, flow: &Flow, ip: IpAddr) -> bool {
-    let is_of_the_peer = !is_private(ip) || is_private(flow.remote.ip());
-    is_of_the_peer && uris.any(|uri| address_of(uri, flow.transport).is_some_and(|at| at.ip().to_canonical() == ip))
-}
-
-fn address_of(uri: &Uri, transport: Transport) -> Option<SocketAddr> {
+pub(super) fn address_of(uri: &Uri, transport: Transport) -> Option<SocketAddr> {
     let uri = uri.sip()?;
     match uri.host {
         Host::Ip(ip) => Some(SocketAddr::new(ip, uri.port.unwrap_or(transport.default_port()))),

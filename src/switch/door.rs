@@ -1,6 +1,6 @@
 //! Who is shut out: counts what is refused by source, bans, and tells the transports whom not to listen to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use super::command::BanView;
@@ -58,7 +58,8 @@ impl Cx<'_> {
     /// Whether a request within a dialog, early or not, comes from where its leg is: Call-ID and tags can be overheard, and whoever is heard
     /// takes the dialog over. A phone that comes from somewhere new without having registered there proves itself by digest (401). For a trunk there
     /// speaks who is at an address of a trunk, or where the dialog's Contact and routes are: a carrier's gateway need not be the proxy that
-    /// its calls come from. From elsewhere that is 403. Tags that are wrong are left to the dialog (481).
+    /// its calls come from. Where these are names that nobody has asked for yet (`resolved` is nothing), the request waits for what they
+    /// stand for. From elsewhere that is 403. Tags that are wrong are left to the dialog (481).
     pub fn is_of_the_leg(
         &mut self,
         conv: &Conversation,
@@ -66,6 +67,7 @@ impl Cx<'_> {
         transaction: TransactionId,
         request: &Request,
         flow: Flow,
+        resolved: Option<&BTreeSet<IpAddr>>,
     ) -> bool {
         let Some(leg) = conv.leg(leg) else { return true };
         let there = flow.remote.ip().to_canonical();
@@ -78,7 +80,9 @@ impl Cx<'_> {
             return true;
         }
         let number = match &leg.peer {
-            Peer::Trunk(_) if self.is_a_trunks(there) || leg.call.names(there) => return true,
+            Peer::Trunk(_) if self.is_a_trunks(there) => return true,
+            Peer::Trunk(_) if leg.call.names(there, resolved.unwrap_or(&BTreeSet::new())) => return true,
+            Peer::Trunk(_) if resolved.is_none() && self.waits_for_names(leg, transaction, request, flow) => return false,
             Peer::Trunk(_) => None,
             Peer::Phone(number) => {
                 let is_there = |(of, binding): (&Number, &Binding)| match from.is_proxied {

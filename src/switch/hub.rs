@@ -29,6 +29,7 @@ use crate::voicemail::{Locks, Mailboxes, Message};
 use super::door::Strike;
 use super::edge::Ways;
 use super::event::Kind;
+use super::gateways::Doubt;
 use super::greeting::{GreetingChange, Take};
 use super::mailbox::Keeping;
 use super::messages::Messages;
@@ -73,6 +74,8 @@ pub(super) struct Hub {
     /// Of each trunk, in the order in which they are asked when it is not for a call.
     pub servers: BTreeMap<TrunkName, Vec<Server>>,
     pub lookups: BTreeMap<TrunkName, Lookup>,
+    /// Requests within dialogs of trunks whose sender may be at a name.
+    pub doubts: BTreeMap<LegId, Doubt>,
     /// Devices that have come by another way in this input while their phone has calls or subscriptions.
     pub moved: Vec<(Number, Moved)>,
     /// Devices that name themselves and are not registered any more, of phones that have calls: by number, instance and contact, how they

@@ -15,7 +15,7 @@
 //! | the end | `ending` |
 //! | the API | `commands` |
 //! | names of trunks, registrations there | `trunks` |
-//! | devices and trunks that change their connection, and proxies of ours | `follow`, `edge` |
+//! | devices and trunks that change their connection, proxies of ours, gateways of carriers | `follow`, `edge`, `gateways` |
 //! | who is shut out | `door` |
 //! | lamps and other subscriptions, texts between phones | `presence`, `messages` |
 //! | what a phone may do | `classes` |
@@ -38,6 +38,7 @@ pub mod event;
 mod finding;
 mod follow;
 mod forwarding;
+mod gateways;
 mod greeting;
 mod guard;
 mod hub;
@@ -142,6 +143,7 @@ impl Switch {
                 sources: BTreeMap::new(),
                 servers: BTreeMap::new(),
                 lookups,
+                doubts: BTreeMap::new(),
                 moved: Vec::new(),
                 gone: BTreeMap::new(),
                 to_tell: Vec::new(),
@@ -215,9 +217,11 @@ impl Switch {
             }
             Input::Malformed { sources } => self.cx(now, out).malformed(sources),
             Input::Resolved { query, servers, whole, ttl } => {
-                let mut cx = self.cx(now, out);
-                cx.resolved(query, servers, whole, ttl);
-                cx.trunks_are_not_banned();
+                if !self.host_resolved(query, &servers, now, out) {
+                    let mut cx = self.cx(now, out);
+                    cx.resolved(query, servers, whole, ttl);
+                    cx.trunks_are_not_banned();
+                }
             }
             Input::Ports(leases) => {
                 for lease in leases {
@@ -277,6 +281,7 @@ impl Switch {
             self.hub.conditions.values().filter_map(|c| c.deadline()).min(),
             self.hub.acd.deadline(),
             self.hub.lookups.values().map(|l| l.at).min(),
+            self.hub.doubts.values().map(|doubt| doubt.until).min(),
             interrupted.then_some(Mono::ZERO),
         ]
         .into_iter()
@@ -302,6 +307,7 @@ impl Switch {
         hub.index.legs.len()
             + hub.index.keys.len()
             + hub.departing.len()
+            + hub.doubts.len()
             + hub.purposes.len()
             + hub.answers.len()
             + hub.presence.len()
@@ -436,42 +442,7 @@ impl Switch {
             }
             return;
         }
-        if request.method == Method::Subscribe
-            && let Some(subscription) = self.hub.presence.find(&request)
-        {
-            return self.cx(now, out).resubscribed(subscription, id, &request, flow);
-        }
-        let leg = self.leg_of(&request);
-        match leg.and_then(|leg| Some((leg, self.conversation_of(leg)?))) {
-            Some((leg, conversation)) => {
-                let wish = self.with(conversation, now, out, |cx, conv| match cx.is_of_the_leg(conv, leg, id, &request, flow) {
-                    true => cx.in_dialog(conv, leg, id, &request, flow),
-                    false => None,
-                });
-                if let Some(Some(wish)) = wish {
-                    self.attended(conversation, wish, now, out);
-                }
-            }
-            None => {
-                let mut cx = self.cx(now, out);
-                let there = flow.remote.ip().to_canonical();
-                let departing = leg.and_then(|leg| cx.hub.departing.get_mut(&leg));
-                let is_known = departing.as_ref().is_some_and(|d| d.call.owns(&request) && d.call.names(there));
-                // A BYE that crosses ours is answered kindly; anything else is late.
-                let status = match departing {
-                    Some(departing) if request.method == Method::Bye && departing.call.owns(&request) => {
-                        departing.call.ended_by_peer();
-                        Status::OK
-                    }
-                    Some(_) | None => Status::CALL_TRANSACTION_DOES_NOT_EXIST,
-                };
-                let response = request.response(status);
-                match is_known {
-                    true => cx.respond_stateless_to_known(id, &response),
-                    false => cx.respond_stateless(id, &response),
-                }
-            }
-        }
+        self.within_dialog(id, request, flow, None, now, out);
     }
 
     fn acknowledged(&mut self, invite: Option<TransactionId>, request: &Request, now: Now, out: &mut Vec<Output>) {
@@ -617,6 +588,7 @@ impl Switch {
         self.cx(now, out).minutes_due();
         self.cx(now, out).presence_due();
         self.cx(now, out).messages_due();
+        self.doubts_due(now, out);
         // Expired bindings and trunks: no conversation's, and said once.
         self.whole = out.len();
         while let Some((at, id)) = self.timers.first().copied().filter(|(at, _)| *at <= now.mono) {

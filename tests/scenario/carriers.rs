@@ -71,6 +71,80 @@ fn a_carriers_gateway_speaks_for_the_call_that_its_proxy_has_set_up() {
     }
 }
 
+/// The same where the Contact says no address: RFC 3263 says what its name stands for.
+#[test]
+fn a_gateway_that_is_known_by_name_speaks_for_its_call() {
+    for inbound in [true, false] {
+        let (mut sim, trunk, phone) = talks_to_a_gateway(148, inbound, "10.2.0.77:5060");
+        let asked = sim.asked.len();
+        sim.act(trunk, |ua, now| ua.hold(Hold::SendOnly, now));
+        sim.run_until("held", |sim| sim.ua(trunk).last_status("INVITE") == Some(200) && sim.has("call.held"));
+        let wanted: Vec<&str> = sim.asked[asked..].iter().map(|wanted| &*wanted.host).collect();
+        assert_eq!(wanted, [GATEWAY], "asked for when it has something to say, and once");
+        sim.run_for(SECOND);
+        sim.act(trunk, |ua, now| ua.hang_up(now));
+        sim.run_until("200 to BYE", |sim| sim.ua(trunk).last_status("BYE") == Some(200));
+        sim.run_until("the phone is let go", |sim| sim.ua(phone).is_idle());
+        assert_eq!(strikes(&mut sim), 0, "inbound: {inbound}");
+        sim.assert_clean();
+    }
+}
+
+/// Who is not where the name is has no say, whether the name stands for somebody else, for nobody, or nobody says.
+#[test]
+fn who_is_not_where_the_gateways_name_is_is_refused() {
+    for (what, silent) in [("10.2.0.78:5060", false), ("", false), ("", true)] {
+        let (mut sim, trunk, phone) = talks_to_a_gateway(149, true, what);
+        sim.dns_hangs = silent;
+        sim.act(trunk, |ua, now| ua.hang_up(now));
+        sim.run_until("403 to BYE", |sim| sim.ua(trunk).last_status("BYE") == Some(403));
+        sim.run_for(SECOND);
+        assert!(sim.ua(phone).is_up(), "{what}: the call goes on");
+        assert_eq!(strikes(&mut sim), 1, "{what}");
+        sim.act(phone, |ua, now| ua.hang_up(now));
+        sim.run_for(60 * SECOND);
+        assert_eq!(sim.switch.residue(), 0, "{what}");
+    }
+}
+
+/// A request in a dialog whose peer has gone while it waited.
+#[test]
+fn what_waits_for_a_name_when_its_call_ends_is_told_that_it_is_over() {
+    let (mut sim, trunk, phone) = talks_to_a_gateway(150, true, "10.2.0.77:5060");
+    sim.dns_hangs = true;
+    sim.act(trunk, |ua, now| ua.update(None, now));
+    sim.run_for(SECOND);
+    assert_eq!(sim.ua(trunk).last_status("UPDATE"), None, "it waits");
+    sim.act(phone, |ua, now| ua.hang_up(now));
+    sim.run_until("481 to UPDATE", |sim| sim.ua(trunk).last_status("UPDATE") == Some(481));
+    sim.run_for(60 * SECOND);
+    assert_eq!(sim.switch.residue(), 0);
+}
+
+const GATEWAY: &str = "gw3.carrier.example";
+
+/// A call of 201 with the carrier, whose Contact is a name for `place`; from then on it speaks from 10.2.0.77.
+fn talks_to_a_gateway(seed: u8, inbound: bool, place: &str) -> (Sim, SocketAddr, SocketAddr) {
+    let mut sim = Sim::new(seed);
+    if !place.is_empty() {
+        sim.names.insert(GATEWAY.to_owned(), vec![server(Transport::Udp, 0, 0, at(place))]);
+    }
+    let (trunk, phone) = (sim.trunk(), sim.phone("201"));
+    sim.act(trunk, |ua, _| ua.host_name = Some(GATEWAY));
+    match inbound {
+        true => sim.act(trunk, |ua, now| {
+            ua.call("+4930555201", now);
+        }),
+        false => sim.act(phone, |ua, now| {
+            ua.call("04940123", now);
+        }),
+    }
+    sim.run_until("they talk", |sim| sim.ua(phone).is_up() && sim.ua(trunk).is_up());
+    sim.run_for(SECOND);
+    sim.behind.insert(trunk, at("10.2.0.77:5060"));
+    (sim, trunk, phone)
+}
+
 /// Two accounts at one carrier, which has a rule for any number each, and for some one of the two.
 fn accounts() -> (Sim, SocketAddr, SocketAddr, SocketAddr) {
     let mut source = centre();

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::support::baresip::Baresip;
 use super::support::caller::TRUNK;
 use super::support::cordboard::{Cordboard, Site, secret};
+use super::support::dns::{Dns, Record};
 use super::support::ports;
 use super::support::process::{wait_for, wait_until};
 use super::support::sipp::{Builder, Sipp, kept};
@@ -62,12 +63,25 @@ Contact: <sip:gateway@[local_ip]:[local_port]>
 /// RFC 3261 §12.2: without Record-Route what follows the ACK is between the Contacts.
 #[test]
 fn a_gateway_beside_the_carriers_proxy_refreshes_and_ends_the_call() {
-    let site = Site::new("gateway").phone("201").trunk("carrier", TRUNK).inbound("carrier", NUMBER, "phone:201");
+    ends_the_call_from_the_gateway(Site::new("gateway"), GATEWAY);
+}
+
+/// RFC 3263 §4: and where the Contact is a name, they come from where that is.
+#[test]
+fn a_gateway_that_is_known_by_name_refreshes_and_ends_the_call() {
+    let dns = Dns::start(&[("gw3.carrier.example", Record::A(GATEWAY.parse().expect("an address")))]);
+    let site = Site::new("gateway-name").sip_key(&format!("nameservers = [\"{}\"]", dns.address()));
+    ends_the_call_from_the_gateway(site, "gw3.carrier.example");
+    assert!(dns.asked().contains(&"1 gw3.carrier.example".to_owned()), "{:?}", dns.asked());
+}
+
+fn ends_the_call_from_the_gateway(site: Site, host: &str) {
+    let site = site.phone("201").trunk("carrier", TRUNK).inbound("carrier", NUMBER, "phone:201");
     let switch = site.start();
     let mut phone = phone(&site, &switch, "201");
     let story = switch.events("since=0");
     let port = ports::port();
-    let proxy = caller(&site, &switch, "proxy", &sets_up(&format!("sip:gateway@{GATEWAY}:{port}")), NUMBER).start();
+    let proxy = caller(&site, &switch, "proxy", &sets_up(&format!("sip:gateway@{host}:{port}")), NUMBER).start();
     phone.wait_for("CALL_INCOMING", SOON);
     phone.accept();
     phone.wait_for("CALL_ESTABLISHED", SOON);

@@ -98,6 +98,8 @@ pub struct Sim {
     pub names: BTreeMap<String, Vec<Server>>,
     /// Some question of each chain has no answer.
     pub dns_fails: bool,
+    /// No look-up comes to an end.
+    pub dns_hangs: bool,
     pub asked: Vec<Wanted>,
     /// Our address that routes to every peer, where it is not the switch's first.
     pub local: Option<IpAddr>,
@@ -222,6 +224,7 @@ impl Sim {
             behind: BTreeMap::new(),
             names: BTreeMap::new(),
             dns_fails: false,
+            dns_hangs: false,
             asked: Vec::new(),
             local: None,
             connection: None,
@@ -536,6 +539,9 @@ impl Sim {
                     address.local = self.local.unwrap_or(address.local);
                 }
                 self.asked.push(wanted);
+                if self.dns_hangs {
+                    return;
+                }
                 later.push(Input::Resolved { query, servers, whole: !self.dns_fails, ttl: Duration::from_secs(60) });
             }
             Output::Bans(bans) => self.bans = bans,

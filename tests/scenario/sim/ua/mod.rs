@@ -152,6 +152,8 @@ pub struct Ua {
     pub nobody: bool,
     /// Where its Contact says that it is, if that is elsewhere.
     pub names: Option<SocketAddr>,
+    /// A name that its Contact has instead.
+    pub host_name: Option<&'static str>,
     /// Its INVITEs have no Contact.
     pub unreachable: bool,
     /// Methods that it challenges within calls, as somebody who wants to be sure who hangs up; and whose digest it takes.
@@ -260,6 +262,7 @@ impl Ua {
             more: Vec::new(),
             nobody: false,
             names: None,
+            host_name: None,
             unreachable: false,
             challenges: Vec::new(),
             takes: (number.to_owned(), format!("secret-{number}")),
@@ -708,7 +711,10 @@ impl Ua {
 
     fn contact(&self) -> NameAddr {
         let at = self.names.unwrap_or(self.at);
-        NameAddr::new(SipUri::new(&self.number, Host::Ip(at.ip()), Some(at.port())))
+        match self.host_name.and_then(Host::new) {
+            Some(name) => NameAddr::new(SipUri::new(&self.number, name, None)),
+            None => NameAddr::new(SipUri::new(&self.number, Host::Ip(at.ip()), Some(at.port()))),
+        }
     }
 
     fn host(&self) -> Host {
