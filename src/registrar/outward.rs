@@ -274,6 +274,24 @@ impl Outward {
         Step { send: self.leave(0, cnonce), news }
     }
 
+    /// The final response to what was sent since [`Outward::stop`].
+    pub fn taken_back(&mut self, response: &Response, cnonce: &str) -> Step {
+        match self.phase {
+            Phase::Leaving { answers, awaits } => self.answered_at_the_end(answers, awaits, response, cnonce),
+            Phase::Due { .. } | Phase::InFlight { .. } | Phase::Stopped => Step::default(),
+        }
+    }
+
+    /// It has said its last word, and heard the answer.
+    pub fn is_stopped(&self) -> bool {
+        matches!(self.phase, Phase::Stopped)
+    }
+
+    /// It goes on for one of the same account, whose configuration has changed: what that has registered is its to take back.
+    pub fn inherit(&mut self, other: Outward) {
+        self.held = other.held;
+    }
+
     /// Nothing more is to be sent of its own accord.
     pub fn rest(&mut self) {
         if matches!(self.phase, Phase::Due { .. }) {

@@ -26,7 +26,12 @@ impl Purpose {
             Purpose::Invite(leg) | Purpose::Told(leg) | Purpose::Refresh(leg) | Purpose::Probe(leg) | Purpose::Bye(leg) => {
                 Some(*leg)
             }
-            Purpose::InDialog | Purpose::Register(..) | Purpose::Options(..) | Purpose::Notify(_) | Purpose::Message(_) => None,
+            Purpose::InDialog
+            | Purpose::Register(..)
+            | Purpose::Withdraw(_)
+            | Purpose::Options(..)
+            | Purpose::Notify(_)
+            | Purpose::Message(_) => None,
         }
     }
 }

@@ -36,6 +36,7 @@ use super::messages::Messages;
 use super::output::{QueryId, Server};
 use super::pickup::Joining;
 use super::presence::{Presence, SubscriptionId};
+use super::withdrawing::Withdrawn;
 use super::{Event, Output};
 
 /// What we understand, for Allow (§20.5).
@@ -56,6 +57,8 @@ pub(super) struct Hub {
     /// When the minutes of calls that go on are kept next.
     pub minutes_at: Option<Mono>,
     pub outward: BTreeMap<TrunkName, Outward>,
+    /// Registrations that a reload has ended, until they are taken back.
+    pub withdrawn: BTreeMap<u64, Withdrawn>,
     pub conditions: Conditions,
     pub acd: Acd,
     pub index: Index,
@@ -126,6 +129,8 @@ pub(super) enum Purpose {
     /// Whatever comes back, or nothing: the leg is over then.
     Bye(LegId),
     Register(TrunkName, SocketAddr),
+    /// Takes a registration back that a reload has ended.
+    Withdraw(u64),
     /// OPTIONS to a trunk: whether it is there.
     Options(TrunkName, SocketAddr),
     /// NOTIFY of a subscription.

@@ -14,7 +14,7 @@
 //! | a call that rings elsewhere, or waits in a slot, is taken | `pickup`, `parking` |
 //! | the end | `ending` |
 //! | the API | `commands` |
-//! | names of trunks, registrations there | `trunks` |
+//! | names of trunks, registrations there | `trunks`, `withdrawing` |
 //! | devices and trunks that change their connection, proxies of ours, gateways of carriers | `follow`, `edge`, `gateways` |
 //! | who is shut out | `door` |
 //! | lamps and other subscriptions, texts between phones | `presence`, `messages` |
@@ -63,6 +63,7 @@ mod routing;
 mod sessions;
 mod transfer;
 mod trunks;
+mod withdrawing;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -131,6 +132,7 @@ impl Switch {
                 ways: edge::Ways::default(),
                 minutes_at: None,
                 outward,
+                withdrawn: BTreeMap::new(),
                 conditions,
                 acd,
                 index: Index::default(),
@@ -492,6 +494,8 @@ impl Switch {
             Purpose::Bye(leg) if response.status.is_final() => self.bye_done(leg, now, out),
             Purpose::Bye(_) => {}
             Purpose::Register(trunk, at) => self.cx(now, out).registered_there(&trunk, at, response, flow),
+            Purpose::Withdraw(id) if response.status.is_final() => self.cx(now, out).withdraw_answered(id, Some(response)),
+            Purpose::Withdraw(_) => {}
             Purpose::Options(trunk, at) => self.cx(now, out).trunk_answered(&trunk, at, response.status),
         }
     }
@@ -534,6 +538,7 @@ impl Switch {
                 }
             },
             Some(Purpose::Register(trunk, at)) => self.cx(now, out).unregistered_there(&trunk, at),
+            Some(Purpose::Withdraw(id)) => self.cx(now, out).withdraw_answered(id, None),
             Some(Purpose::Options(trunk, at)) => self.cx(now, out).trunk_silent(&trunk, at, cause, why),
             Some(Purpose::Bye(leg)) => self.bye_done(leg, now, out),
             Some(Purpose::Probe(leg)) => match (cause, self.conversation_of(leg)) {

@@ -484,17 +484,17 @@ impl Cx<'_> {
         }
     }
 
-    /// After a reload: trunks that are new begin, those that are gone are forgotten, those that are as they were go on.
+    /// After a reload: trunks that are new begin, those that are gone are left and forgotten, those that are as they were go on.
     pub fn trunks_reconfigured(&mut self, old: &Config) {
         let config = self.config();
-        self.hub.outward.retain(|name, _| {
-            let was = old.trunks.get(name);
-            config.trunks.get(name).is_some_and(|t| t.register && was == Some(t))
-        });
+        let mut inherited = self.withdraw_registrations(old);
         for trunk in config.trunks.values().filter(|t| t.register) {
             if !self.hub.outward.contains_key(&trunk.name)
-                && let Some(new) = fresh(trunk, &config, &mut self.hub.chance, self.now.mono)
+                && let Some(mut new) = fresh(trunk, &config, &mut self.hub.chance, self.now.mono)
             {
+                if let Some(old) = inherited.remove(&trunk.name) {
+                    new.inherit(old);
+                }
                 self.hub.outward.insert(trunk.name.clone(), new);
             }
         }

@@ -252,6 +252,66 @@ fn a_registration_is_taken_back_at_the_end_although_the_carrier_asks_for_proof_a
     assert_eq!(sim.ua(carrier).accepted.len(), 2, "and not registered again");
 }
 
+/// RFC 3261 §10.2.2: by UDP, and by the connection that it was made by.
+#[test]
+fn a_reload_takes_back_the_registration_of_a_trunk_that_is_gone_or_registers_no_more() {
+    let trunk = "peer = \"10.2.0.1\"\nprobe = \"off\"\nuser = \"490301\"\nsecret = \"s\"\nregister = true\nrefresh = \"1h\"\n";
+    let no_more = "peer = \"10.2.0.1\"\nprobe = \"off\"\nuser = \"490301\"\nsecret = \"s\"\n";
+    let elsewhere = trunk.replace("10.2.0.1", "10.2.0.2");
+    for transport in ["udp", "tcp"] {
+        for (what, lines) in [("not registered", no_more.to_owned()), ("elsewhere", elsewhere.clone())] {
+            let transport = format!("transport = \"{transport}\"\n");
+            let (mut sim, carrier) = registers(151, &transport);
+            sim.act(carrier, |c, _| c.one_nonce_each = true);
+            sim.run_until("it is up", |s| s.has("trunk.up"));
+            sim.reload(centre_with(&[("peer = \"10.2.0.1\"\nprobe = \"off\"\n", &(lines + &transport))]));
+            sim.run_for(10 * SECOND);
+            let contact = match transport.contains("tcp") {
+                true => "<sip:490301@10.0.0.1:5060;transport=tcp>",
+                false => "<sip:490301@10.0.0.1:5060>",
+            };
+            let last = sim.ua(carrier).accepted.last().cloned();
+            assert_eq!(last, Some((vec![contact.to_owned()], Some(0))), "{what} {transport}");
+            sim.run_for(4_000 * SECOND);
+            assert_eq!(sim.ua(carrier).accepted.len(), 2, "{what} {transport}");
+        }
+    }
+}
+
+#[test]
+fn an_account_that_another_trunk_registers_after_a_reload_is_not_taken_back() {
+    let (mut sim, carrier) = registers(152, "");
+    sim.run_until("it is up", |s| s.has("trunk.up"));
+    // Asked for by another secret, and a longer time: the same account.
+    let lines = "peer = \"10.2.0.1\"\nprobe = \"off\"\nuser = \"490301\"\nsecret = \"t\"\nregister = true\nrefresh = \"2h\"\n";
+    sim.reload(centre_with(&[("peer = \"10.2.0.1\"\nprobe = \"off\"\n", lines)]));
+    sim.run_for(60 * SECOND);
+    let asked: Vec<Option<u32>> = sim.ua(carrier).accepted.iter().map(|(_, expires)| *expires).collect();
+    assert_eq!(asked, [Some(3_600), Some(7_200)]);
+    // By another transport the Contact is another one: the old one goes with the new REGISTER.
+    let lines = format!("{lines}transport = \"tcp\"\n");
+    sim.reload(centre_with(&[("peer = \"10.2.0.1\"\nprobe = \"off\"\n", &lines)]));
+    sim.run_for(60 * SECOND);
+    let contacts = ["<sip:490301@10.0.0.1:5060;transport=tcp>", "<sip:490301@10.0.0.1:5060>;expires=0"].map(str::to_owned);
+    assert_eq!(sim.ua(carrier).accepted.last(), Some(&(contacts.to_vec(), Some(7_200))));
+}
+
+/// A REGISTER that is out when the reload comes: nothing is sent before its answer (RFC 3261 §10.2), which is no other trunk's.
+#[test]
+fn a_registration_that_is_being_made_during_a_reload_is_taken_back_when_it_is_made() {
+    let (mut sim, carrier) = registers(153, "");
+    sim.act(carrier, |c, _| c.dead = true);
+    sim.run_for(3 * SECOND);
+    let lines = "peer = \"10.2.0.1\"\nprobe = \"off\"\n";
+    sim.reload(centre_with(&[("peer = \"10.2.0.1\"\nprobe = \"off\"\n", lines)]));
+    assert!(!sim.switch.is_quiet(), "its answer is awaited");
+    sim.act(carrier, |c, _| c.dead = false);
+    sim.run_for(60 * SECOND);
+    let asked: Vec<Option<u32>> = sim.ua(carrier).accepted.iter().map(|(_, expires)| *expires).collect();
+    assert_eq!(asked, [Some(3_600), Some(0)]);
+    assert!(sim.switch.is_quiet());
+}
+
 /// RFC 3261 §21.5.4.
 #[test]
 fn a_trunk_that_says_503_with_retry_after_rests_for_that_long() {

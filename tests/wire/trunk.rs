@@ -377,9 +377,9 @@ fn a_caller_without_a_number_is_refused_where_the_number_says_so() {
     assert_eq!(outcome.code, Some(0), "{outcome:#?}");
 }
 
-/// A registrar that takes each nonce once and lists our contact as it sees it behind a NAT, good for twelve seconds: so many REGISTERs
-/// are challenged, and accepted when they come again.
-fn registrar(times: usize) -> String {
+/// A registrar that takes each nonce once and lists our contact as it sees it behind a NAT, good for so long: so many REGISTERs are
+/// challenged, and accepted when they come again.
+fn registrar(times: usize, seconds: u32) -> String {
     let answer = |status: &str, more: &str| {
         format!(
             r#"  <recv request="REGISTER"></recv>
@@ -399,8 +399,8 @@ Content-Length: 0
     };
     let round = |n: usize| {
         let challenge = format!("WWW-Authenticate: Digest realm=\"carrier\", nonce=\"n{n}\", algorithm=MD5, qop=\"auth\"");
-        let listed = "Contact: <sip:490301@203.0.113.9:31022>;expires=12";
-        answer("401 Unauthorized", &challenge) + &answer("200 OK", listed)
+        let listed = format!("Contact: <sip:490301@203.0.113.9:31022>;expires={seconds}");
+        answer("401 Unauthorized", &challenge) + &answer("200 OK", &listed)
     };
     let rounds: String = (1..=times).map(round).collect();
     format!("<?xml version=\"1.0\" encoding=\"ISO-8859-1\" ?>\n<scenario name=\"registrar\">\n{rounds}</scenario>\n")
@@ -414,7 +414,7 @@ fn a_registration_is_refreshed_by_what_a_registrar_lists_and_taken_back_at_the_e
         "[[trunk]]\nname = \"carrier\"\npeer = \"{TRUNK}:{port}\"\nprobe = \"off\"\nuser = \"490301\"\nsecret = \"s3cret\"\n\
          register = true\nrefresh = \"300s\"\n"
     ));
-    let carrier = Sipp::scenario(site.folder().path(), "carrier", &registrar(3)).address(TRUNK).port(port).start();
+    let carrier = Sipp::scenario(site.folder().path(), "carrier", &registrar(3, 12)).address(TRUNK).port(port).start();
     carrier.wait_until_bound();
     let mut switch = site.start();
     let registered = |carrier: &Sipp| carrier.received().into_iter().filter(|m| m.starts_with("REGISTER ")).collect::<Vec<_>>();
@@ -429,4 +429,31 @@ fn a_registration_is_refreshed_by_what_a_registrar_lists_and_taken_back_at_the_e
     assert_eq!(all.len(), 6, "{all:#?}");
     assert!([first, last].iter().all(|m| m.contains("\nExpires: 0")), "{all:#?}");
     assert!(first.contains("nonce=\"n2\"") && last.contains("nonce=\"n3\""), "{all:#?}");
+}
+
+/// RFC 3261 §10.2.2, by the connection that the registration was made by.
+#[test]
+fn a_reload_without_the_trunk_takes_its_registration_back_by_tcp() {
+    let port = super::support::ports::port();
+    let trunk = format!(
+        "[[trunk]]\nname = \"carrier\"\npeer = \"{TRUNK}:{port}\"\ntransport = \"tcp\"\nprobe = \"off\"\nuser = \"490301\"\n\
+         secret = \"s3cret\"\nregister = true\nrefresh = \"300s\"\n"
+    );
+    let site = Site::new("withdrawn").phone("201").with(&trunk);
+    let carrier =
+        Sipp::scenario(site.folder().path(), "carrier", &registrar(2, 300)).address(TRUNK).port(port).over_tcp().start();
+    carrier.wait_until_bound();
+    let switch = site.start();
+    wait_until("it is up", SOON, || switch.items("/api/v1/trunks")[0]["registered"] == true);
+    let path = site.folder().path().join("config/cordboard.toml");
+    let text = std::fs::read_to_string(&path).expect("a configuration");
+    assert!(text.contains(&trunk), "{text}");
+    std::fs::write(&path, text.replace(&trunk, "")).expect("writable");
+    switch.reload();
+    let outcome = carrier.finish(SOON);
+    assert_eq!(outcome.code, Some(0), "{outcome:#?}");
+    let all: Vec<&str> = outcome.messages.split("\nREGISTER ").skip(1).collect();
+    let expires: Vec<bool> = all.iter().map(|message| message.contains("\nExpires: 0")).collect();
+    assert_eq!(expires, [false, false, true, true], "{all:#?}");
+    assert!(switch.items("/api/v1/trunks").is_empty());
 }
