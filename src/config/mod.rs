@@ -17,6 +17,7 @@ mod resolve;
 mod resolved;
 mod secrets;
 mod source;
+mod stand_ins;
 pub(crate) mod text;
 pub(crate) mod units;
 
@@ -29,6 +30,7 @@ pub use redact::Redaction;
 pub use resolved::*;
 pub use secrets::{GenerateError, Missing, generate, load_or_generate, missing_secrets};
 pub use source::{File, LoadError, Source, load};
+pub use stand_ins::StandIns;
 
 use resolve::Secretless;
 

@@ -7,7 +7,7 @@
 use sha2::{Digest as _, Sha256};
 use toml::{Table, Value};
 
-use super::{File, Source};
+use super::{File, Source, StandIns};
 
 /// Makes pseudonyms: the same one for the same secret.
 #[derive(Clone, PartialEq, Eq)]
@@ -54,6 +54,26 @@ impl Redaction {
         })
     }
 
+    /// A menu is kept as it is, but for what callers are to key at masked nodes; then without its comments.
+    fn menu(&self, text: &str) -> String {
+        let is_masked = |node: &Value| {
+            node.get("kind").and_then(Value::as_str) == Some("collect") && node.get("mask").and_then(Value::as_bool) == Some(true)
+        };
+        let exact = |node: &Value| is_masked(node) && node.get("exact").is_some();
+        let nodes = |table: &Table| table.get("node").and_then(Value::as_table).is_some_and(|nodes| nodes.values().any(exact));
+        match text.parse::<Table>() {
+            Ok(table) if !nodes(&table) => text.to_owned(),
+            Ok(_) | Err(_) => self.text(text, |_, table| {
+                let nodes = table.get_mut("node").and_then(Value::as_table_mut).into_iter().flat_map(|nodes| nodes.iter_mut());
+                for (_, node) in nodes.filter(|(_, node)| is_masked(node)) {
+                    if let Some(exact) = node.get_mut("exact").and_then(Value::as_table_mut) {
+                        *exact = stood_in_for(exact);
+                    }
+                }
+            }),
+        }
+    }
+
     /// Printed anew, so that comments, which can hold an old secret, are gone too. What is no TOML cannot be told apart and is left out
     /// whole; it would not resolve anyway.
     fn text(&self, text: &str, redact: impl Fn(&Self, &mut Table)) -> String {
@@ -97,6 +117,13 @@ impl Redaction {
     }
 }
 
+/// The same places for digits that stand for the known ones.
+fn stood_in_for(exact: &Table) -> Table {
+    let known = || exact.keys().map(String::as_str);
+    let forms = StandIns::of(known()).known(known());
+    exact.iter().filter_map(|(digits, place)| Some((forms.get(digits)?.clone(), place.clone()))).collect()
+}
+
 impl std::fmt::Debug for Redaction {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Redaction")
@@ -104,12 +131,13 @@ impl std::fmt::Debug for Redaction {
 }
 
 impl Source {
-    /// The same configuration with a pseudonym for every secret: resolves to the same [`super::Config`] but for the secrets.
+    /// The same configuration with a pseudonym for every secret: resolves to the same [`super::Config`] but for the secrets, and for what
+    /// masked nodes of menus know.
     pub fn redacted(&self, redaction: &Redaction) -> Source {
         Source {
             main: File { path: self.main.path.clone(), text: redaction.main(&self.main.text) },
             secrets: self.secrets.as_ref().map(|s| File { path: s.path.clone(), text: redaction.secrets(&s.text) }),
-            menus: self.menus.clone(),
+            menus: self.menus.iter().map(|m| File { path: m.path.clone(), text: redaction.menu(&m.text) }).collect(),
             prompts: self.prompts.clone(),
         }
     }
@@ -184,6 +212,22 @@ token = 'hunter5'
         assert_eq!(a.pseudonym("x"), a.pseudonym("x"));
         assert_ne!(a.pseudonym("x"), a.pseudonym("y"));
         assert_ne!(a.pseudonym("x"), Redaction::new(*b"b").pseudonym("x"));
+    }
+
+    #[test]
+    fn what_is_to_be_keyed_at_a_masked_node_is_stood_in_for_and_other_menus_are_as_they_were() {
+        let menu = "# was 0815\n[node.top]\nkind = 'collect'\nmask = true\nexact = { '4711' = 'node:in', '4712' = 'hangup' }\n";
+        let open = menu.replace("mask = true\n", "");
+        let mut source = Source::of("");
+        source.menus = [menu, &open].map(|text| File { path: "menus/a.toml".into(), text: text.to_owned() }).to_vec();
+        let redacted = source.redacted(&Redaction::new(*b"a"));
+        let text = &redacted.menus[0].text;
+        assert!(!text.contains("471") && !text.contains("0815"), "{text}");
+        let parsed = text.parse::<Table>().unwrap();
+        let exact: Vec<(&String, &str)> =
+            parsed["node"]["top"]["exact"].as_table().unwrap().iter().map(|(k, v)| (k, v.as_str().unwrap())).collect();
+        assert_eq!(exact, [(&"0001".to_owned(), "node:in"), (&"0002".to_owned(), "hangup")]);
+        assert_eq!(redacted.menus[1].text, open);
     }
 
     #[test]

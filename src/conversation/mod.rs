@@ -59,7 +59,8 @@ pub struct Conversation {
     pub tapped: LegId,
     /// The recording is a message for this number.
     pub mailbox: Option<Number>,
-    /// What is keyed may be a PIN, asked for or not: from when a mailbox is called until it is open.
+    /// What is keyed may be a PIN, asked for or not: from when a mailbox is called until it is open, and from a key at a masked node of a
+    /// menu to one at another.
     pub keys_are_secret: bool,
     /// Sample 0 of the recording.
     pub recording_from: Option<crate::clock::Wall>,

@@ -2,7 +2,7 @@
 //!
 //! Digits end with the terminator, with `max` of them, or when none comes for `inter_digit`. `*` begins anew; other keys are passed
 //! over. What was keyed is stored as `digits`, and under `store` too, for `number:{…}` exits of this menu. With `mask` it stays out of
-//! events and logs.
+//! events, logs and journals.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use super::fault::Fault;
 use super::graph::Scope;
 use super::menu::is_key;
 use super::prompts::Prompts;
+use crate::config::StandIns;
 use crate::config::units::Time;
 
 /// What the digits that were keyed last are stored as.
@@ -32,7 +33,8 @@ pub(super) struct Collect {
     pub(super) max: usize,
     pub(super) terminator: Option<char>,
     pub(super) inter_digit: Duration,
-    pub(super) mask: bool,
+    /// Masked: what may be kept of what is keyed.
+    pub(super) mask: Option<StandIns>,
     pub(super) store: Option<String>,
     /// Where exactly these digits lead; before `goto`.
     pub(super) exact: BTreeMap<String, Exit>,
@@ -116,7 +118,8 @@ impl GivenCollect {
         };
         let ask = ask.resolve(scope)?;
         let store = self.store.map(Spanned::into_inner);
-        let collect = Collect { ask, min, max, terminator, inter_digit, mask: self.mask.unwrap_or(false), store, exact, goto };
+        let mask = self.mask.unwrap_or(false).then(|| StandIns::of(exact.keys().map(String::as_str)));
+        let collect = Collect { ask, min, max, terminator, inter_digit, mask, store, exact, goto };
         whole.then_some(collect)
     }
 }

@@ -198,6 +198,44 @@ impl Session {
         &self.language
     }
 
+    /// What may be kept of a key that is about to be pressed, if that is not the key: at a masked node, or ahead of one. A session that is
+    /// given it instead does the same, but for numbers that are dialled as they were keyed.
+    pub fn stands_for(&self, key: char, now: Now) -> Option<char> {
+        let (node, digits) = match &self.state {
+            State::Announcing { node, .. } => (self.next_question(*node, now)?, ""),
+            State::Asking { node, .. } => (*node, ""),
+            State::Awaiting { node, digits, .. } => (*node, digits.as_str()),
+            State::Depositing { .. } | State::Ended => return None,
+        };
+        match &self.graph.node(node)?.kind {
+            Kind::Collect(collect) => Some(collect.mask.as_ref()?.key(digits, key)),
+            Kind::Menu(_)
+            | Kind::Play(_)
+            | Kind::Hours(_)
+            | Kind::Language(_)
+            | Kind::Go(_)
+            | Kind::Voicemail(_)
+            | Kind::Hangup(_) => None,
+        }
+    }
+
+    /// The node that asks after an announcement, whatever is said before it does.
+    fn next_question(&self, mut id: NodeId, now: Now) -> Option<NodeId> {
+        for _ in 0..self.graph.nodes.len() {
+            let exit = match &self.graph.node(id)?.kind {
+                Kind::Menu(_) | Kind::Collect(_) => return Some(id),
+                Kind::Play(play) => &play.next,
+                Kind::Hours(hours) => hours.at(now.wall),
+                Kind::Language(language) => &language.next,
+                Kind::Go(go) => &go.to,
+                Kind::Voicemail(_) | Kind::Hangup(_) => return None,
+            };
+            let To::Node(next) = &exit.to else { return None };
+            id = *next;
+        }
+        None
+    }
+
     fn step(&mut self, state: State, event: Event, now: Now, out: &mut Vec<Action>) -> Step {
         let graph = Arc::clone(&self.graph);
         match (state, event) {
@@ -385,7 +423,7 @@ impl Session {
         out: &mut Vec<Action>,
     ) -> Step {
         let Some(node) = graph.node(id) else { return Step::Stay(State::Ended) };
-        let masked = matches!(&node.kind, Kind::Collect(collect) if collect.mask);
+        let masked = matches!(&node.kind, Kind::Collect(collect) if collect.mask.is_some());
         out.push(Action::Digit { node: node.name.clone(), digit: (!masked).then_some(key) });
         match &node.kind {
             Kind::Menu(menu) => match menu.digits.get(&key) {
@@ -431,7 +469,7 @@ impl Session {
         let Some(exit) = exit else {
             return self.failed(id, &collect.ask, tries, Failure::WrongKey, now, out);
         };
-        let stored = Stored { digits, masked: collect.mask };
+        let stored = Stored { digits, masked: collect.mask.is_some() };
         if let Some(name) = &collect.store {
             self.stored.insert(name.clone(), stored.clone());
         }

@@ -272,9 +272,9 @@ impl Driver {
             self.store.ladders.note(now.wall, Way::Received, flow, message.to_bytes());
         }
         if let Some((journal, file)) = &mut run.journal {
-            let frame = match run.switch.is_of_a_pin(&input) {
-                true => journal.key_of_a_pin(now, &input),
-                false => journal.input(now, &input),
+            let frame = match run.switch.hidden_key(&input, now) {
+                Some(instead) => journal.hidden_key(now, &input, instead),
+                None => journal.input(now, &input),
             };
             file.append(&frame);
             run.journal_flush.get_or_insert(now.mono + JOURNAL_LAG);

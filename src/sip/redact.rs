@@ -6,7 +6,7 @@
 //! | `sip:user:password@host`, in any line of the head | the password: `…` |
 //! | a line of the head that is no header, or has no end | the whole line: `…` |
 //! | SDP: `a=crypto` beyond tag and suite (RFC 4568), `a=ice-pwd`, `a=key-mgmt`, `k=` | each octet: `x` |
-//! | keys that were pressed (`application/dtmf…`); a body that is encoded, and so cannot be looked through | each octet: `x` |
+//! | keys that were pressed (`application/dtmf…` and the like, INFO without a type); what somebody wrote; a body that is encoded, and so cannot be looked through | each octet: `x` |
 //!
 //! A body keeps its length, so that Content-Length stays true. What is not understood is cut and never shown.
 
@@ -29,7 +29,8 @@ pub fn redacted(message: &[u8]) -> Vec<u8> {
         None => (message, &[][..]),
     };
     let mut out = Vec::with_capacity(message.len() + 8);
-    let mut opaque = false;
+    // What an INFO holds that does not say what it is may be a key.
+    let mut opaque = head.get(..5).is_some_and(|method| method.eq_ignore_ascii_case(b"INFO ")) && !has_type(head);
     for (index, line) in head.split_inclusive(|&b| b == b'\n').enumerate() {
         let (line, end) = line.split_at(line.len() - line.iter().rev().take_while(|b| matches!(b, b'\r' | b'\n')).count());
         let header = line.iter().position(|&b| b == b':').map(|colon| line.split_at(colon));
@@ -78,12 +79,19 @@ fn hides_its_body(name: &[u8], value: &[u8], body: &[u8]) -> bool {
     }
     if name.eq_ignore_ascii_case(b"Content-Type") {
         // What somebody pressed, or wrote to somebody.
-        return has(value, b"dtmf")
+        return [&b"dtmf"[..], b"telephone-event", b"digits", b"kpml"].into_iter().any(|keys| has(value, keys))
             || has(value, b"text/")
             || has(value, b"cpim")
             || has(value, b"multipart/") && has(body, b"base64");
     }
     false
+}
+
+fn has_type(head: &[u8]) -> bool {
+    head.split(|&b| b == b'\n').any(|line| {
+        let name = line.split(|&b| b == b':').next().unwrap_or_default();
+        name.trim_ascii_end().eq_ignore_ascii_case(b"Content-Type")
+    })
 }
 
 /// RFC 3261 §19.1.1. Rather too much is taken out than too little.
@@ -176,6 +184,9 @@ mod tests {
     fn what_cannot_be_looked_through_is_not_shown() {
         for (header, body) in [
             ("Content-Type: application/dtmf-relay", "Signal=5\r\nDuration=160"),
+            ("Content-Type: application/vnd.nortelnetworks.digits", "d=5"),
+            ("Content-Type: audio/telephone-event", "5"),
+            ("X-Type: none", "Signal=5"),
             ("Content-Encoding: gzip", "\u{1f}secret"),
             ("Content-Type: multipart/mixed;boundary=b", "--b\r\nContent-Transfer-Encoding: BASE64\r\n\r\nc2VjcmV0"),
         ] {

@@ -3,6 +3,7 @@
 use super::attended::Attended;
 use super::event::By;
 use super::hub::{ALLOW, Cx};
+use super::keys::keyed;
 use crate::conversation::{Conversation, Refer, Said, Stage, Transferring};
 use crate::dialog::Asked;
 use crate::ids::LegId;
@@ -252,9 +253,8 @@ impl Cx<'_> {
     /// A digit as `application/dtmf-relay` (`Signal=5`) or `application/dtmf` (`5`): no standard, but every desk phone can send it.
     fn info(&mut self, conv: &mut Conversation, id: LegId, transaction: TransactionId, request: &Request) {
         let kind = request.headers.content_type().ok().flatten();
-        let digit = match &kind {
-            Some(k) if k.is("application", "dtmf-relay") => signal(&request.body),
-            Some(k) if k.is("application", "dtmf") => digit(&request.body),
+        match &kind {
+            Some(k) if k.is("application", "dtmf-relay") || k.is("application", "dtmf") => {}
             Some(_) => {
                 let mut response = request.response(Status::UNSUPPORTED_MEDIA_TYPE);
                 response.headers.push(HeaderName::Accept, "application/dtmf-relay, application/dtmf");
@@ -262,9 +262,9 @@ impl Cx<'_> {
             }
             // An empty INFO asks whether the dialog lives.
             None if request.body.is_empty() => return self.respond(transaction, &request.response(Status::OK)),
-            None => None,
-        };
-        match digit {
+            None => {}
+        }
+        match keyed(request) {
             Some(digit) => {
                 self.respond(transaction, &request.response(Status::OK));
                 self.digit(conv, id, digit);
@@ -358,27 +358,4 @@ enum Referred {
     To { target: crate::route::Target, other: LegId, to: String },
     /// An attended one: the other call of its sender.
     Call(crate::sip::Replaces),
-}
-
-fn signal(body: &[u8]) -> Option<char> {
-    let text = std::str::from_utf8(body).ok()?;
-    let line = text.lines().find_map(|l| l.trim().strip_prefix("Signal").and_then(|l| l.trim_start().strip_prefix('=')))?;
-    key(line.trim())
-}
-
-fn digit(body: &[u8]) -> Option<char> {
-    key(std::str::from_utf8(body).ok()?.trim())
-}
-
-/// A key by its name; some phones write `10` and `11` for `*` and `#`, as RFC 4733 numbers them.
-fn key(name: &str) -> Option<char> {
-    match name {
-        "10" => Some('*'),
-        "11" => Some('#'),
-        _ => {
-            let mut chars = name.chars();
-            let c = chars.next()?.to_ascii_uppercase();
-            (chars.next().is_none() && matches!(c, '0'..='9' | '*' | '#' | 'A'..='D')).then_some(c)
-        }
-    }
 }

@@ -7,20 +7,19 @@
 
 use std::time::Duration;
 
+use super::Output;
 use super::command::{Answer, MailboxLockView, MessageView, Refusal};
 use super::event::{By, Kind, MailFailed, Mailed, Voicemail, VoicemailLock, VoicemailUnlock};
 use super::hub::Cx;
 use super::output::{RecorderCommand, Ticket, recorded};
 use super::queueing::millis;
-use super::{Input, Output, Switch};
 use crate::clock::Mono;
 use crate::config::Place;
 use crate::conversation::{Back, Conversation, Peer, Said, Stage};
 use crate::ids::{LegId, Number, RecordingId};
 use crate::ivr;
-use crate::media::{Audio, ClipName, Command, PlayId, Report};
+use crate::media::{Audio, ClipName, Command, PlayId};
 use crate::route::{Cause, Decision};
-use crate::sip::{Message as Sip, Method};
 use crate::voicemail::{Action, Event, Lock, MOST_MESSAGES, Mailboxes, Message, Rules, Session, Trier, Whom};
 
 /// A greeting whose end nobody reports is over by then.
@@ -47,19 +46,6 @@ pub(super) struct Keeping {
     heard: bool,
     deleted: bool,
     waits: Vec<Waits>,
-}
-
-impl Switch {
-    /// Whether an input is a key of somebody's PIN, also one that nobody listens to: nothing that is kept may say which.
-    pub fn is_of_a_pin(&self, input: &Input) -> bool {
-        let leg = match input {
-            Input::Media(Report::Digit { leg, .. }) => Some(*leg),
-            Input::Sip { message: Sip::Request(request), .. } if request.method == Method::Info => self.leg_of(request),
-            _ => None,
-        };
-        let conversation = leg.and_then(|leg| self.conversation_of(leg)).and_then(|id| self.conversations.get(&id));
-        conversation.is_some_and(|conv| conv.keys_are_secret)
-    }
 }
 
 impl Cx<'_> {

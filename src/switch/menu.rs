@@ -62,6 +62,7 @@ impl Cx<'_> {
                     self.tell(Some(conv.id), Kind::MenuEntered(MenuEntered { menu, node, language }));
                 }
                 Action::Digit { node, digit } => {
+                    conv.keys_are_secret = digit.is_none();
                     let digit = digit.map_or_else(|| "x".to_owned(), String::from);
                     self.tell(Some(conv.id), Kind::MenuDigit(MenuDigit { menu, node, digit }));
                 }

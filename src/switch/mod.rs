@@ -19,6 +19,7 @@
 //! | who is shut out | `door` |
 //! | lamps and other subscriptions, texts between phones | `presence`, `messages` |
 //! | what a phone may do | `classes` |
+//! | keys, and which of them nothing may keep | `keys` |
 //! | messages that callers leave, and what they hear before | `mailbox`, `greeting` |
 //!
 //! A panic in `handle` is caught by the driver, which then calls [`Switch::recover`]: the conversation that was at hand ends, its
@@ -47,6 +48,7 @@ mod in_dialog;
 mod incoming;
 pub mod input;
 pub mod journal;
+mod keys;
 mod mailbox;
 mod menu;
 mod messages;

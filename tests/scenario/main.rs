@@ -28,6 +28,7 @@ mod identity;
 mod life_of_the_switch;
 mod loops;
 mod loss;
+mod masked;
 mod messages;
 mod numbers;
 mod park_overflow;

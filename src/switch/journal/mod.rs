@@ -109,10 +109,11 @@ impl Journal {
         self.frame(&Record::Input { now, input })
     }
 
-    /// As [`input`](Journal::input), of a key of somebody's PIN ([`Switch::is_of_a_pin`](super::Switch::is_of_a_pin)): that it was pressed
-    /// is kept, and not which it was. A replay goes on from there as after a wrong PIN.
-    pub fn key_of_a_pin(&mut self, now: Now, input: &Input) -> Vec<u8> {
-        self.input(now, &resign::without_key(input))
+    /// As [`input`](Journal::input), of a key that may be a secret, with what [`Switch::hidden_key`](super::Switch::hidden_key) says
+    /// instead: that it was pressed is kept, and not which it was. A replay goes on from there as after a wrong PIN, and out of a masked
+    /// node of a menu as the run did, but for a number that is dialled as it was keyed.
+    pub fn hidden_key(&mut self, now: Now, input: &Input, instead: char) -> Vec<u8> {
+        self.input(now, &resign::with_key(input, instead))
     }
 
     /// What came of the input, in its order.

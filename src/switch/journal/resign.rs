@@ -13,23 +13,21 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::super::Input;
+use super::super::{Input, keys};
 use crate::config::{Config, Redaction, Secret};
 use crate::ids::Number;
 use crate::media::Report;
 use crate::sip::{Credentials, HeaderName, Headers, Message, Method, ha1, response_from_ha1};
 
-/// The same with 0 for the key that it tells of.
-pub fn without_key(input: &Input) -> Input {
+/// The same with another digit for the one that it tells of.
+pub fn with_key(input: &Input, instead: char) -> Input {
     match input {
         Input::Media(Report::Digit { leg, duration_ms, via, digit: '0'..='9' }) => {
-            Input::Media(Report::Digit { leg: *leg, digit: '0', duration_ms: *duration_ms, via: *via })
+            Input::Media(Report::Digit { leg: *leg, digit: instead, duration_ms: *duration_ms, via: *via })
         }
         Input::Sip { flow, message: Message::Request(request) } => {
             let mut request = request.clone();
-            // The lines that tell a digit are the only ones with digits that mean something.
-            let masked: Vec<u8> = request.body.iter().map(|b| if b.is_ascii_digit() { b'0' } else { *b }).collect();
-            request.body = masked.into();
+            request.body = keys::with_key(&request, instead).into();
             Input::Sip { flow: *flow, message: Message::Request(request) }
         }
         other => other.clone(),

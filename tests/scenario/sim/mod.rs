@@ -23,6 +23,7 @@ use cordboard::recorder::timeline::Timeline;
 use cordboard::sip::{self, Flow};
 use cordboard::switch::event::RecordingFinished;
 use cordboard::switch::input::{Actor, RecorderReport, Recovered};
+use cordboard::switch::journal::{Ended, Journal};
 use cordboard::switch::output::{Banned, Known, RecorderCommand, Resolved, Server, Ticket, Wanted};
 use cordboard::switch::{Answer, Command, Event, Input, Kind, Output, Switch, guarded};
 
@@ -121,6 +122,8 @@ pub struct Sim {
     /// Where a bench counts what the core (parsing included) spends: its clock, and the sum.
     pub core_cpu: Option<(fn() -> Duration, Duration)>,
     out: Vec<Output>,
+    /// As the driver writes it, where a scenario wants one.
+    journal: Option<(Journal, Vec<u8>)>,
 }
 
 /// A small centre: phones 201–204 with agents 1001–1004, queues support and sales, a menu, one trunk.
@@ -176,11 +179,20 @@ impl Sim {
     }
 
     pub fn with(seed: u8, source: Source) -> Sim {
-        Sim::with_pairs(seed, source, PAIRS)
+        Sim::begin(seed, source, PAIRS, false)
     }
 
     /// The media workers have so many pairs of ports, half of them each.
     pub fn with_pairs(seed: u8, source: Source, pairs: u16) -> Sim {
+        Sim::begin(seed, source, pairs, false)
+    }
+
+    /// With a journal of the whole run, as the driver writes it.
+    pub fn with_journal(seed: u8, source: Source) -> Sim {
+        Sim::begin(seed, source, PAIRS, true)
+    }
+
+    fn begin(seed: u8, source: Source, pairs: u16, is_noted: bool) -> Sim {
         let config = match Config::resolve(&source) {
             Ok(config) => config,
             Err(problems) => panic!("{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")),
@@ -192,7 +204,9 @@ impl Sim {
             seed: u64::from(seed),
         };
         let clips = audio::clips(&source.prompts);
+        let journal = is_noted.then(|| Journal::begin([seed; 32], &source, &config, [9; 32]));
         let mut sim = Sim {
+            journal,
             switch: Switch::new([seed; 32], config),
             now: Now { mono: Mono::from_millis(1_000), wall: START },
             network: Network::new(seed),
@@ -243,6 +257,13 @@ impl Sim {
         sim.input(Input::Started(Box::default()));
         sim.input(Input::Ports(leases(pairs)));
         sim
+    }
+
+    /// The journal, with its end.
+    pub fn journal(&mut self) -> Vec<u8> {
+        let (mut journal, mut written) = self.journal.take().expect("a journal");
+        written.extend(journal.end(Ended::Stopped));
+        written
     }
 
     /// Another process on what the last one left on disk.
@@ -469,12 +490,21 @@ impl Sim {
     pub fn input(&mut self, input: Input) {
         self.inputs += 1;
         if let Input::Media(media::Report::Digit { digit, .. }) = &input {
-            self.keys.push((*digit, self.switch.is_of_a_pin(&input)));
+            self.keys.push((*digit, self.switch.hidden_key(&input, self.now).is_some()));
+        }
+        if let Some((journal, written)) = &mut self.journal {
+            written.extend(match self.switch.hidden_key(&input, self.now) {
+                Some(instead) => journal.hidden_key(self.now, &input, instead),
+                None => journal.input(self.now, &input),
+            });
         }
         let mut out = std::mem::take(&mut self.out);
         let handled = self.counted(|sim| guarded(&mut sim.switch, input, sim.now, &mut out));
         if let Err(fault) = handled {
             panic!("the core panicked in {fault:?}\n{}", self.story());
+        }
+        if let Some((journal, written)) = &mut self.journal {
+            written.extend(journal.outputs(&out));
         }
         let mut later = Vec::new();
         for output in out.drain(..) {

@@ -1,0 +1,110 @@
+//! Keys: how SIP INFO tells of them, and which of them nothing may keep.
+//!
+//! | pressed | kept of a digit |
+//! |---|---|
+//! | in a mailbox, until its PIN was right | 0 |
+//! | at a masked node of a menu, or ahead of one | what stands for it there ([`StandIns`](crate::config::StandIns)): mostly 0 |
+//! | behind those, where nothing listens to digits | 0 |
+//!
+//! `*`, `#` and letters are kept: they say nothing.
+
+use super::{Input, Switch};
+use crate::clock::Now;
+use crate::conversation::Stage;
+use crate::media::Report;
+use crate::sip::{Message, Method, Request};
+
+impl Switch {
+    /// What is to be kept instead of the key that an input tells of, where that may be a secret, also where nobody listens to it.
+    pub fn hidden_key(&self, input: &Input, now: Now) -> Option<char> {
+        let (leg, key) = match input {
+            Input::Media(Report::Digit { leg, digit, .. }) => (*leg, Some(*digit)),
+            Input::Sip { message: Message::Request(request), .. } if request.method == Method::Info => {
+                (self.leg_of(request)?, keyed(request))
+            }
+            _ => return None,
+        };
+        let conv = self.conversation_of(leg).and_then(|id| self.conversations.get(&id))?;
+        let asked = match &conv.stage {
+            Stage::Menu { session, .. } if conv.subject == leg => return session.stands_for(key.unwrap_or('0'), now),
+            _ => conv.keys_are_secret,
+        };
+        asked.then(|| key.filter(|key| !key.is_ascii_digit()).unwrap_or('0'))
+    }
+}
+
+/// The key that an INFO tells of; nothing where it tells of none, or of none that there is.
+pub(super) fn keyed(request: &Request) -> Option<char> {
+    let kind = request.headers.content_type().ok().flatten()?;
+    if kind.is("application", "dtmf-relay") {
+        signal(&request.body)
+    } else if kind.is("application", "dtmf") {
+        key(std::str::from_utf8(&request.body).ok()?.trim())
+    } else {
+        None
+    }
+}
+
+/// `Signal=5`.
+fn signal(body: &[u8]) -> Option<char> {
+    let text = std::str::from_utf8(body).ok()?;
+    let line = text.lines().find_map(|l| l.trim().strip_prefix("Signal").and_then(|l| l.trim_start().strip_prefix('=')))?;
+    key(line.trim())
+}
+
+/// A key by its name; some phones write `10` and `11` for `*` and `#`, as RFC 4733 numbers them.
+fn key(name: &str) -> Option<char> {
+    match name {
+        "10" => Some('*'),
+        "11" => Some('#'),
+        _ => {
+            let mut chars = name.chars();
+            let c = chars.next()?.to_ascii_uppercase();
+            (chars.next().is_none() && matches!(c, '0'..='9' | '*' | '#' | 'A'..='D')).then_some(c)
+        }
+    }
+}
+
+/// The body of an INFO with another digit, as long as it was. One that tells of no digit is only rid of those that it has.
+pub(super) fn with_key(request: &Request, instead: char) -> Vec<u8> {
+    let body = &request.body;
+    let told = keyed(request);
+    if told.is_some_and(|key| !key.is_ascii_digit()) {
+        return body.to_vec();
+    }
+    let mut body: Vec<u8> = body.iter().map(|b| if b.is_ascii_digit() { b'0' } else { *b }).collect();
+    // The first digit behind `Signal`, or the only one.
+    let from = memchr::memmem::find(&body, b"Signal").unwrap_or(0);
+    let place = body.iter_mut().skip(from).find(|b| b.is_ascii_digit());
+    if let (Some(place), Some(_), Ok(instead)) = (place, told, u8::try_from(instead)) {
+        *place = instead;
+    }
+    body
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sip::{HeaderName, Uri};
+
+    #[test]
+    fn an_info_keeps_its_length_and_its_keys_that_are_no_digits() {
+        for (kind, body, instead, kept, key) in [
+            ("dtmf-relay", "Signal=5\r\nDuration=160\r\n", '3', "Signal=3\r\nDuration=000\r\n", Some('3')),
+            ("dtmf-relay", "Duration=160\r\nSignal= 5", '0', "Duration=000\r\nSignal= 0", Some('0')),
+            ("dtmf-relay", "Signal=11\r\nDuration=160", '#', "Signal=11\r\nDuration=160", Some('#')),
+            ("dtmf", "7", '2', "2", Some('2')),
+            ("dtmf", "10", '*', "10", Some('*')),
+            ("dtmf", "4711", '1', "0000", None),
+            ("x-keys", "4711", '1', "0000", None),
+        ] {
+            let mut request = Request::new(Method::Info, Uri::parse("sip:a").expect("a URI"));
+            request.headers.push(HeaderName::ContentType, format!("application/{kind}"));
+            request.body = body.into();
+            let masked = with_key(&request, instead);
+            assert_eq!(String::from_utf8_lossy(&masked), kept);
+            request.body = masked.into();
+            assert_eq!(keyed(&request), key, "{kept}");
+        }
+    }
+}
