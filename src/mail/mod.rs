@@ -15,14 +15,15 @@
 //! | what the server does | what is done |
 //! |---|---|
 //! | takes it | `voicemail.mailed`, and the message is deleted if its mailbox wants that |
-//! | is not there, silent, has no certificate that we trust; refuses us, by whatever code; or this mail for now (4xx) | again later ([`BACK_OFF`]), until [`GIVES_UP`] |
-//! | refuses the recipient or the content for good (5xx) | given up |
+//! | is not there, silent, has no certificate that we trust; refuses us, by whatever code ([`refusal`]); or this mail for now (4xx) | again later ([`BACK_OFF`]), until [`GIVES_UP`] |
+//! | refuses this recipient or this content for good (5xx) | given up |
 //!
 //! Each failure is a `voicemail.mail_failed`; trouble with the server itself degrades the part `mail` for as long as a mail waits, and so does
 //! an index that does not take the outbox. Nothing here waits for a disk on a thread of the runtime.
 
 mod letter;
 mod outbox;
+mod refusal;
 mod smtp;
 
 use std::sync::Arc;
@@ -178,8 +179,15 @@ impl Unsent {
     fn is_the_servers(&self) -> bool {
         match self {
             Unsent::Smtp { step: Step::Server, .. } => true,
-            // 530 to 538 are about who we are (RFC 4954 §6): a password that somebody has to mend. Without a code there was no answer.
-            Unsent::Smtp { step: Step::Mail, error } => error.status().is_none_or(|code| code.to_string().starts_with("53")),
+            Unsent::Smtp { step, error } => match error.status() {
+                Some(code) if error.is_permanent() => {
+                    let text = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+                    refusal::is_the_servers(*step, code.into(), &text)
+                }
+                Some(_) => false,
+                // There was no answer.
+                None => true,
+            },
             Unsent::Endless(..) | Unsent::Certificate { .. } | Unsent::Panicked | Unsent::Unconfigured => true,
             Unsent::Letter(_) | Unsent::NotAscii(_) => false,
         }

@@ -2,8 +2,8 @@
 //!
 //! | refused at | whose it is |
 //! |---|---|
-//! | connect, banner, EHLO, TLS, AUTH, MAIL FROM; 53x anywhere (RFC 4954 §6) | the server's: nothing can be sent there, whatever it is |
-//! | RCPT TO, DATA, the content | the mail's: for good, if it is 5xx (RFC 5321 §4.2.1, §6.1) |
+//! | connect, banner, EHLO, TLS, AUTH, MAIL FROM | the server's: nothing can be sent there, whatever it is |
+//! | RCPT TO, DATA, the content | 4xx: the mail's, for now; 5xx: the mail's for good, or the server's, by what it says ([`refusal`](super::refusal)) |
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -33,8 +33,10 @@ const GOODBYE: Duration = Duration::from_secs(2);
 pub(super) enum Step {
     /// Banner, EHLO, TLS, AUTH and MAIL FROM.
     Server,
-    /// RCPT TO, DATA and the content.
-    Mail,
+    /// RCPT TO.
+    Recipient,
+    /// DATA and what follows.
+    Content,
 }
 
 /// A connection whose server has the mail.
@@ -100,12 +102,12 @@ async fn transfer(connection: &mut AsyncSmtpConnection, mail: &Mail, message: &M
     let from = MailFrom::new(envelope.from().cloned(), parameters);
     command(connection, mail, Step::Server, from).await?;
     for to in envelope.to() {
-        command(connection, mail, Step::Mail, Rcpt::new(to.clone(), Vec::new())).await?;
+        command(connection, mail, Step::Recipient, Rcpt::new(to.clone(), Vec::new())).await?;
     }
-    command(connection, mail, Step::Mail, Data).await?;
+    command(connection, mail, Step::Content, Data).await?;
     let most = mail.timeout + TAKES_IT + Duration::from_secs(content.len() as u64 / SLOWEST);
-    let sent = async { connection.message(&content).await.map_err(|error| Unsent::Smtp { step: Step::Mail, error }) };
-    within(most, Step::Mail, sent).await.map(|_| ())
+    let sent = async { connection.message(&content).await.map_err(|error| Unsent::Smtp { step: Step::Content, error }) };
+    within(most, Step::Content, sent).await.map(|_| ())
 }
 
 async fn command(

@@ -1,7 +1,7 @@
 """A mail server of aiosmtpd's for the tests, which keeps what it takes in a Maildir. One JSON object as argument:
 port, maildir, tls ("off", "starttls", "required"), and where there is TLS certificate and key; user and password, if it asks for them.
-It refuses nobody@… for good, and later@… for now. `control` names a file with another object, looked at for each mail: "EHLO" and "MAIL" are
-what it answers to these instead, "kill" is a process that gets SIGKILL `after_ms` after the next mail is taken. It runs until its input is
+It refuses nobody@… for good, and later@… for now. `control` names a file with another object, looked at for each mail: "EHLO", "MAIL" and
+"RCPT" are what it answers to these instead, "kill" is a process that gets SIGKILL `after_ms` after the next mail is taken. It runs until its input is
 closed."""
 
 import asyncio
@@ -48,6 +48,8 @@ class Keeper(Mailbox):
         return answer
 
     async def handle_RCPT(self, server, session, envelope, address, options):
+        if "RCPT" in control():
+            return control()["RCPT"]
         if address.startswith("nobody@"):
             return "550 5.1.1 no such mailbox"
         if address.startswith("later@"):

@@ -241,8 +241,9 @@ fn a_server_that_refuses_us_with_5xx_is_trouble_while_a_mail_waits_and_no_mail_i
     let site = site("mail-5xx", "owner@example.com", &mail);
     let server = MailServer::start(site.folder(), port, Secured::Off);
     let switch = site.start();
-    for (at, caller, mended) in [("EHLO", "first", false), ("MAIL", "second", true)] {
+    for (at, caller, mended) in [("EHLO", "first", false), ("RCPT", "relayed", false), ("MAIL", "second", true)] {
         let story = switch.events("");
+        // To a recipient it is Postfix's word for a domain that it does not relay to.
         server.control(&json!({ at: "550 5.7.1 not today" }));
         leaves_a_message(&site, &switch, caller, "+4930201", "");
         let failed = story.wait_for("voicemail.mail_failed", SOON, |_| true);
