@@ -24,6 +24,11 @@ pub struct Message {
     pub conversation: ConversationId,
     /// Empty, if hidden.
     pub caller: String,
+    /// The caller's number in E.164, and the one that was called, where they have that form.
+    #[serde(default)]
+    pub customer_e164: Option<String>,
+    #[serde(default)]
+    pub called_e164: Option<String>,
     pub started_at: Wall,
     pub duration_ms: u64,
     pub heard: bool,
@@ -102,6 +107,8 @@ mod tests {
             recording: RecordingId::from_parts(n, 0),
             conversation: ConversationId::from_parts(n, 0),
             caller: format!("20{n}"),
+            customer_e164: None,
+            called_e164: None,
             started_at: Wall::from_micros(0),
             duration_ms: 2_000,
             heard: false,

@@ -245,7 +245,9 @@ mod tests {
 
     fn left(n: u64) -> Entry {
         let recording = RecordingId::from_parts(n, 0);
-        let data = Voicemail { mailbox: "201".into(), recording, caller: "210".into(), duration_ms: 2_000 };
+        let (customer_e164, called_e164) = (None, None);
+        let caller = "210".to_owned();
+        let data = Voicemail { mailbox: "201".into(), recording, caller, customer_e164, called_e164, duration_ms: 2_000 };
         Entry::new(&data, Wall::from_micros(n as i64 * 1_000_000))
     }
 

@@ -215,7 +215,8 @@ impl Run {
 }
 
 fn voicemail(recording: RecordingId) -> Voicemail {
-    Voicemail { mailbox: "201".into(), recording, caller: "210".to_owned(), duration_ms: 1_000 }
+    let (customer_e164, called_e164) = (None, None);
+    Voicemail { mailbox: "201".into(), recording, caller: "210".to_owned(), customer_e164, called_e164, duration_ms: 1_000 }
 }
 
 /// Each time the process is killed right after it has said something, or right after the log has it.

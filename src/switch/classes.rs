@@ -9,7 +9,7 @@ use crate::config::Phone;
 use crate::conversation::{Conversation, Stage};
 use crate::ids::{LegId, Number};
 use crate::route::class::{Denied, has_calls_left, may_call_outside};
-use crate::route::{Caller, Target};
+use crate::route::{self, Caller, Target};
 
 /// Minutes of calls that go on are kept so often.
 const KEEP_EVERY: Duration = Duration::from_secs(60);
@@ -31,7 +31,7 @@ impl Cx<'_> {
             Target::Menu(name) => self.told(phone, name.as_str(), has_calls_left(&config, phone, calls)),
             Target::Outside(outside) => {
                 let number = outside.attempts.first().map_or("", |a| a.number.as_str());
-                self.told(phone, number, has_calls_left(&config, phone, calls))
+                self.told_outside(phone, number, has_calls_left(&config, phone, calls))
             }
         }
     }
@@ -47,13 +47,25 @@ impl Cx<'_> {
         let used = self.hub.ledger.used(&phone.number, self.now.wall, &config.site.time_zone);
         // All trunks get the same number.
         let number = outside.attempts.first().map_or("", |a| a.number.as_str());
-        self.told(phone, number, may_call_outside(&config, phone, number, self.now.wall, used))
+        self.told_outside(phone, number, may_call_outside(&config, phone, number, self.now.wall, used))
     }
 
     /// A refusal is an event.
     pub fn told(&mut self, phone: &Phone, number: &str, allowed: Result<(), Denied>) -> Result<(), Denied> {
+        self.refused(phone, number, None, allowed)
+    }
+
+    /// The same of a number that a trunk would get.
+    fn told_outside(&mut self, phone: &Phone, number: &str, allowed: Result<(), Denied>) -> Result<(), Denied> {
+        let e164 = route::on_trunk(number, self.hub.config.site.country);
+        self.refused(phone, number, e164, allowed)
+    }
+
+    fn refused(&mut self, phone: &Phone, number: &str, e164: Option<String>, allowed: Result<(), Denied>) -> Result<(), Denied> {
         if let Err(denied) = allowed {
-            let data = ClassRefused { phone: phone.number.clone(), denied, number: number.to_owned() };
+            let (customer_e164, called_e164) = (e164.clone(), e164);
+            let data =
+                ClassRefused { phone: phone.number.clone(), denied, number: number.to_owned(), customer_e164, called_e164 };
             self.tell(None, Kind::ClassRefused(data));
         }
         allowed
@@ -64,7 +76,7 @@ impl Cx<'_> {
         let config = self.config();
         let Some(phone) = payer(conv).and_then(|payer| config.phones.get(&payer)) else { return Ok(()) };
         let used = self.hub.ledger.used(&phone.number, self.now.wall, &config.site.time_zone);
-        self.told(phone, number, may_call_outside(&config, phone, number, self.now.wall, used))
+        self.told_outside(phone, number, may_call_outside(&config, phone, number, self.now.wall, used))
     }
 
     /// A leg outside is dialled, on somebody's account.

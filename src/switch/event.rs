@@ -258,6 +258,12 @@ pub struct ClassRefused {
     pub denied: Denied,
     /// The number outside, as the trunk would have got it; where to, of a call or transfer inside.
     pub number: String,
+    /// Of a call outside the customer's number in E.164 with its plus; absent where it has none.
+    #[serde(default)]
+    pub customer_e164: Option<String>,
+    /// The same: it is the one that is called.
+    #[serde(default)]
+    pub called_e164: Option<String>,
 }
 
 /// More than 20 refused or malformed messages a second came from there for 5 s.
@@ -644,6 +650,12 @@ pub struct Voicemail {
     pub recording: RecordingId,
     /// The caller's number; empty, if hidden.
     pub caller: String,
+    /// It in E.164 with its plus; absent of an extension, and of what is no number of the network.
+    #[serde(default)]
+    pub customer_e164: Option<String>,
+    /// The number that the caller called, likewise.
+    #[serde(default)]
+    pub called_e164: Option<String>,
     pub duration_ms: u64,
 }
 

@@ -113,6 +113,8 @@ impl Cx<'_> {
             recording: about.recording,
             conversation: conv.id,
             caller: about.customer_number,
+            customer_e164: about.customer_e164,
+            called_e164: about.called_e164,
             started_at: self.now.wall,
             duration_ms: 0,
             heard: false,
@@ -486,6 +488,8 @@ fn told(mailbox: &Number, message: &Message) -> Voicemail {
         mailbox: mailbox.clone(),
         recording: message.recording,
         caller: message.caller.clone(),
+        customer_e164: message.customer_e164.clone(),
+        called_e164: message.called_e164.clone(),
         duration_ms: message.duration_ms,
     }
 }

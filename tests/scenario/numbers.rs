@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use cordboard::switch::Kind;
+use cordboard::switch::{Answer, Command, Kind};
 
-use crate::sim::Sim;
+use crate::sim::{Sim, centre};
 
 /// Of the first call's beginning: customer and called, as given and in E.164.
 fn started(sim: &Sim) -> [Option<String>; 4] {
@@ -71,4 +71,69 @@ fn a_call_inside_has_no_e164_until_it_goes_outside() {
     let went = sim.events.iter().find_map(|e| if let Kind::CallWentOutside(w) = &e.kind { Some(w.clone()) } else { None });
     let went = went.expect("told");
     assert_eq!((went.customer_number.as_str(), went.customer_e164.as_deref()), ("030123456", Some("+4930123456")));
+}
+
+/// Of a message that is left and deleted, and by a process that was not there when it was left.
+#[test]
+fn a_message_in_a_mailbox_has_the_numbers_of_its_caller_in_e164() {
+    let mut source = centre();
+    source.main.text += "\n[[inbound]]\ntrunk = \"carrier\"\nnumber = \"+4930555650\"\nto = \"voicemail:201\"\n";
+    let mut sim = Sim::with(4, source.clone());
+    sim.source = Some(source);
+    let trunk = sim.trunk();
+    sim.act(trunk, |t, now| {
+        t.number = "03012345678".to_owned();
+        t.call("030555650", now);
+    });
+    sim.run_until("it is up", |s| s.ua(trunk).is_up());
+    sim.run_for(Duration::from_secs(10));
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.run_until("it is in the mailbox", |s| s.has("voicemail.left"));
+    sim.restart(Vec::new());
+    let Answer::Messages(all) = sim.ask(Command::Mailbox { number: "201".into() }) else { panic!("no mailbox") };
+    sim.ask_later(Command::DeleteMessage { number: "201".into(), recording: all[0].id });
+    sim.run_until("it is deleted", |s| s.has("voicemail.deleted"));
+    let told: Vec<_> = sim
+        .events
+        .iter()
+        .filter_map(|e| match &e.kind {
+            Kind::VoicemailLeft(m) | Kind::VoicemailDeleted(m) => {
+                Some((m.caller.as_str(), m.customer_e164.as_deref(), m.called_e164.as_deref()))
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, [("03012345678", Some("+493012345678"), Some("+4930555650")); 2]);
+}
+
+#[test]
+fn what_a_class_of_service_refuses_is_told_in_e164_where_it_is_outside() {
+    let mut source = centre();
+    source.main.text = source.main.text.replace("secret = \"secret-210\"", "secret = \"secret-210\"\nclass = \"limited\"");
+    source.main.text += "\n[class.limited]\ndeny = [\"*\"]\ncalls = 1\n";
+    let mut sim = Sim::with(5, source);
+    let (phone, other) = (sim.phone("210"), sim.phone("201"));
+    sim.act(phone, |p, now| {
+        p.call("00049301234567", now);
+    });
+    sim.run_until("it is refused", |s| s.ua(phone).final_status() == Some(403));
+    for _ in 0..2 {
+        sim.act(phone, |p, now| {
+            p.call("201", now);
+        });
+        sim.run_for(Duration::from_secs(4));
+    }
+    assert!(sim.ua(other).is_up());
+    let told: Vec<_> = sim
+        .events
+        .iter()
+        .filter_map(|e| {
+            if let Kind::ClassRefused(r) = &e.kind {
+                Some((r.number.as_str(), r.customer_e164.as_deref(), r.called_e164.as_deref()))
+            } else {
+                None
+            }
+        })
+        .collect();
+    assert_eq!(told, [("0049301234567", Some("+49301234567"), Some("+49301234567")), ("201", None, None)]);
 }

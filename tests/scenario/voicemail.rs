@@ -89,7 +89,9 @@ fn what_a_caller_says_after_the_tone_is_a_message_and_the_light_comes_on() {
     let message = &messages[0];
     assert_eq!((message.id, message.caller.as_str(), message.heard), (id, "210", false));
     assert!((4_900..=5_200).contains(&message.duration_ms), "{}", message.duration_ms);
-    let data = Voicemail { mailbox: "201".into(), recording: id, caller: "210".into(), duration_ms: message.duration_ms };
+    // An extension has no E.164.
+    let (customer_e164, called_e164, duration_ms) = (None, None, message.duration_ms);
+    let data = Voicemail { mailbox: "201".into(), recording: id, caller: "210".into(), customer_e164, called_e164, duration_ms };
     assert_eq!(told(&sim), [("left", data.clone())]);
     sim.run_for(SECOND);
     assert_eq!(light(&sim, owner), "1/0 (0/0)");

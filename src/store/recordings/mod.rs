@@ -228,7 +228,14 @@ pub fn untold_key(recording: RecordingId, gone: bool) -> Vec<u8> {
 
 fn untold(row: &Recording, gone: bool) -> Vec<Change> {
     let Some((mailbox, message)) = row.message() else { return Vec::new() };
-    let data = Voicemail { mailbox, recording: row.id, caller: message.caller, duration_ms: message.duration_ms };
+    let data = Voicemail {
+        mailbox,
+        recording: row.id,
+        caller: message.caller,
+        customer_e164: message.customer_e164,
+        called_e164: message.called_e164,
+        duration_ms: message.duration_ms,
+    };
     // A struct of text and numbers has a JSON form.
     let data = serde_json::to_vec(&data).unwrap_or_default();
     vec![Change::Put(Tree::Untold, untold_key(row.id, gone), data)]

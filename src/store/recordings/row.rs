@@ -166,6 +166,8 @@ impl Recording {
             recording: self.id,
             conversation: self.conversation,
             caller: self.customer_number.clone(),
+            customer_e164: self.customer_e164.clone(),
+            called_e164: self.called_e164.clone(),
             started_at: self.started_at,
             duration_ms: self.duration_ms,
             heard: self.heard,

@@ -285,6 +285,8 @@ impl Sim {
                 recording: *id,
                 conversation: recorded.conversation,
                 caller: recorded.about.customer_number.clone(),
+                customer_e164: recorded.about.customer_e164.clone(),
+                called_e164: recorded.about.called_e164.clone(),
                 started_at: recorded.about.started_at,
                 duration_ms: recorded.samples.len() as u64 / 2 / 8,
                 heard: recorded.heard,
