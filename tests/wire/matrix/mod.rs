@@ -11,7 +11,9 @@
 //!
 //! Each case says [`Case::without`] what it fails: all of it is played a second time with its feature taken away, by its configuration or by
 //! a [`Relay`] between a party and the switch, and has to fail then. What was taken away is the only difference: the same relay stands
-//! there the first time and takes nothing.
+//! there the first time and takes nothing. Best is the configuration; then what a party says, so that the switch has another reason to say
+//! something else. To take the very message away that is asserted proves only that it is looked for: for what has neither (a repeat, a
+//! CANCEL, a 481).
 
 #![allow(clippy::disallowed_methods, reason = "real programs run on the real clock")]
 
@@ -51,6 +53,11 @@ const AT_ONCE: usize = 4;
 const AT_ONCE_WITHOUT: usize = 10;
 /// How long a party waits for a message, and how long events are waited for.
 const PATIENCE: Duration = Duration::from_secs(8);
+
+/// A trunk elsewhere than the party `line`. Who is where a trunk is need not prove itself.
+pub const STRANGER: &str = "[[trunk]]\nname = \"stranger{i}\"\npeer = \"127.0.0.9:{port of line}\"\nprobe = \"off\"\n";
+/// A phone beside `9{i}77`, which is not there.
+pub const NOBODY: &str = "[[phone]]\nnumber = \"9{i}78\"\nsecret = \"wrong\"\n";
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Ends {
@@ -447,19 +454,21 @@ fn configuration(play: &Play<'_>) -> String {
     if !trunks.is_empty() {
         let _ = write!(toml, "[[outbound]]\npattern = \"0{{i}}*\"\nstrip = 1\ntrunk = [{}]\n", trunks.join(", "));
     }
-    let mut config = case.config.clone();
-    for (party, port) in case.parties.iter().zip(ports) {
-        config = config.replace(&format!("{{port of {}}}", party.name), &port.to_string());
-    }
-    toml.push_str(&config);
+    let put_ports = |text: String| {
+        let all = case.parties.iter().zip(ports);
+        all.fold(text, |text, (party, port)| text.replace(&format!("{{port of {}}}", party.name), &port.to_string()))
+    };
+    toml.push_str(&put_ports(case.config.clone()));
+    toml = names.put_into(&toml);
     for (_, change) in case.lines().filter(|(what, _)| play.without && *what == "config") {
         let (old, new) = change.split_once(" =>").unwrap_or_else(|| panic!("{}: {change:?}", case.name));
         let new = new.strip_prefix(' ').unwrap_or(new);
-        let (old, new) = (old.replace("\\n", "\n"), new.replace("\\n", "\n"));
+        let [old, new] = [old, new].map(|words| names.put_into(&words.replace("\\n", "\n")));
+        let (old, new) = (put_ports(old), put_ports(new));
         assert!(toml.contains(&old), "{}: no {old:?} in\n{toml}", case.name);
         toml = toml.replace(&old, &new);
     }
-    names.put_into(&toml)
+    toml
 }
 
 /// Plays a case to its end. A panic is a fault of the test, or of what it stands on.

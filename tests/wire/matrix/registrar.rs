@@ -27,16 +27,17 @@ fn cases() -> Vec<Case> {
             "> REGISTER - | Expires: 60\n< 401 | auth\n> REGISTER - | Expires: 60 | as {a} wrong\n< 401",
             &["!registration.added"],
         )
-        .without("line < drop 401#2"),
+        .without("config secret = \"secret-{a}\" => secret = \"wrong\""),
         registers(
             "a number that is not there is refused as a wrong secret is",
             "RFC 3261 §22.1",
             Refusal,
-            "> REGISTER - | To: <sip:77777@{switch}> | From: <sip:77777@{switch}>;tag=x\n< 401 | auth\n\
-             > REGISTER - | To: <sip:77777@{switch}> | From: <sip:77777@{switch}>;tag=x | as 77777 wrong\n< 401",
+            "> REGISTER - | To: <sip:9{i}77@{switch}> | From: <sip:9{i}77@{switch}>;tag=x\n< 401 | auth\n\
+             > REGISTER - | To: <sip:9{i}77@{switch}> | From: <sip:9{i}77@{switch}>;tag=x | as 9{i}77 wrong\n< 401",
             &["!registration.added"],
         )
-        .without("line < drop 401#2"),
+        .config(super::NOBODY)
+        .without("config number = \"9{i}78\" => number = \"9{i}77\""),
         registers(
             "a phone's credentials for another number",
             "RFC 3261 §10.3",
@@ -127,7 +128,7 @@ fn cases() -> Vec<Case> {
             ">> REGISTER - | Expires: 60\n< 200\n>> REGISTER - | drop Contact\n< 200 | Contact ~ sip:{a}@127.0.0.1:.*expires=",
             &[ADDED],
         )
-        .without("line < strip 200#2 Contact"),
+        .without("line > change REGISTER Expires: 60 => Expires: 0"),
         registers(
             "more devices than may be",
             "RFC 3261 §10.3",

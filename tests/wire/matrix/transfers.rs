@@ -10,6 +10,9 @@ const TO_B: &str = "> REFER | Refer-To: <sip:{b}@{switch}>\n< 202\n";
 const TRYING: &str =
     "< NOTIFY | Event ~ refer | Subscription-State ~ active | Content-Type ~ message/sipfrag | body ~ SIP/2.0 100\n> 200\n";
 
+/// For phones that may not transfer.
+const ROOTED: &str = "[class.rooted{i}]\ntransfer_blind = false\n";
+
 /// `{a}` sends its customer to `{b}`, who does not take it; the customer is with `{a}` again.
 fn comes_back(name: &'static str, section: &'static str, target: &str, sipfrag: u16) -> Case {
     let case = case(name, section, "UAS, notifier", Refusal).carrier(STAYS).phone(
@@ -39,6 +42,7 @@ fn refused(name: &'static str, section: &'static str, refer: &str, status: u16) 
 fn cases() -> Vec<Case> {
     vec![
         case("REFER to a phone that answers: 100, 180, 200", "RFC 3515 §2.4.5", "UAS, notifier", Success)
+            .config(ROOTED)
             .carrier(STAYS)
             .phone(
                 'a',
@@ -53,7 +57,7 @@ fn cases() -> Vec<Case> {
                 "call.transferred to={b} outcome=started",
                 "call.transferred to={b} outcome=completed",
                 "call.ended cause=normal by=phone",
-            ]).without("a < drop NOTIFY#2"),
+            ]).without("config outside = true => outside = true\\nclass = \"rooted{i}\""),
         case("REFER to the outside", "RFC 3515 §2.4.5", "UAS, notifier, UAC", Success)
             .line('b', ">> INVITE {a} | sdp\n<? 180\n< 200\n> ACK\n< BYE\n> 200")
             .phone(
@@ -98,11 +102,11 @@ fn cases() -> Vec<Case> {
             .phone('b', "< INVITE\nwait 600\n> 486\n< ACK")
             .events(&["call.transferred outcome=started", "call.transferred outcome=failed", "call.ended cause=normal by=phone"])
             .without("a > change REFER#2 x1;rport => x77;rport"),
-        comes_back("REFER to a phone that is busy: 486", "RFC 3515 §2.4.5", "< INVITE\n> 486\n< ACK", 486).without("b > drop 486"),
-        comes_back("REFER to a phone that declines: 603", "RFC 3515 §2.4.5", "< INVITE\n> 603\n< ACK", 603).without("b > drop 603"),
-        comes_back("REFER to a phone that is not there: 480", "RFC 3515 §2.4.5", "", 480).without("a < drop NOTIFY#2"),
-        comes_back("REFER to a phone whose media do not fit: 488", "RFC 3515 §2.4.5", "< INVITE\n> 488\n< ACK", 488).without("b > drop 488"),
-        comes_back("REFER to a phone that is broken: 500", "RFC 3515 §2.4.5", "< INVITE\n> 500\n< ACK", 500).without("b > drop 500"),
+        comes_back("REFER to a phone that is busy: 486", "RFC 3515 §2.4.5", "< INVITE\n> 486\n< ACK", 486).without("b > change 486 SIP/2.0 486 => SIP/2.0 603"),
+        comes_back("REFER to a phone that declines: 603", "RFC 3515 §2.4.5", "< INVITE\n> 603\n< ACK", 603).without("b > change 603 SIP/2.0 603 => SIP/2.0 486"),
+        comes_back("REFER to a phone that is not there: 480", "RFC 3515 §2.4.5", "", 480).config(ROOTED).without("config outside = true => outside = true\\nclass = \"rooted{i}\""),
+        comes_back("REFER to a phone whose media do not fit: 488", "RFC 3515 §2.4.5", "< INVITE\n> 488\n< ACK", 488).without("b > change 488 SIP/2.0 488 => SIP/2.0 486"),
+        comes_back("REFER to a phone that is broken: 500", "RFC 3515 §2.4.5", "< INVITE\n> 500\n< ACK", 500).without("b > change 500 SIP/2.0 500 => SIP/2.0 486"),
         refused("REFER to a number that is not there", "RFC 3515 §2.4.2", "Refer-To: <sip:77777@{switch}>", 403).without("a > change REFER 77777 => {b}"),
         refused("REFER without Refer-To", "RFC 3515 §2.4.1", "Referred-By: <sip:{a}@{switch}>", 400).without("a > change REFER Referred-By => Refer-To"),
         refused("REFER to a page", "RFC 3515 §2.4.2", "Refer-To: <http://cordboard.test/>", 416).without("a > change REFER http://cordboard.test/ => sip:{b}@{switch}"),
@@ -113,7 +117,7 @@ fn cases() -> Vec<Case> {
             .events(&["call.bridged", "call.ended cause=normal by=customer", "!call.transferred"]).without("carrier < drop 403"),
         case("REFER of no dialog", "RFC 3515 §2.4.1", "UAS", Refusal)
             .line('a', "> REFER {b} | tag nobody | Refer-To: <sip:{b}@{switch}>\n< 481")
-            .events(&["!call.started"]).without("line < drop 481"),
+            .events(&["!call.started"]).without("line > change REFER REFER => JUMP"),
         case("the transferrer hangs up at once, and the transfer goes on", "RFC 5589 §6.1", "UAS, UAC", Race)
             .carrier(STAYS)
             .phone('a', &format!("{ANSWERS}{TO_B}{TRYING}> BYE\n< 200 of BYE"))
@@ -159,7 +163,7 @@ fn cases() -> Vec<Case> {
                 ),
             )
             .after("a", "ACK sip:")
-            .events(&["call.ended cause=normal", "!call.merged"]).without("line < drop NOTIFY#2"),
+            .events(&["call.ended cause=normal", "!call.merged"]).without("line > change REFER ?Replaces= => ?Nothing="),
         case("INVITE with Replaces takes a call that rings", "RFC 3891 §3", "UAS", Success)
             .carrier("> INVITE {line} | sdp\n<? 180\n< 200\n> ACK\n< BYE\n> 200")
             .phone('a', "< INVITE\n> 180\n< CANCEL\n> 200\n> 487 of INVITE\n< ACK")
