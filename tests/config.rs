@@ -406,17 +406,90 @@ fn resolved(main: &str) -> Config {
     Config::resolve(&source).unwrap_or_else(|p| panic!("{p:#?}"))
 }
 
+/// `# key = value`: a key that a reader may put in force.
+fn is_commented_key(line: &str) -> bool {
+    let key = line.strip_prefix("# ").and_then(|l| l.split_once(" = ")).map(|(key, _)| key);
+    key.is_some_and(|k| k.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+}
+
+fn with_commented_keys(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(|l| if is_commented_key(l) { &l[2..] } else { l }).collect();
+    lines.join("\n")
+}
+
 #[test]
 fn the_defaults_that_the_reference_shows_are_the_defaults() {
     let text = shipped().main.text;
     let (text, _users) = text.split_once("# [[user]]").unwrap();
-    let is_default = |line: &str| {
-        let key = line.strip_prefix("# ").and_then(|l| l.split_once(" = ")).map(|(key, _)| key);
-        key.is_some_and(|k| k.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
-    };
-    let shown: Vec<&str> = text.lines().map(|l| if is_default(l) { &l[2..] } else { l }).collect();
-    assert!(text.lines().filter(|l| is_default(l)).count() > 25);
-    assert_eq!(resolved(&shown.join("\n")), resolved(text));
+    assert!(text.lines().filter(|l| is_commented_key(l)).count() > 25);
+    assert_eq!(resolved(&with_commented_keys(text)), resolved(text));
+}
+
+/// The blocks of TOML that the README shows.
+fn blocks_of_the_readme() -> Vec<String> {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    readme.split("```toml\n").skip(1).map(|rest| rest.split_once("```").unwrap().0.to_owned()).collect()
+}
+
+/// Where each table of a file begins.
+fn tables(lines: &[String]) -> Vec<usize> {
+    (0..lines.len()).filter(|i| lines[*i].starts_with('[')).chain([lines.len()]).collect()
+}
+
+/// Does with a block of the README what it says: at the end; `# into the [x] that is there:` in that table, over a key that it has;
+/// `# instead of the [[x]] with k = v:` in place of that one; `# config/menus/x.toml`, a file of its own.
+fn follow(block: &str, source: &mut Source) {
+    if let Some(path) = block.lines().next().unwrap().strip_prefix("# ").filter(|path| path.starts_with("config/menus/")) {
+        source.menus.push(File { path: source.main.path.with_file_name(&path["config/".len()..]), text: block.to_owned() });
+        return;
+    }
+    let mut lines: Vec<String> = source.main.text.lines().map(str::to_owned).collect();
+    let mut into = None;
+    for line in block.lines() {
+        if let Some(table) = line.strip_prefix("# into the ").and_then(|l| l.strip_suffix(" that is there:")) {
+            into = Some(table);
+        } else if let Some(which) = line.strip_prefix("# instead of the ").and_then(|l| l.strip_suffix(':')) {
+            let (table, key) = which.split_once(" with ").unwrap();
+            let all = tables(&lines);
+            let is_it = |w: &&[usize]| lines[w[0]].starts_with(table) && lines[w[0]..w[1]].iter().any(|l| l.starts_with(key));
+            let found: Vec<&[usize]> = all.windows(2).filter(is_it).collect();
+            assert_eq!(found.len(), 1, "{which} is not there, or not once");
+            let range = found[0][0]..found[0][1];
+            lines.drain(range);
+        } else if line.is_empty() {
+            into = None;
+        } else if let Some(table) = into {
+            let key = format!("{} = ", line.split(" = ").next().unwrap());
+            let all = tables(&lines);
+            let at = all.windows(2).find(|w| lines[w[0]].starts_with(table)).unwrap_or_else(|| panic!("there is no {table}"));
+            let (from, to) = (at[0] + 1, at[1]);
+            match lines[from..to].iter().position(|l| l.starts_with(&key)) {
+                Some(i) => line.clone_into(&mut lines[from + i]),
+                None => lines.insert(from, line.to_owned()),
+            }
+        } else {
+            lines.push(line.to_owned());
+        }
+    }
+    source.main.text = lines.join("\n");
+}
+
+#[test]
+fn every_block_of_the_readme_can_be_put_into_the_shipped_configuration() {
+    let blocks = blocks_of_the_readme();
+    assert!(blocks.len() >= 6, "{blocks:#?}");
+    for block in &blocks {
+        let mut source = shipped();
+        follow(block, &mut source);
+        assert_ne!(source, shipped());
+        assert_eq!(check_all(&source), [], "{block}");
+    }
+    // And all of them, with what stands there as a comment.
+    let mut source = shipped();
+    for block in &blocks {
+        follow(&with_commented_keys(block), &mut source);
+    }
+    assert_eq!(check_all(&source), [], "{}", source.main.text);
 }
 
 #[test]
