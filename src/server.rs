@@ -193,7 +193,7 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
     let media_seed = u64::from_le_bytes([seed[0], seed[1], seed[2], seed[3], seed[4], seed[5], seed[6], seed[7]]).rotate_left(17);
     let engine = media_engine::start(&config.media, config.site.country, &clips, clock, media_seed, &outlets)?;
     let tls = match &config.tls {
-        Some(tls) => Some(Tls::load(tls, names(&config), web)?),
+        Some(tls) => Some(Tls::load(tls, names(&config, host_name()), web)?),
         None => None,
     };
     let transport = transport::start(&config.sip, tls.as_ref(), inputs.clone()).await?;
@@ -315,14 +315,25 @@ pub(crate) fn clips(source: &Source, config: &Config, config_file: &std::path::P
     clips
 }
 
+/// What this machine calls itself, where a certificate can say it.
+fn host_name() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    let name = text.trim();
+    // A machine that has no name is called `(none)`.
+    let is_one = name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'));
+    is_one.then(|| name.to_owned())
+}
+
 /// What a certificate of our own is for: the names and addresses that the configuration says, and this machine.
-fn names(config: &Config) -> Vec<String> {
+fn names(config: &Config, host: Option<String>) -> Vec<String> {
     let listeners = config.sip.tls.iter().chain(&config.http.secure).map(|l| l.ip());
     let advertised = config.sip.advertise.fixed().chain(config.media.advertise.fixed());
     let loopback = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
     let addresses: BTreeSet<IpAddr> = listeners.chain(advertised).chain(loopback).filter(|ip| !ip.is_unspecified()).collect();
-    let hosts = [config.site.domain.clone(), "localhost".to_owned()];
-    hosts.into_iter().chain(addresses.iter().map(ToString::to_string)).collect()
+    let own = host.filter(|host| !host.eq_ignore_ascii_case(&config.site.domain) && host != "localhost");
+    let hosts = [Some(config.site.domain.clone()), own, Some("localhost".to_owned())];
+    hosts.into_iter().flatten().chain(addresses.iter().map(ToString::to_string)).collect()
 }
 
 fn serve_http(
@@ -376,6 +387,41 @@ mod tests {
         let (inputs, waiting) = mpsc::channel(bound);
         let (frames, _) = std::sync::mpsc::sync_channel(1);
         (ToCore { inputs, held: Arc::default(), tap: Tap::new(frames, Arc::default()) }, waiting)
+    }
+
+    #[test]
+    fn a_certificate_of_our_own_names_the_domain_this_machine_and_every_address_that_is_written_out() {
+        let text = r#"
+[site]
+name = "Example"
+domain = "cordboard.example"
+time_zone = "Europe/Berlin"
+country = "DE"
+[sip]
+tls = ["192.0.2.5:5061", "0.0.0.0:5062"]
+advertise = { "10.0.0.0/8" = "10.0.0.2", "default" = "203.0.113.7" }
+[media]
+listen = "0.0.0.0"
+advertise = "203.0.113.8"
+ports = "20000-20999"
+[tls]
+self_signed = true
+[http]
+listen = "127.0.0.1:8080"
+secure = "[2001:db8::5]:8443"
+[recording]
+folder = "recordings"
+[[user]]
+name = "admin"
+password = "a"
+"#;
+        let config = Config::resolve(&Source::of(text)).expect("a configuration");
+        let with = |host: Option<&str>| names(&config, host.map(str::to_owned)).join(" ");
+        let addresses = "localhost 10.0.0.2 127.0.0.1 192.0.2.5 203.0.113.7 203.0.113.8 ::1 2001:db8::5";
+        assert_eq!(with(Some("pbx")), format!("cordboard.example pbx {addresses}"));
+        for host in [None, Some("cordboard.example"), Some("localhost")] {
+            assert_eq!(with(host), format!("cordboard.example {addresses}"));
+        }
     }
 
     fn closed(leg: u64) -> Report {
