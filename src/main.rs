@@ -79,6 +79,9 @@ fn serve(path: &Path) -> Result<ExitCode> {
     if !problems.is_empty() {
         return Ok(report(&problems));
     }
+    for caution in config::cautions(&source) {
+        tracing::warn!("{caution}");
+    }
     if let Some(secrets) = generated {
         println!("Secrets that the configuration left out were made: {}", secrets.display());
     }
@@ -101,8 +104,12 @@ fn serve(path: &Path) -> Result<ExitCode> {
 }
 
 fn check(path: &Path) -> Result<ExitCode> {
-    let problems = ivr::check_all(&config::load(path)?);
+    let source = config::load(path)?;
+    let problems = ivr::check_all(&source);
     if problems.is_empty() {
+        for caution in config::cautions(&source) {
+            eprintln!("{caution} (a warning)");
+        }
         println!("{}: nothing is wrong", path.display());
         return Ok(ExitCode::SUCCESS);
     }

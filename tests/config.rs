@@ -618,6 +618,26 @@ fn what_a_trunk_is_told_of_probes_is_a_time_or_off() {
     );
 }
 
+/// A router's mapping for UDP lives some 30 s without a packet; the probe is what keeps it.
+#[test]
+fn a_trunk_that_registers_over_udp_without_probes_is_warned_of() {
+    let cautions = |keys: &str| -> Vec<String> {
+        let trunk = format!("[[trunk]]\nname = \"b\"\npeer = \"203.0.113.9\"\nuser = \"u\"\nsecret = \"s\"\n{keys}\n");
+        let source = source(&format!("{EXAMPLE}{trunk}"));
+        assert_eq!(check_all(&source), [], "it is no fault: {keys}");
+        cordboard::config::cautions(&source).iter().map(ToString::to_string).collect()
+    };
+    let line = EXAMPLE.lines().count() + 7;
+    for keys in ["register = true\nprobe = \"off\"", "transport = \"udp\"\nprobe = \"off\"\nregister = true"] {
+        let told = cautions(keys);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].starts_with(&format!("config/cordboard.toml:{line}: trunk `b` registers over UDP")), "{told:?}");
+    }
+    for keys in ["register = true", "probe = \"off\"", "register = true\nprobe = \"off\"\ntransport = \"tcp\""] {
+        assert!(cautions(keys).is_empty(), "{keys}");
+    }
+}
+
 #[test]
 fn trunks_of_an_outbound_rule_stand_in_turn_or_have_a_priority_and_a_weight() {
     let with = |list: &str| EXAMPLE.replace("trunk = [\"carrier\"]", &format!("trunk = {list}"));

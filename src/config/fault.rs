@@ -89,6 +89,16 @@ pub(crate) enum Fault {
     MenuFileName(String),
 }
 
+/// What a configuration may say, and few will mean.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Caution {
+    #[error(
+        "trunk `{0}` registers over UDP and is not probed: behind NAT the router forgets the way to us between two registrations, and its \
+         calls cease to come without a sign; leave probe out"
+    )]
+    UnprobedRegistration(String),
+}
+
 /// What there is instead, so that a slip is seen at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct There(Vec<String>);

@@ -37,11 +37,16 @@ use resolve::Secretless;
 impl Config {
     /// Reads, checks and completes a configuration; every fault that there is, sorted by file and line. Pure.
     pub fn resolve(source: &Source) -> Result<Config, Vec<Problem>> {
-        resolve::resolve(source, Secretless::Refused)
+        resolve::resolve(source, Secretless::Refused).map(|(config, _)| config)
     }
 
     /// As [`Config::resolve`], but what the first start would generate may be missing. For checking: what comes out has empty secrets.
     pub(crate) fn resolve_for_check(source: &Source) -> Result<Config, Vec<Problem>> {
-        resolve::resolve(source, Secretless::Passed)
+        resolve::resolve(source, Secretless::Passed).map(|(config, _)| config)
     }
+}
+
+/// What is no fault of a configuration, and yet hardly meant, with file and line; nothing of one that has a fault. Pure.
+pub fn cautions(source: &Source) -> Vec<Problem> {
+    resolve::resolve(source, Secretless::Passed).map_or_else(|_| Vec::new(), |(_, cautions)| cautions)
 }

@@ -22,13 +22,14 @@ pub(crate) struct Reader {
     /// Offset of each line's first byte.
     starts: Vec<usize>,
     problems: Vec<Problem>,
+    cautions: Vec<Problem>,
 }
 
 impl Reader {
     pub(crate) fn new(path: &Path, text: &str) -> Self {
         let starts =
             std::iter::once(0).chain(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i + 1)).collect();
-        Reader { path: path.to_owned(), starts, problems: Vec::new() }
+        Reader { path: path.to_owned(), starts, problems: Vec::new(), cautions: Vec::new() }
     }
 
     /// The file's tables; `None` where its grammar is wrong.
@@ -49,6 +50,16 @@ impl Reader {
     pub(crate) fn fault(&mut self, offset: usize, what: impl std::fmt::Display) {
         let line = self.line(offset);
         self.problems.push(Problem::new(&self.path, line, what));
+    }
+
+    /// What is no fault, and yet hardly meant.
+    pub(crate) fn caution(&mut self, offset: usize, what: impl std::fmt::Display) {
+        let line = self.line(offset);
+        self.cautions.push(Problem::new(&self.path, line, what));
+    }
+
+    pub(crate) fn take_cautions(&mut self) -> Vec<Problem> {
+        std::mem::take(&mut self.cautions)
     }
 
     pub(crate) fn fault_in_line(&mut self, line: u32, what: impl std::fmt::Display) {

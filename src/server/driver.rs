@@ -490,6 +490,9 @@ fn load(path: &Path, running: &Config) -> Result<Loaded, Vec<Problem>> {
     if !fixed.is_empty() {
         return Err(fixed.into_iter().map(|what| Problem::new(path, 1, format!("{what} needs a restart"))).collect());
     }
+    for caution in config::cautions(&source) {
+        tracing::warn!("{caution}");
+    }
     let clips = clips(&source, &config, path);
     Ok(Loaded { source, config, clips })
 }

@@ -38,7 +38,8 @@ pub(super) enum Secretless {
     Passed,
 }
 
-pub(super) fn resolve(source: &Source, secretless: Secretless) -> Result<Config, Vec<Problem>> {
+/// The configuration, and what is no fault in it and yet hardly meant; or every fault.
+pub(super) fn resolve(source: &Source, secretless: Secretless) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
     let mut reader = Reader::new(&source.main.path, &source.main.text);
     let mut problems = Vec::new();
     let (secrets, secretless) = secrets(source, secretless, &mut problems);
@@ -59,11 +60,12 @@ pub(super) fn resolve(source: &Source, secretless: Secretless) -> Result<Config,
         languages: source.prompts.iter().filter_map(|p| p.split_once('/')).map(|(language, _)| language.to_owned()).collect(),
     };
     let config = checking.config(given, menus, source.prompts.clone());
+    let cautions = checking.reader.take_cautions();
     problems.extend(checking.reader.into_problems());
     problems.sort();
     problems.dedup();
     match config {
-        Some(config) if problems.is_empty() => Ok(config),
+        Some(config) if problems.is_empty() => Ok((config, cautions)),
         Some(_) | None => Err(problems),
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_spanned::Spanned;
 
 use super::{Checking, Seen};
-use crate::config::fault::Fault;
+use crate::config::fault::{Caution, Fault};
 use crate::config::units::{Goto, Name, is_telephone};
 use crate::config::{CallerFormat, Carrier, Choice, Inbound, Outbound, Pattern, Place, Secret, Sip, Trunk, given};
 use crate::ids::{Number, TrunkName};
@@ -95,6 +95,12 @@ impl Checking {
             };
             if let Some(transport) = lacking {
                 self.fault(&trunk.peer, Fault::NoTrunkListener(name.clone(), transport));
+            }
+            if let Some(probe) = trunk.probe.as_ref().filter(|probe| probe.get_ref().0.is_none())
+                && register
+                && matches!(peer.transport, Carrier::Udp | Carrier::Auto)
+            {
+                self.reader.caution(probe.span().start, Caution::UnprobedRegistration(name.clone()));
             }
             if !register {
                 let same = trunks.values().find(|t| {
