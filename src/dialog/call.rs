@@ -53,6 +53,8 @@ pub struct Call {
     pub(super) early_cseq: Option<u32>,
     /// Early dialogs of our INVITE in which a reliable provisional response was acknowledged: a fork has several.
     pub(super) early: Vec<Early>,
+    /// Tags of the forks that have lost, with the numbers of our last requests to them, the PRACKs.
+    lost_forks: Vec<(Bytes, u32)>,
     /// An INVITE of ours within the dialog that has no final answer.
     reinvite: Option<Reinvite>,
     pub(super) state: State,
@@ -160,6 +162,7 @@ impl Call {
             early_names: Headers::with_capacity(0),
             early_cseq: invite.headers.cseq().ok().map(|c| c.number),
             early: Vec::new(),
+            lost_forks: Vec::new(),
             reinvite: None,
             state: State::Invited { transaction, invite: Box::new(invite), flow },
         }
@@ -177,6 +180,7 @@ impl Call {
             early_names: Headers::with_capacity(0),
             early_cseq: None,
             early: Vec::new(),
+            lost_forks: Vec::new(),
             reinvite: None,
             state: State::Inviting { transaction, invite: Box::new(invite), flow },
         }
@@ -398,6 +402,11 @@ impl Call {
         }
     }
 
+    /// Where our requests to another fork than the one that was taken have got to, if it had any: its BYE goes on from there.
+    pub fn fork_counted_to(&self, tag: &[u8]) -> Option<u32> {
+        self.lost_forks.iter().find(|(fork, _)| fork == tag).map(|(_, cseq)| *cseq)
+    }
+
     /// A 2xx to our INVITE.
     pub fn established(&mut self, response: &Response, heard_on: Flow) -> Progress {
         let (invite, flow, wanted) = match &self.state {
@@ -420,7 +429,9 @@ impl Call {
                 if self.early_tag.as_deref() == Some(dialog.remote_tag()) {
                     dialog.peer_counts_from(self.early_cseq);
                 }
-                self.early = Vec::new();
+                let others = std::mem::take(&mut self.early).into_iter().map(|early| early.dialog);
+                let others = others.filter(|other| other.remote_tag() != dialog.remote_tag());
+                self.lost_forks = others.map(|other| (Bytes::copy_from_slice(other.remote_tag()), other.local_cseq())).collect();
                 let (mut ack, to) = (dialog.ack(cseq), dialog.next_hop());
                 ack.headers.copy_credentials(&invite.headers);
                 if wanted {

@@ -38,6 +38,7 @@ mod ending;
 pub mod event;
 mod finding;
 mod follow;
+mod forks;
 mod forwarding;
 mod gateways;
 mod greeting;
@@ -81,15 +82,14 @@ use crate::chance::Chance;
 use crate::clock::{Mono, Now};
 use crate::config::Config;
 use crate::conversation::{Conversation, Stage};
-use crate::dialog::{Dialog, Reach};
 use crate::ids::{ConversationId, LegId};
 use crate::ivr;
 use crate::media::Report;
 use crate::registrar::Registrar;
 use crate::registrar::bans::Bans;
+use crate::route::Cause;
 use crate::route::class::Ledger;
-use crate::route::{self, Cause};
-use crate::sip::{Flow, Message, Method, Request, Response, Status};
+use crate::sip::{Flow, Message, Request, Response, Status};
 use crate::transaction::{Expired, Expiry, Received, TransactionId, Transactions};
 use crate::voicemail::{self, Locks, Mailboxes};
 use door::Strike;
@@ -467,7 +467,7 @@ impl Switch {
     fn responded(&mut self, id: TransactionId, response: &Response, flow: Flow, now: Now, out: &mut Vec<Output>) {
         let Some(purpose) = self.hub.purposes.get(&id).cloned() else {
             // Its INVITE has its answer already, or it would have a purpose.
-            return self.cx(now, out).forked(id, response, flow);
+            return self.forked(id, response, flow, now, out);
         };
         if response.status.is_final() {
             self.hub.purposes.remove(&id);
@@ -727,45 +727,6 @@ impl Cx<'_> {
                 let data = RecordingGap { recording, reason: "queue_full".to_owned(), gap_ms: frames * 20 };
                 self.tell(Some(conv.id), Kind::RecordingGap(data));
             }
-        }
-    }
-
-    /// One 2xx too many: some proxy rang several phones, and a second one was picked up before the proxy could stop it (RFC 3261
-    /// §13.2.2.4). Acknowledged and ended, so that nobody sits there with a dead call.
-    fn forked(&mut self, transaction: TransactionId, response: &Response, flow: Flow) {
-        if !response.status.is_success() || response.headers.cseq().is_ok_and(|c| c.method != Method::Invite) {
-            return;
-        }
-        self.count("sip_forked_answers_total");
-        let trunk = route::identify(&self.hub.config, flow.remote, flow.transport.is_reliable(), &self.hub.hosts).is_some();
-        let reach = if trunk { Reach::Target } else { Reach::Flow };
-        let Ok(mut dialog) = Dialog::forked(response, flow, reach) else { return };
-        let (mut ack, to) = (dialog.ack(dialog.local_cseq()), dialog.next_hop());
-        if let Some(first) = self.hub.transactions.acknowledged_by(transaction) {
-            ack.headers.copy_credentials(&first.headers);
-        }
-        self.ack(transaction, &ack, to);
-        self.request(dialog.request(Method::Bye), to, Purpose::InDialog);
-    }
-
-    /// An answer to the INVITE of a leg whose conversation is over.
-    fn departing_answered(&mut self, leg: LegId, transaction: TransactionId, response: &Response, flow: Flow) {
-        if response.status.is_provisional() {
-            return;
-        }
-        let Some(departing) = self.hub.departing.get_mut(&leg) else { return };
-        if !response.status.is_success() {
-            departing.call.failed();
-            return;
-        }
-        match departing.call.established(response, flow) {
-            crate::dialog::Progress::TooLate { ack, bye, to } => {
-                self.ack(transaction, &ack, to);
-                self.request(bye, to, Purpose::Bye(leg));
-            }
-            crate::dialog::Progress::Established { .. }
-            | crate::dialog::Progress::Unusable(_)
-            | crate::dialog::Progress::Ignored => {}
         }
     }
 }
