@@ -72,7 +72,7 @@ pub struct Conversation {
     pub agents: Vec<StaffNumber>,
     pub queue: Option<QueueName>,
     /// The last one in a queue, if an agent answered it.
-    pub stay: Option<crate::acd::Stay>,
+    pub stay: Option<Box<crate::acd::Stay>>,
     /// The phones that have sent the call on which is being made, the first one first.
     pub diverted: Vec<Diverted>,
     /// Max-Forwards of our INVITEs in it: one less than that of the INVITE that began it (RFC 7332 §3), so that a call that is sent back to

@@ -138,7 +138,7 @@ pub enum Otherwise {
     /// On in its park slot, or where calls go that nobody takes out of there.
     Slot,
     /// Waits again in the queue of the agent who had it, in the place that it had.
-    Queue(Stay),
+    Queue(Box<Stay>),
     /// It hears that nobody is there.
     Nowhere,
 }
@@ -217,7 +217,7 @@ pub struct Transferring {
     /// Its phone, which is rung if nobody takes the call and it is not there any more.
     pub phone: Option<Number>,
     /// It had the call as an agent, after this stay in a queue: there the customer waits again if it does not take it back either.
-    pub stay: Option<Stay>,
+    pub stay: Option<Box<Stay>>,
     /// It had the caller's side of the conversation, and of its recording: it has that again if it gets the call back.
     pub was_caller: bool,
     /// The REFER that asked for it; a command has none.

@@ -197,7 +197,7 @@ impl Cx<'_> {
                     self.hub.index.put(conv.id, leg);
                 }
                 let (waited_ms, rang_ms) = (millis(answered.stay.waited), millis(answered.rang));
-                conv.stay = Some(answered.stay);
+                conv.stay = Some(Box::new(answered.stay));
                 self.tell(Some(conv.id), Kind::QueueAnswered(QueueAnswered { queue, agent, waited_ms, rang_ms }));
             }
             None => {

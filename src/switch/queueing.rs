@@ -87,7 +87,7 @@ impl Cx<'_> {
             rang_ms: millis(answered.rang),
         };
         self.tell(Some(conv.id), Kind::QueueAnswered(data));
-        conv.stay = Some(answered.stay);
+        conv.stay = Some(Box::new(answered.stay));
         self.bridge(conv, id);
         // The queue is new, even if the agent is not.
         self.describe(conv);
