@@ -89,6 +89,16 @@ fn cases() -> Vec<Case> {
             .argument("-m")
             .argument("4")
             .events(&["call.started direction=outbound", "call.ended", "!call.answered"]).without("far > strip 302 Contact"),
+        case("302 with two contacts: each has its turn", "RFC 3261 §8.1.3.4, §16.5", "UAC", Refusal)
+            .line('b', ">> INVITE {out} | sdp\n< 480\n> ACK")
+            .far(
+                "< INVITE | message ~ INVITE sip:(777|778|[0-9]*55)@\n\
+                 > 302 | Contact: <sip:777@127.0.0.3:{port of far}>;q=0.5, <sip:778@127.0.0.3:{port of far}>\n< ACK",
+            )
+            // The number, the preferred one three times, and then the other, which the limit leaves a turn.
+            .argument("-m")
+            .argument("5")
+            .events(&["call.started direction=outbound", "call.ended", "!call.answered"]).without("far > strip 302 Contact"),
         case("302 to somebody else is not", "RFC 3261 §8.1.3.4, §26", "UAC", Refusal)
             .line('b', ">> INVITE {out} | sdp\n< 480\n> ACK")
             .far("< INVITE\n> 302 | Contact: <sip:777@127.0.0.9>\n< ACK")
