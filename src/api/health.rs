@@ -90,7 +90,11 @@ fn exposition(status: &Status, queue_delay: Duration, log_last: u64, log_waiting
     gauge("legs", "Live legs.", status.legs);
     gauge("sip_transactions", "Live SIP transactions.", status.transactions);
     gauge("registrations", "Bindings of phones.", status.registrations);
-    gauge("media_ports_free", "RTP ports that are leased and wait for a leg.", status.free_ports);
+    gauge(
+        "media_ports_free",
+        "RTP ports that are leased and wait for a leg; the last ones of each worker for that of an emergency call.",
+        status.free_ports,
+    );
     let delay = u64::try_from(queue_delay.as_micros()).unwrap_or(u64::MAX);
     gauge("core_queue_delay_microseconds", "How long an input waits for the core; new requests are shed from 200 ms.", delay);
     gauge("draining", "1 while the switch is being stopped.", u64::from(status.draining));

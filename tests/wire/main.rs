@@ -6,6 +6,7 @@ mod support;
 mod attacks;
 mod browsers;
 mod carriers;
+mod emergency;
 mod flows;
 mod harness;
 mod ipv6;
