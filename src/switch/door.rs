@@ -7,7 +7,7 @@ use super::command::BanView;
 use super::event::{By, GuardAlarm, GuardBanned, GuardLifted, Kind};
 use super::hub::Cx;
 use super::output::{Banned, Known, Output};
-use crate::conversation::{Conversation, Peer};
+use crate::conversation::{Conversation, Leg, Peer};
 use crate::ids::{LegId, Number};
 use crate::registrar::bans::Proof;
 use crate::registrar::{Alarm, Binding, Change, From, bans};
@@ -70,40 +70,47 @@ impl Cx<'_> {
         resolved: Option<&BTreeSet<IpAddr>>,
     ) -> bool {
         let Some(leg) = conv.leg(leg) else { return true };
-        let there = flow.remote.ip().to_canonical();
-        // Behind a proxy of ours everybody has its address.
-        let from = self.hub.from(&request.headers, flow);
-        let reported = from.reported.map(|at| at.ip());
-        let is_neighbour = from.is_proxied && leg.reported.is_some() && reported != leg.reported;
-        let is_known = leg.call.flow().is_none_or(|own| own.remote.ip().to_canonical() == there) && !is_neighbour;
-        if is_known || !(leg.call.owns(request) || leg.call.owns_early(request)) {
+        let nothing = BTreeSet::new();
+        let is_there = self.is_there(leg, request, flow, resolved.unwrap_or(&nothing));
+        if is_there || !(leg.call.owns(request) || leg.call.owns_early(request)) {
             return true;
         }
         let number = match &leg.peer {
-            Peer::Trunk(_) if self.is_a_trunks(there) => return true,
-            Peer::Trunk(_) if leg.call.names(there, resolved.unwrap_or(&BTreeSet::new())) => return true,
             Peer::Trunk(_) if resolved.is_none() && self.waits_for_names(leg, transaction, request, flow) => return false,
             Peer::Trunk(_) => None,
-            Peer::Phone(number) => {
-                let is_there = |(of, binding): (&Number, &Binding)| match from.is_proxied {
-                    true => of == number && binding.reported.map(|at| at.ip()) == reported && reported.is_some(),
-                    false => of == number && binding.flow.remote.ip().to_canonical() == there,
-                };
-                if self.hub.registrar.all().any(is_there) {
-                    return true;
-                }
-                match self.authenticate(transaction, request, flow) {
-                    Some(proven) if proven == *number => return true,
-                    Some(other) => Some(other),
-                    // Answered.
-                    None => return false,
-                }
-            }
+            Peer::Phone(number) => match self.authenticate(transaction, request, flow) {
+                Some(proven) if proven == *number => return true,
+                Some(other) => Some(other),
+                // Answered.
+                None => return false,
+            },
         };
         self.count(format!("sip_foreign_requests_total{{proven=\"{}\"}}", number.is_some()));
         let response = request.response(Status::FORBIDDEN);
         self.respond_stateless(transaction, &response);
         false
+    }
+
+    /// Whether the leg's peer is where this comes from, as far as is known without asking; `resolved` is what its names stand for.
+    pub fn is_there(&self, leg: &Leg, request: &Request, flow: Flow, resolved: &BTreeSet<IpAddr>) -> bool {
+        let there = flow.remote.ip().to_canonical();
+        // Behind a proxy of ours everybody has its address.
+        let from = self.hub.from(&request.headers, flow);
+        let reported = from.reported.map(|at| at.ip());
+        let is_neighbour = from.is_proxied && leg.reported.is_some() && reported != leg.reported;
+        if leg.call.flow().is_none_or(|own| own.remote.ip().to_canonical() == there) && !is_neighbour {
+            return true;
+        }
+        match &leg.peer {
+            Peer::Trunk(_) => self.is_a_trunks(there) || leg.call.names(there, resolved),
+            Peer::Phone(number) => {
+                let is_its = |(of, binding): (&Number, &Binding)| match from.is_proxied {
+                    true => of == number && binding.reported.map(|at| at.ip()) == reported && reported.is_some(),
+                    false => of == number && binding.flow.remote.ip().to_canonical() == there,
+                };
+                self.hub.registrar.all().any(is_its)
+            }
+        }
     }
 
     pub fn is_a_trunks(&self, ip: IpAddr) -> bool {

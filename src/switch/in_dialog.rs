@@ -1,5 +1,7 @@
 //! Requests of a peer within a leg's dialog.
 
+use std::collections::BTreeSet;
+
 use super::attended::Attended;
 use super::event::By;
 use super::hub::{ALLOW, Cx};
@@ -176,10 +178,16 @@ impl Cx<'_> {
     }
 
     /// The ACK to a 2xx of ours; a late offer's answer comes in it.
-    pub fn acked(&mut self, conv: &mut Conversation, id: LegId, invite: Option<TransactionId>, request: &Request) {
+    pub fn acked(&mut self, conv: &mut Conversation, id: LegId, invite: Option<TransactionId>, request: &Request, flow: Flow) {
         let Some(leg) = conv.legs.get_mut(&id) else { return };
         if !leg.call.owns(request) {
             return;
+        }
+        // That answer says where audio goes. An ACK can't be challenged; the right one comes yet. Nor can it wait until it is known what the
+        // names of a carrier's gateway stand for: it is believed.
+        let may_be_there = leg.peer.is_trunk() && !leg.call.hosts().is_empty();
+        if leg.negotiation.is_open() && !may_be_there && !self.is_there(leg, request, flow, &BTreeSet::new()) {
+            return self.count("sip_foreign_requests_total{proven=\"false\"}");
         }
         let awaited = leg.call.awaits_ack_of();
         // An ACK of the first INVITE that comes again is none of the re-INVITE's.

@@ -403,7 +403,7 @@ impl Switch {
                     self.with(conversation, now, out, |cx, conv| cx.cancelled(conv, leg));
                 }
             }
-            Received::Ack { invite, request, .. } => self.acknowledged(invite, &request, now, out),
+            Received::Ack { invite, request, flow } => self.acknowledged(invite, &request, flow, now, out),
             Received::Response { id, response, flow, challenged } => {
                 let answered = match (challenged, self.hub.purposes.get(&id).cloned()) {
                     (Some(sent), Some(purpose)) => self.challenged(id, *sent, purpose, &response, flow, now, out),
@@ -449,10 +449,10 @@ impl Switch {
         self.within_dialog(id, request, flow, None, now, out);
     }
 
-    fn acknowledged(&mut self, invite: Option<TransactionId>, request: &Request, now: Now, out: &mut Vec<Output>) {
+    fn acknowledged(&mut self, invite: Option<TransactionId>, request: &Request, flow: Flow, now: Now, out: &mut Vec<Output>) {
         let Some(leg) = self.leg_of(request) else { return };
         if let Some(conversation) = self.conversation_of(leg) {
-            self.with(conversation, now, out, |cx, conv| cx.acked(conv, leg, invite, request));
+            self.with(conversation, now, out, |cx, conv| cx.acked(conv, leg, invite, request, flow));
             return;
         }
         let mut cx = self.cx(now, out);

@@ -124,6 +124,11 @@ const ATTACKS: &[(&str, &str, &str)] = &[
          tests/wire/attacks.rs who_has_overheard_a_call_that_rings_does_not_end_it",
     ),
     (
+        "an ACK of somebody else, with an answer that points at him",
+        "no audio goes there; the right one counts",
+        "tests/scenario/attacks_early.rs who_acknowledges_for_another_gets_no_audio",
+    ),
+    (
         "loops through ourselves, merged requests, Max-Forwards 0",
         "482, 482, 483; a spiral passes",
         "tests/scenario/loops.rs a_call_that_comes_back_to_go_the_same_way_again_is_a_loop

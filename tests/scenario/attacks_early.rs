@@ -1,15 +1,17 @@
-//! Attacks on calls that ring: who has overheard an early dialog, and is somebody else. Those on calls that talk are in `attacks`.
+//! Attacks on calls that ring, or are just answered: who has overheard an early dialog, and is somebody else. Those on calls that talk are
+//! in `attacks`.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cordboard::sip::{HeaderName, Login, Message, Method, Request, Response, Status};
+use cordboard::sip::{Flow, HeaderName, Login, Message, Method, Request, Response, Status, Transport, intake};
+use cordboard::switch::Input;
 
 use crate::attacks::{sent, text, within};
 use crate::guarding_the_door::{STRANGER, send, status};
-use crate::sim::Sim;
 use crate::sim::ua::OnInvite;
+use crate::sim::{Sim, switch};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -160,6 +162,43 @@ fn a_carriers_gateway_speaks_before_the_answer_too() {
             }
         }
         sim.behind.clear();
+        sim.assert_clean();
+    }
+}
+
+/// RFC 3261 §13.2.2.4: the answer to an offer in our 2xx comes in an ACK, which nobody can be challenged for.
+#[test]
+fn who_acknowledges_for_another_gets_no_audio() {
+    for is_trunk in [true, false] {
+        let mut sim = Sim::new(64);
+        let caller = if is_trunk { sim.trunk() } else { sim.phone("210") };
+        let callee = sim.phone("201");
+        sim.act(caller, |ua, now| {
+            ua.acks = false;
+            ua.call_with_late_offer(if is_trunk { "+4930555201" } else { "201" }, now);
+        });
+        sim.run_until("it is answered", |s| s.ua(caller).is_up() && s.ua(callee).is_up());
+        let answer = last_response(&sim, Status::OK);
+        let dialog = [&HeaderName::From, &HeaderName::To, &HeaderName::CallId].map(|name| text(answer.headers.get(name)));
+        let cseq = answer.headers.cseq().expect("a CSeq").number;
+        let sdp = "v=0\r\no=- 1 1 IN IP4 192.0.2.66\r\ns=-\r\nc=IN IP4 192.0.2.66\r\nt=0 0\r\nm=audio 40000 RTP/AVP 8\r\n";
+        let ack = within(&dialog, "ACK", cseq)
+            + &format!("Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}", sdp.len());
+        let remote: SocketAddr = STRANGER.parse().expect("an address");
+        let flow = Flow { transport: Transport::Udp, local: switch(), remote, connection: None };
+        sim.input(Input::Sip { flow, message: intake(Bytes::from(ack)).expect("valid") });
+        sim.run_for(SECOND);
+        assert!(!sim.network.media_to.contains_key(&remote.ip()), "trunk: {is_trunk}\n{}", sim.story());
+        sim.act(caller, |ua, _| {
+            ua.acks = true;
+            ua.acknowledge();
+        });
+        sim.run_for(SECOND);
+        let since = sim.now.mono;
+        sim.run_for(SECOND);
+        let (a, b) = (sim.ua(caller).byte, sim.ua(callee).byte);
+        assert!(sim.ua(caller).heard(b, since) > 40 && sim.ua(callee).heard(a, since) > 40, "{}", sim.story());
+        sim.act(caller, |ua, now| ua.hang_up(now));
         sim.assert_clean();
     }
 }
