@@ -15,7 +15,8 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 
-use super::hub::Cx;
+use super::hub::{Cx, Hub, Index};
+use super::presence::Presence;
 use super::{Output, Switch};
 use crate::clock::Now;
 use crate::conversation::Peer;
@@ -158,7 +159,7 @@ impl Cx<'_> {
             }
             Change::Removed(number, binding) | Change::Expired(number, binding) => {
                 if let Some(device) = &binding.device
-                    && self.is_in_use(number)
+                    && is_in_use(&self.hub.index, &self.hub.presence, number)
                 {
                     let key = (number.clone(), device.instance.clone(), binding.contact.clone());
                     self.remember(key, binding.flow);
@@ -167,17 +168,12 @@ impl Cx<'_> {
         }
     }
 
-    /// It has calls or subscriptions.
-    fn is_in_use(&self, number: &Number) -> bool {
-        self.hub.index.has_phone(number) || self.hub.presence.has_phone(number)
-    }
-
     /// Who comes and goes under ever new contacts, in a call, is followed no further than the bound.
     fn remember(&mut self, key: (Number, String, Bytes), flow: Flow) {
         // Seldom, as it looks at all: when there are twice as many, and where there is no room.
         if self.hub.gone.len() >= 1_024 && self.hub.gone.len().is_power_of_two() {
-            let hub = &mut self.hub;
-            hub.gone.retain(|(number, _, _), _| hub.index.has_phone(number) || hub.presence.has_phone(number));
+            let Hub { gone, index, presence, .. } = &mut *self.hub;
+            gone.retain(|(number, _, _), _| is_in_use(index, presence, number));
         }
         if self.hub.gone.len() < MOST_GONE {
             self.hub.gone.insert(key, flow);
@@ -199,7 +195,7 @@ impl Cx<'_> {
     fn moved(&mut self, number: &Number, from: &Bytes, was: Option<Flow>, binding: &Binding) {
         // A BYE may be on its way when its call is none any more.
         let leaves = was.is_some_and(|was| was != binding.flow);
-        if !leaves && !self.is_in_use(number) {
+        if !leaves && !is_in_use(&self.hub.index, &self.hub.presence, number) {
             return;
         }
         let (Ok(from), Ok(to)) = (Uri::parse(from.clone()), Uri::parse(binding.contact.clone())) else { return };
@@ -211,4 +207,9 @@ impl Cx<'_> {
         let was = was.filter(|flow| *flow != binding.flow && !is_shared(flow));
         self.hub.moved.push((number.clone(), Moved { from, to, was, flow: binding.flow, others }));
     }
+}
+
+/// It has calls or subscriptions.
+fn is_in_use(index: &Index, presence: &Presence, number: &Number) -> bool {
+    index.has_phone(number) || presence.has_phone(number)
 }

@@ -140,9 +140,7 @@ fn calling(seed: u8) -> (Sim, Line, SocketAddr) {
     let mut sim = Sim::new(seed);
     let callee = sim.phone("201");
     sim.set(callee, OnInvite::Ring);
-    let mut line = Line::new("210", "sip:210@10.1.9.9:40001;transport=tcp", 1);
-    line.device = ";+sip.instance=\"<urn:uuid:0001>\"";
-    assert_eq!(line.register(&mut sim).status.code(), 200);
+    let mut line = device(&mut sim);
     line.say(&mut sim, "INVITE", "201", "call", &with(OFFER));
     sim.run_until("it rings", |s| s.ua(callee).is_ringing());
     sim.run_for(SECOND);
@@ -353,9 +351,7 @@ fn a_lamp_waits_for_its_device_when_a_connection_is_gone() {
         let mut sim = Sim::new(15);
         let (watched, trunk) = (sim.phone("201"), sim.trunk());
         sim.set(watched, OnInvite::Ring);
-        let mut line = Line::new("210", CONTACTS[0], 1);
-        line.device = ";+sip.instance=\"<urn:uuid:0001>\"";
-        assert_eq!(line.register(&mut sim).status.code(), 200);
+        let mut line = device(&mut sim);
         line.say(&mut sim, "SUBSCRIBE", "201", "lamp", "Event: dialog\r\nExpires: 600\r\n");
         let (_, notify) = requests(&sim, 0).filter(|(_, r)| r.method == sip::Method::Notify).last().expect("one");
         if is_answered {
@@ -496,32 +492,44 @@ const CONTACTS: [&str; 4] = [
     "sip:210@10.1.9.9:40004;transport=tcp",
 ];
 
+/// A device that says which it is, at the first of them.
+fn device(sim: &mut Sim) -> Line {
+    let mut line = Line::new("210", CONTACTS[0], 1);
+    line.device = ";+sip.instance=\"<urn:uuid:0001>\"";
+    assert_eq!(line.register(sim).status.code(), 200);
+    line
+}
+
+/// It goes on to each of the others, by a connection of its own; the one before closes first, or behind it.
+fn moves_on(sim: &mut Sim, line: &mut Line, closed_first: bool) {
+    for (connection, contact) in (1..).zip(&CONTACTS[1..]) {
+        let before = Input::ConnectionClosed { connection: ConnectionId(connection) };
+        if closed_first {
+            sim.input(before.clone());
+        }
+        line.by(connection + 1);
+        line.contact = contact;
+        assert_eq!(line.register(sim).status.code(), 200);
+        if !closed_first {
+            sim.input(before);
+        }
+    }
+}
+
 /// A phone that changes its network again and again, each time noticed before the old connection is gone, or after.
 #[test]
 fn a_call_and_a_lamp_follow_their_phone_through_any_number_of_contacts() {
     for closed_first in [false, true] {
         let mut sim = Sim::new(7);
         let callee = sim.phone("201");
-        let mut line = Line::new("210", CONTACTS[0], 1);
-        line.device = ";+sip.instance=\"<urn:uuid:0001>\"";
-        assert_eq!(line.register(&mut sim).status.code(), 200);
+        let mut line = device(&mut sim);
         up(&mut sim, &mut line, callee);
         if !closed_first {
             // Nobody keeps a lamp for a phone that is not there.
             let ok = line.say(&mut sim, "SUBSCRIBE", "201", "lamp", "Event: dialog\r\nExpires: 600\r\n");
             assert_eq!(ok.map(|r| r.status.code()), Some(200));
         }
-        for (connection, contact) in (1..).zip(&CONTACTS[1..]) {
-            if closed_first {
-                sim.input(Input::ConnectionClosed { connection: ConnectionId(connection) });
-            }
-            line.by(connection + 1);
-            line.contact = contact;
-            assert_eq!(line.register(&mut sim).status.code(), 200);
-            if !closed_first {
-                sim.input(Input::ConnectionClosed { connection: ConnectionId(connection) });
-            }
-        }
+        moves_on(&mut sim, &mut line, closed_first);
         // A NOTIFY that nobody has answered goes with the phone, as the request that it was.
         let ways: Vec<_> = (1..=4).map(|connection| (on(connection), CONTACTS[0].to_owned())).collect();
         assert_eq!(told(&sim, 0, sip::Method::Notify), if closed_first { Vec::new() } else { ways });
@@ -542,15 +550,7 @@ fn a_call_and_a_lamp_follow_their_phone_through_any_number_of_contacts() {
 #[test]
 fn a_call_that_rings_follows_its_phone_through_any_number_of_contacts() {
     let (mut sim, mut line, callee) = calling(8);
-    let go = |sim: &mut Sim, line: &mut Line| {
-        for (connection, contact) in (1..).zip(&CONTACTS[1..]) {
-            line.by(connection + 1);
-            line.contact = contact;
-            assert_eq!(line.register(sim).status.code(), 200);
-            sim.input(Input::ConnectionClosed { connection: ConnectionId(connection) });
-        }
-    };
-    go(&mut sim, &mut line);
+    moves_on(&mut sim, &mut line, false);
     let since = sim.trace.len();
     sim.act(callee, |c, now| c.answer(now));
     sim.run_for(SECOND / 4);
@@ -565,9 +565,7 @@ fn a_call_that_rings_follows_its_phone_through_any_number_of_contacts() {
 
     let mut sim = Sim::new(9);
     let caller = sim.phone("201");
-    let mut line = Line::new("210", CONTACTS[0], 1);
-    line.device = ";+sip.instance=\"<urn:uuid:0001>\"";
-    assert_eq!(line.register(&mut sim).status.code(), 200);
+    let mut line = device(&mut sim);
     let since = sim.trace.len();
     sim.act(caller, |c, now| {
         c.call("210", now);
@@ -575,7 +573,7 @@ fn a_call_that_rings_follows_its_phone_through_any_number_of_contacts() {
     sim.run_for(SECOND / 4);
     let invite = invites(&sim, since).remove(0).1;
     answer(&mut sim, &line, &invite, 180);
-    go(&mut sim, &mut line);
+    moves_on(&mut sim, &mut line, false);
     let since = sim.trace.len();
     sim.act(caller, |c, now| c.hang_up(now));
     sim.run_for(SECOND / 4);
@@ -617,22 +615,10 @@ fn a_call_with_a_contact_of_its_own_follows_its_phone_by_the_flow() {
     for closed_first in [false, true] {
         let mut sim = Sim::new(11);
         let callee = sim.phone("201");
-        let mut line = Line::new("210", CONTACTS[0], 1);
-        line.device = ";+sip.instance=\"<urn:uuid:0001>\"";
-        assert_eq!(line.register(&mut sim).status.code(), 200);
+        let mut line = device(&mut sim);
         line.contact = "sip:call-1@10.1.9.9;transport=tcp";
         up(&mut sim, &mut line, callee);
-        for (connection, contact) in (1..).zip(&CONTACTS[1..]) {
-            if closed_first {
-                sim.input(Input::ConnectionClosed { connection: ConnectionId(connection) });
-            }
-            line.by(connection + 1);
-            line.contact = contact;
-            assert_eq!(line.register(&mut sim).status.code(), 200);
-            if !closed_first {
-                sim.input(Input::ConnectionClosed { connection: ConnectionId(connection) });
-            }
-        }
+        moves_on(&mut sim, &mut line, closed_first);
         let since = sim.trace.len();
         sim.act(callee, |c, now| c.hang_up(now));
         sim.run_for(SECOND / 4);
@@ -684,9 +670,7 @@ fn what_is_said_to_a_call_that_rings_goes_to_the_port_that_the_phones_nat_has_th
 fn what_was_sent_by_a_flow_that_its_phone_has_left_is_sent_again_by_the_new_one() {
     let mut sim = Sim::new(13);
     let other = sim.phone("201");
-    let mut line = Line::new("210", CONTACTS[0], 1);
-    line.device = ";+sip.instance=\"<urn:uuid:0001>\"";
-    assert_eq!(line.register(&mut sim).status.code(), 200);
+    let mut line = device(&mut sim);
     up(&mut sim, &mut line, other);
     let branches = |sim: &Sim, since: usize, method: sip::Method| {
         let its = requests(sim, since).filter(|(way, r)| r.method == method && way.connection.is_some());

@@ -8,8 +8,8 @@ use cordboard::ids::RecordingId;
 use cordboard::route::Forwarding;
 use cordboard::switch::command::MessageView;
 use cordboard::switch::event::Voicemail;
-
 use cordboard::switch::{Answer, Command, Kind, Refusal};
+use cordboard::voicemail::MOST_MESSAGES;
 
 use crate::sim::audio::PROMPT;
 use crate::sim::ua::OnInvite;
@@ -238,22 +238,28 @@ fn messages_outlive_the_process() {
     sim.assert_clean();
 }
 
+/// A phone leaves three seconds of a message; whether it is taken.
+fn leaves(sim: &mut Sim, caller: SocketAddr, mailbox: &str) -> bool {
+    sim.act(caller, |p, now| {
+        p.call(mailbox, now);
+    });
+    sim.run_until("it is up", |s| s.ua(caller).is_up());
+    sim.act(caller, |p, _| p.digit('#'));
+    sim.run_for(3 * SECOND);
+    let is_taken = sim.ua(caller).is_up();
+    sim.act(caller, |p, now| p.hang_up(now));
+    sim.run_for(SECOND);
+    is_taken
+}
+
 #[test]
 fn a_mailbox_takes_so_many_and_no_more() {
     let mut sim = Sim::new(8);
     let caller = sim.phone("210");
-    for n in 0..=cordboard::voicemail::MOST_MESSAGES {
-        sim.act(caller, |p, now| {
-            p.call("*98201", now);
-        });
-        sim.run_until("it is up", |s| s.ua(caller).is_up());
-        sim.act(caller, |p, _| p.digit('#'));
-        sim.run_for(3 * SECOND);
-        assert_eq!(sim.ua(caller).is_up(), n < cordboard::voicemail::MOST_MESSAGES, "{n}");
-        sim.act(caller, |p, now| p.hang_up(now));
-        sim.run_for(SECOND);
+    for n in 0..=MOST_MESSAGES {
+        assert_eq!(leaves(&mut sim, caller, "*98201"), n < MOST_MESSAGES, "{n}");
     }
-    assert_eq!(mailbox(&mut sim).len(), cordboard::voicemail::MOST_MESSAGES);
+    assert_eq!(mailbox(&mut sim).len(), MOST_MESSAGES);
     sim.assert_clean();
 }
 
@@ -594,15 +600,8 @@ fn a_menu_takes_a_message_for_a_queue_and_goes_on() {
 fn a_menu_goes_elsewhere_when_a_mailbox_is_full() {
     let mut sim = Sim::new(19);
     let (caller, trunk) = (sim.phone("210"), sim.trunk());
-    for _ in 0..cordboard::voicemail::MOST_MESSAGES {
-        sim.act(caller, |p, now| {
-            p.call("*98601", now);
-        });
-        sim.run_until("it is up", |s| s.ua(caller).is_up());
-        sim.act(caller, |p, _| p.digit('#'));
-        sim.run_for(3 * SECOND);
-        sim.act(caller, |p, now| p.hang_up(now));
-        sim.run_for(SECOND);
+    for _ in 0..MOST_MESSAGES {
+        leaves(&mut sim, caller, "*98601");
     }
     sim.act(trunk, |t, now| {
         t.call("+4930555000", now);
@@ -621,15 +620,8 @@ fn a_menu_says_that_a_mailbox_is_full_where_it_has_no_place_for_that_and_goes_on
     source.menus[0].text = source.menus[0].text.replace("full = \"node:closed\"\n", "");
     let mut sim = Sim::with(33, source);
     let (caller, trunk, agent) = (sim.phone("210"), sim.trunk(), sim.phone("202"));
-    for _ in 0..cordboard::voicemail::MOST_MESSAGES {
-        sim.act(caller, |p, now| {
-            p.call("*98601", now);
-        });
-        sim.run_until("it is up", |s| s.ua(caller).is_up());
-        sim.act(caller, |p, _| p.digit('#'));
-        sim.run_for(3 * SECOND);
-        sim.act(caller, |p, now| p.hang_up(now));
-        sim.run_for(SECOND);
+    for _ in 0..MOST_MESSAGES {
+        leaves(&mut sim, caller, "*98601");
     }
     sim.act(trunk, |t, now| {
         t.call("+4930555000", now);

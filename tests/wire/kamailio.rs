@@ -23,10 +23,27 @@ const BORDER: [u8; 4] = [127, 0, 0, 2];
 const EDGE: [u8; 4] = [127, 0, 0, 3];
 const INNER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 4);
 const OWN: &str = "proxies = [\"127.0.0.3\"]";
+/// All that begins with a 0 goes out.
+const OUT: &str = "[[outbound]]\npattern = \"0*\"\nstrip = 1\ntrunk = [\"carrier\"]\n";
 const DOMAIN: &str = "cordboard.test";
 
 fn nobody_talks(switch: &Cordboard) {
     wait_until("no conversation is left", SOON, || switch.items("/api/v1/conversations?state=live").is_empty());
+}
+
+/// The switch with these phones, and its edge in front of them.
+fn edged(name: &str, phones: &[&str]) -> (Site, Cordboard, Kamailio) {
+    let site = phones.iter().fold(Site::new(name), |site, number| site.phone(number)).sip_key(OWN);
+    let switch = site.start();
+    let edge = Kamailio::start(site.folder(), "edge", SocketAddr::from((EDGE, ports::port())), switch.sip(), "");
+    (site, switch, edge)
+}
+
+/// A phone that registers with the switch itself, and is there.
+fn at_the_switch(site: &Site, switch: &Cordboard, number: &str, tone: f64) -> Baresip {
+    let phone = Baresip::phone(site.folder(), number).registrar(switch.sip(), &secret(number)).tone(tone).start();
+    switch.wait_for_registration(number, SOON);
+    phone
 }
 
 /// A phone that knows nothing but its proxy.
@@ -52,10 +69,7 @@ fn begun(story: &EventStream, caller: &str, called: &str) -> String {
 /// RFC 3327 §5.2, RFC 3261 §12.2.1.1: all of them come from one address and port, over UDP and TCP to the proxy.
 #[test]
 fn phones_behind_an_edge_proxy_register_call_hold_and_transfer() {
-    let site = ["201", "202", "203", "204"].iter().fold(Site::new("edge"), |site, number| site.phone(number)).sip_key(OWN);
-    let switch = site.start();
-    let at = SocketAddr::from((EDGE, ports::port()));
-    let edge = Kamailio::start(site.folder(), "edge", at, switch.sip(), "");
+    let (site, switch, edge) = edged("edge", &["201", "202", "203", "204"]);
     let mut alice = behind(&site, &edge, "201", TONES[0], false);
     let mut bob = behind(&site, &edge, "202", TONES[1], true);
     let mut carol = Baresip::phone(site.folder(), "203").registrar(switch.sip(), &secret("203")).tone(TONES[2]).start();
@@ -140,9 +154,7 @@ fn went_well(phone: Sipp) -> String {
 /// RFC 6665 §4.4.1 and RFC 3261 §16.12: a lamp through the edge, seen to ring, talk and go out, refreshed and given back.
 #[test]
 fn a_busy_lamp_behind_an_edge_proxy_follows_its_line() {
-    let site = ["201", "202", "203"].iter().fold(Site::new("edge-lamp"), |site, number| site.phone(number)).sip_key(OWN);
-    let switch = site.start();
-    let edge = Kamailio::start(site.folder(), "edge", SocketAddr::from((EDGE, ports::port())), switch.sip(), "");
+    let (site, switch, edge) = edged("edge-lamp", &["201", "202", "203"]);
     let mut alice = behind(&site, &edge, "201", TONES[0], false);
     let mut bob = behind(&site, &edge, "202", TONES[1], false);
     for number in ["201", "202"] {
@@ -172,9 +184,7 @@ fn a_busy_lamp_behind_an_edge_proxy_follows_its_line() {
 /// RFC 4028 §7.4, §8, RFC 3311: refreshes by UPDATE and by re-INVITE through the edge, which keep the call; the interval is the phone's.
 #[test]
 fn a_phone_behind_an_edge_proxy_refreshes_its_session() {
-    let site = ["201", "202"].iter().fold(Site::new("edge-timer"), |site, number| site.phone(number)).sip_key(OWN);
-    let switch = site.start();
-    let edge = Kamailio::start(site.folder(), "edge", SocketAddr::from((EDGE, ports::port())), switch.sip(), "");
+    let (site, switch, edge) = edged("edge-timer", &["201", "202"]);
     let mut bob = behind(&site, &edge, "202", TONES[1], false);
     switch.wait_for_registration("202", SOON);
     let story = switch.events("since=0");
@@ -207,9 +217,7 @@ fn a_phone_behind_an_edge_proxy_refreshes_its_session() {
 /// RFC 3262 §3, §4: the switch acknowledges a phone's early media, and rings a phone reliably, by PRACKs that go through the edge.
 #[test]
 fn provisional_responses_are_reliable_through_an_edge_proxy_both_ways() {
-    let site = ["201", "202"].iter().fold(Site::new("edge-100rel"), |site, number| site.phone(number)).sip_key(OWN);
-    let switch = site.start();
-    let edge = Kamailio::start(site.folder(), "edge", SocketAddr::from((EDGE, ports::port())), switch.sip(), "");
+    let (site, switch, edge) = edged("edge-100rel", &["201", "202"]);
     let story = switch.events("since=0");
     // SIPp registers in one run, and is called in another one at the same port.
     let port = ports::port();
@@ -250,16 +258,12 @@ fn calls_go_through_a_carriers_border_that_stays_in_the_dialog() {
         .phone("202")
         .trunk("carrier", border)
         .inbound("carrier", "+4930600", "phone:201")
-        .with("[[outbound]]\npattern = \"0*\"\nstrip = 1\ntrunk = [\"carrier\"]\n");
+        .with(OUT);
     let switch = site.start();
     let mut far = Baresip::phone(site.folder(), "far").tone(TONES[2]).start();
     let border = Kamailio::start(site.folder(), "carrier", border, switch.sip(), &format!("far@127.0.0.1:{}", far.port()));
-    let phone = |number: &str, tone: f64| {
-        let phone = Baresip::phone(site.folder(), number).registrar(switch.sip(), &secret(number)).tone(tone).start();
-        switch.wait_for_registration(number, SOON);
-        phone
-    };
-    let (mut alice, mut bob) = (phone("201", TONES[0]), phone("202", TONES[1]));
+    let mut alice = at_the_switch(&site, &switch, "201", TONES[0]);
+    let mut bob = at_the_switch(&site, &switch, "202", TONES[1]);
     let story = switch.events("since=0");
 
     // Out; the switch and the far end each hold and resume; the far end hangs up.
@@ -311,11 +315,10 @@ fn a_call_that_a_carrier_sends_back_to_us_ends_at_once() {
         .phone("201")
         .with(&format!("[[trunk]]\nname = \"carrier\"\npeer = \"{border}\"\nprobe = \"off\"\ntransit = true\n"))
         .inbound("carrier", "*", "number:0123456")
-        .with("[[outbound]]\npattern = \"0*\"\nstrip = 1\ntrunk = [\"carrier\"]\n");
+        .with(OUT);
     let switch = site.start();
     let _border = Kamailio::start(site.folder(), "carrier", border, switch.sip(), &switch.sip().to_string());
-    let mut alice = Baresip::phone(site.folder(), "201").registrar(switch.sip(), &secret("201")).start();
-    switch.wait_for_registration("201", SOON);
+    let mut alice = at_the_switch(&site, &switch, "201", TONES[0]);
     let story = switch.events("since=0");
     alice.dial(&format!("sip:0123456@{}", switch.sip()));
     alice.wait_for("CALL_CLOSED", SOON);
@@ -330,14 +333,13 @@ fn a_call_that_a_carrier_sends_back_to_us_ends_at_once() {
 fn a_carriers_border_passes_on_cancel_and_what_acknowledges_a_reliable_response() {
     let border_at = SocketAddr::from((BORDER, ports::port()));
     let site = Site::new("border-early").phone("201").trunk("carrier", border_at);
-    let site = site.with("[[outbound]]\npattern = \"0*\"\nstrip = 1\ntrunk = [\"carrier\"]\n");
+    let site = site.with(OUT);
     let switch = site.start();
     let far = Sipp::scenario(site.folder().path(), "far", &kept("reliable")).start();
     far.wait_until_bound();
     let to = format!("far@127.0.0.1:{}", far.port());
     let border = Kamailio::start(site.folder(), "carrier", border_at, switch.sip(), &to);
-    let mut alice = Baresip::phone(site.folder(), "201").registrar(switch.sip(), &secret("201")).tone(TONES[0]).start();
-    switch.wait_for_registration("201", SOON);
+    let mut alice = at_the_switch(&site, &switch, "201", TONES[0]);
     let story = switch.events("since=0");
     alice.dial(&format!("sip:0123456@{}", switch.sip()));
     alice.wait_for("CALL_ESTABLISHED", SOON);
