@@ -7,7 +7,7 @@
 //! - `{switch}`: its address; `{port of NAME}`: where that party listens; `{replaces}`: the dialog of the party that this one begins after,
 //!   and `{replaces escaped}`, as it stands in a URI.
 //!
-//! A party whose script is empty is not there.
+//! A party whose script is empty is not there. A case says something about events too: those that come, or one that does not.
 //!
 //! Each case says [`Case::without`] what it fails: all of it is played a second time with its feature taken away, by its configuration or by
 //! a [`Relay`] between a party and the switch, and has to fail then. What was taken away is the only difference: the same relay stands
@@ -204,6 +204,14 @@ impl Case {
         self
     }
 
+    /// A case that is about no call, and so has no event of its own: none begins.
+    pub fn begins_no_call(mut self) -> Case {
+        if self.events.is_empty() {
+            self.events.push("!call.started".to_owned());
+        }
+        self
+    }
+
     /// What takes the feature away, a line each; the case fails then. The line begins with:
     ///
     /// - a party's name: a rule of the [`Relay`] between it and the switch, `carrier < drop 482`;
@@ -287,6 +295,8 @@ impl Names {
 pub fn run(group: &str, site: Site, cases: Vec<Case>) {
     let unsaid: Vec<&str> = cases.iter().filter(|case| case.without.is_empty()).map(|case| case.name).collect();
     assert!(unsaid.is_empty(), "what do these fail without? {unsaid:#?}");
+    let silent: Vec<&str> = cases.iter().filter(|case| case.events.is_empty()).map(|case| case.name).collect();
+    assert!(silent.is_empty(), "what do the events say of these? {silent:#?}");
     assert_eq!(cases.iter().map(|case| case.name).collect::<BTreeSet<_>>().len(), cases.len(), "two cases of one name");
     let plays = [false, true].into_iter().flat_map(|without| cases.iter().map(move |case| (without, case)));
     let plays: Vec<Play<'_>> = plays
@@ -577,10 +587,23 @@ fn perform(play: &Play<'_>, stage: &Stage<'_>, folder: &Path, patience: Duration
         return Err(Failure(told()));
     }
     let within = if *without { Duration::from_secs(2) } else { Duration::from_secs(5) };
+    if case.events.iter().any(|event| event.starts_with('!')) {
+        // Only who has read all that there is knows what is not there.
+        let last = last_event(switch);
+        let read = look_for(SOON, || stage.story.events().last().is_some_and(|e| e.sequence >= last).then_some(()));
+        read.unwrap_or_else(|| panic!("the story goes on to {last}"));
+    }
     match story_tells(&names, stage.story, &case.events, within) {
         Some(missing) => Err(Failure(format!("{missing}\n{}", told()))),
         None => Ok(()),
     }
+}
+
+/// The newest event's sequence number.
+fn last_event(switch: &Cordboard) -> u64 {
+    let metrics = switch.get("/metrics").text();
+    let line = metrics.lines().find_map(|line| line.strip_prefix("cordboard_events_total "));
+    line.and_then(|number| number.parse().ok()).expect("the number of events")
 }
 
 /// Waits for the events; what is missing, or is there and should not be.
