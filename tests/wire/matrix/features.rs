@@ -24,6 +24,14 @@ fn subscribes(name: &'static str, section: &'static str, ends: super::Ends, scri
     case(name, section, "notifier", ends).line('b', script).begins_no_call()
 }
 
+/// Each document has the next version; the last one takes the lamp out.
+const LAMP: &str = ">> SUBSCRIBE {a} | Event: dialog | Expires: 600\n< 200\n\
+    < NOTIFY | body ~ version=.0. | body !~ <state>\n> 200\n\
+    < NOTIFY | Subscription-State ~ active | body ~ version=.1. | body ~ direction=.recipient.*<state>trying</state>\n> 200\n\
+    < NOTIFY | body ~ version=.2. | body ~ <state>early</state>\n> 200\n\
+    < NOTIFY | body ~ version=.3. | body ~ <state>confirmed</state>\n> 200\n\
+    < NOTIFY | body ~ version=.4. | body ~ <state>terminated</state>\n> 200";
+
 fn cases() -> Vec<Case> {
     vec![
         forwarded(
@@ -102,6 +110,14 @@ fn cases() -> Vec<Case> {
              < NOTIFY | Subscription-State ~ active | Content-Type ~ application/dialog-info.xml | body ~ state=.full.\n> 200\n\
              > SUBSCRIBE | Event: dialog | Expires: 0\n< 200\n< NOTIFY | Subscription-State ~ terminated\n> 200",
         ).without("line > change SUBSCRIBE Expires: 600 => Expires: 0"),
+        case("a lamp follows a call", "RFC 6665 §4.2.2, RFC 4235 §3.7, §4.1", "notifier", Success)
+            .line('b', LAMP)
+            .phone('a', "< INVITE\nwait 300\n> 180\nwait 300\n> 200 of INVITE | sdp\n< ACK\nwait 300\n> BYE\n< 200")
+            .carrier("> INVITE {line} | sdp\n<? 180\n< 200\n> ACK\n< BYE\n> 200")
+            .after("line", "NOTIFY ")
+            .events(&["call.started", "call.ringing", "call.bridged phone={a}", "call.ended cause=normal by=phone"])
+            // The call goes just as well, and nobody is told of it (RFC 6665 §4.4.3).
+            .without("line > change SUBSCRIBE Expires: 600 => Expires: 0"),
         subscribes(
             "a message light is told",
             "RFC 3842 §3",
