@@ -18,6 +18,7 @@ pub mod process;
 pub mod relay;
 pub mod rtp;
 pub mod sipp;
+pub mod skip;
 pub mod smtp;
 pub mod stream;
 pub mod tones;

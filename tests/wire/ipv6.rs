@@ -8,6 +8,7 @@ use super::support::cordboard::{Site, secret};
 use super::support::ports;
 use super::support::process::wait_until;
 use super::support::sipp::{Sipp, kept};
+use super::support::skip::skipped;
 
 const SOON: Duration = Duration::from_secs(20);
 const LOCALHOST: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
@@ -17,7 +18,7 @@ const NUMBER: &str = "+4930600";
 fn is_here() -> bool {
     let here = UdpSocket::bind((LOCALHOST, 0)).is_ok();
     if !here {
-        eprintln!("skipped: this machine has no ::1");
+        skipped("IPv6", "this machine has no ::1");
     }
     here
 }

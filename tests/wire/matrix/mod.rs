@@ -433,6 +433,11 @@ impl Table {
         self.line(true, &case(name, section, role, ends), begun.elapsed(), without);
     }
 
+    /// Nothing of it can be played here.
+    fn skipped(&mut self, why: &str) {
+        let _ = writeln!(self.text, "SKIPPED all of it: {why}");
+    }
+
     /// To the run's output, and beside it.
     fn print(&self) {
         println!("{}", self.text);

@@ -1,5 +1,5 @@
 //! Phones behind a router that rewrites their addresses and ports: two network namespaces, the router's and the phone's, with the kernel's
-//! own NAT (nftables) between. Where namespaces or NAT are not permitted this says so and is skipped.
+//! own NAT (nftables) between. Where namespaces or NAT are not permitted this fails, or, where that is permitted, says that it is left out.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::Command;
@@ -9,6 +9,7 @@ use super::super::support::cordboard::{Cordboard, Site, secret};
 use super::super::support::ports;
 use super::super::support::process::wait_until;
 use super::super::support::sipp::Sipp;
+use super::super::support::skip::skipped;
 use super::script::{self, Player};
 use super::{Loss, NEAR, PATIENCE, SOON, Success, Table, register};
 
@@ -113,8 +114,10 @@ fn behind_a_router_that_rewrites_ports() {
     let nat = match Nat::new() {
         Ok(nat) => nat,
         Err(why) => {
-            println!("SIPp matrix: nat: skipped, no namespaces with NAT here: {why}");
-            return;
+            let mut table = Table::new("nat");
+            table.skipped(&why);
+            table.print();
+            return skipped("NAT between network namespaces", &why);
         }
     };
     let site = Site::new("matrix-nat").on(nat.switch()).phone("201").phone("202").trunk("near", NEAR);
