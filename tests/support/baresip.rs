@@ -202,6 +202,13 @@ impl Baresip {
         (written >= begin).then(|| Audio::by_file_length(&path))?
     }
 
+    /// What it has heard so far in all calls that something was heard of after this moment, oldest first. It begins another file when the
+    /// audio of a call is set up anew (after a hold, say).
+    pub fn all_since(&self, begin: std::time::SystemTime) -> Vec<Audio> {
+        let is_new = |path: &PathBuf| std::fs::metadata(path).and_then(|m| m.modified()).is_ok_and(|written| written >= begin);
+        self.dump_paths("-dec.wav").iter().filter(|path| is_new(path)).filter_map(|path| Audio::by_file_length(path)).collect()
+    }
+
     /// The power fails: no BYE, no deregistration.
     pub fn kill(&mut self) {
         self.process.kill();
