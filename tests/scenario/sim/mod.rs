@@ -179,20 +179,25 @@ impl Sim {
     }
 
     pub fn with(seed: u8, source: Source) -> Sim {
-        Sim::begin(seed, source, PAIRS, false)
+        Sim::of([seed; 32], u64::from(seed), source, PAIRS, false)
+    }
+
+    /// One of 2^64: for runs of thousands.
+    pub fn seeded(seed: u64, source: Source) -> Sim {
+        Sim::of(seed_of(seed), seed, source, PAIRS, false)
     }
 
     /// The media workers have so many pairs of ports, half of them each.
     pub fn with_pairs(seed: u8, source: Source, pairs: u16) -> Sim {
-        Sim::begin(seed, source, pairs, false)
+        Sim::of([seed; 32], u64::from(seed), source, pairs, false)
     }
 
     /// With a journal of the whole run, as the driver writes it.
     pub fn with_journal(seed: u8, source: Source) -> Sim {
-        Sim::begin(seed, source, PAIRS, true)
+        Sim::of([seed; 32], u64::from(seed), source, PAIRS, true)
     }
 
-    fn begin(seed: u8, source: Source, pairs: u16, is_noted: bool) -> Sim {
+    fn of(seed: [u8; 32], of_media: u64, source: Source, pairs: u16, is_noted: bool) -> Sim {
         let config = match Config::resolve(&source) {
             Ok(config) => config,
             Err(problems) => panic!("{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")),
@@ -201,13 +206,13 @@ impl Sim {
             missing_after: config.media.missing_after,
             dead_after: config.media.dead_after,
             country: *b"DE",
-            seed: u64::from(seed),
+            seed: of_media,
         };
         let clips = audio::clips(&source.prompts);
-        let journal = is_noted.then(|| Journal::begin([seed; 32], &source, &config, [9; 32]));
+        let journal = is_noted.then(|| Journal::begin(seed, &source, &config, [9; 32]));
         let mut sim = Sim {
             journal,
-            switch: Switch::new([seed; 32], config),
+            switch: Switch::new(seed, config),
             now: Now { mono: Mono::from_millis(1_000), wall: START },
             network: Network::new(seed),
             uas: BTreeMap::new(),
@@ -808,8 +813,14 @@ impl Sim {
     }
 }
 
+/// All octets of a seed, as chance is seeded.
+pub fn seed_of(seed: u64) -> [u8; 32] {
+    let octets = seed.to_le_bytes();
+    std::array::from_fn(|i| octets[i % octets.len()])
+}
+
 fn workers(settings: &media::Settings) -> [Worker; 2] {
-    [0, 1].map(|n| Worker::new(media::Settings { seed: settings.seed + n, ..settings.clone() }))
+    [0, 1].map(|n| Worker::new(media::Settings { seed: settings.seed.wrapping_add(n), ..settings.clone() }))
 }
 
 /// Every other port pair is the second worker's.

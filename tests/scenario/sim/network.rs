@@ -38,14 +38,14 @@ pub struct Network {
 }
 
 impl Network {
-    pub fn new(seed: u8) -> Network {
+    pub fn new(seed: [u8; 32]) -> Network {
         Network {
             weather: Weather::default(),
             lose_nth: None,
             sip_messages: 0,
             media_to: BTreeMap::new(),
             latency: Duration::from_millis(1),
-            chance: Chance::seeded([seed.wrapping_add(100); 32]),
+            chance: Chance::seeded(seed.map(|octet| octet.wrapping_add(100))),
             on_the_way: BTreeMap::new(),
             sequence: 0,
         }
