@@ -20,6 +20,8 @@ pub enum Change {
     Replaced(Number, Box<Binding>, Binding),
     Removed(Number, Binding),
     Expired(Number, Binding),
+    /// It has time left, but its phone does not answer any more.
+    Lost(Number, Binding),
 }
 
 #[derive(Clone, Debug)]
@@ -132,6 +134,13 @@ impl Bindings {
             changes.extend(gone.into_iter().map(|held| Change::Expired(number.clone(), held.binding)));
             self.replace(&number, left);
         }
+    }
+
+    /// Ends what is as it was then; a binding that was renewed since lives.
+    pub fn lose(&mut self, number: &Number, lost: &Binding, changes: &mut Vec<Change>) {
+        let (gone, left): (Vec<Held>, Vec<Held>) = self.held(number).iter().cloned().partition(|held| held.binding == *lost);
+        changes.extend(gone.into_iter().map(|held| Change::Lost(number.clone(), held.binding)));
+        self.replace(number, left);
     }
 
     pub fn retain(&mut self, keep: impl Fn(&Number) -> bool, changes: &mut Vec<Change>) {

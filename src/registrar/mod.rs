@@ -116,6 +116,11 @@ impl Registrar {
         self.bindings.remove_where(lost, changes);
     }
 
+    /// The phone of this binding does not answer any more. Nothing, if the binding was renewed since.
+    pub fn lose(&mut self, number: &Number, lost: &Binding, changes: &mut Vec<Change>) {
+        self.bindings.lose(number, lost, changes);
+    }
+
     pub fn expire(&mut self, now: Now, changes: &mut Vec<Change>) {
         self.bindings.expire(now.mono, changes);
         self.guard.expire(now.mono);

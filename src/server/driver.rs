@@ -318,6 +318,7 @@ impl Driver {
                     Output::CallId { call_id, conversation } => ladders.owned(&call_id, conversation),
                     Output::Bans(all) => self.transport.ban(all),
                     Output::Known(known) => self.transport.know(known),
+                    Output::Watch(remote) => self.transport.watch(remote),
                     Output::Resolve { query, wanted } => self.transport.resolve(query, wanted),
                     Output::Media { worker, command } => self.media(run, worker, command),
                     Output::Recorder(command) => self.recorder.command(command),

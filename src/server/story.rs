@@ -1,7 +1,7 @@
 //! What happens, in the process's own log: a line for whoever reads along, without customers' numbers. The event log has all of it.
 
 use crate::route::Trouble;
-use crate::switch::event::{Event, Kind};
+use crate::switch::event::{Event, GoneBy, Kind};
 
 pub(super) fn tell(event: &Event) {
     let id = event.conversation.map(tracing::field::display);
@@ -11,6 +11,9 @@ pub(super) fn tell(event: &Event) {
             tracing::info!("phone {} is registered from {source} by {transport} {agent:?}", r.number);
         }
         Kind::RegistrationRemoved(r) => tracing::info!("phone {} has taken its registration back ({})", r.number, r.source),
+        Kind::RegistrationExpired(r) if r.reason == Some(GoneBy::Silence) => {
+            tracing::warn!("phone {} does not answer, and is registered no more ({})", r.number, r.source);
+        }
         Kind::RegistrationExpired(r) => tracing::info!("phone {} has let its registration expire ({})", r.number, r.source),
 
         Kind::TrunkUp(t) => tracing::info!("trunk {} is up", t.trunk),

@@ -30,6 +30,7 @@ impl Purpose {
             | Purpose::Register(..)
             | Purpose::Withdraw(_)
             | Purpose::Options(..)
+            | Purpose::Doubt(_)
             | Purpose::Notify(_)
             | Purpose::Message(_) => None,
         }

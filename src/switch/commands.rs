@@ -343,6 +343,7 @@ impl Switch {
         let mut cx = self.cx(now, out);
         cx.bindings_changed(changes);
         cx.tell_known();
+        cx.watch_flows();
         cx.restore_minutes(minutes);
         let data = SystemStarted {
             version: env!("CARGO_PKG_VERSION").to_owned(),

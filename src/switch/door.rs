@@ -191,7 +191,9 @@ impl Cx<'_> {
             Change::Added(_, binding) => (None, Some(binding.flow.remote)),
             Change::Refreshed(_, was, binding) => (Some(was.remote), Some(binding.flow.remote)),
             Change::Replaced(_, old, binding) => (Some(old.flow.remote), Some(binding.flow.remote)),
-            Change::Removed(_, binding) | Change::Expired(_, binding) => (Some(binding.flow.remote), None),
+            Change::Removed(_, binding) | Change::Expired(_, binding) | Change::Lost(_, binding) => {
+                (Some(binding.flow.remote), None)
+            }
         };
         if gone != added {
             self.out.extend(gone.map(|address| Output::Known(Known::Gone(address))));

@@ -218,6 +218,19 @@ pub struct Registration {
     pub user_agent: Option<String>,
     /// Address and port that the REGISTER came from.
     pub source: String,
+    /// Of `registration.expired` alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<GoneBy>,
+}
+
+/// Why a binding ended without its phone having said so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GoneBy {
+    /// It was not renewed.
+    Time,
+    /// The phone answers nothing any more, not even OPTIONS; or its keep-alives have stayed out, and it did not answer then.
+    Silence,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -157,7 +157,7 @@ impl Cx<'_> {
                     }
                 }
             }
-            Change::Removed(number, binding) | Change::Expired(number, binding) => {
+            Change::Removed(number, binding) | Change::Expired(number, binding) | Change::Lost(number, binding) => {
                 if let Some(device) = &binding.device
                     && is_in_use(&self.hub.index, &self.hub.presence, number)
                 {

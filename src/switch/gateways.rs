@@ -29,7 +29,7 @@ const MOST_DIALOGS: usize = 256;
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
 
 /// Requests within one dialog that wait for what its names stand for.
-pub(super) struct Doubt {
+pub(super) struct Unresolved {
     requests: Vec<(TransactionId, Request, Flow)>,
     asked: BTreeSet<QueryId>,
     found: BTreeSet<IpAddr>,
@@ -40,10 +40,10 @@ impl Cx<'_> {
     /// Lets a request wait until the names of its dialog are resolved. False where there is none, or no room.
     pub fn waits_for_names(&mut self, leg: &Leg, transaction: TransactionId, request: &Request, flow: Flow) -> bool {
         let waiting = (transaction, request.clone(), flow);
-        if let Some(doubt) = self.hub.doubts.get_mut(&leg.id) {
-            let has_room = doubt.requests.len() < MOST_REQUESTS;
+        if let Some(others) = self.hub.unresolved.get_mut(&leg.id) {
+            let has_room = others.requests.len() < MOST_REQUESTS;
             if has_room {
-                doubt.requests.push(waiting);
+                others.requests.push(waiting);
             }
             return has_room;
         }
@@ -55,7 +55,7 @@ impl Cx<'_> {
             }
         }
         names.truncate(MOST_NAMES);
-        if names.is_empty() || self.hub.doubts.len() >= MOST_DIALOGS {
+        if names.is_empty() || self.hub.unresolved.len() >= MOST_DIALOGS {
             return false;
         }
         let mut asked = BTreeSet::new();
@@ -65,7 +65,7 @@ impl Cx<'_> {
             self.out.push(Output::Resolve { query, wanted });
         }
         let until = self.now.mono + LONGEST_WAIT;
-        self.hub.doubts.insert(leg.id, Doubt { requests: vec![waiting], asked, found: BTreeSet::new(), until });
+        self.hub.unresolved.insert(leg.id, Unresolved { requests: vec![waiting], asked, found: BTreeSet::new(), until });
         true
     }
 }
@@ -73,26 +73,29 @@ impl Cx<'_> {
 impl Switch {
     /// An answer to a question of ours; false if it is to another one.
     pub(super) fn host_resolved(&mut self, query: QueryId, servers: &[Server], now: Now, out: &mut Vec<Output>) -> bool {
-        let Some((leg, doubt)) = self.hub.doubts.iter_mut().find(|(_, doubt)| doubt.asked.contains(&query)) else { return false };
+        let Some((leg, waiting)) = self.hub.unresolved.iter_mut().find(|(_, waiting)| waiting.asked.contains(&query)) else {
+            return false;
+        };
         let leg = *leg;
-        doubt.asked.remove(&query);
-        doubt.found.extend(servers.iter().flat_map(|server| &server.addresses).map(|at| at.remote.ip().to_canonical()));
-        if doubt.asked.is_empty() {
+        waiting.asked.remove(&query);
+        waiting.found.extend(servers.iter().flat_map(|server| &server.addresses).map(|at| at.remote.ip().to_canonical()));
+        if waiting.asked.is_empty() {
             self.judge(leg, now, out);
         }
         true
     }
 
     /// What has waited for long enough.
-    pub(super) fn doubts_due(&mut self, now: Now, out: &mut Vec<Output>) {
-        let due: Vec<LegId> = self.hub.doubts.iter().filter(|(_, doubt)| doubt.until <= now.mono).map(|(leg, _)| *leg).collect();
+    pub(super) fn names_due(&mut self, now: Now, out: &mut Vec<Output>) {
+        let due: Vec<LegId> =
+            self.hub.unresolved.iter().filter(|(_, waiting)| waiting.until <= now.mono).map(|(leg, _)| *leg).collect();
         for leg in due {
             self.judge(leg, now, out);
         }
     }
 
     fn judge(&mut self, leg: LegId, now: Now, out: &mut Vec<Output>) {
-        let Some(Doubt { requests, found, .. }) = self.hub.doubts.remove(&leg) else { return };
+        let Some(Unresolved { requests, found, .. }) = self.hub.unresolved.remove(&leg) else { return };
         for (transaction, request, flow) in requests {
             self.within_dialog(transaction, request, flow, Some(&found), now, out);
         }

@@ -26,10 +26,11 @@ use crate::sip::{Flow, HostPort, Method, NameAddr, Reason, Request, Response, Si
 use crate::transaction::{self, Sending, TransactionId, Transactions};
 use crate::voicemail::{Locks, Mailboxes, Message};
 
+use super::dead_flows::{self, Doubts};
 use super::door::Strike;
 use super::edge::Ways;
 use super::event::Kind;
-use super::gateways::Doubt;
+use super::gateways::Unresolved;
 use super::greeting::{GreetingChange, Take};
 use super::mailbox::Keeping;
 use super::messages::Messages;
@@ -51,6 +52,8 @@ pub(super) struct Hub {
     pub transactions: Transactions,
     pub registrar: Registrar,
     pub bans: Bans,
+    /// Phones that may be there no more.
+    pub doubts: Doubts,
     pub ledger: Ledger,
     /// Connections of edge proxies.
     pub ways: Ways,
@@ -78,7 +81,7 @@ pub(super) struct Hub {
     pub servers: BTreeMap<TrunkName, Vec<Server>>,
     pub lookups: BTreeMap<TrunkName, Lookup>,
     /// Requests within dialogs of trunks whose sender may be at a name.
-    pub doubts: BTreeMap<LegId, Doubt>,
+    pub unresolved: BTreeMap<LegId, Unresolved>,
     /// Devices that have come by another way in this input while their phone has calls or subscriptions.
     pub moved: Vec<(Number, Moved)>,
     /// Devices that name themselves and are not registered any more, of phones that have calls: by number, instance and contact, how they
@@ -133,6 +136,8 @@ pub(super) enum Purpose {
     Withdraw(u64),
     /// OPTIONS to a trunk: whether it is there.
     Options(TrunkName, SocketAddr),
+    /// OPTIONS to a phone that may be there no more.
+    Doubt(dead_flows::Name),
     /// NOTIFY of a subscription.
     Notify(SubscriptionId),
     /// A text that is given on: the sender's transaction.

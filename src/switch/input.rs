@@ -1,6 +1,6 @@
 //! What reaches the core. Every input can be written to the journal and read back to the same value.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,10 @@ pub enum Input {
     /// How many messages the transports have refused as malformed since they said so last, by source.
     Malformed {
         sources: Vec<(IpAddr, Proof, u32)>,
+    },
+    /// Nothing at all has come from these for a while, whose keep-alives `Output::Watch` awaits; said once.
+    Silent {
+        remotes: Vec<SocketAddr>,
     },
     /// A request could not be sent.
     Undeliverable {

@@ -16,6 +16,7 @@
 //! | the API | `commands` |
 //! | names of trunks, registrations there | `trunks`, `withdrawing` |
 //! | devices and trunks that change their connection, proxies of ours, gateways of carriers | `follow`, `edge`, `gateways` |
+//! | phones that fell silent | `dead_flows` |
 //! | who is shut out | `door` |
 //! | lamps and other subscriptions, texts between phones | `presence`, `messages` |
 //! | what a phone may do | `classes` |
@@ -31,6 +32,7 @@ mod challenges;
 mod classes;
 pub mod command;
 mod commands;
+mod dead_flows;
 mod dialling;
 mod door;
 mod edge;
@@ -130,6 +132,7 @@ impl Switch {
                 transactions: Transactions::new(),
                 registrar,
                 bans: Bans::default(),
+                doubts: dead_flows::Doubts::default(),
                 ledger: Ledger::default(),
                 ways: edge::Ways::default(),
                 minutes_at: None,
@@ -147,7 +150,7 @@ impl Switch {
                 sources: BTreeMap::new(),
                 servers: BTreeMap::new(),
                 lookups,
-                doubts: BTreeMap::new(),
+                unresolved: BTreeMap::new(),
                 moved: Vec::new(),
                 gone: BTreeMap::new(),
                 to_tell: Vec::new(),
@@ -219,6 +222,7 @@ impl Switch {
                 self.flow_lost(connection, now, out);
                 self.unreachable.extend(lost.into_iter().map(|lost| lost.id));
             }
+            Input::Silent { remotes } => self.cx(now, out).fell_silent_on(&remotes),
             Input::Malformed { sources } => self.cx(now, out).malformed(sources),
             Input::Resolved { query, servers, whole, ttl } => {
                 if !self.host_resolved(query, &servers, now, out) {
@@ -277,6 +281,7 @@ impl Switch {
             self.hub.transactions.deadline(),
             self.hub.registrar.deadline(),
             self.hub.bans.deadline(),
+            self.hub.doubts.deadline(),
             self.hub.locks.deadline(),
             self.hub.minutes_at,
             self.hub.presence.deadline(),
@@ -285,7 +290,7 @@ impl Switch {
             self.hub.conditions.values().filter_map(|c| c.deadline()).min(),
             self.hub.acd.deadline(),
             self.hub.lookups.values().map(|l| l.at).min(),
-            self.hub.doubts.values().map(|doubt| doubt.until).min(),
+            self.hub.unresolved.values().map(|waiting| waiting.until).min(),
             interrupted.then_some(Mono::ZERO),
         ]
         .into_iter()
@@ -295,7 +300,7 @@ impl Switch {
 
     /// Nothing waits for an answer any more: no conversation, no leg that says goodbye.
     pub fn is_quiet(&self) -> bool {
-        let awaited = |purpose: &Purpose| !matches!(purpose, Purpose::Options(..));
+        let awaited = |purpose: &Purpose| !matches!(purpose, Purpose::Options(..) | Purpose::Doubt(_));
         self.conversations.is_empty() && self.hub.departing.is_empty() && !self.hub.purposes.values().any(awaited)
     }
 
@@ -311,7 +316,7 @@ impl Switch {
         hub.index.legs.len()
             + hub.index.keys.len()
             + hub.departing.len()
-            + hub.doubts.len()
+            + hub.unresolved.len()
             + hub.purposes.len()
             + hub.answers.len()
             + hub.presence.len()
@@ -381,6 +386,7 @@ impl Switch {
     fn sip(&mut self, message: Message, flow: Flow, now: Now, out: &mut Vec<Output>) {
         let mut sends = Vec::new();
         self.cx(now, out).note_way(&flow);
+        self.hub.doubts.heard(flow.remote, now.mono);
         let received = match message {
             Message::Request(request) => {
                 let label = format!("sip_requests_total{{method=\"{}\"}}", hub::method_label(&request.method));
@@ -499,6 +505,7 @@ impl Switch {
             Purpose::Withdraw(id) if response.status.is_final() => self.cx(now, out).withdraw_answered(id, Some(response)),
             Purpose::Withdraw(_) => {}
             Purpose::Options(trunk, at) => self.cx(now, out).trunk_answered(&trunk, at, response.status),
+            Purpose::Doubt(name) => self.cx(now, out).doubt_answered(&name, response.status),
         }
     }
 
@@ -528,6 +535,7 @@ impl Switch {
     /// A request of ours has no answer and will have none.
     fn failed(&mut self, id: TransactionId, cause: Cause, why: Option<String>, now: Now, out: &mut Vec<Output>) {
         self.hub.answers.remove(&id);
+        self.doubt_receiver(id, now, out);
         match self.hub.purposes.remove(&id) {
             Some(Purpose::Invite(leg)) => match self.conversation_of(leg) {
                 Some(conversation) => {
@@ -542,6 +550,7 @@ impl Switch {
             Some(Purpose::Register(trunk, at)) => self.cx(now, out).unregistered_there(&trunk, at),
             Some(Purpose::Withdraw(id)) => self.cx(now, out).withdraw_answered(id, None),
             Some(Purpose::Options(trunk, at)) => self.cx(now, out).trunk_silent(&trunk, at, cause, why),
+            Some(Purpose::Doubt(name)) => self.cx(now, out).doubt_unanswered(&name, cause),
             Some(Purpose::Bye(leg)) => self.bye_done(leg, now, out),
             Some(Purpose::Probe(leg)) => match (cause, self.conversation_of(leg)) {
                 (Cause::Unreachable, Some(conversation)) => {
@@ -591,11 +600,12 @@ impl Switch {
         self.cx(now, out).bindings_changed(changes);
         self.cx(now, out).trunks_due();
         self.cx(now, out).bans_due();
+        self.cx(now, out).doubts_due();
         self.cx(now, out).mailbox_locks_due();
         self.cx(now, out).minutes_due();
         self.cx(now, out).presence_due();
         self.cx(now, out).messages_due();
-        self.doubts_due(now, out);
+        self.names_due(now, out);
         // Expired bindings and trunks: no conversation's, and said once.
         self.whole = out.len();
         while let Some((at, id)) = self.timers.first().copied().filter(|(at, _)| *at <= now.mono) {

@@ -39,6 +39,8 @@ pub enum Output {
     Bans(Vec<Banned>),
     /// Where phones are registered from: told from strangers while there is room for few.
     Known(Known),
+    /// A phone is registered by UDP from there, and has promised keep-alives: an `Input::Silent` is to say when they stay out.
+    Watch(SocketAddr),
     Media {
         worker: u8,
         command: media::Command,

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::Output;
-use super::event::{self, Kind, Registration};
+use super::event::{self, GoneBy, Kind, Registration};
 use super::hub::{Cx, Lookup, Purpose};
 use super::output::{QueryId, RegistrationChange, Resolved, Server, Wanted};
 use crate::chance::Chance;
@@ -527,10 +527,15 @@ impl Cx<'_> {
             | Change::Refreshed(number, _, binding)
             | Change::Replaced(number, _, binding)
             | Change::Removed(number, binding)
-            | Change::Expired(number, binding)) = &change;
+            | Change::Expired(number, binding)
+            | Change::Lost(number, binding)) = &change;
             self.hub.presence.binding_changed(number);
             self.binding_moved(&binding.flow);
             self.known_changed(&change);
+            match &change {
+                Change::Added(..) | Change::Refreshed(..) | Change::Replaced(..) => self.watch_flow(binding),
+                Change::Removed(..) | Change::Expired(..) | Change::Lost(..) => {}
+            }
             match change {
                 Change::Added(number, binding) => self.binding_added(number, binding),
                 Change::Refreshed(number, _, binding) => {
@@ -548,7 +553,14 @@ impl Cx<'_> {
                     self.forget_binding(number, &binding);
                 }
                 Change::Expired(number, binding) => {
-                    self.tell(None, Kind::RegistrationExpired(registration(&number, &binding)));
+                    let gone = Registration { reason: Some(GoneBy::Time), ..registration(&number, &binding) };
+                    self.tell(None, Kind::RegistrationExpired(gone));
+                    self.subscriber_gone(&number, &binding, false);
+                    self.forget_binding(number, &binding);
+                }
+                Change::Lost(number, binding) => {
+                    let gone = Registration { reason: Some(GoneBy::Silence), ..registration(&number, &binding) };
+                    self.tell(None, Kind::RegistrationExpired(gone));
                     self.subscriber_gone(&number, &binding, false);
                     self.forget_binding(number, &binding);
                 }
@@ -581,5 +593,6 @@ fn registration(number: &crate::ids::Number, binding: &crate::registrar::Binding
         transport: binding.flow.transport.as_str().to_ascii_lowercase(),
         user_agent: binding.user_agent.clone(),
         source: binding.source().to_string(),
+        reason: None,
     }
 }

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::help::Help;
+use super::keep_alives::KeepAlives;
 use super::trickle::Trickle;
 use crate::config::Config;
 use crate::registrar::bans::{self, Proof};
@@ -36,6 +37,7 @@ pub struct Door {
     any: AtomicBool,
     banned: RwLock<BTreeMap<IpAddr, Ban>>,
     trickle: Mutex<Trickle>,
+    keep_alives: KeepAlives,
     malformed: Mutex<BTreeMap<(IpAddr, Proof), u32>>,
     delay_us: AtomicU64,
     /// Says which numbers are emergency numbers, and how the outside is reached.
@@ -89,6 +91,15 @@ impl Door {
 
     fn help(&self) -> MutexGuard<'_, Help> {
         self.help.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// See [`KeepAlives`].
+    pub fn watch(&self, remote: SocketAddr) {
+        self.keep_alives.watch(remote);
+    }
+
+    pub fn heard(&self, remote: SocketAddr) {
+        self.keep_alives.heard(remote);
     }
 
     fn trickle(&self) -> MutexGuard<'_, Trickle> {
@@ -181,6 +192,12 @@ impl Door {
                 return;
             }
             self.renew();
+            self.keep_alives.renew();
+            if self.keep_alives.is_any_silent()
+                && let Ok(place) = core.try_reserve()
+            {
+                place.send(Input::Silent { remotes: self.keep_alives.take_silent() });
+            }
             let Ok(place) = core.try_reserve() else { continue };
             let sources = std::mem::take(&mut *self.malformed.lock().unwrap_or_else(PoisonError::into_inner));
             if !sources.is_empty() {

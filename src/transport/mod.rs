@@ -19,6 +19,7 @@ mod counters;
 mod door;
 mod gate;
 mod help;
+mod keep_alives;
 mod reports;
 mod resolver;
 mod settings;
@@ -240,6 +241,11 @@ impl Transport {
     /// Where phones are registered from: they are known under overload.
     pub fn know(&self, known: Known) {
         self.door.know(known);
+    }
+
+    /// Something is awaited from there, again and again.
+    pub fn watch(&self, remote: SocketAddr) {
+        self.door.watch(remote);
     }
 
     pub fn addresses(&self) -> &Addresses {

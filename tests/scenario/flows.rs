@@ -186,6 +186,8 @@ fn the_answer_to_a_call_goes_by_the_new_connection_of_its_phone() {
         let byes: Vec<_> =
             requests(&sim, since).filter(|(_, r)| r.method == sip::Method::Bye).map(|(way, _)| way.connection).collect();
         assert!(byes.contains(&Some(ConnectionId(2))), "{byes:?}");
+        // Else it would be asked whether it is there.
+        sim.input(Input::ConnectionClosed { connection: ConnectionId(2) });
         sim.assert_clean();
     }
 }

@@ -16,6 +16,7 @@ mod carriers;
 mod challenges;
 mod class_of_service;
 mod day;
+mod dead_flows;
 mod edge;
 mod emergency;
 mod faults_of_peers;

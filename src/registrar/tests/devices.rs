@@ -34,7 +34,7 @@ fn devices_that_swap_their_addresses_have_one_binding_each_in_the_end() {
             .map(|change| match change {
                 Change::Added(_, new) | Change::Refreshed(_, _, new) => (None, Some(new.key())),
                 Change::Replaced(_, old, new) => (Some(old.key()), Some(new.key())),
-                Change::Removed(_, old) | Change::Expired(_, old) => (Some(old.key()), None),
+                Change::Removed(_, old) | Change::Expired(_, old) | Change::Lost(_, old) => (Some(old.key()), None),
             })
             .collect::<Vec<_>>()
     };

@@ -31,6 +31,7 @@ impl OutputsDigest {
             | Output::Resolve { .. }
             | Output::Bans(_)
             | Output::Known(_)
+            | Output::Watch(_)
             | Output::Media { .. }
             | Output::Recorder(_)
             | Output::Fetch { .. }

@@ -68,6 +68,7 @@ impl Resigner {
             Input::Started(_)
             | Input::Sip { .. }
             | Input::Malformed { .. }
+            | Input::Silent { .. }
             | Input::Undeliverable { .. }
             | Input::ConnectionClosed { .. }
             | Input::Resolved { .. }

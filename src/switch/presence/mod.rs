@@ -236,6 +236,12 @@ impl Presence {
         }
     }
 
+    /// Whose subscription it is, and the way of its last NOTIFY.
+    pub fn told_by(&self, id: SubscriptionId) -> Option<(Number, Flow)> {
+        let held = self.held.get(&id)?;
+        Some((held.phone.clone(), held.told_by?))
+    }
+
     /// Phones that are told by such a flow.
     pub fn phones_on(&self, is_on: impl Fn(&Flow) -> bool) -> impl Iterator<Item = &Number> {
         self.held.values().filter(move |held| is_on(held.subscription.flow())).map(|held| &held.phone)

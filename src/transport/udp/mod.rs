@@ -294,6 +294,7 @@ impl Work {
         }
         if stun::is_stun(datagram) {
             counters.keepalives.add();
+            self.door.heard(meta.addr);
             if let Some(answer) = stun::answer(datagram, meta.addr) {
                 self.listener.send(&flow, answer.into(), None);
             }
@@ -303,7 +304,10 @@ impl Work {
             Ok(message) => message,
             Err(malformed) => {
                 match malformed.why {
-                    sip::ParseError::Empty => counters.keepalives.add(),
+                    sip::ParseError::Empty => {
+                        counters.keepalives.add();
+                        self.door.heard(meta.addr);
+                    }
                     ref why => {
                         counters.count_malformed(why.label());
                         self.door.malformed(&flow);
@@ -316,6 +320,7 @@ impl Work {
                 return;
             }
         };
+        self.door.heard(meta.addr);
         debug!(%flow, size = datagram.len(), "received {}", wording::of(&message));
         match self.gate.offer(flow, message) {
             Offered::Taken => {}

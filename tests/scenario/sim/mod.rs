@@ -83,6 +83,8 @@ pub struct Sim {
     pub known: BTreeMap<SocketAddr, usize>,
     /// How often the transports were told.
     pub known_changes: usize,
+    /// Whose keep-alives are awaited, each time that it was said.
+    pub watched: Vec<SocketAddr>,
     answers: BTreeMap<Ticket, Answer>,
     next_ticket: u64,
     /// Every byte that the core sent, in order: two runs with the same seed have the same.
@@ -239,6 +241,7 @@ impl Sim {
             bans: Vec::new(),
             known: BTreeMap::new(),
             known_changes: 0,
+            watched: Vec::new(),
             unreachable: BTreeSet::new(),
             behind: BTreeMap::new(),
             names: BTreeMap::new(),
@@ -583,6 +586,7 @@ impl Sim {
             }
             Output::Bans(bans) => self.bans = bans,
             Output::Known(known) => self.know(known),
+            Output::Watch(remote) => self.watched.push(remote),
             Output::Media { worker, command } => self.media(worker, command, later),
             Output::Recorder(command) => self.record(command, later),
             Output::Fetch { worker, leg, recording } => {
