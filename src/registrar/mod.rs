@@ -4,6 +4,7 @@
 //! The rules: nothing is stored for a peer that has not proved who it is; a binding is changed by its number's owner alone, by a whole
 //! REGISTER or not at all; whoever has not proved anything can't tell a number that exists from one that does not.
 
+pub mod answers;
 pub mod bans;
 mod binding;
 mod bindings;

@@ -72,6 +72,14 @@ impl Request {
         response
     }
 
+    /// The fewest octets that its sender can have put it into: every name in a form of one letter (§7.3.3), and no space that need not be.
+    pub fn least_len(&self) -> usize {
+        let mut uri = Vec::with_capacity(64);
+        self.uri.write(&mut uri);
+        let headers: usize = self.headers.iter().map(|(_, value)| value.len() + "v:\r\n".len()).sum();
+        self.method.as_str().len() + uri.len() + "  SIP/2.0\r\n\r\n".len() + headers + self.body.len()
+    }
+
     pub fn to_bytes(&self) -> Bytes {
         let mut out = Vec::with_capacity(self.headers.len() * 64 + self.body.len() + 128);
         out.extend_from_slice(self.method.as_str().as_bytes());

@@ -12,8 +12,8 @@ use crate::ids::{LegId, Number};
 use crate::registrar::bans::Proof;
 use crate::registrar::{Alarm, Binding, Change, From, bans};
 use crate::route;
-use crate::sip::{Flow, Request, Status};
-use crate::transaction::TransactionId;
+use crate::sip::{Flow, Headers, Request, Response, Status};
+use crate::transaction::{Sending, TransactionId};
 
 /// Why a message came to nothing, for the metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +111,31 @@ impl Cx<'_> {
                 self.hub.registrar.all().any(is_its)
             }
         }
+    }
+
+    /// Whether an answer may go out that is longer than its request, to who has proven nothing. A datagram's address may be forged, but for
+    /// that of this machine. Whoever is known where it goes to is answered whatever others have had there.
+    pub fn may_grow(&mut self, sending: &Sending, response: &Response) -> bool {
+        let Sending { to, bytes, .. } = sending;
+        let growth = bytes.len().saturating_sub(self.hub.asked);
+        if to.transport.is_reliable() || growth == 0 || to.remote.ip().to_canonical().is_loopback() {
+            return true;
+        }
+        let may =
+            self.hub.grown.may_grow(bans::network(to.remote.ip()), growth, self.now.mono) || self.knows(&response.headers, to);
+        if !may {
+            self.count("sip_answers_withheld_total");
+        }
+        may
+    }
+
+    /// A trunk or a proxy of ours is there, or the phone that From names is registered from there.
+    pub fn knows(&self, headers: &Headers, flow: &Flow) -> bool {
+        let number = headers.from().ok().and_then(|from| from.uri.dialled()).map(|number| Number::from(number.as_str()));
+        let held = |number: Number| self.hub.registrar.bindings(&number, self.now);
+        self.hub.is_proxy(flow)
+            || self.is_a_trunks(flow.remote.ip().to_canonical())
+            || number.is_some_and(|number| held(number).iter().any(|binding| binding.flow.remote == flow.remote))
     }
 
     pub fn is_a_trunks(&self, ip: IpAddr) -> bool {

@@ -18,6 +18,7 @@ use crate::dialog::{Call, Key, Moved};
 use crate::ids::{ConversationId, LegId, MenuName, Number, RecordingId, TrunkName};
 use crate::ivr::Graph;
 use crate::media::{self, Lease};
+use crate::registrar::answers::Answers;
 use crate::registrar::bans::Bans;
 use crate::registrar::{Outward, Registrar};
 use crate::route::class::Ledger;
@@ -52,6 +53,10 @@ pub(super) struct Hub {
     pub transactions: Transactions,
     pub registrar: Registrar,
     pub bans: Bans,
+    /// What those who have proven nothing got beyond what they have sent.
+    pub grown: Answers,
+    /// How long the request at hand is at least, in octets.
+    pub asked: usize,
     /// Phones that may be there no more.
     pub doubts: Doubts,
     pub ledger: Ledger,
@@ -347,7 +352,7 @@ impl Cx<'_> {
 
     /// Answers a request of a peer that has proven nothing, and forgets it.
     pub fn respond_stateless(&mut self, transaction: TransactionId, response: &Response) {
-        let sends = self.stateless(transaction, response);
+        let mut sends = self.stateless(transaction, response);
         // A 401 here is a challenge; that of a wrong digest is counted where it is found wrong.
         if response.status.is_failure() && response.status != Status::UNAUTHORIZED {
             for sending in &sends {
@@ -355,6 +360,7 @@ impl Cx<'_> {
                 self.strike(&from, Strike::Refused);
             }
         }
+        sends.retain(|sending| self.may_grow(sending, response));
         self.sends(sends);
     }
 

@@ -110,10 +110,13 @@ impl Cx<'_> {
             Method::Register => self.register(transaction, &request, flow),
             Method::Options => {
                 let mut response = self.response(transaction, &request, Status::OK);
-                response.headers.push(HeaderName::Allow, ALLOW);
-                response.headers.push(HeaderName::Accept, "application/sdp");
-                response.headers.push(HeaderName::AllowEvents, ALLOW_EVENTS);
-                response.headers.push(HeaderName::UserAgent, AGENT);
+                // RFC 3261 §11.2 only recommends what we can; in the name of somebody else it is asked for to have him flooded.
+                if flow.transport.is_reliable() || self.knows(&request.headers, &flow) {
+                    response.headers.push(HeaderName::Allow, ALLOW);
+                    response.headers.push(HeaderName::Accept, "application/sdp");
+                    response.headers.push(HeaderName::AllowEvents, ALLOW_EVENTS);
+                    response.headers.push(HeaderName::UserAgent, AGENT);
+                }
                 self.respond_stateless(transaction, &response);
             }
             Method::Bye | Method::Info | Method::Notify | Method::Refer | Method::Update | Method::Prack => {
@@ -124,7 +127,10 @@ impl Cx<'_> {
             Method::Publish | Method::Other(_) | Method::Ack | Method::Cancel => {
                 let status = if request.method.is_known() { Status::METHOD_NOT_ALLOWED } else { Status::NOT_IMPLEMENTED };
                 let mut response = self.response(transaction, &request, status);
-                response.headers.push(HeaderName::Allow, ALLOW);
+                // Only a 405 has to have it (§21.4.6).
+                if status == Status::METHOD_NOT_ALLOWED {
+                    response.headers.push(HeaderName::Allow, ALLOW);
+                }
                 self.respond_stateless(transaction, &response);
             }
         }

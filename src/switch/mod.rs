@@ -88,6 +88,7 @@ use crate::ids::{ConversationId, LegId};
 use crate::ivr;
 use crate::media::Report;
 use crate::registrar::Registrar;
+use crate::registrar::answers::Answers;
 use crate::registrar::bans::Bans;
 use crate::route::Cause;
 use crate::route::class::Ledger;
@@ -132,6 +133,8 @@ impl Switch {
                 transactions: Transactions::new(),
                 registrar,
                 bans: Bans::default(),
+                grown: Answers::default(),
+                asked: 0,
                 doubts: dead_flows::Doubts::default(),
                 ledger: Ledger::default(),
                 ways: edge::Ways::default(),
@@ -437,6 +440,7 @@ impl Switch {
     }
 
     fn requested(&mut self, id: TransactionId, request: Request, flow: Flow, now: Now, out: &mut Vec<Output>) {
+        self.hub.asked = request.least_len();
         let in_dialog = request.headers.to_tag().is_ok_and(|tag| tag.is_some());
         if !in_dialog {
             if self.cx(now, out).is_shut_out(id, &request, flow) {

@@ -313,7 +313,9 @@ fn five_hundred_invites_a_second_harm_no_call() {
             "INVITE sip:201@10.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.66;rport;branch=z9hG4bK-f{n}\r\nMax-Forwards: 70\r\n\
              From: <sip:201@10.0.0.1>;tag=s{n}\r\nTo: <sip:201@10.0.0.1>\r\nCall-ID: flood-{n}\r\nCSeq: 1 INVITE\r\n"
         );
-        assert_eq!(status(&send(&mut sim, STRANGER, text)), 401);
+        // In time it gets no more challenges: the address may be a victim's.
+        let answer = send(&mut sim, STRANGER, text);
+        assert!(if n < 200 { status(&answer) == 401 } else { answer.is_none_or(|a| status(&Some(a)) == 401) }, "{n}");
         sim.run_for(SECOND / 500);
     }
     let (p, t) = (sim.ua(phone).byte, sim.ua(trunk).byte);

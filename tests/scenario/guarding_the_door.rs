@@ -275,3 +275,80 @@ fn the_transports_know_where_phones_are_and_hear_what_changes_alone() {
     let left: Vec<_> = sim.registrations.values().map(|binding| binding.flow.remote).collect();
     assert!(known(&sim).iter().all(|known| left.contains(known)), "{:?} {left:?}", sim.known);
 }
+
+/// As short as a request can be written (RFC 3261 §7.3.3).
+fn compact(method: &str, number: &str, n: u64) -> String {
+    format!(
+        "{method} sip:x SIP/2.0\r\nv:SIP/2.0/UDP x;rport;branch=z9hG4bK{n}\r\nf:<sip:{number}@x>;tag=a\r\nt:<sip:{number}@x>\r\n\
+         i:{n}\r\nCSeq:1 {method}\r\n"
+    )
+}
+
+/// Octets sent and answered.
+fn weigh(sim: &mut Sim, from: &str, text: String) -> (usize, usize) {
+    let (sent, before) = (text.len() + "l:0\r\n\r\n".len(), sim.trace.len());
+    send(sim, from, text);
+    (sent, sim.trace[before..].iter().map(Bytes::len).sum())
+}
+
+/// The address of a datagram may be forged: its owner gets little of what others ask for in its name.
+#[test]
+fn by_udp_a_stranger_gets_no_lists_and_challenges_at_a_rate_that_floods_nobody() {
+    let mut sim = Sim::new(21);
+    let phone = sim.phone("210");
+    let (sent, got) = weigh(&mut sim, STRANGER, compact("OPTIONS", "201", 1));
+    assert!(sent < 130 && got > 0 && got < 2 * sent, "{got} for {sent}");
+    // Who is known where it asks from is told everything.
+    let (sent, got) = weigh(&mut sim, &phone.to_string(), compact("OPTIONS", "210", 2));
+    assert!(got > 2 * sent, "{got} for {sent}");
+
+    let (mut sent, mut got, began) = (0, 0, sim.now.mono);
+    for n in 0..20_000 {
+        let (one, answer) = weigh(&mut sim, STRANGER, compact("REGISTER", "201", 10 + n));
+        (sent, got) = (sent + one, got + answer);
+        sim.run_for(SECOND / 2_000);
+    }
+    assert!(sim.bans.is_empty(), "a challenge is no refusal");
+    let seconds = sim.now.mono.since(began).as_secs() + 1;
+    println!("{got} octets for {sent} in {seconds} s");
+    assert!(got < sent / 3, "a flood gets less than it sends: {got} for {sent}");
+    // By now its sender's share is used up, and nobody else's.
+    assert_eq!(weigh(&mut sim, STRANGER, compact("REGISTER", "201", 1)).1, 0);
+    assert!(weigh(&mut sim, "192.0.2.67:5060", compact("REGISTER", "201", 2)).1 > 0);
+    // By TCP it has shown that it is there.
+    let flow = Flow { transport: Transport::Tcp, local: switch(), remote: stranger_at(), connection: None };
+    let message = sip::intake(Bytes::from(compact("REGISTER", "201", 3).replace("UDP", "TCP") + "l:0\r\n\r\n")).expect("valid");
+    let before = sim.trace.len();
+    sim.input(Input::Sip { flow, message });
+    assert_eq!(sim.trace.len(), before + 1);
+    // A minute later it is as any.
+    sim.run_for(60 * SECOND);
+    assert!(weigh(&mut sim, STRANGER, compact("REGISTER", "201", 4)).1 > 0);
+}
+
+fn stranger_at() -> SocketAddr {
+    STRANGER.parse().expect("address")
+}
+
+/// After a power cut; and the phones of half the office write as shortly as can be.
+#[test]
+fn a_hundred_phones_behind_one_address_register_at_once() {
+    let mut source = centre();
+    for n in 500..600 {
+        source.main.text.push_str(&format!("\n[[phone]]\nnumber = \"{n}\"\nsecret = \"secret-{n}\"\n"));
+    }
+    let mut sim = Sim::with(22, source);
+    // Each tries three times before it hears anything.
+    for n in 0..300u64 {
+        let from = format!("192.0.2.66:{}", 1_000 + n % 100);
+        assert!(weigh(&mut sim, &from, compact("REGISTER", &(500 + n % 100).to_string(), 1_000 + n)).1 > 0, "{n}");
+    }
+    for n in 0..100 {
+        let number: &'static str = Box::leak(format!("{}", 500 + n).into_boxed_str());
+        let mut line = crate::flows::Line::new(number, "sip:phone@192.168.1.2", 0);
+        let remote = format!("192.0.2.66:{}", 1_000 + n).parse().expect("address");
+        line.flow = Flow { transport: Transport::Udp, local: switch(), remote, connection: None };
+        assert_eq!(line.register(&mut sim).status.code(), 200, "{n}");
+    }
+    assert!(sim.bans.is_empty());
+}

@@ -540,6 +540,19 @@ fn a_stranger_is_not_answered_with_much_more_than_it_sent() {
         worst = worst.max(grown);
         assert!(answer.len() <= sent.len() + 300, "{method} {headers:?}: {} for {}\n{answer}", answer.len(), sent.len());
     }
+    // As short as can be (RFC 3261 §7.3.3): a 200 without lists, and the challenges that there must be, whose number is bounded.
+    for (n, (method, most)) in [("OPTIONS", 2.0), ("REGISTER", 3.5), ("INVITE", 3.5), ("JUMP", 2.0)].into_iter().enumerate() {
+        let sent = format!(
+            "{method} sip:x SIP/2.0\r\nv:SIP/2.0/UDP x;rport;branch=z9hG4bK{n}\r\nf:<sip:x@x>;tag=a\r\nt:<sip:x@x>\r\ni:short{n}\r\n\
+             CSeq:1 {method}\r\nm:<sip:x>\r\nl:0\r\n\r\n"
+        );
+        stranger.socket.send_to(sent.as_bytes(), switch.sip()).expect("sent");
+        let answer = stranger.hear();
+        assert!(answer.contains(&format!("short{n}")), "{answer}");
+        let grown = answer.len() as f64 / sent.len() as f64;
+        worst = worst.max(grown);
+        assert!(grown <= most, "{method}: {grown:.1} times: {} for {}\n{answer}", answer.len(), sent.len());
+    }
     // Nothing is repeated to who has proven nothing: what comes next is the answer to this.
     stranger.is_answered();
     println!("a stranger gets at most {worst:.1} times what it sent");
