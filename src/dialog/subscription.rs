@@ -23,6 +23,13 @@ pub const MIN_EXPIRES: u32 = 60;
 /// Longest duration, and that of a peer that does not say (RFC 4235 §3.4): a lamp of a phone that was torn out is kept so long at most.
 pub const MAX_EXPIRES: u32 = 3_600;
 
+/// A NOTIFY that its subscriber can't take for the moment (500, 503) is sent again after so long, where it does not say how long …
+const REST: Duration = Duration::from_secs(5);
+/// … or after what it says, up to this …
+const LONGEST_REST: Duration = Duration::from_secs(300);
+/// … and so often.
+const MOST_REFUSED: u8 = 5;
+
 #[derive(Debug)]
 pub struct Subscription {
     key: Key,
@@ -32,6 +39,8 @@ pub struct Subscription {
     event: Bytes,
     until: Mono,
     notify: Notify,
+    /// NOTIFYs one after another that a fault of the subscriber's has refused.
+    refused: u8,
     ending: Option<Ending>,
 }
 
@@ -50,6 +59,8 @@ enum Notify {
     Sent,
     /// One is on its way, and what it says is old.
     SentStale,
+    /// The subscriber had a fault of the moment: the next one waits.
+    Resting,
 }
 
 /// Why a subscription ends, as its last NOTIFY says (§4.1.3).
@@ -91,6 +102,8 @@ pub enum Then {
     Nothing,
     /// The state has changed meanwhile: notify again.
     Again,
+    /// It was not taken: notify again when so much time has gone, after [`rested`](Subscription::rested).
+    Later(Duration),
     /// The subscriber is gone, or knows nothing of it (§4.2.2).
     Over,
 }
@@ -106,6 +119,7 @@ impl Subscription {
             event: subscribe.headers.get(&HeaderName::Event).cloned().unwrap_or_default(),
             until: now,
             notify: Notify::Idle,
+            refused: 0,
             ending: None,
         };
         subscription.last(seconds, now);
@@ -125,7 +139,7 @@ impl Subscription {
         let Kept { dialog, contact, event } = kept;
         let key = Key { call_id: dialog.call_id().clone(), tag: Bytes::copy_from_slice(dialog.local_tag()) };
         let dialog = dialog.without_connection();
-        Subscription { key, dialog, contact, event, until: now + left, notify: Notify::Idle, ending: None }
+        Subscription { key, dialog, contact, event, until: now + left, notify: Notify::Idle, refused: 0, ending: None }
     }
 
     /// The number of the last request of ours in it.
@@ -181,6 +195,8 @@ impl Subscription {
     pub fn may_notify(&mut self) -> bool {
         match self.notify {
             Notify::Idle => true,
+            // What is so then is told then.
+            Notify::Resting => false,
             Notify::Sent | Notify::SentStale => {
                 self.notify = Notify::SentStale;
                 false
@@ -210,17 +226,39 @@ impl Subscription {
         (request, self.dialog.next_hop())
     }
 
-    /// The final answer to the NOTIFY that is on its way; without one, [`Status::REQUEST_TIMEOUT`].
-    pub fn answered(&mut self, status: Status) -> Then {
+    /// The final answer to the NOTIFY that is on its way, with its Retry-After in seconds; without one, [`Status::REQUEST_TIMEOUT`].
+    pub fn answered(&mut self, status: Status, retry_after: Option<u32>) -> Then {
         let stale = self.notify == Notify::SentStale;
         self.notify = Notify::Idle;
         match status {
-            // A fault of the moment (§4.2.2: with Retry-After it may be tried again; the next change does).
+            // A fault of the moment (§4.2.2): the lamp would be wrong until the next change.
+            Status::SERVER_INTERNAL_ERROR | Status::SERVICE_UNAVAILABLE if self.refused < MOST_REFUSED => {
+                self.refused += 1;
+                self.notify = Notify::Resting;
+                let asked =
+                    retry_after.map(|seconds| Duration::from_secs(seconds.into()).clamp(Duration::from_secs(1), LONGEST_REST));
+                return Then::Later(asked.unwrap_or(REST));
+            }
+            // It has had its chances; the next change is another.
             Status::SERVER_INTERNAL_ERROR | Status::SERVICE_UNAVAILABLE => {}
-            status if status.is_success() => {}
+            status if status.is_success() => self.refused = 0,
             _ => return Then::Over,
         }
         if stale { Then::Again } else { Then::Nothing }
+    }
+
+    /// The time is over that [`Then::Later`] has said, or the subscriber asks: whether it was waited for.
+    pub fn rested(&mut self) -> bool {
+        let rests = self.notify == Notify::Resting;
+        if rests {
+            self.notify = Notify::Idle;
+        }
+        rests
+    }
+
+    /// The NOTIFY that was on its way has found none.
+    pub fn not_sent(&mut self) {
+        self.notify = Notify::Idle;
     }
 
     /// The way to the subscriber.
@@ -303,13 +341,31 @@ mod tests {
         assert_eq!(first.headers.get(&HeaderName::Event).map(|e| &e[..]), Some(&b"dialog;id=7"[..]));
         assert!(!s.may_notify());
         assert!(!s.may_notify());
-        assert_eq!(s.answered(Status::OK), Then::Again);
+        assert_eq!(s.answered(Status::OK, None), Then::Again);
         assert!(s.may_notify());
         s.notify("text/plain", Bytes::new(), now());
-        assert_eq!(s.answered(Status::SERVICE_UNAVAILABLE), Then::Nothing);
-        assert!(s.may_notify());
+        assert_eq!(s.answered(Status::CALL_TRANSACTION_DOES_NOT_EXIST, None), Then::Over);
+    }
+
+    #[test]
+    fn a_notify_that_is_not_taken_for_the_moment_waits_and_goes_again_a_few_times() {
+        let mut s = subscription(600);
+        let mut refused = |retry_after| {
+            assert!(s.may_notify());
+            s.notify("text/plain", Bytes::new(), now());
+            let then = s.answered(Status::SERVICE_UNAVAILABLE, retry_after);
+            assert_eq!(s.may_notify(), then == Then::Nothing, "what changes meanwhile waits with it");
+            assert_eq!(s.rested(), then != Then::Nothing);
+            then
+        };
+        for (retry_after, seconds) in [(None, 5), (Some(20), 20), (Some(0), 1), (Some(86_400), 300), (None, 5)] {
+            assert_eq!(refused(retry_after), Then::Later(Duration::from_secs(seconds)));
+        }
+        assert_eq!(refused(None), Then::Nothing);
         s.notify("text/plain", Bytes::new(), now());
-        assert_eq!(s.answered(Status::CALL_TRANSACTION_DOES_NOT_EXIST), Then::Over);
+        assert_eq!(s.answered(Status::OK, None), Then::Nothing);
+        s.notify("text/plain", Bytes::new(), now());
+        assert_eq!(s.answered(Status::SERVER_INTERNAL_ERROR, None), Then::Later(REST), "it begins anew");
     }
 
     #[test]

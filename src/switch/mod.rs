@@ -491,7 +491,10 @@ impl Switch {
                 None => self.cx(now, out).departing_answered(leg, id, response, flow),
             },
             Purpose::Told(_) | Purpose::InDialog => {}
-            Purpose::Notify(id) if response.status.is_final() => self.cx(now, out).notify_answered(id, response.status),
+            Purpose::Notify(id) if response.status.is_final() => {
+                let retry_after = response.headers.retry_after().ok().flatten();
+                self.cx(now, out).notify_answered(id, response.status, retry_after);
+            }
             Purpose::Notify(_) => {}
             Purpose::Message(sender) if response.status.is_final() => {
                 self.cx(now, out).message_answered(sender, response.status);
@@ -563,7 +566,7 @@ impl Switch {
                 (_, _) => self.probed(leg, Status::REQUEST_TIMEOUT, now, out),
             },
             Some(Purpose::Notify(id)) if cause == Cause::Unreachable => self.cx(now, out).notify_found_no_way(id),
-            Some(Purpose::Notify(id)) => self.cx(now, out).notify_answered(id, Status::REQUEST_TIMEOUT),
+            Some(Purpose::Notify(id)) => self.cx(now, out).notify_answered(id, Status::REQUEST_TIMEOUT, None),
             Some(Purpose::Message(sender)) => self.cx(now, out).message_answered(sender, Status::REQUEST_TIMEOUT),
             Some(Purpose::Refresh(leg)) => {
                 if let Some(conversation) = self.conversation_of(leg) {

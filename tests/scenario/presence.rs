@@ -392,3 +392,44 @@ fn a_subscription_that_ends_while_nobody_runs_is_forgotten_and_one_in_bad_shape_
     assert_eq!((sim.ua(watcher).notified.len(), sim.subscriptions.len()), (came, 1));
     sim.assert_clean();
 }
+
+/// RFC 6665 §4.2.2: a fault of the moment. The line changes no more, so that nothing else would put the lamp right.
+#[test]
+fn a_lamp_that_was_not_taken_comes_again_when_the_phone_has_said_or_a_few_seconds_later() {
+    for (seed, status, retry_after, seconds) in [(70, 503, Some(20), 20), (71, 500, None, 5)] {
+        let mut sim = Sim::new(seed);
+        let (caller, line, watcher) = (sim.phone("201"), sim.phone("202"), sim.phone("203"));
+        sim.act(watcher, |ua, now| {
+            ua.watch("dialog", "202", None, now);
+        });
+        sim.run_until("watching", |sim| sim.ua(watcher).seen(0).is_some());
+        sim.run_for(SECOND);
+        sim.act(watcher, |ua, _| (ua.on_notify, ua.retry_after) = (Some(status), retry_after));
+        sim.set(line, OnInvite::Answer(SECOND / 10));
+        sim.act(caller, |ua, now| {
+            ua.call("202", now);
+        });
+        sim.run_until("they talk", |sim| sim.ua(line).is_up());
+        let told = sim.ua(watcher).notified.len();
+        sim.run_for((seconds - 2) * SECOND);
+        assert_eq!(sim.ua(watcher).notified.len(), told, "{status}: it is let alone, whatever the line does");
+        sim.act(watcher, |ua, _| ua.on_notify = Some(200));
+        sim.run_for(4 * SECOND);
+        assert_eq!((sim.ua(watcher).notified.len(), sim.ua(watcher).lamp(0)), (told + 1, vec!["confirmed".to_owned()]));
+        sim.act(caller, |ua, now| ua.hang_up(now));
+        sim.run_for(SECOND);
+        // A phone that never takes it is not told for ever; and the subscription goes on.
+        sim.act(watcher, |ua, _| (ua.on_notify, ua.retry_after) = (Some(status), None));
+        let told = sim.ua(watcher).notified.len();
+        sim.act(caller, |ua, now| {
+            ua.call("202", now);
+        });
+        sim.run_for(200 * SECOND);
+        assert_eq!(sim.ua(watcher).notified.len(), told + 6, "{status}");
+        sim.act(watcher, |ua, _| ua.on_notify = Some(200));
+        sim.act(caller, |ua, now| ua.hang_up(now));
+        sim.run_until("the lamp is dark", |sim| sim.ua(watcher).lamp(0) == ["terminated"]);
+        sim.act(watcher, |ua, now| ua.watch_again(0, Some(0), now));
+        sim.assert_clean();
+    }
+}

@@ -127,6 +127,8 @@ pub(super) struct Presence {
     of_phone: BTreeMap<Number, BTreeSet<SubscriptionId>>,
     watching: BTreeMap<Watched, BTreeSet<SubscriptionId>>,
     due: BTreeSet<(Mono, SubscriptionId)>,
+    /// To be told again, as they did not take it.
+    again: BTreeSet<(Mono, SubscriptionId)>,
     /// As it was told last, of everything that is watched.
     states: BTreeMap<Watched, State>,
     /// To be looked at when the input is through.
@@ -154,7 +156,7 @@ impl Presence {
     }
 
     pub fn deadline(&self) -> Option<Mono> {
-        self.due.first().map(|(at, _)| *at)
+        [self.due.first(), self.again.first()].into_iter().flatten().map(|(at, _)| *at).min()
     }
 
     /// Everything is looked at anew: a reload, a fault.
@@ -419,6 +421,7 @@ impl Cx<'_> {
             Err(status) => return self.refuse_subscription(transaction, request, status),
         };
         held.is_away = false;
+        held.subscription.rested();
         let response = held.subscription.accept(request, seconds);
         self.respond(transaction, &response);
         self.hub.presence.last(id, seconds, self.now.mono);
@@ -462,11 +465,15 @@ impl Cx<'_> {
         self.request(request, to, if over { Purpose::InDialog } else { Purpose::Notify(id) });
     }
 
-    /// The final answer to a NOTIFY, or that there will be none.
-    pub fn notify_answered(&mut self, id: SubscriptionId, status: Status) {
+    /// The final answer to a NOTIFY, with its Retry-After, or that there will be none.
+    pub fn notify_answered(&mut self, id: SubscriptionId, status: Status, retry_after: Option<u32>) {
         let Some(held) = self.hub.presence.held.get_mut(&id) else { return };
-        match held.subscription.answered(status) {
+        match held.subscription.answered(status, retry_after) {
             Then::Nothing => {}
+            Then::Later(rest) => {
+                self.hub.presence.again.insert((self.now.mono + rest, id));
+                self.count("sip_notifies_put_off_total");
+            }
             Then::Again => self.notify_subscriber(id),
             Then::Over => {
                 self.count("sip_subscriptions_lost_total");
@@ -481,10 +488,10 @@ impl Cx<'_> {
         let flow = *held.subscription.flow();
         let is_lost = held.told_by == Some(flow);
         if is_lost && (!flow.transport.is_reliable() || self.hub.is_proxy(&flow)) {
-            return self.notify_answered(id, Status::REQUEST_TIMEOUT);
+            return self.notify_answered(id, Status::REQUEST_TIMEOUT, None);
         }
         let Some(held) = self.hub.presence.held.get_mut(&id) else { return };
-        held.subscription.answered(Status::SERVICE_UNAVAILABLE);
+        held.subscription.not_sent();
         match is_lost {
             // That its connection is gone may be noticed by this alone.
             true => self.hub.presence.away(id),
@@ -492,8 +499,15 @@ impl Cx<'_> {
         }
     }
 
-    /// Subscriptions that were not refreshed.
+    /// Subscriptions that were not refreshed, and those that are to be told again.
     pub fn presence_due(&mut self) {
+        while self.hub.presence.again.first().is_some_and(|(at, _)| *at <= self.now.mono)
+            && let Some((_, id)) = self.hub.presence.again.pop_first()
+        {
+            if self.hub.presence.held.get_mut(&id).is_some_and(|held| held.subscription.rested()) {
+                self.hub.presence.fresh.insert(id);
+            }
+        }
         while let Some((at, id)) = self.hub.presence.due.first().copied().filter(|(at, _)| *at <= self.now.mono) {
             self.hub.presence.due.remove(&(at, id));
             if let Some(held) = self.hub.presence.held.get_mut(&id) {
