@@ -29,7 +29,7 @@ const MOST_DIGITS: usize = 16;
 /// Between two digits of the PIN, and for a choice.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// No prompt or message is longer; in case that its end is never reported.
+/// No prompts are longer, nor is what is said before a message; in case that its end is never reported.
 const LONGEST_PLAY: Duration = Duration::from_secs(240);
 
 /// Nobody listens to a longer greeting.
@@ -101,6 +101,7 @@ struct Left {
     recording: RecordingId,
     /// Empty, if hidden.
     caller: String,
+    lasts: Duration,
 }
 
 #[derive(Debug)]
@@ -145,7 +146,11 @@ impl Session {
         let old = messages.iter().filter(|m| m.heard);
         let mut session = Session {
             pin: pin.to_owned(),
-            left: new.clone().chain(old).map(|m| Left { recording: m.recording, caller: m.caller.clone() }).collect(),
+            left: new
+                .clone()
+                .chain(old)
+                .map(|m| Left { recording: m.recording, caller: m.caller.clone(), lasts: Duration::from_millis(m.duration_ms) })
+                .collect(),
             new: new.count(),
             greeting,
             state: State::Pin { digits: String::new(), wrong: 0 },
@@ -385,10 +390,10 @@ impl Session {
     }
 
     fn play(&mut self, says_whose: bool, now: Mono, out: &mut Vec<Action>) {
-        let Some(Left { recording, caller }) = self.left.front() else { return };
+        let Some(Left { recording, caller, lasts }) = self.left.front() else { return };
         out.push(Action::PlayMessage(if says_whose { whose(caller) } else { Vec::new() }, *recording));
+        self.until = now + *lasts + LONGEST_PLAY;
         self.state = State::Playing;
-        self.until = now + LONGEST_PLAY;
     }
 
     fn choose(&mut self, said: usize, now: Mono, out: &mut Vec<Action>) {

@@ -542,6 +542,31 @@ fn how_long_a_message_is_and_how_it_ends_is_configured() {
 }
 
 #[test]
+fn a_message_of_ten_minutes_is_heard_to_its_end() {
+    let mut source = centre();
+    source.main.text.push_str("[voicemail]\nlongest = '20m'\n");
+    let mut sim = Sim::with(19, source);
+    let (owner, caller) = (sim.phone("201"), sim.phone("210"));
+    sim.act(caller, |p, now| {
+        p.call("*98201", now);
+    });
+    tone(&mut sim);
+    sim.run_for(600 * SECOND);
+    sim.act(caller, |p, now| p.hang_up(now));
+    sim.run_for(2 * SECOND);
+    assert!(mailbox(&mut sim)[0].duration_ms > 590_000);
+    listen(&mut sim, owner, "4711#");
+    sim.run_for(590 * SECOND);
+    assert!(!sim.has("voicemail.heard"), "it is not over");
+    let (voice, since) = (sim.ua(caller).byte, sim.now.mono);
+    sim.run_for(5 * SECOND);
+    assert!(sim.ua(owner).heard(voice, since) > 240, "nothing else is said over it");
+    sim.run_until("to its end", |s| s.has("voicemail.heard"));
+    sim.act(owner, |p, now| p.hang_up(now));
+    sim.assert_clean();
+}
+
+#[test]
 fn a_menu_takes_a_message_for_a_queue_and_goes_on() {
     let mut sim = Sim::new(18);
     let (trunk, agent) = (sim.trunk(), sim.phone("202"));
