@@ -1,5 +1,6 @@
 //! Class of service in the core: asks [`class`](crate::route::class), tells what was refused, and keeps the minutes.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Output;
@@ -7,7 +8,7 @@ use super::event::{ClassRefused, Kind};
 use super::hub::Cx;
 use crate::config::Phone;
 use crate::conversation::{Conversation, Stage};
-use crate::ids::{LegId, Number};
+use crate::ids::{ConversationId, LegId, Number};
 use crate::route::class::{Denied, has_calls_left, may_call_outside};
 use crate::route::{self, Caller, Target};
 
@@ -20,7 +21,9 @@ impl Cx<'_> {
         let config = self.config();
         let Some(phone) = config.phones.get(number) else { return Ok(()) };
         self.may_reach(Caller::Phone(phone), target)?;
-        let calls = self.hub.index.of_phone(number).count();
+        // One that rings at several devices of it, or that it has sent on, is one call.
+        let calls: BTreeSet<ConversationId> = self.hub.index.of_phone(number).map(|(_, at)| at.conversation).collect();
+        let calls = calls.len();
         match target {
             Target::Code(_) | Target::Hangup => Ok(()),
             Target::Outside(outside) if outside.is_emergency() => Ok(()),

@@ -132,6 +132,36 @@ fn a_phone_is_in_so_many_calls_as_its_class_says() {
     assert_eq!(dials(&mut sim, phone, "201"), 200);
 }
 
+/// It rings at both of its devices: one call.
+#[test]
+fn a_call_at_two_devices_of_a_phone_is_one() {
+    let (mut sim, desk, other, _) = centre_with(9, "calls = 2");
+    let soft = sim.phone_at("210", [10, 1, 0, 11]);
+    for at in [desk, soft] {
+        sim.set(at, OnInvite::Ring);
+    }
+    sim.act(other, |p, now| {
+        p.call("210", now);
+    });
+    sim.run_until("both ring", |s| [desk, soft].iter().all(|at| !s.ua(*at).invites.is_empty()));
+    sim.run_for(SECOND);
+    sim.act(desk, |p, now| {
+        p.call("04940123", now);
+    });
+    sim.run_until("the second is taken", |s| s.ua(desk).is_up());
+    assert!(refused(&sim).is_empty());
+    // That makes two.
+    sim.act(soft, |p, now| {
+        p.call("04940124", now);
+    });
+    sim.run_until("the third is not", |s| s.ua(soft).final_status().is_some_and(|s| s >= 300));
+    assert_eq!(refused(&sim), [("210".to_owned(), Denied::Calls, "4940124".to_owned())]);
+    for at in [other, desk] {
+        sim.act(at, |p, now| p.hang_up(now));
+    }
+    sim.assert_clean();
+}
+
 fn hangs_up_one(sim: &mut Sim, at: SocketAddr) {
     let before = sim.ua(at).open_calls();
     sim.act(at, |p, now| p.hang_up(now));
