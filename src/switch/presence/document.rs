@@ -6,8 +6,12 @@ use super::line::{Dialog, DialogState};
 use super::{Contact, State};
 use crate::clock::Wall;
 
-/// In one document; a number with more has a display that shows nothing of them, and a datagram must hold it.
+/// In one document; a number with more has a display that shows nothing of them.
 const MOST_DIALOGS: usize = 8;
+
+/// Octets of a document that goes by UDP. With the headers of its NOTIFY, which are 400 to 550, it fits the 1,472 of an Ethernet: what is
+/// in fragments does not pass every NAT.
+const MOST_BY_DATAGRAM: usize = 900;
 
 /// Of a subscriber's view of a resource.
 pub(super) struct Told<'a> {
@@ -20,6 +24,8 @@ pub(super) struct Told<'a> {
     pub version: u32,
     /// The document before had these.
     pub before: &'a [Dialog],
+    /// It goes by UDP.
+    pub by_datagram: bool,
 }
 
 pub(super) fn content_type(state: &State) -> &'static str {
@@ -59,24 +65,52 @@ fn dialog_info(out: &mut String, dialogs: &[Dialog], told: &Told<'_>) {
     let ended = told.before.iter().filter(|before| !dialogs.iter().any(|now| now.leg == before.leg));
     let ended = ended.map(|dialog| (dialog, "terminated"));
     let live = dialogs.iter().map(|dialog| (dialog, dialog.state.as_str()));
-    for (dialog, state) in live.chain(ended).take(MOST_DIALOGS) {
-        let _ = write!(out, "<dialog id=\"{}\" call-id=\"{}\"", dialog.leg.0, Escaped(&dialog.call_id));
-        for (name, tag) in [("local-tag", &dialog.local_tag), ("remote-tag", &dialog.remote_tag)] {
-            if !tag.is_empty() {
-                let _ = write!(out, " {name}=\"{}\"", Escaped(tag));
-            }
-        }
-        let direction = if dialog.initiator { "initiator" } else { "recipient" };
-        let _ = write!(out, " direction=\"{direction}\">\r\n<state>{state}</state>\r\n");
-        party(out, "local", None, &told.entity);
-        let remote = match dialog.remote.as_str() {
-            "" | "anonymous" => "sip:anonymous@anonymous.invalid".to_owned(),
-            number => format!("sip:{}@{}", user(number), told.host),
+    let end = "</dialog-info>\r\n";
+    let mut all: Vec<(&Dialog, &str)> = live.chain(ended).collect();
+    let mut texts: Vec<String> = all.iter().take(MOST_DIALOGS).map(|(dialog, state)| one_dialog(dialog, state, told)).collect();
+    let room = MOST_BY_DATAGRAM.saturating_sub(out.len() + end.len());
+    if told.by_datagram && texts.iter().map(String::len).sum::<usize>() > room {
+        // What rings can be picked up; that the line is busy one call says for all.
+        all.sort_by_key(|(_, state)| match *state {
+            "early" => 0,
+            "confirmed" => 1,
+            "trying" => 2,
+            _ => 3,
+        });
+        texts = all.iter().take(MOST_DIALOGS).map(|(dialog, state)| one_dialog(dialog, state, told)).collect();
+        let mut taken = 0;
+        let fits = |text: &String| {
+            // One there has to be, however long its names are.
+            let first = taken == 0;
+            taken += text.len();
+            first || taken <= room
         };
-        party(out, "remote", dialog.remote_name.as_deref(), &remote);
-        out.push_str("</dialog>\r\n");
+        let fitting = texts.iter().map(fits).take_while(|fits| *fits).count();
+        texts.truncate(fitting);
     }
-    out.push_str("</dialog-info>\r\n");
+    out.extend(texts);
+    out.push_str(end);
+}
+
+fn one_dialog(dialog: &Dialog, state: &str, told: &Told<'_>) -> String {
+    let mut text = String::with_capacity(384);
+    let out = &mut text;
+    let _ = write!(out, "<dialog id=\"{}\" call-id=\"{}\"", dialog.leg.0, Escaped(&dialog.call_id));
+    for (name, tag) in [("local-tag", &dialog.local_tag), ("remote-tag", &dialog.remote_tag)] {
+        if !tag.is_empty() {
+            let _ = write!(out, " {name}=\"{}\"", Escaped(tag));
+        }
+    }
+    let direction = if dialog.initiator { "initiator" } else { "recipient" };
+    let _ = write!(out, " direction=\"{direction}\">\r\n<state>{state}</state>\r\n");
+    party(out, "local", None, &told.entity);
+    let remote = match dialog.remote.as_str() {
+        "" | "anonymous" => "sip:anonymous@anonymous.invalid".to_owned(),
+        number => format!("sip:{}@{}", user(number), told.host),
+    };
+    party(out, "remote", dialog.remote_name.as_deref(), &remote);
+    out.push_str("</dialog>\r\n");
+    text
 }
 
 fn party(out: &mut String, side: &str, name: Option<&str>, uri: &str) {
@@ -147,7 +181,14 @@ mod tests {
     use crate::ids::LegId;
 
     fn told(before: &[Dialog]) -> Told<'_> {
-        Told { entity: "sip:201@10.0.0.1".into(), host: "10.0.0.1".into(), now: Wall::from_micros(0), version: 3, before }
+        Told {
+            entity: "sip:201@10.0.0.1".into(),
+            host: "10.0.0.1".into(),
+            now: Wall::from_micros(0),
+            version: 3,
+            before,
+            by_datagram: false,
+        }
     }
 
     fn ringing() -> Dialog {
@@ -189,6 +230,24 @@ mod tests {
         let many: Vec<Dialog> = (0..100).map(|n| Dialog { leg: LegId(n), ..ringing() }).collect();
         let text = body(&State::Line(many), &told(&[]));
         assert_eq!(text.matches("</dialog>").count(), MOST_DIALOGS);
+    }
+
+    #[test]
+    fn by_udp_it_fits_a_datagram_and_what_rings_goes_before_what_talks_and_is_over() {
+        let talks = |n| Dialog { leg: LegId(n), state: DialogState::Confirmed, ..ringing() };
+        let many: Vec<Dialog> = (0..6).map(talks).chain([ringing()]).collect();
+        let over = [Dialog { leg: LegId(99), ..ringing() }];
+        let text = body(&State::Line(many), &Told { by_datagram: true, ..told(&over) });
+        assert!(text.len() <= MOST_BY_DATAGRAM, "{}", text.len());
+        let states: Vec<&str> = text.split("<state>").skip(1).filter_map(|rest| rest.split('<').next()).collect();
+        assert_eq!(states, ["early", "confirmed"]);
+        // Two are told as they are.
+        let text = body(&State::Line(vec![talks(1)]), &Told { by_datagram: true, ..told(&over) });
+        assert!(text.contains("confirmed") && text.contains("terminated") && text.len() <= MOST_BY_DATAGRAM, "{text}");
+        // One there is, however long it is.
+        let long = Dialog { remote_name: Some("x".repeat(2_000)), ..ringing() };
+        let text = body(&State::Line(vec![long, talks(1)]), &Told { by_datagram: true, ..told(&[]) });
+        assert_eq!(text.matches("</dialog>").count(), 1);
     }
 
     #[test]

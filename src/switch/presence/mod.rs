@@ -21,7 +21,7 @@ use crate::conversation::Stage;
 use crate::dialog::{Ending, Kept as KeptSubscription, Key, MIN_EXPIRES, Moved, Own, Subscription, Then, Wish};
 use crate::ids::Number;
 use crate::registrar::Binding;
-use crate::sip::{ConnectionId, Flow, HeaderName, Request, Status, Uri};
+use crate::sip::{ConnectionId, Flow, HeaderName, Request, Status, Transport, Uri};
 use crate::transaction::TransactionId;
 
 use line::Dialog;
@@ -447,7 +447,8 @@ impl Cx<'_> {
                 (format!("sip:{}@{domain}", held.watched.number), domain)
             }
         };
-        let told = document::Told { entity, host, now: now.wall, version: held.version, before: &held.told };
+        let by_datagram = held.subscription.flow().transport == Transport::Udp;
+        let told = document::Told { entity, host, now: now.wall, version: held.version, before: &held.told, by_datagram };
         let body = document::body(state, &told);
         held.version = held.version.wrapping_add(1);
         if let State::Line(dialogs) = state {
