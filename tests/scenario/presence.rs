@@ -433,3 +433,54 @@ fn a_lamp_that_was_not_taken_comes_again_when_the_phone_has_said_or_a_few_second
         sim.assert_clean();
     }
 }
+
+/// RFC 3842, of a mailbox that is nobody's own.
+#[test]
+fn agents_watch_their_queues_mailbox_and_the_code_of_mailboxes_is_ones_own() {
+    let mut sim = Sim::new(72);
+    let (agent, stranger, trunk) = (sim.phone("202"), sim.phone("210"), sim.trunk());
+    // 204 has an agent, of another queue; and 602 has no mailbox.
+    let other = sim.phone("204");
+    let asked = [
+        (agent, "601", 200),
+        (agent, "*97601", 200),
+        (agent, "*97", 200),
+        (agent, "602", 404),
+        (agent, "*97201", 403),
+        (stranger, "601", 403),
+        (other, "*97601", 403),
+        (stranger, "*97", 200),
+    ];
+    for (phone, number, status) in asked {
+        sim.act(phone, |ua, now| {
+            ua.watch("message-summary", number, Some(600), now);
+        });
+        sim.run_for(SECOND);
+        assert_eq!(sim.ua(phone).last_status("SUBSCRIBE"), Some(status), "{number}");
+    }
+    let voice = |sim: &Sim, phone, watch| {
+        let body = sim.ua(phone).seen(watch).map(|n| n.body.clone()).unwrap_or_default();
+        body.lines().find_map(|line| line.strip_prefix("Voice-Message: ")).unwrap_or_default().to_owned()
+    };
+    // Of one device the newer subscription to the same is in the place of the older.
+    assert_eq!([1, 2].map(|watch| voice(&sim, agent, watch)), ["0/0 (0/0)"; 2]);
+    sim.act(trunk, |t, now| {
+        t.call("+4930555000", now);
+    });
+    sim.run_until("the menu", |s| s.has("menu.entered"));
+    sim.run_for(SECOND);
+    sim.act(trunk, |t, _| t.digit('6'));
+    sim.run_until("the tone is over", |s| s.recordings.values().any(|r| r.about.mailbox.is_some()));
+    sim.run_for(3 * SECOND);
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.run_until("it is left", |s| s.has("voicemail.left"));
+    sim.run_for(SECOND);
+    assert_eq!([1, 2].map(|watch| voice(&sim, agent, watch)), ["1/0 (0/0)", "0/0 (0/0)"]);
+    // Who is no agent of it any more sees it no more.
+    let mut source = crate::sim::centre();
+    source.main.text = source.main.text.replace("agents = [\"1001\", \"1002\", \"1003\"]", "agents = [\"1001\", \"1003\"]");
+    sim.reload(source);
+    sim.run_for(SECOND);
+    let over = [1, 2].map(|watch| sim.ua(agent).seen(watch).is_some_and(|n| n.state.starts_with("terminated")));
+    assert_eq!(over, [true, false]);
+}

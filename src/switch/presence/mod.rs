@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::hub::{AGENT, Cx, Purpose};
+use super::hub::{AGENT, Cx, Hub, Purpose};
 use super::{Output, Switch};
 use crate::clock::{Mono, Now, Wall};
 use crate::conversation::Stage;
@@ -314,6 +314,38 @@ impl Presence {
     }
 }
 
+impl Hub {
+    /// Lines are everybody's to see; messages and devices their owner's, and messages of a queue its agents'. The code that mailboxes are
+    /// called by is the phone's own, or with a number that one.
+    fn watchable(&self, package: Package, phone: &Number, dialled: &str) -> Result<Number, Status> {
+        let config = &self.config;
+        if package == Package::MessageSummary {
+            let number = match dialled.strip_prefix(config.codes.voicemail.as_str()) {
+                Some("") => phone.as_str(),
+                Some(number) => number,
+                None => dialled,
+            };
+            let queue = config.queues.values().find(|queue| queue.number.as_ref().is_some_and(|own| own.as_str() == number));
+            let works_at = |agent| config.agents.get(agent).is_some_and(|agent| agent.phone == *phone);
+            return match (config.phones.get_key_value(number), queue.filter(|_| config.mailboxes.contains_key(number))) {
+                (Some((number, _)), _) if number == phone => Ok(number.clone()),
+                (None, Some(queue)) if queue.agents.iter().any(works_at) => Ok(Number::from(number)),
+                (Some(_), _) | (None, Some(_)) => Err(Status::FORBIDDEN),
+                (None, None) => Err(Status::NOT_FOUND),
+            };
+        }
+        if let (Package::Dialog, Some(slot)) = (package, config.park.slots.get(dialled)) {
+            return Ok(slot.clone());
+        }
+        let Some((number, _)) = config.phones.get_key_value(dialled) else { return Err(Status::NOT_FOUND) };
+        match package {
+            Package::Dialog => Ok(number.clone()),
+            Package::Reg if number == phone => Ok(number.clone()),
+            Package::Reg | Package::MessageSummary => Err(Status::FORBIDDEN),
+        }
+    }
+}
+
 impl Cx<'_> {
     /// A SUBSCRIBE outside of a dialog.
     pub fn subscribed(&mut self, transaction: TransactionId, request: &Request, flow: Flow) {
@@ -346,7 +378,7 @@ impl Cx<'_> {
         let event = request.headers.event().map_err(|_| Status::BAD_EVENT)?;
         let package = event.and_then(|e| Package::of(e.package())).ok_or(Status::BAD_EVENT)?;
         let dialled = request.uri.dialled().unwrap_or_default();
-        let number = self.watchable(package, phone, &dialled)?;
+        let number = self.hub.watchable(package, phone, &dialled)?;
         let (kind, subtype) = package.content_type();
         let accepts = request.headers.accept().map_err(|_| Status::BAD_REQUEST)?;
         if !accepts.is_empty() && !accepts.iter().any(|accepted| accepted.covers(kind, subtype)) {
@@ -383,20 +415,6 @@ impl Cx<'_> {
             presence.to_keep.insert(id);
         }
         Ok((id, seconds))
-    }
-
-    /// Lines are everybody's to see; messages and devices their owner's.
-    fn watchable(&self, package: Package, phone: &Number, dialled: &str) -> Result<Number, Status> {
-        let config = &self.hub.config;
-        if let (Package::Dialog, Some(slot)) = (package, config.park.slots.get(dialled)) {
-            return Ok(slot.clone());
-        }
-        let Some((number, _)) = config.phones.get_key_value(dialled) else { return Err(Status::NOT_FOUND) };
-        match package {
-            Package::Dialog => Ok(number.clone()),
-            Package::MessageSummary | Package::Reg if number == phone => Ok(number.clone()),
-            Package::MessageSummary | Package::Reg => Err(Status::FORBIDDEN),
-        }
     }
 
     /// A SUBSCRIBE in a dialog that one has made: longer, or no more.
@@ -529,7 +547,7 @@ impl Cx<'_> {
             let left = expires_at.since(self.now.wall);
             let subscription = Subscription::restored(subscription, left, self.now.mono);
             let is_whole = self.hub.config.phones.contains_key(&phone)
-                && self.watchable(package, &phone, number.as_str()).is_ok()
+                && self.hub.watchable(package, &phone, number.as_str()).is_ok()
                 && self.hub.presence.len() < MOST;
             if left.is_zero() || !is_whole {
                 self.hub.presence.to_forget.push(kept_key(subscription.key()));
@@ -593,18 +611,20 @@ impl Switch {
         touched.extend(tell.iter().filter_map(|id| presence.held.get(id)).map(|held| held.watched.clone()));
         for watched in touched {
             let state = self.state_of(&watched, now);
-            let config = &self.hub.config;
-            let gone = !config.phones.contains_key(&watched.number) && !config.park.slots.contains(&watched.number);
+            // A reload may have taken it away, or the right to see it.
+            let hub = &self.hub;
+            let may = |held: &Held| hub.watchable(watched.package, &held.phone, watched.number.as_str()).is_ok();
+            let watchers: Vec<SubscriptionId> = hub.presence.watching.get(&watched).into_iter().flatten().copied().collect();
+            let gone: Vec<SubscriptionId> =
+                watchers.iter().filter(|id| hub.presence.held.get(id).is_some_and(|held| !may(held))).copied().collect();
             let presence = &mut self.hub.presence;
-            let watchers = presence.watching.get(&watched).into_iter().flatten();
-            if gone {
-                for id in watchers.clone() {
-                    if let Some(held) = presence.held.get_mut(id) {
-                        held.subscription.end(Ending::NoResource);
-                    }
+            for id in &gone {
+                if let Some(held) = presence.held.get_mut(id) {
+                    held.subscription.end(Ending::NoResource);
                 }
             }
-            if gone || presence.states.get(&watched) != Some(&state) {
+            tell.extend(gone);
+            if presence.states.get(&watched) != Some(&state) {
                 tell.extend(watchers);
                 presence.states.insert(watched, state);
             }
