@@ -93,6 +93,7 @@ impl Switch {
             }),
             None => Err((Status::CALL_TRANSACTION_DOES_NOT_EXIST, Refusal::WrongState("there is no such call to join with"))),
         };
+        let joined = joined.and_then(|join| self.may_hand_over(join.child.conversation, join.child.leg, now, out).map(|()| join));
         match joined {
             Ok(join) => self.merge(join, now, out),
             Err((status, _)) => {

@@ -9,8 +9,10 @@ use std::time::Duration;
 use super::event::{Kind, Transfer, TransferOutcome};
 use super::hub::{Cx, Hub, Purpose};
 use super::routing::caller;
+use super::{Output, Refusal, Switch};
+use crate::clock::Now;
 use crate::conversation::{Conversation, Otherwise, Peer, Refer, Stage, Transferring};
-use crate::ids::LegId;
+use crate::ids::{ConversationId, LegId};
 use crate::route::class::{Denied, may_transfer_blind};
 use crate::route::{self, Cause};
 use crate::sip::{HeaderName, Method, Status, SubscriptionState};
@@ -51,6 +53,29 @@ impl Hub {
     }
 }
 
+impl Switch {
+    /// Whether a phone may leave its consultation to the other call. One in which nobody talks, but rings or waits in a queue or menu, is a
+    /// blind transfer by another way, and takes the right to those; a park slot is none.
+    pub(super) fn may_hand_over(
+        &mut self,
+        consultation: ConversationId,
+        leg: LegId,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) -> Result<(), (Status, Refusal)> {
+        let Some(conv) = self.conversations.get(&consultation) else { return Ok(()) };
+        if conv.other(leg).is_some() || matches!(conv.stage, Stage::Offering { .. }) {
+            return Ok(());
+        }
+        let (called, peer) = (conv.called.clone(), conv.leg(leg).map(|l| l.peer.clone()));
+        let mut cx = self.cx(now, out);
+        let config = cx.config();
+        let Some(phone) = peer.as_ref().and_then(Peer::phone).and_then(|number| config.phones.get(number)) else { return Ok(()) };
+        cx.told(phone, &called, may_transfer_blind(&config, phone))
+            .map_err(|denied| (Status::FORBIDDEN, Refusal::NotPermitted(format!("phone:{}", phone.number), denied)))
+    }
+}
+
 impl Cx<'_> {
     /// Whether `from` may send its partner to `to`: the target, and the partner.
     pub fn may_transfer(
@@ -71,15 +96,20 @@ impl Cx<'_> {
         }
         let who = caller(config, &leg.peer, &leg.shows).ok_or_else(|| (Status::FORBIDDEN, undiallable()))?;
         let denied = |denied: Denied| (Status::FORBIDDEN, super::Refusal::NotPermitted(leg.peer.to_string(), denied));
-        if by_refer && let route::Caller::Phone(phone) = who {
-            self.told(phone, to, may_transfer_blind(config, phone)).map_err(denied)?;
-        }
         // The API knows the places of the configuration by name; a phone, whatever its user types, has numbers.
         let place = to.parse().ok().filter(|_| !by_refer);
         let found = match &place {
             Some(place) => route::go(config, who, place),
             None => route::dial(config, who, to),
         };
+        // Whatever waits in a slot comes back to who has put it there.
+        let parks = matches!(found, Ok(route::Target::Slot(_) | route::Target::Code(route::Code::Park)));
+        if by_refer
+            && !parks
+            && let route::Caller::Phone(phone) = who
+        {
+            self.told(phone, to, may_transfer_blind(config, phone)).map_err(denied)?;
+        }
         match found {
             Ok(route::Target::Outside(_)) if self.hub.is_bound_to_stay(conv, other) => Err((Status::FORBIDDEN, undiallable())),
             Ok(route::Target::Code(route::Code::Park)) => match self.free_slot() {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use cordboard::config::Source;
 use cordboard::route::class::Denied;
+use cordboard::switch::command::WantedState;
 use cordboard::switch::{Answer, Command, Kind, Refusal};
 
 use crate::sim::ua::OnInvite;
@@ -160,6 +161,41 @@ fn a_call_at_two_devices_of_a_phone_is_one() {
         sim.act(at, |p, now| p.hang_up(now));
     }
     sim.assert_clean();
+}
+
+/// An attended transfer of whom nobody has asked is a blind one. A park slot brings the call back, and is none.
+#[test]
+fn without_the_right_to_transfer_blind_only_who_talks_to_somebody_hands_a_call_over() {
+    for (consulted, answers, merged) in
+        [("202", true, true), ("202", false, false), ("601", false, false), ("600", false, false), ("*70", false, true)]
+    {
+        let (mut sim, phone, other, _) = centre_with(10, "transfer_blind = false");
+        let third = sim.phone("202");
+        sim.set(third, if answers { OnInvite::Answer(SECOND) } else { OnInvite::Ring });
+        assert_eq!(dials(&mut sim, other, "210"), 200);
+        if consulted == "601" {
+            sim.ask(Command::SetAgent { agent: "1002".into(), state: WantedState::Paused, reason: None });
+            sim.ask(Command::SetAgent { agent: "1001".into(), state: WantedState::Paused, reason: None });
+        }
+        sim.act(phone, |p, now| {
+            p.call(consulted, now);
+        });
+        sim.run_for(5 * SECOND);
+        sim.act(phone, |p, now| p.refer_call(0, 1, now));
+        sim.run_for(3 * SECOND);
+        assert_eq!(sim.ua(phone).last_status("REFER"), Some(202), "{consulted}");
+        assert_eq!(sim.has("call.merged"), merged, "{consulted} {answers}\n{}", sim.story());
+        if !merged {
+            assert_eq!(refused(&sim), [("210".to_owned(), Denied::Transfer, consulted.to_owned())]);
+            assert!(sim.ua(phone).notifies.last().is_some_and(|n| n.contains(" 403 ")), "{:?}", sim.ua(phone).notifies);
+            assert!(sim.ua(other).is_up(), "the call goes on");
+        }
+    }
+    let (mut sim, phone, other, _) = centre_with(11, "transfer_blind = false");
+    assert_eq!(dials(&mut sim, other, "210"), 200);
+    sim.act(phone, |p, now| p.refer("701", now));
+    sim.run_until("it is parked", |s| s.has("call.parked"));
+    assert!(refused(&sim).is_empty());
 }
 
 fn hangs_up_one(sim: &mut Sim, at: SocketAddr) {
