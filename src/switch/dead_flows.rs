@@ -170,7 +170,7 @@ impl Cx<'_> {
         {
             let Some(doubt) = self.hub.doubts.all.get(&name) else { continue };
             let held = self.hub.registrar.bindings(&name.0, self.now);
-            match held.iter().any(|binding| *binding == doubt.binding).then(|| doubt.binding.clone()) {
+            match held.contains(&doubt.binding).then(|| doubt.binding.clone()) {
                 Some(binding) => {
                     self.hub.doubts.next = now + PACE;
                     self.ask_whether_there(name, &binding);

@@ -81,3 +81,35 @@ fn browsers_and_soft_clients_say_which_device_they_are() {
         assert!(all.iter().all(|r| r["instance"].as_str().is_some_and(|i| i.contains("urn:uuid:"))), "{all:?}");
     }
 }
+
+/// RFC 5626 §4.4, §8.1.3.1 of RFC 3261: phones whose process hangs, by UDP and by a TCP connection that stays open. Two are called, the third
+/// has promised keep-alives, which stay out.
+#[test]
+fn phones_that_hang_are_registered_no_more_while_those_that_live_stay() {
+    let site = ["201", "202", "203", "204", "205"].iter().fold(Site::new("hanging"), |site, number| site.phone(number));
+    let site = site.agent("1002", "Bohdan", "202");
+    let switch = site.start();
+    let phone = |number: &str| Baresip::phone(site.folder(), number).registrar(switch.sip(), &secret(number));
+    let hanging = [phone("202").start(), phone("203").over_tcp().start(), phone("205").account(";sipnat=outbound").start()];
+    let mut callers = [phone("201").start(), phone("204").start()];
+    for number in ["201", "202", "203", "204", "205"] {
+        switch.wait_for_registration(number, SOON);
+    }
+    wait_until("one keeps its flow", SOON, || flows(&switch, "205") == [(1, "udp".to_owned())]);
+    let story = switch.events("since=0");
+    for phone in &hanging {
+        phone.process().signal("STOP");
+    }
+    for (caller, number) in callers.iter_mut().zip(["202", "203"]) {
+        caller.dial(&format!("sip:{number}@{}", switch.sip()));
+    }
+    // Timer B and timer F; a minute of silence, and timer F.
+    let long = Duration::from_secs(180);
+    for number in ["202", "203", "205"] {
+        let gone = story.wait_for("registration.expired", long, |e| e.data()["number"] == number);
+        assert_eq!(gone.data()["reason"], "silence", "{}", gone.cloud_event);
+    }
+    story.wait_for("agent.unregistered", SOON, |e| e.data()["agent"] == "1002" && !e.data()["phone"].is_null());
+    let left: Vec<Value> = switch.items("/api/v1/registrations").into_iter().map(|r| r["number"].clone()).collect();
+    assert_eq!(left, ["201", "204"]);
+}
