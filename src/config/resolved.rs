@@ -137,9 +137,9 @@ const MOST_KEPT_FOR_HELP: u32 = 8;
 impl Media {
     /// Pairs of ports of each worker that only emergency calls get: eight, and of a small range an eighth of what a worker has, so that
     /// other calls have nearly all. Even, as a call has two legs; so none where a worker has fewer than 16 pairs.
-    pub fn kept_for_help(&self) -> usize {
+    pub fn kept_for_help(&self, workers: usize) -> usize {
         let ports = u32::from(*self.ports.end()).saturating_sub(u32::from(*self.ports.start())) + 1;
-        let of_a_worker = ports / 2 / u32::from(self.workers.max(1));
+        let of_a_worker = ports / 2 / u32::try_from(workers.max(1)).unwrap_or(u32::MAX);
         (of_a_worker / 8 / 2 * 2).min(MOST_KEPT_FOR_HELP) as usize
     }
 }

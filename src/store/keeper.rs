@@ -24,7 +24,7 @@ const PART: &str = "index";
 const RETRY: Duration = Duration::from_secs(1);
 
 /// How long a first change waits for company: phones that register after a power cut share ten syncs a second. A phone whose registration
-/// is lost with a kill in this time registers again by itself.
+/// is lost with a kill in this time is there again at its next refresh.
 const LINGER: Duration = Duration::from_millis(100);
 
 /// How long a binding that lasts on waits for company. Lost with a kill it ends when it would have ended before; thousands of phones that

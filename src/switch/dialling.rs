@@ -185,7 +185,7 @@ impl Cx<'_> {
         }
         loop {
             let Stage::Dialling(dialling) = &mut conv.stage else { return };
-            let Some(Try { attempt, by, .. }) = dialling.trunks.0.pop_front() else {
+            let Some(Try { attempt, by, redirected }) = dialling.trunks.0.pop_front() else {
                 return self.not_taken(conv, cause, status);
             };
             let Some(trunk) = config.trunks.get(&attempt.trunk) else { continue };
@@ -202,6 +202,13 @@ impl Cx<'_> {
                             dialling.trunks.0.push_front(Try { attempt: attempt.clone(), by: Way::Next(to), redirected: false });
                         }
                         first
+                    }
+                    // A redirection may be followed after a refusal that ends the trying of trunks, which it then still does.
+                    Err(_) if redirected && !cause.tries_next_trunk() && !attempt.emergency => {
+                        if dialling.trunks.has_redirected() {
+                            continue;
+                        }
+                        return self.not_taken(conv, cause, status);
                     }
                     Err(why) => {
                         (cause, status) = (why, Status::SERVICE_UNAVAILABLE);

@@ -3,8 +3,8 @@
 //!
 //! What such a name stands for (RFC 3263) is asked for when a request comes from where nobody of the trunk is known to be, and not for each
 //! call: most carriers stay where they are, and the resolver keeps answers for as long as they are good for. Until the answer the request
-//! waits, and what comes behind it in the same dialog too, in order; then it is judged as any other. No answer is the answer that the name
-//! stands for nothing. Who has to know Call-ID and both tags to be asked for makes us ask no flood of questions.
+//! waits, and what comes behind it from such a place in the same dialog too, in order; then it is judged as any other. No answer is the
+//! answer that the name stands for nothing. Who has to know Call-ID and both tags to be asked for makes us ask no flood of questions.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

@@ -478,7 +478,8 @@ impl Cx<'_> {
 
     fn kept(&self, purpose: For) -> usize {
         match purpose {
-            For::AnyCall => self.hub.config.media.kept_for_help(),
+            // As many workers as have brought ports: how many there are without being configured is the machine's, and no journal's.
+            For::AnyCall => self.hub.config.media.kept_for_help(self.hub.ports.len()),
             For::Help => 0,
         }
     }

@@ -20,6 +20,10 @@ impl Switch {
         let (leg, key) = match input {
             Input::Media(Report::Digit { leg, digit, .. }) => (*leg, Some(*digit)),
             Input::Sip { message: Message::Request(request), .. } if request.method == Method::Info => {
+                // Nothing comes of a repetition, and what it repeats may have been a secret.
+                if self.hub.transactions.has_begun(request) {
+                    return Some(keyed(request).filter(|key| !key.is_ascii_digit()).unwrap_or('0'));
+                }
                 (self.leg_of(request)?, keyed(request))
             }
             _ => return None,

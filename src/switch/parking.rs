@@ -66,6 +66,7 @@ impl Cx<'_> {
     }
 
     fn keep_slot(&mut self, conv: &mut Conversation, slot: Number, by: Number, tells: Option<LegId>) {
+        self.unpark(conv);
         self.hub.index.parked.insert(slot.clone(), conv.id);
         self.hub.index.touched.insert(slot.clone());
         conv.parked = Some(Parked { slot, by, tells, returns: 0 });
@@ -123,8 +124,11 @@ impl Cx<'_> {
         }
     }
 
-    /// Music, for another while.
+    /// Music, for another while. Whoever has sent the call on until now may do so again: each round is a new dialling, and the slot's timer
+    /// keeps them apart.
     fn park_again(&mut self, conv: &mut Conversation) {
+        conv.diverted.clear();
+        conv.forwards = 0;
         conv.stage = Stage::Parked { until: self.now.mono + self.hub.config.park.timeout };
         self.play(conv, conv.subject, Audio::Music);
     }

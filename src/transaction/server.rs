@@ -73,6 +73,11 @@ impl Transactions {
         self.receive(request, flow, MAX_URGENT, now, out)
     }
 
+    /// Whether this is a repetition of a request that has come already.
+    pub fn has_begun(&self, request: &Request) -> bool {
+        Key::of_server(request, &request.method).is_some_and(|key| self.by_key.contains_key(&key))
+    }
+
     /// Whether there is no room for requests outside of dialogs but those for help.
     pub fn is_full(&self) -> bool {
         self.servers >= MAX_INITIAL

@@ -48,8 +48,8 @@ pub struct Help {
     of_one: BTreeMap<Asker, u32>,
     /// Nobody outside knows which nonces look alike.
     keys: RandomState,
-    /// Networks whose calls were let in and are not challenged yet, with when that was last.
-    due: BTreeMap<IpAddr, u64>,
+    /// Networks whose calls were let in and are not challenged yet: when that was last, and how many.
+    due: BTreeMap<IpAddr, (u64, u32)>,
     challenges: BTreeMap<u64, Challenge>,
 }
 
@@ -118,7 +118,8 @@ impl Help {
         }
     }
 
-    /// Who sends this request, as far as is known.
+    /// Who sends this request, as far as is known. Who is known in two ways is counted where there is room: a phone that answers a challenge
+    /// as either.
     pub fn asker(&self, request: &Request, source: SocketAddr, is_proxy: bool) -> Asker {
         let network = bans::network(source.ip());
         let of = |name| request.headers.get_all(name).flat_map(|value| nonces(value));
@@ -127,12 +128,13 @@ impl Help {
             let key = self.keys.hash_one((network, nonce));
             self.challenges.get(&key).is_some_and(|challenge| challenge.answers < ANSWERS).then_some(key)
         };
-        match answered.find_map(ours) {
-            Some(key) => Asker::Answers(network, key),
-            None if is_proxy => Asker::Proxy,
-            None if self.known.contains_key(&source) => Asker::Flow(source),
-            None => Asker::Stranger(network),
-        }
+        let by_flow = match is_proxy {
+            true => Some(Asker::Proxy),
+            false => self.known.contains_key(&source).then_some(Asker::Flow(source)),
+        };
+        let has_room = |asker: &Asker| self.has_room(*asker);
+        let answers = || answered.find_map(ours).map(|key| Asker::Answers(network, key));
+        by_flow.filter(has_room).or_else(answers).or(by_flow).unwrap_or(Asker::Stranger(network))
     }
 
     pub fn has_room(&self, asker: Asker) -> bool {
@@ -160,7 +162,8 @@ impl Help {
         }
         let network = bans::network(source.ip());
         if self.due.len() < MOST_NOTED || self.due.contains_key(&network) {
-            self.due.insert(network, self.renewals);
+            let (since, calls) = self.due.entry(network).or_default();
+            (*since, *calls) = (self.renewals, *calls + 1);
         }
         true
     }
@@ -183,6 +186,13 @@ impl Help {
                 self.challenges.entry(self.keys.hash_one((network, nonce))).or_insert(challenge);
             }
         }
+        // The challenges of other calls from there are none of these.
+        if let Some((_, calls)) = self.due.get_mut(&network) {
+            *calls = calls.saturating_sub(1);
+            if *calls == 0 {
+                self.due.remove(&network);
+            }
+        }
     }
 
     /// A quarter of a second is over.
@@ -194,7 +204,7 @@ impl Help {
         self.taken = Default::default();
         self.of_one.clear();
         let oldest = self.renewals.saturating_sub(PATIENCE);
-        self.due.retain(|_, since| *since >= oldest);
+        self.due.retain(|_, (since, _)| *since >= oldest);
         self.challenges.retain(|_, challenge| challenge.since >= oldest);
     }
 }
@@ -257,6 +267,36 @@ mod tests {
         assert!(!asks(&mut help, at(500), Some("ours")), "but not for ever");
         (0..WINDOW).for_each(|_| help.renew());
         assert!(asks(&mut help, at(700), None) && asks(&mut help, at(1), None));
+    }
+
+    #[test]
+    fn a_phone_that_answers_its_challenge_has_the_places_of_its_flow() {
+        let mut help = Help::default();
+        help.known(Known::All(vec![at(1)]));
+        assert!(asks(&mut help, at(1), None));
+        help.sent(at(1), &challenge("INVITE", "its"));
+        // Bots that have addresses of their own answer too, and all others come first.
+        for n in 100..110 {
+            assert!(asks(&mut help, at(n), None) || n > 107);
+            help.sent(at(n), &challenge("INVITE", &n.to_string()));
+        }
+        for n in 100..110 {
+            (0..4).for_each(|_| {
+                asks(&mut help, at(n), Some(&n.to_string()));
+            });
+        }
+        count(&mut help, 1_000..3_000);
+        assert!(!asks(&mut help, at(107), Some("107")), "these are used up");
+        assert!(asks(&mut help, at(1), Some("its")));
+    }
+
+    #[test]
+    fn challenges_are_noted_of_the_calls_that_were_let_in_alone() {
+        let mut help = Help::default();
+        assert!(asks(&mut help, at(1), None));
+        (0..100).for_each(|n| help.sent(at(1), &challenge("INVITE", &n.to_string())));
+        assert_eq!(help.challenges.len(), 1);
+        assert!(help.waits_for_none());
     }
 
     #[test]

@@ -190,9 +190,8 @@ fn a_call_for_help_has_audio_when_other_calls_have_used_up_all_ports() {
 fn what_is_kept_for_help_is_an_eighth_of_a_small_range() {
     let kept = |ports: &str, workers: u8| {
         let mut source = centre();
-        let given = format!("ports = \"{ports}\"\nworkers = {workers}");
-        source.main.text = source.main.text.replace("ports = \"20000-23999\"", &given);
-        Config::resolve(&source).unwrap_or_else(|_| panic!("{ports}")).media.kept_for_help()
+        source.main.text = source.main.text.replace("20000-23999", ports);
+        Config::resolve(&source).unwrap_or_else(|_| panic!("{ports}")).media.kept_for_help(workers.into())
     };
     for (ports, workers, most) in [
         ("20000-29999", 4, 8),
