@@ -23,13 +23,27 @@ const PART: &str = "index";
 /// Between two attempts at a disk that takes nothing.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// How long a first change waits for company: phones that register after a power cut share ten syncs a second. A phone whose registration
-/// is lost with a kill in this time is there again at its next refresh.
-const LINGER: Duration = Duration::from_millis(100);
+/// How long a change waits for company, by what a kill in this time costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Haste {
+    /// A lamp that stays on, a wish that is forgotten.
+    Soon,
+    /// A phone that is there again at its next refresh. Phones that register after a power cut share eight syncs a second.
+    Registers,
+    /// Nothing: a binding that lasts on ends when it would have ended before. Thousands of phones that refresh share three syncs a second.
+    Refreshes,
+}
 
-/// How long a binding that lasts on waits for company. Lost with a kill it ends when it would have ended before; thousands of phones that
-/// refresh share four syncs a second.
-const REFRESH_LINGER: Duration = Duration::from_millis(250);
+impl Haste {
+    /// Beyond what the hastier wait.
+    fn linger(self) -> Duration {
+        match self {
+            Haste::Soon => Duration::from_millis(20),
+            Haste::Registers => Duration::from_millis(100),
+            Haste::Refreshes => Duration::from_millis(200),
+        }
+    }
+}
 
 /// A handle; clones are the same keeper.
 #[derive(Clone)]
@@ -48,8 +62,8 @@ struct Shared {
 struct State {
     /// `None` removes.
     waiting: BTreeMap<(Tree, Vec<u8>), Option<Vec<u8>>>,
-    /// Something in it is no refresh.
-    urgent: bool,
+    /// Of what is in haste most; nothing waits without one.
+    haste: Option<Haste>,
     writing: bool,
     closed: bool,
 }
@@ -65,19 +79,22 @@ impl Keeper {
 
     /// Never waits.
     pub fn registration(&self, change: RegistrationChange) {
-        let urgent = !matches!(change, RegistrationChange::Refresh(..));
+        let haste = match change {
+            RegistrationChange::Put(..) | RegistrationChange::Remove(..) => Haste::Registers,
+            RegistrationChange::Refresh(..) => Haste::Refreshes,
+        };
         match change {
             RegistrationChange::Put(number, binding) | RegistrationChange::Refresh(number, binding) => {
                 match serde_json::to_vec(&*binding) {
                     Ok(value) => {
                         let key = binding_key(&number, binding.key().as_bytes());
-                        self.put(Tree::Registrations, key, Some(value), urgent);
+                        self.put(Tree::Registrations, key, Some(value), haste);
                     }
                     Err(error) => tracing::error!(%error, "a binding can't be written"),
                 }
             }
             RegistrationChange::Remove(number, contact) => {
-                self.put(Tree::Registrations, binding_key(&number, contact.as_bytes()), None, urgent);
+                self.put(Tree::Registrations, binding_key(&number, contact.as_bytes()), None, haste);
             }
         }
     }
@@ -85,24 +102,24 @@ impl Keeper {
     /// Never waits. An empty wish is no wish.
     pub fn wish(&self, agent: &StaffNumber, wish: Bytes) {
         let value = if wish.is_empty() { None } else { Some(wish.to_vec()) };
-        self.put(Tree::AgentWishes, agent.as_str().as_bytes().to_vec(), value, true);
+        self.put(Tree::AgentWishes, agent.as_str().as_bytes().to_vec(), value, Haste::Soon);
     }
 
     /// Never waits. Empty settings are none.
     pub fn phone(&self, phone: &Number, settings: Bytes) {
         let value = if settings.is_empty() { None } else { Some(settings.to_vec()) };
-        self.put(Tree::PhoneSettings, phone.as_str().as_bytes().to_vec(), value, true);
+        self.put(Tree::PhoneSettings, phone.as_str().as_bytes().to_vec(), value, Haste::Soon);
     }
 
     /// Never waits. With nothing it is over.
     pub fn subscription(&self, key: &[u8], kept: Bytes) {
         let value = if kept.is_empty() { None } else { Some(kept.to_vec()) };
-        self.put(Tree::Subscriptions, key.to_vec(), value, true);
+        self.put(Tree::Subscriptions, key.to_vec(), value, Haste::Soon);
     }
 
     /// Never waits.
     pub fn minutes(&self, phone: &Number, spent: Bytes) {
-        self.put(Tree::Minutes, phone.as_str().as_bytes().to_vec(), Some(spent.to_vec()), true);
+        self.put(Tree::Minutes, phone.as_str().as_bytes().to_vec(), Some(spent.to_vec()), Haste::Soon);
     }
 
     /// Waits until all that was given is durable, for `patience` at most, and says whether it is.
@@ -126,10 +143,12 @@ impl Keeper {
         }
     }
 
-    fn put(&self, tree: Tree, key: Vec<u8>, value: Option<Vec<u8>>, urgent: bool) {
+    fn put(&self, tree: Tree, key: Vec<u8>, value: Option<Vec<u8>>, haste: Haste) {
         let mut state = self.shared.lock();
-        let wake = state.waiting.is_empty() || (urgent && !state.urgent);
-        state.urgent |= urgent;
+        let wake = state.haste.is_none_or(|of_others| haste < of_others);
+        if wake {
+            state.haste = Some(haste);
+        }
         state.waiting.insert((tree, key), value);
         drop(state);
         if wake {
@@ -144,9 +163,10 @@ impl Shared {
         loop {
             let idle = |s: &mut State| s.waiting.is_empty() && !s.closed;
             let mut state = self.changed.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner);
-            state = self.wait(state, REFRESH_LINGER, |s| !s.urgent && !s.closed);
-            state = self.wait(state, LINGER, |s| !s.closed);
-            state.urgent = false;
+            for haste in [Haste::Refreshes, Haste::Registers, Haste::Soon] {
+                state = self.wait(state, haste.linger(), |s| s.haste >= Some(haste) && !s.closed);
+            }
+            state.haste = None;
             let batch = std::mem::take(&mut state.waiting);
             if batch.is_empty() {
                 return; // Closed, and nothing left.

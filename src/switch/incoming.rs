@@ -128,7 +128,8 @@ impl Cx<'_> {
                 let status = if request.method.is_known() { Status::METHOD_NOT_ALLOWED } else { Status::NOT_IMPLEMENTED };
                 let mut response = self.response(transaction, &request, status);
                 // Only a 405 has to have it (§21.4.6).
-                if status == Status::METHOD_NOT_ALLOWED {
+                let is_known = flow.transport.is_reliable() || self.knows(&request.headers, &flow);
+                if status == Status::METHOD_NOT_ALLOWED || is_known {
                     response.headers.push(HeaderName::Allow, ALLOW);
                 }
                 self.respond_stateless(transaction, &response);

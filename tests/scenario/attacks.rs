@@ -38,7 +38,7 @@ const ATTACKS: &[(&str, &str, &str)] = &[
         "a scanner's sweep; amplification to a forged address",
         "little is said, once, and not much longer than what was asked",
         "tests/wire/sipvicious.rs svmap_gets_little_and_svwar_cannot_tell_who_is_there
-         tests/scenario/faults_of_peers.rs a_flood_of_strangers_fills_no_table_and_a_forged_address_gets_one_answer
+         tests/scenario/faults_of_peers.rs a_flood_of_strangers_fills_no_table_and_a_forged_address_gets_one_answer_at_most
          src/transport/tests/udp.rs malformed_requests_are_answered_and_counted_and_never_with_much_more
          tests/wire/attacks.rs a_stranger_is_not_answered_with_much_more_than_it_sent",
     ),
@@ -172,7 +172,7 @@ const ATTACKS: &[(&str, &str, &str)] = &[
     (
         "a WebSocket of a foreign page, without the subprotocol; frames that are huge or not masked",
         "403, 400; closed by 1009 and 1002",
-        "tests/wire/attacks.rs a_websocket_that_is_not_as_it_should_be_is_turned_away
+        "tests/wire/attacks/web.rs a_websocket_that_is_not_as_it_should_be_is_turned_away
          src/transport/tests/web.rs other_protocols_and_pages_of_strangers_are_turned_away",
     ),
     (
