@@ -76,7 +76,9 @@ impl Request {
     pub fn least_len(&self) -> usize {
         let mut uri = Vec::with_capacity(64);
         self.uri.write(&mut uri);
-        let headers: usize = self.headers.iter().map(|(_, value)| value.len() + "v:\r\n".len()).sum();
+        let is_counted = |name: &HeaderName| !matches!(name, HeaderName::Authorization | HeaderName::ProxyAuthorization);
+        let counted = self.headers.iter().filter(|(name, _)| is_counted(name));
+        let headers: usize = counted.map(|(_, value)| value.len() + "v:\r\n".len()).sum();
         self.method.as_str().len() + uri.len() + "  SIP/2.0\r\n\r\n".len() + headers + self.body.len()
     }
 

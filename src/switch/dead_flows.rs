@@ -4,9 +4,10 @@
 //! out: the transports count those and tell the core of silence alone. Then it is sent OPTIONS, by its own way. Whatever comes back,
 //! it lives; without an answer (timer F) the binding ends before its time, with an event, and with it what hangs on it.
 //!
-//! What is dead may be our own network. So silence counts only if something else has been heard meanwhile: for a phone behind a proxy of
-//! ours the proxy, which also may say itself that its phone's flow is gone (430, RFC 5626 §5.3; 408). Probes go out one after another at
-//! a pace, one a binding at a time.
+//! A part of the network may be gone for a minute, and phones do not register anew because of it: two probes have to go unanswered, and
+//! whatever else comes from there is as good as an answer. What is dead may be our own network. So silence counts only if somebody else has
+//! been heard since the probe went out: for a phone behind a proxy of ours the proxy, which also may say itself that its phone's flow is gone
+//! (430, RFC 5626 §5.3; 408). Probes go out one after another at a pace, one a binding at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -30,9 +31,11 @@ const REFUSALS: u8 = 3;
 /// … with so long between.
 const AFTER_REFUSAL: Duration = Duration::from_secs(10);
 
-/// Nobody was heard at all: asked again after so long …
-const AFTER_SILENCE: Duration = Duration::from_secs(60);
-/// … and not for ever; the next call begins anew.
+/// Silent: asked so often …
+const SILENCES: u8 = 2;
+/// … with so long between. Likewise while nobody is heard at all …
+const AFTER_SILENCE: Duration = Duration::from_secs(30);
+/// … but not for ever; the next call begins anew.
 const MOST_TRIES: u8 = 10;
 
 /// Names a binding: its number and [`Binding::key`].
@@ -47,13 +50,18 @@ pub(super) struct Doubts {
     next: Mono,
     /// The last two whom we have heard, while anybody is doubted.
     heard: [Option<(SocketAddr, Mono)>; 2],
+    /// Where the doubted ones are, with how many, and when we have heard them.
+    own: BTreeMap<SocketAddr, (usize, Option<Mono>)>,
 }
 
 #[derive(Debug)]
 struct Doubt {
     /// As it was registered then: one that has been renewed is beyond doubt.
     binding: Binding,
-    since: Mono,
+    /// When it was asked last.
+    asked: Mono,
+    /// And when before that; at first, when the doubt came up.
+    before: Mono,
     tries: u8,
 }
 
@@ -67,27 +75,64 @@ impl Doubts {
         if self.all.is_empty() {
             return;
         }
+        if let Some((_, at)) = self.own.get_mut(&from) {
+            *at = Some(now);
+        }
         match &mut self.heard {
             [Some((last, at)), _] if *last == from => *at = now,
             [last, before] => (*before, *last) = (*last, Some((from, now))),
         }
     }
 
-    /// Whether our own network lives, as far as the silence of this binding goes.
-    fn is_alone(&self, doubt: &Doubt) -> bool {
+    /// Whether our own network lives, as far as the silence of this binding goes: somebody else was heard since it was asked, or where that
+    /// was refused at once, since it was asked before. This machine's own programs say nothing of it.
+    fn is_alone(&self, doubt: &Doubt, refused: bool) -> bool {
         let own = doubt.binding.flow.remote;
         let is_proxied = doubt.binding.reported.is_some();
-        let tells = |from: SocketAddr| if is_proxied { from.ip() == own.ip() } else { from != own };
-        self.heard.iter().flatten().any(|(from, at)| *at > doubt.since && tells(*from))
+        let is_local = |at: SocketAddr| at.ip().to_canonical().is_loopback();
+        let tells = |from: SocketAddr| match is_proxied {
+            true => from.ip() == own.ip(),
+            false => from != own && is_local(from) == is_local(own),
+        };
+        self.heard.iter().flatten().any(|(from, at)| *at > if refused { doubt.before } else { doubt.asked } && tells(*from))
+    }
+
+    /// Whether the phone itself was heard since it was asked; behind a proxy that is the proxy, or another phone.
+    fn has_spoken(&self, doubt: &Doubt) -> bool {
+        let heard = self.own.get(&doubt.binding.flow.remote).and_then(|(_, at)| *at);
+        !doubt.is_proxied() && heard.is_some_and(|at| at > doubt.asked)
     }
 
     fn begin(&mut self, number: &Number, binding: Binding, now: Mono) {
         let name = (number.clone(), binding.key());
-        if self.all.contains_key(&name) {
+        if self.all.get(&name).is_some_and(|known| known.binding == binding) {
             return;
         }
+        // The one that was doubted has been renewed since.
+        if self.end(&name).is_some() {
+            self.due.retain(|(_, due)| *due != name);
+        }
+        self.own.entry(binding.flow.remote).or_default().0 += 1;
         self.due.insert((now, name.clone()));
-        self.all.insert(name, Doubt { binding, since: now, tries: 0 });
+        self.all.insert(name, Doubt { binding, asked: now, before: now, tries: 0 });
+    }
+
+    fn end(&mut self, name: &Name) -> Option<Doubt> {
+        let doubt = self.all.remove(name)?;
+        let remote = doubt.binding.flow.remote;
+        if let Some((count, _)) = self.own.get_mut(&remote) {
+            *count -= 1;
+            if *count == 0 {
+                self.own.remove(&remote);
+            }
+        }
+        Some(doubt)
+    }
+}
+
+impl Doubt {
+    fn is_proxied(&self) -> bool {
+        self.binding.reported.is_some() || !self.binding.path.is_empty()
     }
 }
 
@@ -140,8 +185,8 @@ impl Cx<'_> {
         let silent = |(_, binding): &(&Number, &Binding)| keeps_alive(binding) && remotes.contains(&binding.flow.remote);
         let silent: Vec<(Number, Binding)> =
             self.hub.registrar.all().filter(silent).map(|(number, binding)| (number.clone(), binding.clone())).collect();
-        self.count("sip_silent_flows_total");
         for (number, binding) in silent {
+            self.count("sip_silent_flows_total");
             self.hub.doubts.begin(&number, binding, self.now.mono);
         }
     }
@@ -173,10 +218,13 @@ impl Cx<'_> {
             match held.contains(&doubt.binding).then(|| doubt.binding.clone()) {
                 Some(binding) => {
                     self.hub.doubts.next = now + PACE;
+                    if let Some(doubt) = self.hub.doubts.all.get_mut(&name) {
+                        (doubt.before, doubt.asked) = (doubt.asked, now);
+                    }
                     self.ask_whether_there(name, &binding);
                 }
                 None => {
-                    self.hub.doubts.all.remove(&name);
+                    self.hub.doubts.end(&name);
                 }
             }
         }
@@ -204,14 +252,17 @@ impl Cx<'_> {
     /// Something came back. What a proxy says of its own is no sign of its phone.
     pub fn doubt_answered(&mut self, name: &Name, status: Status) {
         let Some(doubt) = self.hub.doubts.all.get(name) else { return };
-        let is_proxied = doubt.binding.reported.is_some() || !doubt.binding.path.is_empty();
+        let is_proxied = doubt.is_proxied();
         match status {
             Status::REQUEST_TIMEOUT | Status::FLOW_FAILED if is_proxied => self.drop_silent(name),
             _ if is_proxied && status.is_provisional() => {}
-            _ => {
-                let Some(doubt) = self.hub.doubts.all.remove(name) else { return };
-                self.watch_flow(&doubt.binding);
-            }
+            _ => self.is_there_still(name),
+        }
+    }
+
+    fn is_there_still(&mut self, name: &Name) {
+        if let Some(doubt) = self.hub.doubts.end(name) {
+            self.watch_flow(&doubt.binding);
         }
     }
 
@@ -222,20 +273,22 @@ impl Cx<'_> {
         doubt.tries = doubt.tries.saturating_add(1);
         let tries = doubt.tries;
         let refused = cause == Cause::Unreachable;
-        let alone = doubts.all.get(name).is_some_and(|doubt| doubts.is_alone(doubt));
-        if alone && (!refused || tries >= REFUSALS) {
-            return self.drop_silent(name);
+        let (alone, has_spoken) =
+            doubts.all.get(name).map_or((false, false), |d| (doubts.is_alone(d, refused), doubts.has_spoken(d)));
+        let enough = if refused { REFUSALS } else { SILENCES };
+        match () {
+            () if has_spoken => self.is_there_still(name),
+            () if alone && tries >= enough => self.drop_silent(name),
+            () if tries >= MOST_TRIES => self.is_there_still(name),
+            () => {
+                let wait = if refused && tries < REFUSALS { AFTER_REFUSAL } else { AFTER_SILENCE };
+                self.hub.doubts.due.insert((self.now.mono + wait, name.clone()));
+            }
         }
-        if tries >= MOST_TRIES {
-            doubts.all.remove(name);
-            return;
-        }
-        let wait = if refused && tries < REFUSALS { AFTER_REFUSAL } else { AFTER_SILENCE };
-        doubts.due.insert((self.now.mono + wait, name.clone()));
     }
 
     fn drop_silent(&mut self, name: &Name) {
-        let Some(doubt) = self.hub.doubts.all.remove(name) else { return };
+        let Some(doubt) = self.hub.doubts.end(name) else { return };
         let mut changes = Vec::new();
         self.hub.registrar.lose(&name.0, &doubt.binding, &mut changes);
         if !changes.is_empty() {

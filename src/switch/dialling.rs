@@ -203,8 +203,10 @@ impl Cx<'_> {
                         }
                         first
                     }
-                    // A redirection may be followed after a refusal that ends the trying of trunks, which it then still does.
-                    Err(_) if redirected && !cause.tries_next_trunk() && !attempt.emergency => {
+                    // Another contact of a redirection has refused already, and that ended the trying of trunks: it still does.
+                    Err(_)
+                        if redirected && !attempt.emergency && dialling.worst.is_some_and(|(why, _)| !why.tries_next_trunk()) =>
+                    {
                         if dialling.trunks.has_redirected() {
                             continue;
                         }

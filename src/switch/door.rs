@@ -71,8 +71,8 @@ impl Cx<'_> {
     ) -> bool {
         let Some(leg) = conv.leg(leg) else { return true };
         let nothing = BTreeSet::new();
-        let is_there = self.is_there(leg, request, flow, resolved.unwrap_or(&nothing));
-        if is_there || !(leg.call.owns(request) || leg.call.owns_early(request)) {
+        let is_its = leg.call.owns(request) || leg.call.owns_early(request);
+        if !is_its || self.is_there(leg, request, flow, resolved.unwrap_or(&nothing)) {
             return true;
         }
         let number = match &leg.peer {
@@ -104,11 +104,11 @@ impl Cx<'_> {
         match &leg.peer {
             Peer::Trunk(_) => self.is_a_trunks(there) || leg.call.names(there, resolved),
             Peer::Phone(number) => {
-                let is_its = |(of, binding): (&Number, &Binding)| match from.is_proxied {
-                    true => of == number && binding.reported.map(|at| at.ip()) == reported && reported.is_some(),
-                    false => of == number && binding.flow.remote.ip().to_canonical() == there,
+                let is_its = |binding: &Binding| match from.is_proxied {
+                    true => binding.reported.map(|at| at.ip()) == reported && reported.is_some(),
+                    false => binding.flow.remote.ip().to_canonical() == there,
                 };
-                self.hub.registrar.all().any(is_its)
+                self.hub.registrar.bindings(number, self.now).iter().any(is_its)
             }
         }
     }
@@ -121,8 +121,9 @@ impl Cx<'_> {
         if to.transport.is_reliable() || growth == 0 || to.remote.ip().to_canonical().is_loopback() {
             return true;
         }
+        // Whoever is known leaves what there is to those who are not yet.
         let may =
-            self.hub.grown.may_grow(bans::network(to.remote.ip()), growth, self.now.mono) || self.knows(&response.headers, to);
+            self.knows(&response.headers, to) || self.hub.grown.may_grow(bans::network(to.remote.ip()), growth, self.now.mono);
         if !may {
             self.count("sip_answers_withheld_total");
         }

@@ -25,6 +25,7 @@ impl Switch {
         now: Now,
         out: &mut Vec<Output>,
     ) {
+        self.hub.asked = request.least_len();
         if request.method == Method::Subscribe
             && let Some(subscription) = self.hub.presence.find(&request)
         {

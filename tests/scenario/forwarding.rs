@@ -335,6 +335,25 @@ fn a_302_to_another_port_of_a_trunk_goes_past_none_of_its_limits() {
     }
 }
 
+/// A refusal that ends the trying of trunks ends it too where another contact of the redirection is kept from its turn.
+#[test]
+fn a_limit_behind_a_302_hides_no_refusal() {
+    let mut source = centre();
+    source.main.text = source.main.text.replacen("peer = \"10.2.0.1\"\n", "peer = \"10.2.0.1\"\nmax_calls_per_second = 2\n", 1);
+    let mut sim = Sim::with(14, source);
+    let (caller, carrier) = (sim.phone("210"), sim.trunk());
+    let backup = sim.add(Ua::trunk([10, 2, 0, 2].into()));
+    sim.act(carrier, |t, _| {
+        t.script.extend([OnInvite::Refuse(302), OnInvite::Refuse(486)]);
+        t.redirects_to = "<sip:4940111@10.2.0.1>;q=0.9, <sip:4940222@10.2.0.1>;q=0.2".into();
+    });
+    call(&mut sim, caller, "04940123");
+    sim.run_until("it is over, or answered", |s| s.ua(caller).is_up() || s.ua(caller).final_status().is_some());
+    assert_eq!(sim.ua(caller).final_status(), Some(486), "{}", sim.story());
+    assert_eq!([carrier, backup].map(|at| sim.ua(at).invites.len()), [2, 0]);
+    sim.assert_clean();
+}
+
 /// RFC 3261 §8.1.3.4: it says where, and that is none of the others.
 #[test]
 fn a_302_to_another_address_of_a_trunk_goes_there() {

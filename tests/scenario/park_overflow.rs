@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use cordboard::config::Source;
-use cordboard::route::Cause;
-use cordboard::switch::Kind;
+use cordboard::route::{Cause, Forwarding};
 use cordboard::switch::event::ParkReturn;
+use cordboard::switch::{Answer, Command, Kind};
 
 use crate::sim::audio::{MUSIC, PROMPT};
 use crate::sim::ua::OnInvite;
@@ -145,6 +145,23 @@ fn a_call_that_the_overflow_does_not_take_waits_on_in_its_slot() {
         assert!(slot_is_free(&mut sim));
         over(sim, trunk, watcher);
     }
+}
+
+/// Each round is a call of its own: it is no loop that it comes by there again.
+#[test]
+fn an_overflow_that_is_forwarded_is_forwarded_in_each_round() {
+    let (mut sim, trunk, parker, watcher) = parked(5, "overflow = \"number:210\"");
+    let (_, there) = (sim.phone("210"), sim.phone("202"));
+    sim.set(there, OnInvite::Refuse(486));
+    let forwarding = Forwarding { always: Some("202".into()), ..Forwarding::default() };
+    assert_eq!(sim.ask(Command::SetForwarding { phone: "210".into(), forwarding }), Answer::Done);
+    sim.run_until("not taken", |sim| sim.has("call.forwarded") && returns(sim).len() == 4);
+    sim.run_until("rung back", |sim| sim.ua(parker).is_ringing());
+    let rung = sim.ua(parker).invites.last().expect("an INVITE");
+    assert!(rung.history.is_empty(), "nobody has sent on this one: {:?}", rung.history);
+    sim.set(there, OnInvite::Answer(2 * SECOND));
+    sim.run_until("taken the next time", |sim| sim.ua(there).is_up());
+    over(sim, trunk, watcher);
 }
 
 #[test]

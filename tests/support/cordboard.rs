@@ -89,6 +89,12 @@ impl Site {
         self.folder.path().join("config/cordboard.toml")
     }
 
+    /// As many pairs of ports as a block of them has, for many calls at once.
+    pub fn for_many_calls(mut self) -> Site {
+        self.media = super::ports::range(240);
+        self
+    }
+
     /// Listens with TLS too, with a certificate of its own.
     pub fn secure(mut self) -> Site {
         self.secure = Some([super::ports::port(), super::ports::port()]);

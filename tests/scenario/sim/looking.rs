@@ -53,6 +53,14 @@ impl Sim {
     /// Nothing is left of any call: no conversation, leg, port or transaction.
     pub fn assert_clean(&mut self) {
         self.run_for(Duration::from_secs(120));
+        // Phones that have said nothing to a BYE are asked for some minutes whether they are there.
+        for _ in 0..10 {
+            let Answer::Status(status) = self.ask(Command::Status) else { panic!("status") };
+            if status.transactions == 0 {
+                break;
+            }
+            self.run_for(Duration::from_secs(65));
+        }
         assert_eq!(self.switch.live(), 0, "conversations are left\n{}", self.story());
         assert_eq!(self.workers.iter().map(Worker::legs).sum::<usize>(), 0, "media legs are left");
         let Answer::Status(status) = self.ask(Command::Status) else { panic!("status") };

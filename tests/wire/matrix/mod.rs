@@ -310,7 +310,7 @@ pub fn run(group: &str, site: Site, cases: Vec<Case>) {
         })
         .collect();
     // The same failures, twice as many, from the address of all phones.
-    let mut site = site.trunk("near", NEAR).with("[guard]\nban = \"0s\"\n");
+    let mut site = site.for_many_calls().trunk("near", NEAR).with("[guard]\nban = \"0s\"\n");
     for play in &plays {
         site = site.with(&configuration(play));
     }
