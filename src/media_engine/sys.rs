@@ -25,13 +25,15 @@ fn check(result: libc::c_int) -> io::Result<libc::c_int> {
 pub struct Poll {
     epoll: OwnedFd,
     events: Box<[libc::epoll_event; EVENTS]>,
+    /// The kernel is older than 5.11, or somebody between us and it does not know the call: waits are as fine as `epoll_wait` has them.
+    coarse: bool,
 }
 
 impl Poll {
     pub fn new() -> io::Result<Poll> {
         // SAFETY: takes no pointer; the descriptor it returns is new, and owned from here on.
         let epoll = unsafe { OwnedFd::from_raw_fd(check(libc::epoll_create1(libc::EPOLL_CLOEXEC))?) };
-        Ok(Poll { epoll, events: Box::new([libc::epoll_event { events: 0, u64: 0 }; EVENTS]) })
+        Ok(Poll { epoll, events: Box::new([libc::epoll_event { events: 0, u64: 0 }; EVENTS]), coarse: false })
     }
 
     /// Watches a descriptor for input; `token` names it. Closing it ends the watch.
@@ -51,8 +53,23 @@ impl Poll {
         Ok(())
     }
 
-    /// Waits for input, at most for `timeout` (to the microsecond, unlike `epoll_wait`). The tokens that have some.
+    /// Waits for input, at most for `timeout` (to the microsecond, where the kernel can). The tokens that have some.
     pub fn wait(&mut self, timeout: Option<Duration>) -> impl Iterator<Item = u64> + use<> {
+        let mut n = if self.coarse { self.wait_coarsely(timeout) } else { self.wait_finely(timeout) };
+        if !self.coarse && n.as_ref().is_err_and(|error| error.raw_os_error() == Some(libc::ENOSYS)) {
+            self.coarse = true;
+            n = self.wait_coarsely(timeout);
+        }
+        // A signal interrupted it, or nothing came: either way the caller looks at its clock again.
+        let n = n.unwrap_or(0).min(EVENTS);
+        let mut tokens = [0; EVENTS];
+        for (token, event) in tokens.iter_mut().zip(&self.events[..n]) {
+            *token = event.u64;
+        }
+        tokens.into_iter().take(n)
+    }
+
+    fn wait_finely(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
         let limit = timeout.map(|t| libc::timespec {
             tv_sec: libc::time_t::try_from(t.as_secs()).unwrap_or(libc::time_t::MAX),
             tv_nsec: libc::c_long::from(t.subsec_nanos() as i32),
@@ -71,13 +88,15 @@ impl Poll {
                 0usize,
             )
         };
-        // A signal interrupted it, or nothing came: either way the caller looks at its clock again.
-        let n = usize::try_from(n).unwrap_or(0).min(EVENTS);
-        let mut tokens = [0; EVENTS];
-        for (token, event) in tokens.iter_mut().zip(&self.events[..n]) {
-            *token = event.u64;
-        }
-        tokens.into_iter().take(n)
+        usize::try_from(n).map_err(|_| io::Error::last_os_error())
+    }
+
+    /// To the millisecond, rounded up: a wait that ends early would only be made again.
+    fn wait_coarsely(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
+        let limit = timeout.map_or(-1, |t| libc::c_int::try_from(t.as_micros().div_ceil(1_000)).unwrap_or(libc::c_int::MAX));
+        // SAFETY: `events` is writable for EVENTS entries.
+        let n = unsafe { libc::epoll_wait(self.epoll.as_raw_fd(), self.events.as_mut_ptr(), EVENTS as libc::c_int, limit) };
+        Ok(usize::try_from(check(n)?).unwrap_or(0))
     }
 }
 
@@ -259,8 +278,13 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_ends_by_waking_or_by_time() {
-        let mut poll = Poll::new().unwrap();
+    fn a_wait_ends_by_waking_or_by_time_on_an_old_kernel_too() {
+        for coarse in [false, true] {
+            ends_by_waking_or_by_time(Poll { coarse, ..Poll::new().unwrap() });
+        }
+    }
+
+    fn ends_by_waking_or_by_time(mut poll: Poll) {
         let wake = Wake::new().unwrap();
         poll.add(&wake, 1).unwrap();
         assert_eq!(poll.wait(Some(Duration::from_micros(300))).count(), 0);
