@@ -10,13 +10,13 @@ mod system;
 mod unreachable;
 
 use std::io::{self, IoSliceMut};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
-use tokio::io::Interest;
-use tokio::net::UdpSocket;
+use tokio::io::unix::AsyncFd;
+use tokio::io::{Interest, Ready};
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, warn};
 
@@ -42,7 +42,8 @@ const RECEIVE_BUFFER: usize = 4 << 20;
 
 /// One bound socket.
 pub struct Listener {
-    socket: UdpSocket,
+    /// Watched for what comes, not for room to send: the kernel would report that after each datagram that has gone, and wake the thread.
+    socket: AsyncFd<UdpSocket>,
     state: UdpSocketState,
     /// As bound, with the port that was given.
     local: SocketAddr,
@@ -85,8 +86,9 @@ impl Listener {
         let state = UdpSocketState::new((&socket).into())?;
         system::allow_fragments(&socket, address.is_ipv4())?;
         state.enable_transport_errors((&socket).into())?;
-        let socket = UdpSocket::from_std(socket.into())?;
-        let local = socket.local_addr()?;
+        socket.set_nonblocking(true)?;
+        let socket = system::watch(socket.into(), Interest::READABLE | Interest::ERROR)?;
+        let local = socket.get_ref().local_addr()?;
         let (backlog, waiting) = mpsc::channel(DATAGRAM_QUEUE);
         let listener = Arc::new(Listener { socket, state, local, backlog, sent: Mutex::default(), reports, counters });
         let work = Work { listener: listener.clone(), backlog: waiting, gate: DatagramGate::new(core, door.clone()), door };
@@ -133,7 +135,7 @@ impl Listener {
             self.sent().remember(*remote, bytes, *report);
         }
         let transmit = Transmit { destination: *remote, ecn: None, contents: bytes, segment_size: None, src_ip: *from };
-        let once = || self.socket.try_io(Interest::WRITABLE, || self.state.try_send((&self.socket).into(), &transmit));
+        let once = || self.state.try_send(self.socket.get_ref().into(), &transmit);
         for _ in 1..SEND_TRIES {
             match once() {
                 // An ICMP error for another datagram comes out of whatever call is next, which then has done nothing.
@@ -142,6 +144,12 @@ impl Listener {
             }
         }
         once()
+    }
+
+    /// Until the socket takes something again.
+    async fn room(&self) -> io::Result<()> {
+        let watched = system::watch(self.socket.get_ref().try_clone()?, Interest::WRITABLE)?;
+        watched.writable().await.map(|mut guard| guard.retain_ready())
     }
 
     fn failed(&self, datagram: &Datagram, error: &io::Error) {
@@ -155,7 +163,7 @@ impl Listener {
 
     fn drain_errors(&self) {
         loop {
-            match unreachable::next(&self.socket, self.local.is_ipv4()) {
+            match unreachable::next(self.socket.get_ref(), self.local.is_ipv4()) {
                 Ok(Drained::Unreachable(error)) => {
                     self.counters.udp_unreachable.add();
                     let report = self.sent().failed(&error);
@@ -198,16 +206,17 @@ impl Work {
             tokio::select! {
                 _ = closing.changed() => break,
                 ready = listener.socket.ready(Interest::READABLE | Interest::ERROR) => match ready {
-                    Ok(ready) => {
-                        if ready.is_error() {
-                            // The queue is empty afterwards, which is what WouldBlock tells the runtime.
-                            let _ = listener.socket.try_io(Interest::ERROR, || {
-                                listener.drain_errors();
-                                Err::<(), _>(io::ErrorKind::WouldBlock.into())
-                            });
+                    Ok(mut ready) => {
+                        if ready.ready().is_error() {
+                            listener.drain_errors();
+                            ready.clear_ready_matching(Ready::ERROR);
                         }
-                        if self.receive(&mut buffers) == BATCH {
+                        if self.receive(&mut buffers) {
+                            drop(ready);
                             tokio::task::yield_now().await;
+                        } else {
+                            // What comes from now on wakes this task anew.
+                            ready.clear_ready_matching(Ready::READABLE);
                         }
                     }
                     Err(error) => {
@@ -215,8 +224,8 @@ impl Work {
                         return;
                     }
                 },
-                writable = listener.socket.writable(), if waiting.is_some() => {
-                    if writable.is_ok() {
+                room = listener.room(), if waiting.is_some() => {
+                    if room.is_ok() {
                         waiting = waiting.and_then(|datagram| self.retry(datagram));
                     }
                 }
@@ -226,7 +235,7 @@ impl Work {
         let flush = async {
             while let Some(datagram) = waiting.take().or_else(|| self.backlog.try_recv().ok()) {
                 waiting = self.retry(datagram);
-                if waiting.is_some() && listener.socket.writable().await.is_err() {
+                if waiting.is_some() && listener.room().await.is_err() {
                     return;
                 }
             }
@@ -244,35 +253,31 @@ impl Work {
         None
     }
 
-    /// One batch; how many came.
-    fn receive(&mut self, buffers: &mut [u8]) -> usize {
+    /// One batch; whether there may be more.
+    fn receive(&mut self, buffers: &mut [u8]) -> bool {
         let listener = self.listener.clone();
         let mut metas = [RecvMeta::default(); BATCH];
-        let mut count = 0;
         let received = {
             let mut chunks = buffers.chunks_mut(MAX_DATAGRAM);
             let mut slices: [IoSliceMut<'_>; BATCH] = std::array::from_fn(|_| IoSliceMut::new(chunks.next().unwrap_or_default()));
-            listener.socket.try_io(Interest::READABLE, || {
-                count = listener.state.recv((&listener.socket).into(), &mut slices, &mut metas)?;
-                // Fewer than there was room for were all; asked again the socket would say that it has no more. What comes from now on
-                // wakes this task anew.
-                if count < BATCH { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
-            })
+            listener.state.recv(listener.socket.get_ref().into(), &mut slices, &mut metas)
         };
         match received {
-            Err(e) if e.kind() != io::ErrorKind::WouldBlock => {
-                // An ICMP error for something that was sent; nothing is lost.
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => false,
+            Err(_) => {
+                // An ICMP error for something that was sent, in place of what has come; nothing is lost.
                 listener.drain_errors();
-                0
+                true
             }
-            Ok(()) | Err(_) => {
+            Ok(count) => {
                 for (meta, buffer) in metas.iter().take(count).zip(buffers.chunks(MAX_DATAGRAM)) {
                     // Several of one length from one source, if the kernel has joined them.
                     for datagram in buffer[..meta.len.min(MAX_DATAGRAM)].chunks(meta.stride.max(1)) {
                         self.take(datagram, meta);
                     }
                 }
-                count
+                // Fewer than there was room for were all; asked again the socket would say that it has no more.
+                count == BATCH
             }
         }
     }

@@ -1,13 +1,18 @@
-//! The two things that safe wrappers do not give: letting the IP layer cut long datagrams, and reading a buffer that the kernel filled.
+//! The things that safe wrappers do not give: letting the IP layer cut long datagrams, watching a socket for some of what may happen to it,
+//! and reading a buffer that the kernel filled.
 //!
 //! `quinn-udp` forbids fragments, because QUIC probes the path itself. SIP does not: a 200 to an INVITE with a long route set, or a
 //! request to a peer without TCP, may exceed the path's MTU and has to arrive all the same (RFC 3261 §18.1.1).
 
-#![allow(unsafe_code, reason = "setsockopt and MaybeUninit, each with its reason below")]
+#![allow(unsafe_code, reason = "setsockopt, AsyncFd and MaybeUninit, each with its reason below")]
 
 use std::io;
 use std::mem::MaybeUninit;
+use std::net::UdpSocket;
 use std::os::fd::{AsFd, AsRawFd};
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// To be called after `UdpSocketState::new`, which sets the opposite.
 pub fn allow_fragments(socket: &impl AsFd, is_v4: bool) -> io::Result<()> {
@@ -26,6 +31,13 @@ fn set(socket: &impl AsFd, level: libc::c_int, option: libc::c_int, value: libc:
     // the kernel copies it and keeps nothing.
     let done = unsafe { libc::setsockopt(socket.as_fd().as_raw_fd(), level, option, std::ptr::from_ref(&value).cast(), length) };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// The runtime tells of `interest` in it and of nothing else.
+pub fn watch(socket: UdpSocket, interest: Interest) -> io::Result<AsyncFd<UdpSocket>> {
+    // SAFETY: the socket owns its descriptor, names the same one each time that it is asked, and closes it only when it is dropped, which
+    // the watch outlasts by nothing: it owns the socket, and lets nobody replace it.
+    unsafe { AsyncFd::register_with_interest(socket, interest) }.map_err(io::Error::from)
 }
 
 /// A buffer for `recvmsg`, zeroed, in the type that `socket2` wants.
