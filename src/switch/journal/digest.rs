@@ -62,19 +62,23 @@ impl OutputsDigest {
 /// The message in parts, without the values of `response="…"` in Authorization and Proxy-Authorization. We print both names so, each
 /// header on one line, and hex in the quotes.
 fn without_digests(message: &[u8], mut take: impl FnMut(&[u8])) {
+    // Only requests have credentials, and most have none.
+    if message.starts_with(b"SIP/2.0 ") || memchr::memmem::find(message, b"uthorization:").is_none() {
+        return take(message);
+    }
     let head = memchr::memmem::find(message, b"\r\n\r\n").unwrap_or(message.len());
     let (head, body) = message.split_at(head);
     for line in head.split_inclusive(|&b| b == b'\n') {
         let credentials = line.starts_with(b"Authorization:") || line.starts_with(b"Proxy-Authorization:");
         const FIELD: &[u8] = b"response=\"";
-        match memchr::memmem::find(line, FIELD) {
-            Some(at) if credentials => {
+        match memchr::memmem::find(line, FIELD).filter(|_| credentials) {
+            Some(at) => {
                 let (front, rest) = line.split_at(at + FIELD.len());
                 take(front);
                 let end = rest.iter().position(|&b| b == b'"').unwrap_or(0);
                 take(&rest[end..]);
             }
-            Some(_) | None => take(line),
+            None => take(line),
         }
     }
     take(body);

@@ -6,8 +6,8 @@
 //!
 //! Pure: bytes come out of [`Journal`], which a driver appends to a file, and [`replay`] takes bytes. Replaying needs the same build.
 //!
-//! No secret is in it: the configuration has pseudonyms in their place ([`Redaction`]), and credentials that came in are made anew as if
-//! the phone had had the pseudonym ([`resign`]). What a journal does hold are numbers, names and the seed that nonces and tags come
+//! No secret is in it: the configuration has pseudonyms in their place ([`Redaction`]), and of a digest that came in only whether it was
+//! right, so that a replay makes the one that is right under the pseudonym ([`resign`]). What a journal does hold are numbers, names and the seed that nonces and tags come
 //! from: it is as private as a call log.
 
 mod digest;
@@ -31,7 +31,7 @@ pub use replay::{ReplayError, Replayed, replay};
 use resign::Resigner;
 
 /// Of the format, not of the program.
-pub const FORMAT: u32 = 4;
+pub const FORMAT: u32 = 5;
 
 /// A journal says that it is full and stops before it is longer: a quarter of a million plain calls (4 KB each).
 pub const MOST_BYTES: u64 = (1 << 30) - 4_096;

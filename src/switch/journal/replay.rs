@@ -2,6 +2,7 @@
 
 use super::digest::OutputsDigest;
 use super::frame::{self, Next};
+use super::resign::Signer;
 use super::{Ended, FORMAT, Record};
 use crate::config::{Config, Problem};
 use crate::switch::{Switch, guarded};
@@ -52,6 +53,7 @@ pub fn replay(journal: &[u8]) -> Result<Replayed, ReplayError> {
     }
     let config =
         Config::resolve(&source).map_err(|problems| ReplayError::Configuration { first: problems.into_iter().next() })?;
+    let mut signer = Signer::new(&config);
     let mut switch = Switch::new(seed, config);
     let mut outputs = OutputsDigest::default();
     let (mut inputs, mut faults) = (0, 0);
@@ -61,7 +63,7 @@ pub fn replay(journal: &[u8]) -> Result<Replayed, ReplayError> {
         match records.next()? {
             Some(Record::Input { now, input }) => {
                 inputs += 1;
-                faults += u64::from(guarded(&mut switch, input.into_owned(), now, &mut out).is_err());
+                faults += u64::from(guarded(&mut switch, signer.signed(input.into_owned()), now, &mut out).is_err());
                 out.drain(..).for_each(|output| outputs.add(&output));
             }
             Some(Record::Outputs(recorded)) => {

@@ -2,7 +2,7 @@
 //!
 //! | in a request that came | becomes |
 //! |---|---|
-//! | a digest that is right under the phone's secret | the digest that would be right under its pseudonym |
+//! | a digest that is right under the phone's secret | [`RIGHT`] in each place; a replay puts the digest there that is right under the pseudonym |
 //! | any other digest | zeros: wrong before and after, and nothing to guess a mistyped password from |
 //! | credentials of another scheme, or unreadable ones | the same in what they are refused for, without what they hold |
 //! | Proxy-Authorization | left out: nobody here reads it |
@@ -34,22 +34,82 @@ pub fn with_key(input: &Input, instead: char) -> Input {
     }
 }
 
-pub struct Resigner {
-    redaction: Redaction,
+/// No digest has it: they are hexadecimal.
+const RIGHT: u8 = b'r';
+const WRONG: u8 = b'0';
+
+/// Who could have signed what comes.
+struct Phones {
     realm: String,
     secrets: BTreeMap<Number, Secret>,
 }
 
-impl Resigner {
-    pub fn new(redaction: Redaction, config: &Config) -> Resigner {
-        let mut resigner = Resigner { redaction, realm: String::new(), secrets: BTreeMap::new() };
-        resigner.learn(config);
-        resigner
+impl Phones {
+    fn of(config: &Config) -> Phones {
+        let secrets = config.phones.iter().map(|(number, phone)| (number.clone(), phone.secret.clone())).collect();
+        Phones { realm: config.site.domain.clone(), secrets }
     }
 
-    fn learn(&mut self, config: &Config) {
-        self.realm.clone_from(&config.site.domain);
-        self.secrets = config.phones.iter().map(|(number, phone)| (number.clone(), phone.secret.clone())).collect();
+    fn ha1(&self, credentials: &Credentials) -> Option<String> {
+        let name = String::from_utf8_lossy(&credentials.username);
+        // As the registrar reads it.
+        let number = match name.split_once('@') {
+            Some((user, domain)) if domain.eq_ignore_ascii_case(&self.realm) => user,
+            Some(_) | None => &name,
+        };
+        let password = self.secrets.get(number)?.expose();
+        Some(ha1(credentials.algorithm, &credentials.username, &credentials.realm, password.as_bytes()))
+    }
+
+    fn signed(&self, credentials: &Credentials, method: &Method) -> Option<String> {
+        let qop = credentials.qop.as_ref().map(|q| ("auth", q.nc, &q.cnonce[..]));
+        let hash = self.ha1(credentials)?;
+        Some(response_from_ha1(credentials.algorithm, &hash, method, &credentials.uri, &credentials.nonce, qop))
+    }
+}
+
+/// What a replay makes of inputs that a [`Resigner`] has taken the digests out of.
+pub struct Signer(Phones);
+
+impl Signer {
+    /// With the configuration of the journal, which has pseudonyms.
+    pub fn new(config: &Config) -> Signer {
+        Signer(Phones::of(config))
+    }
+
+    pub fn signed(&mut self, mut input: Input) -> Input {
+        match &mut input {
+            Input::Sip { message: Message::Request(request), .. } => {
+                let method = request.method.clone();
+                for value in request.headers.values_mut(&HeaderName::Authorization) {
+                    let credentials = credentials(value).ok().flatten();
+                    let marked = credentials.filter(|c| !c.response.is_empty() && c.response.iter().all(|octet| *octet == RIGHT));
+                    if let Some(credentials) = marked
+                        && let Some(signed) = self.0.signed(&credentials, &method)
+                    {
+                        *value = with_response(credentials, &signed);
+                    }
+                }
+            }
+            Input::Configured { source, .. } => {
+                if let Ok(config) = Config::resolve(source) {
+                    self.0 = Phones::of(&config);
+                }
+            }
+            _ => {}
+        }
+        input
+    }
+}
+
+pub struct Resigner {
+    redaction: Redaction,
+    phones: Phones,
+}
+
+impl Resigner {
+    pub fn new(redaction: Redaction, config: &Config) -> Resigner {
+        Resigner { redaction, phones: Phones::of(config) }
     }
 
     pub fn redacted<'a>(&mut self, input: &'a Input) -> Cow<'a, Input> {
@@ -61,7 +121,7 @@ impl Resigner {
             }
             Input::Configured { by, source } => {
                 if let Ok(config) = Config::resolve(source) {
-                    self.learn(&config);
+                    self.phones = Phones::of(&config);
                 }
                 Cow::Owned(Input::Configured { by: by.clone(), source: Box::new(source.redacted(&self.redaction)) })
             }
@@ -96,44 +156,35 @@ impl Resigner {
     }
 
     fn credentials(&self, value: &Bytes, method: &Method) -> Bytes {
-        let mut alone = Headers::new();
-        alone.push(HeaderName::Authorization, value);
-        let parsed = match alone.authorizations() {
-            Ok(list) => list.into_iter().next(),
-            // Refused as unreadable, as this is.
-            Err(_) => return Bytes::from_static(b"Digest unreadable"),
-        };
-        match parsed {
-            Some(credentials) => {
-                let signed = self.signed(&credentials, method);
-                let mut with = credentials;
-                with.response = signed;
-                let mut printed = Headers::new();
-                printed.push(HeaderName::Authorization, &with);
-                printed.get(&HeaderName::Authorization).cloned().unwrap_or_default()
+        match credentials(value) {
+            Ok(Some(credentials)) => {
+                let is_right = self.phones.ha1(&credentials).is_some_and(|ha1| credentials.verify(&ha1, method));
+                let mark = if is_right { RIGHT } else { WRONG };
+                let marks = char::from(mark).to_string().repeat(credentials.response.len());
+                with_response(credentials, &marks)
             }
             // Another scheme, or an algorithm that we lack: passed over, as this is.
-            None => Bytes::from_static(b"Other left-out"),
+            Ok(None) => Bytes::from_static(b"Other left-out"),
+            // Refused as unreadable, as this is.
+            Err(Unreadable) => Bytes::from_static(b"Digest unreadable"),
         }
     }
+}
 
-    fn signed(&self, credentials: &Credentials, method: &Method) -> Bytes {
-        let name = String::from_utf8_lossy(&credentials.username);
-        // As the registrar reads it.
-        let number = match name.split_once('@') {
-            Some((user, domain)) if domain.eq_ignore_ascii_case(&self.realm) => user,
-            Some(_) | None => &name,
-        };
-        let hash = |password: &str| ha1(credentials.algorithm, &credentials.username, &credentials.realm, password.as_bytes());
-        match self.secrets.get(number) {
-            Some(secret) if credentials.verify(&hash(secret.expose()), method) => {
-                let qop = credentials.qop.as_ref().map(|q| ("auth", q.nc, &q.cnonce[..]));
-                let hash = hash(&self.redaction.pseudonym(secret.expose()));
-                response_from_ha1(credentials.algorithm, &hash, method, &credentials.uri, &credentials.nonce, qop).into()
-            }
-            Some(_) | None => Bytes::from(vec![b'0'; credentials.response.len()]),
-        }
-    }
+struct Unreadable;
+
+fn credentials(value: &Bytes) -> Result<Option<Credentials>, Unreadable> {
+    let mut alone = Headers::new();
+    alone.push(HeaderName::Authorization, value);
+    Ok(alone.authorizations().map_err(|_| Unreadable)?.into_iter().next())
+}
+
+/// The same credentials with another response. Printed anew, so that nothing is kept of what nobody reads.
+fn with_response(mut credentials: Credentials, response: &str) -> Bytes {
+    credentials.response = Bytes::copy_from_slice(response.as_bytes());
+    let mut printed = Headers::new();
+    printed.push(HeaderName::Authorization, &credentials);
+    printed.get(&HeaderName::Authorization).cloned().unwrap_or_default()
 }
 
 fn has_credentials(headers: &Headers) -> bool {
