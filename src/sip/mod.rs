@@ -16,7 +16,7 @@ mod framing;
 mod header;
 mod headers;
 mod host;
-mod journal;
+pub mod journal;
 mod message;
 mod method;
 mod name_addr;
