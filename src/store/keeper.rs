@@ -28,9 +28,9 @@ const RETRY: Duration = Duration::from_secs(1);
 enum Haste {
     /// A lamp that stays on, a wish that is forgotten.
     Soon,
-    /// A phone that is there again at its next refresh. Phones that register after a power cut share eight syncs a second.
+    /// A phone that is there again at its next refresh.
     Registers,
-    /// Nothing: a binding that lasts on ends when it would have ended before. Thousands of phones that refresh share three syncs a second.
+    /// Nothing: a binding that lasts on ends when it would have ended before. One more wait, and it is with others.
     Refreshes,
 }
 
@@ -44,6 +44,10 @@ impl Haste {
         }
     }
 }
+
+/// After a sync, bindings wait so long for more of them: phones that register after a power cut, or refresh by the thousand, share two syncs
+/// a second. The first phone after a quiet moment does not wait for it, and what is in more haste takes the others with it.
+const PACE: Duration = Duration::from_millis(400);
 
 /// A handle; clones are the same keeper.
 #[derive(Clone)]
@@ -190,8 +194,8 @@ impl Shared {
                     if std::mem::take(&mut trouble) {
                         health(PART, None);
                     }
-                    drop(state);
                     self.changed.notify_all();
+                    drop(self.wait(state, PACE, |s| s.haste.is_none_or(|haste| haste > Haste::Soon) && !s.closed));
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut trouble, true) {
