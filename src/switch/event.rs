@@ -210,6 +210,13 @@ pub enum Kind {
     SystemStopping(SystemStopping),
 }
 
+impl Kind {
+    /// Whether somebody waits for it: a screen that is to pop up, a lamp, an alarm. Phones that come and go are a matter of record.
+    pub fn is_hurried(&self) -> bool {
+        !matches!(self, Kind::RegistrationAdded(_) | Kind::RegistrationRemoved(_) | Kind::RegistrationExpired(_))
+    }
+}
+
 /// A phone's binding (RFC 3261 §10).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Registration {

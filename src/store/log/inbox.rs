@@ -13,6 +13,10 @@ use crate::switch::Event;
 /// When full, newer events are dropped and counted; `log.lost` says how many once the disk is back.
 pub const BACKLOG: usize = 65_536;
 
+/// How long events that nobody is in a hurry for wait for company, if none comes that somebody is: phones that register after a power cut
+/// share four syncs a second.
+const UNHURRIED: Duration = Duration::from_millis(250);
+
 /// Most that one write takes. A batch this long is some 400 KB: one write and one sync for all of it.
 pub const BATCH: usize = 1_024;
 
@@ -27,6 +31,7 @@ pub struct Inbox {
     state: Mutex<State>,
     came: Condvar,
     bound: usize,
+    unhurried: Duration,
 }
 
 #[derive(Default)]
@@ -34,20 +39,47 @@ struct State {
     queue: VecDeque<Entry>,
     /// Dropped since the queue was last not full.
     lost: u64,
-    /// The log's thread sleeps and has to be woken.
-    asleep: bool,
+    /// Something that waits is to be heard of soon.
+    hurried: bool,
+    /// What the log's thread is to be woken for.
+    sleeps: Sleeps,
     closed: bool,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Sleeps {
+    /// It is awake, or wakes by itself.
+    #[default]
+    No,
+    UntilAnything,
+    UntilHurried,
+}
+
+impl State {
+    fn is_empty(&self) -> bool {
+        self.queue.is_empty() && self.lost == 0
+    }
+
+    fn is_idle(&mut self) -> bool {
+        self.is_empty() && !self.closed
+    }
+
+    /// What has come can wait.
+    fn is_unhurried(&mut self) -> bool {
+        !self.hurried && self.lost == 0 && self.queue.len() < BATCH && !self.closed
+    }
 }
 
 impl Inbox {
     pub fn new(bound: usize) -> Self {
-        Inbox { state: Mutex::default(), came: Condvar::new(), bound: bound.max(1) }
+        Inbox { state: Mutex::default(), came: Condvar::new(), bound: bound.max(1), unhurried: UNHURRIED }
     }
 
     /// Never waits for the disk.
     pub fn push(&self, events: impl IntoIterator<Item = Event>) {
         let mut state = self.lock();
         for event in events {
+            state.hurried |= event.kind.is_hurried();
             if state.queue.len() >= self.bound {
                 state.lost += 1;
                 continue;
@@ -58,7 +90,11 @@ impl Inbox {
             }
             state.queue.push_back(Entry::Event(event));
         }
-        let wake = state.asleep && (!state.queue.is_empty() || state.lost > 0);
+        let wake = match state.sleeps {
+            Sleeps::No => false,
+            Sleeps::UntilAnything => !state.is_empty(),
+            Sleeps::UntilHurried => !state.is_unhurried(),
+        };
         drop(state);
         if wake {
             self.came.notify_one();
@@ -66,26 +102,40 @@ impl Inbox {
     }
 
     /// Moves what waits into the empty `batch`, up to [`BATCH`]; waits for it at most `patience`, and from then on for `company` to come
-    /// to a first event. `false` when closed and empty.
+    /// to a first event that somebody is in a hurry for. `false` when closed and empty.
     pub fn take(&self, batch: &mut Vec<Entry>, patience: Duration, company: impl FnOnce() -> Duration) -> bool {
         let mut state = self.lock();
-        if state.queue.is_empty() && state.lost == 0 && !state.closed {
-            state.asleep = true;
-            let waited = self.came.wait_timeout_while(state, patience, |s| s.queue.is_empty() && s.lost == 0 && !s.closed);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
-            state.asleep = false;
+        if state.is_idle() {
+            state = self.sleep(state, Sleeps::UntilAnything, patience, State::is_idle);
         }
-        let waited = self
-            .came
-            .wait_timeout_while(state, company(), |s| s.queue.len() < BATCH && !s.closed && (!s.queue.is_empty() || s.lost > 0));
-        state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        if !state.is_empty() && state.is_unhurried() {
+            state = self.sleep(state, Sleeps::UntilHurried, self.unhurried, State::is_unhurried);
+        }
+        if state.hurried {
+            let more = |s: &mut State| s.queue.len() < BATCH && !s.closed && !s.is_empty();
+            state = self.sleep(state, Sleeps::No, company(), more);
+        }
         let room = BATCH.min(state.queue.len());
         batch.extend(state.queue.drain(..room));
         if state.queue.is_empty() && state.lost > 0 {
             let lost = std::mem::take(&mut state.lost);
             batch.push(Entry::Lost(lost));
         }
+        state.hurried &= !state.is_empty();
         !(state.closed && batch.is_empty() && state.queue.is_empty())
+    }
+
+    fn sleep<'a>(
+        &self,
+        mut state: MutexGuard<'a, State>,
+        sleeps: Sleeps,
+        patience: Duration,
+        until: impl FnMut(&mut State) -> bool,
+    ) -> MutexGuard<'a, State> {
+        state.sleeps = sleeps;
+        let (mut state, _) = self.came.wait_timeout_while(state, patience, until).unwrap_or_else(PoisonError::into_inner);
+        state.sleeps = Sleeps::No;
+        state
     }
 
     /// Waits for `patience`, or until closed. For the thread between two attempts at a full disk.
@@ -111,5 +161,71 @@ impl Inbox {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Mono, System, Wall};
+    use crate::switch::event::{By, GuardLifted, Kind, Registration};
+
+    fn event(kind: Kind) -> Event {
+        Event { at: Wall::from_micros(0), conversation: None, kind }
+    }
+
+    fn registered() -> Event {
+        event(Kind::RegistrationAdded(Registration {
+            number: "201".into(),
+            contact: "sip:201@192.0.2.9".into(),
+            transport: "udp".into(),
+            user_agent: None,
+            source: "192.0.2.9:5060".into(),
+            reason: None,
+        }))
+    }
+
+    fn lifted() -> Event {
+        event(Kind::GuardLifted(GuardLifted { address: "192.0.2.1".into(), by: By::Switch }))
+    }
+
+    #[test]
+    fn what_nobody_is_in_a_hurry_for_goes_with_the_first_that_somebody_is() {
+        let inbox = Inbox { unhurried: Duration::from_secs(3_600), ..Inbox::new(10) };
+        let batch = std::thread::scope(|scope| {
+            let taking = scope.spawn(|| {
+                let mut batch = Vec::new();
+                inbox.take(&mut batch, Duration::from_secs(3_600), || Duration::ZERO);
+                batch
+            });
+            inbox.push([registered()]);
+            let clock = System::start();
+            while inbox.lock().sleeps != Sleeps::UntilHurried {
+                assert!(clock.mono() < Mono::from_millis(20_000), "it does not wait");
+                std::thread::yield_now();
+            }
+            inbox.push([lifted()]);
+            taking.join().unwrap()
+        });
+        assert_eq!(batch, [Entry::Event(registered()), Entry::Event(lifted())]);
+        assert!(!inbox.lock().hurried);
+    }
+
+    #[test]
+    fn it_goes_alone_where_none_comes_and_at_the_end() {
+        let inbox = Inbox { unhurried: Duration::from_millis(1), ..Inbox::new(10) };
+        let mut batch = Vec::new();
+        inbox.push([registered()]);
+        assert!(inbox.take(&mut batch, Duration::ZERO, || unreachable!("nobody is in a hurry")));
+        assert_eq!(batch.len(), 1);
+
+        let inbox = Inbox { unhurried: Duration::from_secs(3_600), ..Inbox::new(10) };
+        inbox.push([registered()]);
+        inbox.close();
+        batch.clear();
+        assert!(inbox.take(&mut batch, Duration::ZERO, || Duration::ZERO));
+        assert_eq!(batch.len(), 1);
+        batch.clear();
+        assert!(!inbox.take(&mut batch, Duration::ZERO, || Duration::ZERO));
     }
 }
