@@ -4,7 +4,6 @@
 //! algorithms, `auth-int` and unknown schemes are left alone: a peer that offers only those gets no answer from us.
 
 use std::borrow::Cow;
-use std::io::Write;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -214,25 +213,22 @@ impl Fields {
             }
             _ => src.slice_ref(raw),
         };
-        let slots: [(&[u8], &mut Option<Bytes>); 11] = [
-            (b"username", &mut self.username),
-            (b"realm", &mut self.realm),
-            (b"nonce", &mut self.nonce),
-            (b"uri", &mut self.uri),
-            (b"response", &mut self.response),
-            (b"algorithm", &mut self.algorithm),
-            (b"cnonce", &mut self.cnonce),
-            (b"opaque", &mut self.opaque),
-            (b"qop", &mut self.qop),
-            (b"nc", &mut self.nc),
-            (b"stale", &mut self.stale),
-        ];
-        for (known, slot) in slots {
-            if known.eq_ignore_ascii_case(name) {
-                return if slot.replace(value).is_some() { Err(Syntax::Authentication) } else { Ok(()) };
-            }
-        }
-        Ok(())
+        let is = |known: &[u8]| known.eq_ignore_ascii_case(name);
+        let slot = match name {
+            _ if is(b"username") => &mut self.username,
+            _ if is(b"realm") => &mut self.realm,
+            _ if is(b"nonce") => &mut self.nonce,
+            _ if is(b"uri") => &mut self.uri,
+            _ if is(b"response") => &mut self.response,
+            _ if is(b"algorithm") => &mut self.algorithm,
+            _ if is(b"cnonce") => &mut self.cnonce,
+            _ if is(b"opaque") => &mut self.opaque,
+            _ if is(b"qop") => &mut self.qop,
+            _ if is(b"nc") => &mut self.nc,
+            _ if is(b"stale") => &mut self.stale,
+            _ => return Ok(()),
+        };
+        if slot.replace(value).is_some() { Err(Syntax::Authentication) } else { Ok(()) }
     }
 
     /// Without one it is MD5 (RFC 7616 §3.3).
@@ -300,8 +296,9 @@ impl<'a> Printer<'a> {
     }
 
     fn name(&mut self, name: &str) {
-        // Writing to a Vec cannot fail.
-        let _ = write!(self.out, "{}{name}=", self.separator);
+        self.out.extend_from_slice(self.separator.as_bytes());
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.push(b'=');
         self.separator = ", ";
     }
 

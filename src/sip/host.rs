@@ -59,12 +59,19 @@ impl Host {
     }
 
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        // Writing to a Vec cannot fail.
-        let _ = match self {
-            Host::Ip(IpAddr::V4(ip)) => write!(out, "{ip}"),
-            Host::Ip(IpAddr::V6(ip)) => write!(out, "[{ip}]"),
-            Host::Name(name) => out.write_all(name.as_bytes()),
-        };
+        match self {
+            Host::Ip(IpAddr::V4(ip)) => {
+                for (i, octet) in ip.octets().into_iter().enumerate() {
+                    if i > 0 {
+                        out.push(b'.');
+                    }
+                    text::write_number(out, octet.into());
+                }
+            }
+            // Writing to a Vec cannot fail.
+            Host::Ip(IpAddr::V6(ip)) => drop(write!(out, "[{ip}]")),
+            Host::Name(name) => out.extend_from_slice(name.as_bytes()),
+        }
     }
 }
 
@@ -120,11 +127,11 @@ impl HostPort {
         Ok(HostPort { host, port })
     }
 
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    pub fn write(&self, out: &mut Vec<u8>) {
         self.host.write(out);
         if let Some(port) = self.port {
-            // Writing to a Vec cannot fail.
-            let _ = write!(out, ":{port}");
+            out.push(b':');
+            text::write_number(out, port.into());
         }
     }
 }

@@ -5,7 +5,6 @@
 //! back as it was printed, and the journal stores it that way.
 
 use std::fmt;
-use std::io::Write;
 
 use bytes::Bytes;
 
@@ -13,9 +12,9 @@ use super::error::ParseError;
 use super::header::HeaderName;
 use super::headers::Headers;
 use super::method::Method;
-use super::name_addr::NameAddr;
 use super::parse;
 use super::status::Status;
+use super::text;
 use super::uri::Uri;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,16 +95,13 @@ impl Response {
     /// Adds a tag to a To that has none; leaves a To that cannot be read as it is.
     pub fn add_to_tag(&mut self, tag: impl AsRef<[u8]>) {
         let Some(raw) = self.headers.get(&HeaderName::To) else { return };
-        match NameAddr::parse_in(raw, raw) {
-            Ok(to) if !to.params.has("tag") => {
-                // Behind the raw value: a display name with odd bytes has to come back as it was sent (RFC 4475 §3.1.1.2).
-                let mut value = raw.to_vec();
-                let mut param = super::params::Params::default();
-                param.set_as_written("tag", tag.as_ref());
-                param.write(&mut value);
-                self.headers.set(HeaderName::To, value);
-            }
-            Ok(_) | Err(_) => {}
+        if self.headers.to_tag() == Ok(None) {
+            // Behind the raw value: a display name with odd bytes has to come back as it was sent (RFC 4475 §3.1.1.2).
+            let mut value = raw.to_vec();
+            let mut param = super::params::Params::default();
+            param.set_as_written("tag", tag.as_ref());
+            param.write(&mut value);
+            self.headers.set(HeaderName::To, value);
         }
     }
 
@@ -116,8 +112,9 @@ impl Response {
 
     pub fn to_bytes(&self) -> Bytes {
         let mut out = Vec::with_capacity(self.headers.len() * 64 + self.body.len() + 128);
-        // Writing to a Vec cannot fail.
-        let _ = write!(out, "SIP/2.0 {} ", self.status.code());
+        out.extend_from_slice(b"SIP/2.0 ");
+        text::write_number(&mut out, self.status.code().into());
+        out.push(b' ');
         out.extend(self.reason.iter().map(|&b| if matches!(b, b'\r' | b'\n') { b' ' } else { b }));
         out.extend_from_slice(b"\r\n");
         finish(out, &self.headers, &self.body)
@@ -126,8 +123,9 @@ impl Response {
 
 fn finish(mut out: Vec<u8>, headers: &Headers, body: &Bytes) -> Bytes {
     headers.write(&mut out);
-    // Writing to a Vec cannot fail.
-    let _ = write!(out, "Content-Length: {}\r\n\r\n", body.len());
+    out.extend_from_slice(b"Content-Length: ");
+    text::write_number(&mut out, u32::try_from(body.len()).unwrap_or(u32::MAX));
+    out.extend_from_slice(b"\r\n\r\n");
     out.extend_from_slice(body);
     out.into()
 }

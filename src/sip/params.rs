@@ -97,7 +97,7 @@ impl Params {
 
     /// `value` must be safe as it is.
     pub(super) fn put(&mut self, name: &'static str, value: Option<Bytes>) {
-        let name = Ascii::escaped(name.as_bytes(), text::TOKEN);
+        let name = Ascii::literal(name);
         match self.0.iter_mut().find(|p| p.is(name.as_str())) {
             Some(p) => p.value = value,
             None => self.0.push(Param { name, value }),

@@ -91,6 +91,14 @@ impl Ascii {
         bytes.iter().all(u8::is_ascii_graphic).then_some(Ascii(bytes))
     }
 
+    /// A name of our own; what may not stand in it (a mistake of ours) is escaped.
+    pub(super) fn literal(name: &'static str) -> Ascii {
+        match is_token(name.as_bytes()) {
+            true => Ascii(Bytes::from_static(name.as_bytes())),
+            false => Ascii::escaped(name.as_bytes(), TOKEN),
+        }
+    }
+
     /// Never fails: what may not stand in the class (`%` included) is written as `%XX`.
     pub(super) fn escaped(raw: &[u8], class: u8) -> Ascii {
         let mut out = Vec::with_capacity(raw.len());
@@ -232,6 +240,22 @@ pub(super) fn split_once(bytes: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
     Some((&bytes[..i], &bytes[i + 1..]))
 }
 
+/// In decimal. Several of them stand in each message, and `write!` takes ten times as long.
+pub(super) fn write_number(out: &mut Vec<u8>, number: u32) {
+    let mut digits = [0; 10];
+    let (mut at, mut rest) = (digits.len(), number);
+    loop {
+        at -= 1;
+        // The remainder is a digit.
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
 /// Digits only. `None` if empty, not digits, or over `u32`.
 pub(super) fn number(bytes: &[u8]) -> Option<u32> {
     number_wide(bytes).and_then(|n| u32::try_from(n).ok())
@@ -253,10 +277,10 @@ fn number_wide(bytes: &[u8]) -> Option<u64> {
 pub(super) fn quoted_end(bytes: &[u8]) -> Option<usize> {
     let mut i = 1;
     loop {
+        i += memchr::memchr2(b'"', b'\\', bytes.get(i..)?)?;
         match bytes.get(i)? {
             b'"' => return Some(i + 1),
-            b'\\' => i += 2,
-            _ => i += 1,
+            _ => i += 2,
         }
     }
 }
@@ -277,11 +301,15 @@ pub(super) fn unquote(inner: &[u8]) -> Cow<'_, [u8]> {
 /// A quoted string, whatever it is given: quotes and backslashes are escaped, control characters left out.
 pub(super) fn write_quoted(out: &mut Vec<u8>, content: &[u8]) {
     out.push(b'"');
-    for &b in content {
-        match b {
-            b'"' | b'\\' => out.extend_from_slice(&[b'\\', b]),
-            0..=31 | 127 => {}
-            _ => out.push(b),
+    if content.iter().all(|&b| !matches!(b, b'"' | b'\\' | 0..=31 | 127)) {
+        out.extend_from_slice(content);
+    } else {
+        for &b in content {
+            match b {
+                b'"' | b'\\' => out.extend_from_slice(&[b'\\', b]),
+                0..=31 | 127 => {}
+                _ => out.push(b),
+            }
         }
     }
     out.push(b'"');
@@ -312,22 +340,17 @@ impl<'a> Iterator for Split<'a> {
 /// Where the first separator outside of quotes and brackets is; the length if there is none.
 pub(super) fn split_offset(bytes: &[u8], separator: u8) -> usize {
     let mut i = 0;
-    let mut in_angle = false;
-    while let Some(&b) = bytes.get(i) {
-        match b {
-            b'"' if !in_angle => match quoted_end(&bytes[i..]) {
-                Some(n) => {
-                    i += n;
-                    continue;
-                }
-                None => return bytes.len(),
-            },
-            b'<' => in_angle = true,
-            b'>' => in_angle = false,
-            _ if b == separator && !in_angle => return i,
-            _ => {}
+    while let Some(n) = memchr::memchr3(separator, b'"', b'<', &bytes[i..]) {
+        let rest = &bytes[i + n..];
+        let whole = match rest.first() {
+            Some(b'"') => quoted_end(rest),
+            Some(b'<') => memchr::memchr(b'>', rest).map(|end| end + 1),
+            Some(_) | None => return i + n,
+        };
+        match whole {
+            Some(length) => i += n + length,
+            None => return bytes.len(),
         }
-        i += 1;
     }
     bytes.len()
 }
@@ -351,6 +374,15 @@ mod tests {
         assert_eq!(number_clamped(b"99999999999999999999999999"), Some(u32::MAX));
         assert_eq!(number(b"-1"), None);
         assert_eq!(number(b""), None);
+    }
+
+    #[test]
+    fn numbers_are_printed_as_they_are() {
+        for number in [0, 7, 10, 5060, 65_535, 4_294_967_295] {
+            let mut out = Vec::new();
+            write_number(&mut out, number);
+            assert_eq!(String::from_utf8(out), Ok(number.to_string()));
+        }
     }
 
     #[test]

@@ -60,14 +60,15 @@ impl Headers {
     /// [`Via::stamp`] on the topmost Via, and the address that a response over UDP goes to. Of a Via that cannot be read (only in the
     /// reply to something malformed) nothing is changed, and the response goes to the source.
     pub fn stamp_source(&mut self, source: SocketAddr) -> SocketAddr {
-        match self.via() {
-            Ok(mut via) => {
-                via.stamp(source);
-                self.set_top_via(&via);
-                via.reply_address(source)
-            }
-            Err(_) => source,
-        }
+        self.stamped(source).map_or(source, |via| via.reply_address(source))
+    }
+
+    /// As [`stamp_source`](Headers::stamp_source); the topmost Via as it is then.
+    pub fn stamped(&mut self, source: SocketAddr) -> Option<Via> {
+        let mut via = self.via().ok()?;
+        via.stamp(source);
+        self.set_top_via(&via);
+        Some(via)
     }
 
     pub fn from(&self) -> Result<NameAddr, ParseError> {

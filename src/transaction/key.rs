@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use crate::sip::{HeaderName, Headers, Method, Request, Response};
+use crate::sip::{HeaderName, Headers, Method, Request, Response, Via};
 
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Key(Box<[u8]>);
@@ -35,12 +35,18 @@ impl Key {
     /// The server transaction that a request belongs to, as if its method were `method` (INVITE for an ACK, and to find what a CANCEL
     /// cancels). `None` where the mandatory headers can't be read.
     pub fn of_server(request: &Request, method: &Method) -> Option<Key> {
+        Key::of_server_by(&request.headers.via().ok()?, request, method)
+    }
+
+    /// As [`of_server`](Key::of_server), of a request whose topmost Via was read already.
+    pub fn of_server_by(via: &Via, request: &Request, method: &Method) -> Option<Key> {
         let headers = &request.headers;
-        let via = headers.via().ok()?;
-        let sent_by = via.sent_by.to_string().to_ascii_lowercase();
         if via.has_unique_branch() {
             let branch = via.branch()?;
-            return Some(Parts::of(b'b').and(branch).and(sent_by.as_bytes()).and(method.as_str().as_bytes()).key());
+            let mut sent_by = Vec::with_capacity(64);
+            via.sent_by.write(&mut sent_by);
+            sent_by.make_ascii_lowercase();
+            return Some(Parts::of(b'b').and(branch).and(&sent_by).and(method.as_str().as_bytes()).key());
         }
         // RFC 2543 (§17.2.3): everything that a repeat has in common. Without To's tag, so that the ACK, which has ours, is found too;
         // the sequence number tells requests of one dialog apart. What the source wrote of the Via is `received` and `rport` by now.

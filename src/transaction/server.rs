@@ -11,7 +11,7 @@ use super::table::{
 };
 use super::timers::Wire;
 use crate::clock::Mono;
-use crate::sip::{ConnectionId, Flow, HeaderName, Method, Request, Response, Status};
+use crate::sip::{ConnectionId, Flow, HeaderName, Method, Request, Response, Status, Via};
 
 /// Seconds after which a peer may try again when there are too many transactions: most of them end within timer J.
 const RETRY_AFTER: u32 = 32;
@@ -84,11 +84,13 @@ impl Transactions {
     }
 
     fn receive(&mut self, mut request: Request, flow: Flow, room: usize, now: Mono, out: &mut Vec<Sending>) -> Received {
-        let reply = reply_hop(&mut request, flow);
+        let via = request.headers.stamped(flow.remote);
+        let reply = reply_hop(via.as_ref(), flow);
         if request.method == Method::Ack {
             return self.receive_ack(request, flow, now, out);
         }
-        let Some(key) = Key::of_server(&request, &request.method) else { return Received::Absorbed };
+        let key = via.and_then(|via| Key::of_server_by(&via, &request, &request.method));
+        let Some(key) = key else { return Received::Absorbed };
         if let Some(&id) = self.by_key.get(&key) {
             self.repeated(id, now, out);
             return Received::Absorbed;
@@ -385,19 +387,16 @@ impl Server {
     }
 }
 
-/// Stamps the top Via. Over a stream the connection is the way, and the address is where the driver connects to if it is gone.
-fn reply_hop(request: &mut Request, flow: Flow) -> Flow {
-    let stamped = request.headers.stamp_source(flow.remote);
-    let remote = match flow.connection {
+/// By the top Via, stamped. Over a stream the connection is the way, and the address is where the driver connects to if it is gone.
+fn reply_hop(via: Option<&Via>, flow: Flow) -> Flow {
+    let remote = match (via, flow.connection) {
         // `rport` of a stream is a port that nobody listens on.
-        Some(_) => match request.headers.via() {
-            Ok(via) => {
-                let port = via.sent_by.port.unwrap_or_else(|| flow.transport.default_port());
-                std::net::SocketAddr::new(flow.remote.ip(), port)
-            }
-            Err(_) => flow.remote,
-        },
-        None => stamped,
+        (Some(via), Some(_)) => {
+            let port = via.sent_by.port.unwrap_or_else(|| flow.transport.default_port());
+            std::net::SocketAddr::new(flow.remote.ip(), port)
+        }
+        (Some(via), None) => via.reply_address(flow.remote),
+        (None, _) => flow.remote,
     };
     Flow { transport: flow.transport, local: flow.local, remote, connection: flow.connection }
 }
