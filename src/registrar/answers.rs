@@ -3,7 +3,8 @@
 //! The address of a datagram may be forged, and a challenge is longer than a REGISTER in its shortest form: whoever sends many of those in
 //! the name of somebody has us flood him, and neither a challenge nor a 200 to OPTIONS is a refusal that a ban would come of. So what
 //! answers are longer than their requests is counted by source, and over [`BURST`] at once, or [`PER_SECOND`] for ever, requests get no
-//! answer there. A phone repeats its request for half a minute, and most phones' REGISTERs are as long as their challenge.
+//! answer there but one that is no longer than they are. Most phones' REGISTERs are as long as a challenge with one algorithm, and a phone
+//! repeats its request for half a minute.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -12,7 +12,7 @@ use crate::ids::{LegId, Number};
 use crate::registrar::bans::Proof;
 use crate::registrar::{Alarm, Binding, Change, From, bans};
 use crate::route;
-use crate::sip::{Flow, Headers, Request, Response, Status};
+use crate::sip::{Algorithm, Flow, HeaderName, Headers, Request, Response, Status};
 use crate::transaction::{Sending, TransactionId};
 
 /// Why a message came to nothing, for the metrics.
@@ -122,12 +122,25 @@ impl Cx<'_> {
             return true;
         }
         // Whoever is known leaves what there is to those who are not yet.
-        let may =
-            self.knows(&response.headers, to) || self.hub.grown.may_grow(bans::network(to.remote.ip()), growth, self.now.mono);
-        if !may {
-            self.count("sip_answers_withheld_total");
+        self.knows(&response.headers, to) || self.hub.grown.may_grow(bans::network(to.remote.ip()), growth, self.now.mono)
+    }
+
+    /// An answer that may not grow, made to one that does not: of a challenge with several algorithms the one that every phone has. So a
+    /// whole office behind one address gets in, however many have been challenged there. False if it would be longer even so.
+    pub fn shortened(&mut self, sending: &mut Sending, response: &Response) -> bool {
+        let challenges: Vec<_> = response.headers.challenges(&HeaderName::WwwAuthenticate);
+        let common = challenges.iter().find(|challenge| challenge.algorithm == Algorithm::Md5).or(challenges.first());
+        if let Some(challenge) = common {
+            let mut short = response.clone();
+            short.headers.set(HeaderName::WwwAuthenticate, challenge);
+            let bytes = short.to_bytes();
+            if bytes.len() <= self.hub.asked {
+                sending.bytes = bytes;
+                return true;
+            }
         }
-        may
+        self.count("sip_answers_withheld_total");
+        false
     }
 
     /// A trunk or a proxy of ours is there, or the phone that From names is registered from there.

@@ -360,7 +360,7 @@ impl Cx<'_> {
                 self.strike(&from, Strike::Refused);
             }
         }
-        sends.retain(|sending| self.may_grow(sending, response));
+        sends.retain_mut(|sending| self.may_grow(sending, response) || self.shortened(sending, response));
         self.sends(sends);
     }
 

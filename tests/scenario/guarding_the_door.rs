@@ -326,6 +326,31 @@ fn by_udp_a_stranger_gets_no_lists_and_challenges_at_a_rate_that_floods_nobody()
     assert!(weigh(&mut sim, STRANGER, compact("REGISTER", "201", 4)).1 > 0);
 }
 
+/// Two algorithms make a challenge longer than what most phones say; with one it never is. So a flood in the name of an office's address
+/// keeps none of its phones out.
+#[test]
+fn where_a_flood_has_used_up_what_answers_may_grow_by_a_phone_is_challenged_with_one_algorithm() {
+    let mut source = centre();
+    assert!(source.main.text.contains("[sip]\n"));
+    source.main.text = source.main.text.replacen("[sip]\n", "[sip]\ndigest = [\"SHA-256\", \"MD5\"]\n", 1);
+    let mut sim = Sim::with(23, source);
+    for n in 0..1_000 {
+        weigh(&mut sim, STRANGER, compact("REGISTER", "201", 10 + n));
+    }
+    assert_eq!(weigh(&mut sim, STRANGER, compact("REGISTER", "201", 1)).1, 0, "its share is used up");
+    let mut line = crate::flows::Line::new("210", "sip:phone-with-a-long-name@192.168.1.2", 0);
+    let remote = SocketAddr::new(stranger_at().ip(), 40_000);
+    line.flow = Flow { transport: Transport::Udp, local: switch(), remote, connection: None };
+    let before = sim.trace.len();
+    assert_eq!(line.register(&mut sim).status.code(), 200);
+    let challenges = |text: &Bytes| String::from_utf8_lossy(text).matches("WWW-Authenticate").count();
+    assert_eq!(challenges(&sim.trace[before]), 1, "{}", sim.story());
+    // Anybody else has the choice.
+    let (at, before) = ("192.0.2.67:5060", sim.trace.len());
+    weigh(&mut sim, at, compact("REGISTER", "201", 2));
+    assert_eq!(challenges(&sim.trace[before]), 2);
+}
+
 fn stranger_at() -> SocketAddr {
     STRANGER.parse().expect("address")
 }
