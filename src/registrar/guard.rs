@@ -37,6 +37,7 @@ pub(super) struct Guard {
     nonces: Nonces,
     throttle: Throttle,
     alarms: Vec<Alarm>,
+    was_right: bool,
     /// Stands in for the secret of a user that there is not: as long as most secrets are, so that it takes as long to hash.
     nobody: Secret,
 }
@@ -50,6 +51,7 @@ impl Guard {
             nonces: Nonces::new(chance),
             throttle: Throttle::default(),
             alarms: Vec::new(),
+            was_right: false,
             nobody,
         };
         guard.configure(config);
@@ -70,6 +72,10 @@ impl Guard {
 
     pub fn alarms(&mut self) -> Vec<Alarm> {
         std::mem::take(&mut self.alarms)
+    }
+
+    pub fn digest_was_right(&mut self) -> bool {
+        std::mem::take(&mut self.was_right)
     }
 
     pub fn expire(&mut self, now: Mono) {
@@ -106,6 +112,7 @@ impl Guard {
         let hash = ha1(credentials.algorithm, &credentials.username, self.realm.as_bytes(), password.as_bytes());
         // Not `&&`: each of them takes its time whatever the others say.
         let right = credentials.verify(&hash, &request.method) & secret.is_some() & is_for(credentials, request);
+        self.was_right |= right;
         // Who has not heard a challenge of ours may stand under another's address: neither counted nor told whether it was right, so that
         // nobody is locked out by a stranger and no password is tried for nothing.
         match self.nonces.check(&credentials.nonce, now) {

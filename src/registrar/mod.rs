@@ -75,6 +75,11 @@ impl Registrar {
         self.guard.authenticate(request, users, &holds, from, tag, chance, now.mono)
     }
 
+    /// Whether a digest was right, since this was asked last.
+    pub fn digest_was_right(&mut self) -> bool {
+        self.guard.digest_was_right()
+    }
+
     /// Passwords that are being tried, since this was asked last.
     pub fn alarms(&mut self) -> Vec<Alarm> {
         self.guard.alarms()

@@ -36,7 +36,7 @@ const AT_ONCE: usize = 64;
 const FAULTS: Duration = Duration::from_secs(60);
 
 /// What the journal holds back at most before the operating system has it: a kill costs it so much.
-const JOURNAL_LAG: Duration = Duration::from_millis(100);
+const JOURNAL_LAG: Duration = Duration::from_millis(250);
 
 /// From signals and the API to the driver.
 pub enum Order {
@@ -165,7 +165,7 @@ impl Driver {
         // The numbering plans are unpacked at their first use; not while a call waits.
         let _ = crate::route::on_trunk("4930123456", config.site.country);
         self.transport.heed(self.current.borrow().clone());
-        let journal = self.begin_journal(seed, &source, &config);
+        let journal = self.begin_journal(seed, &source, &config.recording.folder);
         let mut run = Run {
             switch: Switch::new(seed, config),
             journal,
@@ -235,11 +235,11 @@ impl Driver {
         ended.unwrap_or(Ended::Asked)
     }
 
-    fn begin_journal(&self, seed: [u8; 32], source: &Source, config: &Config) -> Option<(Journal, JournalFile)> {
-        let folder = crate::store::journal_folder(&config.recording.folder);
+    fn begin_journal(&self, seed: [u8; 32], source: &Source, recordings: &Path) -> Option<(Journal, JournalFile)> {
+        let folder = crate::store::journal_folder(recordings);
         match JournalFile::create(&folder, self.clock.now().wall) {
             Ok(mut file) => {
-                let (journal, header) = Journal::begin(seed, source, config, crate::chance::from_system());
+                let (journal, header) = Journal::begin(seed, source, crate::chance::from_system());
                 file.append(&header).then_some((journal, file))
             }
             Err(error) => {
@@ -282,7 +282,7 @@ impl Driver {
         let before = run.out.len();
         let handled = guarded(&mut run.switch, input, now, &mut run.out);
         if let Some((journal, file)) = &mut run.journal {
-            let frame = journal.outputs(run.out.get(before..).unwrap_or_default());
+            let frame = journal.outputs(run.out.get(before..).unwrap_or_default(), run.switch.digest_was_right());
             if !file.append(&frame) || journal.has_ended() {
                 tracing::info!(path = %file.path().display(), "the journal ends here; a new one begins at the next start");
                 file.flush();

@@ -307,6 +307,11 @@ impl Switch {
         self.conversations.is_empty() && self.hub.departing.is_empty() && !self.hub.purposes.values().any(awaited)
     }
 
+    /// Whether a digest was right that the inputs had since this was asked last.
+    pub fn digest_was_right(&mut self) -> bool {
+        self.hub.registrar.digest_was_right()
+    }
+
     /// Conversations that are not over yet.
     pub fn live(&self) -> usize {
         self.conversations.len()

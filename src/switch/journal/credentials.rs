@@ -2,8 +2,7 @@
 //!
 //! | in a request that came | becomes |
 //! |---|---|
-//! | a digest that is right under the phone's secret | [`RIGHT`] in each place; a replay puts the digest there that is right under the pseudonym |
-//! | any other digest | zeros: wrong before and after, and nothing to guess a mistyped password from |
+//! | a digest | zeros: nothing to guess a password from. Beside the outputs stands whether it was right; then a replay puts the digest in its place that is right under the pseudonym |
 //! | credentials of another scheme, or unreadable ones | the same in what they are refused for, without what they hold |
 //! | Proxy-Authorization | left out: nobody here reads it |
 //! | a new configuration | redacted, and its secrets are those from here on |
@@ -33,10 +32,6 @@ pub fn with_key(input: &Input, instead: char) -> Input {
         other => other.clone(),
     }
 }
-
-/// No digest has it: they are hexadecimal.
-const RIGHT: u8 = b'r';
-const WRONG: u8 = b'0';
 
 /// Who could have signed what comes.
 struct Phones {
@@ -68,7 +63,7 @@ impl Phones {
     }
 }
 
-/// What a replay makes of inputs that a [`Resigner`] has taken the digests out of.
+/// Puts digests back that a [`Redactor`] has taken out.
 pub struct Signer(Phones);
 
 impl Signer {
@@ -77,17 +72,16 @@ impl Signer {
         Signer(Phones::of(config))
     }
 
-    pub fn signed(&mut self, mut input: Input) -> Input {
+    /// An input whose digest, if it has one, was right or not.
+    pub fn signed(&mut self, mut input: Input, right: bool) -> Input {
         match &mut input {
-            Input::Sip { message: Message::Request(request), .. } => {
+            Input::Sip { message: Message::Request(request), .. } if right => {
                 let method = request.method.clone();
                 for value in request.headers.values_mut(&HeaderName::Authorization) {
-                    let credentials = credentials(value).ok().flatten();
-                    let marked = credentials.filter(|c| !c.response.is_empty() && c.response.iter().all(|octet| *octet == RIGHT));
-                    if let Some(credentials) = marked
+                    if let Ok(Some(credentials)) = read(value)
                         && let Some(signed) = self.0.signed(&credentials, &method)
                     {
-                        *value = with_response(credentials, &signed);
+                        *value = with_response(value, &credentials, signed.as_bytes());
                     }
                 }
             }
@@ -102,28 +96,22 @@ impl Signer {
     }
 }
 
-pub struct Resigner {
-    redaction: Redaction,
-    phones: Phones,
-}
+pub struct Redactor(Redaction);
 
-impl Resigner {
-    pub fn new(redaction: Redaction, config: &Config) -> Resigner {
-        Resigner { redaction, phones: Phones::of(config) }
+impl Redactor {
+    pub fn new(redaction: Redaction) -> Redactor {
+        Redactor(redaction)
     }
 
-    pub fn redacted<'a>(&mut self, input: &'a Input) -> Cow<'a, Input> {
+    pub fn redacted<'a>(&self, input: &'a Input) -> Cow<'a, Input> {
         match input {
             Input::Sip { flow, message: Message::Request(request) } if has_credentials(&request.headers) => {
                 let mut request = request.clone();
-                request.headers = self.headers(&request.headers, &request.method);
+                hide_credentials(&mut request.headers);
                 Cow::Owned(Input::Sip { flow: *flow, message: Message::Request(request) })
             }
             Input::Configured { by, source } => {
-                if let Ok(config) = Config::resolve(source) {
-                    self.phones = Phones::of(&config);
-                }
-                Cow::Owned(Input::Configured { by: by.clone(), source: Box::new(source.redacted(&self.redaction)) })
+                Cow::Owned(Input::Configured { by: by.clone(), source: Box::new(source.redacted(&self.0)) })
             }
             Input::Started(_)
             | Input::Sip { .. }
@@ -145,43 +133,41 @@ impl Resigner {
             | Input::Tick => Cow::Borrowed(input),
         }
     }
+}
 
-    fn headers(&self, headers: &Headers, method: &Method) -> Headers {
-        let mut kept = headers.clone();
-        kept.remove(&HeaderName::ProxyAuthorization);
-        for value in kept.values_mut(&HeaderName::Authorization) {
-            *value = self.credentials(value, method);
-        }
-        kept
-    }
-
-    fn credentials(&self, value: &Bytes, method: &Method) -> Bytes {
-        match credentials(value) {
-            Ok(Some(credentials)) => {
-                let is_right = self.phones.ha1(&credentials).is_some_and(|ha1| credentials.verify(&ha1, method));
-                let mark = if is_right { RIGHT } else { WRONG };
-                let marks = char::from(mark).to_string().repeat(credentials.response.len());
-                with_response(credentials, &marks)
-            }
+fn hide_credentials(headers: &mut Headers) {
+    headers.remove(&HeaderName::ProxyAuthorization);
+    for value in headers.values_mut(&HeaderName::Authorization) {
+        *value = match read(value) {
+            Ok(Some(credentials)) => with_response(value, &credentials, &vec![b'0'; credentials.response.len()]),
             // Another scheme, or an algorithm that we lack: passed over, as this is.
             Ok(None) => Bytes::from_static(b"Other left-out"),
             // Refused as unreadable, as this is.
             Err(Unreadable) => Bytes::from_static(b"Digest unreadable"),
-        }
+        };
     }
 }
 
 struct Unreadable;
 
-fn credentials(value: &Bytes) -> Result<Option<Credentials>, Unreadable> {
+fn read(value: &Bytes) -> Result<Option<Credentials>, Unreadable> {
     let mut alone = Headers::new();
     alone.push(HeaderName::Authorization, value);
     Ok(alone.authorizations().map_err(|_| Unreadable)?.into_iter().next())
 }
 
-/// The same credentials with another response. Printed anew, so that nothing is kept of what nobody reads.
-fn with_response(mut credentials: Credentials, response: &str) -> Bytes {
-    credentials.response = Bytes::copy_from_slice(response.as_bytes());
+/// The same credentials with another response, which is as long.
+fn with_response(value: &Bytes, credentials: &Credentials, response: &[u8]) -> Bytes {
+    let at = (credentials.response.as_ptr() as usize).wrapping_sub(value.as_ptr() as usize);
+    let mut with = value.to_vec();
+    // Where it was written plainly it lies in the value.
+    if let Some(place) = at.checked_add(response.len()).and_then(|end| with.get_mut(at..end))
+        && *place == *credentials.response
+    {
+        place.copy_from_slice(response);
+        return with.into();
+    }
+    let credentials = Credentials { response: Bytes::copy_from_slice(response), ..credentials.clone() };
     let mut printed = Headers::new();
     printed.push(HeaderName::Authorization, &credentials);
     printed.get(&HeaderName::Authorization).cloned().unwrap_or_default()

@@ -7,13 +7,13 @@
 //! Pure: bytes come out of [`Journal`], which a driver appends to a file, and [`replay`] takes bytes. Replaying needs the same build.
 //!
 //! No secret is in it: the configuration has pseudonyms in their place ([`Redaction`]), and of a digest that came in only whether it was
-//! right, so that a replay makes the one that is right under the pseudonym ([`resign`]). What a journal does hold are numbers, names and the seed that nonces and tags come
+//! right, so that a replay makes the one that is right under the pseudonym ([`credentials`]). What a journal does hold are numbers, names and the seed that nonces and tags come
 //! from: it is as private as a call log.
 
+mod credentials;
 mod digest;
 mod frame;
 mod replay;
-mod resign;
 
 #[cfg(test)]
 mod tests;
@@ -24,11 +24,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{Input, Output};
 use crate::clock::Now;
-use crate::config::{Config, Redaction, Source};
+use crate::config::{Redaction, Source};
+use credentials::Redactor;
 pub use digest::OutputsDigest;
 use digest::SHORT;
 pub use replay::{ReplayError, Replayed, replay};
-use resign::Resigner;
 
 /// Of the format, not of the program.
 pub const FORMAT: u32 = 5;
@@ -54,8 +54,13 @@ pub enum Record<'a> {
         now: Now,
         input: Cow<'a, Input>,
     },
-    /// The running digest of the outputs so far, where an input had any.
-    Outputs([u8; SHORT]),
+    /// Where an input had any outputs.
+    Outputs {
+        /// Of all outputs so far.
+        digest: [u8; SHORT],
+        /// The input had a digest of a phone, and it was right.
+        right: bool,
+    },
     End(Ended),
 }
 
@@ -72,7 +77,7 @@ pub enum Ended {
 
 /// Makes a journal, frame by frame. After its end it makes nothing.
 pub struct Journal {
-    resigner: Resigner,
+    redactor: Redactor,
     outputs: OutputsDigest,
     bytes: u64,
     most: u64,
@@ -81,12 +86,12 @@ pub struct Journal {
 
 impl Journal {
     /// The journal of a `Switch::new(seed, Config::resolve(source))`, and its first frame. `salt` is chance that is kept nowhere.
-    pub fn begin(seed: [u8; 32], source: &Source, config: &Config, salt: [u8; 32]) -> (Journal, Vec<u8>) {
-        Journal::within(MOST_BYTES, seed, source, config, salt)
+    pub fn begin(seed: [u8; 32], source: &Source, salt: [u8; 32]) -> (Journal, Vec<u8>) {
+        Journal::within(MOST_BYTES, seed, source, salt)
     }
 
     /// As [`begin`](Journal::begin), with another bound.
-    pub fn within(most: u64, seed: [u8; 32], source: &Source, config: &Config, salt: [u8; 32]) -> (Journal, Vec<u8>) {
+    pub fn within(most: u64, seed: [u8; 32], source: &Source, salt: [u8; 32]) -> (Journal, Vec<u8>) {
         let redaction = Redaction::new(salt);
         let header = Record::Header {
             format: FORMAT,
@@ -94,8 +99,8 @@ impl Journal {
             seed,
             source: Box::new(source.redacted(&redaction)),
         };
-        let resigner = Resigner::new(redaction, config);
-        let mut journal = Journal { resigner, outputs: OutputsDigest::default(), bytes: 0, most, ended: false };
+        let redactor = Redactor::new(redaction);
+        let mut journal = Journal { redactor, outputs: OutputsDigest::default(), bytes: 0, most, ended: false };
         let frame = journal.frame(&header);
         (journal, frame)
     }
@@ -105,7 +110,7 @@ impl Journal {
         if self.ended {
             return Vec::new();
         }
-        let input = self.resigner.redacted(input);
+        let input = self.redactor.redacted(input);
         self.frame(&Record::Input { now, input })
     }
 
@@ -113,18 +118,18 @@ impl Journal {
     /// instead: that it was pressed is kept, and not which it was. A replay goes on from there as after a wrong PIN, and out of a masked
     /// node of a menu as the run did, but for a number that is dialled as it was keyed.
     pub fn hidden_key(&mut self, now: Now, input: &Input, instead: char) -> Vec<u8> {
-        self.input(now, &resign::with_key(input, instead))
+        self.input(now, &credentials::with_key(input, instead))
     }
 
-    /// What came of the input, in its order.
-    pub fn outputs(&mut self, outputs: &[Output]) -> Vec<u8> {
+    /// What came of the input, in its order; and whether it had [a digest that was right](super::Switch::digest_was_right).
+    pub fn outputs(&mut self, outputs: &[Output], right: bool) -> Vec<u8> {
         if self.ended || outputs.is_empty() {
             return Vec::new();
         }
         for output in outputs {
             self.outputs.add(output);
         }
-        self.frame(&Record::Outputs(self.outputs.short()))
+        self.frame(&Record::Outputs { digest: self.outputs.short(), right })
     }
 
     /// Nothing follows.

@@ -1,8 +1,8 @@
 //! A journal played to a fresh switch: the same inputs at the same times, and whether the same came of them.
 
+use super::credentials::Signer;
 use super::digest::OutputsDigest;
 use super::frame::{self, Next};
-use super::resign::Signer;
 use super::{Ended, FORMAT, Record};
 use crate::config::{Config, Problem};
 use crate::switch::{Switch, guarded};
@@ -63,10 +63,11 @@ pub fn replay(journal: &[u8]) -> Result<Replayed, ReplayError> {
         match records.next()? {
             Some(Record::Input { now, input }) => {
                 inputs += 1;
-                faults += u64::from(guarded(&mut switch, signer.signed(input.into_owned()), now, &mut out).is_err());
+                let right = matches!(records.peek()?, Some(Record::Outputs { right: true, .. }));
+                faults += u64::from(guarded(&mut switch, signer.signed(input.into_owned(), right), now, &mut out).is_err());
                 out.drain(..).for_each(|output| outputs.add(&output));
             }
-            Some(Record::Outputs(recorded)) => {
+            Some(Record::Outputs { digest: recorded, right: _ }) => {
                 let replayed = outputs.short();
                 if recorded != replayed {
                     return Err(ReplayError::Diverged {
@@ -90,6 +91,11 @@ struct Records<'a> {
 }
 
 impl Records<'_> {
+    /// What is next, without taking it.
+    fn peek(&self) -> Result<Option<Record<'static>>, ReplayError> {
+        Records { journal: self.journal, at: self.at }.next()
+    }
+
     /// `None` at the end, or where the journal is torn.
     fn next(&mut self) -> Result<Option<Record<'static>>, ReplayError> {
         let at = self.at;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::clock::{Mono, Wall};
+use crate::config::Config;
 use crate::sip::{CSeq, Flow, HeaderName, Login, Message, Method, Request, Status, Transport, Uri};
 use crate::switch::input::Actor;
 use crate::switch::output::{Resolved, Server};
@@ -62,7 +63,7 @@ impl Run {
     fn new(most: u64) -> Run {
         let source = Source::of(CONFIG);
         let config = Config::resolve(&source).expect("a configuration");
-        let (journal, bytes) = Journal::within(most, SEED, &source, &config, [9; 32]);
+        let (journal, bytes) = Journal::within(most, SEED, &source, [9; 32]);
         let mut run = Run { switch: Switch::new(SEED, config), journal, bytes, started: Vec::new(), at: 0 };
         run.started = run.input(Input::Started(Box::default()));
         run
@@ -95,7 +96,7 @@ impl Run {
         self.bytes.extend(self.journal.input(now(self.at), &input));
         let mut out = Vec::new();
         guarded(&mut self.switch, input, now(self.at), &mut out).expect("no fault");
-        self.bytes.extend(self.journal.outputs(&out));
+        self.bytes.extend(self.journal.outputs(&out, self.switch.digest_was_right()));
         out
     }
 

@@ -212,7 +212,7 @@ impl Sim {
             seed: of_media,
         };
         let clips = audio::clips(&source.prompts);
-        let journal = is_noted.then(|| Journal::begin(seed, &source, &config, [9; 32]));
+        let journal = is_noted.then(|| Journal::begin(seed, &source, [9; 32]));
         let mut sim = Sim {
             journal,
             switch: Switch::new(seed, config),
@@ -515,7 +515,7 @@ impl Sim {
             panic!("the core panicked in {fault:?}\n{}", self.story());
         }
         if let Some((journal, written)) = &mut self.journal {
-            written.extend(journal.outputs(&out));
+            written.extend(journal.outputs(&out, self.switch.digest_was_right()));
         }
         let mut later = Vec::new();
         for output in out.drain(..) {
