@@ -205,6 +205,11 @@ impl Headers {
         }
     }
 
+    /// Octets that [`write`](Headers::write) adds.
+    pub(super) fn printed_len(&self) -> usize {
+        self.0.iter().map(|(name, value)| name.as_str().len() + ": \r\n".len() + value.len()).sum()
+    }
+
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         for (name, value) in &self.0 {
             out.extend_from_slice(name.as_str().as_bytes());
