@@ -45,9 +45,9 @@ impl Haste {
     }
 }
 
-/// After a sync, bindings wait so long for more of them: phones that register after a power cut, or refresh by the thousand, share two syncs
+/// After a sync, bindings wait so long for more of them: phones that register after a power cut, or refresh by the thousand, share one sync
 /// a second. The first phone after a quiet moment does not wait for it, and what is in more haste takes the others with it.
-const PACE: Duration = Duration::from_millis(400);
+const PACE: Duration = Duration::from_millis(900);
 
 /// A handle; clones are the same keeper.
 #[derive(Clone)]
