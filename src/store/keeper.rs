@@ -30,7 +30,7 @@ enum Haste {
     Soon,
     /// A phone that is there again at its next refresh.
     Registers,
-    /// Nothing: a binding that lasts on ends when it would have ended before. One more wait, and it is with others.
+    /// Nothing: a binding that lasts on ends when it would have ended before.
     Refreshes,
 }
 
