@@ -10,16 +10,17 @@ mod system;
 mod unreachable;
 
 use std::io::{self, IoSliceMut};
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
-use tokio::io::unix::AsyncFd;
 use tokio::io::{Interest, Ready};
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, warn};
 
+use self::system::Watched;
 use self::unreachable::{Drained, Sent};
 use super::counters::Counters;
 use super::door::Door;
@@ -43,11 +44,13 @@ const RECEIVE_BUFFER: usize = 4 << 20;
 /// One bound socket.
 pub struct Listener {
     /// Watched for what comes, not for room to send: the kernel would report that after each datagram that has gone, and wake the thread.
-    socket: AsyncFd<UdpSocket>,
+    socket: Watched,
     state: UdpSocketState,
     /// As bound, with the port that was given.
     local: SocketAddr,
     backlog: mpsc::Sender<Datagram>,
+    /// A datagram waits for room: none may overtake it.
+    blocked: AtomicBool,
     sent: Mutex<Sent>,
     reports: Reports,
     counters: Arc<Counters>,
@@ -58,6 +61,20 @@ struct Datagram {
     from: Option<IpAddr>,
     bytes: Bytes,
     report: Option<SendId>,
+}
+
+/// A datagram that the socket had no room for, and what tells when it has.
+struct Waiting {
+    datagram: Datagram,
+    room: Watched,
+}
+
+impl Waiting {
+    async fn room(waiting: &Option<Waiting>) -> io::Result<()> {
+        let Some(waiting) = waiting else { return Ok(()) };
+        // Before it is tried, so that room that comes meanwhile is told of anew.
+        waiting.room.ready(Interest::WRITABLE).await.map(|mut room| room.clear_ready())
+    }
 }
 
 /// What a listener's task needs beside it.
@@ -87,10 +104,19 @@ impl Listener {
         system::allow_fragments(&socket, address.is_ipv4())?;
         state.enable_transport_errors((&socket).into())?;
         socket.set_nonblocking(true)?;
-        let socket = system::watch(socket.into(), Interest::READABLE | Interest::ERROR)?;
-        let local = socket.get_ref().local_addr()?;
+        let socket = Watched::new(socket.into(), Interest::READABLE | Interest::ERROR)?;
+        let local = socket.socket().local_addr()?;
         let (backlog, waiting) = mpsc::channel(DATAGRAM_QUEUE);
-        let listener = Arc::new(Listener { socket, state, local, backlog, sent: Mutex::default(), reports, counters });
+        let listener = Arc::new(Listener {
+            socket,
+            state,
+            local,
+            backlog,
+            blocked: AtomicBool::new(false),
+            sent: Mutex::default(),
+            reports,
+            counters,
+        });
         let work = Work { listener: listener.clone(), backlog: waiting, gate: DatagramGate::new(core, door.clone()), door };
         Ok((listener, work))
     }
@@ -116,7 +142,7 @@ impl Listener {
 
     fn post(&self, datagram: Datagram) {
         // Behind what waits already, so that order is kept.
-        let free = self.backlog.capacity() == self.backlog.max_capacity();
+        let free = !self.blocked.load(Relaxed) && self.backlog.capacity() == self.backlog.max_capacity();
         match if free { self.transmit(&datagram) } else { Err(io::ErrorKind::WouldBlock.into()) } {
             Ok(()) => self.counters.udp_sent.add(),
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
@@ -135,35 +161,32 @@ impl Listener {
             self.sent().remember(*remote, bytes, *report);
         }
         let transmit = Transmit { destination: *remote, ecn: None, contents: bytes, segment_size: None, src_ip: *from };
-        let once = || self.state.try_send(self.socket.get_ref().into(), &transmit);
+        let once = || self.state.try_send(self.socket.socket().into(), &transmit);
+        let mut done = once();
         for _ in 1..SEND_TRIES {
-            match once() {
+            match &done {
                 // An ICMP error for another datagram comes out of whatever call is next, which then has done nothing.
                 Err(e) if e.kind() != io::ErrorKind::WouldBlock => self.drain_errors(),
-                done => return done,
+                Ok(()) | Err(_) => break,
             }
+            done = once();
         }
-        once()
-    }
-
-    /// Until the socket takes something again.
-    async fn room(&self) -> io::Result<()> {
-        let watched = system::watch(self.socket.get_ref().try_clone()?, Interest::WRITABLE)?;
-        watched.writable().await.map(|mut guard| guard.retain_ready())
+        if let (Err(_), Some(report)) = (&done, report) {
+            // It is tried again, or told of.
+            self.sent().forget(*report);
+        }
+        done
     }
 
     fn failed(&self, datagram: &Datagram, error: &io::Error) {
         debug!(remote = %datagram.remote, %error, "cannot send");
         self.counters.udp_send_failed.add();
-        if let Some(report) = datagram.report {
-            self.sent().forget(report);
-        }
         self.reports.undeliverable(datagram.report);
     }
 
     fn drain_errors(&self) {
         loop {
-            match unreachable::next(self.socket.get_ref(), self.local.is_ipv4()) {
+            match unreachable::next(self.socket.socket(), self.local.is_ipv4()) {
                 Ok(Drained::Unreachable(error)) => {
                     self.counters.udp_unreachable.add();
                     let report = self.sent().failed(&error);
@@ -201,7 +224,7 @@ impl Work {
     pub async fn run(mut self, settings: Settings, mut closing: watch::Receiver<bool>) {
         let listener = self.listener.clone();
         let mut buffers = vec![0u8; BATCH * MAX_DATAGRAM];
-        let mut waiting: Option<Datagram> = None;
+        let mut waiting: Option<Waiting> = None;
         loop {
             tokio::select! {
                 _ = closing.changed() => break,
@@ -224,18 +247,18 @@ impl Work {
                         return;
                     }
                 },
-                room = listener.room(), if waiting.is_some() => {
-                    if room.is_ok() {
-                        waiting = waiting.and_then(|datagram| self.retry(datagram));
-                    }
-                }
-                Some(datagram) = self.backlog.recv(), if waiting.is_none() => waiting = self.retry(datagram),
+                room = Waiting::room(&waiting), if waiting.is_some() => waiting = self.retry(waiting, room),
+                Some(datagram) = self.backlog.recv(), if waiting.is_none() => waiting = self.first_try(datagram),
             }
         }
         let flush = async {
-            while let Some(datagram) = waiting.take().or_else(|| self.backlog.try_recv().ok()) {
-                waiting = self.retry(datagram);
-                if waiting.is_some() && listener.room().await.is_err() {
+            loop {
+                if waiting.is_some() {
+                    let room = Waiting::room(&waiting).await;
+                    waiting = self.retry(waiting, room);
+                } else if let Ok(datagram) = self.backlog.try_recv() {
+                    waiting = self.first_try(datagram);
+                } else {
                     return;
                 }
             }
@@ -244,12 +267,38 @@ impl Work {
     }
 
     /// Gives back what still has to wait.
-    fn retry(&self, datagram: Datagram) -> Option<Datagram> {
-        match self.listener.transmit(&datagram) {
-            Ok(()) => self.listener.counters.udp_sent.add(),
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Some(datagram),
-            Err(e) => self.listener.failed(&datagram, &e),
+    fn first_try(&self, datagram: Datagram) -> Option<Waiting> {
+        let listener = &self.listener;
+        let refused = match listener.transmit(&datagram) {
+            Ok(()) => {
+                listener.counters.udp_sent.add();
+                return None;
+            }
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                let room = listener.socket.socket().try_clone().and_then(|socket| Watched::new(socket, Interest::WRITABLE));
+                match room {
+                    Ok(room) => {
+                        listener.blocked.store(true, Relaxed);
+                        return Some(Waiting { datagram, room });
+                    }
+                    Err(e) => e,
+                }
+            }
+            Err(e) => e,
+        };
+        listener.failed(&datagram, &refused);
+        None
+    }
+
+    /// There is room, or nobody can tell. Gives back what still has to wait.
+    fn retry(&self, waiting: Option<Waiting>, room: io::Result<()>) -> Option<Waiting> {
+        let (waiting, listener) = (waiting?, &self.listener);
+        match room.and_then(|()| listener.transmit(&waiting.datagram)) {
+            Ok(()) => listener.counters.udp_sent.add(),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Some(waiting),
+            Err(e) => listener.failed(&waiting.datagram, &e),
         }
+        listener.blocked.store(false, Relaxed);
         None
     }
 
@@ -260,7 +309,7 @@ impl Work {
         let received = {
             let mut chunks = buffers.chunks_mut(MAX_DATAGRAM);
             let mut slices: [IoSliceMut<'_>; BATCH] = std::array::from_fn(|_| IoSliceMut::new(chunks.next().unwrap_or_default()));
-            listener.state.recv(listener.socket.get_ref().into(), &mut slices, &mut metas)
+            listener.state.recv(listener.socket.socket().into(), &mut slices, &mut metas)
         };
         match received {
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => false,

@@ -12,7 +12,7 @@ use std::net::UdpSocket;
 use std::os::fd::{AsFd, AsRawFd};
 
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 
 /// To be called after `UdpSocketState::new`, which sets the opposite.
 pub fn allow_fragments(socket: &impl AsFd, is_v4: bool) -> io::Result<()> {
@@ -33,11 +33,24 @@ fn set(socket: &impl AsFd, level: libc::c_int, option: libc::c_int, value: libc:
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// The runtime tells of `interest` in it and of nothing else.
-pub fn watch(socket: UdpSocket, interest: Interest) -> io::Result<AsyncFd<UdpSocket>> {
-    // SAFETY: the socket owns its descriptor, names the same one each time that it is asked, and closes it only when it is dropped, which
-    // the watch outlasts by nothing: it owns the socket, and lets nobody replace it.
-    unsafe { AsyncFd::register_with_interest(socket, interest) }.map_err(io::Error::from)
+/// A socket of which the runtime tells some of what happens to it.
+pub struct Watched(AsyncFd<UdpSocket>);
+
+impl Watched {
+    /// Tells of `interest`, and of nothing else.
+    pub fn new(socket: UdpSocket, interest: Interest) -> io::Result<Watched> {
+        // SAFETY: the socket owns its descriptor, names the same one each time that it is asked, and closes it only when it is dropped;
+        // the watch owns the socket and ends before it, and nobody can put another in its place: it is lent for reading only.
+        unsafe { AsyncFd::register_with_interest(socket, interest) }.map(Watched).map_err(io::Error::from)
+    }
+
+    pub fn socket(&self) -> &UdpSocket {
+        self.0.get_ref()
+    }
+
+    pub async fn ready(&self, interest: Interest) -> io::Result<AsyncFdReadyGuard<'_, UdpSocket>> {
+        self.0.ready(interest).await
+    }
 }
 
 /// A buffer for `recvmsg`, zeroed, in the type that `socket2` wants.
