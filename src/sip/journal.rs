@@ -45,6 +45,10 @@ impl<'de> Visitor<'de> for TextOrOctets {
         }
     }
 
+    fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Bytes, E> {
+        Ok(Bytes::copy_from_slice(bytes))
+    }
+
     fn visit_seq<A: SeqAccess<'de>>(self, mut octets: A) -> Result<Bytes, A::Error> {
         let mut bytes = Vec::new();
         while let Some(octet) = octets.next_element()? {

@@ -16,7 +16,7 @@ mod framing;
 mod header;
 mod headers;
 mod host;
-pub mod journal;
+pub(crate) mod journal;
 mod message;
 mod method;
 mod name_addr;

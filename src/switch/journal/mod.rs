@@ -7,8 +7,8 @@
 //! Pure: bytes come out of [`Journal`], which a driver appends to a file, and [`replay`] takes bytes. Replaying needs the same build.
 //!
 //! No secret is in it: the configuration has pseudonyms in their place ([`Redaction`]), and of a digest that came in only whether it was
-//! right, so that a replay makes the one that is right under the pseudonym ([`credentials`]). What a journal does hold are numbers, names and the seed that nonces and tags come
-//! from: it is as private as a call log.
+//! right, so that a replay makes the one that is right under the pseudonym ([`credentials`]). What a journal does hold are numbers, names
+//! and the seed that nonces and tags come from: it is as private as a call log.
 
 mod credentials;
 mod digest;
@@ -123,7 +123,7 @@ impl Journal {
 
     /// What came of the input, in its order; and whether it had [a digest that was right](super::Switch::digest_was_right).
     pub fn outputs(&mut self, outputs: &[Output], right: bool) -> Vec<u8> {
-        if self.ended || outputs.is_empty() {
+        if self.ended || (outputs.is_empty() && !right) {
             return Vec::new();
         }
         for output in outputs {

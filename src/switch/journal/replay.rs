@@ -1,6 +1,6 @@
 //! A journal played to a fresh switch: the same inputs at the same times, and whether the same came of them.
 
-use super::credentials::Signer;
+use super::credentials;
 use super::digest::OutputsDigest;
 use super::frame::{self, Next};
 use super::{Ended, FORMAT, Record};
@@ -53,7 +53,6 @@ pub fn replay(journal: &[u8]) -> Result<Replayed, ReplayError> {
     }
     let config =
         Config::resolve(&source).map_err(|problems| ReplayError::Configuration { first: problems.into_iter().next() })?;
-    let mut signer = Signer::new(&config);
     let mut switch = Switch::new(seed, config);
     let mut outputs = OutputsDigest::default();
     let (mut inputs, mut faults) = (0, 0);
@@ -63,8 +62,14 @@ pub fn replay(journal: &[u8]) -> Result<Replayed, ReplayError> {
         match records.next()? {
             Some(Record::Input { now, input }) => {
                 inputs += 1;
-                let right = matches!(records.peek()?, Some(Record::Outputs { right: true, .. }));
-                faults += u64::from(guarded(&mut switch, signer.signed(input.into_owned(), right), now, &mut out).is_err());
+                let right = match records.peek()? {
+                    Some(Record::Outputs { right, .. }) => right,
+                    // The process died in it: as far as anybody knows.
+                    None => true,
+                    Some(Record::Header { .. } | Record::Input { .. } | Record::End(_)) => false,
+                };
+                let input = credentials::signed(input.into_owned(), right, &switch.hub.config);
+                faults += u64::from(guarded(&mut switch, input, now, &mut out).is_err());
                 out.drain(..).for_each(|output| outputs.add(&output));
             }
             Some(Record::Outputs { digest: recorded, right: _ }) => {

@@ -259,6 +259,33 @@ fn a_torn_journal_replays_as_far_as_it_goes_and_a_rotten_one_says_where() {
     assert!(matches!(replay(b"RIFF"), Err(ReplayError::NotAJournal)));
 }
 
+/// What its sender proved is what the process may have died of.
+#[test]
+fn a_last_input_without_its_outputs_is_played_with_a_digest_that_is_right() {
+    let mut run = Run::new(MOST_BYTES);
+    assert_eq!(run.log_in(1, "geheim-201"), Status::OK);
+    let (mut at, mut last) = (0, 0);
+    while let frame::Next::Record(record, length) = frame::decode(&run.bytes[at..]) {
+        if matches!(*record, Record::Outputs { right: true, .. }) {
+            last = at;
+        }
+        at += length;
+    }
+    let torn = replay(&run.bytes[..last]).expect("replays");
+    assert_eq!((torn.digest, torn.ended), (run.journal.outputs.value(), None));
+}
+
+/// Whatever a peer writes beside its digest is not kept.
+#[test]
+fn nothing_is_kept_of_credentials_but_what_is_read() {
+    let text = "Digest username=\"201\", realm=\"r\", nonce=\"n\", uri=\"sip:a\", response=\"abcd\", ik=\"key-1\", Digest response=\"key-2\"";
+    let mut run = Run::new(MOST_BYTES);
+    run.register(1, Some(Bytes::from_static(text.as_bytes())));
+    let kept = String::from_utf8_lossy(&run.bytes).into_owned();
+    assert!(kept.contains("response=\"0000\""), "{kept}");
+    assert!(!kept.contains("key-") && !kept.contains("abcd"), "{kept}");
+}
+
 #[test]
 fn other_formats_and_versions_are_refused_by_name() {
     let journal = eventful().end();
