@@ -28,6 +28,8 @@ const RETRY: Duration = Duration::from_secs(1);
 enum Haste {
     /// A lamp that stays on, a wish that is forgotten.
     Soon,
+    /// A phone that is gone and would ring again.
+    Removes,
     /// A phone that is there again at its next refresh.
     Registers,
     /// Nothing: a binding that lasts on ends when it would have ended before.
@@ -39,7 +41,8 @@ impl Haste {
     fn linger(self) -> Duration {
         match self {
             Haste::Soon => Duration::from_millis(20),
-            Haste::Registers => Duration::from_millis(100),
+            Haste::Removes => Duration::from_millis(80),
+            Haste::Registers => Duration::from_millis(20),
             Haste::Refreshes => Duration::from_millis(200),
         }
     }
@@ -84,7 +87,8 @@ impl Keeper {
     /// Never waits.
     pub fn registration(&self, change: RegistrationChange) {
         let haste = match change {
-            RegistrationChange::Put(..) | RegistrationChange::Remove(..) => Haste::Registers,
+            RegistrationChange::Put(..) => Haste::Registers,
+            RegistrationChange::Remove(..) => Haste::Removes,
             RegistrationChange::Refresh(..) => Haste::Refreshes,
         };
         match change {
@@ -167,7 +171,7 @@ impl Shared {
         loop {
             let idle = |s: &mut State| s.waiting.is_empty() && !s.closed;
             let mut state = self.changed.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner);
-            for haste in [Haste::Refreshes, Haste::Registers, Haste::Soon] {
+            for haste in [Haste::Refreshes, Haste::Registers, Haste::Removes, Haste::Soon] {
                 state = self.wait(state, haste.linger(), |s| s.haste >= Some(haste) && !s.closed);
             }
             state.haste = None;
@@ -195,7 +199,7 @@ impl Shared {
                         health(PART, None);
                     }
                     self.changed.notify_all();
-                    drop(self.wait(state, PACE, |s| s.haste.is_none_or(|haste| haste > Haste::Soon) && !s.closed));
+                    drop(self.wait(state, PACE, |s| s.haste.is_none_or(|haste| haste > Haste::Removes) && !s.closed));
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut trouble, true) {

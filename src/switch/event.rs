@@ -213,7 +213,11 @@ pub enum Kind {
 impl Kind {
     /// Whether somebody waits for it: a screen that is to pop up, a lamp, an alarm. Phones that come and go are a matter of record.
     pub fn is_hurried(&self) -> bool {
-        !matches!(self, Kind::RegistrationAdded(_) | Kind::RegistrationRemoved(_) | Kind::RegistrationExpired(_))
+        match self {
+            Kind::RegistrationAdded(_) | Kind::RegistrationRemoved(_) => false,
+            Kind::RegistrationExpired(registration) => registration.reason == Some(GoneBy::Silence),
+            _ => true,
+        }
     }
 }
 
