@@ -17,6 +17,11 @@ pub const LONGEST: usize = 1_600;
 /// Events of one wait.
 const EVENTS: usize = 128;
 
+/// The kernel does not know the call, or a sandbox that is older than the call does not let it through.
+fn is_unknown(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM))
+}
+
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
@@ -56,7 +61,7 @@ impl Poll {
     /// Waits for input, at most for `timeout` (to the microsecond, where the kernel can). The tokens that have some.
     pub fn wait(&mut self, timeout: Option<Duration>) -> impl Iterator<Item = u64> + use<> {
         let mut n = if self.coarse { self.wait_coarsely(timeout) } else { self.wait_finely(timeout) };
-        if !self.coarse && n.as_ref().is_err_and(|error| error.raw_os_error() == Some(libc::ENOSYS)) {
+        if !self.coarse && n.as_ref().is_err_and(is_unknown) {
             self.coarse = true;
             n = self.wait_coarsely(timeout);
         }

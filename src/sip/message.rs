@@ -92,7 +92,7 @@ impl Request {
 }
 
 impl Response {
-    /// Adds a tag to a To that has none; leaves a To that cannot be read as it is.
+    /// Adds a tag to a To that has none; leaves a To whose parameters cannot be read as it is.
     pub fn add_to_tag(&mut self, tag: impl AsRef<[u8]>) {
         let Some(raw) = self.headers.get(&HeaderName::To) else { return };
         if self.headers.to_tag() == Ok(None) {
@@ -240,7 +240,6 @@ mod tests {
         r
     }
 
-    /// RFC 3261 §8.2.6.
     #[test]
     fn room_for_what_is_printed_is_neither_short_nor_to_spare() {
         for length in [0, 9, 10, 999, 1_000] {
@@ -252,6 +251,7 @@ mod tests {
         }
     }
 
+    /// RFC 3261 §8.2.6.
     #[test]
     fn a_response_echoes_what_the_rfc_says() {
         let r = request();

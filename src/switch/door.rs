@@ -125,8 +125,9 @@ impl Cx<'_> {
         self.knows(&response.headers, to) || self.hub.grown.may_grow(bans::network(to.remote.ip()), growth, self.now.mono)
     }
 
-    /// An answer that may not grow, made to one that does not: of a challenge with several algorithms the one that every phone has. So a
-    /// whole office behind one address gets in, however many have been challenged there. False if it would be longer even so.
+    /// An answer that may not grow, made to one that does not: of a challenge with several algorithms the one that every phone has,
+    /// which whoever wants none of it leaves out of the configuration. So a whole office behind one address gets in, however many have been
+    /// challenged there. False if it would be longer even so.
     pub fn shortened(&mut self, sending: &mut Sending, response: &Response) -> bool {
         let challenges: Vec<_> = response.headers.challenges(&HeaderName::WwwAuthenticate);
         let common = challenges.iter().find(|challenge| challenge.algorithm == Algorithm::Md5).or(challenges.first());

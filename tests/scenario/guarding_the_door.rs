@@ -338,7 +338,9 @@ fn where_a_flood_has_used_up_what_answers_may_grow_by_a_phone_is_challenged_with
         weigh(&mut sim, STRANGER, compact("REGISTER", "201", 10 + n));
     }
     assert_eq!(weigh(&mut sim, STRANGER, compact("REGISTER", "201", 1)).1, 0, "its share is used up");
-    let mut line = crate::flows::Line::new("210", "sip:phone-with-a-long-name@192.168.1.2", 0);
+    // As long as what desk phones say of themselves.
+    let contact = format!("sip:210@192.168.1.2;model={}", "x".repeat(210));
+    let mut line = crate::flows::Line::new("210", Box::leak(contact.into_boxed_str()), 0);
     let remote = SocketAddr::new(stranger_at().ip(), 40_000);
     line.flow = Flow { transport: Transport::Udp, local: switch(), remote, connection: None };
     let before = sim.trace.len();
