@@ -37,6 +37,7 @@ pub(super) struct Guard {
     nonces: Nonces,
     throttle: Throttle,
     alarms: Vec<Alarm>,
+    /// A digest was, since it was asked last.
     was_right: bool,
     /// Stands in for the secret of a user that there is not: as long as most secrets are, so that it takes as long to hash.
     nobody: Secret,
@@ -100,7 +101,7 @@ impl Guard {
             return self.challenge(request, tag, false, chance, now);
         };
 
-        let user = self.user(credentials);
+        let user = credentials.user(&self.realm);
         let source = Source::of(from, holds(&user));
         if let Some(wait) = self.throttle.wait(source, &credentials.username, now) {
             let mut response = request.response_with_tag(Status::SERVICE_UNAVAILABLE, tag);
@@ -152,15 +153,6 @@ impl Guard {
             response.headers.push(HeaderName::WwwAuthenticate, challenge);
         }
         Verdict::Answer(response)
-    }
-
-    /// Some phones put their domain behind the number.
-    fn user(&self, credentials: &Credentials) -> String {
-        let name = String::from_utf8_lossy(&credentials.username).into_owned();
-        match name.split_once('@') {
-            Some((user, domain)) if domain.eq_ignore_ascii_case(&self.realm) => user.to_owned(),
-            Some(_) | None => name,
-        }
     }
 }
 

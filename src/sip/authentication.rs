@@ -141,9 +141,22 @@ impl Credentials {
 
     /// Whether the response is that of `ha1` (hex of the hash of `username:realm:password`), in constant time.
     pub fn verify(&self, ha1: &str, method: &Method) -> bool {
+        same(self.right_response(ha1, method).as_bytes(), &self.response.to_ascii_lowercase())
+    }
+
+    /// The response that [`verify`](Credentials::verify) takes.
+    pub fn right_response(&self, ha1: &str, method: &Method) -> String {
         let qop = self.qop.as_ref().map(|q| ("auth", q.nc, &q.cnonce[..]));
-        let expected = response_from_ha1(self.algorithm, ha1, method, &self.uri, &self.nonce, qop);
-        same(expected.as_bytes(), &self.response.to_ascii_lowercase())
+        response_from_ha1(self.algorithm, ha1, method, &self.uri, &self.nonce, qop)
+    }
+
+    /// The user in this domain: some phones put it behind the number.
+    pub fn user(&self, domain: &str) -> String {
+        let name = String::from_utf8_lossy(&self.username).into_owned();
+        match name.split_once('@') {
+            Some((user, own)) if own.eq_ignore_ascii_case(domain) => user.to_owned(),
+            Some(_) | None => name,
+        }
     }
 
     pub(super) fn write(&self, out: &mut Vec<u8>) {

@@ -41,7 +41,7 @@ impl Algorithm {
                 hash.update(part);
             }
             let mut text = vec![0; <D as Digest>::output_size() * 2];
-            // As long as it has to be; and hex is ASCII. `hex::encode` pushes character by character, which takes as long as the hash.
+            // As long as it has to be; and hex is ASCII. `hex::encode` pushes character by character.
             let _ = hex::encode_to_slice(hash.finalize(), &mut text);
             String::from_utf8(text).unwrap_or_default()
         }

@@ -38,7 +38,7 @@ mod via;
 pub use authentication::{Challenge, Credentials, Login, QopAuth};
 #[cfg(test)]
 pub use digest::work as digest_work;
-pub use digest::{Algorithm, ha1, response, response_from_ha1, same};
+pub use digest::{Algorithm, ha1, response, same};
 pub use error::{ParseError, Syntax};
 pub use flow::{ConnectionId, Flow, Transport, is_private};
 pub use framing::{Frame, MAX_BODY, MAX_HEAD, MAX_HEADERS, PING, PONG, StreamFramer};

@@ -240,7 +240,7 @@ pub(super) fn split_once(bytes: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
     Some((&bytes[..i], &bytes[i + 1..]))
 }
 
-/// In decimal. Several of them stand in each message, and `write!` takes ten times as long.
+/// In decimal, without the detours of `write!`: several of them stand in each message.
 pub(super) fn write_number(out: &mut Vec<u8>, number: u32) {
     let mut digits = [0; 10];
     let (mut at, mut rest) = (digits.len(), number);

@@ -326,8 +326,8 @@ fn by_udp_a_stranger_gets_no_lists_and_challenges_at_a_rate_that_floods_nobody()
     assert!(weigh(&mut sim, STRANGER, compact("REGISTER", "201", 4)).1 > 0);
 }
 
-/// Two algorithms make a challenge longer than what most phones say; with one it never is. So a flood in the name of an office's address
-/// keeps none of its phones out.
+/// A challenge with two algorithms is longer than what this phone says, and one with one is not: a flood in the name of its office's address
+/// does not keep it out.
 #[test]
 fn where_a_flood_has_used_up_what_answers_may_grow_by_a_phone_is_challenged_with_one_algorithm() {
     let mut source = centre();

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use super::super::{Input, keys};
 use crate::config::{Config, Redaction};
 use crate::media::Report;
-use crate::sip::{Credentials, HeaderName, Headers, Message, Method, ha1, response_from_ha1};
+use crate::sip::{Credentials, HeaderName, Headers, Message, Method, ha1};
 
 /// The same with another digit for the one that it tells of.
 pub fn with_key(input: &Input, instead: char) -> Input {
@@ -49,16 +49,9 @@ pub fn signed(mut input: Input, right: bool, config: &Config) -> Input {
 }
 
 fn response(credentials: &Credentials, method: &Method, config: &Config) -> Option<String> {
-    let name = String::from_utf8_lossy(&credentials.username);
-    // As the registrar reads it.
-    let number = match name.split_once('@') {
-        Some((user, domain)) if domain.eq_ignore_ascii_case(&config.site.domain) => user,
-        Some(_) | None => &name,
-    };
-    let password = config.phones.get(number)?.secret.expose();
+    let password = config.phones.get(credentials.user(&config.site.domain).as_str())?.secret.expose();
     let hash = ha1(credentials.algorithm, &credentials.username, &credentials.realm, password.as_bytes());
-    let qop = credentials.qop.as_ref().map(|q| ("auth", q.nc, &q.cnonce[..]));
-    Some(response_from_ha1(credentials.algorithm, &hash, method, &credentials.uri, &credentials.nonce, qop))
+    Some(credentials.right_response(&hash, method))
 }
 
 pub struct Redactor(Redaction);
