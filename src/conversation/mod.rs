@@ -20,6 +20,7 @@ pub use leg::{Gone, Leg, OtherFlow, Peer, Role};
 pub use stage::{Back, Dialling, NextTrunks, Otherwise, OutsideParty, Parked, Refer, Said, Stage, Transferring, Try, Way};
 
 use crate::clock::Mono;
+use crate::codec::Codec;
 use crate::dialog::MAX_FORWARDS;
 use crate::ids::{ConversationId, LegId, Number, QueueName, RecordingId, StaffNumber};
 use crate::route::{Cause, Direction, Diverted};
@@ -187,10 +188,10 @@ impl Conversation {
         }
     }
 
-    /// The codec that the subject's unanswered INVITE prefers.
-    pub fn first_offered(&self) -> Option<crate::codec::Codec> {
+    /// The codec that the subject's unanswered INVITE prefers, of those that can be agreed to.
+    pub fn first_offered(&self) -> Option<Codec> {
         let offer = self.leg(self.subject)?.offered.as_ref()?;
-        offer.audio()?.1.formats.iter().find_map(|f| f.codec)
+        offer.audio()?.1.formats.iter().find_map(|f| f.codec.filter(|c| Codec::RELAYED.contains(c)))
     }
 
     /// Keeps what `call.ended` will tell of a leg. A caller who waits for hours while phones ring in vain has many; the customer's own

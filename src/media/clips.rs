@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::codec::Codec;
+use crate::codec::G711;
 
 use super::{ClipName, music};
 
@@ -19,18 +19,18 @@ impl Clip {
     /// From samples at 8 kHz.
     pub fn new(pcm: impl Into<Box<[i16]>>) -> Clip {
         let pcm = pcm.into();
-        Clip { pcmu: Codec::Pcmu.encode_all(&pcm), pcma: Codec::Pcma.encode_all(&pcm), pcm }
+        Clip { pcmu: G711::Pcmu.encode_all(&pcm), pcma: G711::Pcma.encode_all(&pcm), pcm }
     }
 
     pub fn pcm(&self) -> &[i16] {
         &self.pcm
     }
 
-    /// All of it, a byte a sample.
-    pub fn encoded(&self, codec: Codec) -> &[u8] {
-        match codec {
-            Codec::Pcmu => &self.pcmu,
-            Codec::Pcma => &self.pcma,
+    /// All of it in G.711, a byte a sample.
+    pub fn encoded(&self, law: G711) -> &[u8] {
+        match law {
+            G711::Pcmu => &self.pcmu,
+            G711::Pcma => &self.pcma,
         }
     }
 

@@ -168,7 +168,7 @@ fn strongest(group: &[f32]) -> Option<(usize, f32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::Codec;
+    use crate::codec::G711;
 
     struct Tones {
         pcm: Vec<i16>,
@@ -198,7 +198,7 @@ mod tests {
             let mut out = String::new();
             let mut d = Detector::default();
             for packet in self.pause(60).pcm.chunks(160) {
-                d.samples(packet.iter().map(|s| Codec::Pcma.decode(Codec::Pcma.encode(*s))), |t| out.push(t.digit));
+                d.samples(packet.iter().map(|s| G711::Pcma.decode(G711::Pcma.encode(*s))), |t| out.push(t.digit));
             }
             out
         }

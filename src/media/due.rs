@@ -17,6 +17,8 @@ impl Worker {
         let Some(leg) = self.leg_in(slot) else { return };
         let (Hears::Play(play), Some(path)) = (&mut leg.hears, &leg.path) else { return };
         let session = &path.session;
+        // Clips lie in memory as G.711 alone.
+        let Some(law) = session.codec.g711() else { return };
         let late = now.since(due) > LATE;
         let length = (usize::from(session.ptime_ms) * 8).clamp(80, FRAME_BYTES);
         let mut packet = [0; HEADER + FRAME_BYTES];
@@ -27,7 +29,7 @@ impl Worker {
             Some(to) => {
                 let (header, payload) = packet.split_at_mut(HEADER);
                 let payload = &mut payload[..length];
-                let goes_on = play.tape.read(session.codec, payload);
+                let goes_on = play.tape.read(law, payload);
                 if goes_on {
                     let fields = leg.outgoing.play(play.id, session.payload_type, length as u32, late, now);
                     if let Some(header) = header.first_chunk_mut() {

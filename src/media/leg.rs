@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Mono;
-use crate::codec::Codec;
+use crate::codec::{Codec, G711};
 use crate::ids::{LegId, RecordingId};
 use crate::rtp::{COMFORT_NOISE, DigitDetector};
 
@@ -85,7 +85,7 @@ impl Path {
         } else if payload_type == COMFORT_NOISE {
             Some((Meaning::ComfortNoise, false))
         } else {
-            Codec::from_payload_type(payload_type).map(|c| (Meaning::Sound(c), false))
+            G711::from_payload_type(payload_type).map(|law| (Meaning::Sound(law.into()), false))
         }
     }
 }
@@ -103,8 +103,8 @@ pub struct Quiet {
 const LOUD: u32 = 200;
 
 /// Whether a packet may be speech.
-pub fn is_loud(codec: Codec, payload: &[u8]) -> bool {
-    let sum: u32 = payload.iter().map(|b| u32::from(codec.decode(*b).unsigned_abs())).sum();
+pub fn is_loud(law: G711, payload: &[u8]) -> bool {
+    let sum: u32 = payload.iter().map(|b| u32::from(law.decode(*b).unsigned_abs())).sum();
     sum >= LOUD * u32::try_from(payload.len().max(1)).unwrap_or(u32::MAX)
 }
 

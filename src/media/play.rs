@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::codec::Codec;
+use crate::codec::G711;
 
 use super::{Clip, PlayId};
 
@@ -27,15 +27,15 @@ pub struct Play {
 }
 
 impl Tape {
-    /// Reads the next `out.len()` samples, encoded. `false`: it has ended before them, and nothing was written.
-    pub fn read(&mut self, codec: Codec, out: &mut [u8]) -> bool {
+    /// Reads the next `out.len()` samples in G.711. `false`: it has ended before them, and nothing was written.
+    pub fn read(&mut self, law: G711, out: &mut [u8]) -> bool {
         match self {
             Tape::Once { clips, at } => {
                 let mut filled = 0;
                 while let Some(clip) = clips.front()
                     && filled < out.len()
                 {
-                    let rest = clip.encoded(codec).get(*at..).unwrap_or_default();
+                    let rest = clip.encoded(law).get(*at..).unwrap_or_default();
                     let n = rest.len().min(out.len() - filled);
                     out[filled..filled + n].copy_from_slice(&rest[..n]);
                     filled += n;
@@ -47,14 +47,14 @@ impl Tape {
                 }
                 let played = filled > 0;
                 if played {
-                    out[filled..].fill(codec.silence());
+                    out[filled..].fill(law.silence());
                 }
                 played
             }
             Tape::Loop { clip, at, .. } => {
-                let bytes = clip.encoded(codec);
+                let bytes = clip.encoded(law);
                 if bytes.is_empty() {
-                    out.fill(codec.silence());
+                    out.fill(law.silence());
                     return true;
                 }
                 let mut filled = 0;
@@ -108,20 +108,20 @@ mod tests {
     #[test]
     fn clips_follow_without_a_seam_and_the_last_packet_is_filled_up() {
         let mut tape = once([clip(8_000, 100), clip(0, 0), clip(-8_000, 100)]);
-        let (loud, low, silence) = (Codec::Pcma.encode(8_000), Codec::Pcma.encode(-8_000), Codec::Pcma.silence());
+        let (loud, low, silence) = (G711::Pcma.encode(8_000), G711::Pcma.encode(-8_000), G711::Pcma.silence());
         let mut out = [0; 160];
-        assert!(tape.read(Codec::Pcma, &mut out));
+        assert!(tape.read(G711::Pcma, &mut out));
         assert!(out[..100].iter().all(|b| *b == loud) && out[100..].iter().all(|b| *b == low));
-        assert!(tape.read(Codec::Pcma, &mut out));
+        assert!(tape.read(G711::Pcma, &mut out));
         assert!(out[..40].iter().all(|b| *b == low) && out[40..].iter().all(|b| *b == silence));
-        assert!(!tape.read(Codec::Pcma, &mut out));
+        assert!(!tape.read(G711::Pcma, &mut out));
     }
 
     #[test]
     fn a_clip_of_whole_packets_ends_with_its_last_packet() {
         let mut tape = once([clip(1, 320)]);
         let mut out = [0; 160];
-        assert!(tape.read(Codec::Pcmu, &mut out) && tape.read(Codec::Pcmu, &mut out) && !tape.read(Codec::Pcmu, &mut out));
+        assert!(tape.read(G711::Pcmu, &mut out) && tape.read(G711::Pcmu, &mut out) && !tape.read(G711::Pcmu, &mut out));
         let mut tape = once([clip(1, 320)]);
         assert!(tape.pass(160) && tape.pass(160) && !tape.pass(160));
     }
@@ -132,11 +132,11 @@ mod tests {
         let clip = Arc::new(Clip::new(pcm));
         let mut tape = Tape::Loop { clip: clip.clone(), at: 90, music: true };
         let mut out = [0; 220];
-        assert!(tape.read(Codec::Pcmu, &mut out));
-        let bytes = clip.encoded(Codec::Pcmu);
+        assert!(tape.read(G711::Pcmu, &mut out));
+        let bytes = clip.encoded(G711::Pcmu);
         assert_eq!(&out[..10], &bytes[90..]);
         assert_eq!(&out[10..110], bytes);
         let mut empty = Tape::Loop { clip: Arc::new(Clip::new(vec![])), at: 0, music: true };
-        assert!(empty.read(Codec::Pcmu, &mut out) && out.iter().all(|b| *b == 0xff));
+        assert!(empty.read(G711::Pcmu, &mut out) && out.iter().all(|b| *b == 0xff));
     }
 }

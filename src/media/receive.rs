@@ -115,15 +115,17 @@ fn accept(
     let codec = path.session.codec;
     let sound = match meaning {
         Meaning::Sound(codec) => {
-            // A late packet is left out; one or two that are lost are bridged by the detector's patience.
-            if let Some(detector) = leg.in_band.as_mut().filter(|_| order != Order::Late) {
-                let samples = packet.payload().iter().map(|b| codec.decode(*b));
-                detector.samples(samples, |tone| out.report(tone_report(leg.id, tone)));
-            }
-            if let Some(quiet) = leg.quiet.as_mut()
-                && is_loud(codec, packet.payload())
-            {
-                quiet.since = now;
+            if let Some(law) = codec.g711() {
+                // A late packet is left out; one or two that are lost are bridged by the detector's patience.
+                if let Some(detector) = leg.in_band.as_mut().filter(|_| order != Order::Late) {
+                    let samples = packet.payload().iter().map(|b| law.decode(*b));
+                    detector.samples(samples, |tone| out.report(tone_report(leg.id, tone)));
+                }
+                if let Some(quiet) = leg.quiet.as_mut()
+                    && is_loud(law, packet.payload())
+                {
+                    quiet.since = now;
+                }
             }
             (codec, packet.payload())
         }
@@ -153,7 +155,11 @@ fn pass(listener: &mut Leg, said: &Said, packet: &mut Packet<&mut [u8]>, out: &m
     }
     let target = listener.path.as_ref().and_then(|p| p.rtp.target()).filter(|_| session.send);
     let (payload_type, kind) = match said.meaning {
-        Meaning::Sound(_) => (Some(session.payload_type), Kind::Sound(packet.payload().len() as u32)),
+        // What cannot be made the listener's by a table is not relayed.
+        Meaning::Sound(codec) if codec != session.codec && (codec.g711().is_none() || session.codec.g711().is_none()) => {
+            (None, Kind::Event)
+        }
+        Meaning::Sound(codec) => (Some(session.payload_type), Kind::Sound(codec.ticks(packet.payload()))),
         Meaning::Event => (session.telephone_event, Kind::Event),
         Meaning::ComfortNoise => (None, Kind::Event),
     };
@@ -165,7 +171,9 @@ fn pass(listener: &mut Leg, said: &Said, packet: &mut Packet<&mut [u8]>, out: &m
     let fields = listener.outgoing.relay(said.speaker, &fields, kind, said.restarted, said.now)?;
     let payload = match said.meaning {
         Meaning::Sound(codec) => {
-            codec.transcode(session.codec, packet.payload_mut());
+            if let (Some(law), Some(to)) = (codec.g711(), session.codec.g711()) {
+                law.transcode(to, packet.payload_mut());
+            }
             packet.payload()
         }
         Meaning::Event | Meaning::ComfortNoise => &[],

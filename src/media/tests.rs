@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::clock::Mono;
-use crate::codec::Codec;
+use crate::codec::{Codec, G711};
 use crate::ids::{LegId, RecordingId};
 use crate::rtp::{Event, Fields, HEADER, Packet, rtcp};
 
@@ -181,11 +181,11 @@ fn a_bridge_relays_with_loss_reordering_and_doubles_as_they_are() {
 #[test]
 fn different_laws_are_transcoded_by_table() {
     let mut b = Bench::bridge(Codec::Pcmu, Codec::Pcma);
-    let (_, bytes) = b.say(A, packet(7, 1, 0, 0, &[Codec::Pcmu.encode(8_000); 160])).unwrap();
+    let (_, bytes) = b.say(A, packet(7, 1, 0, 0, &[G711::Pcmu.encode(8_000); 160])).unwrap();
     assert_eq!(fields(&bytes).payload_type, 8);
-    assert!(bytes[HEADER..].iter().all(|x| (i32::from(Codec::Pcma.decode(*x)) - 8_000).abs() < 500));
+    assert!(bytes[HEADER..].iter().all(|x| (i32::from(G711::Pcma.decode(*x)) - 8_000).abs() < 500));
     let (_, back) = b.say(B, packet(8, 1, 0, 8, &[0xd5; 160])).unwrap();
-    assert_eq!((fields(&back).payload_type, back[HEADER]), (0, Codec::Pcmu.encode(8)));
+    assert_eq!((fields(&back).payload_type, back[HEADER]), (0, G711::Pcmu.encode(8)));
 }
 
 #[test]
@@ -264,7 +264,7 @@ fn a_prompt_is_paced_at_20_ms_with_every_sample_once() {
     let sent = b.rtp_sent();
     assert_eq!(sent.len(), 10);
     let all: Vec<u8> = sent.iter().flat_map(|(_, p)| p.clone()).collect();
-    let (loud, low) = (Codec::Pcma.encode(8_000), Codec::Pcma.encode(-8_000));
+    let (loud, low) = (G711::Pcma.encode(8_000), G711::Pcma.encode(-8_000));
     assert!(all.len() == 1_600 && all[..1_000].iter().all(|x| *x == loud) && all[1_000..].iter().all(|x| *x == low));
     for (i, pair) in sent.windows(2).enumerate() {
         assert_eq!(pair[1].0.sequence, pair[0].0.sequence.wrapping_add(1), "{i}");
@@ -296,7 +296,7 @@ fn the_end_of_a_replaced_prompt_is_not_reported() {
 #[test]
 fn music_goes_on_where_the_leg_left_it() {
     let mut b = Bench::bridge(Codec::Pcmu, Codec::Pcmu);
-    let music = b.clips.music().encoded(Codec::Pcmu).to_vec();
+    let music = b.clips.music().encoded(G711::Pcmu).to_vec();
     b.hear(A, Source::Play(PlayId(1), Audio::Music));
     b.run(59);
     let heard: Vec<u8> = b.rtp_sent().into_iter().flat_map(|(_, p)| p).collect();
@@ -388,7 +388,7 @@ fn keys_in_the_sound_are_heard_only_without_telephone_event() {
         }
         let tone = |n: u32| {
             let t = std::f32::consts::TAU * n as f32 / 8_000.0;
-            Codec::Pcmu.encode((6_000.0 * ((770.0 * t).sin() + (1_336.0 * t).sin())) as i16)
+            G711::Pcmu.encode((6_000.0 * ((770.0 * t).sin() + (1_336.0 * t).sin())) as i16)
         };
         for i in 0..10u32 {
             let sound: Vec<u8> = (0..160).map(|n| if i < 5 { tone(i * 160 + n) } else { 0xff }).collect();
@@ -551,7 +551,7 @@ fn several_may_hear_one_and_each_by_its_codec() {
     let (to, last) = b.say(A, packet(7, 1, 0, 0, &[0x80; 160])).unwrap();
     assert_eq!((to, fields(&last).payload_type, last[HEADER]), (phone(C), 0, 0x80));
     let sent = b.rtp_sent();
-    assert_eq!((sent.len(), sent[0].0.payload_type, sent[0].1[0]), (1, 8, Codec::Pcma.encode(32_124)));
+    assert_eq!((sent.len(), sent[0].0.payload_type, sent[0].1[0]), (1, 8, G711::Pcma.encode(32_124)));
 }
 
 #[test]

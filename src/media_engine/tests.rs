@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use super::*;
-use crate::codec::Codec;
+use crate::codec::{Codec, G711};
 use crate::config::{Advertised, Country};
 use crate::ids::{LegId, RecordingId};
 use crate::media::{Audio, Clip, ClipName, PlayId, Session, Side, Source};
@@ -210,7 +210,7 @@ fn a_prompt_arrives_whole_and_is_tapped() {
     let audio = Audio::Prompt(vec![ClipName("en/welcome".into())]);
     r.command(Command::Hear { leg: a.leg, source: Source::Play(PlayId(3), audio) });
     let heard: Vec<_> = (0..10).map(|_| a.hear()).collect();
-    assert!(heard.iter().all(|h| h.1 == Codec::Pcmu.encode(8_000)));
+    assert!(heard.iter().all(|h| h.1 == G711::Pcmu.encode(8_000)));
     assert!(heard.windows(2).all(|w| w[1].0.timestamp.wrapping_sub(w[0].0.timestamp) == 160));
     assert_eq!(r.report(), Report::PlayEnded { leg: a.leg, play: PlayId(3) });
     let frames: Vec<_> = r.frames.try_iter().collect();

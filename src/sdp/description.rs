@@ -316,12 +316,12 @@ fn formats(media: &sdp_types::Media) -> Vec<Format> {
             continue;
         }
         let mapped = numbered(&media.attributes, "rtpmap", payload_type).and_then(rtpmap);
-        let fixed = || Codec::from_payload_type(payload_type).map(|c| (c.name().to_owned(), c.clock_rate()));
-        let (name, clock_rate) = mapped.or_else(fixed).unwrap_or_default();
+        let fixed = || Codec::from_payload_type(payload_type).map(|c| (c.name().to_owned(), c.clock_rate(), c.channels()));
+        let (name, clock_rate, channels) = mapped.or_else(fixed).unwrap_or_default();
         out.push(Format {
             payload_type,
-            codec: Codec::named(&name, clock_rate),
-            telephone_event: clock_rate == 8_000 && name.eq_ignore_ascii_case("telephone-event"),
+            codec: Codec::named(&name, clock_rate, channels),
+            telephone_event: (clock_rate, channels) == (8_000, 1) && name.eq_ignore_ascii_case("telephone-event"),
             name,
             clock_rate,
             fmtp: numbered(&media.attributes, "fmtp", payload_type).map(str::to_owned),
@@ -330,13 +330,13 @@ fn formats(media: &sdp_types::Media) -> Vec<Format> {
     out
 }
 
-/// `name/clock rate[/channels]`; more than one channel is none of ours, so its name is left out.
-fn rtpmap(text: &str) -> Option<(String, u32)> {
+/// `name/clock rate[/channels]`; channels that are no number are none that we have.
+fn rtpmap(text: &str) -> Option<(String, u32, u8)> {
     let mut parts = text.trim().split('/');
     let name = parts.next()?.trim();
     let clock_rate = parts.next()?.trim().parse().ok()?;
-    let mono = parts.next().is_none_or(|channels| channels.trim() == "1");
-    Some((if mono { name.to_owned() } else { String::new() }, clock_rate))
+    let channels = parts.next().map_or(1, |channels| channels.trim().parse().unwrap_or(0));
+    Some((name.to_owned(), clock_rate, channels))
 }
 
 fn value_of<'a>(attributes: &'a [sdp_types::Attribute], name: &str) -> Option<&'a str> {

@@ -46,7 +46,8 @@ fn write_audio(out: &mut String, port: u16, line: &Shape, audio: &OurAudio<'_>) 
     }
     out.push_str("\r\n");
     for (payload_type, codec) in audio.codecs {
-        let _ = write!(out, "a=rtpmap:{payload_type} {}/{}\r\n", codec.name(), codec.clock_rate());
+        let channels = if codec.channels() == 1 { String::new() } else { format!("/{}", codec.channels()) };
+        let _ = write!(out, "a=rtpmap:{payload_type} {}/{}{channels}\r\n", codec.name(), codec.clock_rate());
     }
     if let Some(event) = audio.telephone_event {
         // Events 0 to 15: digits, star, pound, A to D.

@@ -38,10 +38,8 @@ pub(super) struct Exhausted;
 
 /// In our order of preference; the other leg's codec goes first, so that nothing has to be transcoded.
 pub(super) fn codecs(prefer: Option<Codec>) -> Vec<Codec> {
-    match prefer {
-        Some(Codec::Pcmu) => vec![Codec::Pcmu, Codec::Pcma],
-        Some(Codec::Pcma) | None => vec![Codec::Pcma, Codec::Pcmu],
-    }
+    let first = prefer.filter(|codec| Codec::RELAYED.contains(codec));
+    first.into_iter().chain(Codec::RELAYED.into_iter().filter(|codec| Some(*codec) != first)).collect()
 }
 
 impl Cx<'_> {

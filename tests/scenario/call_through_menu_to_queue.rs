@@ -15,7 +15,7 @@ use crate::sim::{Sim, kind_name};
 fn byte_at(sim: &Sim, channel: usize, at: Duration) -> u8 {
     let recorded = sim.recordings.values().next().expect("a recording");
     let sample = recorded.samples[at.as_micros() as usize * 8 / 1_000 * 2 + channel];
-    if sample == 0 { 0xff } else { cordboard::codec::Codec::Pcmu.encode(sample) }
+    if sample == 0 { 0xff } else { cordboard::codec::G711::Pcmu.encode(sample) }
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn a_caller_goes_through_menu_and_queue_to_an_agent_and_all_of_it_is_recorded_an
     assert_eq!(recorded.about.queue.as_ref().map(ToString::to_string).as_deref(), Some("support"));
     assert_eq!(recorded.about.customer_number, "+493012345678");
     let said: BTreeMap<u8, usize> = recorded.samples.chunks(2).map(|c| c[0]).fold(BTreeMap::new(), |mut all, sample| {
-        *all.entry(if sample == 0 { 0xff } else { cordboard::codec::Codec::Pcmu.encode(sample) }).or_default() += 1;
+        *all.entry(if sample == 0 { 0xff } else { cordboard::codec::G711::Pcmu.encode(sample) }).or_default() += 1;
         all
     });
     assert!(said.keys().all(|b| [t, 0xff].contains(b)), "left is the customer alone: {said:x?}");

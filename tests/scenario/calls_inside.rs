@@ -312,7 +312,7 @@ fn a_command_dials_outside_and_the_callee_is_the_customer() {
     let recorded = sim.recordings.values().next().expect("a recording");
     assert_eq!(recorded.about.customer_number, "4940123");
     let left: Vec<i16> = recorded.samples.chunks(2).map(|c| c[0]).collect();
-    let byte = cordboard::codec::Codec::Pcmu.decode(sim.ua(trunk).byte);
+    let byte = cordboard::codec::G711::Pcmu.decode(sim.ua(trunk).byte);
     assert!(left.iter().filter(|s| **s == byte).count() > left.len() / 2, "left is the callee");
     sim.assert_clean();
 }

@@ -38,7 +38,7 @@ fn a_call_goes_out_with_the_phones_outside_number_and_is_recorded() {
     assert_eq!(started.expect("started").customer_number, "4940123");
     assert_eq!(sim.ended()[0].by, cordboard::switch::event::By::Customer);
     let recorded = sim.recordings.values().next().expect("a recording");
-    let said = |at| cordboard::codec::Codec::Pcmu.decode(sim.ua(at).byte);
+    let said = |at| cordboard::codec::G711::Pcmu.decode(sim.ua(at).byte);
     let (left, right) = (said(carrier), said(phone));
     let middle = &recorded.samples[8_000 * 2 * 2..][..2];
     assert_eq!(middle, [left, right], "left is what the callee said");

@@ -418,7 +418,7 @@ fn an_internal_call_that_is_transferred_outside_is_an_outbound_one_from_there_on
     let recorded = sim.recordings.values().next().expect("a recording");
     assert_eq!(recorded.about.customer_number, "4940123");
     assert_eq!(recorded.about.direction, cordboard::switch::event::Direction::Outbound);
-    let said = |at| cordboard::codec::Codec::Pcmu.decode(sim.ua(at).byte);
+    let said = |at| cordboard::codec::G711::Pcmu.decode(sim.ua(at).byte);
     assert_eq!(recorded.samples[8_000 * 2 * 2..][..2], [said(trunk), said(phone)], "left is the customer");
     sim.assert_clean();
 }
@@ -586,7 +586,7 @@ fn a_recorded_internal_call_goes_on_being_recorded_whichever_of_the_two_transfer
         sim.run_until("over", |s| s.has("recording.finished"));
         assert_eq!(sim.recordings.len(), 1);
         let recorded = sim.recordings.values().next().expect("a recording");
-        let sound = |at: SocketAddr| cordboard::codec::Codec::Pcmu.decode(sim.ua(at).byte);
+        let sound = |at: SocketAddr| cordboard::codec::G711::Pcmu.decode(sim.ua(at).byte);
         let end = recorded.samples.len() - 8_000 * 2;
         assert_eq!(recorded.samples[end..end + 2], [sound(stays), sound(third)], "left who stays, right the third");
         sim.assert_clean();

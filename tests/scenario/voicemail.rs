@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use cordboard::codec::Codec;
+use cordboard::codec::G711;
 use cordboard::ids::RecordingId;
 use cordboard::route::Forwarding;
 use cordboard::switch::command::MessageView;
@@ -79,7 +79,7 @@ fn what_a_caller_says_after_the_tone_is_a_message_and_the_light_comes_on() {
     let recorded = &sim.recordings[&id];
     assert_eq!(recorded.about.mailbox, Some("201".into()));
     assert_eq!((recorded.about.customer_number.as_str(), recorded.about.rule.as_str()), ("210", "voicemail:201"));
-    let byte = Codec::Pcmu.decode(sim.ua(caller).byte);
+    let byte = G711::Pcmu.decode(sim.ua(caller).byte);
     let said = recorded.samples.iter().step_by(2).filter(|s| **s == byte).count();
     assert!((38_000..=42_000).contains(&said), "5 s of the caller on the left, {said} samples");
     assert!(recorded.samples.iter().skip(1).step_by(2).all(|s| s.unsigned_abs() < 16), "nothing on the right");

@@ -33,10 +33,10 @@ pub const MUSIC: u8 = 0x21;
 pub const PROMPT: u8 = 0x32;
 
 pub fn clips(prompts: &[String]) -> Clips {
-    let sample = cordboard::codec::Codec::Pcmu.decode(PROMPT);
+    let sample = cordboard::codec::G711::Pcmu.decode(PROMPT);
     let second = Arc::new(Clip::new(vec![sample; 8_000]));
     let named: BTreeMap<ClipName, Arc<Clip>> =
         prompts.iter().map(|p| (ClipName(p.as_str().into()), Arc::clone(&second))).collect();
-    let music = Clip::new(vec![cordboard::codec::Codec::Pcmu.decode(MUSIC); 16_000]);
+    let music = Clip::new(vec![cordboard::codec::G711::Pcmu.decode(MUSIC); 16_000]);
     Clips::new(named, Some(Arc::new(music)))
 }
