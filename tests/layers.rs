@@ -144,6 +144,8 @@ struct OnlyIn {
 
 const ONLY_IN: &[OnlyIn] = &[
     OnlyIn { package: "rsip", modules: &["sip"], in_tests: false, why: "it misreads what peers send; sip checks first" },
+    OnlyIn { package: "opus", modules: &["codec"], in_tests: false, why: "a codec is chosen by its row" },
+    OnlyIn { package: "rubato", modules: &["codec"], in_tests: false, why: "codec::Resampler gives whole frames" },
     OnlyIn { package: "sled", modules: &["store"], in_tests: false, why: "the store is behind traits" },
     OnlyIn { package: "lettre", modules: &["mail"], in_tests: false, why: "what is mailed is the log's to say" },
     OnlyIn { package: "hound", modules: &["recorder", "media_engine", "mail"], in_tests: true, why: "files are the drivers'" },

@@ -7,16 +7,25 @@
 //! | opus | up to 48 kHz | what the encoder finds enough (RFC 6716) | 48000 (RFC 7587) |
 //! | L16 | 16 kHz | two bytes a sample, the high one first (RFC 3551 §4.5.11) | 16000 |
 //!
-//! All are mono. L16 is there for tests: it loses nothing.
+//! All are mono. L16 is there for tests: it loses nothing. [`Decoder`] and [`Encoder`] are one stream's state each, [`Resampler`] stands between
+//! two sample rates.
 
+mod conceal;
+mod decoder;
+mod encoder;
 mod g711;
+mod g722;
 mod opus;
 mod pcma;
 mod pcmu;
+mod resample;
 
 use serde::{Deserialize, Serialize};
 
+pub use decoder::{Decoder, Undecodable};
+pub use encoder::Encoder;
 pub use g711::G711;
+pub use resample::Resampler;
 
 /// A codec that a leg can speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -122,6 +131,18 @@ impl Codec {
 }
 
 impl Codec {
+    /// The packet length to send where `wanted` is asked for, in ms: a whole ten from 10 to 60 that the codec has (RFC 6716 §2.1.4).
+    pub const fn packet_ms(self, wanted: u8) -> u8 {
+        match (self, wanted / 10) {
+            (_, 0 | 1) => 10,
+            (_, 2) | (Codec::Opus, 3) => 20,
+            (_, 3) => 30,
+            (_, 4) | (Codec::Opus, 5) => 40,
+            (_, 5) => 50,
+            (_, 6..) => 60,
+        }
+    }
+
     /// RTP clock ticks that a payload of sound lasts.
     #[inline]
     pub fn ticks(self, payload: &[u8]) -> u32 {

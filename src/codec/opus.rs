@@ -1,4 +1,98 @@
-//! Opus (RFC 6716, RFC 7587).
+//! Opus (RFC 6716, RFC 7587) by libopus: mono at 48 kHz, for speech, with in-band FEC and DTX.
+
+use ::opus::{Application, Bitrate, Channels, Signal};
+
+use super::Undecodable;
+
+const RATE: u32 = 48_000;
+/// What libopus conceals in: 2.5 ms.
+const STEP: usize = 120;
+/// Longest frame (RFC 6716 §3.2.1); longer payloads are of several.
+const LONGEST_PAYLOAD: usize = 1_275;
+/// Fullband speech (RFC 7587 §3.1.1: 28 to 40 kbit/s).
+const BITRATE: u32 = 32_000;
+/// What an encoder may be told to aim at (RFC 6716 §2.1.1).
+const BITRATES: std::ops::RangeInclusive<u32> = 6_000..=510_000;
+const COMPLEXITY: i32 = 5;
+
+/// `None` where there was no memory for it: then nothing can be decoded.
+#[derive(Debug)]
+pub struct Decoder(Option<::opus::Decoder>);
+
+impl Decoder {
+    pub fn new() -> Decoder {
+        Decoder(::opus::Decoder::new(RATE, Channels::Mono).ok())
+    }
+
+    pub fn decode(&mut self, payload: &[u8], out: &mut Vec<i16>) -> Result<(), Undecodable> {
+        let failed = Undecodable::NotOpus { bytes: payload.len() };
+        let samples = duration(payload);
+        let Some(decoder) = self.0.as_mut().filter(|_| samples > 0) else { return Err(failed) };
+        let start = out.len();
+        out.resize(start + samples, 0);
+        let decoded = decoder.decode(payload, &mut out[start..], false);
+        out.truncate(start + decoded.as_ref().map_or(0, |n| *n));
+        decoded.map(|_| ()).map_err(|_| failed)
+    }
+
+    pub fn conceal(&mut self, samples: usize, next: Option<&[u8]>, out: &mut Vec<i16>) {
+        let end = out.len() + samples;
+        // The copy in the next packet is of the frame before it, so the last piece asks for it.
+        while out.len() < end {
+            let start = out.len();
+            let piece = (end - start).div_ceil(STEP) * STEP;
+            let piece = piece.min(LONGEST);
+            out.resize(start + piece, 0);
+            let last = start + piece >= end;
+            let copy = next.filter(|packet| last && duration(packet) > 0);
+            let made = self.0.as_mut().map(|d| d.decode(copy.unwrap_or_default(), &mut out[start..], copy.is_some()));
+            if !matches!(made, Some(Ok(_))) {
+                out[start..].fill(0);
+            }
+        }
+        out.truncate(end);
+    }
+}
+
+/// `None` where there was no memory for it: then nothing is sent.
+#[derive(Debug)]
+pub struct Encoder(Option<::opus::Encoder>);
+
+impl Encoder {
+    pub fn new() -> Encoder {
+        let encoder = || {
+            let mut encoder = ::opus::Encoder::new(RATE, Channels::Mono, Application::Voip)?;
+            encoder.set_signal(Signal::Voice)?;
+            encoder.set_complexity(COMPLEXITY)?;
+            encoder.set_bitrate(Bitrate::Bits(BITRATE as i32))?;
+            encoder.set_inband_fec(true)?;
+            encoder.set_dtx(true)?;
+            ::opus::Result::Ok(encoder)
+        };
+        Encoder(encoder().ok())
+    }
+
+    pub fn encode(&mut self, pcm: &[i16], out: &mut Vec<u8>) -> bool {
+        let start = out.len();
+        out.resize(start + LONGEST_PAYLOAD, 0);
+        let written = self.0.as_mut().and_then(|e| e.encode(pcm, &mut out[start..]).ok()).unwrap_or(0);
+        // Two bytes or one need not be sent, says libopus of DTX.
+        let sent = if written > 2 { written } else { 0 };
+        out.truncate(start + sent);
+        sent > 0
+    }
+
+    pub fn set_loss(&mut self, share: f32) {
+        let percent = (share.clamp(0.0, 1.0) * 100.0).ceil() as i32;
+        // Refused by none that libopus has.
+        let _ = self.0.as_mut().map(|e| e.set_packet_loss_perc(percent));
+    }
+
+    pub fn set_bitrate(&mut self, bits: u32) {
+        let bits = bits.clamp(*BITRATES.start(), *BITRATES.end());
+        let _ = self.0.as_mut().map(|e| e.set_bitrate(Bitrate::Bits(bits as i32)));
+    }
+}
 
 /// Longest packet, in samples at 48 kHz: 120 ms (RFC 6716 §3.2.5).
 const LONGEST: usize = 5_760;
