@@ -48,6 +48,14 @@ impl Encoder {
         }
     }
 
+    /// Opus: silence is not sent (DTX). Off at first, since a steady tone is silence to libopus; for peers that ask for it (`usedtx`, RFC 7587
+    /// §6.1).
+    pub fn set_dtx(&mut self, on: bool) {
+        if let State::Opus(encoder) = &mut self.state {
+            encoder.set_dtx(on);
+        }
+    }
+
     /// Opus: bits a second to aim at. The others have one rate.
     pub fn set_bitrate(&mut self, bits: u32) {
         if let State::Opus(encoder) = &mut self.state {

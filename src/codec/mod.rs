@@ -22,6 +22,8 @@ mod resample;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config;
+
 pub use decoder::{Decoder, Undecodable};
 pub use encoder::Encoder;
 pub use g711::G711;
@@ -65,9 +67,6 @@ const L16: Row = Row { payload_type: 118, name: "L16", clock_rate: 16_000, sampl
 
 impl Codec {
     pub const ALL: [Codec; 5] = [Codec::Pcmu, Codec::Pcma, Codec::G722, Codec::Opus, Codec::L16];
-
-    /// What may be agreed to: what the media worker carries from any leg to any other. In our order of preference.
-    pub const RELAYED: [Codec; 2] = [Codec::Pcma, Codec::Pcmu];
 
     const fn row(self) -> &'static Row {
         match self {
@@ -155,6 +154,18 @@ impl Codec {
     }
 }
 
+impl From<config::Codec> for Codec {
+    fn from(codec: config::Codec) -> Codec {
+        match codec {
+            config::Codec::Pcma => Codec::Pcma,
+            config::Codec::Pcmu => Codec::Pcmu,
+            config::Codec::G722 => Codec::G722,
+            config::Codec::Opus => Codec::Opus,
+            config::Codec::L16 => Codec::L16,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,7 +180,7 @@ mod tests {
         for codec in Codec::ALL {
             let number = codec.payload_type();
             assert_eq!(Codec::from_payload_type(number), Some(codec).filter(|_| number < 96));
-            assert_eq!(codec.g711().map(Codec::from), Some(codec).filter(|_| Codec::RELAYED.contains(&codec)));
+            assert_eq!(codec.g711().map(Codec::from), Some(codec).filter(|_| matches!(codec, Codec::Pcma | Codec::Pcmu)));
         }
     }
 }

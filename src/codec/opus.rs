@@ -66,7 +66,6 @@ impl Encoder {
             encoder.set_complexity(COMPLEXITY)?;
             encoder.set_bitrate(Bitrate::Bits(BITRATE as i32))?;
             encoder.set_inband_fec(true)?;
-            encoder.set_dtx(true)?;
             ::opus::Result::Ok(encoder)
         };
         Encoder(encoder().ok())
@@ -86,6 +85,10 @@ impl Encoder {
         let percent = (share.clamp(0.0, 1.0) * 100.0).ceil() as i32;
         // Refused by none that libopus has.
         let _ = self.0.as_mut().map(|e| e.set_packet_loss_perc(percent));
+    }
+
+    pub fn set_dtx(&mut self, on: bool) {
+        let _ = self.0.as_mut().map(|e| e.set_dtx(on));
     }
 
     pub fn set_bitrate(&mut self, bits: u32) {

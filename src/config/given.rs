@@ -14,10 +14,7 @@ use toml::de::DeValue;
 
 use super::Advertised;
 use super::text::Reader;
-use super::units::{
-    Address, Code, Daily, Digest, Domain, Every, Extension, Goto, Host, InCountry, Label, Listener, MailAddress, Name, Nameless,
-    Net, NumberPattern, Password, Picks, Pin, Ports, Prepend, Secured, Slots, Telephone, Time, Weekdays, Written, Zone,
-};
+use super::units::{Address, Code, Daily, Digest, Domain, Every, Extension, Goto, Host, InCountry, Label, Listener, MailAddress, Name, Nameless, Net, NumberPattern, Password, Picks, Pin, Ports, Prepend, Secured, Slots, Speaks, Telephone, Time, Weekdays, Written, Zone};
 
 /// The whole file. Tables that were not given, or that could not be read, are missing.
 #[derive(Default)]
@@ -104,6 +101,7 @@ pub(crate) struct Media {
     pub listen: Option<Address>,
     pub advertise: Option<Advertised>,
     pub ports: Option<Spanned<Ports>>,
+    pub codecs: Option<Spanned<Vec<Speaks>>>,
     pub workers: Option<Spanned<u64>>,
     pub missing_after: Option<Spanned<Time>>,
     pub dead_after: Option<Spanned<Time>>,

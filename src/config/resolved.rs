@@ -67,6 +67,21 @@ pub enum DigestAlgorithm {
     Sha256,
 }
 
+/// A codec that may be agreed to, by its name in `a=rtpmap`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Codec {
+    Pcma,
+    Pcmu,
+    G722,
+    Opus,
+    L16,
+}
+
+impl Codec {
+    /// Without L16, which is for tests: it takes 256 kbit/s.
+    pub const DEFAULT: [Codec; 4] = [Codec::Pcma, Codec::Pcmu, Codec::G722, Codec::Opus];
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sip {
     pub digest: Vec<DigestAlgorithm>,
@@ -112,6 +127,8 @@ pub struct Media {
     pub advertise: Advertised,
     /// RTP takes the even ports, RTCP the odd one above.
     pub ports: RangeInclusive<u16>,
+    /// What is offered and taken, in order of preference.
+    pub codecs: Vec<Codec>,
     /// Threads that move audio; default: as many as there are cores, at most 4.
     pub workers: u8,
     /// A `media.missing` event after this long without a packet.

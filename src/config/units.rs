@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, de};
 
 use super::{
-    Advertise, BadPlace, CallerFormat, Carrier, Country, DigestAlgorithm, MailTls, Network, Pattern, Peer, Place, Strategy,
+    Advertise, BadPlace, CallerFormat, Carrier, Codec, Country, DigestAlgorithm, MailTls, Network, Pattern, Peer, Place, Strategy,
     UnknownCountry,
 };
 
@@ -125,6 +125,10 @@ from_text!(
     Digest(DigestAlgorithm) = digest
 );
 from_text!(
+    /// A codec.
+    Speaks(Codec) = codec
+);
+from_text!(
     /// How a queue picks an agent.
     Picks(Strategy) = strategy
 );
@@ -210,6 +214,8 @@ pub(crate) enum BadValue {
     Domain(String),
     #[error("`{0}` is no digest algorithm: write \"MD5\" or \"SHA-256\"")]
     Digest(String),
+    #[error("`{0}` is no codec: write \"PCMA\", \"PCMU\", \"G722\", \"opus\" or \"L16\"")]
+    Codec(String),
     #[error("`{0}` is no strategy: write \"longest_idle\"")]
     Strategy(String),
     #[error("`{0}` is no time zone: write its name in the IANA database, such as \"Europe/Berlin\"")]
@@ -445,6 +451,17 @@ fn place(text: &str) -> Result<Place, BadPlace> {
 
 fn country(text: &str) -> Result<Country, UnknownCountry> {
     text.parse()
+}
+
+fn codec(text: &str) -> Result<Codec, BadValue> {
+    match text.to_ascii_lowercase().as_str() {
+        "pcma" => Ok(Codec::Pcma),
+        "pcmu" => Ok(Codec::Pcmu),
+        "g722" => Ok(Codec::G722),
+        "opus" => Ok(Codec::Opus),
+        "l16" => Ok(Codec::L16),
+        _ => Err(BadValue::Codec(text.to_owned())),
+    }
 }
 
 fn digest(text: &str) -> Result<DigestAlgorithm, BadValue> {

@@ -188,10 +188,10 @@ impl Conversation {
         }
     }
 
-    /// The codec that the subject's unanswered INVITE prefers, of those that can be agreed to.
-    pub fn first_offered(&self) -> Option<Codec> {
+    /// Of these codecs the one that the subject's unanswered INVITE prefers.
+    pub fn first_offered(&self, of: &[Codec]) -> Option<Codec> {
         let offer = self.leg(self.subject)?.offered.as_ref()?;
-        offer.audio()?.1.formats.iter().find_map(|f| f.codec.filter(|c| Codec::RELAYED.contains(c)))
+        offer.audio()?.1.formats.iter().find_map(|f| f.codec.filter(|c| of.contains(c)))
     }
 
     /// Keeps what `call.ended` will tell of a leg. A caller who waits for hours while phones ring in vain has many; the customer's own

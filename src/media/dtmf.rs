@@ -21,6 +21,12 @@ const PEAK: f32 = 6.3;
 /// The share of the block's energy that the two tones hold at least. Pure tones within 1.5 % of their frequency have 0.85 and more.
 const SHARE: f32 = 0.77;
 
+/// The two frequencies of a key, in Hz (ITU-T Q.23); `None`: it is none.
+pub fn frequencies(digit: char) -> Option<(f32, f32)> {
+    let at = KEYS.as_flattened().iter().position(|key| *key == digit.to_ascii_uppercase())?;
+    Some((*TONES.get(at / 4)?, *TONES.get(4 + at % 4)?))
+}
+
 /// A key, heard whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tone {

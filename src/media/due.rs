@@ -5,33 +5,38 @@ use std::time::Duration;
 use crate::clock::Mono;
 use crate::rtp::HEADER;
 
+use super::blending::Keyed;
 use super::leg::{Finding, Hears};
+use super::relay::Own;
 use super::worker::{Timer, press_report};
 use super::{FRAME_BYTES, Port, Report, Side, Sink, Slot, Worker, rtcp, tap};
 
 /// A play that is this late has lost its pace: it goes on from now instead of hurrying after.
-const LATE: Duration = Duration::from_millis(100);
+pub(super) const LATE: Duration = Duration::from_millis(100);
 
 impl Worker {
     pub(super) fn play_due(&mut self, slot: Slot, due: Mono, now: Mono, out: &mut impl Sink) {
         let Some(leg) = self.leg_in(slot) else { return };
+        if leg.blend.is_some() {
+            return self.blend_due(slot, due, now, out);
+        }
+        let sounding = leg.keying.as_ref().is_some_and(|k| k.is_sounding());
         let (Hears::Play(play), Some(path)) = (&mut leg.hears, &leg.path) else { return };
         let session = &path.session;
-        // Clips lie in memory as G.711 alone.
-        let Some(law) = session.codec.g711() else { return };
         let late = now.since(due) > LATE;
+        let Some(law) = session.codec.g711() else { return };
         let length = (usize::from(session.ptime_ms) * 8).clamp(80, FRAME_BYTES);
         let mut packet = [0; HEADER + FRAME_BYTES];
         let goes_on = match path.rtp.target() {
-            _ if !session.send => play.tape.pass(length),
+            _ if !session.send || sounding => play.tape.pass(length),
             // A peer that is answered where it sends from: it has not sent yet.
             None => true,
             Some(to) => {
                 let (header, payload) = packet.split_at_mut(HEADER);
                 let payload = &mut payload[..length];
-                let goes_on = play.tape.read(law, payload);
+                let goes_on = play.read(law, payload);
                 if goes_on {
-                    let fields = leg.outgoing.play(play.id, session.payload_type, length as u32, late, now);
+                    let fields = leg.outgoing.own(Own::Play(play.id), session.payload_type, length as u32, late, now);
                     if let Some(header) = header.first_chunk_mut() {
                         fields.write(header);
                     }
@@ -94,7 +99,9 @@ impl Worker {
     pub(super) fn digit_due(&mut self, slot: Slot, now: Mono, out: &mut impl Sink) {
         let Some(leg) = self.leg_in(slot) else { return };
         if let Some(press) = leg.digits.tick(now) {
-            out.report(press_report(leg.id, press));
+            let clock_rate = leg.path.as_ref().map_or(8_000, |p| p.session.codec.clock_rate());
+            out.report(press_report(leg.id, press, clock_rate));
+            self.pass_keys(slot.index, Keyed { released: Some(press.digit), ..Keyed::default() }, now);
         }
         self.schedule_digit(slot);
     }

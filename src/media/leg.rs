@@ -4,15 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Mono;
-use crate::codec::{Codec, G711};
+use crate::codec::Codec;
 use crate::ids::{LegId, RecordingId};
 use crate::rtp::{COMFORT_NOISE, DigitDetector};
 
+use super::blend::Blend;
+use super::ear::Ear;
+use super::keying::Keying;
 use super::latch::{Latch, RtcpLatch};
 use super::play::Play;
 use super::relay::Outgoing;
 use super::rtcp::Control;
 use super::stats::Incoming;
+use super::voice::Voice;
 use super::worker::{Settings, Slot, Timer};
 use super::{Clip, ClipName, Session, dtmf};
 
@@ -28,10 +32,24 @@ pub struct Leg {
     pub hears: Hears,
     /// Indices of the legs that hear this one.
     pub listeners: Vec<u32>,
+    /// The codec of what it says: that of its last packet of sound, or the agreed one.
+    pub speaks: Codec,
+    /// Where a listener needs its words decoded.
+    pub voice: Option<Box<Voice>>,
+    /// Where what it hears is encoded here.
+    pub blend: Option<Box<Blend>>,
+    /// Keys that it is being sent.
+    pub keying: Option<Box<Keying>>,
+    /// Makes them tones, where nothing else is encoded here.
+    pub tones: Option<Box<Blend>>,
+    /// The timestamp of the one that it is being sent by telephone-event.
+    pub key_began: Option<u32>,
     pub recording: Option<RecordingId>,
     pub digits: DigitDetector,
     /// Listens for keys in the sound, where telephone-event was not negotiated.
     pub in_band: Option<Box<dtmf::Detector>>,
+    /// Where the switch listens itself.
+    pub ear: Option<Box<Ear>>,
     pub presence: Presence,
     /// Somebody waits for it to fall silent.
     pub quiet: Option<Quiet>,
@@ -55,12 +73,27 @@ pub struct Path {
 #[derive(Debug)]
 pub enum Hears {
     Nothing,
-    /// `index` is `None` while that leg is not open.
-    Leg {
-        leg: LegId,
-        index: Option<u32>,
-    },
+    Legs(Vec<Heard>),
     Play(Play),
+}
+
+/// One of those whom a leg hears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    pub leg: LegId,
+    /// `None` while that leg is not open.
+    pub index: Option<u32>,
+}
+
+impl Hears {
+    /// Indices of the open legs among those who are heard.
+    pub fn speakers(&self) -> impl Iterator<Item = u32> {
+        let legs = match self {
+            Hears::Legs(legs) => legs.as_slice(),
+            Hears::Nothing | Hears::Play(_) => &[],
+        };
+        legs.iter().filter_map(|heard| heard.index)
+    }
 }
 
 /// What a payload type means on a leg.
@@ -73,19 +106,19 @@ pub enum Meaning {
 }
 
 impl Path {
-    /// What a payload type means, and whether it is agreed to the letter. The other G.711 is taken as well, since our offer had it; it
-    /// convinces no latch.
+    /// What a payload type means, and whether it is agreed to the letter. Either G.711 by its fixed number is taken as well: some peers
+    /// answer with one and send the other. It convinces no latch.
     #[inline]
     pub fn meaning(&self, payload_type: u8) -> Option<(Meaning, bool)> {
         let s = &self.session;
-        if payload_type == s.payload_type {
-            Some((Meaning::Sound(s.codec), true))
+        if let Some((_, codec)) = s.receives.iter().find(|(number, _)| *number == payload_type) {
+            Some((Meaning::Sound(*codec), true))
         } else if Some(payload_type) == s.telephone_event || Some(payload_type) == s.telephone_event_in {
             Some((Meaning::Event, true))
         } else if payload_type == COMFORT_NOISE {
             Some((Meaning::ComfortNoise, false))
         } else {
-            G711::from_payload_type(payload_type).map(|law| (Meaning::Sound(law.into()), false))
+            Codec::from_payload_type(payload_type).map(|c| (Meaning::Sound(c), false))
         }
     }
 }
@@ -98,16 +131,6 @@ pub struct Quiet {
     pub since: Mono,
 }
 
-/// Mean magnitude of a packet's samples that may be speech: 44 dB below the loudest that G.711 has. Speech is above -35 dB, a quiet room
-/// and comfort noise below -55; in a car nobody is ever silent, and a message ends otherwise.
-const LOUD: u32 = 200;
-
-/// Whether a packet may be speech.
-pub fn is_loud(law: G711, payload: &[u8]) -> bool {
-    let sum: u32 = payload.iter().map(|b| u32::from(law.decode(*b).unsigned_abs())).sum();
-    sum >= LOUD * u32::try_from(payload.len().max(1)).unwrap_or(u32::MAX)
-}
-
 /// When each of a leg's timers is due. An entry of the worker's heap that does not agree is stale.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Due {
@@ -116,6 +139,7 @@ pub struct Due {
     pub check: Option<Mono>,
     pub digit: Option<Mono>,
     pub quiet: Option<Mono>,
+    pub key: Option<Mono>,
 }
 
 impl Due {
@@ -126,6 +150,7 @@ impl Due {
             Timer::Check => &mut self.check,
             Timer::Digit => &mut self.digit,
             Timer::Quiet => &mut self.quiet,
+            Timer::Key => &mut self.key,
         }
     }
 }

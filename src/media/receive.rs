@@ -8,11 +8,12 @@ use crate::clock::Mono;
 use crate::ids::LegId;
 use crate::rtp::{Event, Fields, Packet, Verdict as Order};
 
+use super::blending::Keyed;
 use super::latch::Verdict;
-use super::leg::{Leg, Meaning, is_loud};
+use super::leg::{Leg, Meaning};
 use super::relay::Kind;
-use super::worker::{press_report, tone_report};
-use super::{Forward, Port, Report, Side, Sink, Slot, Worker, rtcp, tap};
+use super::worker::press_report;
+use super::{Forward, Port, Report, Side, Sink, Slot, Worker, ear, rtcp, tap};
 
 /// Longest packet that is copied for a second listener; an RTP packet of 60 ms of G.711 is 492 bytes.
 const LONGEST_COPY: usize = 1_500;
@@ -37,10 +38,18 @@ impl Worker {
             Port::Rtp => {
                 let packet = Packet::parse(datagram).ok()?;
                 let fields = packet.fields();
-                let (meaning, restarted) = accept(leg, from, &packet, &fields, now, out)?;
-                let speaker = leg.id;
-                if meaning == Meaning::Event {
-                    self.schedule_digit(slot);
+                let (speaker, mut keyed) = (leg.id, Keyed::default());
+                let (meaning, restarted) = accept(leg, from, &packet, &fields, &mut keyed, now, out)?;
+                match meaning {
+                    Meaning::Event => {
+                        self.schedule_digit(slot);
+                        self.pass_keys(slot.index, keyed, now);
+                    }
+                    Meaning::Sound(codec) if codec != leg.speaks => {
+                        leg.speaks = codec;
+                        self.settle_listeners(slot.index, now);
+                    }
+                    Meaning::Sound(_) | Meaning::ComfortNoise => {}
                 }
                 self.pass_on(slot, Said { speaker, fields, meaning, restarted, now }, packet, out)
             }
@@ -86,6 +95,7 @@ fn accept(
     from: SocketAddr,
     packet: &Packet<&mut [u8]>,
     fields: &Fields,
+    keyed: &mut Keyed,
     now: Mono,
     out: &mut impl Sink,
 ) -> Option<(Meaning, bool)> {
@@ -112,28 +122,36 @@ fn accept(
     if order == Order::Stray || !path.session.receive {
         return None;
     }
+    if let Some(voice) = leg.voice.as_mut() {
+        match meaning {
+            Meaning::Sound(codec) if codec == voice.codec() => voice.packet(fields, packet.payload(), now),
+            // The voice of another codec follows with the next packet.
+            Meaning::Sound(_) => {}
+            Meaning::Event => voice.playout.event(fields, now),
+            Meaning::ComfortNoise => voice.playout.comfort_noise(fields, packet.payload(), now),
+        }
+    }
     let codec = path.session.codec;
     let sound = match meaning {
         Meaning::Sound(codec) => {
-            if let Some(law) = codec.g711() {
-                // A late packet is left out; one or two that are lost are bridged by the detector's patience.
-                if let Some(detector) = leg.in_band.as_mut().filter(|_| order != Order::Late) {
-                    let samples = packet.payload().iter().map(|b| law.decode(*b));
-                    detector.samples(samples, |tone| out.report(tone_report(leg.id, tone)));
-                }
-                if let Some(quiet) = leg.quiet.as_mut()
-                    && is_loud(law, packet.payload())
-                {
-                    quiet.since = now;
-                }
-            }
+            ear::listen(leg, codec, packet.payload(), order == Order::Late, now, out);
             (codec, packet.payload())
         }
         Meaning::Event => {
             if let Some(event) = Event::parse(packet.payload()) {
-                for press in leg.digits.packet(event, fields.timestamp, fields.marker, now) {
-                    out.report(press_report(leg.id, press));
+                let before = leg.digits.pressed();
+                let mut presses = leg.digits.packet(event, fields.timestamp, fields.marker, now);
+                for press in &presses {
+                    out.report(press_report(leg.id, *press, codec.clock_rate()));
                 }
+                // One that was being pressed is let go; of another only the end has come.
+                if before.is_some() && !presses.is_empty() {
+                    presses.remove(0);
+                    keyed.released = before;
+                }
+                keyed.whole = presses;
+                let after = leg.digits.pressed();
+                keyed.pressed = after.filter(|_| before.is_none() || keyed.released.is_some());
             }
             (codec, &[][..])
         }
@@ -149,16 +167,17 @@ fn accept(
 #[inline]
 fn pass(listener: &mut Leg, said: &Said, packet: &mut Packet<&mut [u8]>, out: &mut impl Sink) -> Option<Forward> {
     let session = &listener.path.as_ref()?.session;
+    // It is sent what is encoded for it.
+    if listener.blend.is_some() {
+        return None;
+    }
     // Our own packet, come back: two legs whose descriptions name each other's ports must not feed each other for ever.
     if said.fields.ssrc == listener.outgoing.ssrc {
         return None;
     }
-    let target = listener.path.as_ref().and_then(|p| p.rtp.target()).filter(|_| session.send);
+    let sounding = listener.keying.as_ref().is_some_and(|k| k.is_sounding());
+    let target = listener.path.as_ref().and_then(|p| p.rtp.target()).filter(|_| session.send && !sounding);
     let (payload_type, kind) = match said.meaning {
-        // What cannot be made the listener's by a table is not relayed.
-        Meaning::Sound(codec) if codec != session.codec && (codec.g711().is_none() || session.codec.g711().is_none()) => {
-            (None, Kind::Event)
-        }
         Meaning::Sound(codec) => (Some(session.payload_type), Kind::Sound(codec.ticks(packet.payload()))),
         Meaning::Event => (session.telephone_event, Kind::Event),
         Meaning::ComfortNoise => (None, Kind::Event),
@@ -171,8 +190,8 @@ fn pass(listener: &mut Leg, said: &Said, packet: &mut Packet<&mut [u8]>, out: &m
     let fields = listener.outgoing.relay(said.speaker, &fields, kind, said.restarted, said.now)?;
     let payload = match said.meaning {
         Meaning::Sound(codec) => {
-            if let (Some(law), Some(to)) = (codec.g711(), session.codec.g711()) {
-                law.transcode(to, packet.payload_mut());
+            if let (Some(from), Some(to)) = (codec.g711(), session.codec.g711()) {
+                from.transcode(to, packet.payload_mut());
             }
             packet.payload()
         }

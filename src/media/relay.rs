@@ -12,16 +12,15 @@ use crate::rtp::{Fields, is_newer, is_newer_timestamp, sequence_gap, timestamp_g
 
 use super::PlayId;
 
-/// A source whose time jumps by more than this against its arrival has begun anew, though under the same SSRC: 2 s at 8 kHz, above any
-/// jitter.
-const JUMP: i32 = 16_000;
+/// A source whose time jumps by more seconds than this against its arrival has begun anew, though under the same SSRC: above any jitter.
+const JUMP: u32 = 2;
 
 /// Packets by which the start of a splice follows its newest packet: more than any reordering.
 const FOLLOW: i16 = 4_096;
 
-/// Ticks of the 8 kHz clock in a time.
-pub fn ticks(later: Mono, earlier: Mono) -> u32 {
-    (later.since(earlier).as_micros() * 8 / 1_000) as u32
+/// Ticks of a clock in a time.
+pub fn ticks(clock_rate: u32, later: Mono, earlier: Mono) -> u32 {
+    (later.since(earlier).as_micros() * u128::from(clock_rate) / 1_000_000) as u32
 }
 
 /// How a source's numbers become ours.
@@ -40,7 +39,17 @@ struct Splice {
 enum Feed {
     Nothing,
     Leg(Splice),
+    Own(Own),
+}
+
+/// Sound that is encoded here, packet by packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Own {
     Play(PlayId),
+    /// What others say, decoded and summed. Who they are may change: the stream goes on.
+    Mix,
+    /// Keys as tones.
+    Keys,
 }
 
 /// What a packet to relay is, as far as its time goes.
@@ -62,6 +71,8 @@ pub struct Outgoing {
     length: u32,
     sent_at: Option<Mono>,
     feed: Feed,
+    /// Of timestamps, in Hz.
+    clock_rate: u32,
     pub packets: u64,
     pub octets: u64,
 }
@@ -76,8 +87,19 @@ impl Outgoing {
             length: 0,
             sent_at: None,
             feed: Feed::Nothing,
+            clock_rate: 8_000,
             packets: 0,
             octets: 0,
+        }
+    }
+
+    /// The stream goes on by the clock of another codec, with the next packet of whatever feeds it. Timestamps lose their meaning across
+    /// the change (RFC 7160 §4 would have a new SSRC; phones follow the payload type).
+    pub fn set_clock_rate(&mut self, clock_rate: u32) {
+        if self.clock_rate != clock_rate {
+            self.clock_rate = clock_rate;
+            self.feed = Feed::Nothing;
+            self.length = 0;
         }
     }
 
@@ -88,7 +110,7 @@ impl Outgoing {
             Feed::Leg(s) if s.leg == leg && s.ssrc == packet.ssrc && !restarted && !self.has_jumped(&s, packet, kind, now) => {
                 Some(s)
             }
-            Feed::Leg(_) | Feed::Nothing | Feed::Play(_) => None,
+            Feed::Leg(_) | Feed::Nothing | Feed::Own(_) => None,
         };
         let (splice, marker) = match known {
             Some(splice) => (splice, packet.marker),
@@ -138,14 +160,23 @@ impl Outgoing {
         self.feed = Feed::Nothing;
     }
 
-    /// The numbers of the next packet of a play. `late`: the pace was lost, time has passed.
-    pub fn play(&mut self, play: PlayId, payload_type: u8, length: u32, late: bool, now: Mono) -> Fields {
-        let goes_on = !late && matches!(self.feed, Feed::Play(p) if p == play);
+    /// The numbers of the next packet of our own, of `length` ticks. `late`: the pace was lost, time has passed.
+    pub fn own(&mut self, own: Own, payload_type: u8, length: u32, late: bool, now: Mono) -> Fields {
+        let goes_on = !late && matches!(self.feed, Feed::Own(before) if before == own);
         let timestamp = if goes_on { self.timestamp.wrapping_add(self.length) } else { self.time_for_new(now) };
         let sequence = self.next_sequence;
-        self.feed = Feed::Play(play);
+        self.feed = Feed::Own(own);
         self.note(sequence, timestamp, Kind::Sound(length), now);
         Fields { marker: !goes_on, payload_type, sequence, timestamp, ssrc: self.ssrc }
+    }
+
+    /// The numbers of a telephone-event packet of our own: `began` is what this gave for the first of the press.
+    pub fn event(&mut self, payload_type: u8, began: Option<u32>, now: Mono) -> Fields {
+        let timestamp = began.unwrap_or_else(|| self.time_for_new(now));
+        let sequence = self.next_sequence;
+        self.feed = Feed::Nothing;
+        self.note(sequence, timestamp, Kind::Event, now);
+        Fields { marker: began.is_none(), payload_type, sequence, timestamp, ssrc: self.ssrc }
     }
 
     /// A packet went out.
@@ -157,12 +188,12 @@ impl Outgoing {
 
     /// The timestamp that belongs to `now`, for a sender report.
     pub fn timestamp_at(&self, now: Mono) -> u32 {
-        self.timestamp.wrapping_add(self.sent_at.map_or(0, |at| ticks(now, at)))
+        self.timestamp.wrapping_add(self.sent_at.map_or(0, |at| ticks(self.clock_rate, now, at)))
     }
 
     /// Where a new source's time begins: after the last packet, and after the time that has passed.
     fn time_for_new(&self, now: Mono) -> u32 {
-        self.timestamp.wrapping_add(self.sent_at.map_or(0, |at| ticks(now, at).max(self.length)))
+        self.timestamp.wrapping_add(self.sent_at.map_or(0, |at| ticks(self.clock_rate, now, at).max(self.length)))
     }
 
     fn has_jumped(&self, splice: &Splice, packet: &Fields, kind: Kind, now: Mono) -> bool {
@@ -171,8 +202,8 @@ impl Outgoing {
         let newest = self.next_sequence.wrapping_sub(1);
         match (kind, self.sent_at) {
             (Kind::Sound(_), Some(at)) if is_newer(newest, sequence) => {
-                let due = self.timestamp.wrapping_add(ticks(now, at));
-                timestamp_gap(due, timestamp).checked_abs().is_none_or(|gap| gap > JUMP)
+                let due = self.timestamp.wrapping_add(ticks(self.clock_rate, now, at));
+                timestamp_gap(due, timestamp).checked_abs().is_none_or(|gap| gap.unsigned_abs() > self.clock_rate * JUMP)
             }
             (Kind::Sound(_) | Kind::Event, _) => false,
         }
@@ -229,8 +260,8 @@ mod tests {
     #[test]
     fn from_prompt_to_agent_to_music_to_another_agent_is_one_stream() {
         let mut out = Outgoing::new(9, 10, 0);
-        let one = out.play(PlayId(1), 0, 160, false, ms(0));
-        let two = out.play(PlayId(1), 0, 160, false, ms(20));
+        let one = out.own(Own::Play(PlayId(1)), 0, 160, false, ms(0));
+        let two = out.own(Own::Play(PlayId(1)), 0, 160, false, ms(20));
         assert_eq!((one.sequence, one.timestamp, one.marker), (10, 0, true));
         assert_eq!((two.sequence, two.timestamp, two.marker), (11, 160, false));
         // 100 ms later an agent.
@@ -238,7 +269,7 @@ mod tests {
         assert_eq!(three, Some((12, 960, true)));
         assert_eq!(numbers(out.relay(A, &packet(5, 40_001, 237), SOUND, false, ms(140))), Some((13, 1_120, false)));
         // Music at once: not before the last packet is over.
-        let music = out.play(PlayId(2), 0, 160, false, ms(141));
+        let music = out.own(Own::Play(PlayId(2)), 0, 160, false, ms(141));
         assert_eq!((music.sequence, music.timestamp, music.marker), (14, 1_280, true));
         assert_eq!(numbers(out.relay(B, &packet(6, 3, 99_999), SOUND, false, ms(161))), Some((15, 1_440, true)));
         // The same phone with a new SSRC.

@@ -45,8 +45,10 @@ pub enum Audio {
 pub enum Source {
     /// Nothing is sent.
     Nothing,
-    /// What the other leg says, relayed.
+    /// What the other leg says: relayed as it is where both speak one codec, else decoded and encoded.
     Leg(LegId),
+    /// What these legs say, summed. One alone is as [`Source::Leg`].
+    Mix(Vec<LegId>),
     Play(PlayId, Audio),
 }
 
@@ -58,8 +60,10 @@ pub struct Session {
     /// Where RTCP goes; by default the port above (RFC 3605 `a=rtcp` changes it).
     pub remote_rtcp: Option<SocketAddr>,
     pub codec: Codec,
-    /// Payload type to send; `codec`'s own for G.711.
+    /// Payload type to send.
     pub payload_type: u8,
+    /// What the peer may send, by payload type as we told it; the codec that was agreed first.
+    pub receives: Receives,
     /// Payload type of telephone-event, where negotiated (RFC 4733). Without it, in-band digits are listened for.
     pub telephone_event: Option<u8>,
     /// Payload type of telephone-event that we told the peer to use: the same, unless it answered with a number of its own.
@@ -70,7 +74,12 @@ pub struct Session {
     pub receive: bool,
     /// Packet length that we send when we are the source, in ms; 20 unless the peer asks otherwise.
     pub ptime_ms: u8,
+    /// Silence that we encode need not be sent.
+    pub dtx: bool,
 }
+
+/// Codecs that a peer may send, by payload type: as many as we offer.
+pub type Receives = ArrayVec<(u8, Codec), 5>;
 
 impl From<sdp::Agreed> for Session {
     fn from(a: sdp::Agreed) -> Session {
@@ -79,11 +88,13 @@ impl From<sdp::Agreed> for Session {
             remote_rtcp: a.remote_rtcp,
             codec: a.codec,
             payload_type: a.payload_type,
+            receives: a.receives,
             telephone_event: a.telephone_event,
             telephone_event_in: a.telephone_event_in,
             send: a.send,
             receive: a.receive,
             ptime_ms: a.ptime_ms,
+            dtx: a.dtx,
         }
     }
 }
@@ -120,6 +131,11 @@ pub enum Command {
         leg: LegId,
         quiet: Option<Duration>,
     },
+    /// The leg is sent these keys, one after another, behind those that it is being sent.
+    Press {
+        leg: LegId,
+        keys: Vec<Key>,
+    },
     /// The leg goes on in another worker, with its port: its conversation joins one that has its legs there. What it hears ends here.
     HandOver {
         leg: LegId,
@@ -144,6 +160,7 @@ impl Command {
             | Command::Tap { leg, .. }
             | Command::Untap { leg }
             | Command::Listen { leg, .. }
+            | Command::Press { leg, .. }
             | Command::HandOver { leg, .. }
             | Command::Expect { leg }
             | Command::Close { leg } => *leg,
@@ -156,6 +173,14 @@ impl Command {
 pub enum DigitVia {
     Rfc4733,
     InBand,
+}
+
+/// A key that a leg is to be sent: by telephone-event where that was agreed, else as a tone in its sound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    /// `0`–`9`, `*`, `#`, `A`–`D`.
+    pub digit: char,
+    pub duration_ms: u16,
 }
 
 /// From a worker to the core.

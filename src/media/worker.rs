@@ -14,11 +14,12 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use crate::clock::Mono;
+use crate::codec::Codec;
 use crate::ids::{LegId, RecordingId};
 use crate::rtp::{DigitDetector, Press};
 
 use super::latch::{Latch, RtcpLatch};
-use super::leg::{Due, Hears, Leg, Path, Presence, Quiet};
+use super::leg::{Due, Heard, Hears, Leg, Path, Presence, Quiet};
 use super::play::{Play, Tape};
 use super::relay::Outgoing;
 use super::rtcp::{self, Control};
@@ -80,6 +81,7 @@ pub(super) enum Timer {
     Check,
     Digit,
     Quiet,
+    Key,
 }
 
 /// A leg between two workers.
@@ -173,6 +175,7 @@ impl Worker {
             Command::Tap { leg, recording } => self.set_tap(leg, Some(recording)),
             Command::Untap { leg } => self.set_tap(leg, None),
             Command::Listen { leg, quiet } => self.listen(leg, quiet, now),
+            Command::Press { leg, keys } => self.press(leg, keys, now),
             Command::Expect { leg } => {
                 self.expected.insert(leg, Expected { until: now + EXPECTED_FOR, waiting: Vec::new() });
             }
@@ -183,8 +186,8 @@ impl Worker {
     }
 
     /// Takes a leg out, for another worker to [`adopt`](Worker::adopt); nothing if it is not here.
-    pub fn hand_over(&mut self, leg: LegId) -> Option<Moving> {
-        self.remove(leg).map(|leg| Moving(Box::new(leg)))
+    pub fn hand_over(&mut self, leg: LegId, now: Mono) -> Option<Moving> {
+        self.remove(leg, now).map(|leg| Moving(Box::new(leg)))
     }
 
     /// A leg that another worker has handed over. What it was told meanwhile is due now ([`Worker::arrived`]).
@@ -195,7 +198,8 @@ impl Worker {
         due.play = None;
         leg.presence.agree(now);
         let slot = self.put(leg)?;
-        for timer in [Timer::Report, Timer::Check, Timer::Digit, Timer::Quiet] {
+        self.settle_listeners(slot.index, now);
+        for timer in [Timer::Report, Timer::Check, Timer::Digit, Timer::Quiet, Timer::Key] {
             if let Some(at) = *due.of(timer) {
                 self.schedule(slot, timer, at);
             }
@@ -242,6 +246,7 @@ impl Worker {
                 Timer::Check => self.check_due(slot, now, out),
                 Timer::Digit => self.digit_due(slot, now, out),
                 Timer::Quiet => self.quiet_due(slot, now, out),
+                Timer::Key => self.key_due(slot, at, now, out),
             }
         }
         // Nobody is to be woken for a leg that is gone.
@@ -259,8 +264,8 @@ impl Worker {
     }
 
     /// Ends a leg that the driver caught panicking: it is dropped as it is, without a word on the wire.
-    pub fn evict(&mut self, leg: LegId, out: &mut impl Sink) {
-        if let Some(leg) = self.remove(leg) {
+    pub fn evict(&mut self, leg: LegId, now: Mono, out: &mut impl Sink) {
+        if let Some(leg) = self.remove(leg, now) {
             out.report(Report::Dead { leg: leg.id });
             out.report(Report::Closed { leg: leg.id, quality: leg.incoming.quality(leg.outgoing.packets) });
         }
@@ -286,7 +291,7 @@ impl Worker {
     fn open(&mut self, id: LegId, now: Mono) {
         let (sequence, cname) = (self.chance.next_u32() as u16, format!("{:016x}", self.chance.next_u64()));
         let outgoing = Outgoing::new(self.chance.next_u32(), sequence, self.chance.next_u32());
-        self.put(Leg {
+        let slot = self.put(Leg {
             id,
             slot: Slot { index: 0, generation: 0 },
             path: None,
@@ -294,9 +299,16 @@ impl Worker {
             outgoing,
             hears: Hears::Nothing,
             listeners: Vec::new(),
+            speaks: Codec::Pcma,
+            voice: None,
+            blend: None,
+            keying: None,
+            tones: None,
+            key_began: None,
             recording: None,
             digits: DigitDetector::default(),
             in_band: None,
+            ear: None,
             presence: Presence::new(now),
             quiet: None,
             control: Control::new(cname, sequence),
@@ -304,6 +316,9 @@ impl Worker {
             music_at: 0,
             due: Due::default(),
         });
+        if let Some(slot) = slot {
+            self.settle_listeners(slot.index, now);
+        }
     }
 
     /// Gives a leg its place.
@@ -327,10 +342,10 @@ impl Worker {
     fn join_those_who_wait_for(&mut self, id: LegId, index: u32) {
         let mut waiting = Vec::new();
         for leg in self.places.iter_mut().filter_map(|p| p.leg.as_mut()) {
-            if let Hears::Leg { leg: wanted, index: place @ None } = &mut leg.hears
-                && *wanted == id
+            if let Hears::Legs(legs) = &mut leg.hears
+                && let Some(heard) = legs.iter_mut().find(|heard| heard.leg == id)
             {
-                *place = Some(index);
+                heard.index = Some(index);
                 waiting.push(leg.slot.index);
             }
         }
@@ -357,12 +372,18 @@ impl Worker {
             Some(_) => None,
             None => leg.in_band.take().or_else(|| Some(Box::default())),
         };
+        if changed && let Some(path) = &leg.path {
+            leg.speaks = path.session.codec;
+            leg.outgoing.set_clock_rate(path.session.codec.clock_rate());
+        }
         leg.presence.agree(now);
         let (slot, due, presence) = (leg.slot, leg.due, leg.presence);
         let plays = matches!(leg.hears, Hears::Play(_));
         let check = presence.deadline(&self.settings, now);
         if changed {
             self.splice_listeners(slot.index);
+            self.settle(slot.index, now);
+            self.settle_listeners(slot.index, now);
         }
         if due.check.is_none() {
             self.schedule(slot, Timer::Check, check);
@@ -403,28 +424,52 @@ impl Worker {
 
     fn hear(&mut self, id: LegId, source: Source, clips: &Clips, now: Mono, out: &mut impl Sink) {
         let Some(slot) = self.slot(id) else { return };
-        self.leave_source(slot.index);
+        let left = self.leave_source(slot.index);
         let hears = match source {
             Source::Nothing => Hears::Nothing,
-            Source::Leg(other) => {
-                let index = self.by_id.get(&other).copied();
-                if let Some(speaker) = index.and_then(|i| self.leg_at_mut(i)) {
-                    speaker.listeners.push(slot.index);
-                }
-                Hears::Leg { leg: other, index }
-            }
+            Source::Leg(other) => self.hear_legs(slot.index, vec![other]),
+            Source::Mix(others) => self.hear_legs(slot.index, others),
             Source::Play(play, audio) => {
                 let music_at = self.leg_in(slot).map_or(0, |l| l.music_at);
-                Hears::Play(Play { id: play, tape: self.tape(id, audio, music_at, clips, out) })
+                let tape = self.tape(id, audio, music_at, clips, out);
+                let under = match &left {
+                    Hears::Play(play) => play.under(),
+                    Hears::Nothing | Hears::Legs(_) => None,
+                };
+                Hears::Play(Play::new(play, tape, under))
             }
         };
         let plays = matches!(hears, Hears::Play(_));
+        let mixed = matches!(hears, Hears::Legs(_)) && matches!(left, Hears::Legs(_));
         let Some(leg) = self.leg_in(slot) else { return };
         leg.hears = hears;
-        leg.due.play = None;
+        // One who hears others in a mix already goes on at its pace.
+        if !mixed {
+            leg.due.play = None;
+        }
         if plays && leg.path.is_some() {
             self.schedule(slot, Timer::Play, now);
         }
+        self.settle(slot.index, now);
+        left.speakers().for_each(|speaker| self.settle_voice(speaker));
+    }
+
+    fn hear_legs(&mut self, listener: u32, mut legs: Vec<LegId>) -> Hears {
+        legs.sort_unstable();
+        legs.dedup();
+        let mut heard = Vec::with_capacity(legs.len());
+        for leg in legs {
+            let index = self.by_id.get(&leg).copied();
+            // Nobody hears himself.
+            if index == Some(listener) {
+                continue;
+            }
+            if let Some(speaker) = index.and_then(|i| self.leg_at_mut(i)) {
+                speaker.listeners.push(listener);
+            }
+            heard.push(Heard { leg, index });
+        }
+        Hears::Legs(heard)
     }
 
     /// A sound that this leg alone may be told to play, instead of the one that it had.
@@ -458,25 +503,23 @@ impl Worker {
         }
     }
 
-    /// Ends what a leg hears.
-    fn leave_source(&mut self, index: u32) {
-        let Some(leg) = self.leg_at_mut(index) else { return };
-        match std::mem::replace(&mut leg.hears, Hears::Nothing) {
-            Hears::Nothing | Hears::Leg { index: None, .. } => {}
-            Hears::Play(play) => match play.tape {
-                Tape::Loop { at, music: true, .. } => leg.music_at = at,
-                Tape::Loop { music: false, .. } | Tape::Once { .. } => {}
-            },
-            Hears::Leg { index: Some(speaker), .. } => {
-                if let Some(speaker) = self.leg_at_mut(speaker) {
-                    speaker.listeners.retain(|l| *l != index);
-                }
+    /// Ends what a leg hears; what that was.
+    fn leave_source(&mut self, index: u32) -> Hears {
+        let Some(leg) = self.leg_at_mut(index) else { return Hears::Nothing };
+        let left = std::mem::replace(&mut leg.hears, Hears::Nothing);
+        if let Hears::Play(Play { tape: Tape::Loop { at, music: true, .. }, .. }) = &left {
+            leg.music_at = *at;
+        }
+        for speaker in left.speakers() {
+            if let Some(speaker) = self.leg_at_mut(speaker) {
+                speaker.listeners.retain(|l| *l != index);
             }
         }
+        left
     }
 
     fn close(&mut self, id: LegId, now: Mono, out: &mut impl Sink) {
-        let Some(mut leg) = self.remove(id) else { return };
+        let Some(mut leg) = self.remove(id, now) else { return };
         if let Some((to, bytes)) = rtcp::report(&mut leg, true, now) {
             out.send(leg.slot, id, Port::Rtcp, to, &bytes);
         }
@@ -486,14 +529,17 @@ impl Worker {
         out.report(Report::Closed { leg: id, quality: leg.incoming.quality(leg.outgoing.packets) });
     }
 
-    fn remove(&mut self, id: LegId) -> Option<Leg> {
+    fn remove(&mut self, id: LegId, now: Mono) -> Option<Leg> {
         let index = self.by_id.remove(&id)?;
-        self.leave_source(index);
-        let leg = self.places.get_mut(index as usize)?.leg.take()?;
+        let left = self.leave_source(index);
+        left.speakers().for_each(|speaker| self.settle_voice(speaker));
+        let mut leg = self.places.get_mut(index as usize)?.leg.take()?;
+        (leg.voice, leg.blend) = (None, None);
         for listener in &leg.listeners {
-            if let Some(listener) = self.leg_at_mut(*listener) {
-                listener.hears = Hears::Nothing;
+            if let Some(Leg { hears: Hears::Legs(legs), .. }) = self.leg_at_mut(*listener) {
+                legs.retain(|heard| heard.leg != id);
             }
+            self.settle(*listener, now);
         }
         self.free.push(index);
         Some(leg)
@@ -526,11 +572,13 @@ impl Worker {
     }
 }
 
-/// 8 ticks a millisecond, of telephone-event as of sound.
-pub(super) fn press_report(leg: LegId, press: Press) -> Report {
-    Report::Digit { leg, digit: press.digit, duration_ms: press.duration / 8, via: DigitVia::Rfc4733 }
+/// telephone-event has the clock of the sound beside it.
+pub(super) fn press_report(leg: LegId, press: Press, clock_rate: u32) -> Report {
+    let duration_ms = (u64::from(press.duration) * 1_000 / u64::from(clock_rate.max(1))) as u32;
+    Report::Digit { leg, digit: press.digit, duration_ms, via: DigitVia::Rfc4733 }
 }
 
+/// Of a detector at 8 kHz.
 pub(super) fn tone_report(leg: LegId, tone: dtmf::Tone) -> Report {
     Report::Digit { leg, digit: tone.digit, duration_ms: tone.duration / 8, via: DigitVia::InBand }
 }

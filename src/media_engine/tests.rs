@@ -67,6 +67,7 @@ fn config(ports: std::ops::RangeInclusive<u16>, workers: u8) -> config::Media {
         missing_after: Duration::from_secs(3),
         dead_after: Duration::from_secs(30),
         hold_music: None,
+        codecs: config::Codec::DEFAULT.to_vec(),
     }
 }
 
@@ -116,11 +117,13 @@ impl Running {
             remote_rtcp: None,
             codec: Codec::Pcmu,
             payload_type: 0,
+            receives: [(0, Codec::Pcmu)].into_iter().collect(),
             telephone_event: Some(101),
             telephone_event_in: Some(101),
             send: true,
             receive: true,
             ptime_ms: 20,
+            dtx: false,
         };
         self.engine.command(worker, Command::Agree { leg, session }).unwrap();
         self.engine.wake();

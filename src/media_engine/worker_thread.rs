@@ -216,7 +216,7 @@ impl<O: Outlets> WorkerThread<O> {
         }
         let pair = self.worker.slot(leg).and_then(|slot| self.doors.ports.take(slot, &self.poll));
         self.doors.untap(leg);
-        let order = match (self.worker.hand_over(leg), pair) {
+        let order = match (self.worker.hand_over(leg, now), pair) {
             (Some(moving), Some(pair)) => Order::Adopt(moving, pair),
             _ => Order::ExpectNoMore(leg),
         };
@@ -306,6 +306,7 @@ impl<O: Outlets> WorkerThread<O> {
             Command::Agree { .. }
             | Command::Hear { .. }
             | Command::Listen { .. }
+            | Command::Press { .. }
             | Command::HandOver { .. }
             | Command::Expect { .. } => None,
         };
@@ -390,7 +391,7 @@ impl<O: Outlets> WorkerThread<O> {
         self.doors.counters.panics.fetch_add(1, Relaxed);
         let slot = self.worker.slot(leg);
         let (worker, doors) = (&mut self.worker, &mut self.doors);
-        if catch_unwind(AssertUnwindSafe(|| worker.evict(leg, doors))).is_err() || slot.is_none() {
+        if catch_unwind(AssertUnwindSafe(|| worker.evict(leg, now, doors))).is_err() || slot.is_none() {
             self.doors.report(Report::Dead { leg });
             self.doors.report(Report::Closed { leg, quality: Quality::default() });
         }

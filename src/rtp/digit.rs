@@ -86,6 +86,14 @@ impl DigitDetector {
         ended
     }
 
+    /// The key that is pressed now.
+    pub fn pressed(&self) -> Option<char> {
+        match self.state {
+            State::Pressed(key) => press(&key).map(|press| press.digit),
+            State::Released(_) | State::Idle => None,
+        }
+    }
+
     /// Ends a press whose packets have stopped.
     pub fn tick(&mut self, now: Mono) -> Option<Press> {
         match self.state {

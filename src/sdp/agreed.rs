@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::Codec;
@@ -16,6 +17,8 @@ pub struct Agreed {
     pub codec: Codec,
     /// Payload type that the peer listens for.
     pub payload_type: u8,
+    /// What the peer may send, by the payload types that we told it; `codec` first.
+    pub receives: ArrayVec<(u8, Codec), 5>,
     /// Payload type of telephone-event that the peer listens for.
     pub telephone_event: Option<u8>,
     /// Payload type of telephone-event that we asked the peer to use; the same one unless the peer answered with a number of its own.
@@ -25,6 +28,8 @@ pub struct Agreed {
     /// The peer may send.
     pub receive: bool,
     pub ptime_ms: u8,
+    /// The peer asks that silence is not sent (`usedtx` of Opus, RFC 7587 §6.1).
+    pub dtx: bool,
 }
 
 impl Agreed {

@@ -96,7 +96,7 @@ pub struct Format {
     pub payload_type: u8,
     /// `None`: a codec that we have not, or telephone-event.
     pub codec: Option<Codec>,
-    /// telephone-event at 8000 Hz (RFC 4733).
+    /// RFC 4733, at `clock_rate`.
     pub telephone_event: bool,
     pub name: String,
     pub clock_rate: u32,
@@ -104,9 +104,16 @@ pub struct Format {
 }
 
 impl Audio {
-    /// The payload type of telephone-event, where the peer has it.
-    pub fn telephone_event(&self) -> Option<u8> {
-        self.formats.iter().find(|f| f.telephone_event).map(|f| f.payload_type)
+    /// The payload type of telephone-event at this clock, where the peer has it. The clock is that of the sound beside it: one stream
+    /// has one (RFC 4733 §2.1).
+    pub fn telephone_event(&self, clock_rate: u32) -> Option<u8> {
+        self.formats.iter().find(|f| f.telephone_event && f.clock_rate == clock_rate).map(|f| f.payload_type)
+    }
+
+    /// Whether `usedtx=1` is among the parameters of a payload type.
+    pub fn asks_for_dtx(&self, payload_type: u8) -> bool {
+        let parameters = self.formats.iter().find(|f| f.payload_type == payload_type).and_then(|f| f.fmtp.as_deref());
+        parameters.is_some_and(|p| p.split(';').any(|p| p.trim().eq_ignore_ascii_case("usedtx=1")))
     }
 
     /// Packet length that we send to this peer, in ms: what it asks for, in whole 10 ms, at most `maxptime`; 20 unless it asks.
@@ -321,7 +328,7 @@ fn formats(media: &sdp_types::Media) -> Vec<Format> {
         out.push(Format {
             payload_type,
             codec: Codec::named(&name, clock_rate, channels),
-            telephone_event: (clock_rate, channels) == (8_000, 1) && name.eq_ignore_ascii_case("telephone-event"),
+            telephone_event: channels == 1 && name.eq_ignore_ascii_case("telephone-event"),
             name,
             clock_rate,
             fmtp: numbered(&media.attributes, "fmtp", payload_type).map(str::to_owned),

@@ -7,6 +7,7 @@
 
 use std::net::IpAddr;
 
+use arrayvec::ArrayVec;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
@@ -63,7 +64,9 @@ pub(super) struct Shape {
 /// What we offered, as far as the answer needs it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Made {
-    codecs: Vec<Codec>,
+    codecs: ArrayVec<(u8, Codec), 5>,
+    /// telephone-event: payload type and clock rate.
+    events: Vec<(u8, u32)>,
     direction: Direction,
 }
 
@@ -86,8 +89,7 @@ pub struct Negotiation {
     rest: String,
     lines: Vec<Shape>,
     audio_at: usize,
-    /// What telephone-event is called in this dialog.
-    event: u8,
+    numbers: Numbers,
     turn: Turn,
     agreed: Option<Agreed>,
 }
@@ -100,7 +102,7 @@ impl Negotiation {
             rest: String::new(),
             lines: vec![Shape { kind: "audio".into(), transport: Transport::Avp.name().into(), formats: String::new() }],
             audio_at: 0,
-            event: TELEPHONE_EVENT,
+            numbers: Numbers::default(),
             turn: Turn::Nobody,
             agreed: None,
         }
@@ -117,11 +119,15 @@ impl Negotiation {
 
     /// Our offer, first or further: `codecs` in our order, telephone-event always. Replaces an unanswered offer of ours.
     pub fn offer(&mut self, codecs: &[Codec], wanted: Direction) -> Bytes {
-        let numbered: Vec<_> = codecs.iter().map(|c| (c.payload_type(), *c)).collect();
+        let numbered: ArrayVec<_, 5> = codecs.iter().take(5).map(|c| (self.numbers.of(*c), *c)).collect();
+        let mut clocks: Vec<u32> = numbered.iter().map(|(_, c)| c.clock_rate()).collect();
+        clocks.sort_unstable();
+        clocks.dedup();
+        let events: Vec<_> = clocks.into_iter().map(|clock| (self.numbers.of_event(clock), clock)).collect();
         let ptime_ms = self.agreed.as_ref().map_or(20, |a| a.ptime_ms);
-        let audio = write::OurAudio { codecs: &numbered, telephone_event: Some(self.event), direction: wanted, ptime_ms };
+        let audio = write::OurAudio { codecs: &numbered, events: &events, direction: wanted, ptime_ms };
         let rest = write::rest(&self.local, &self.lines, self.audio_at, &audio);
-        self.turn = Turn::Offered(Made { codecs: codecs.to_vec(), direction: wanted });
+        self.turn = Turn::Offered(Made { codecs: numbered, events, direction: wanted });
         self.publish(rest)
     }
 
@@ -136,8 +142,8 @@ impl Negotiation {
     }
 
     /// Answers the peer's offer. The codec is `prefer` (the other leg's, so that nothing is transcoded) where it is offered and
-    /// allowed, else the one in use, else the first in the peer's order that is `allowed`. `wanted` is what we would do if the peer
-    /// allows it.
+    /// allowed, else the one in use, else the first in our order that is offered; which of the two G.711 is the peer's choice, for both
+    /// cost the same. `wanted` is what we would do if the peer allows it.
     pub fn answer(
         &mut self,
         offer: &Description,
@@ -151,18 +157,20 @@ impl Negotiation {
         let (audio_at, audio) = offer.audio().ok_or(Refusal::NoAudio)?;
         let in_use = self.agreed.as_ref().map(|a| a.codec);
         let (payload_type, codec) = choose(audio, allowed, &[prefer, in_use]).ok_or_else(|| no_common_codec(audio))?;
-        let telephone_event = audio.telephone_event();
+        let telephone_event = audio.telephone_event(codec.clock_rate());
         let direction = wanted.and(offered_direction(audio).reversed());
         let agreed = Agreed {
             remote: audio.remote,
             remote_rtcp: audio.remote_rtcp,
             codec,
             payload_type,
+            receives: std::iter::once((payload_type, codec)).collect(),
             telephone_event,
             telephone_event_in: telephone_event,
             send: direction.sends(),
             receive: direction.receives(),
             ptime_ms: audio.ptime_to_send(),
+            dtx: audio.asks_for_dtx(payload_type),
         };
         self.lines = offer
             .lines
@@ -170,10 +178,11 @@ impl Negotiation {
             .map(|l| Shape { kind: l.kind.clone(), transport: l.transport.name().to_owned(), formats: l.formats.clone() })
             .collect();
         self.audio_at = audio_at;
-        self.event = telephone_event.unwrap_or_else(|| free_for_event(self.event, audio));
+        self.numbers.learn(audio);
         self.turn = Turn::Nobody;
         let codecs = [(payload_type, codec)];
-        let ours = write::OurAudio { codecs: &codecs, telephone_event, direction, ptime_ms: agreed.ptime_ms };
+        let events = telephone_event.map(|event| (event, codec.clock_rate()));
+        let ours = write::OurAudio { codecs: &codecs, events: events.as_slice(), direction, ptime_ms: agreed.ptime_ms };
         let rest = write::rest(&self.local, &self.lines, audio_at, &ours);
         self.agreed = Some(agreed.clone());
         Ok((self.publish(rest), agreed))
@@ -188,19 +197,30 @@ impl Negotiation {
         // Some peers leave out refused lines, so the line is looked for where it should be, and then anywhere.
         let audio = answer.lines.get(self.audio_at).and_then(|l| l.audio.as_ref());
         let audio = audio.or_else(|| answer.audio().map(|(_, a)| a)).ok_or(Refusal::NoAudio)?;
-        let (payload_type, codec) = choose(audio, &made.codecs, &[]).ok_or_else(|| no_common_codec(audio))?;
+        let allowed: ArrayVec<Codec, 5> = made.codecs.iter().map(|(_, c)| *c).collect();
+        // Of an answer the peer's first is meant (§6.1).
+        let (payload_type, codec) = usable(audio, &allowed).next().ok_or_else(|| no_common_codec(audio))?;
         let direction = made.direction.and(offered_direction(audio).reversed());
-        let telephone_event = audio.telephone_event();
+        let clock = codec.clock_rate();
+        let telephone_event = audio.telephone_event(clock);
+        // The peer may send each codec of its answer, by the number that we gave it; the first is what it prefers.
+        let mut receives: ArrayVec<_, 5> =
+            made.codecs.iter().copied().filter(|(_, c)| audio.formats.iter().any(|f| f.codec == Some(*c))).collect();
+        if let Some(first) = receives.iter().position(|(_, c)| *c == codec) {
+            receives.swap(0, first);
+        }
         let agreed = Agreed {
             remote: audio.remote,
             remote_rtcp: audio.remote_rtcp,
             codec,
             payload_type,
+            receives,
             telephone_event,
-            telephone_event_in: telephone_event.map(|_| self.event),
+            telephone_event_in: telephone_event.and(made.events.iter().find(|(_, c)| *c == clock).map(|(event, _)| *event)),
             send: direction.sends(),
             receive: direction.receives(),
             ptime_ms: audio.ptime_to_send(),
+            dtx: audio.asks_for_dtx(payload_type),
         };
         self.turn = Turn::Answered(made);
         self.agreed = Some(agreed.clone());
@@ -221,10 +241,17 @@ fn offered_direction(audio: &Audio) -> Direction {
     if audio.zero_address { audio.direction.and(Direction::SendOnly) } else { audio.direction }
 }
 
+/// What the peer has of `allowed`, in its order.
+fn usable(audio: &Audio, allowed: &[Codec]) -> impl Iterator<Item = (u8, Codec)> {
+    audio.formats.iter().filter_map(|f| f.codec.filter(|c| allowed.contains(c)).map(|c| (f.payload_type, c)))
+}
+
+/// One of the preferred as it is, else the first of the allowed, where both G.711 are one.
 fn choose(audio: &Audio, allowed: &[Codec], preferred: &[Option<Codec>]) -> Option<(u8, Codec)> {
-    let usable = || audio.formats.iter().filter_map(|f| f.codec.filter(|c| allowed.contains(c)).map(|c| (f.payload_type, c)));
-    let wish = |wish: &Option<Codec>| usable().find(|(_, c)| Some(*c) == *wish);
-    preferred.iter().find_map(wish).or_else(|| usable().next())
+    let wish = |wish: &Option<Codec>| usable(audio, allowed).find(|(_, c)| Some(*c) == *wish);
+    let alike = |a: Codec, b: Codec| a == b || (a.g711().is_some() && b.g711().is_some());
+    let ours = |codec: &Codec| usable(audio, allowed).find(|(_, c)| alike(*c, *codec));
+    preferred.iter().find_map(wish).or_else(|| allowed.iter().find_map(ours))
 }
 
 fn no_common_codec(audio: &Audio) -> Refusal {
@@ -232,8 +259,60 @@ fn no_common_codec(audio: &Audio) -> Refusal {
     Refusal::NoCommonCodec { offered: audio.formats.iter().map(name).collect() }
 }
 
-/// A payload type for telephone-event in our later offers that the peer has not given another meaning: `wish`, else the next.
-fn free_for_event(wish: u8, audio: &Audio) -> u8 {
-    let taken = |n: &u8| audio.formats.iter().any(|f| f.payload_type == *n);
-    (wish..=127).chain(96..wish).find(|n| !taken(n)).unwrap_or(wish)
+/// What payload types mean in a dialog, for our offers: as the peer has said, for a type that has a meaning keeps it (§8.3.2).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Numbers {
+    codecs: Vec<(Codec, u8)>,
+    /// telephone-event by clock rate.
+    events: Vec<(u32, u8)>,
+    /// Types that the peer means something by, of ours or not.
+    taken: Vec<u8>,
+}
+
+impl Numbers {
+    /// Takes in an offer of the peer's.
+    fn learn(&mut self, audio: &Audio) {
+        for format in &audio.formats {
+            let known = match format.codec {
+                Some(codec) => self.codecs.iter().any(|(c, _)| *c == codec),
+                None => format.telephone_event && self.events.iter().any(|(clock, _)| *clock == format.clock_rate),
+            };
+            match format.codec {
+                _ if known => {}
+                Some(codec) => self.codecs.push((codec, format.payload_type)),
+                None if format.telephone_event => self.events.push((format.clock_rate, format.payload_type)),
+                None => {}
+            }
+            if !self.taken.contains(&format.payload_type) {
+                self.taken.push(format.payload_type);
+            }
+        }
+    }
+
+    fn of(&mut self, codec: Codec) -> u8 {
+        if let Some((_, number)) = self.codecs.iter().find(|(c, _)| *c == codec) {
+            return *number;
+        }
+        let number = self.free(codec.payload_type());
+        self.codecs.push((codec, number));
+        number
+    }
+
+    fn of_event(&mut self, clock_rate: u32) -> u8 {
+        if let Some((_, number)) = self.events.iter().find(|(c, _)| *c == clock_rate) {
+            return *number;
+        }
+        let number = self.free(TELEPHONE_EVENT);
+        self.events.push((clock_rate, number));
+        number
+    }
+
+    /// `wish`, or the next dynamic type that means nothing yet.
+    fn free(&mut self, wish: u8) -> u8 {
+        let used = |n: &u8| self.taken.contains(n);
+        // A dialog names a few of the 32 dynamic types; a peer that uses up all of them gets what it asked for.
+        let number = std::iter::once(wish).chain(wish.max(96)..=127).chain(96..=127).find(|n| !used(n)).unwrap_or(wish);
+        self.taken.push(number);
+        number
+    }
 }

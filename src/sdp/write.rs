@@ -15,7 +15,8 @@ use super::negotiation::{Local, Shape};
 pub struct OurAudio<'a> {
     /// With the payload type that each has.
     pub codecs: &'a [(u8, Codec)],
-    pub telephone_event: Option<u8>,
+    /// telephone-event: payload type and clock rate.
+    pub events: &'a [(u8, u32)],
     pub direction: Direction,
     pub ptime_ms: u8,
 }
@@ -41,17 +42,21 @@ fn write_audio(out: &mut String, port: u16, line: &Shape, audio: &OurAudio<'_>) 
     for (payload_type, _) in audio.codecs {
         let _ = write!(out, " {payload_type}");
     }
-    if let Some(event) = audio.telephone_event {
+    for (event, _) in audio.events {
         let _ = write!(out, " {event}");
     }
     out.push_str("\r\n");
     for (payload_type, codec) in audio.codecs {
         let channels = if codec.channels() == 1 { String::new() } else { format!("/{}", codec.channels()) };
         let _ = write!(out, "a=rtpmap:{payload_type} {}/{}{channels}\r\n", codec.name(), codec.clock_rate());
+        if *codec == Codec::Opus {
+            // What we understand (RFC 7587 §6.1): one channel is encoded, and packets protect the ones before them.
+            let _ = write!(out, "a=fmtp:{payload_type} useinbandfec=1\r\n");
+        }
     }
-    if let Some(event) = audio.telephone_event {
+    for (event, clock_rate) in audio.events {
         // Events 0 to 15: digits, star, pound, A to D.
-        let _ = write!(out, "a=rtpmap:{event} telephone-event/8000\r\na=fmtp:{event} 0-15\r\n");
+        let _ = write!(out, "a=rtpmap:{event} telephone-event/{clock_rate}\r\na=fmtp:{event} 0-15\r\n");
     }
     let _ = write!(out, "a=ptime:{}\r\na={}\r\n", audio.ptime_ms, audio.direction.name());
 }

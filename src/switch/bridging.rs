@@ -4,7 +4,6 @@ use bytes::Bytes;
 
 use super::event::{Bridge, By, CallProgress, Kind, LegAction};
 use super::hub::{ALLOW, Cx};
-use super::outgoing::codecs;
 use super::sessions::granted;
 use crate::conversation::{Conversation, Leg, Role, Stage};
 use crate::ids::LegId;
@@ -50,7 +49,7 @@ impl Cx<'_> {
                 }
                 body
             }
-            (None, Some(offer)) => match leg.negotiation.answer(offer, &codecs(None), prefer, Direction::SendRecv) {
+            (None, Some(offer)) => match leg.negotiation.answer(offer, &self.codecs(None), prefer, Direction::SendRecv) {
                 Ok((body, agreed)) => {
                     let session = self.session(&leg.peer.clone(), leg.call.flow().map(|f| f.remote.ip()), agreed);
                     self.media(conv.worker, Command::Agree { leg: id, session });
@@ -62,7 +61,7 @@ impl Cx<'_> {
                 }
             },
             // The offer is ours, the answer comes with the ACK (RFC 3261 §13.2.1).
-            (None, None) => leg.negotiation.offer(&codecs(prefer), Direction::SendRecv),
+            (None, None) => leg.negotiation.offer(&self.codecs(prefer), Direction::SendRecv),
         };
         match leg.call.answer(body) {
             Ok(Some((transaction, mut response))) => {
@@ -223,13 +222,13 @@ impl Cx<'_> {
         if body.is_empty() {
             // An INVITE without an offer asks for ours (§14.1); it takes hold back, as every phone means it.
             let codec = leg.negotiation.agreed().map(|a| a.codec);
-            return Ok(leg.negotiation.offer(&codecs(codec), Direction::SendRecv));
+            return Ok(leg.negotiation.offer(&self.codecs(codec), Direction::SendRecv));
         }
         let offer = Description::parse(body).map_err(|e| Refused(Status::new(e.status()).unwrap_or(Status::BAD_REQUEST)))?;
         let codec = leg.negotiation.agreed().map(|a| a.codec);
         let (answer, agreed) = leg
             .negotiation
-            .answer(&offer, &codecs(None), codec, Direction::SendRecv)
+            .answer(&offer, &self.codecs(None), codec, Direction::SendRecv)
             .map_err(|e| Refused(Status::new(e.status()).unwrap_or(Status::NOT_ACCEPTABLE_HERE)))?;
         self.agreed(conv, id, agreed, held);
         Ok(answer)

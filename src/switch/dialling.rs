@@ -327,7 +327,7 @@ impl Cx<'_> {
             if caller.early.is_none() {
                 // One that wants our offer has nothing to hear with yet.
                 let Some(offer) = &caller.offered else { return };
-                let answered = caller.negotiation.answer(offer, &super::outgoing::codecs(None), Some(codec), SendRecv);
+                let answered = caller.negotiation.answer(offer, &self.codecs(None), Some(codec), SendRecv);
                 let Ok((body, agreed)) = answered else { return };
                 caller.early = Some(body);
                 let (peer, signalling) = (caller.peer.clone(), caller.call.flow().map(|f| f.remote.ip()));

@@ -436,7 +436,7 @@ impl Cx<'_> {
         let offer = Description::parse(&request.body).map_err(|e| Status::new(e.status()).unwrap_or(Status::BAD_REQUEST))?;
         // Whether anything in it can be agreed on is known now; the answer waits until somebody is there.
         let local = Local { address: [0, 0, 0, 0].into(), port: 0, session_id: 0 };
-        let fits = Negotiation::new(local).answer(&offer, &super::outgoing::codecs(None), None, Default::default());
+        let fits = Negotiation::new(local).answer(&offer, &self.codecs(None), None, Default::default());
         fits.map_err(|e| Status::new(e.status()).unwrap_or(Status::NOT_ACCEPTABLE_HERE))?;
         Ok(Some(offer))
     }

@@ -36,13 +36,21 @@ pub(super) struct Invitation {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Exhausted;
 
-/// In our order of preference; the other leg's codec goes first, so that nothing has to be transcoded.
-pub(super) fn codecs(prefer: Option<Codec>) -> Vec<Codec> {
-    let first = prefer.filter(|codec| Codec::RELAYED.contains(codec));
-    first.into_iter().chain(Codec::RELAYED.into_iter().filter(|codec| Some(*codec) != first)).collect()
-}
-
 impl Cx<'_> {
+    /// In our order of preference; the other leg's codec goes first, and the other law of G.711 behind it, so that nothing has to be
+    /// decoded.
+    pub fn codecs(&self, prefer: Option<Codec>) -> Vec<Codec> {
+        let allowed = self.hub.config.media.codecs.iter().map(|c| Codec::from(*c));
+        let mut codecs: Vec<Codec> = allowed.collect();
+        let rank = |codec: &Codec| match prefer {
+            Some(prefer) if prefer == *codec => 0,
+            Some(prefer) if prefer.g711().is_some() && codec.g711().is_some() => 1,
+            Some(_) | None => 2,
+        };
+        codecs.sort_by_key(rank);
+        codecs
+    }
+
     /// Rings somebody for a conversation.
     pub fn invite(&mut self, conv: &mut Conversation, invitation: Invitation) -> Result<LegId, Exhausted> {
         let Some(lease) = self.lease(conv.worker, For::call(conv.for_help)) else {
@@ -56,7 +64,7 @@ impl Cx<'_> {
         let local = Local { address: self.media_address(&to), port: lease.port, session_id };
         let mut negotiation = Negotiation::new(local);
         let prefer = conv.leg(conv.subject).and_then(|l| l.negotiation.agreed()).map(|a| a.codec);
-        let offer = negotiation.offer(&codecs(prefer.or_else(|| conv.first_offered())), Direction::SendRecv);
+        let offer = negotiation.offer(&self.codecs(prefer.or_else(|| conv.first_offered(&self.codecs(None)))), Direction::SendRecv);
 
         let domain = self.hub.config.site.domain.clone();
         let mut from = NameAddr::new(SipUri::new(&shows, host(&domain), None));

@@ -85,7 +85,7 @@ impl Cx<'_> {
             false => {
                 let agreed = leg.negotiation.agreed().cloned();
                 let direction = agreed.as_ref().map_or(Direction::SendRecv, |a| Direction::of(a.send, a.receive));
-                let body = leg.negotiation.offer(&super::outgoing::codecs(agreed.map(|a| a.codec)), direction);
+                let body = leg.negotiation.offer(&self.codecs(agreed.map(|a| a.codec)), direction);
                 leg.call.reinvite(body)
             }
         };

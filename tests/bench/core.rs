@@ -78,11 +78,13 @@ fn ten_minutes(record: bool) -> Duration {
             remote_rtcp: None,
             codec: Codec::Pcmu,
             payload_type: 0,
+            receives: [(0, Codec::Pcmu)].into_iter().collect(),
             telephone_event: Some(101),
             telephone_event_in: Some(101),
             send: true,
             receive: true,
             ptime_ms: 20,
+            dtx: false,
         };
         worker.handle(Command::Open { leg, lease: Lease { worker: 0, port: 20_000 } }, &clips, now, &mut sink);
         worker.handle(Command::Agree { leg, session }, &clips, now, &mut sink);
@@ -103,6 +105,7 @@ fn ten_minutes(record: bool) -> Duration {
             let fields = Fields {
                 marker: nth == 0,
                 payload_type: 0,
+            receives: [(0, Codec::Pcmu)].into_iter().collect(),
                 sequence: nth as u16,
                 timestamp: nth as u32 * 160,
                 ssrc: side as u32 + 7,

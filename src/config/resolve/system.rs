@@ -10,9 +10,9 @@ use serde_spanned::Spanned;
 use super::{Checking, Secretless};
 use crate::config::fault::Fault;
 use crate::config::given;
-use crate::config::units::{Code, Digest, Label, Listener, Net, Ports};
+use crate::config::units::{Code, Digest, Label, Listener, Net, Ports, Speaks};
 use crate::config::{
-    DigestAlgorithm, FeatureCodes, Guard, Http, Mail, MailTls, Media, Network, Outbound, Park, Place, Recording, Secret, Sip,
+    Codec, DigestAlgorithm, FeatureCodes, Guard, Http, Mail, MailTls, Media, Network, Outbound, Park, Place, Recording, Secret, Sip,
     Site, Tls, Voicemail,
 };
 use crate::ids::{Number, TrunkName};
@@ -182,11 +182,29 @@ impl Checking {
             listen: media.listen.map_or(UNSPECIFIED, |l| l.0),
             advertise: media.advertise.unwrap_or_default(),
             ports: self.ports(media.ports),
+            codecs: self.codecs(media.codecs),
             workers: u8::try_from(self.count("workers", media.workers, default_workers(), 1..=64)).unwrap_or(1),
             missing_after,
             dead_after,
             hold_music: media.hold_music.map(|m| self.path(&m.get_ref().0)),
         }
+    }
+
+    fn codecs(&mut self, given: Option<Spanned<Vec<Speaks>>>) -> Vec<Codec> {
+        let Some(given) = given else { return Codec::DEFAULT.to_vec() };
+        let mut codecs = Vec::new();
+        for codec in given.get_ref() {
+            if codecs.contains(&codec.0) {
+                let first = self.line(&given);
+                self.fault(&given, Fault::Twice { what: "codec", name: format!("{:?}", codec.0), first });
+            } else {
+                codecs.push(codec.0);
+            }
+        }
+        if codecs.is_empty() {
+            self.fault(&given, Fault::Empty { key: "codecs", what: "codec" });
+        }
+        codecs
     }
 
     fn ports(&mut self, given: Option<Spanned<Ports>>) -> RangeInclusive<u16> {

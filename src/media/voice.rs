@@ -1,0 +1,90 @@
+//! A leg whose words somebody hears decoded: its playout, and what it gives at the rates that the listeners need.
+//!
+//! Listeners ask for frames of a common grid of 10 ms ([`number`]), so several of them share one decoding and one resampling a rate,
+//! whatever their own pace is.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::clock::Mono;
+use crate::codec::{Codec, Resampler};
+use crate::rtp::Fields;
+
+use super::playout::Playout;
+
+/// A frame of the grid.
+pub const GRID: Duration = Duration::from_millis(10);
+/// Resampled frames that are kept for a listener of another pace: 80 ms, more than the longest packet.
+const KEPT: usize = 8;
+
+/// The frame of the grid in which a moment lies.
+pub fn number(at: Mono) -> u64 {
+    at.as_micros() as u64 / GRID.as_micros() as u64
+}
+
+/// Samples of a frame at this rate.
+pub fn samples(rate: u32) -> usize {
+    rate as usize / 100
+}
+
+#[derive(Debug)]
+pub struct Voice {
+    codec: Codec,
+    pub playout: Playout,
+    rates: Vec<Resampled>,
+}
+
+#[derive(Debug)]
+struct Resampled {
+    rate: u32,
+    resampler: Resampler,
+    frames: VecDeque<(u64, Vec<i16>)>,
+}
+
+impl Voice {
+    pub fn new(codec: Codec) -> Voice {
+        Voice { codec, playout: Playout::new(codec), rates: Vec::new() }
+    }
+
+    pub fn codec(&self) -> Codec {
+        self.codec
+    }
+
+    /// A packet of sound that was accepted.
+    pub fn packet(&mut self, fields: &Fields, payload: &[u8], now: Mono) {
+        self.playout.packet(fields, payload, now);
+    }
+
+    /// Adds frame `n` at `rate` to a sum of [`samples`].
+    pub fn add(&mut self, n: u64, rate: u32, now: Mono, sum: &mut [i32]) {
+        let frame: &[i16] = if rate == self.codec.sample_rate() {
+            self.playout.frame(n, now)
+        } else {
+            let from = self.codec.sample_rate();
+            let at = self.rates.iter().position(|r| r.rate == rate).unwrap_or_else(|| {
+                let resampler = Resampler::new(from, rate);
+                self.rates.push(Resampled { rate, resampler, frames: VecDeque::with_capacity(KEPT) });
+                self.rates.len() - 1
+            });
+            let Some(resampled) = self.rates.get_mut(at) else { return };
+            resampled.frame(n, now, &mut self.playout)
+        };
+        for (sum, sample) in sum.iter_mut().zip(frame) {
+            *sum += i32::from(*sample);
+        }
+    }
+}
+
+impl Resampled {
+    fn frame(&mut self, n: u64, now: Mono, playout: &mut Playout) -> &[i16] {
+        let known = self.frames.iter().position(|(number, _)| *number == n);
+        let at = known.unwrap_or_else(|| {
+            let mut room = if self.frames.len() == KEPT { self.frames.pop_front().map(|f| f.1) } else { None }.unwrap_or_default();
+            room.clear();
+            self.resampler.process(playout.frame(n, now), &mut room);
+            self.frames.push_back((n, room));
+            self.frames.len() - 1
+        });
+        self.frames.get(at).map_or(&[], |(_, samples)| samples)
+    }
+}
