@@ -31,7 +31,7 @@ impl Blend {
         Blend {
             codec,
             encoder,
-            limiter: Limiter::default(),
+            limiter: Limiter::new(codec.sample_rate()),
             clips: (codec.sample_rate() != CLIPS).then(|| Resampler::new(CLIPS, codec.sample_rate())),
             sum: Vec::new(),
             pcm: Vec::new(),
@@ -65,7 +65,7 @@ impl Blend {
     /// The packet; `None` where the encoder has nothing to say (DTX).
     pub fn packet(&mut self) -> Option<&[u8]> {
         self.pcm.clear();
-        self.limiter.limit(&self.sum, self.codec.sample_rate(), &mut self.pcm);
+        self.limiter.process(&self.sum, &mut self.pcm);
         self.encode()
     }
 
