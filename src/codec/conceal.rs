@@ -13,6 +13,8 @@ const HISTORY_MS: usize = 50;
 const STAGE_MS: usize = 10;
 /// All is faded away after so long, in ms.
 const GONE_MS: usize = 60;
+/// A lag is as good as the best where it is nearly as like.
+const ALIKE: f64 = 0.95;
 /// Longest fade into what comes after a loss, in ms.
 const RETURN_MS: usize = 10;
 
@@ -75,6 +77,12 @@ impl Concealer {
         self.lost = Some(Lost { made: lost.made.saturating_add(samples), ..lost });
     }
 
+    /// Appends what [`conceal`](Concealer::conceal) would go on with, without going on.
+    pub fn ahead(&self, samples: usize, out: &mut Vec<i16>) {
+        let Some(lost) = self.lost else { return out.resize(out.len() + samples, 0) };
+        out.extend((0..samples).map(|i| self.sample(Lost { made: lost.made.saturating_add(i), ..lost }) as i16));
+    }
+
     fn remember(&mut self, samples: &[i16]) {
         let length = self.history.len();
         let kept = samples.len().min(length);
@@ -96,8 +104,9 @@ impl Concealer {
             }
             product as f64 / (energy as f64).sqrt()
         };
-        let best = (least..=most).map(|lag| (lag, likeness(lag))).max_by(|a, b| a.1.total_cmp(&b.1));
-        best.map_or(most, |(lag, _)| lag)
+        let best = (least..=most).map(likeness).fold(0.0, f64::max);
+        // Two periods are as like as one; the nearer is the better.
+        (least..=most).find(|lag| likeness(*lag) >= ALIKE * best).unwrap_or(most)
     }
 
     /// The sample after `made` others.

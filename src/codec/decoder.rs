@@ -79,7 +79,10 @@ impl Decoder {
             State::G722(decoder, concealer) => {
                 let start = out.len();
                 concealer.conceal(samples, out);
-                decoder.follow(&out[start..]);
+                let end = out.len();
+                concealer.ahead(g722::AHEAD, out);
+                decoder.follow(&out[start..end], &out[end..]);
+                out.truncate(end);
             }
             State::Opus(decoder) => decoder.conceal(samples, next, out),
         }

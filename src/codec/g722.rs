@@ -7,6 +7,8 @@
 const QMF: [i32; 12] = [3, -11, 12, 32, -210, 951, 3_876, -805, 362, -156, 53, -11];
 /// Samples that the filters look back on.
 const TAPS: usize = 24;
+/// Samples by which the filters of both ways together delay.
+pub const AHEAD: usize = 22;
 
 /// Decision levels of the lower band's six bits (table 4), but for zero.
 const Q6: [i32; 29] = [
@@ -250,13 +252,91 @@ impl Decoder {
     }
 
     /// Goes on as if `pcm`, which stands for what was lost, had been received: what the other side's predictors did meanwhile was more
-    /// like that than like standing still.
-    pub fn follow(&mut self, pcm: &[i16]) {
-        for pair in pcm.as_chunks::<2>().0 {
-            self.given.push(pair.map(i32::from));
-            let (low, high) = self.given.split();
-            self.bands.encode(low, high);
-            self.made.push([low + high, low - high]);
+    /// like that than like standing still. `ahead`: the [`AHEAD`] samples after it, because the filters of both ways delay so much.
+    pub fn follow(&mut self, pcm: &[i16], ahead: &[i16]) {
+        let mut seen = self.given.clone();
+        let (pairs, later) = (pcm.as_chunks::<2>().0, ahead.as_chunks::<2>().0);
+        for (n, pair) in pairs.iter().chain(later).enumerate() {
+            seen.push(pair.map(i32::from));
+            if n < pcm.len() / 2 {
+                self.given = seen.clone();
+            }
+            if n >= AHEAD / 2 {
+                let (low, high) = seen.split();
+                self.bands.encode(low, high);
+                self.made.push([low + high, low - high]);
+            }
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::conceal::Concealer;
+    use super::*;
+
+    fn sound(samples: usize) -> Vec<i16> {
+        let hz = |n: usize, hz: f32| (std::f32::consts::TAU * hz * n as f32 / 16_000.0).sin();
+        (0..samples)
+            .map(|n| (3_000.0 * (hz(n, 180.0) + hz(n, 540.0) + 0.5 * hz(n, 2_160.0) + 0.2 * hz(n, 5_040.0))) as i16)
+            .collect()
+    }
+
+    /// What ffmpeg makes of the same sound, both ways.
+    #[test]
+    fn octets_are_those_of_other_implementations() {
+        let mut octets = Vec::new();
+        Encoder::new().encode(&sound(64), &mut octets);
+        assert_eq!(octets, OCTETS);
+        let mut again = Vec::new();
+        Decoder::new().decode(&octets, &mut again);
+        assert_eq!(again, SAMPLES);
+    }
+
+    /// 20 ms lost: the error in the 20 ms after it, against what is heard without loss.
+    #[test]
+    fn a_decoder_that_follows_what_was_concealed_is_sooner_right_again() {
+        let (mut followed, mut stood) = (0i64, 0i64);
+        for lost in (10..40).step_by(3) {
+            let mut octets = Vec::new();
+            Encoder::new().encode(&sound(16_000), &mut octets);
+            let packets: Vec<_> = octets.chunks(160).collect();
+            let after = |follow: bool| {
+                let mut decoder = Decoder::new();
+                let mut concealer = Concealer::new(16_000);
+                let mut out = Vec::new();
+                for packet in &packets[..lost] {
+                    decoder.decode(packet, &mut out);
+                }
+                concealer.heard(&mut out);
+                let mut made = Vec::new();
+                concealer.conceal(320, &mut made);
+                concealer.ahead(AHEAD, &mut made);
+                if follow {
+                    decoder.follow(&made[..320], &made[320..]);
+                }
+                out.clear();
+                decoder.decode(packets[lost + 1], &mut out);
+                out
+            };
+            let mut right = Vec::new();
+            Decoder::new().decode(&octets, &mut right);
+            let right = &right[(lost + 1) * 320..][..320];
+            let error =
+                |heard: Vec<i16>| heard.iter().zip(right).map(|(a, b)| (i64::from(*a) - i64::from(*b)).pow(2)).sum::<i64>();
+            followed += error(after(true));
+            stood += error(after(false));
+        }
+        assert!(followed * 3 < stood, "{followed} {stood}");
+    }
+
+    const OCTETS: [u8; 32] = [
+        250, 216, 42, 145, 46, 160, 160, 32, 160, 160, 38, 177, 249, 52, 183, 24, 25, 182, 56, 190, 177, 41, 176, 116, 110, 176,
+        29, 216, 254, 23, 206, 83,
+    ];
+    const SAMPLES: [i16; 64] = [
+        0, -1, -1, 0, 0, -1, -1, 0, -1, -2, 0, 5, -2, -11, -3, 10, 12, -20, -23, -12, 32, 53, 70, 131, 268, 426, 695, 1149, 2070,
+        3498, 4960, 5811, 5673, 4460, 2982, 2196, 2187, 2650, 3181, 2874, 1596, 54, -951, -1399, -349, 1021, 1545, 1288, 821,
+        112, -51, 1816, 3155, 4226, 5289, 4753, 3096, 3290, 3939, 4016, 5086, 5994, 4117, 2021,
+    ];
 }

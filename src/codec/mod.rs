@@ -10,6 +10,7 @@
 //! All are mono. L16 is there for tests: it loses nothing. [`Decoder`] and [`Encoder`] are one stream's state each, [`Resampler`] stands between
 //! two sample rates.
 
+mod comfort_noise;
 mod conceal;
 mod decoder;
 mod encoder;
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config;
 
+pub use comfort_noise::{ComfortNoise, describe as describe_noise};
 pub use decoder::{Decoder, Undecodable};
 pub use encoder::Encoder;
 pub use g711::G711;
@@ -165,6 +167,9 @@ impl From<config::Codec> for Codec {
         }
     }
 }
+
+#[cfg(test)]
+mod quality;
 
 #[cfg(test)]
 mod tests {

@@ -13,6 +13,8 @@ const LONGEST_PAYLOAD: usize = 1_275;
 const BITRATE: u32 = 32_000;
 /// What an encoder may be told to aim at (RFC 6716 §2.1.1).
 const BITRATES: std::ops::RangeInclusive<u32> = 6_000..=510_000;
+/// Magnitude up to which a frame may be left out: 42 dB below the loudest.
+const QUIET: u16 = 260;
 const COMPLEXITY: i32 = 5;
 
 /// `None` where there was no memory for it: then nothing can be decoded.
@@ -74,7 +76,11 @@ impl Encoder {
     pub fn encode(&mut self, pcm: &[i16], out: &mut Vec<u8>) -> bool {
         let start = out.len();
         out.resize(start + LONGEST_PAYLOAD, 0);
-        let written = self.0.as_mut().and_then(|e| e.encode(pcm, &mut out[start..]).ok()).unwrap_or(0);
+        // libopus takes steady tones (ringing, music that holds a chord) for noise that need not be sent, so only what is quiet is
+        // left to its judgement.
+        let quiet = pcm.iter().all(|sample| sample.unsigned_abs() <= QUIET);
+        let mut encode = |e: &mut ::opus::Encoder| e.set_dtx(quiet).and_then(|()| e.encode(pcm, &mut out[start..]));
+        let written = self.0.as_mut().and_then(|e| encode(e).ok()).unwrap_or(0);
         // Two bytes or one need not be sent, says libopus of DTX.
         let sent = if written > 2 { written } else { 0 };
         out.truncate(start + sent);

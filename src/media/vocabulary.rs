@@ -279,8 +279,38 @@ pub enum Side {
     Heard,
 }
 
-/// Longest payload that the tap copies: 60 ms of G.711. Longer packets are cut there and counted as a gap.
+/// Room that a frame has for its payload: 60 ms of G.711 or G.722, 60 ms of Opus at 64 kbit/s. Longer payloads lie apart.
 pub const FRAME_BYTES: usize = 480;
+
+/// Longest payload that the tap copies: what fits into a packet of Ethernet. Longer ones are cut there, and counted as a gap.
+pub const LONGEST_PAYLOAD: usize = 1_488;
+
+/// A payload, without an allocation where it is as short as nearly all are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Payload {
+    Short(ArrayVec<u8, FRAME_BYTES>),
+    Long(Box<[u8]>),
+}
+
+impl From<&[u8]> for Payload {
+    fn from(bytes: &[u8]) -> Payload {
+        match ArrayVec::try_from(bytes) {
+            Ok(short) => Payload::Short(short),
+            Err(_) => Payload::Long(bytes[..bytes.len().min(LONGEST_PAYLOAD)].into()),
+        }
+    }
+}
+
+impl std::ops::Deref for Payload {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Payload::Short(bytes) => bytes,
+            Payload::Long(bytes) => bytes,
+        }
+    }
+}
 
 /// One packet as the tap copied it, encoded as it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -294,5 +324,5 @@ pub struct Frame {
     pub sequence: u16,
     pub timestamp: u32,
     pub codec: Codec,
-    pub payload: ArrayVec<u8, FRAME_BYTES>,
+    pub payload: Payload,
 }

@@ -27,6 +27,7 @@ mod tap;
 mod threads;
 pub mod timeline;
 pub mod verify;
+mod voice;
 mod wav;
 mod writer;
 

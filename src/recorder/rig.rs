@@ -3,14 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrayvec::ArrayVec;
-
 use super::clerk::{self, Clerk, Job, Opened, Surroundings, ToSeal};
 use super::writer::Writer;
 use crate::clock::{Mono, System, Wall};
 use crate::codec::Codec;
 use crate::ids::{ConversationId, RecordingId};
-use crate::media::{FRAME_BYTES, Frame, Side};
+use crate::media::{Frame, Payload, Side};
 use crate::route::Direction;
 use crate::store::disk::faulty::FaultyDisk;
 use crate::store::recordings::Folder;
@@ -77,7 +75,7 @@ pub fn about(n: u64) -> About {
 
 pub fn frame(recording: RecordingId, at: Mono, side: Side) -> Frame {
     let n = at.as_micros() / 20_000;
-    let payload: ArrayVec<u8, FRAME_BYTES> = [0x12; 160].into_iter().collect();
+    let payload = Payload::from(&[0x12; 160][..]);
     Frame { recording, side, at, ssrc: 1, sequence: n as u16, timestamp: (n * 160) as u32, codec: Codec::Pcmu, payload }
 }
 

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::voice::samples_of;
 use crate::ids::RecordingId;
 use crate::media::{Frame, Side};
 
-/// Frames between the workers and the recorder's thread: 0.8 s of 100 recordings, 8 s of ten, 4.6 MB. When full, the frame is dropped,
-/// the recording has silence in its place, and a gap is counted and reported.
+/// Frames between the workers and the recorder's thread: 0.8 s of 100 recordings, 8 s of ten, 4.6 MB; payloads that are longer than a
+/// frame's own room come on top. When full, the frame is dropped, the recording has silence in its place, and a gap is counted and
+/// reported.
 pub const FRAMES: usize = 8_192;
 
 /// A worker's end. Clones are the same tap.
@@ -37,14 +39,15 @@ impl Tap {
 pub struct Dropped(Mutex<BTreeMap<RecordingId, [u64; 2]>>);
 
 impl Dropped {
-    /// Samples of G.711 are bytes.
     pub fn count(&self, frame: &Frame) {
         let side = match frame.side {
             Side::Said => 0,
             Side::Heard => 1,
         };
+        let ticks = i32::try_from(frame.codec.ticks(&frame.payload)).unwrap_or(i32::MAX);
+        let samples = samples_of(frame.codec, ticks);
         let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        map.entry(frame.recording).or_default()[side] += frame.payload.len() as u64;
+        map.entry(frame.recording).or_default()[side] += samples.unsigned_abs();
     }
 
     /// Samples of each side since last asked.

@@ -6,19 +6,22 @@
 //! concealed where the sequence numbers say that it was lost, not counted where the source was only quiet.
 //!
 //! ```text
-//!  frames ──> [ place by RTP time in a ring of one second ] ──> samples older than HOLD_BACK ──> interleaved
+//!  frames ──> [ decode ] ──> [ place by RTP time in a ring of one second ] ──> samples older than HOLD_BACK ──> interleaved
 //!                 │ its place was written already
 //!                 └─> behind: is the source's clock slow, or the packet late? decided within DECIDE
 //! ```
+//!
+//! G.711 is decoded as it comes. The other codecs are one stream each ([`Voice`]), which is decoded in the order of its sequence numbers:
+//! what comes too early waits for what is missing, for at most [`PATIENCE`].
 //!
 //! Memory is a ring a side and a few packets; nothing grows with the length of a call.
 
 use std::time::Duration;
 
-use arrayvec::ArrayVec;
-
+use super::voice::{Voice, samples_of};
 use crate::clock::Mono;
-use crate::media::{FRAME_BYTES, Frame, Side};
+use crate::codec::Codec;
+use crate::media::{Frame, LONGEST_PAYLOAD, Side};
 use crate::rtp::{sequence_gap, timestamp_gap};
 
 /// Samples a second.
@@ -37,7 +40,12 @@ const AHEAD: i64 = RATE as i64 / 2;
 const RING: usize = 8_192;
 /// Packets kept until it is clear why they are behind: 160 ms of 10 ms packets.
 const BEHIND: usize = 16;
-/// Stands in the ring for "nothing came"; no G.711 byte decodes to it.
+/// A packet of a codec that has state waits so long for those before it. What comes later than that is lost, so it is well below
+/// [`HOLD_BACK`].
+const PATIENCE: Duration = Duration::from_millis(100);
+/// Packets that wait: [`PATIENCE`] of 10 ms packets and some more. When there are more, the first is not waited for any longer.
+const WAITING: usize = 16;
+/// Stands in the ring for "nothing came"; a sample that is as low is put one step higher.
 const EMPTY: i16 = i16::MIN;
 /// Most samples that one call gives: 8 s, 256 KB.
 const MOST: usize = RING * 8;
@@ -90,7 +98,11 @@ impl Timeline {
     /// Appends interleaved samples (said, heard) that are complete at `now`. `true`: there are more than one call gives.
     pub fn drain(&mut self, now: Mono, out: &mut Vec<i16>) -> bool {
         out.append(&mut self.ready);
-        let complete = self.samples_at(now) - ticks(HOLD_BACK);
+        let arrived = self.samples_at(now);
+        for track in [&mut self.said, &mut self.heard] {
+            track.release(arrived, self.written);
+        }
+        let complete = arrived - ticks(HOLD_BACK);
         self.give(complete, MOST, out);
         self.written < complete
     }
@@ -98,6 +110,9 @@ impl Timeline {
     /// Appends all up to the recording's end, padded or cut to it.
     pub fn finish(&mut self, at: Mono, out: &mut Vec<i16>) {
         out.append(&mut self.ready);
+        for track in [&mut self.said, &mut self.heard] {
+            track.release_all(self.written);
+        }
         self.give(self.samples_at(at), usize::MAX, out);
         for track in [&mut self.said, &mut self.heard] {
             track.give_up_behind();
@@ -150,6 +165,7 @@ fn ticks(d: Duration) -> i64 {
 #[derive(Clone, Copy, Debug)]
 struct Anchor {
     ssrc: u32,
+    codec: Codec,
     sequence: u16,
     timestamp: u32,
     /// Where the newest packet begins.
@@ -178,7 +194,24 @@ impl Drift {
 struct Behind {
     arrived: i64,
     timestamp: u32,
-    samples: ArrayVec<i16, FRAME_BYTES>,
+    sound: Sound,
+}
+
+/// A frame that came before its turn.
+#[derive(Debug)]
+struct Early {
+    arrived: i64,
+    frame: Frame,
+}
+
+/// What a frame holds.
+#[derive(Debug, Default)]
+struct Sound {
+    samples: Vec<i16>,
+    /// By how much the samples begin before their frame does: what the change of rate holds back.
+    back: i64,
+    /// How long the frame is, in samples.
+    length: i64,
 }
 
 /// One side.
@@ -187,6 +220,11 @@ struct Track {
     ring: Box<[i16; RING]>,
     anchor: Option<Anchor>,
     behind: Vec<Behind>,
+    /// By sequence number.
+    early: Vec<Early>,
+    voice: Option<Box<Voice>>,
+    /// Lent out, to allocate nothing a frame.
+    spare: Vec<i16>,
     losses: Losses,
     /// In samples; a late packet that still finds its place takes from it.
     concealed: i64,
@@ -194,86 +232,197 @@ struct Track {
 
 impl Track {
     fn new() -> Track {
-        Track { ring: Box::new([EMPTY; RING]), anchor: None, behind: Vec::new(), losses: Losses::default(), concealed: 0 }
+        Track {
+            ring: Box::new([EMPTY; RING]),
+            anchor: None,
+            behind: Vec::new(),
+            early: Vec::new(),
+            voice: None,
+            spare: Vec::new(),
+            losses: Losses::default(),
+            concealed: 0,
+        }
     }
 
+    /// Takes a frame, or keeps it until its turn.
     fn push(&mut self, frame: &Frame, arrived: i64, written: i64) {
-        let law = frame.codec.g711();
-        let samples: ArrayVec<i16, FRAME_BYTES> =
-            law.map(|law| frame.payload.iter().map(|b| law.decode(*b)).collect()).unwrap_or_default();
-        let Some(mut anchor) = self.anchor.filter(|a| a.ssrc == frame.ssrc) else {
-            return self.anchor_anew(frame, &samples, arrived, written);
+        let gap = self.anchor_of(frame).map_or(1, |a| sequence_gap(a.sequence, frame.sequence));
+        if frame.codec.g711().is_some() || self.early.first().is_some_and(|e| e.frame.ssrc != frame.ssrc) {
+            self.release_all(written);
+        }
+        if frame.codec.g711().is_some() || gap <= 1 {
+            self.take(frame, arrived, written);
+        } else {
+            let place = self.early.partition_point(|e| sequence_gap(e.frame.sequence, frame.sequence) > 0);
+            if self.early.get(place).is_none_or(|e| e.frame.sequence != frame.sequence) {
+                self.early.insert(place, Early { arrived, frame: frame.clone() });
+            }
+        }
+        self.release(arrived, written);
+    }
+
+    /// Takes those that have waited whose turn it is, or that nobody waits for any longer.
+    fn release(&mut self, now: i64, written: i64) {
+        while let Some(first) = self.early.first() {
+            let turn = self.anchor_of(&first.frame).is_none_or(|a| sequence_gap(a.sequence, first.frame.sequence) <= 1);
+            let waited = self.early.iter().any(|e| now - e.arrived >= ticks(PATIENCE));
+            if !turn && !waited && self.early.len() <= WAITING {
+                return;
+            }
+            let first = self.early.remove(0);
+            self.take(&first.frame, first.arrived, written);
+        }
+    }
+
+    fn release_all(&mut self, written: i64) {
+        for early in std::mem::take(&mut self.early) {
+            self.take(&early.frame, early.arrived, written);
+        }
+    }
+
+    /// The time line that a frame is on. Both laws of G.711 are on one.
+    fn anchor_of(&self, frame: &Frame) -> Option<Anchor> {
+        let same = |codec: Codec| codec == frame.codec || (codec.g711().is_some() && frame.codec.g711().is_some());
+        self.anchor.filter(|a| a.ssrc == frame.ssrc && same(a.codec))
+    }
+
+    fn take(&mut self, frame: &Frame, arrived: i64, written: i64) {
+        let Some(anchor) = self.anchor_of(frame) else {
+            self.voice = None;
+            let sound = self.decode(frame);
+            self.anchor_anew(frame, &sound, arrived, written);
+            return self.spare = sound.samples;
         };
         let gap = sequence_gap(anchor.sequence, frame.sequence);
-        let at = anchor.at + i64::from(timestamp_gap(anchor.timestamp, frame.timestamp));
-        if gap <= 0 {
-            // Doubled or out of order: only what is still missing of it is taken.
-            if gap < 0 && !samples.is_empty() {
-                self.fill_in(at, &samples, written);
-            }
+        let at = anchor.at + samples_of(frame.codec, timestamp_gap(anchor.timestamp, frame.timestamp));
+        if frame.codec.g711().is_none() && gap <= 0 {
+            // Its turn is over: what was lost with it is counted already.
+            self.losses.late += u64::from(gap < 0 && !frame.payload.is_empty());
             return;
         }
-        if samples.is_empty() {
+        if gap > 0 && !frame.payload.is_empty() {
+            self.rest_of_voice(&anchor, at, written);
+        }
+        let sound = self.decode(frame);
+        let spare = self.place_frame(frame, sound, anchor, (gap, at), arrived, written);
+        self.spare = spare.unwrap_or_default();
+    }
+
+    /// The samples of a frame. One that can't be decoded is silent, and counts as lost.
+    fn decode(&mut self, frame: &Frame) -> Sound {
+        let mut samples = std::mem::take(&mut self.spare);
+        samples.clear();
+        if frame.payload.is_empty() {
+            return Sound { samples, ..Sound::default() };
+        }
+        if let Some(law) = frame.codec.g711() {
+            law.decode_all(&frame.payload, &mut samples);
+            let length = samples.len() as i64;
+            return Sound { samples, back: 0, length };
+        }
+        let length = samples_of(frame.codec, i32::try_from(frame.codec.ticks(&frame.payload)).unwrap_or(0));
+        let voice = self.voice.get_or_insert_with(|| Box::new(Voice::new(frame.codec, RATE)));
+        let back = voice.behind();
+        if voice.decode(&frame.payload, &mut samples).is_err() {
+            self.concealed += length;
+        }
+        Sound { samples, back, length }
+    }
+
+    /// Before a pause in a voice, what the change of rate holds back of it.
+    fn rest_of_voice(&mut self, anchor: &Anchor, at: i64, written: i64) {
+        let end = anchor.at + anchor.length;
+        let Some(voice) = self.voice.as_mut().filter(|_| at - end >= i64::from(RATE / 50)) else { return };
+        let from = end - voice.behind();
+        let mut samples = std::mem::take(&mut self.spare);
+        samples.clear();
+        voice.rest(&mut samples);
+        self.place(from, &samples, written);
+        self.spare = samples;
+    }
+
+    /// Puts a frame where it belongs. Gives back what its samples were in.
+    fn place_frame(
+        &mut self,
+        frame: &Frame,
+        sound: Sound,
+        mut anchor: Anchor,
+        (gap, at): (i16, i64),
+        arrived: i64,
+        written: i64,
+    ) -> Option<Vec<i16>> {
+        if gap <= 0 {
+            // Doubled or out of order: only what is still missing of it is taken.
+            if gap < 0 && sound.length > 0 {
+                self.fill_in(at, &sound.samples, written);
+            }
+            return Some(sound.samples);
+        }
+        if sound.length == 0 {
             // A key press or comfort noise: heard of, but no sound.
             anchor.sequence = frame.sequence;
             self.anchor = Some(anchor);
-            return;
+            return Some(sound.samples);
         }
         if at - arrived > AHEAD {
-            return self.anchor_anew(frame, &samples, arrived, written);
+            self.anchor_anew(frame, &sound, arrived, written);
+            return Some(sound.samples);
         }
-        if at + samples.len() as i64 <= written {
-            return self.fall_behind(frame, samples, arrived, written);
+        if at + sound.length <= written {
+            self.fall_behind(frame, sound, arrived, written);
+            return None;
         }
         self.give_up_behind();
-        self.count_hole(&anchor, gap, at, samples.len() as i64);
+        self.count_hole(&anchor, gap, at, sound.length);
         anchor.sequence = frame.sequence;
         anchor.timestamp = frame.timestamp;
         anchor.at = at;
-        anchor.length = samples.len() as i64;
-        self.place(at, &samples, written);
+        anchor.length = sound.length;
+        self.place(at - sound.back, &sound.samples, written);
         self.follow_drift(&mut anchor, arrived);
         self.anchor = Some(anchor);
+        Some(sound.samples)
     }
 
-    fn anchor_anew(&mut self, frame: &Frame, samples: &[i16], arrived: i64, written: i64) {
+    fn anchor_anew(&mut self, frame: &Frame, sound: &Sound, arrived: i64, written: i64) {
         self.give_up_behind();
         if self.anchor.is_some() {
             self.losses.anchors += 1;
         }
-        if samples.is_empty() {
+        if sound.length == 0 {
             // No sound has come of this source; its time is anchored by the first that does.
             return;
         }
-        self.set_anchor(frame, arrived.max(written), samples.len());
-        self.place(arrived.max(written), samples, written);
+        self.set_anchor(frame, arrived.max(written), sound.length);
+        self.place(arrived.max(written) - sound.back, &sound.samples, written);
     }
 
-    fn set_anchor(&mut self, frame: &Frame, at: i64, length: usize) {
+    fn set_anchor(&mut self, frame: &Frame, at: i64, length: i64) {
         self.anchor = Some(Anchor {
             ssrc: frame.ssrc,
+            codec: frame.codec,
             sequence: frame.sequence,
             timestamp: frame.timestamp,
             at,
-            length: length as i64,
+            length,
             drift: Drift::new(at),
         });
     }
 
     /// The place was written, though the packet is the newest. Either it came late (then the next ones are in time again), or the
     /// source's clock stood still (then they are all behind, and belong where they arrived).
-    fn fall_behind(&mut self, frame: &Frame, samples: ArrayVec<i16, FRAME_BYTES>, arrived: i64, written: i64) {
+    fn fall_behind(&mut self, frame: &Frame, sound: Sound, arrived: i64, written: i64) {
         if self.behind.len() == BEHIND {
             self.behind.remove(0);
-            self.late(samples.len());
+            self.late(sound.length);
         }
-        let length = samples.len();
-        self.behind.push(Behind { arrived, timestamp: frame.timestamp, samples });
+        let length = sound.length;
+        self.behind.push(Behind { arrived, timestamp: frame.timestamp, sound });
         let Some(first) = self.behind.first() else { return };
         let (began, base) = (first.arrived, first.timestamp);
         if let Some(anchor) = &mut self.anchor {
             // The sequence goes on, and time with it, so that the next packet is judged by the same clock.
-            anchor.at += i64::from(timestamp_gap(anchor.timestamp, frame.timestamp));
+            anchor.at += samples_of(frame.codec, timestamp_gap(anchor.timestamp, frame.timestamp));
             anchor.sequence = frame.sequence;
             anchor.timestamp = frame.timestamp;
         }
@@ -283,21 +432,21 @@ impl Track {
         self.losses.anchors += 1;
         let began = began.max(written);
         for kept in std::mem::take(&mut self.behind) {
-            let at = began + i64::from(timestamp_gap(base, kept.timestamp));
-            self.place(at, &kept.samples, written);
+            let at = began + samples_of(frame.codec, timestamp_gap(base, kept.timestamp));
+            self.place(at - kept.sound.back, &kept.sound.samples, written);
         }
-        self.set_anchor(frame, began + i64::from(timestamp_gap(base, frame.timestamp)), length);
+        self.set_anchor(frame, began + samples_of(frame.codec, timestamp_gap(base, frame.timestamp)), length);
     }
 
     fn give_up_behind(&mut self) {
         for kept in std::mem::take(&mut self.behind) {
-            self.late(kept.samples.len());
+            self.late(kept.sound.length);
         }
     }
 
-    fn late(&mut self, samples: usize) {
+    fn late(&mut self, samples: i64) {
         self.losses.late += 1;
-        self.concealed += samples as i64;
+        self.concealed += samples;
     }
 
     /// A hole in time with a hole in the numbers is loss; with numbers that follow on it is a source that was quiet.
@@ -306,7 +455,7 @@ impl Track {
         let missing = i64::from(gap - 1);
         if hole > 0 && missing > 0 {
             self.concealed += hole.min(missing * length.max(before.length));
-        } else if hole > 0 && before.length == FRAME_BYTES as i64 {
+        } else if hole > 0 && before.length == LONGEST_PAYLOAD as i64 {
             // The tap cut a packet that was longer than it copies.
             self.concealed += hole.min(before.length);
         }
@@ -331,7 +480,7 @@ impl Track {
             }
             let slot = &mut self.ring[place as usize % RING];
             if *slot == EMPTY {
-                *slot = *sample;
+                *slot = (*sample).max(EMPTY + 1);
                 placed += 1;
             }
         }
@@ -366,6 +515,7 @@ mod tests {
     use super::*;
     use crate::codec::{Codec, G711};
     use crate::ids::RecordingId;
+    use crate::media::Payload;
 
     /// A packet of 20 ms whose samples all have the level that its number names.
     struct Source {
@@ -394,7 +544,7 @@ mod tests {
                 sequence: self.sequence.wrapping_add(n as u16),
                 timestamp: self.timestamp.wrapping_add(ticks),
                 codec: Codec::Pcmu,
-                payload: [level(n); 160].into_iter().collect(),
+                payload: Payload::from(&[level(n); 160][..]),
             }
         }
     }
@@ -517,7 +667,7 @@ mod tests {
         let s = Source::new(Side::Said);
         let mut frames: Vec<_> = (0..50).map(|n| s.frame(n, u64::from(n) * 20 * MS)).collect();
         for f in &mut frames[10..20] {
-            f.payload.clear();
+            f.payload = Payload::from(&[][..]);
             f.timestamp = s.timestamp.wrapping_add(1_600);
         }
         let (t, out) = record(frames, 1_000 * MS);
@@ -626,7 +776,7 @@ mod tests {
                 f.ssrc = ssrc;
                 f.sequence = sequence % 50;
                 f.timestamp = timestamp % 200_000;
-                f.payload = std::iter::repeat_n(7, length).collect();
+                f.payload = Payload::from(&vec![7; length][..]);
                 t.push(&f);
                 if step % 3 == 0 {
                     while t.drain(Mono::from_millis(at), &mut out) {}

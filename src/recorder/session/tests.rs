@@ -1,7 +1,5 @@
 use std::path::PathBuf;
 
-use arrayvec::ArrayVec;
-
 use super::*;
 use crate::codec::Codec;
 use crate::store::disk::faulty::FaultyDisk;
@@ -21,7 +19,7 @@ fn id() -> RecordingId {
 
 fn frame(at: Mono, side: Side) -> Frame {
     let n = at.as_micros() / 20_000;
-    let payload: ArrayVec<u8, { crate::media::FRAME_BYTES }> = [0x12; 160].into_iter().collect();
+    let payload = crate::media::Payload::from(&[0x12; 160][..]);
     let (sequence, timestamp) = (n as u16, (n * 160) as u32);
     Frame { recording: id(), side, at, ssrc: 1, sequence, timestamp, codec: Codec::Pcmu, payload }
 }
