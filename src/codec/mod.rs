@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use crate::config;
 
 pub use comfort_noise::{ComfortNoise, describe as describe_noise};
+pub use conceal::Concealer;
 pub use decoder::{Decoder, Undecodable};
 pub use encoder::Encoder;
 pub use g711::G711;

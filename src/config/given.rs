@@ -14,7 +14,10 @@ use toml::de::DeValue;
 
 use super::Advertised;
 use super::text::Reader;
-use super::units::{Address, Code, Daily, Digest, Domain, Every, Extension, Goto, Host, InCountry, Label, Listener, MailAddress, Name, Nameless, Net, NumberPattern, Password, Picks, Pin, Ports, Prepend, Secured, Slots, Speaks, Telephone, Time, Weekdays, Written, Zone};
+use super::units::{
+    Address, Code, Daily, Digest, Domain, Every, Extension, Goto, Host, InCountry, Label, Listener, MailAddress, Name, Nameless,
+    Net, NumberPattern, Password, Picks, Pin, Ports, Prepend, Secured, Slots, Speaks, Telephone, Time, Weekdays, Written, Zone,
+};
 
 /// The whole file. Tables that were not given, or that could not be read, are missing.
 #[derive(Default)]

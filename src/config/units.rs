@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, de};
 
 use super::{
-    Advertise, BadPlace, CallerFormat, Carrier, Codec, Country, DigestAlgorithm, MailTls, Network, Pattern, Peer, Place, Strategy,
-    UnknownCountry,
+    Advertise, BadPlace, CallerFormat, Carrier, Codec, Country, DigestAlgorithm, MailTls, Network, Pattern, Peer, Place,
+    Strategy, UnknownCountry,
 };
 
 /// Reads a type from a TOML string through a function.

@@ -64,7 +64,8 @@ impl Worker {
                 }
             }
         }
-        let speakers: ArrayVec<u32, 32> = self.leg_at(index).map(|leg| leg.hears.speakers().take(32).collect()).unwrap_or_default();
+        let speakers: ArrayVec<u32, 32> =
+            self.leg_at(index).map(|leg| leg.hears.speakers().take(32).collect()).unwrap_or_default();
         speakers.into_iter().for_each(|speaker| self.settle_voice(speaker));
     }
 
@@ -203,7 +204,9 @@ impl Worker {
             Step::Pause => {}
             Step::Key { digit, pressed, first, end } => match (target, event) {
                 (None, _) => {}
-                (Some(to), Some(event)) => send_event(leg, to, event, keying::event(digit, pressed, end, codec.clock_rate()), first, now, out),
+                (Some(to), Some(event)) => {
+                    send_event(leg, to, event, keying::event(digit, pressed, end, codec.clock_rate()), first, now, out)
+                }
                 // A tone has no end of its own.
                 (Some(_), None) if end => {}
                 (Some(to), None) => {

@@ -129,8 +129,7 @@ impl Keying {
                 let until = pressed.until.unwrap_or(limit).min(limit);
                 let end = now >= until;
                 let first = now == pressed.began;
-                let step =
-                    Step::Key { digit: pressed.digit, pressed: now.min(until).since(pressed.began), first, end };
+                let step = Step::Key { digit: pressed.digit, pressed: now.min(until).since(pressed.began), first, end };
                 if end {
                     pressed.ends += 1;
                     if pressed.ends == ENDS {
@@ -146,7 +145,12 @@ impl Keying {
 /// The telephone-event of a step, with its duration in ticks; one that is longer than its field says so by the largest.
 pub fn event(digit: char, pressed: Duration, end: bool, clock_rate: u32) -> Event {
     let ticks = pressed.max(STEP).as_micros() * u128::from(clock_rate) / 1_000_000;
-    Event { code: Event::code_of(digit).unwrap_or_default(), end, volume: VOLUME, duration: u16::try_from(ticks).unwrap_or(u16::MAX) }
+    Event {
+        code: Event::code_of(digit).unwrap_or_default(),
+        end,
+        volume: VOLUME,
+        duration: u16::try_from(ticks).unwrap_or(u16::MAX),
+    }
 }
 
 /// 20 ms of a key as sound at this rate, from `pressed` into it on.

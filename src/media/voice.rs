@@ -79,7 +79,8 @@ impl Resampled {
     fn frame(&mut self, n: u64, now: Mono, playout: &mut Playout) -> &[i16] {
         let known = self.frames.iter().position(|(number, _)| *number == n);
         let at = known.unwrap_or_else(|| {
-            let mut room = if self.frames.len() == KEPT { self.frames.pop_front().map(|f| f.1) } else { None }.unwrap_or_default();
+            let mut room =
+                if self.frames.len() == KEPT { self.frames.pop_front().map(|f| f.1) } else { None }.unwrap_or_default();
             room.clear();
             self.resampler.process(playout.frame(n, now), &mut room);
             self.frames.push_back((n, room));

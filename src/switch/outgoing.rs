@@ -64,7 +64,8 @@ impl Cx<'_> {
         let local = Local { address: self.media_address(&to), port: lease.port, session_id };
         let mut negotiation = Negotiation::new(local);
         let prefer = conv.leg(conv.subject).and_then(|l| l.negotiation.agreed()).map(|a| a.codec);
-        let offer = negotiation.offer(&self.codecs(prefer.or_else(|| conv.first_offered(&self.codecs(None)))), Direction::SendRecv);
+        let offer =
+            negotiation.offer(&self.codecs(prefer.or_else(|| conv.first_offered(&self.codecs(None)))), Direction::SendRecv);
 
         let domain = self.hub.config.site.domain.clone();
         let mut from = NameAddr::new(SipUri::new(&shows, host(&domain), None));

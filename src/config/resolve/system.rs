@@ -12,8 +12,8 @@ use crate::config::fault::Fault;
 use crate::config::given;
 use crate::config::units::{Code, Digest, Label, Listener, Net, Ports, Speaks};
 use crate::config::{
-    Codec, DigestAlgorithm, FeatureCodes, Guard, Http, Mail, MailTls, Media, Network, Outbound, Park, Place, Recording, Secret, Sip,
-    Site, Tls, Voicemail,
+    Codec, DigestAlgorithm, FeatureCodes, Guard, Http, Mail, MailTls, Media, Network, Outbound, Park, Place, Recording, Secret,
+    Sip, Site, Tls, Voicemail,
 };
 use crate::ids::{Number, TrunkName};
 
