@@ -1,7 +1,5 @@
 //! Which legs are decoded and encoded, and what their timers do: the next packet of a blend, the next step of a key.
 
-use std::time::Duration;
-
 use arrayvec::ArrayVec;
 
 use crate::clock::Mono;
@@ -11,7 +9,7 @@ use crate::rtp::{Fields, HEADER, Press};
 
 use super::blend::Blend;
 use super::due::LATE;
-use super::keying::{self, Keying, Step};
+use super::keying::{self, Step};
 use super::leg::{Hears, Leg};
 use super::relay::Own;
 use super::voice::{GRID, Voice, number};

@@ -61,6 +61,9 @@ impl Worker {
 
     pub(super) fn report_due(&mut self, slot: Slot, now: Mono, out: &mut impl Sink) {
         let Some(leg) = self.leg_in(slot) else { return };
+        if let (Some(blend), Some(share)) = (leg.blend.as_mut(), leg.incoming.remote_loss) {
+            blend.set_loss(share);
+        }
         if let Some((to, bytes)) = rtcp::report(leg, false, now) {
             out.send(slot, leg.id, Port::Rtcp, to, &bytes);
         }

@@ -99,11 +99,6 @@ impl Keying {
         }
     }
 
-    /// Somebody holds a key here.
-    pub fn is_held(&self) -> bool {
-        matches!(self.state, State::Pressed(Pressed { until: None, .. }))
-    }
-
     /// A key is being sent: nothing else is.
     pub fn is_sounding(&self) -> bool {
         matches!(self.state, State::Pressed(_))
@@ -204,7 +199,7 @@ mod tests {
     fn a_held_key_lasts_until_it_is_let_go_and_not_for_ever() {
         let mut k = Keying::default();
         k.hold('#', ms(0));
-        assert!(k.is_held() && k.is_sounding());
+        assert!(k.is_sounding());
         for at in (0..200).step_by(20) {
             assert!(matches!(k.step(ms(at)), Step::Key { digit: '#', end: false, .. }));
         }
