@@ -4,6 +4,7 @@
 //! nothing of it is used.
 
 mod digit;
+pub mod e_model;
 mod event;
 mod packet;
 mod reception;
