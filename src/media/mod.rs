@@ -4,6 +4,7 @@
 //! The whole vocabulary between the core and a media worker is [`Command`] down and [`Report`] up. A leg *hears* exactly one
 //! [`Source`] at a time; a bridge is two legs that hear each other. Nothing a stranger sends reaches a [`Source`]: see `latch`.
 
+mod absence;
 mod clips;
 pub mod dtmf;
 mod due;
@@ -11,6 +12,7 @@ mod latch;
 mod leg;
 mod music;
 mod play;
+mod rating;
 mod receive;
 mod relay;
 mod rtcp;

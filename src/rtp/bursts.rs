@@ -68,6 +68,19 @@ impl Spread {
         (self.bad() as f32 / self.runs as f32 * (1.0 - self.loss())).max(1.0)
     }
 
+    /// Of two streams, one after the other.
+    pub fn plus(&self, other: &Spread) -> Spread {
+        Spread {
+            packets: self.packets + other.packets,
+            lost: self.lost + other.lost,
+            discarded: self.discarded + other.discarded,
+            runs: self.runs + other.runs,
+            bursts: self.bursts + other.bursts,
+            burst_packets: self.burst_packets + other.burst_packets,
+            burst_bad: self.burst_bad + other.burst_bad,
+        }
+    }
+
     /// What was settled since `earlier`, a state of the same stream.
     pub fn since(&self, earlier: &Spread) -> Spread {
         Spread {

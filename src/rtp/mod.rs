@@ -8,9 +8,10 @@ mod digit;
 pub mod e_model;
 mod event;
 mod packet;
-mod reception;
+pub mod reception;
 pub mod rtcp;
 mod sequence;
+pub mod xr;
 
 pub use bursts::{Bursts, GMIN, Spread};
 pub use digit::{DigitDetector, Press};

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::Codec;
 
+use super::xr::Extended;
+
 /// The outcome of one offer/answer exchange, from our side. `media::Session` is made from it (`From`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agreed {
@@ -25,6 +27,9 @@ pub struct Agreed {
     /// The peer may send.
     pub receive: bool,
     pub ptime_ms: u8,
+    /// The extended reports that the peer asks for.
+    #[serde(default)]
+    pub extended: Extended,
 }
 
 impl Agreed {

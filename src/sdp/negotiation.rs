@@ -119,7 +119,8 @@ impl Negotiation {
     pub fn offer(&mut self, codecs: &[Codec], wanted: Direction) -> Bytes {
         let numbered: Vec<_> = codecs.iter().map(|c| (c.payload_type(), *c)).collect();
         let ptime_ms = self.agreed.as_ref().map_or(20, |a| a.ptime_ms);
-        let audio = write::OurAudio { codecs: &numbered, telephone_event: Some(self.event), direction: wanted, ptime_ms };
+        let audio =
+            write::OurAudio { codecs: &numbered, telephone_event: Some(self.event), direction: wanted, ptime_ms, extended: true };
         let rest = write::rest(&self.local, &self.lines, self.audio_at, &audio);
         self.turn = Turn::Offered(Made { codecs: codecs.to_vec(), direction: wanted });
         self.publish(rest)
@@ -163,6 +164,7 @@ impl Negotiation {
             send: direction.sends(),
             receive: direction.receives(),
             ptime_ms: audio.ptime_to_send(),
+            extended: audio.extended.unwrap_or_default(),
         };
         self.lines = offer
             .lines
@@ -173,7 +175,13 @@ impl Negotiation {
         self.event = telephone_event.unwrap_or_else(|| free_for_event(self.event, audio));
         self.turn = Turn::Nobody;
         let codecs = [(payload_type, codec)];
-        let ours = write::OurAudio { codecs: &codecs, telephone_event, direction, ptime_ms: agreed.ptime_ms };
+        let ours = write::OurAudio {
+            codecs: &codecs,
+            telephone_event,
+            direction,
+            ptime_ms: agreed.ptime_ms,
+            extended: audio.extended.is_some(),
+        };
         let rest = write::rest(&self.local, &self.lines, audio_at, &ours);
         self.agreed = Some(agreed.clone());
         Ok((self.publish(rest), agreed))
@@ -201,6 +209,7 @@ impl Negotiation {
             send: direction.sends(),
             receive: direction.receives(),
             ptime_ms: audio.ptime_to_send(),
+            extended: audio.extended.unwrap_or_default(),
         };
         self.turn = Turn::Answered(made);
         self.agreed = Some(agreed.clone());
