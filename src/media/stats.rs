@@ -58,6 +58,7 @@ impl Incoming {
     }
 
     /// Whether a jitter buffer of ours hears this leg: from then on only what it says it discards counts as such.
+    #[allow(dead_code, reason = "of the decoded path")]
     pub fn buffered(&mut self, on: bool) {
         self.buffered = on;
         if let Some(source) = &mut self.source {
@@ -66,6 +67,7 @@ impl Incoming {
     }
 
     /// A jitter buffer of ours had no use any more for this packet of the source that is heard.
+    #[allow(dead_code, reason = "of the decoded path")]
     pub fn discarded(&mut self, ssrc: u32, sequence: u16) {
         if let Some(source) = self.source.as_mut().filter(|s| s.ssrc == ssrc) {
             source.discarded(sequence);
