@@ -127,7 +127,12 @@ impl Outlets for ToCore {
             | Report::Silence { .. } => true,
             Report::Digit { .. } => self.held.lock().unwrap_or_else(PoisonError::into_inner).len() < HELD_DIGITS,
             // Told again, or of no use later.
-            Report::Missing { .. } | Report::Present { .. } | Report::Latched { .. } | Report::TapOverflow { .. } => false,
+            Report::Missing { .. }
+            | Report::Present { .. }
+            | Report::Degraded { .. }
+            | Report::Recovered { .. }
+            | Report::Latched { .. }
+            | Report::TapOverflow { .. } => false,
         };
         if must_arrive {
             self.offer(Some(Input::Media(report)));
@@ -381,7 +386,7 @@ pub(crate) const LAST_WORDS: Duration = Duration::from_secs(4);
 mod tests {
     use super::*;
     use crate::ids::LegId;
-    use crate::media::Quality;
+    use crate::media::{Absence, Quality};
 
     fn to_core(bound: usize) -> (ToCore, mpsc::Receiver<Input>) {
         let (inputs, waiting) = mpsc::channel(bound);
@@ -447,7 +452,7 @@ password = "a"
         another.report(closed(2));
         core.report(closed(3));
         // Told again while it is so: not worth a place.
-        core.report(Report::Missing { leg: LegId(3) });
+        core.report(Report::Missing { leg: LegId(3), cause: Absence::Stopped });
         another.report(dead());
         core.leases(ports());
         core.report(closed(5));

@@ -325,6 +325,7 @@ const REPLACED: &[(&str, &str, &str)] = &[
     ("[\"MD5\"]", "[\"MD5\"]\nmin_expires = '30m'\nmax_expires = '20m'", "9: min_expires is longer than max_expires"),
     ("advertise = \"auto\"", "advertise = \"0.0.0.0\"", "14: advertise: `0.0.0.0` is neither \"auto\" nor an address"),
     ("advertise = \"auto\"", "advertise = { \"10.0.0.1/8\" = \"auto\" }", "14: advertise: `10.0.0.1/8` is no network: write"),
+    ("advertise = \"auto\"", "advertise = \"auto\"\ndegraded_below = 5", "15: degraded_below is 5; it must be from 1 to 4.5"),
     ("advertise = \"auto\"", "advertise = \"auto\"\nmissing_after = '9s'\ndead_after = '8s'", "12: dead_after must be longer"),
     (
         "udp = [\"0.0.0.0:5060\"]",

@@ -71,6 +71,7 @@ pub(super) fn config(queues: Vec<Queue>, agents: Vec<Agent>) -> Config {
             workers: 1,
             missing_after: s(3),
             dead_after: s(30),
+            degraded_below: 3.6,
             hold_music: None,
             codecs: crate::config::Codec::DEFAULT.to_vec(),
         },

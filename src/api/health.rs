@@ -88,6 +88,7 @@ fn exposition(status: &Status, queue_delay: Duration, log_last: u64, log_waiting
     };
     gauge("conversations", "Live conversations.", status.live_conversations);
     gauge("legs", "Live legs.", status.legs);
+    gauge("media_legs_degraded", "Live legs whose opinion score is below [media] degraded_below.", status.legs_degraded);
     gauge("sip_transactions", "Live SIP transactions.", status.transactions);
     gauge("registrations", "Bindings of phones.", status.registrations);
     gauge(

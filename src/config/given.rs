@@ -108,6 +108,7 @@ pub(crate) struct Media {
     pub workers: Option<Spanned<u64>>,
     pub missing_after: Option<Spanned<Time>>,
     pub dead_after: Option<Spanned<Time>>,
+    pub degraded_below: Option<Spanned<f64>>,
     pub hold_music: Option<Spanned<Label>>,
 }
 

@@ -135,6 +135,8 @@ pub struct Media {
     pub missing_after: Duration,
     /// The leg is ended after this long without a packet, unless it is on hold.
     pub dead_after: Duration,
+    /// A leg whose mean opinion score falls below this is told of (`media.degraded`); 1, the lowest score there is, tells of none.
+    pub degraded_below: f32,
     /// What a waiting or held customer hears: a WAV file; built-in music where none is given.
     pub hold_music: Option<PathBuf>,
 }

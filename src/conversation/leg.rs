@@ -40,6 +40,8 @@ pub struct Leg {
     pub cause: Option<Cause>,
     /// Its media's report, when that is closed.
     pub quality: Option<Quality>,
+    /// Its media sounds bad at present.
+    pub degraded: bool,
     /// The media was told to close.
     pub closed: bool,
     /// It transferred the other away and should hang up by itself; then, we do.
@@ -138,6 +140,7 @@ impl Leg {
             status: None,
             cause: None,
             quality: None,
+            degraded: false,
             closed: false,
             lets_go_at: None,
             probe_at: None,

@@ -85,6 +85,8 @@ impl Worker {
             Some(voice) if voice.codec() == speaks => {}
             Some(_) | None => leg.voice = Some(Box::new(Voice::new(speaks))),
         }
+        // What comes too late is what the playout says, where there is one.
+        leg.incoming.buffered(wanted);
     }
 
     fn is_encoded(&self, leg: &Leg, codec: Codec) -> bool {

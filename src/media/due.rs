@@ -7,9 +7,10 @@ use crate::rtp::HEADER;
 
 use super::blending::Keyed;
 use super::leg::{Finding, Hears};
+use super::rating::Change;
 use super::relay::Own;
 use super::worker::{Timer, press_report};
-use super::{FRAME_BYTES, Port, Report, Side, Sink, Slot, Worker, rtcp, tap};
+use super::{Absence, FRAME_BYTES, Port, Report, Side, Sink, Slot, Worker, rtcp, tap};
 
 /// A play that is this late has lost its pace: it goes on from now instead of hurrying after.
 pub(super) const LATE: Duration = Duration::from_millis(100);
@@ -60,12 +61,21 @@ impl Worker {
     }
 
     pub(super) fn report_due(&mut self, slot: Slot, now: Mono, out: &mut impl Sink) {
+        let degraded_below = self.settings.degraded_below;
         let Some(leg) = self.leg_in(slot) else { return };
-        if let (Some(blend), Some(share)) = (leg.blend.as_mut(), leg.incoming.remote_loss) {
+        if let (Some(blend), Some(share)) = (leg.blend.as_mut(), leg.incoming.remote.loss) {
             blend.set_loss(share);
         }
         if let Some((to, bytes)) = rtcp::report(leg, false, now) {
             out.send(slot, leg.id, Port::Rtcp, to, &bytes);
+        }
+        let codec = leg.path.as_ref().map(|p| p.session.codec);
+        if let Some(change) = codec.and_then(|codec| leg.watch.rate(&mut leg.incoming, codec, degraded_below)) {
+            let (leg, quality) = (leg.id, leg.quality());
+            out.report(match change {
+                Change::Degraded { mos, way } => Report::Degraded { leg, mos, way, quality },
+                Change::Recovered { mos } => Report::Recovered { leg, mos, quality },
+            });
         }
         self.schedule_report(slot, now);
     }
@@ -77,12 +87,21 @@ impl Worker {
         let expected = leg.path.as_ref().is_some_and(|p| p.session.send && p.session.receive);
         if !expected {
             leg.presence.agree(now);
+            leg.sounds.excused();
         }
-        while let Some(finding) = leg.presence.check(&settings, now) {
+        while let Some(finding) = leg.presence.check(&settings, &leg.clues, leg.incoming.has_heard(), now) {
             out.report(match finding {
-                Finding::Missing => Report::Missing { leg: leg.id },
+                Finding::Missing(cause) => Report::Missing { leg: leg.id, cause },
                 Finding::Dead => Report::Dead { leg: leg.id },
             });
+        }
+        if expected && leg.sounds.check(now) {
+            out.report(Report::Missing { leg: leg.id, cause: Absence::Silence });
+        }
+        match leg.control.is_unheard() {
+            Some(true) => out.report(Report::Missing { leg: leg.id, cause: Absence::Unheard }),
+            Some(false) => out.report(Report::Present { leg: leg.id, cause: Absence::Unheard }),
+            None => {}
         }
         let next = leg.presence.deadline(&settings, now);
         self.schedule(slot, Timer::Check, next);

@@ -8,17 +8,19 @@ use crate::codec::Codec;
 use crate::ids::{LegId, RecordingId};
 use crate::rtp::{COMFORT_NOISE, DigitDetector};
 
+use super::absence::{Clues, Sounds};
 use super::blend::Blend;
 use super::ear::Ear;
 use super::keying::Keying;
 use super::latch::{Latch, RtcpLatch};
 use super::play::Play;
+use super::rating::Watch;
 use super::relay::Outgoing;
 use super::rtcp::Control;
 use super::stats::Incoming;
 use super::voice::Voice;
 use super::worker::{Settings, Slot, Timer};
-use super::{Clip, ClipName, Session, dtmf};
+use super::{Absence, Clip, ClipName, Quality, Session, dtmf};
 
 /// A leg from `Open` to `Close`.
 #[derive(Debug)]
@@ -54,11 +56,21 @@ pub struct Leg {
     /// Somebody waits for it to fall silent.
     pub quiet: Option<Quiet>,
     pub control: Control,
+    pub watch: Watch,
+    pub clues: Clues,
+    pub sounds: Sounds,
     /// A sound of its own, brought for it alone.
     pub brought: Option<(ClipName, Arc<Clip>)>,
     /// Where this leg left the music.
     pub music_at: usize,
     pub due: Due,
+}
+
+impl Leg {
+    /// What its media has been like so far.
+    pub fn quality(&self) -> Quality {
+        self.incoming.quality(self.path.as_ref().map(|p| p.session.codec), self.outgoing.packets)
+    }
 }
 
 /// What was agreed, and whom we listen to by it.
@@ -131,6 +143,14 @@ pub struct Quiet {
     pub since: Mono,
 }
 
+/// No sample of silence is above this: the least steps of G.711 about zero.
+const LEAST_SOUND: u16 = 16;
+
+/// Whether a packet is nothing but silence, as no microphone gives it. Told of G.711 alone: others would have to be decoded for it.
+pub fn is_silence(codec: Codec, payload: &[u8]) -> bool {
+    codec.g711().is_some_and(|law| payload.iter().all(|b| law.decode(*b).unsigned_abs() <= LEAST_SOUND))
+}
+
 /// When each of a leg's timers is due. An entry of the worker's heap that does not agree is stale.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Due {
@@ -162,20 +182,21 @@ pub struct Presence {
     heard: Mono,
     /// Last RTP or RTCP packet, or the agreement.
     alive: Mono,
-    missing: bool,
+    /// Told, with this as the cause.
+    missing: Option<Absence>,
     dead: bool,
 }
 
 /// What a check finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finding {
-    Missing,
+    Missing(Absence),
     Dead,
 }
 
 impl Presence {
     pub fn new(now: Mono) -> Presence {
-        Presence { heard: now, alive: now, missing: false, dead: false }
+        Presence { heard: now, alive: now, missing: None, dead: false }
     }
 
     /// Time counts from here: an agreement may have ended a hold.
@@ -186,12 +207,12 @@ impl Presence {
         self.dead = false;
     }
 
-    /// An RTP packet came: `true` if they were missing.
+    /// An RTP packet came: why they were missing, if they were.
     #[inline]
-    pub fn heard(&mut self, now: Mono) -> bool {
+    pub fn heard(&mut self, now: Mono) -> Option<Absence> {
         self.heard = now;
         self.alive = now;
-        std::mem::take(&mut self.missing)
+        self.missing.take()
     }
 
     /// An RTCP packet came.
@@ -199,13 +220,15 @@ impl Presence {
         self.alive = now;
     }
 
-    pub fn check(&mut self, settings: &Settings, now: Mono) -> Option<Finding> {
+    /// `ever`: some packet was accepted before.
+    pub fn check(&mut self, settings: &Settings, clues: &Clues, ever: bool, now: Mono) -> Option<Finding> {
         if !self.dead && now.since(self.alive) >= settings.dead_after {
             self.dead = true;
             Some(Finding::Dead)
-        } else if !self.missing && now.since(self.heard) >= settings.missing_after {
-            self.missing = true;
-            Some(Finding::Missing)
+        } else if self.missing.is_none() && now.since(self.heard) >= settings.missing_after {
+            let cause = clues.cause(ever, self.heard, self.alive);
+            self.missing = Some(cause);
+            Some(Finding::Missing(cause))
         } else {
             None
         }
@@ -214,7 +237,7 @@ impl Presence {
     /// When the next check may find something; packets until then move it. While packets are missing it looks every second, because
     /// what brings them back does not move the timer.
     pub fn deadline(&self, settings: &Settings, now: Mono) -> Mono {
-        let missing = if self.missing { now + Duration::from_secs(1) } else { self.heard + settings.missing_after };
+        let missing = if self.missing.is_some() { now + Duration::from_secs(1) } else { self.heard + settings.missing_after };
         if self.dead { missing } else { missing.min(self.alive + settings.dead_after) }
     }
 }
@@ -225,19 +248,25 @@ mod tests {
 
     #[test]
     fn reports_keep_a_leg_alive_but_do_not_hide_missing_sound() {
-        let settings =
-            Settings { missing_after: Duration::from_secs(3), dead_after: Duration::from_secs(30), country: *b"DE", seed: 0 };
+        let settings = Settings {
+            missing_after: Duration::from_secs(3),
+            dead_after: Duration::from_secs(30),
+            country: *b"DE",
+            seed: 0,
+            degraded_below: 3.6,
+        };
         let mut p = Presence::new(Mono::ZERO);
         let s = |s: u64| Mono::from_millis(s * 1_000);
-        assert_eq!(p.check(&settings, s(2)), None);
+        let check = |p: &mut Presence, at| p.check(&settings, &Clues::default(), false, s(at));
+        assert_eq!(check(&mut p, 2), None);
         assert_eq!(p.deadline(&settings, s(2)), s(3));
-        assert_eq!(p.check(&settings, s(3)), Some(Finding::Missing));
-        assert_eq!(p.check(&settings, s(4)), None);
+        assert_eq!(check(&mut p, 3), Some(Finding::Missing(Absence::NeverCame)));
+        assert_eq!(check(&mut p, 4), None);
         p.alive(s(20));
-        assert_eq!(p.check(&settings, s(30)), None);
+        assert_eq!(check(&mut p, 30), None);
         assert_eq!((p.deadline(&settings, s(30)), p.deadline(&settings, s(49))), (s(31), s(50)));
-        assert_eq!(p.check(&settings, s(50)), Some(Finding::Dead));
-        assert_eq!(p.check(&settings, s(51)), None);
-        assert!(p.heard(s(52)) && !p.heard(s(53)));
+        assert_eq!(check(&mut p, 50), Some(Finding::Dead));
+        assert_eq!(check(&mut p, 51), None);
+        assert!(p.heard(s(52)).is_some() && p.heard(s(53)).is_none());
     }
 }

@@ -13,6 +13,7 @@
 //! Who hears whom is all that the core says. Conferences and supervisors are nothing else: one who listens is heard by nobody, one who
 //! whispers by the agent alone. What has to be decoded for it is decided here (`settle`), and anew with each agreement.
 
+mod absence;
 mod blend;
 mod blending;
 mod clips;
@@ -26,6 +27,7 @@ mod limiter;
 mod music;
 mod play;
 mod playout;
+mod rating;
 mod receive;
 mod relay;
 mod rtcp;

@@ -8,15 +8,19 @@ use crate::clock::Mono;
 use crate::ids::LegId;
 use crate::rtp::{Event, Fields, Packet, Verdict as Order};
 
+use super::absence::Sounds;
 use super::blending::Keyed;
 use super::latch::Verdict;
-use super::leg::{Leg, Meaning};
+use super::leg::{Leg, Meaning, is_silence};
 use super::relay::Kind;
 use super::worker::press_report;
-use super::{Forward, Port, Report, Side, Sink, Slot, Worker, ear, rtcp, tap};
+use super::{Absence, Forward, Port, Report, Side, Sink, Slot, Worker, ear, rtcp, tap};
 
 /// Longest packet that is copied for a second listener; an RTP packet of 60 ms of G.711 is 492 bytes.
 const LONGEST_COPY: usize = 1_500;
+
+/// Of a leg that has been silent so far, one packet of so many is looked into.
+const LOOK_EVERY: u16 = 8;
 
 impl Worker {
     /// A datagram on a leg's port. What is relayed is rewritten in place and returned; no allocation, and no copy but the tap's.
@@ -36,7 +40,10 @@ impl Worker {
                 None
             }
             Port::Rtp => {
-                let packet = Packet::parse(datagram).ok()?;
+                let Ok(packet) = Packet::parse(datagram) else {
+                    leg.clues.malformed = Some(now);
+                    return None;
+                };
                 let fields = packet.fields();
                 let (speaker, mut keyed) = (leg.id, Keyed::default());
                 let (meaning, restarted) = accept(leg, from, &packet, &fields, &mut keyed, now, out)?;
@@ -100,9 +107,13 @@ fn accept(
     out: &mut impl Sink,
 ) -> Option<(Meaning, bool)> {
     let path = leg.path.as_mut()?;
-    let (meaning, agreed) = path.meaning(fields.payload_type)?;
+    let Some((meaning, agreed)) = path.meaning(fields.payload_type) else {
+        leg.clues.payload_type = Some((fields.payload_type, now));
+        return None;
+    };
     if !agreed && !path.rtp.is_locked_on(from) {
         leg.incoming.refused += 1;
+        leg.clues.stranger = Some((from, now));
         return None;
     }
     match path.rtp.check(from, fields.ssrc, now) {
@@ -110,21 +121,26 @@ fn accept(
         Verdict::Latched => out.report(Report::Latched { leg: leg.id, address: from }),
         Verdict::Refused => {
             leg.incoming.refused += 1;
+            leg.clues.stranger = Some((from, now));
             return None;
         }
     }
-    if leg.presence.heard(now) {
-        out.report(Report::Present { leg: leg.id });
+    if let Some(cause) = leg.presence.heard(now) {
+        out.report(Report::Present { leg: leg.id, cause });
     }
     let timestamp = (meaning != Meaning::Event).then_some(fields.timestamp);
-    let order = leg.incoming.packet(fields.ssrc, fields.sequence, timestamp, now);
+    let order = leg.incoming.packet(fields.ssrc, path.session.codec.clock_rate(), fields.sequence, timestamp, now);
     // One that was told not to send is heard by nobody: it is on hold.
     if order == Order::Stray || !path.session.receive {
         return None;
     }
     if let Some(voice) = leg.voice.as_mut() {
         match meaning {
-            Meaning::Sound(codec) if codec == voice.codec() => voice.packet(fields, packet.payload(), now),
+            Meaning::Sound(codec) if codec == voice.codec() => {
+                if !voice.packet(fields, packet.payload(), now) {
+                    leg.incoming.discarded(fields.ssrc, fields.sequence);
+                }
+            }
             // The voice of another codec follows with the next packet.
             Meaning::Sound(_) => {}
             Meaning::Event => voice.playout.event(fields, now),
@@ -132,6 +148,17 @@ fn accept(
         }
     }
     let codec = path.session.codec;
+    if leg.sounds != Sounds::Heard && fields.sequence.is_multiple_of(LOOK_EVERY) {
+        match meaning {
+            Meaning::Sound(codec) if !is_silence(codec, packet.payload()) => {
+                if leg.sounds.is_heard() {
+                    out.report(Report::Present { leg: leg.id, cause: Absence::Silence });
+                }
+            }
+            Meaning::Sound(_) | Meaning::ComfortNoise => leg.sounds.is_silent(now),
+            Meaning::Event => {}
+        }
+    }
     let sound = match meaning {
         Meaning::Sound(codec) => {
             ear::listen(leg, codec, packet.payload(), order == Order::Late, now, out);

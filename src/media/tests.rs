@@ -12,6 +12,7 @@ use crate::ids::{LegId, RecordingId};
 use crate::rtp::{Event, Fields, HEADER, Packet, rtcp};
 
 mod blended;
+mod quality;
 
 #[derive(Default)]
 struct Out {
@@ -50,6 +51,14 @@ fn recording() -> RecordingId {
     RecordingId::from_parts(1, 1)
 }
 
+fn missing(cause: Absence) -> Report {
+    Report::Missing { leg: A, cause }
+}
+
+fn present(cause: Absence) -> Report {
+    Report::Present { leg: A, cause }
+}
+
 fn phone(leg: LegId) -> SocketAddr {
     SocketAddr::from(([192, 0, 2, leg.0 as u8], 5_004))
 }
@@ -67,6 +76,7 @@ fn session(leg: LegId, codec: Codec) -> Session {
         receive: true,
         ptime_ms: 20,
         dtx: false,
+        extended: crate::sdp::Extended::default(),
     }
 }
 
@@ -89,6 +99,7 @@ impl Bench {
                 missing_after: Duration::from_secs(3),
                 dead_after: Duration::from_secs(30),
                 country: *b"DE",
+                degraded_below: 3.6,
                 seed: 5,
             }),
             clips: Clips::new(prompts, Some(Arc::new(Clip::new(music)))),
@@ -414,11 +425,11 @@ fn silence_is_missing_then_dead_and_packets_bring_it_back() {
     b.run(2_999);
     assert_eq!(b.out.reports, []);
     b.run(1);
-    assert_eq!(b.out.reports, [Report::Missing { leg: A }]);
+    assert_eq!(b.out.reports, [missing(Absence::NeverCame)]);
     b.say(A, packet(7, 1, 0, 0, &[1; 160]));
-    assert_eq!(b.out.reports[1..], [Report::Present { leg: A }]);
+    assert_eq!(b.out.reports[1..], [present(Absence::NeverCame)]);
     b.run(29_999);
-    assert_eq!(b.out.reports[2..], [Report::Missing { leg: A }]);
+    assert_eq!(b.out.reports[2..], [missing(Absence::Stopped)]);
     b.run(1);
     assert_eq!(b.out.reports[3..], [Report::Dead { leg: A }]);
     b.run(100_000);
@@ -434,9 +445,9 @@ fn packets_that_come_back_and_go_again_are_missed_again_in_time() {
         b.run(20);
     }
     b.run(2_979);
-    assert_eq!(b.out.reports, [Report::Missing { leg: A }, Report::Present { leg: A }]);
+    assert_eq!(b.out.reports, [missing(Absence::NeverCame), present(Absence::NeverCame)]);
     b.run(1);
-    assert_eq!(b.out.reports[2..], [Report::Missing { leg: A }]);
+    assert_eq!(b.out.reports[2..], [missing(Absence::Stopped)]);
 }
 
 #[test]
@@ -447,7 +458,7 @@ fn a_leg_that_sends_only_reports_is_missing_and_not_dead() {
         let from = SocketAddr::new(phone(A).ip(), 5_005);
         b.receive_from(from, A, Port::Rtcp, rtcp::compound(7, None, None, "x", false).to_vec());
     }
-    assert_eq!(b.out.reports, [Report::Missing { leg: A }]);
+    assert_eq!(b.out.reports, [missing(Absence::NeverCame)]);
 }
 
 #[test]
@@ -461,7 +472,7 @@ fn on_hold_nothing_is_missing_and_after_it_time_counts_anew() {
         b.run(2_900);
         assert_eq!(b.out.reports, []);
         b.run(3_000);
-        assert_eq!(b.out.reports, [Report::Missing { leg: A }]);
+        assert_eq!(b.out.reports, [missing(Absence::NeverCame)]);
     }
 }
 

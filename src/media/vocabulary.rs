@@ -76,6 +76,9 @@ pub struct Session {
     pub ptime_ms: u8,
     /// Silence that we encode need not be sent.
     pub dtx: bool,
+    /// The extended reports that the peer asks for (RFC 3611 §5).
+    #[serde(default)]
+    pub extended: sdp::Extended,
 }
 
 /// Codecs that a peer may send, by payload type: as many as we offer.
@@ -95,6 +98,7 @@ impl From<sdp::Agreed> for Session {
             receive: a.receive,
             ptime_ms: a.ptime_ms,
             dtx: a.dtx,
+            extended: a.extended,
         }
     }
 }
@@ -202,13 +206,27 @@ pub enum Report {
         leg: LegId,
         clip: ClipName,
     },
-    /// No packet for `missing_after`, while the peer should send.
+    /// Nothing is heard, or the peer hears nothing: no packet for `missing_after` while it should send, or another [`Absence`].
     Missing {
         leg: LegId,
+        cause: Absence,
     },
-    /// Packets again, after `Missing`.
+    /// What was `Missing` is there again.
     Present {
         leg: LegId,
+        cause: Absence,
+    },
+    /// The leg's score fell below the threshold.
+    Degraded {
+        leg: LegId,
+        mos: f32,
+        way: Way,
+        quality: Quality,
+    },
+    Recovered {
+        leg: LegId,
+        mos: f32,
+        quality: Quality,
     },
     /// Neither RTP nor RTCP for `dead_after`, while not on hold.
     Dead {
@@ -242,8 +260,10 @@ impl Report {
             Report::Digit { leg, .. }
             | Report::PlayEnded { leg, .. }
             | Report::ClipMissing { leg, .. }
-            | Report::Missing { leg }
-            | Report::Present { leg }
+            | Report::Missing { leg, .. }
+            | Report::Present { leg, .. }
+            | Report::Degraded { leg, .. }
+            | Report::Recovered { leg, .. }
             | Report::Dead { leg }
             | Report::Latched { leg, .. }
             | Report::Silence { leg, .. }
@@ -253,17 +273,80 @@ impl Report {
     }
 }
 
-/// What a leg's media was like, from its first packet to its last (RFC 3550 §6.4).
+/// Why nothing is heard of a peer, as far as its media tells; the last two are of other kinds, and may come beside one of the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Absence {
+    /// No packet has ever come.
+    NeverCame,
+    /// Packets came, and then no more.
+    Stopped,
+    /// Packets come from an address that is not believed.
+    Stranger { from: SocketAddr },
+    /// Packets come of a payload type that was not agreed.
+    PayloadType { payload_type: u8 },
+    /// What comes is no RTP.
+    Malformed,
+    /// What comes cannot be decrypted or is not authentic.
+    Undecryptable,
+    /// The peer's RTCP said that it leaves.
+    Goodbye,
+    /// RTCP comes, RTP does not.
+    OnlyReports,
+    /// Packets come, but all of them silent since the first.
+    Silence,
+    /// The other way round: the peer's reports say that it gets nothing of what it is sent.
+    Unheard,
+}
+
+/// Of a leg's two directions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    FromPeer,
+    ToPeer,
+}
+
+/// What a leg's media was like, from its first packet to its last, or until now (RFC 3550 §6.4, RFC 3611 §4.7, ITU-T G.107).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Quality {
     pub packets_received: u64,
     pub packets_sent: u64,
     /// Expected less received, over all; late packets count as received.
     pub packets_lost: i64,
+    /// Packets that came too late to be played; where they are relayed, too late for a jitter buffer of 100 ms at the listener.
+    #[serde(default)]
+    pub packets_discarded: u64,
     /// Interarrival jitter (RFC 3550 §6.4.1), in ms, at the end.
     pub jitter_ms: f32,
+    /// Bursts (RFC 3611 §4.7.2): the share of packets lost or discarded within them, 0 to 1, and their mean length in ms.
+    #[serde(default)]
+    pub burst_density: f32,
+    #[serde(default)]
+    pub burst_ms: f32,
+    /// The same of the gaps between bursts.
+    #[serde(default)]
+    pub gap_density: f32,
+    #[serde(default)]
+    pub gap_ms: f32,
+    /// What is heard of the peer: R of the E-model, 0 to 100.
+    #[serde(default)]
+    pub rating: Option<f32>,
+    /// Its mean opinion score (MOS-CQE), 1 to 4.5.
+    #[serde(default)]
+    pub mos: Option<f32>,
     /// From the peer's receiver reports: the share of our packets that it lost, 0 to 1.
     pub remote_loss: Option<f32>,
+    /// And their jitter there, in ms.
+    #[serde(default)]
+    pub remote_jitter_ms: Option<f32>,
+    /// What the peer hears: R, from its extended reports, else from loss, jitter and round trip.
+    #[serde(default)]
+    pub remote_rating: Option<f32>,
+    #[serde(default)]
+    pub remote_mos: Option<f32>,
+    /// The lowest score of a report interval (about 5 s), either way.
+    #[serde(default)]
+    pub worst_mos: Option<f32>,
     /// Round trip by RTCP, in ms.
     pub round_trip_ms: Option<f32>,
     /// Packets that were thrown away because they came from a stranger.

@@ -50,9 +50,11 @@ impl Voice {
         self.codec
     }
 
-    /// A packet of sound that was accepted.
-    pub fn packet(&mut self, fields: &Fields, payload: &[u8], now: Mono) {
+    /// A packet of sound that was accepted; `false`: it came too late to be played.
+    pub fn packet(&mut self, fields: &Fields, payload: &[u8], now: Mono) -> bool {
+        let late = self.playout.counts().late;
         self.playout.packet(fields, payload, now);
+        self.playout.counts().late == late
     }
 
     /// Adds frame `n` at `rate` to a sum of [`samples`].

@@ -18,9 +18,11 @@ use crate::codec::Codec;
 use crate::ids::{LegId, RecordingId};
 use crate::rtp::{DigitDetector, Press};
 
+use super::absence::{Clues, Sounds};
 use super::latch::{Latch, RtcpLatch};
 use super::leg::{Due, Heard, Hears, Leg, Path, Presence, Quiet};
 use super::play::{Play, Tape};
+use super::rating::Watch;
 use super::relay::Outgoing;
 use super::rtcp::{self, Control};
 use super::stats::Incoming;
@@ -39,6 +41,8 @@ pub struct Settings {
     pub dead_after: Duration,
     /// ISO 3166 alpha-2: the tones' cadence.
     pub country: [u8; 2],
+    /// A leg whose opinion score falls below this is told of; 1 tells of none.
+    pub degraded_below: f32,
     /// For SSRCs, first sequence numbers and timestamps.
     pub seed: u64,
 }
@@ -267,7 +271,7 @@ impl Worker {
     pub fn evict(&mut self, leg: LegId, now: Mono, out: &mut impl Sink) {
         if let Some(leg) = self.remove(leg, now) {
             out.report(Report::Dead { leg: leg.id });
-            out.report(Report::Closed { leg: leg.id, quality: leg.incoming.quality(leg.outgoing.packets) });
+            out.report(Report::Closed { leg: leg.id, quality: leg.quality() });
         }
     }
 
@@ -312,6 +316,9 @@ impl Worker {
             presence: Presence::new(now),
             quiet: None,
             control: Control::new(cname, sequence),
+            watch: Watch::default(),
+            clues: Clues::default(),
+            sounds: Sounds::default(),
             brought: None,
             music_at: 0,
             due: Due::default(),
@@ -526,7 +533,7 @@ impl Worker {
         if let Some(tone) = leg.in_band.as_mut().and_then(|d| d.interrupted()) {
             out.report(tone_report(id, tone));
         }
-        out.report(Report::Closed { leg: id, quality: leg.incoming.quality(leg.outgoing.packets) });
+        out.report(Report::Closed { leg: id, quality: leg.quality() });
     }
 
     fn remove(&mut self, id: LegId, now: Mono) -> Option<Leg> {

@@ -144,6 +144,7 @@ pub fn start(
             worker: Worker::new(Settings {
                 missing_after: config.missing_after,
                 dead_after: config.dead_after,
+                degraded_below: config.degraded_below,
                 country: country.0,
                 seed,
             }),

@@ -66,6 +66,7 @@ fn config(ports: std::ops::RangeInclusive<u16>, workers: u8) -> config::Media {
         workers,
         missing_after: Duration::from_secs(3),
         dead_after: Duration::from_secs(30),
+        degraded_below: 3.6,
         hold_music: None,
         codecs: config::Codec::DEFAULT.to_vec(),
     }
@@ -124,6 +125,7 @@ impl Running {
             receive: true,
             ptime_ms: 20,
             dtx: false,
+            extended: crate::sdp::Extended::default(),
         };
         self.engine.command(worker, Command::Agree { leg, session }).unwrap();
         self.engine.wake();

@@ -448,8 +448,13 @@ mod tests {
             let (orders, wake) = inlets.next().unwrap();
             let mut ports = Ports::new(worker, 2, LOCAL, &range, 1);
             ports.replenish(Mono::ZERO);
-            let settings =
-                Settings { missing_after: Duration::from_secs(3), dead_after: Duration::from_secs(30), country: *b"DE", seed: 1 };
+            let settings = Settings {
+                missing_after: Duration::from_secs(3),
+                dead_after: Duration::from_secs(30),
+                country: *b"DE",
+                degraded_below: 3.6,
+                seed: 1,
+            };
             let counters = counters.clone();
             WorkerThread {
                 worker: Worker::new(settings),

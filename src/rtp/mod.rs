@@ -3,13 +3,17 @@
 //! Everything reads from and writes to the bytes where they lie. No input makes it panic; what is malformed is said to be so and
 //! nothing of it is used.
 
+mod bursts;
 mod digit;
+pub mod e_model;
 mod event;
 mod packet;
-mod reception;
+pub mod reception;
 pub mod rtcp;
 mod sequence;
+pub mod xr;
 
+pub use bursts::{Bursts, GMIN, Spread};
 pub use digit::{DigitDetector, Press};
 pub use event::Event;
 pub use packet::{Fields, HEADER, Malformed, Packet};

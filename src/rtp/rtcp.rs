@@ -1,13 +1,16 @@
-//! RTCP (RFC 3550 §6): sender and receiver reports, SDES with CNAME, BYE; other packets are passed over.
+//! RTCP (RFC 3550 §6): sender and receiver reports, SDES with CNAME, BYE, extended reports (`xr`); other packets are passed over.
 
 use arrayvec::ArrayVec;
 
 use crate::clock::Mono;
 
+use super::xr;
+
 const SENDER_REPORT: u8 = 200;
 const RECEIVER_REPORT: u8 = 201;
 const SOURCE_DESCRIPTION: u8 = 202;
 const GOODBYE: u8 = 203;
+pub(super) const EXTENDED_REPORT: u8 = 207;
 
 /// What one report says of one source (§6.4.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,9 +55,12 @@ pub enum Rtcp<'a> {
     SourceDescription {
         ssrc: Option<u32>,
     },
-    /// SSRC of the first that leaves.
     Goodbye {
-        ssrc: Option<u32>,
+        sources: Sources<'a>,
+    },
+    ExtendedReport {
+        ssrc: u32,
+        blocks: xr::Blocks<'a>,
     },
     Other {
         packet_type: u8,
@@ -65,8 +71,11 @@ impl Rtcp<'_> {
     /// Who speaks, where the packet says so.
     pub fn ssrc(&self) -> Option<u32> {
         match self {
-            Rtcp::SenderReport { ssrc, .. } | Rtcp::ReceiverReport { ssrc, .. } => Some(*ssrc),
-            Rtcp::SourceDescription { ssrc } | Rtcp::Goodbye { ssrc } => *ssrc,
+            Rtcp::SenderReport { ssrc, .. } | Rtcp::ReceiverReport { ssrc, .. } | Rtcp::ExtendedReport { ssrc, .. } => {
+                Some(*ssrc)
+            }
+            Rtcp::SourceDescription { ssrc } => *ssrc,
+            Rtcp::Goodbye { sources } => { *sources }.next(),
             Rtcp::Other { .. } => None,
         }
     }
@@ -97,8 +106,22 @@ impl Iterator for Blocks<'_> {
     }
 }
 
+/// The sources that leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sources<'a>(&'a [u8]);
+
+impl Iterator for Sources<'_> {
+    type Item = u32;
+
+    fn next(&mut self) -> Option<u32> {
+        let (ssrc, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(u32::from_be_bytes(*ssrc))
+    }
+}
+
 /// Big-endian at a place that may be outside: then 0. Callers have checked lengths; this keeps a mistake from being a panic.
-fn u32_at(b: &[u8], at: usize) -> u32 {
+pub(super) fn u32_at(b: &[u8], at: usize) -> u32 {
     b.get(at..).and_then(|b| b.first_chunk()).map_or(0, |w| u32::from_be_bytes(*w))
 }
 
@@ -126,10 +149,11 @@ impl<'a> Iterator for Compound<'a> {
         }
         let (packet, rest) = self.0.split_at(length);
         self.0 = rest;
+        let malformed = Rtcp::Other { packet_type };
+        let Some(packet) = without_padding(packet) else { return Some(malformed) };
         let count = usize::from(first & 0x1f);
         let ssrc = (packet.len() >= 8).then(|| u32_at(packet, 4));
         let blocks = |at: usize| packet.get(at..at + count * BLOCK).map(Blocks);
-        let malformed = Rtcp::Other { packet_type };
         Some(match packet_type {
             SENDER_REPORT => match (ssrc, blocks(28)) {
                 (Some(ssrc), Some(blocks)) => {
@@ -145,14 +169,31 @@ impl<'a> Iterator for Compound<'a> {
                 _ => malformed,
             },
             SOURCE_DESCRIPTION => Rtcp::SourceDescription { ssrc: ssrc.filter(|_| count > 0) },
-            GOODBYE => Rtcp::Goodbye { ssrc: ssrc.filter(|_| count > 0) },
+            // The reason that may follow is for people.
+            GOODBYE => packet.get(4..4 + count * 4).map_or(malformed, |b| Rtcp::Goodbye { sources: Sources(b) }),
+            EXTENDED_REPORT => match (ssrc, packet.get(8..)) {
+                (Some(ssrc), Some(blocks)) => Rtcp::ExtendedReport { ssrc, blocks: xr::Blocks(blocks) },
+                _ => malformed,
+            },
             _ => malformed,
         })
     }
 }
 
+/// A packet less its padding, which counts its own bytes in whole words (§6.4.1). `None` if that does not fit.
+fn without_padding(packet: &[u8]) -> Option<&[u8]> {
+    match packet {
+        [first, .., last] if first & 0x20 != 0 => {
+            let padding = usize::from(*last);
+            let fits = padding > 0 && padding.is_multiple_of(4) && padding + 4 <= packet.len();
+            fits.then(|| &packet[..packet.len() - padding])
+        }
+        _ => Some(packet),
+    }
+}
+
 /// The largest compound that we write.
-pub const LARGEST: usize = 128;
+pub const LARGEST: usize = 168;
 
 /// A compound of ours (§6.1): a report, our CNAME, and a BYE at the end.
 pub fn compound(ssrc: u32, sender: Option<Sender>, block: Option<Block>, cname: &str, bye: bool) -> ArrayVec<u8, LARGEST> {
@@ -183,19 +224,24 @@ pub fn compound(ssrc: u32, sender: Option<Sender>, block: Option<Block>, cname: 
     put(&mut out, cname);
     put(&mut out, &[0; 4][..chunk - 6 - cname.len()]);
     if bye {
-        head(&mut out, 1, GOODBYE, 1);
-        put(&mut out, &ssrc.to_be_bytes());
+        goodbye(&mut out, ssrc);
     }
     out
 }
 
-fn head(out: &mut ArrayVec<u8, LARGEST>, count: u8, packet_type: u8, words: u16) {
+/// Ends a compound: the last packet of a source (§6.6).
+pub fn goodbye(out: &mut ArrayVec<u8, LARGEST>, ssrc: u32) {
+    head(out, 1, GOODBYE, 1);
+    put(out, &ssrc.to_be_bytes());
+}
+
+pub(super) fn head(out: &mut ArrayVec<u8, LARGEST>, count: u8, packet_type: u8, words: u16) {
     let [high, low] = words.to_be_bytes();
     put(out, &[0x80 | count, packet_type, high, low]);
 }
 
-/// 28 + 24 + 4 + 32 + 8 bytes at most are put, so nothing is ever cut.
-fn put(out: &mut ArrayVec<u8, LARGEST>, bytes: &[u8]) {
+/// 28 + 24 + 4 + 32 + 8 bytes at most are put, and an extended report of 8 + 12 + 16 + 36: nothing is ever cut.
+pub(super) fn put(out: &mut ArrayVec<u8, LARGEST>, bytes: &[u8]) {
     let cut = out.try_extend_from_slice(bytes);
     debug_assert!(cut.is_ok());
 }
@@ -227,7 +273,10 @@ mod tests {
         let Rtcp::SenderReport { ssrc: 7, sender: read, blocks } = packets[0] else { panic!("{packets:?}") };
         assert_eq!(read, sender);
         assert_eq!(blocks.collect::<Vec<_>>(), [BLOCK_A]);
-        assert_eq!(packets[1..], [Rtcp::SourceDescription { ssrc: Some(7) }, Rtcp::Goodbye { ssrc: Some(7) }]);
+        let [_, Rtcp::SourceDescription { ssrc: Some(7) }, Rtcp::Goodbye { sources }] = &packets[..] else {
+            panic!("{packets:?}")
+        };
+        assert_eq!(sources.collect::<Vec<_>>(), [7]);
     }
 
     #[test]
@@ -250,6 +299,38 @@ mod tests {
     }
 
     #[test]
+    fn all_of_several_blocks_and_leaving_sources_are_read() {
+        let one = compound(7, None, Some(BLOCK_A), "x", false);
+        let block = &one[8..32];
+        let report = [&[0x83, 201, 0, 19, 0, 0, 0, 7][..], block, block, block].concat();
+        let bye = [&[0x82, 203, 0, 4, 0, 0, 0, 7, 0, 0, 0, 8, 5][..], b"ended", &[0, 0]].concat();
+        let bytes = [report, bye].concat();
+        let packets: Vec<_> = parse(&bytes).unwrap().collect();
+        let [Rtcp::ReceiverReport { blocks, .. }, Rtcp::Goodbye { sources }] = &packets[..] else { panic!("{packets:?}") };
+        assert_eq!((blocks.count(), sources.collect::<Vec<_>>()), (3, vec![7, 8]));
+    }
+
+    #[test]
+    fn padding_is_not_read_as_content() {
+        // An extended report of one block, padded by what looks like another.
+        let padded = |pad: u8| [0xa0, 207, 0, 5, 0, 0, 0, 7, 4, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2, 200, 0, 0, pad];
+        let count = |bytes: [u8; 24]| match parse(&bytes).unwrap().next() {
+            Some(Rtcp::ExtendedReport { blocks, .. }) => Some(blocks.count()),
+            _ => None,
+        };
+        assert_eq!((count(padded(4)), count(padded(0)), count(padded(5)), count(padded(24))), (Some(1), None, None, None));
+    }
+
+    #[test]
+    fn the_largest_compound_holds_all_that_we_ever_say() {
+        let sender = Sender { ntp: 1, timestamp: 2, packets: 3, octets: 4 };
+        let mut bytes = compound(7, Some(sender), Some(BLOCK_A), &"x".repeat(99), false);
+        xr::extend(&mut bytes, 7, Some(1), Some(xr::Delay::default()), Some(&xr::tests::VOIP_A));
+        goodbye(&mut bytes, 7);
+        assert_eq!((bytes.len(), parse(&bytes).unwrap().count()), (LARGEST, 4));
+    }
+
+    #[test]
     fn ntp_time_counts_seconds_in_32_32_bits() {
         assert_eq!(ntp(Mono::from_millis(2_500)), 2 << 32 | 1 << 31);
         assert_eq!(middle(2 << 32 | 1 << 31), 2 << 16 | 1 << 15);
@@ -257,8 +338,8 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_bytes_make_it_panic(mut bytes in proptest::collection::vec(proptest::num::u8::ANY, 4..120), kind in 198u8..206, words in 0u8..40) {
-            bytes[0] = 0x80 | (bytes[0] & 0x1f);
+        fn no_bytes_make_it_panic(mut bytes in proptest::collection::vec(proptest::num::u8::ANY, 4..160), kind in 198u8..209, words in 0u8..40) {
+            bytes[0] = 0x80 | (bytes[0] & 0x3f);
             bytes[1] = kind;
             bytes[2] = 0;
             bytes[3] = words;
@@ -267,7 +348,15 @@ mod tests {
                     Rtcp::SenderReport { blocks, .. } | Rtcp::ReceiverReport { blocks, .. } => {
                         proptest::prop_assert!(blocks.count() <= 31);
                     }
-                    Rtcp::SourceDescription { .. } | Rtcp::Goodbye { .. } | Rtcp::Other { .. } => {}
+                    Rtcp::Goodbye { sources } => proptest::prop_assert!(sources.count() <= 31),
+                    Rtcp::ExtendedReport { blocks, .. } => {
+                        for block in blocks {
+                            if let xr::Block::Delays(delays) = block {
+                                proptest::prop_assert!(delays.count() <= 40);
+                            }
+                        }
+                    }
+                    Rtcp::SourceDescription { .. } | Rtcp::Other { .. } => {}
                 }
             }
         }

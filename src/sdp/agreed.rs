@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::Codec;
 
+use super::xr::Extended;
+
 /// The outcome of one offer/answer exchange, from our side. `media::Session` is made from it (`From`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agreed {
@@ -30,6 +32,9 @@ pub struct Agreed {
     pub ptime_ms: u8,
     /// The peer asks that silence is not sent (`usedtx` of Opus, RFC 7587 §6.1).
     pub dtx: bool,
+    /// The extended reports that the peer asks for.
+    #[serde(default)]
+    pub extended: Extended,
 }
 
 impl Agreed {

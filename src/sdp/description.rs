@@ -9,6 +9,7 @@ use crate::codec::Codec;
 
 use super::address;
 use super::direction::Direction;
+use super::xr::Extended;
 
 /// Why a body is not a description that we can use.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -89,6 +90,8 @@ pub struct Audio {
     pub direction: Direction,
     pub ptime_ms: Option<u8>,
     pub max_ptime_ms: Option<u8>,
+    /// The extended reports that it asks for; `None`: it says nothing of them.
+    pub extended: Option<Extended>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,7 +140,11 @@ impl Description {
         }
         let tidy = tidy(body)?;
         let session = sdp_types::Session::parse(tidy.as_bytes()).map_err(|e| SdpError::Malformed { line: line_of(&e) })?;
-        let level = Level { connection: session.connection.as_ref(), direction: direction(&session.attributes) };
+        let level = Level {
+            connection: session.connection.as_ref(),
+            direction: direction(&session.attributes),
+            extended: extended(&session.attributes),
+        };
         Ok(Description {
             session_id: session.origin.sess_id.clone(),
             version: session.origin.sess_version,
@@ -155,6 +162,7 @@ impl Description {
 struct Level<'a> {
     connection: Option<&'a sdp_types::Connection>,
     direction: Option<Direction>,
+    extended: Option<Extended>,
 }
 
 /// The lines that are read (`v o s c t m a`), mended where phones err in ways that mean no harm. The first of repeated `o=`, `s=`
@@ -291,6 +299,7 @@ fn audio(media: &sdp_types::Media, level: &Level<'_>) -> Audio {
         direction: direction(&media.attributes).or(level.direction).unwrap_or_default(),
         ptime_ms: attribute("ptime").and_then(milliseconds),
         max_ptime_ms: attribute("maxptime").and_then(milliseconds),
+        extended: extended(&media.attributes).or(level.extended),
     }
 }
 
@@ -304,6 +313,12 @@ fn rtcp(attribute: Option<&str>, address: IpAddr, port: u16) -> Option<SocketAdd
         None => Some(SocketAddr::new(address, port)),
         Some(other) => address::parse(other).filter(|a| address::is_fit(*a)).map(|a| SocketAddr::new(a, port)),
     }
+}
+
+/// A bare `a=rtcp-xr` asks for nothing, but knows of it.
+fn extended(attributes: &[sdp_types::Attribute]) -> Option<Extended> {
+    let of_it = |a: &&sdp_types::Attribute| a.attribute.trim().eq_ignore_ascii_case("rtcp-xr");
+    attributes.iter().find(of_it).map(|a| Extended::parse(a.value.as_deref().unwrap_or_default()))
 }
 
 /// Some phones write `20.0`.

@@ -10,11 +10,13 @@ mod description;
 mod direction;
 mod negotiation;
 mod write;
+mod xr;
 
 pub use agreed::Agreed;
 pub use description::{Audio, Description, Format, Line, SdpError, Transport};
 pub use direction::Direction;
 pub use negotiation::{Local, Negotiation, Refusal};
+pub use xr::Extended;
 
 /// The payload type that our offers give to telephone-event: 101, which every phone expects.
 pub const TELEPHONE_EVENT: u8 = 101;

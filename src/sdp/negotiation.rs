@@ -125,7 +125,7 @@ impl Negotiation {
         clocks.dedup();
         let events: Vec<_> = clocks.into_iter().map(|clock| (self.numbers.of_event(clock), clock)).collect();
         let ptime_ms = self.agreed.as_ref().map_or(20, |a| a.ptime_ms);
-        let audio = write::OurAudio { codecs: &numbered, events: &events, direction: wanted, ptime_ms };
+        let audio = write::OurAudio { codecs: &numbered, events: &events, direction: wanted, ptime_ms, extended: true };
         let rest = write::rest(&self.local, &self.lines, self.audio_at, &audio);
         self.turn = Turn::Offered(Made { codecs: numbered, events, direction: wanted });
         self.publish(rest)
@@ -171,6 +171,7 @@ impl Negotiation {
             receive: direction.receives(),
             ptime_ms: audio.ptime_to_send(),
             dtx: audio.asks_for_dtx(payload_type),
+            extended: audio.extended.unwrap_or_default(),
         };
         self.lines = offer
             .lines
@@ -182,7 +183,13 @@ impl Negotiation {
         self.turn = Turn::Nobody;
         let codecs = [(payload_type, codec)];
         let events = telephone_event.map(|event| (event, codec.clock_rate()));
-        let ours = write::OurAudio { codecs: &codecs, events: events.as_slice(), direction, ptime_ms: agreed.ptime_ms };
+        let ours = write::OurAudio {
+            codecs: &codecs,
+            events: events.as_slice(),
+            direction,
+            ptime_ms: agreed.ptime_ms,
+            extended: audio.extended.is_some(),
+        };
         let rest = write::rest(&self.local, &self.lines, audio_at, &ours);
         self.agreed = Some(agreed.clone());
         Ok((self.publish(rest), agreed))
@@ -221,6 +228,7 @@ impl Negotiation {
             receive: direction.receives(),
             ptime_ms: audio.ptime_to_send(),
             dtx: audio.asks_for_dtx(payload_type),
+            extended: audio.extended.unwrap_or_default(),
         };
         self.turn = Turn::Answered(made);
         self.agreed = Some(agreed.clone());

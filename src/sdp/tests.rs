@@ -126,7 +126,7 @@ fn our_offer_is_what_every_phone_understands() {
         text(&body),
         "v=0\r\no=- 7 1 IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\nm=audio 20000 RTP/AVP 8 0 101\r\n\
          a=rtpmap:8 PCMA/8000\r\na=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\n\
-         a=ptime:20\r\na=sendrecv\r\n"
+         a=rtcp-xr:rcvr-rtt=all voip-metrics\r\na=ptime:20\r\na=sendrecv\r\n"
     );
     let (_, back) = parsed(text(&body)).audio().map(|(i, a)| (i, a.clone())).unwrap();
     assert_eq!(back.formats.len(), 3);
@@ -279,6 +279,27 @@ fn an_answer_in_18x_may_come_again_in_the_2xx() {
     assert_eq!((early.codec, early.payload_type), (Codec::Pcmu, 0));
     let later = n.answered(&parsed(&audio(&PHONE.replace("5004", "5006")))).unwrap();
     assert_eq!(later.remote, Some("192.0.2.1:5006".parse().unwrap()));
+}
+
+/// RFC 3611 §5.
+#[test]
+fn extended_reports_are_sent_to_who_asks_and_asked_of_who_knows_them() {
+    for (lines, rcvr_rtt, voip_metrics, answered) in [
+        ("", false, false, false),
+        ("a=rtcp-xr\r\n", false, false, true),
+        ("a=rtcp-xr:rcvr-rtt=all:10000 stat-summary=loss,dup,jitt,TTL voip-metrics\r\n", true, true, true),
+        ("a=rtcp-xr:pkt-loss-rle=10 VOIP-METRICS\r\n", false, true, true),
+        ("a=rtcp-xr:voip-metricsx rcvr-rtt-x\r\n", false, false, true),
+    ] {
+        let offer = parsed(&audio(&format!("m=audio 5004 RTP/AVP 8\r\n{lines}")));
+        let (body, agreed) = ours().answer(&offer, &BOTH, None, Direction::SendRecv).unwrap();
+        assert_eq!(agreed.extended, Extended { rcvr_rtt, voip_metrics }, "{lines}");
+        assert_eq!(text(&body).contains("a=rtcp-xr:rcvr-rtt=all voip-metrics\r\n"), answered, "{lines}");
+    }
+    let mut n = ours();
+    n.offer(&BOTH, Direction::SendRecv);
+    let session = parsed(&audio(PHONE).replace("t=0 0\r\n", "t=0 0\r\na=rtcp-xr:voip-metrics\r\n"));
+    assert!(n.answered(&session).unwrap().extended.voip_metrics, "for all lines of the session");
 }
 
 #[test]

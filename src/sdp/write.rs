@@ -9,6 +9,7 @@ use crate::codec::Codec;
 
 use super::direction::Direction;
 use super::negotiation::{Local, Shape};
+use super::xr;
 
 /// The audio line of a description of ours.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +20,8 @@ pub struct OurAudio<'a> {
     pub events: &'a [(u8, u32)],
     pub direction: Direction,
     pub ptime_ms: u8,
+    /// Extended reports are asked for: in every offer, in an answer where the offer knows of them (RFC 3611 §5.2).
+    pub extended: bool,
 }
 
 /// All below the `o=` line: a version counts up when this changes.
@@ -57,6 +60,9 @@ fn write_audio(out: &mut String, port: u16, line: &Shape, audio: &OurAudio<'_>) 
     for (event, clock_rate) in audio.events {
         // Events 0 to 15: digits, star, pound, A to D.
         let _ = write!(out, "a=rtpmap:{event} telephone-event/{clock_rate}\r\na=fmtp:{event} 0-15\r\n");
+    }
+    if audio.extended {
+        out.push_str(xr::OURS);
     }
     let _ = write!(out, "a=ptime:{}\r\na={}\r\n", audio.ptime_ms, audio.direction.name());
 }

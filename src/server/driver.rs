@@ -538,7 +538,7 @@ token = "token-of-admin-0123456789"
 "#;
 
     /// Sockets, threads and files stand on these; each is refused by its name, so that the operator knows what to take back.
-    const ONLY_AT_START: [(&str, &str, &str); 12] = [
+    const ONLY_AT_START: [(&str, &str, &str); 13] = [
         ("cordboard.example", "another.example", "[site] domain"),
         ("\"DE\"", "\"US\"", "[site] country"),
         ("udp = [\"127.0.0.1:5060\"]", "udp = [\"127.0.0.1:5070\"]", "[sip] udp"),
@@ -549,6 +549,7 @@ token = "token-of-admin-0123456789"
         ("workers = 1", "workers = 2", "workers"),
         ("\"3s\"", "\"4s\"", "missing_after"),
         ("\"30s\"", "\"40s\"", "dead_after"),
+        ("workers = 1", "workers = 1\ndegraded_below = 3.9", "degraded_below"),
         ("8080", "8081", "[http]"),
         ("\"recordings\"", "\"elsewhere\"", "[recording] folder"),
     ];

@@ -81,8 +81,17 @@ pub fn only_at_start(old: &Config, new: &Config) -> Vec<&'static str> {
     fixed(old.sip.nameservers == new.sip.nameservers, "a change of [sip] nameservers");
     fixed(old.tls == new.tls, "a change of [tls]");
     fixed(old.sip.max_expires == new.sip.max_expires, "a change of [sip] max_expires");
-    let media = |c: &Config| (c.media.listen, c.media.ports.clone(), c.media.workers, c.media.missing_after, c.media.dead_after);
-    fixed(media(old) == media(new), "a change of [media] listen, ports, workers, missing_after or dead_after");
+    let media = |c: &Config| {
+        (
+            c.media.listen,
+            c.media.ports.clone(),
+            c.media.workers,
+            c.media.missing_after,
+            c.media.dead_after,
+            c.media.degraded_below,
+        )
+    };
+    fixed(media(old) == media(new), "a change of [media] listen, ports, workers, missing_after, dead_after or degraded_below");
     let http = |c: &Config| (c.http.listen, c.http.secure);
     fixed(http(old) == http(new), "a change of [http] listen or secure");
     fixed(old.recording.folder == new.recording.folder, "a change of [recording] folder");

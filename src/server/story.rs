@@ -1,7 +1,8 @@
 //! What happens, in the process's own log: a line for whoever reads along, without customers' numbers. The event log has all of it.
 
+use crate::media::Way;
 use crate::route::Trouble;
-use crate::switch::event::{Event, GoneBy, Kind};
+use crate::switch::event::{Event, GoneBy, Kind, MissingCause};
 
 pub(super) fn tell(event: &Event) {
     let id = event.conversation.map(tracing::field::display);
@@ -60,7 +61,15 @@ pub(super) fn tell(event: &Event) {
             let talked = call.talk_ms / 1_000;
             tracing::info!(conversation = id, "the call has ended: {}, by {}; {talked} s of talk", call.cause, call.by);
         }
-        Kind::MediaMissing(m) => tracing::warn!(conversation = id, "nothing is heard from {}", m.peer),
+        Kind::MediaMissing(m) => match &m.cause {
+            Some(cause @ MissingCause::Unheard) => tracing::warn!(conversation = id, "{} does not hear us: {cause}", m.peer),
+            Some(cause) => tracing::warn!(conversation = id, "nothing is heard from {}: {cause}", m.peer),
+            None => tracing::warn!(conversation = id, "nothing is heard from {}", m.peer),
+        },
+        Kind::MediaDegraded(m) => {
+            let way = if m.way == Some(Way::ToPeer) { "what it is sent" } else { "what comes from it" };
+            tracing::warn!(conversation = id, "{} sounds bad: {way} scores {:.1} of 4.5", m.peer, m.mos);
+        }
         Kind::RecordingGap(gap) => {
             tracing::warn!(conversation = id, recording = %gap.recording, "{} ms are missing: {}", gap.gap_ms, gap.reason);
         }
@@ -120,6 +129,7 @@ pub(super) fn tell(event: &Event) {
         | Kind::RecordingRepaired(_)
         | Kind::MediaPresent(_)
         | Kind::MediaQuality(_)
+        | Kind::MediaRecovered(_)
         | Kind::ConfigReloaded(_)
         | Kind::SystemStarted(_) => {}
     }

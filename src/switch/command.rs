@@ -290,6 +290,8 @@ pub struct Status {
     pub draining: bool,
     pub live_conversations: u64,
     pub legs: u64,
+    /// Of them, those whose media sounds bad at present.
+    pub legs_degraded: u64,
     pub transactions: u64,
     pub registrations: u64,
     pub free_ports: u64,

@@ -290,8 +290,10 @@ impl Switch {
 
     fn status(&self) -> Status {
         let mut live = BTreeMap::new();
+        let mut legs_degraded = 0;
         for conv in self.conversations.values() {
             *live.entry(conv.direction).or_insert(0) += 1;
+            legs_degraded += conv.legs.values().filter(|l| l.degraded && l.quality.is_none()).count() as u64;
         }
         let trunks = self.trunks();
         let mut degraded = self.hub.degraded.clone();
@@ -303,6 +305,7 @@ impl Switch {
             draining: self.hub.draining,
             live_conversations: self.conversations.len() as u64,
             legs: self.hub.index.legs.len() as u64,
+            legs_degraded,
             transactions: self.hub.transactions.len() as u64,
             registrations: self.hub.registrar.all().count() as u64,
             free_ports: self.hub.ports.values().map(|p| p.len() as u64).sum(),

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::event::{By, CallEnded, Kind, LegSummary, MediaQuality, MenuLeft, QueueLeft, Transfer, TransferOutcome};
+use super::event::{By, CallEnded, Kind, LegSummary, MenuLeft, QueueLeft, Transfer, TransferOutcome};
 use super::hub::{Cx, Departing, Purpose};
 use super::output::RecorderCommand;
 use super::queueing::millis;
@@ -153,9 +153,8 @@ impl Cx<'_> {
     pub fn closed(&mut self, conv: &mut Conversation, id: LegId, quality: Quality) {
         let Some(leg) = conv.legs.get_mut(&id) else { return };
         leg.quality = Some(quality);
-        if quality.packets_received + quality.packets_sent > 0 {
-            let data = MediaQuality { leg: id, peer: leg.peer.to_string(), quality };
-            self.tell(Some(conv.id), Kind::MediaQuality(data));
+        if let Some(leg) = conv.leg(id) {
+            self.measured(conv, leg, quality);
         }
         self.sweep(conv, id);
     }

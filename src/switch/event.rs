@@ -1,16 +1,18 @@
 //! Everything that happens, as the log keeps it and the world sees it. This file is the one place where the types of events and their
-//! `data` are documented, those of mailboxes in `voicemail` beside it; the API's schema is generated from them.
+//! `data` are documented, those of mailboxes and of media in `voicemail` and `media` beside it; the API's schema is generated from them.
 //!
 //! On the wire an event is a CloudEvents 1.0 object whose `type` is `cordboard.` and the name given in `#[serde(rename)]` here, whose
 //! `subject` is the conversation and whose `data` is the struct of its variant. A customer's number stands in `data` only.
 //!
 //! Fields are only ever added, and then with `#[serde(default)]`: a log of last year must still be read.
 
+mod media;
 mod voicemail;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use self::media::{MediaDegraded, MediaMissing, MediaQuality, MissingCause};
 pub use self::voicemail::{Greeting, MailFailed, Mailed, Voicemail, VoicemailLock, VoicemailUnlock};
 
 use crate::clock::Wall;
@@ -172,14 +174,21 @@ pub enum Kind {
     #[serde(rename = "voicemail.unlocked")]
     VoicemailUnlocked(VoicemailUnlock),
 
+    /// Nothing is heard of a leg that should be, or it does not hear what it is sent, with the likely cause.
     #[serde(rename = "media.missing")]
     MediaMissing(MediaMissing),
-    /// Packets again after `media.missing`.
+    /// What `media.missing` told of is over.
     #[serde(rename = "media.present")]
     MediaPresent(MediaMissing),
     /// What a leg's media was like, when the leg ends.
     #[serde(rename = "media.quality")]
     MediaQuality(MediaQuality),
+    /// A leg sounds bad.
+    #[serde(rename = "media.degraded")]
+    MediaDegraded(MediaDegraded),
+    /// It sounds good again, after `media.degraded`.
+    #[serde(rename = "media.recovered")]
+    MediaRecovered(MediaDegraded),
 
     /// A phone wanted what its class of service does not permit.
     #[serde(rename = "class.refused")]
@@ -673,24 +682,6 @@ pub struct RecordingFailed {
     #[schema(value_type = String)]
     pub recording: RecordingId,
     pub reason: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct MediaMissing {
-    #[schema(value_type = u64)]
-    pub leg: LegId,
-    /// `phone:201` or `trunk:carrier`.
-    pub peer: String,
-    /// Where its media should come from.
-    pub expected_from: Option<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct MediaQuality {
-    #[schema(value_type = u64)]
-    pub leg: LegId,
-    pub peer: String,
-    pub quality: Quality,
 }
 
 /// Events that a full disk cost.

@@ -321,6 +321,10 @@ impl Cx<'_> {
         *self.hub.counters.entry(name.into()).or_insert(0) += 1;
     }
 
+    pub fn count_many(&mut self, name: &str, many: u64) {
+        *self.hub.counters.entry(name.to_owned()).or_insert(0) += many;
+    }
+
     pub fn tell(&mut self, conversation: Option<ConversationId>, kind: Kind) {
         self.out.push(Output::Event(Event { at: self.now.wall, conversation, kind }));
     }

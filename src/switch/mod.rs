@@ -20,6 +20,7 @@
 //! | who is shut out | `door` |
 //! | lamps and other subscriptions, texts between phones | `presence`, `messages` |
 //! | what a phone may do | `classes` |
+//! | what is heard, and how well | `hearing` |
 //! | keys, and which of them nothing may keep | `keys` |
 //! | messages that callers leave, and what they hear before | `mailbox`, `greeting` |
 //!
@@ -45,6 +46,7 @@ mod forwarding;
 mod gateways;
 mod greeting;
 mod guard;
+mod hearing;
 mod hub;
 mod identity;
 mod in_dialog;
@@ -724,20 +726,15 @@ impl Cx<'_> {
 
     /// What a media worker says of a leg.
     fn reported(&mut self, conv: &mut Conversation, id: LegId, report: Report) {
-        use event::{MediaMissing, RecordingGap};
+        use event::RecordingGap;
         match report {
             Report::Digit { digit, .. } => self.digit(conv, id, digit),
             Report::PlayEnded { play, .. } => self.play_ended(conv, play),
             Report::ClipMissing { .. } => self.count("clips_missing_total"),
-            Report::Missing { .. } | Report::Present { .. } => {
-                // Before the answer nobody has to say anything.
-                let Some(leg) = conv.leg(id).filter(|l| l.is_answered()) else { return };
-                let expected_from = leg.negotiation.agreed().and_then(|a| a.remote).map(|r| r.to_string());
-                let data = MediaMissing { leg: id, peer: leg.peer.to_string(), expected_from };
-                let kind =
-                    if matches!(report, Report::Missing { .. }) { Kind::MediaMissing(data) } else { Kind::MediaPresent(data) };
-                self.tell(Some(conv.id), kind);
-            }
+            Report::Missing { cause, .. } => self.absent(conv, id, cause, true),
+            Report::Present { cause, .. } => self.absent(conv, id, cause, false),
+            Report::Degraded { mos, way, quality, .. } => self.scored(conv, id, mos, Some(way), quality),
+            Report::Recovered { mos, quality, .. } => self.scored(conv, id, mos, None, quality),
             // What is agreed on before the answer binds nobody to speak.
             Report::Dead { .. } if conv.leg(id).is_some_and(|l| l.is_live() && !l.is_answered()) => {}
             Report::Dead { .. } => self.leg_fails(conv, id, Cause::NoMedia),

@@ -64,8 +64,13 @@ impl Sink for Tap {
 }
 
 fn ten_minutes(record: bool) -> Duration {
-    let settings =
-        Settings { missing_after: Duration::from_secs(3), dead_after: Duration::from_secs(30), country: *b"DE", seed: 1 };
+    let settings = Settings {
+        missing_after: Duration::from_secs(3),
+        dead_after: Duration::from_secs(30),
+        country: *b"DE",
+        degraded_below: 3.6,
+        seed: 1,
+    };
     let mut worker = Worker::new(settings);
     let clips = sim::audio::clips(&[]);
     let mut now = Mono::from_millis(1_000);
@@ -85,6 +90,7 @@ fn ten_minutes(record: bool) -> Duration {
             receive: true,
             ptime_ms: 20,
             dtx: false,
+            extended: cordboard::sdp::Extended::default(),
         };
         worker.handle(Command::Open { leg, lease: Lease { worker: 0, port: 20_000 } }, &clips, now, &mut sink);
         worker.handle(Command::Agree { leg, session }, &clips, now, &mut sink);

@@ -36,6 +36,7 @@ mod park_overflow;
 mod parking;
 mod pickup;
 mod presence;
+mod quality;
 mod queues;
 mod random_days;
 mod reliable;

@@ -228,6 +228,17 @@ impl Checking {
         }
     }
 
+    /// A mean opinion score, 1 to 4.5, or its default.
+    fn score(&mut self, key: &'static str, given: Option<Spanned<f64>>, default: f32) -> f32 {
+        let Some(given) = given else { return default };
+        let value = *given.get_ref();
+        if (1.0..=4.5).contains(&value) {
+            return value as f32;
+        }
+        self.out_of_range(&given, key, value, 1, 4.5);
+        default
+    }
+
     fn out_of_range<T>(
         &mut self,
         at: &Spanned<T>,

@@ -186,6 +186,7 @@ impl Checking {
             workers: u8::try_from(self.count("workers", media.workers, default_workers(), 1..=64)).unwrap_or(1),
             missing_after,
             dead_after,
+            degraded_below: self.score("degraded_below", media.degraded_below, 3.6),
             hold_music: media.hold_music.map(|m| self.path(&m.get_ref().0)),
         }
     }

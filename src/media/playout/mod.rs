@@ -111,10 +111,6 @@ impl Playout {
         }
     }
 
-    pub fn codec(&self) -> Codec {
-        self.codec
-    }
-
     /// A packet of sound that was accepted. Any order, doubled or late: it is counted as what it is.
     pub fn packet(&mut self, fields: &Fields, payload: &[u8], at: Mono) {
         if payload.is_empty() {

@@ -74,7 +74,7 @@ fn level(samples: &[i16], rate: u32, hz: f64) -> f64 {
 
 impl Bench {
     /// All talk, for so many packets; what each leg was sent meanwhile.
-    fn talk(&mut self, talkers: &mut [Talker], packets: usize) -> BTreeMap<LegId, Heard> {
+    fn all_talk(&mut self, talkers: &mut [Talker], packets: usize) -> BTreeMap<LegId, Heard> {
         let mut heard: BTreeMap<LegId, Heard> = BTreeMap::new();
         self.out.sent.clear();
         for _ in 0..packets {
@@ -109,7 +109,7 @@ fn every_codec_reaches_every_other_one_at_its_level() {
         for b in &Codec::ALL[i..] {
             let mut bench = Bench::bridge(a, *b);
             let mut talkers = [Talker::new(A, a, 1_000.0), Talker::new(B, *b, 440.0)];
-            let heard = bench.talk(&mut talkers, 100);
+            let heard = bench.all_talk(&mut talkers, 100);
             for (leg, codec, hz, own) in [(A, a, 440.0, 1_000.0), (B, *b, 1_000.0, 440.0)] {
                 let heard = &heard[&leg];
                 heard.is_whole(codec);
@@ -171,7 +171,7 @@ fn in_a_conference_each_hears_all_the_others_and_not_himself() {
     for leg in [A, B, C] {
         bench.hear(leg, Source::Mix(vec![A, B, C]));
     }
-    let heard = bench.talk(&mut talkers, 100);
+    let heard = bench.all_talk(&mut talkers, 100);
     assert_hears(&heard, &[(A, &[B, C]), (B, &[A, C]), (C, &[A, B])]);
     for (leg, codec, _) in PARTIES {
         heard[&leg].is_whole(codec);
@@ -201,7 +201,7 @@ fn a_supervisor_listens_whispers_and_barges_and_the_customers_stream_has_no_seam
         for (leg, whom) in [A, B, C].into_iter().zip(mode) {
             bench.hear(leg, if whom.is_empty() { Source::Nothing } else { Source::Mix(whom.to_vec()) });
         }
-        let mut heard = bench.talk(&mut talkers, 120);
+        let mut heard = bench.all_talk(&mut talkers, 120);
         assert_hears(&heard, &[(A, mode[0]), (B, mode[1]), (C, mode[2])]);
         customer.packets.extend(heard.remove(&A).unwrap().packets);
     }
@@ -231,10 +231,10 @@ fn one_who_leaves_a_conference_leaves_a_plain_bridge() {
 fn a_leg_that_is_agreed_anew_with_another_codec_is_heard_on() {
     let mut bench = Bench::bridge(Codec::Pcma, Codec::Pcma);
     let mut talkers = [Talker::new(A, Codec::Pcma, 440.0), Talker::new(B, Codec::Pcma, 1_000.0)];
-    bench.talk(&mut talkers, 20);
+    bench.all_talk(&mut talkers, 20);
     bench.command(Command::Agree { leg: B, session: session(B, Codec::Opus) });
     talkers[1] = Talker::new(B, Codec::Opus, 1_000.0);
-    let heard = bench.talk(&mut talkers, 100);
+    let heard = bench.all_talk(&mut talkers, 100);
     let a = heard[&A].samples(Codec::Pcma);
     assert!((-1.0..1.0).contains(&level(&a, 8_000, 1_000.0)), "{}", level(&a, 8_000, 1_000.0));
     let b = heard[&B].samples(Codec::Opus);
@@ -273,7 +273,7 @@ fn key(sequence: u16, timestamp: u32, duration: u16, end: bool) -> Vec<u8> {
 /// A says a while, then presses 5 for 200 ms.
 fn press_five(bench: &mut Bench) -> BTreeMap<LegId, Heard> {
     let mut talker = Talker::new(A, Codec::Pcma, 440.0);
-    bench.talk(std::slice::from_mut(&mut talker), 50);
+    bench.all_talk(std::slice::from_mut(&mut talker), 50);
     let mut heard: BTreeMap<LegId, Heard> = BTreeMap::new();
     for n in 0..30u16 {
         let (duration, end) = ((n.min(9) + 1) * 160, n >= 9);
@@ -329,7 +329,7 @@ fn ordered_keys_are_sent_to_a_leg_whatever_it_hears() {
         bench.hear(A, source);
         bench.command(Command::Press { leg: A, keys: "19#".chars().map(|digit| Key { digit, duration_ms: 100 }).collect() });
         let mut talker = Talker::new(B, Codec::Opus, 440.0);
-        let heard = bench.talk(std::slice::from_mut(&mut talker), 60);
+        let heard = bench.all_talk(std::slice::from_mut(&mut talker), 60);
         let mut codes: Vec<u8> = keys(&heard[&A]).iter().map(|(_, e)| e.code).collect();
         codes.dedup();
         assert_eq!(codes, [1, 9, 11]);
@@ -347,7 +347,7 @@ fn a_leg_between_workers_is_decoded_where_it_arrives() {
     bench.worker.adopt(moving, bench.now);
     bench.hear(B, Source::Leg(A));
     let mut talkers = [Talker::new(A, Codec::Pcma, 440.0), Talker::new(B, Codec::Opus, 1_000.0)];
-    let heard = bench.talk(&mut talkers, 100);
+    let heard = bench.all_talk(&mut talkers, 100);
     assert!(level(&heard[&A].samples(Codec::Pcma), 8_000, 1_000.0) > -1.0);
     assert!(level(&heard[&B].samples(Codec::Opus), 48_000, 440.0) > -1.0);
 }

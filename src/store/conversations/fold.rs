@@ -177,11 +177,30 @@ impl Conversation {
             Kind::RecordingRepaired(r) => self.recording(r.recording).state = RecordingOutcome::Repaired,
             Kind::RecordingFailed(r) => self.recording(r.recording).state = RecordingOutcome::Failed,
 
-            Kind::MediaMissing(m) => self.open_interval(at, Span::MediaMissing { leg: m.leg, peer: m.peer.clone() }),
-            Kind::MediaPresent(m) => {
-                self.close(at, |s| matches!(s, Span::MediaMissing { leg, .. } if *leg == m.leg), |_| {});
+            Kind::MediaMissing(m) => {
+                self.open_interval(at, Span::MediaMissing { leg: m.leg, peer: m.peer.clone(), cause: m.cause });
             }
-            Kind::MediaQuality(m) => self.leg(m.leg, &m.peer).quality = Some(m.quality),
+            Kind::MediaPresent(m) => {
+                let of_it = |s: &Span| matches!(s, Span::MediaMissing { leg, cause, .. } if *leg == m.leg && *cause == m.cause);
+                self.close(at, of_it, |_| {});
+            }
+            Kind::MediaDegraded(m) => {
+                self.leg(m.leg, &m.peer).quality = Some(m.quality);
+                self.open_interval(at, Span::MediaDegraded { leg: m.leg, peer: m.peer.clone(), way: m.way, mos: m.mos });
+            }
+            Kind::MediaRecovered(m) => {
+                self.leg(m.leg, &m.peer).quality = Some(m.quality);
+                self.close(at, |s| matches!(s, Span::MediaDegraded { leg, .. } if *leg == m.leg), |_| {});
+            }
+            // The leg's end is the end of what it suffered from.
+            Kind::MediaQuality(m) => {
+                self.leg(m.leg, &m.peer).quality = Some(m.quality);
+                let suffered = |s: &Span| match s {
+                    Span::MediaMissing { leg, .. } | Span::MediaDegraded { leg, .. } => *leg == m.leg,
+                    _ => false,
+                };
+                self.close(at, suffered, |_| {});
+            }
 
             // An agent's state is told with the conversation that caused it, and is not part of it.
             Kind::AgentReady(_)

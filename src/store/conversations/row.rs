@@ -5,10 +5,10 @@ use utoipa::ToSchema;
 
 use crate::clock::Wall;
 use crate::ids::{ConversationId, LegId, MenuName, Number, QueueName, RecordingId, StaffNumber, TrunkName};
-use crate::media::Quality;
+use crate::media::{Quality, Way};
 use crate::route::Cause;
 use crate::store::rfc3339;
-use crate::switch::event::{By, Direction, TransferOutcome};
+use crate::switch::event::{By, Direction, MissingCause, TransferOutcome};
 
 /// Intervals that a row holds: a caller who is offered to agent after agent for hours. Later ones are counted only.
 pub const MOST_INTERVALS: usize = 400;
@@ -109,6 +109,7 @@ pub struct Leg {
     pub cause: Option<Cause>,
     /// The final status of its INVITE.
     pub status: Option<u16>,
+    /// When it last fell or recovered; at its end, over all of it.
     pub quality: Option<Quality>,
 }
 
@@ -188,11 +189,21 @@ pub enum Span {
         to_place: String,
         reason: crate::route::Why,
     },
-    /// No packet came from a leg that should send.
+    /// A leg was not heard that should be, or did not hear.
     MediaMissing {
         #[schema(value_type = u64)]
         leg: LegId,
         peer: String,
+        #[serde(default)]
+        cause: Option<MissingCause>,
+    },
+    /// A leg sounded bad: its score when it began.
+    MediaDegraded {
+        #[schema(value_type = u64)]
+        leg: LegId,
+        peer: String,
+        way: Option<Way>,
+        mos: f32,
     },
 }
 

@@ -208,6 +208,7 @@ impl Sim {
         let settings = media::Settings {
             missing_after: config.media.missing_after,
             dead_after: config.media.dead_after,
+            degraded_below: config.media.degraded_below,
             country: *b"DE",
             seed: of_media,
         };

@@ -21,6 +21,14 @@ impl Ua {
         }
     }
 
+    /// RTCP of the call that is up.
+    pub fn report(&mut self, bytes: &[u8]) {
+        let up = self.calls.iter().rfind(|c| c.phase == Phase::Up);
+        let Some((from, to)) = up.and_then(|c| Some((c.rtp, c.rtp_remote?))) else { return };
+        let above = |at: SocketAddr| SocketAddr::new(at.ip(), at.port() + 1);
+        self.parcels.push((above(to), Parcel::Rtp { from: above(from), bytes: bytes.to_vec(), rtcp: true }));
+    }
+
     pub(super) fn speak(&mut self, i: usize, now: Mono) {
         let (mute, byte) = (self.mute || self.dead, self.byte);
         let early = self.early;
