@@ -151,7 +151,7 @@ impl<'a> Iterator for Compound<'a> {
     }
 }
 
-/// The largest compound that we write.
+/// The largest compound that we write, with room for what SRTCP puts behind it.
 pub const LARGEST: usize = 128;
 
 /// A compound of ours (§6.1): a report, our CNAME, and a BYE at the end.
@@ -194,7 +194,7 @@ fn head(out: &mut ArrayVec<u8, LARGEST>, count: u8, packet_type: u8, words: u16)
     put(out, &[0x80 | count, packet_type, high, low]);
 }
 
-/// 28 + 24 + 4 + 32 + 8 bytes at most are put, so nothing is ever cut.
+/// 28 + 24 + 4 + 32 + 8 bytes at most are put, so nothing is ever cut, and SRTCP has its room.
 fn put(out: &mut ArrayVec<u8, LARGEST>, bytes: &[u8]) {
     let cut = out.try_extend_from_slice(bytes);
     debug_assert!(cut.is_ok());

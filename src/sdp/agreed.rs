@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 use crate::codec::Codec;
+use crate::rtp::srtp::Pair;
 
 /// The outcome of one offer/answer exchange, from our side. `media::Session` is made from it (`From`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +26,8 @@ pub struct Agreed {
     /// The peer may send.
     pub receive: bool,
     pub ptime_ms: u8,
+    /// RTP and RTCP are encrypted under these keys; `None`: plain.
+    pub srtp: Option<Pair>,
 }
 
 impl Agreed {

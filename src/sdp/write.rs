@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::codec::Codec;
 
+use super::crypto::Crypto;
 use super::direction::Direction;
 use super::negotiation::{Local, Shape};
 
@@ -18,6 +19,8 @@ pub struct OurAudio<'a> {
     pub telephone_event: Option<u8>,
     pub direction: Direction,
     pub ptime_ms: u8,
+    /// Our keys.
+    pub crypto: &'a [Crypto],
 }
 
 /// All below the `o=` line: a version counts up when this changes.
@@ -51,6 +54,9 @@ fn write_audio(out: &mut String, port: u16, line: &Shape, audio: &OurAudio<'_>) 
     if let Some(event) = audio.telephone_event {
         // Events 0 to 15: digits, star, pound, A to D.
         let _ = write!(out, "a=rtpmap:{event} telephone-event/8000\r\na=fmtp:{event} 0-15\r\n");
+    }
+    for crypto in audio.crypto {
+        let _ = write!(out, "a=crypto:{crypto}\r\n");
     }
     let _ = write!(out, "a=ptime:{}\r\na={}\r\n", audio.ptime_ms, audio.direction.name());
 }

@@ -16,7 +16,7 @@ mod transform;
 mod window;
 
 pub use inbound::Inbound;
-pub use suite::{Master, Suite};
+pub use suite::{Master, Pair, Suite};
 
 use transform::{Keys, Part};
 use window::Window;

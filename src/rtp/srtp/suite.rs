@@ -82,6 +82,14 @@ impl Master {
     }
 }
 
+/// The keys of a session: each side has its own (RFC 4568 §5.1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pair {
+    /// What we send is under this.
+    pub ours: Master,
+    pub theirs: Master,
+}
+
 impl std::fmt::Debug for Master {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Master").field("suite", &self.suite).finish_non_exhaustive()
