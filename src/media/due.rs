@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::clock::Mono;
 use crate::rtp::HEADER;
+use crate::rtp::srtp::GROWTH;
 
 use super::leg::{Finding, Hears};
 use super::worker::{Timer, press_report};
@@ -15,11 +16,11 @@ const LATE: Duration = Duration::from_millis(100);
 impl Worker {
     pub(super) fn play_due(&mut self, slot: Slot, due: Mono, now: Mono, out: &mut impl Sink) {
         let Some(leg) = self.leg_in(slot) else { return };
-        let (Hears::Play(play), Some(path)) = (&mut leg.hears, &leg.path) else { return };
+        let (Hears::Play(play), Some(path)) = (&mut leg.hears, &mut leg.path) else { return };
         let session = &path.session;
         let late = now.since(due) > LATE;
         let length = (usize::from(session.ptime_ms) * 8).clamp(80, FRAME_BYTES);
-        let mut packet = [0; HEADER + FRAME_BYTES];
+        let mut packet = [0; HEADER + FRAME_BYTES + GROWTH];
         let goes_on = match path.rtp.target() {
             _ if !session.send => play.tape.pass(length),
             // A peer that is answered where it sends from: it has not sent yet.
@@ -37,7 +38,13 @@ impl Worker {
                     if let Some(recording) = leg.recording {
                         out.tap(tap::frame(recording, Side::Heard, &fields, session.codec, payload, now));
                     }
-                    out.send(slot, leg.id, Port::Rtp, to, &packet[..HEADER + length]);
+                    let whole = match &mut path.secure {
+                        None => Some(HEADER + length),
+                        Some(secure) => secure.seal(Port::Rtp, &mut packet, HEADER + length),
+                    };
+                    if let Some(whole) = whole {
+                        out.send(slot, leg.id, Port::Rtp, to, &packet[..whole]);
+                    }
                 }
                 goes_on
             }

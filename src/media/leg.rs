@@ -12,6 +12,7 @@ use super::latch::{Latch, RtcpLatch};
 use super::play::Play;
 use super::relay::Outgoing;
 use super::rtcp::Control;
+use super::secure::Secure;
 use super::stats::Incoming;
 use super::worker::{Settings, Slot, Timer};
 use super::{Clip, ClipName, Session, dtmf};
@@ -49,6 +50,8 @@ pub struct Path {
     pub session: Session,
     pub rtp: Latch,
     pub rtcp: RtcpLatch,
+    /// Where the session is encrypted.
+    pub secure: Option<Box<Secure>>,
 }
 
 /// What a leg hears.
@@ -73,6 +76,24 @@ pub enum Meaning {
 }
 
 impl Path {
+    pub fn new(session: Session) -> Path {
+        let secure = session.srtp.as_ref().map(|pair| Box::new(Secure::new(pair.clone())));
+        Path { rtp: Latch::new(session.remote), rtcp: RtcpLatch::new(session.remote_rtcp), secure, session }
+    }
+
+    /// A further agreement; whether it is another one.
+    pub fn agree(&mut self, session: Session, now: Mono) -> bool {
+        self.rtp.agree(session.remote, now);
+        self.rtcp.agree(session.remote_rtcp);
+        match (&mut self.secure, &session.srtp) {
+            (Some(secure), Some(pair)) => secure.agree(pair),
+            (secure, pair) => *secure = pair.as_ref().map(|pair| Box::new(Secure::new(pair.clone()))),
+        }
+        let changed = self.session != session;
+        self.session = session;
+        changed
+    }
+
     /// What a payload type means, and whether it is agreed to the letter. The other G.711 is taken as well, since our offer had it; it
     /// convinces no latch.
     #[inline]

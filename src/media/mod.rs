@@ -14,6 +14,7 @@ mod play;
 mod receive;
 mod relay;
 mod rtcp;
+mod secure;
 mod stats;
 mod tap;
 mod tone;
@@ -21,6 +22,7 @@ mod vocabulary;
 mod worker;
 
 pub use clips::{Clip, Clips};
+pub use receive::Datagram;
 pub use vocabulary::*;
 pub use worker::{Forward, Moving, Port, Settings, Sink, Slot, Worker};
 

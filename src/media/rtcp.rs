@@ -8,7 +8,9 @@ use arrayvec::ArrayVec;
 
 use crate::clock::Mono;
 use crate::rtp::rtcp::{self, Block, LARGEST, Rtcp, Sender};
+use crate::rtp::srtp::GROWTH;
 
+use super::Port;
 use super::leg::Leg;
 
 /// Mean time between reports (RFC 3550 §6.2); each is drawn between half and one and a half of it.
@@ -61,10 +63,17 @@ pub fn report(leg: &mut Leg, bye: bool, now: Mono) -> Option<(SocketAddr, ArrayV
         last_report: last.map_or(0, |(middle, _)| middle),
         delay: last.map_or(0, |(_, at)| (now.since(at).as_micros() * 65_536 / 1_000_000) as u32),
     });
-    Some((to, rtcp::compound(out.ssrc, sender, block, &leg.control.cname, bye)))
+    let mut bytes = rtcp::compound(out.ssrc, sender, block, &leg.control.cname, bye);
+    if let Some(secure) = leg.path.as_mut().and_then(|p| p.secure.as_mut()) {
+        let length = bytes.len();
+        bytes.try_extend_from_slice(&[0; GROWTH]).ok()?;
+        let sealed = secure.seal(Port::Rtcp, &mut bytes, length)?;
+        bytes.truncate(sealed);
+    }
+    Some((to, bytes))
 }
 
-/// Takes a datagram on the leg's RTCP port.
+/// Takes a datagram, decrypted, on the leg's RTCP port.
 pub fn receive(leg: &mut Leg, from: SocketAddr, datagram: &[u8], now: Mono) {
     let Some(packets) = rtcp::parse(datagram) else { return };
     let Some(path) = leg.path.as_mut() else { return };

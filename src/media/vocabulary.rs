@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Mono;
 use crate::codec::Codec;
 use crate::ids::{LegId, RecordingId};
+use crate::rtp::srtp;
 use crate::sdp;
 
 /// An even RTP port (RTCP is the odd one above) that a worker has bound and waits for a leg on.
@@ -70,6 +71,8 @@ pub struct Session {
     pub receive: bool,
     /// Packet length that we send when we are the source, in ms; 20 unless the peer asks otherwise.
     pub ptime_ms: u8,
+    /// RTP and RTCP are encrypted under these keys, in both directions; `None`: plain.
+    pub srtp: Option<srtp::Pair>,
 }
 
 impl From<sdp::Agreed> for Session {
@@ -84,6 +87,7 @@ impl From<sdp::Agreed> for Session {
             send: a.send,
             receive: a.receive,
             ptime_ms: a.ptime_ms,
+            srtp: a.srtp,
         }
     }
 }
@@ -241,7 +245,7 @@ pub struct Quality {
     pub remote_loss: Option<f32>,
     /// Round trip by RTCP, in ms.
     pub round_trip_ms: Option<f32>,
-    /// Packets that were thrown away because they came from a stranger.
+    /// Packets that were thrown away because they came from a stranger, or were not encrypted as agreed.
     pub refused: u64,
 }
 

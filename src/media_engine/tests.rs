@@ -121,6 +121,7 @@ impl Running {
             send: true,
             receive: true,
             ptime_ms: 20,
+            srtp: None,
         };
         self.engine.command(worker, Command::Agree { leg, session }).unwrap();
         self.engine.wake();

@@ -19,7 +19,7 @@ use bytes::Bytes;
 use cordboard::clock::{Mono, Now, Wall};
 use cordboard::config::{Config, File, Source};
 use cordboard::ids::{ConversationId, LegId, RecordingId};
-use cordboard::media::{self, Clips, Lease, Port, Worker};
+use cordboard::media::{self, Clips, Datagram, Lease, Port, Worker};
 use cordboard::recorder::timeline::Timeline;
 use cordboard::sip::{self, Flow};
 use cordboard::switch::event::RecordingFinished;
@@ -468,7 +468,10 @@ impl Sim {
                     let Some(slot) = worker.slot(leg) else { return };
                     let mut speaker = Loudspeaker::default();
                     let now = self.now.mono;
-                    if let Some(forward) = worker.receive(slot, port, from, &mut bytes, now, &mut speaker) {
+                    let length = bytes.len();
+                    bytes.extend([0; 32]);
+                    let datagram = Datagram { buffer: &mut bytes, length };
+                    if let Some(forward) = worker.receive(slot, port, from, datagram, now, &mut speaker) {
                         let packet = bytes[forward.start..forward.start + forward.len].to_vec();
                         speaker.sent.push((forward.leg, port, forward.to, packet));
                     }
