@@ -52,7 +52,7 @@ pub struct Line {
     pub transport: Transport,
     /// The formats as written.
     pub formats: String,
-    /// Read in full where it is audio over RTP with a port, and not encrypted in a way that we lack.
+    /// Read in full where it is audio over RTP with a port, and keys, if any, by `a=crypto`.
     pub audio: Option<Audio>,
 }
 
@@ -291,9 +291,13 @@ fn line(media: &sdp_types::Media, level: &Level<'_>) -> Line {
     let rtp = !matches!(transport, Transport::Other(_));
     let taken = rtp && media.port != 0 && media.media.eq_ignore_ascii_case("audio");
     let secure = transport.is_secure();
-    // A secure line whose keys we can't use says nothing that we could answer.
-    let audio = taken.then(|| audio(media, level, secure)).filter(|a| !secure || !a.crypto.is_empty());
-    Line { kind: media.media.clone(), port: media.port, audio, transport, formats: media.fmt.clone() }
+    Line {
+        kind: media.media.clone(),
+        port: media.port,
+        audio: taken.then(|| audio(media, level, secure)),
+        transport,
+        formats: media.fmt.clone(),
+    }
 }
 
 /// Most keys of a line that are looked at.

@@ -6,8 +6,9 @@
 //! | preferred | any; encrypted where one of its lines can be | encrypted where we are told to try it; plain once that was refused |
 //! | required | encrypted | encrypted |
 //!
-//! A session that was encrypted stays so: an offer or answer that would take it into the clear is refused. Our key of a suite is the same
-//! for the dialog's life, so that a hold changes no key; the peer may change its own with each offer.
+//! An answer without keys to such an offer is a plain one where that is allowed; it should have been a refusal (§5.1.2). A session that
+//! was encrypted stays so: an offer or answer that would take it into the clear is refused. Our key of a suite is the same for the
+//! dialog's life, so that a hold changes no key; the peer may change its own with each offer.
 
 use serde::{Deserialize, Serialize};
 
@@ -79,7 +80,8 @@ impl Keys {
         if is_encrypted || self.wanted == Security::Required {
             return Err(Refusal::Unencrypted);
         }
-        audios.find(|(_, a)| !a.secure).map(|(at, audio)| (at, audio, None)).ok_or(Refusal::Encrypted)
+        let none = if self.wanted == Security::Off { Refusal::Encrypted } else { Refusal::NoAudio };
+        audios.find(|(_, a)| !a.secure).map(|(at, audio)| (at, audio, None)).ok_or(none)
     }
 
     /// Our key beside the peer's.
@@ -98,8 +100,11 @@ impl Keys {
         });
         match pair {
             Some(pair) => Ok(Some(pair)),
-            None if is_encrypted || !offered.is_empty() => Err(Refusal::Unencrypted),
-            None if answer.secure => Err(Refusal::Encrypted),
+            None if is_encrypted || self.wanted == Security::Required => Err(Refusal::Unencrypted),
+            // Keys for none of ours.
+            None if !offered.is_empty() && !answer.crypto.is_empty() => Err(Refusal::Unencrypted),
+            None if offered.is_empty() && answer.secure => Err(Refusal::Encrypted),
+            // Some phones that know nothing of SRTP take an offer of it for one of RTP.
             None => Ok(None),
         }
     }

@@ -160,7 +160,7 @@ fn only_secure_audio_is_refused() {
     let offer = parsed(&audio("m=audio 5002 RTP/SAVP 0\r\na=crypto:1 x\r\n"));
     let refused = ours().answer(&offer, &BOTH, None, Direction::SendRecv);
     assert_eq!(refused.as_ref().map_err(Refusal::status), Err(488));
-    assert_eq!(refused, Err(Refusal::NoAudio));
+    assert_eq!(refused, Err(Refusal::Encrypted));
 }
 
 #[test]
@@ -429,6 +429,12 @@ mod encrypted {
         let plain = preferred.offer(&BOTH, Direction::SendRecv);
         assert!(text(&plain).contains("RTP/AVP 8") && !text(&plain).contains("crypto"), "{plain:?}");
         assert_eq!(preferred.answered(&parsed(&audio(PLAIN))).unwrap().srtp, None);
+        // Answered as if it were plain, or with a key for nothing that we said.
+        for (answer, taken) in [(PLAIN, true), ("m=audio 5002 RTP/SAVP 8\r\n", true), (SECURE, false)] {
+            let mut offered = one(Security::Preferred, true);
+            offered.offer(&BOTH, Direction::SendRecv);
+            assert_eq!(offered.answered(&parsed(&audio(answer))).map(|a| a.srtp).ok(), taken.then_some(None), "{answer}");
+        }
         assert!(!one(Security::Required, true).go_plain());
         assert!(!one(Security::Preferred, false).go_plain(), "it was plain");
         let mut off = one(Security::Off, true);
