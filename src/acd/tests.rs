@@ -72,6 +72,7 @@ pub(super) fn config(queues: Vec<Queue>, agents: Vec<Agent>) -> Config {
             missing_after: s(3),
             dead_after: s(30),
             hold_music: None,
+            srtp: Default::default(),
         },
         http: Http { listen: SocketAddr::new(any, 8080), secure: None, origins: Vec::new() },
         tls: None,

@@ -15,8 +15,9 @@ use toml::de::DeValue;
 use super::Advertised;
 use super::text::Reader;
 use super::units::{
-    Address, Code, Daily, Digest, Domain, Every, Extension, Goto, Host, InCountry, Label, Listener, MailAddress, Name, Nameless,
-    Net, NumberPattern, Password, Picks, Pin, Ports, Prepend, Secured, Slots, Telephone, Time, Weekdays, Written, Zone,
+    Address, Code, Daily, Digest, Domain, Encryption, Every, Extension, Goto, Host, InCountry, Label, Listener, MailAddress,
+    Name, Nameless, Net, NumberPattern, Password, Picks, Pin, Ports, Prepend, Secured, Slots, Telephone, Time, Weekdays, Written,
+    Zone,
 };
 
 /// The whole file. Tables that were not given, or that could not be read, are missing.
@@ -108,6 +109,7 @@ pub(crate) struct Media {
     pub missing_after: Option<Spanned<Time>>,
     pub dead_after: Option<Spanned<Time>>,
     pub hold_music: Option<Spanned<Label>>,
+    pub srtp: Option<Encryption>,
 }
 
 #[derive(Default, Deserialize)]
@@ -205,6 +207,7 @@ pub(crate) struct Phone {
     pub mail: Option<Spanned<MailAddress>>,
     pub mail_attach: Option<bool>,
     pub mail_delete: Option<Spanned<bool>>,
+    pub srtp: Option<Encryption>,
 }
 
 #[derive(Deserialize)]
@@ -278,6 +281,7 @@ pub(crate) struct Trunk {
     pub max_calls: Option<Spanned<u64>>,
     pub max_calls_per_second: Option<Spanned<u64>>,
     pub probe: Option<Spanned<Every>>,
+    pub srtp: Option<Encryption>,
 }
 
 #[derive(Deserialize)]

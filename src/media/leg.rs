@@ -15,7 +15,7 @@ use super::rtcp::Control;
 use super::secure::Secure;
 use super::stats::Incoming;
 use super::worker::{Settings, Slot, Timer};
-use super::{Clip, ClipName, Session, dtmf};
+use super::{Clip, ClipName, Quality, Session, dtmf};
 
 /// A leg from `Open` to `Close`.
 #[derive(Debug)]
@@ -73,6 +73,14 @@ pub enum Meaning {
     Event,
     /// Noise parameters; nobody negotiated them, so they end here.
     ComfortNoise,
+}
+
+impl Leg {
+    /// What its media was like until now.
+    pub fn quality(&self) -> Quality {
+        let encrypted = self.path.as_ref().is_some_and(|p| p.secure.is_some());
+        Quality { encrypted, ..self.incoming.quality(self.outgoing.packets) }
+    }
 }
 
 impl Path {

@@ -52,6 +52,7 @@ impl Incoming {
             remote_loss: self.remote_loss,
             round_trip_ms: self.round_trip_ms,
             refused: self.refused,
+            encrypted: false,
         }
     }
 }

@@ -247,6 +247,9 @@ pub struct Quality {
     pub round_trip_ms: Option<f32>,
     /// Packets that were thrown away because they came from a stranger, or were not encrypted as agreed.
     pub refused: u64,
+    /// RTP and RTCP were encrypted (SRTP), in the end at least.
+    #[serde(default)]
+    pub encrypted: bool,
 }
 
 /// Left or right of the recording.

@@ -261,7 +261,7 @@ impl Worker {
     pub fn evict(&mut self, leg: LegId, out: &mut impl Sink) {
         if let Some(leg) = self.remove(leg) {
             out.report(Report::Dead { leg: leg.id });
-            out.report(Report::Closed { leg: leg.id, quality: leg.incoming.quality(leg.outgoing.packets) });
+            out.report(Report::Closed { leg: leg.id, quality: leg.quality() });
         }
     }
 
@@ -479,7 +479,7 @@ impl Worker {
         if let Some(tone) = leg.in_band.as_mut().and_then(|d| d.interrupted()) {
             out.report(tone_report(id, tone));
         }
-        out.report(Report::Closed { leg: id, quality: leg.incoming.quality(leg.outgoing.packets) });
+        out.report(Report::Closed { leg: id, quality: leg.quality() });
     }
 
     fn remove(&mut self, id: LegId) -> Option<Leg> {

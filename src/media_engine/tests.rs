@@ -67,6 +67,7 @@ fn config(ports: std::ops::RangeInclusive<u16>, workers: u8) -> config::Media {
         missing_after: Duration::from_secs(3),
         dead_after: Duration::from_secs(30),
         hold_music: None,
+        srtp: Default::default(),
     }
 }
 

@@ -153,6 +153,9 @@ impl Cx<'_> {
     pub fn closed(&mut self, conv: &mut Conversation, id: LegId, quality: Quality) {
         let Some(leg) = conv.legs.get_mut(&id) else { return };
         leg.quality = Some(quality);
+        if quality.refused > 0 {
+            *self.hub.counters.entry("media_packets_refused_total".to_owned()).or_insert(0) += quality.refused;
+        }
         if quality.packets_received + quality.packets_sent > 0 {
             let data = MediaQuality { leg: id, peer: leg.peer.to_string(), quality };
             self.tell(Some(conv.id), Kind::MediaQuality(data));

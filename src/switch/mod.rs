@@ -36,6 +36,7 @@ mod dead_flows;
 mod dialling;
 mod door;
 mod edge;
+mod encryption;
 mod ending;
 pub mod event;
 mod finding;
@@ -130,6 +131,7 @@ impl Switch {
                 config: Arc::new(config),
                 graphs,
                 chance,
+                keys: Chance::seeded(seed.map(|byte| !byte)),
                 transactions: Transactions::new(),
                 registrar,
                 bans: Bans::default(),

@@ -186,6 +186,7 @@ impl Checking {
             missing_after,
             dead_after,
             hold_music: media.hold_music.map(|m| self.path(&m.get_ref().0)),
+            srtp: media.srtp.map(|s| s.0).unwrap_or_default(),
         }
     }
 
