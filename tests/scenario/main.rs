@@ -39,6 +39,7 @@ mod presence;
 mod queues;
 mod random_days;
 mod reliable;
+mod secured;
 mod sessions;
 mod signalling;
 mod transfers;

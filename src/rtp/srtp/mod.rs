@@ -9,6 +9,8 @@
 //!
 //! Packets are changed where they lie, and nothing is allocated for one. A packet that comes in changes no state before its tag is right;
 //! one that goes out never has an index that another one had, since two packets under one index would give both away.
+//!
+//! Not `rtc-srtp`: that allocates a buffer for each packet.
 
 mod inbound;
 mod suite;

@@ -215,7 +215,7 @@ impl Sim {
         let journal = is_noted.then(|| Journal::begin(seed, &source, [9; 32]));
         let mut sim = Sim {
             journal,
-            switch: Switch::new(seed, config),
+            switch: Switch::new(seed, config).with_secret_keys(seed.map(|byte| byte.wrapping_add(1))),
             now: Now { mono: Mono::from_millis(1_000), wall: START },
             network: Network::new(seed),
             uas: BTreeMap::new(),
