@@ -17,6 +17,9 @@ use super::description::{Audio, Description};
 use super::negotiation::Refusal;
 use crate::rtp::srtp::{Master, Pair, Suite};
 
+/// The line of an offer that is taken; its keys, and what our answer says of them.
+type Taken<'a> = (usize, &'a Audio, Option<(Crypto, Pair)>);
+
 /// A dialog's side of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Keys {
@@ -60,12 +63,8 @@ impl Keys {
         changes
     }
 
-    /// The line of an offer that we take, with the keys and what our answer says of them.
-    pub(super) fn take<'a>(
-        &self,
-        offer: &'a Description,
-        is_encrypted: bool,
-    ) -> Result<(usize, &'a Audio, Option<(Crypto, Pair)>), Refusal> {
+    /// `is_encrypted`: the session was until now.
+    pub(super) fn take<'a>(&self, offer: &'a Description, is_encrypted: bool) -> Result<Taken<'a>, Refusal> {
         let encrypted = offer.audios().find_map(|(at, audio)| {
             let crypto = audio.crypto.iter().find_map(|c| self.pair(c))?;
             Some((at, audio, Some(crypto)))

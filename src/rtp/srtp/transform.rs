@@ -33,6 +33,7 @@ pub struct Part {
     pub word: Option<u32>,
 }
 
+#[allow(clippy::large_enum_variant, reason = "most have the larger one, and it spares them a look elsewhere a packet")]
 pub enum Transform {
     Counter { cipher: Aes128Enc, mac: Hmac<Sha1>, salt: [u8; 14], tag: usize },
     Gcm { key: Box<LessSafeKey>, salt: [u8; 12] },
