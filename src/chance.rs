@@ -32,6 +32,10 @@ impl Chance {
         bytes
     }
 
+    pub fn fill(&mut self, bytes: &mut [u8]) {
+        self.0.fill_bytes(bytes);
+    }
+
     /// 80 bits in 16 characters that are a token in SIP (§25.1), for tags, branches and Call-IDs. RFC 3261 §19.3 asks for 32 bits.
     pub fn token(&mut self) -> String {
         const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";

@@ -74,6 +74,7 @@ pub(super) fn config(queues: Vec<Queue>, agents: Vec<Agent>) -> Config {
             degraded_below: 3.6,
             hold_music: None,
             codecs: crate::config::Codec::DEFAULT.to_vec(),
+            srtp: Default::default(),
         },
         http: Http { listen: SocketAddr::new(any, 8080), secure: None, origins: Vec::new() },
         tls: None,

@@ -15,8 +15,9 @@ use toml::de::DeValue;
 use super::Advertised;
 use super::text::Reader;
 use super::units::{
-    Address, Code, Daily, Digest, Domain, Every, Extension, Goto, Host, InCountry, Label, Listener, MailAddress, Name, Nameless,
-    Net, NumberPattern, Password, Picks, Pin, Ports, Prepend, Secured, Slots, Speaks, Telephone, Time, Weekdays, Written, Zone,
+    Address, Code, Daily, Digest, Domain, Encryption, Every, Extension, Goto, Host, InCountry, Label, Listener, MailAddress,
+    Name, Nameless, Net, NumberPattern, Password, Picks, Pin, Ports, Prepend, Secured, Slots, Speaks, Telephone, Time, Weekdays,
+    Written, Zone,
 };
 
 /// The whole file. Tables that were not given, or that could not be read, are missing.
@@ -110,6 +111,7 @@ pub(crate) struct Media {
     pub dead_after: Option<Spanned<Time>>,
     pub degraded_below: Option<Spanned<f64>>,
     pub hold_music: Option<Spanned<Label>>,
+    pub srtp: Option<Encryption>,
 }
 
 #[derive(Default, Deserialize)]
@@ -207,6 +209,7 @@ pub(crate) struct Phone {
     pub mail: Option<Spanned<MailAddress>>,
     pub mail_attach: Option<bool>,
     pub mail_delete: Option<Spanned<bool>>,
+    pub srtp: Option<Encryption>,
 }
 
 #[derive(Deserialize)]
@@ -280,6 +283,7 @@ pub(crate) struct Trunk {
     pub max_calls: Option<Spanned<u64>>,
     pub max_calls_per_second: Option<Spanned<u64>>,
     pub probe: Option<Spanned<Every>>,
+    pub srtp: Option<Encryption>,
 }
 
 #[derive(Deserialize)]

@@ -37,6 +37,17 @@ impl Redaction {
         text
     }
 
+    /// As many bytes, that can stand for a key.
+    pub fn bytes(&self, secret: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(secret.len() + 32);
+        for part in 0..secret.len().div_ceil(32) as u64 {
+            let digest = Sha256::new().chain_update(&self.salt).chain_update(part.to_be_bytes()).chain_update(secret);
+            out.extend_from_slice(&digest.finalize());
+        }
+        out.truncate(secret.len());
+        out
+    }
+
     /// A pseudonym that can stand for a PIN.
     fn digits(&self, secret: &str) -> String {
         self.pseudonym(secret).bytes().take(16).map(|b| char::from(b'0' + b % 10)).collect()

@@ -139,6 +139,19 @@ pub struct Media {
     pub degraded_below: f32,
     /// What a waiting or held customer hears: a WAV file; built-in music where none is given.
     pub hold_music: Option<PathBuf>,
+    /// Of phones and trunks that say nothing of their own.
+    pub srtp: Srtp,
+}
+
+/// What is wanted of encryption of a leg's audio (SRTP with keys in the description, RFC 4568).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Srtp {
+    Off,
+    /// What the other side asks for; asked for by us where the signalling is encrypted, and done without where it is refused.
+    #[default]
+    Preferred,
+    /// No call without it.
+    Required,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -355,6 +368,8 @@ pub struct Phone {
     pub intercom: bool,
     /// One of [`Config::classes`].
     pub class: Option<String>,
+    /// `None`: as [`Media::srtp`] says.
+    pub srtp: Option<Srtp>,
 }
 
 /// Class of service: limits of what a phone may do.
@@ -454,6 +469,8 @@ pub struct Trunk {
     pub max_calls_per_second: Option<u32>,
     /// How often it is asked whether it is there (OPTIONS); `None`: never.
     pub probe: Option<Duration>,
+    /// `None`: as [`Media::srtp`] says.
+    pub srtp: Option<Srtp>,
 }
 
 /// How a phone's or transit caller's number is written to a trunk.

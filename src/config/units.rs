@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, de};
 
 use super::{
-    Advertise, BadPlace, CallerFormat, Carrier, Codec, Country, DigestAlgorithm, MailTls, Network, Pattern, Peer, Place,
+    Advertise, BadPlace, CallerFormat, Carrier, Codec, Country, DigestAlgorithm, MailTls, Network, Pattern, Peer, Place, Srtp,
     Strategy, UnknownCountry,
 };
 
@@ -156,6 +156,10 @@ from_text!(
     /// `auto`, `udp`, `tcp` or `tls`.
     Carried(Carrier) = carried
 );
+from_text!(
+    /// `off`, `preferred` or `required`.
+    Encryption(Srtp) = encryption
+);
 
 /// A value that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -172,6 +176,8 @@ pub(crate) enum BadValue {
     Slots(String),
     #[error("`{0}` is no way to write numbers: write \"as-is\", \"e164\" or \"national\"")]
     Written(String),
+    #[error("`{0}` says not whether audio is encrypted: write \"off\", \"preferred\" or \"required\"")]
+    Encryption(String),
     #[error("`{0}` says not what becomes of callers without a number: write \"accept\" or \"reject\"")]
     Nameless(String),
     #[error("`{0}` is no address with a port: write \"0.0.0.0:5060\" or \"[::]:5060\"")]
@@ -506,6 +512,15 @@ fn written(text: &str) -> Result<CallerFormat, BadValue> {
         "e164" => Ok(CallerFormat::E164),
         "national" => Ok(CallerFormat::National),
         _ => Err(BadValue::Written(text.to_owned())),
+    }
+}
+
+fn encryption(text: &str) -> Result<Srtp, BadValue> {
+    match text {
+        "off" => Ok(Srtp::Off),
+        "preferred" => Ok(Srtp::Preferred),
+        "required" => Ok(Srtp::Required),
+        _ => Err(BadValue::Encryption(text.to_owned())),
     }
 }
 

@@ -5,6 +5,7 @@ use arrayvec::ArrayVec;
 use crate::clock::Mono;
 use crate::codec::Codec;
 use crate::ids::LegId;
+use crate::rtp::srtp::GROWTH;
 use crate::rtp::{Fields, HEADER, Press};
 
 use super::blend::Blend;
@@ -241,15 +242,16 @@ fn send(
     now: Mono,
     out: &mut impl Sink,
 ) {
-    let mut packet = [0; HEADER + PAYLOAD];
-    let Some(bytes) = packet.get_mut(..HEADER + payload.len()) else { return };
+    let mut packet = [0; HEADER + PAYLOAD + GROWTH];
+    let length_of_packet = HEADER + payload.len();
+    let Some(bytes) = packet.get_mut(..length_of_packet) else { return };
     let fields = leg.outgoing.own(own, payload_type, length, late, now);
     put(bytes, &fields, payload);
     leg.outgoing.sent(payload.len());
     if let Some(recording) = leg.recording {
         out.tap(tap::frame(recording, Side::Heard, &fields, codec, payload, now));
     }
-    out.send(leg.slot, leg.id, Port::Rtp, to, bytes);
+    emit(leg, to, &mut packet, length_of_packet, out);
 }
 
 fn send_event(
@@ -265,13 +267,25 @@ fn send_event(
     let fields = leg.outgoing.event(payload_type, began, now);
     leg.key_began = Some(fields.timestamp);
     let payload = event.to_bytes();
-    let mut packet = [0; HEADER + 4];
-    put(&mut packet, &fields, &payload);
+    let mut packet = [0; HEADER + 4 + GROWTH];
+    put(&mut packet[..HEADER + 4], &fields, &payload);
     leg.outgoing.sent(payload.len());
     if let Some(recording) = leg.recording {
         out.tap(tap::frame(recording, Side::Heard, &fields, leg.speaks, &[], now));
     }
-    out.send(leg.slot, leg.id, Port::Rtp, to, &packet);
+    emit(leg, to, &mut packet, HEADER + 4, out);
+}
+
+/// Sends a packet, encrypted where that is agreed: `packet` has room behind its length for it.
+fn emit(leg: &mut Leg, to: std::net::SocketAddr, packet: &mut [u8], length: usize, out: &mut impl Sink) {
+    let secure = leg.path.as_mut().and_then(|path| path.secure.as_mut());
+    let length = match secure {
+        Some(secure) => secure.seal(Port::Rtp, packet, length),
+        None => Some(length),
+    };
+    if let Some(sealed) = length.and_then(|length| packet.get(..length)) {
+        out.send(leg.slot, leg.id, Port::Rtp, to, sealed);
+    }
 }
 
 fn put(packet: &mut [u8], fields: &Fields, payload: &[u8]) {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::clock::Mono;
 use crate::rtp::HEADER;
+use crate::rtp::srtp::GROWTH;
 
 use super::blending::Keyed;
 use super::leg::{Finding, Hears};
@@ -22,12 +23,12 @@ impl Worker {
             return self.blend_due(slot, due, now, out);
         }
         let sounding = leg.keying.as_ref().is_some_and(|k| k.is_sounding());
-        let (Hears::Play(play), Some(path)) = (&mut leg.hears, &leg.path) else { return };
+        let (Hears::Play(play), Some(path)) = (&mut leg.hears, &mut leg.path) else { return };
         let session = &path.session;
         let late = now.since(due) > LATE;
         let Some(law) = session.codec.g711() else { return };
         let length = (usize::from(session.ptime_ms) * 8).clamp(80, FRAME_BYTES);
-        let mut packet = [0; HEADER + FRAME_BYTES];
+        let mut packet = [0; HEADER + FRAME_BYTES + GROWTH];
         let goes_on = match path.rtp.target() {
             _ if !session.send || sounding => play.tape.pass(length),
             // A peer that is answered where it sends from: it has not sent yet.
@@ -45,7 +46,13 @@ impl Worker {
                     if let Some(recording) = leg.recording {
                         out.tap(tap::frame(recording, Side::Heard, &fields, session.codec, payload, now));
                     }
-                    out.send(slot, leg.id, Port::Rtp, to, &packet[..HEADER + length]);
+                    let whole = match &mut path.secure {
+                        None => Some(HEADER + length),
+                        Some(secure) => secure.seal(Port::Rtp, &mut packet, HEADER + length),
+                    };
+                    if let Some(whole) = whole {
+                        out.send(slot, leg.id, Port::Rtp, to, &packet[..whole]);
+                    }
                 }
                 goes_on
             }

@@ -17,6 +17,7 @@ use super::play::Play;
 use super::rating::Watch;
 use super::relay::Outgoing;
 use super::rtcp::Control;
+use super::secure::Secure;
 use super::stats::Incoming;
 use super::voice::Voice;
 use super::worker::{Settings, Slot, Timer};
@@ -69,7 +70,8 @@ pub struct Leg {
 impl Leg {
     /// What its media has been like so far.
     pub fn quality(&self) -> Quality {
-        self.incoming.quality(self.path.as_ref().map(|p| p.session.codec), self.outgoing.packets)
+        let encrypted = self.path.as_ref().is_some_and(|p| p.secure.is_some());
+        Quality { encrypted, ..self.incoming.quality(self.path.as_ref().map(|p| p.session.codec), self.outgoing.packets) }
     }
 }
 
@@ -79,6 +81,8 @@ pub struct Path {
     pub session: Session,
     pub rtp: Latch,
     pub rtcp: RtcpLatch,
+    /// Where the session is encrypted.
+    pub secure: Option<Box<Secure>>,
 }
 
 /// What a leg hears.
@@ -118,6 +122,24 @@ pub enum Meaning {
 }
 
 impl Path {
+    pub fn new(session: Session) -> Path {
+        let secure = session.srtp.as_ref().map(|pair| Box::new(Secure::new(pair.clone())));
+        Path { rtp: Latch::new(session.remote), rtcp: RtcpLatch::new(session.remote_rtcp), secure, session }
+    }
+
+    /// A further agreement; whether it is another one.
+    pub fn agree(&mut self, session: Session, now: Mono) -> bool {
+        self.rtp.agree(session.remote, now);
+        self.rtcp.agree(session.remote_rtcp);
+        match (&mut self.secure, &session.srtp) {
+            (Some(secure), Some(pair)) => secure.agree(pair),
+            (secure, pair) => *secure = pair.as_ref().map(|pair| Box::new(Secure::new(pair.clone()))),
+        }
+        let changed = self.session != session;
+        self.session = session;
+        changed
+    }
+
     /// What a payload type means, and whether it is agreed to the letter. Either G.711 by its fixed number is taken as well: some peers
     /// answer with one and send the other. It convinces no latch.
     #[inline]

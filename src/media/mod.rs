@@ -31,6 +31,7 @@ mod rating;
 mod receive;
 mod relay;
 mod rtcp;
+mod secure;
 mod stats;
 mod tap;
 mod tone;
@@ -39,6 +40,7 @@ mod voice;
 mod worker;
 
 pub use clips::{Clip, Clips};
+pub use receive::Datagram;
 pub use vocabulary::*;
 pub use worker::{Forward, Moving, Port, Settings, Sink, Slot, Worker};
 

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use crate::clock::Mono;
 use crate::ids::LegId;
+use crate::rtp::srtp::GROWTH;
 use crate::rtp::{Event, Fields, Packet, Verdict as Order};
 
 use super::absence::Sounds;
@@ -16,31 +17,52 @@ use super::relay::Kind;
 use super::worker::press_report;
 use super::{Absence, Forward, Port, Report, Side, Sink, Slot, Worker, ear, rtcp, tap};
 
-/// Longest packet that is copied for a second listener; an RTP packet of 60 ms of G.711 is 492 bytes.
-const LONGEST_COPY: usize = 1_500;
+/// Longest packet that is copied, for a second listener or to try a second key; an RTP packet of 60 ms of G.711 is 492 bytes.
+pub(super) const LONGEST_COPY: usize = 1_500;
+
+/// What came, in a buffer with room behind it: encrypted for who hears it, a packet is [longer](GROWTH) than it came.
+#[derive(Debug)]
+pub struct Datagram<'a> {
+    pub buffer: &'a mut [u8],
+    pub length: usize,
+}
+
+impl Datagram<'_> {
+    fn packet(&mut self) -> Option<Packet<&mut [u8]>> {
+        Packet::parse(self.buffer.get_mut(..self.length)?).ok()
+    }
+}
 
 /// Of a leg that has been silent so far, one packet of so many is looked into.
 const LOOK_EVERY: u16 = 8;
 
 impl Worker {
-    /// A datagram on a leg's port. What is relayed is rewritten in place and returned; no allocation, and no copy but the tap's.
+    /// A datagram on a leg's port. What is relayed is rewritten in place and returned; no allocation, and no copy but the tap's. Where the
+    /// leg is encrypted, what is not is a stranger's.
     pub fn receive(
         &mut self,
         slot: Slot,
         port: Port,
         from: SocketAddr,
-        datagram: &mut [u8],
+        mut datagram: Datagram<'_>,
         now: Mono,
         out: &mut impl Sink,
     ) -> Option<Forward> {
         let leg = self.leg_in(slot)?;
+        if let Some(secure) = leg.path.as_mut().and_then(|p| p.secure.as_mut())
+            && secure.open(port, &mut datagram).is_err()
+        {
+            leg.incoming.refused += 1;
+            leg.clues.undecryptable = Some(now);
+            return None;
+        }
         match port {
             Port::Rtcp => {
-                rtcp::receive(leg, from, datagram, now);
+                rtcp::receive(leg, from, datagram.buffer.get(..datagram.length)?, now);
                 None
             }
             Port::Rtp => {
-                let Ok(packet) = Packet::parse(datagram) else {
+                let Some(packet) = datagram.packet() else {
                     leg.clues.malformed = Some(now);
                     return None;
                 };
@@ -58,31 +80,33 @@ impl Worker {
                     }
                     Meaning::Sound(_) | Meaning::ComfortNoise => {}
                 }
-                self.pass_on(slot, Said { speaker, fields, meaning, restarted, now }, packet, out)
+                self.pass_on(slot, Said { speaker, fields, meaning, restarted, now }, datagram, out)
             }
         }
     }
 
     /// To all who hear the leg: copies to all but the last, the packet itself to that.
-    fn pass_on(&mut self, slot: Slot, said: Said, mut packet: Packet<&mut [u8]>, out: &mut impl Sink) -> Option<Forward> {
+    fn pass_on(&mut self, slot: Slot, said: Said, mut datagram: Datagram<'_>, out: &mut impl Sink) -> Option<Forward> {
         let listeners = self.leg_in(slot)?.listeners.len();
         for i in 0..listeners.saturating_sub(1) {
-            let mut copy = [0; LONGEST_COPY];
+            let mut copy = [0; LONGEST_COPY + GROWTH];
             let header = crate::rtp::HEADER;
+            let packet = datagram.packet()?;
             let payload = packet.payload();
-            let Some(bytes) = copy.get_mut(..header + payload.len()) else { break };
+            let length = header + payload.len();
+            let Some(bytes) = copy.get_mut(..length).filter(|b| b.len() <= LONGEST_COPY) else { break };
             bytes[header..].copy_from_slice(payload);
             if let Some(header) = bytes.first_chunk_mut() {
                 said.fields.write(header);
             }
             let index = *self.leg_in(slot)?.listeners.get(i)?;
-            let Ok(mut twin) = Packet::parse(&mut bytes[..]) else { break };
+            let mut twin = Datagram { buffer: &mut copy, length };
             if let Some(forward) = self.leg_at_mut(index).and_then(|l| pass(l, &said, &mut twin, out)) {
-                out.send(forward.slot, forward.leg, Port::Rtp, forward.to, &bytes[forward.start..forward.start + forward.len]);
+                out.send(forward.slot, forward.leg, Port::Rtp, forward.to, &copy[forward.start..forward.start + forward.len]);
             }
         }
         let index = *self.leg_in(slot)?.listeners.last()?;
-        pass(self.leg_at_mut(index)?, &said, &mut packet, out)
+        pass(self.leg_at_mut(index)?, &said, &mut datagram, out)
     }
 }
 
@@ -190,9 +214,10 @@ fn accept(
     Some((meaning, order == Order::Restarted))
 }
 
-/// The listener's side: the packet rewritten as the next of what it is sent.
+/// The listener's side: the packet rewritten as the next of what it is sent, and encrypted where that is agreed.
 #[inline]
-fn pass(listener: &mut Leg, said: &Said, packet: &mut Packet<&mut [u8]>, out: &mut impl Sink) -> Option<Forward> {
+fn pass(listener: &mut Leg, said: &Said, datagram: &mut Datagram<'_>, out: &mut impl Sink) -> Option<Forward> {
+    let mut packet = datagram.packet()?;
     let session = &listener.path.as_ref()?.session;
     // It is sent what is encoded for it.
     if listener.blend.is_some() {
@@ -229,6 +254,10 @@ fn pass(listener: &mut Leg, said: &Said, packet: &mut Packet<&mut [u8]>, out: &m
     }
     let length = packet.payload().len();
     let range = packet.rewrite(&fields);
+    let len = match listener.path.as_mut().and_then(|p| p.secure.as_mut()) {
+        None => range.len(),
+        Some(secure) => secure.seal(Port::Rtp, datagram.buffer.get_mut(range.start..)?, range.len())?,
+    };
     listener.outgoing.sent(length);
-    Some(Forward { slot: listener.slot, leg: listener.id, to, start: range.start, len: range.len() })
+    Some(Forward { slot: listener.slot, leg: listener.id, to, start: range.start, len })
 }

@@ -11,8 +11,10 @@ use crate::clock::Mono;
 use crate::codec::Codec;
 use crate::rtp::GMIN;
 use crate::rtp::rtcp::{self, Block, LARGEST, Rtcp, Sender};
+use crate::rtp::srtp::GROWTH;
 use crate::rtp::xr::{self, Delay, VoipMetrics};
 
+use super::Port;
 use super::leg::Leg;
 use super::rating;
 use super::stats::Incoming;
@@ -119,6 +121,12 @@ pub fn report(leg: &mut Leg, bye: bool, now: Mono) -> Option<(SocketAddr, ArrayV
     if bye {
         rtcp::goodbye(&mut bytes, out.ssrc);
     }
+    if let Some(secure) = leg.path.as_mut().and_then(|p| p.secure.as_mut()) {
+        let length = bytes.len();
+        bytes.try_extend_from_slice(&[0; GROWTH]).ok()?;
+        let sealed = secure.seal(Port::Rtcp, &mut bytes, length)?;
+        bytes.truncate(sealed);
+    }
     Some((to, bytes))
 }
 
@@ -154,7 +162,7 @@ fn voip_metrics(incoming: &mut Incoming, codec: Codec) -> Option<VoipMetrics> {
     })
 }
 
-/// Takes a datagram on the leg's RTCP port.
+/// Takes a datagram, decrypted, on the leg's RTCP port.
 pub fn receive(leg: &mut Leg, from: SocketAddr, datagram: &[u8], now: Mono) {
     let Some(packets) = rtcp::parse(datagram) else { return };
     let Some(path) = leg.path.as_mut() else { return };

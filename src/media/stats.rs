@@ -135,6 +135,7 @@ impl Incoming {
             worst_mos: scores.into_iter().flatten().reduce(f32::min),
             round_trip_ms: self.round_trip_ms,
             refused: self.refused,
+            encrypted: false,
         }
     }
 }

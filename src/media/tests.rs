@@ -13,6 +13,7 @@ use crate::rtp::{Event, Fields, HEADER, Packet, rtcp};
 
 mod blended;
 mod quality;
+mod secured;
 
 #[derive(Default)]
 struct Out {
@@ -77,6 +78,7 @@ fn session(leg: LegId, codec: Codec) -> Session {
         ptime_ms: 20,
         dtx: false,
         extended: crate::sdp::Extended::default(),
+        srtp: None,
     }
 }
 
@@ -140,7 +142,9 @@ impl Bench {
 
     fn receive_from(&mut self, from: SocketAddr, leg: LegId, port: Port, mut bytes: Vec<u8>) -> Option<(SocketAddr, Vec<u8>)> {
         let slot = self.worker.slot(leg)?;
-        let f = self.worker.receive(slot, port, from, &mut bytes, self.now, &mut self.out)?;
+        let length = bytes.len();
+        bytes.extend([0xee; 32]);
+        let f = self.worker.receive(slot, port, from, Datagram { buffer: &mut bytes, length }, self.now, &mut self.out)?;
         Some((f.to, bytes[f.start..f.start + f.len].to_vec()))
     }
 
@@ -587,7 +591,8 @@ fn a_leg_may_hear_one_that_opens_later_and_falls_silent_when_it_closes() {
     assert_eq!(b.worker.slot(C).map(|s| s.index), Some(slot.index));
     // A packet for the old leg in the same place is nobody's; the new one is not heard by A.
     let mut late = packet(8, 2, 160, 0, &[1; 160]);
-    assert_eq!(b.worker.receive(slot, Port::Rtp, phone(B), &mut late, b.now, &mut b.out), None);
+    let late = Datagram { length: late.len(), buffer: &mut late };
+    assert_eq!(b.worker.receive(slot, Port::Rtp, phone(B), late, b.now, &mut b.out), None);
     assert_eq!(b.say(C, packet(9, 1, 0, 0, &[1; 160])), None);
 }
 

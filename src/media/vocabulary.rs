@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Mono;
 use crate::codec::Codec;
 use crate::ids::{LegId, RecordingId};
+use crate::rtp::srtp;
 use crate::sdp;
 
 /// An even RTP port (RTCP is the odd one above) that a worker has bound and waits for a leg on.
@@ -79,6 +80,8 @@ pub struct Session {
     /// The extended reports that the peer asks for (RFC 3611 §5).
     #[serde(default)]
     pub extended: sdp::Extended,
+    /// RTP and RTCP are encrypted under these keys, in both directions; `None`: plain.
+    pub srtp: Option<srtp::Pair>,
 }
 
 /// Codecs that a peer may send, by payload type: as many as we offer.
@@ -99,6 +102,7 @@ impl From<sdp::Agreed> for Session {
             ptime_ms: a.ptime_ms,
             dtx: a.dtx,
             extended: a.extended,
+            srtp: a.srtp,
         }
     }
 }
@@ -349,8 +353,11 @@ pub struct Quality {
     pub worst_mos: Option<f32>,
     /// Round trip by RTCP, in ms.
     pub round_trip_ms: Option<f32>,
-    /// Packets that were thrown away because they came from a stranger.
+    /// Packets that were thrown away because they came from a stranger, or were not encrypted as agreed.
     pub refused: u64,
+    /// RTP and RTCP were encrypted (SRTP), in the end at least.
+    #[serde(default)]
+    pub encrypted: bool,
 }
 
 /// Left or right of the recording.

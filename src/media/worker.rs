@@ -19,7 +19,6 @@ use crate::ids::{LegId, RecordingId};
 use crate::rtp::{DigitDetector, Press};
 
 use super::absence::{Clues, Sounds};
-use super::latch::{Latch, RtcpLatch};
 use super::leg::{Due, Heard, Hears, Leg, Path, Presence, Quiet};
 use super::play::{Play, Tape};
 use super::rating::Watch;
@@ -61,7 +60,7 @@ pub struct Slot {
     pub generation: u32,
 }
 
-/// A received datagram that goes on: send `datagram[start..start + len]` from the RTP socket of `slot`.
+/// A received datagram that goes on: send `buffer[start..start + len]` of it from the RTP socket of `slot`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Forward {
     pub slot: Slot,
@@ -293,7 +292,8 @@ impl Worker {
     }
 
     fn open(&mut self, id: LegId, now: Mono) {
-        let (sequence, cname) = (self.chance.next_u32() as u16, format!("{:016x}", self.chance.next_u64()));
+        // The lower half, so that what is lost at the start hides no rollover from SRTP (RFC 3711 §3.3.1).
+        let (sequence, cname) = (self.chance.next_u32() as u16 & 0x7fff, format!("{:016x}", self.chance.next_u64()));
         let outgoing = Outgoing::new(self.chance.next_u32(), sequence, self.chance.next_u32());
         let slot = self.put(Leg {
             id,
@@ -366,14 +366,10 @@ impl Worker {
         let events = session.telephone_event.or(session.telephone_event_in);
         let changed = match &mut leg.path {
             None => {
-                leg.path = Some(Path { rtp: Latch::new(session.remote), rtcp: RtcpLatch::new(session.remote_rtcp), session });
+                leg.path = Some(Path::new(session));
                 true
             }
-            Some(path) => {
-                path.rtp.agree(session.remote, now);
-                path.rtcp.agree(session.remote_rtcp);
-                std::mem::replace(&mut path.session, session.clone()) != session
-            }
+            Some(path) => path.agree(session, now),
         };
         leg.in_band = match events {
             Some(_) => None,

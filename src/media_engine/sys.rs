@@ -10,10 +10,14 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
+use crate::media::Datagram;
+
 /// Datagrams of one receiving call. A leg sends one every 20 ms; more are there only after a stall.
 pub const BATCH: usize = 8;
 /// Longest datagram; what is longer is cut, and dropped as cut.
 pub const LONGEST: usize = 1_600;
+/// Room behind a datagram, for what encryption adds.
+const ROOM: usize = 32;
 /// Events of one wait.
 const EVENTS: usize = 128;
 
@@ -135,14 +139,14 @@ impl AsFd for Wake {
 
 /// Room for the datagrams of one receiving call.
 pub struct Inbox {
-    bytes: Box<[[u8; LONGEST]; BATCH]>,
+    bytes: Box<[[u8; LONGEST + ROOM]; BATCH]>,
     from: [Option<SocketAddr>; BATCH],
     lengths: [usize; BATCH],
 }
 
 impl Inbox {
     pub fn new() -> Inbox {
-        Inbox { bytes: Box::new([[0; LONGEST]; BATCH]), from: [None; BATCH], lengths: [0; BATCH] }
+        Inbox { bytes: Box::new([[0; LONGEST + ROOM]; BATCH]), from: [None; BATCH], lengths: [0; BATCH] }
     }
 
     /// Reads what has come, at most [`BATCH`] datagrams; how many there are now.
@@ -180,16 +184,14 @@ impl Inbox {
     }
 
     /// The `i`th datagram of the last call; `None` if it was cut.
-    pub fn get(&mut self, i: usize) -> Option<(SocketAddr, &mut [u8])> {
+    pub fn get(&mut self, i: usize) -> Option<(SocketAddr, Datagram<'_>)> {
         let from = (*self.from.get(i)?)?;
-        let length = self.lengths[i];
-        Some((from, &mut self.bytes[i][..length]))
+        Some((from, Datagram { buffer: &mut self.bytes[i][..], length: self.lengths[i] }))
     }
 
-    /// Part of the `i`th datagram.
+    /// Part of the `i`th datagram's buffer, as the worker left it.
     pub fn part(&self, i: usize, start: usize, len: usize) -> &[u8] {
-        let whole = self.bytes.get(i).and_then(|b| b.get(..self.lengths[i]));
-        whole.and_then(|b| b.get(start..start + len)).unwrap_or_default()
+        self.bytes.get(i).and_then(|b| b.get(start..start + len)).unwrap_or_default()
     }
 }
 
@@ -274,12 +276,15 @@ mod tests {
         let mut inbox = Inbox::new();
         assert_eq!(inbox.receive(b.as_fd()), 6);
         for (i, bytes) in sent.iter().enumerate() {
-            assert_eq!(inbox.get(i).map(|(f, b)| (f, b.to_vec())), Some((a.local_addr().unwrap(), bytes.clone())));
+            assert_eq!(
+                inbox.get(i).map(|(f, d)| (f, d.buffer[..d.length].to_vec())),
+                Some((a.local_addr().unwrap(), bytes.clone()))
+            );
         }
         assert!(inbox.get(5).is_none(), "cut, so dropped");
         assert_eq!(inbox.part(1, 99, 2), [1, 1]);
         assert_eq!(inbox.receive(b.as_fd()), 0);
-        assert_eq!((inbox.part(0, 98, 10), inbox.part(8, 0, 1)), (&[][..], &[][..]));
+        assert_eq!((inbox.part(0, LONGEST, ROOM + 1), inbox.part(8, 0, 1)), (&[][..], &[][..]));
     }
 
     #[test]

@@ -69,6 +69,7 @@ fn config(ports: std::ops::RangeInclusive<u16>, workers: u8) -> config::Media {
         degraded_below: 3.6,
         hold_music: None,
         codecs: config::Codec::DEFAULT.to_vec(),
+        srtp: Default::default(),
     }
 }
 
@@ -126,6 +127,7 @@ impl Running {
             ptime_ms: 20,
             dtx: false,
             extended: crate::sdp::Extended::default(),
+            srtp: None,
         };
         self.engine.command(worker, Command::Agree { leg, session }).unwrap();
         self.engine.wake();

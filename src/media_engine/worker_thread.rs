@@ -361,8 +361,8 @@ impl<O: Outlets> WorkerThread<O> {
         let mut forwards: ArrayVec<(usize, Forward), BATCH> = ArrayVec::new();
         for i in 0..count {
             let (worker, doors, inbox) = (&mut self.worker, &mut self.doors, &mut self.inbox);
-            let Some((from, bytes)) = inbox.get(i) else { continue };
-            match catch_unwind(AssertUnwindSafe(|| worker.receive(slot, port, from, bytes, now, doors))) {
+            let Some((from, datagram)) = inbox.get(i) else { continue };
+            match catch_unwind(AssertUnwindSafe(|| worker.receive(slot, port, from, datagram, now, doors))) {
                 Ok(Some(forward)) => forwards.push((i, forward)),
                 Ok(None) => {}
                 Err(_) => {

@@ -1,4 +1,4 @@
-//! RTP and RTCP packets (RFC 3550), telephone-event (RFC 4733).
+//! RTP and RTCP packets (RFC 3550), telephone-event (RFC 4733), their encryption (RFC 3711).
 //!
 //! Everything reads from and writes to the bytes where they lie. No input makes it panic; what is malformed is said to be so and
 //! nothing of it is used.
@@ -11,6 +11,7 @@ mod packet;
 pub mod reception;
 pub mod rtcp;
 mod sequence;
+pub mod srtp;
 pub mod xr;
 
 pub use bursts::{Bursts, GMIN, Spread};

@@ -192,8 +192,8 @@ fn without_padding(packet: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// The largest compound that we write.
-pub const LARGEST: usize = 168;
+/// The largest compound that we write, with room for what SRTCP puts behind it.
+pub const LARGEST: usize = 192;
 
 /// A compound of ours (§6.1): a report, our CNAME, and a BYE at the end.
 pub fn compound(ssrc: u32, sender: Option<Sender>, block: Option<Block>, cname: &str, bye: bool) -> ArrayVec<u8, LARGEST> {
@@ -240,7 +240,8 @@ pub(super) fn head(out: &mut ArrayVec<u8, LARGEST>, count: u8, packet_type: u8, 
     put(out, &[0x80 | count, packet_type, high, low]);
 }
 
-/// 28 + 24 + 4 + 32 + 8 bytes at most are put, and an extended report of 8 + 12 + 16 + 36: nothing is ever cut.
+/// 28 + 24 + 4 + 32 + 8 bytes at most are put, and an extended report of 8 + 12 + 16 + 36: nothing is ever cut, and SRTCP
+/// has its room.
 pub(super) fn put(out: &mut ArrayVec<u8, LARGEST>, bytes: &[u8]) {
     let cut = out.try_extend_from_slice(bytes);
     debug_assert!(cut.is_ok());

@@ -6,6 +6,7 @@ use arrayvec::ArrayVec;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::Codec;
+use crate::rtp::srtp::Pair;
 
 use super::xr::Extended;
 
@@ -35,6 +36,8 @@ pub struct Agreed {
     /// The extended reports that the peer asks for.
     #[serde(default)]
     pub extended: Extended,
+    /// RTP and RTCP are encrypted under these keys; `None`: plain.
+    pub srtp: Option<Pair>,
 }
 
 impl Agreed {

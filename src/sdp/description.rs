@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::codec::Codec;
 
 use super::address;
+use super::crypto::Crypto;
 use super::direction::Direction;
 use super::xr::Extended;
 
@@ -52,7 +53,7 @@ pub struct Line {
     pub transport: Transport,
     /// The formats as written.
     pub formats: String,
-    /// Read in full where it is audio over plain RTP with a port.
+    /// Read in full where it is audio over RTP with a port, and keys, if any, by `a=crypto`.
     pub audio: Option<Audio>,
 }
 
@@ -62,7 +63,11 @@ pub enum Transport {
     Avp,
     /// `RTP/AVPF` (RFC 4585): plain RTP with faster feedback; taken as RTP/AVP.
     Avpf,
-    /// Anything else, refused: `RTP/SAVP`, `UDP/TLS/RTP/SAVPF`, `udptl`.
+    /// `RTP/SAVP` (RFC 3711).
+    Savp,
+    /// `RTP/SAVPF` (RFC 5124), taken as RTP/SAVP.
+    Savpf,
+    /// Anything else, refused: `UDP/TLS/RTP/SAVPF`, `udptl`.
     Other(String),
 }
 
@@ -71,7 +76,17 @@ impl Transport {
         match self {
             Transport::Avp => "RTP/AVP",
             Transport::Avpf => "RTP/AVPF",
+            Transport::Savp => "RTP/SAVP",
+            Transport::Savpf => "RTP/SAVPF",
             Transport::Other(name) => name,
+        }
+    }
+
+    /// Nothing may go in the clear over it.
+    pub fn is_secure(&self) -> bool {
+        match self {
+            Transport::Savp | Transport::Savpf => true,
+            Transport::Avp | Transport::Avpf | Transport::Other(_) => false,
         }
     }
 }
@@ -92,6 +107,11 @@ pub struct Audio {
     pub max_ptime_ms: Option<u8>,
     /// The extended reports that it asks for; `None`: it says nothing of them.
     pub extended: Option<Extended>,
+    /// The line says that nothing may go in the clear.
+    pub secure: bool,
+    /// Keys with suites that we have, in the peer's order. On a line that is not secure they are a wish: some phones ask so for
+    /// encryption that they can do without.
+    pub crypto: Vec<Crypto>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,9 +172,14 @@ impl Description {
         })
     }
 
-    /// The audio line that we would take: the first over plain RTP with a port.
+    /// The audio lines that can be taken, in order.
+    pub fn audios(&self) -> impl Iterator<Item = (usize, &Audio)> {
+        self.lines.iter().enumerate().filter_map(|(i, l)| l.audio.as_ref().map(|a| (i, a)))
+    }
+
+    /// The first of them.
     pub fn audio(&self) -> Option<(usize, &Audio)> {
-        self.lines.iter().enumerate().find_map(|(i, l)| l.audio.as_ref().map(|a| (i, a)))
+        self.audios().next()
     }
 }
 
@@ -274,21 +299,27 @@ fn line(media: &sdp_types::Media, level: &Level<'_>) -> Line {
     let transport = match media.proto.as_str() {
         t if t.eq_ignore_ascii_case("RTP/AVP") => Transport::Avp,
         t if t.eq_ignore_ascii_case("RTP/AVPF") => Transport::Avpf,
+        t if t.eq_ignore_ascii_case("RTP/SAVP") => Transport::Savp,
+        t if t.eq_ignore_ascii_case("RTP/SAVPF") => Transport::Savpf,
         other => Transport::Other(other.to_owned()),
     };
-    let plain = matches!(transport, Transport::Avp | Transport::Avpf);
-    let taken = plain && media.port != 0 && media.media.eq_ignore_ascii_case("audio");
+    let rtp = !matches!(transport, Transport::Other(_));
+    let taken = rtp && media.port != 0 && media.media.eq_ignore_ascii_case("audio");
+    let secure = transport.is_secure();
     Line {
         kind: media.media.clone(),
         port: media.port,
-        audio: taken.then(|| audio(media, level)),
+        audio: taken.then(|| audio(media, level, secure)),
         transport,
         formats: media.fmt.clone(),
     }
 }
 
-fn audio(media: &sdp_types::Media, level: &Level<'_>) -> Audio {
-    let attribute = |name: &str| value_of(&media.attributes, name);
+/// Most keys of a line that are looked at.
+const MOST_KEYS: usize = 16;
+
+fn audio(media: &sdp_types::Media, level: &Level<'_>, secure: bool) -> Audio {
+    let attribute = |name: &'static str| value_of(&media.attributes, name);
     let stated = media.connections.first().or(level.connection).and_then(|c| address::parse(&c.connection_address));
     let fit = stated.filter(|a| address::is_fit(*a));
     Audio {
@@ -300,6 +331,8 @@ fn audio(media: &sdp_types::Media, level: &Level<'_>) -> Audio {
         ptime_ms: attribute("ptime").and_then(milliseconds),
         max_ptime_ms: attribute("maxptime").and_then(milliseconds),
         extended: extended(&media.attributes).or(level.extended),
+        secure,
+        crypto: values_of(&media.attributes, "crypto").take(MOST_KEYS).filter_map(Crypto::parse).collect(),
     }
 }
 
@@ -361,8 +394,13 @@ fn rtpmap(text: &str) -> Option<(String, u32, u8)> {
     Some((name.to_owned(), clock_rate, channels))
 }
 
-fn value_of<'a>(attributes: &'a [sdp_types::Attribute], name: &str) -> Option<&'a str> {
-    attributes.iter().find(|a| a.attribute.trim().eq_ignore_ascii_case(name)).and_then(|a| a.value.as_deref()).map(str::trim)
+fn value_of<'a>(attributes: &'a [sdp_types::Attribute], name: &'static str) -> Option<&'a str> {
+    values_of(attributes, name).next()
+}
+
+fn values_of<'a>(attributes: &'a [sdp_types::Attribute], name: &'static str) -> impl Iterator<Item = &'a str> {
+    let named = attributes.iter().filter(move |a| a.attribute.trim().eq_ignore_ascii_case(name));
+    named.filter_map(|a| a.value.as_deref()).map(str::trim)
 }
 
 /// The value of `a=name:<payload type> value`.

@@ -14,8 +14,10 @@ use serde::{Deserialize, Serialize};
 use crate::codec::Codec;
 
 use super::agreed::Agreed;
+use super::crypto::{Crypto, Security};
 use super::description::{Audio, Description, Transport};
 use super::direction::Direction;
+use super::security::Keys;
 use super::{TELEPHONE_EVENT, write};
 
 /// Our side of a dialog's session: where the peer shall send.
@@ -30,8 +32,14 @@ pub struct Local {
 /// Why a description cannot be agreed to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    #[error("no audio over plain RTP is offered")]
+    #[error("no audio that we can take is offered")]
     NoAudio,
+    /// Encryption is required, or was agreed on before.
+    #[error("audio is not encrypted")]
+    Unencrypted,
+    /// Encryption is off.
+    #[error("audio is encrypted only")]
+    Encrypted,
     #[error("no common codec (offered {offered:?})")]
     NoCommonCodec { offered: Vec<String> },
     /// The peer offered while our own offer is unanswered (RFC 3261 §14.2).
@@ -46,7 +54,7 @@ impl Refusal {
     /// SIP status that says so to the peer.
     pub fn status(&self) -> u16 {
         match self {
-            Refusal::NoAudio | Refusal::NoCommonCodec { .. } => 488,
+            Refusal::NoAudio | Refusal::NoCommonCodec { .. } | Refusal::Unencrypted | Refusal::Encrypted => 488,
             Refusal::Glare => 491,
             Refusal::Unasked => 400,
         }
@@ -68,6 +76,7 @@ struct Made {
     /// telephone-event: payload type and clock rate.
     events: Vec<(u8, u32)>,
     direction: Direction,
+    crypto: Vec<Crypto>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,6 +99,7 @@ pub struct Negotiation {
     lines: Vec<Shape>,
     audio_at: usize,
     numbers: Numbers,
+    keys: Keys,
     turn: Turn,
     agreed: Option<Agreed>,
 }
@@ -103,9 +113,27 @@ impl Negotiation {
             lines: vec![Shape { kind: "audio".into(), transport: Transport::Avp.name().into(), formats: String::new() }],
             audio_at: 0,
             numbers: Numbers::default(),
+            keys: Keys::default(),
             turn: Turn::Nobody,
             agreed: None,
         }
+    }
+
+    /// With keys, for one that may be encrypted.
+    pub fn with_keys(self, keys: Keys) -> Self {
+        Negotiation { keys, ..self }
+    }
+
+    /// Whether anything of an offer could be agreed to; if not, why.
+    pub fn fits(offer: &Description, allowed: &[Codec], wanted: Security) -> Result<(), Refusal> {
+        let keys = Keys::new(wanted, false, |key| key.fill(0));
+        let (_, audio, _) = keys.take(offer, false)?;
+        choose(audio, allowed, &[]).map(|_| ()).ok_or_else(|| no_common_codec(audio))
+    }
+
+    /// Our first offer was refused, it may be because of its encryption: the next is plain, where that is allowed. Whether it is.
+    pub fn go_plain(&mut self) -> bool {
+        self.agreed.is_none() && self.keys.go_plain()
     }
 
     /// What holds now.
@@ -125,9 +153,15 @@ impl Negotiation {
         clocks.dedup();
         let events: Vec<_> = clocks.into_iter().map(|clock| (self.numbers.of_event(clock), clock)).collect();
         let ptime_ms = self.agreed.as_ref().map_or(20, |a| a.ptime_ms);
-        let audio = write::OurAudio { codecs: &numbered, events: &events, direction: wanted, ptime_ms, extended: true };
+        let crypto = self.keys.to_offer(self.agreed.as_ref().map(|a| a.srtp.as_ref()));
+        if let (None, Some(line)) = (&self.agreed, self.lines.get_mut(self.audio_at)) {
+            let transport = if crypto.is_empty() { Transport::Avp } else { Transport::Savp };
+            line.transport = transport.name().to_owned();
+        }
+        let audio =
+            write::OurAudio { codecs: &numbered, events: &events, direction: wanted, ptime_ms, extended: true, crypto: &crypto };
         let rest = write::rest(&self.local, &self.lines, self.audio_at, &audio);
-        self.turn = Turn::Offered(Made { codecs: numbered, events, direction: wanted });
+        self.turn = Turn::Offered(Made { codecs: numbered, events, direction: wanted, crypto });
         self.publish(rest)
     }
 
@@ -154,7 +188,7 @@ impl Negotiation {
         if self.is_open() {
             return Err(Refusal::Glare);
         }
-        let (audio_at, audio) = offer.audio().ok_or(Refusal::NoAudio)?;
+        let (audio_at, audio, encrypted) = self.keys.take(offer, self.is_encrypted())?;
         let in_use = self.agreed.as_ref().map(|a| a.codec);
         let (payload_type, codec) = choose(audio, allowed, &[prefer, in_use]).ok_or_else(|| no_common_codec(audio))?;
         let telephone_event = audio.telephone_event(codec.clock_rate());
@@ -172,6 +206,7 @@ impl Negotiation {
             ptime_ms: audio.ptime_to_send(),
             dtx: audio.asks_for_dtx(payload_type),
             extended: audio.extended.unwrap_or_default(),
+            srtp: encrypted.as_ref().map(|(_, pair)| pair.clone()),
         };
         self.lines = offer
             .lines
@@ -182,6 +217,7 @@ impl Negotiation {
         self.numbers.learn(audio);
         self.turn = Turn::Nobody;
         let codecs = [(payload_type, codec)];
+        let crypto: Vec<Crypto> = encrypted.into_iter().map(|(crypto, _)| crypto).collect();
         let events = telephone_event.map(|event| (event, codec.clock_rate()));
         let ours = write::OurAudio {
             codecs: &codecs,
@@ -189,6 +225,7 @@ impl Negotiation {
             direction,
             ptime_ms: agreed.ptime_ms,
             extended: audio.extended.is_some(),
+            crypto: &crypto,
         };
         let rest = write::rest(&self.local, &self.lines, audio_at, &ours);
         self.agreed = Some(agreed.clone());
@@ -204,6 +241,7 @@ impl Negotiation {
         // Some peers leave out refused lines, so the line is looked for where it should be, and then anywhere.
         let audio = answer.lines.get(self.audio_at).and_then(|l| l.audio.as_ref());
         let audio = audio.or_else(|| answer.audio().map(|(_, a)| a)).ok_or(Refusal::NoAudio)?;
+        let srtp = self.keys.answered(&made.crypto, audio, self.is_encrypted())?;
         let allowed: ArrayVec<Codec, 5> = made.codecs.iter().map(|(_, c)| *c).collect();
         // Of an answer the peer's first is meant (§6.1).
         let (payload_type, codec) = usable(audio, &allowed).next().ok_or_else(|| no_common_codec(audio))?;
@@ -229,10 +267,16 @@ impl Negotiation {
             ptime_ms: audio.ptime_to_send(),
             dtx: audio.asks_for_dtx(payload_type),
             extended: audio.extended.unwrap_or_default(),
+            srtp,
         };
         self.turn = Turn::Answered(made);
         self.agreed = Some(agreed.clone());
         Ok(agreed)
+    }
+
+    /// What was agreed on is encrypted, and so is all that comes.
+    fn is_encrypted(&self) -> bool {
+        self.agreed.as_ref().is_some_and(|a| a.srtp.is_some())
     }
 
     fn publish(&mut self, rest: String) -> Bytes {

@@ -160,7 +160,7 @@ fn only_secure_audio_is_refused() {
     let offer = parsed(&audio("m=audio 5002 RTP/SAVP 0\r\na=crypto:1 x\r\n"));
     let refused = ours().answer(&offer, &BOTH, None, Direction::SendRecv);
     assert_eq!(refused.as_ref().map_err(Refusal::status), Err(488));
-    assert_eq!(refused, Err(Refusal::NoAudio));
+    assert_eq!(refused, Err(Refusal::Encrypted));
 }
 
 #[test]
@@ -338,5 +338,127 @@ proptest::proptest! {
             let back = Description::parse(&answer).unwrap();
             proptest::prop_assert_eq!(back.lines.len(), offer.lines.len());
         }
+    }
+}
+
+mod encrypted {
+    use super::*;
+    use crate::rtp::srtp::Suite;
+
+    const SECURE: &str = "m=audio 5002 RTP/SAVP 8\r\na=crypto:4 AEAD_SOMETHING inline:x\r\n\
+        a=crypto:7 AES_CM_128_HMAC_SHA1_32 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj\r\n\
+        a=crypto:8 AES_CM_128_HMAC_SHA1_80 inline:AAAAdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj|2^31\r\n";
+    const PLAIN: &str = "m=audio 5004 RTP/AVP 8\r\n";
+    const WISH: &str =
+        "m=audio 5006 RTP/AVP 8\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:AAAAdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj\r\n";
+
+    fn one(wanted: Security, offered: bool) -> Negotiation {
+        let mut next = 0;
+        let draw = |bytes: &mut [u8]| {
+            next += 1;
+            bytes.fill(next);
+        };
+        ours().with_keys(Keys::new(wanted, offered, draw))
+    }
+
+    fn answer(n: &mut Negotiation, lines: &str) -> Result<(String, Agreed), Refusal> {
+        let (body, agreed) = n.answer(&parsed(&audio(lines)), &BOTH, None, Direction::SendRecv)?;
+        Ok((text(&body).to_owned(), agreed))
+    }
+
+    #[test]
+    fn an_offer_is_taken_as_the_policy_says() {
+        use Security::*;
+        let both = [SECURE, PLAIN].concat();
+        let other_order = [PLAIN, SECURE].concat();
+        for (wanted, lines, port) in [
+            (Off, SECURE, Err(Refusal::Encrypted)),
+            (Off, PLAIN, Ok((5004, false))),
+            (Off, WISH, Ok((5006, false))),
+            (Off, &both, Ok((5004, false))),
+            (Preferred, SECURE, Ok((5002, true))),
+            (Preferred, PLAIN, Ok((5004, false))),
+            (Preferred, WISH, Ok((5006, true))),
+            (Preferred, &other_order, Ok((5002, true))),
+            (Required, SECURE, Ok((5002, true))),
+            (Required, PLAIN, Err(Refusal::Unencrypted)),
+            (Required, WISH, Ok((5006, true))),
+            (Required, &other_order, Ok((5002, true))),
+        ] {
+            let answered = answer(&mut one(wanted, false), lines);
+            let got = answered.as_ref().map(|(_, a)| (a.remote.unwrap().port(), a.srtp.is_some())).map_err(Clone::clone);
+            assert_eq!(got, port, "{wanted:?} {lines}");
+            assert_eq!(Negotiation::fits(&parsed(&audio(lines)), &BOTH, wanted), port.map(|_| ()));
+            if let Ok((body, agreed)) = answered {
+                assert_eq!(body.contains("a=crypto:"), agreed.srtp.is_some(), "{body}");
+            }
+        }
+    }
+
+    /// RFC 4568 §5.1.2: the first line that we can keep to, under its tag, with our own key.
+    #[test]
+    fn the_answer_takes_the_first_line_that_we_have() {
+        let (body, agreed) = answer(&mut one(Security::Preferred, false), SECURE).unwrap();
+        let pair = agreed.srtp.unwrap();
+        assert_eq!((pair.ours.suite(), pair.theirs.suite()), (Suite::AesCm32, Suite::AesCm32));
+        assert_ne!(pair.ours, pair.theirs);
+        assert!(body.contains("m=audio 20000 RTP/SAVP 8\r\n"), "{body}");
+        let ours: Vec<_> = body.lines().filter_map(|l| Crypto::parse(l.strip_prefix("a=crypto:")?)).collect();
+        assert_eq!(ours, [Crypto { tag: 7, master: pair.ours }]);
+    }
+
+    #[test]
+    fn our_offer_holds_all_suites_and_its_answer_one_of_them() {
+        let mut n = one(Security::Required, false);
+        let offer = parsed(text(&n.offer(&BOTH, Direction::SendRecv)));
+        let offered = &offer.audio().unwrap().1.crypto;
+        assert_eq!(offered.iter().map(|c| c.master.suite()).collect::<Vec<_>>(), Suite::ALL);
+        assert_eq!(offer.lines[0].transport, Transport::Savp);
+        for answer in [PLAIN, SECURE] {
+            assert_eq!(n.answered(&parsed(&audio(answer))), Err(Refusal::Unencrypted), "no key under a tag of ours");
+        }
+        let theirs = "m=audio 5002 RTP/SAVP 8\r\na=crypto:3 AEAD_AES_128_GCM inline:AAECAwQFBgcICQoLDA0ODwABAgMEBQYHCAkKCw==\r\n";
+        let pair = n.answered(&parsed(&audio(theirs))).unwrap().srtp.unwrap();
+        assert_eq!(pair.ours, offered[2].master);
+        // Further offers repeat it, and change nothing.
+        let again = text(&n.offer(&BOTH, Direction::SendRecv)).to_owned();
+        assert!(again.contains("RTP/SAVP") && again.matches("a=crypto:").count() == 1, "{again}");
+        let again = parsed(&again);
+        assert_eq!(again.audio().unwrap().1.crypto, [Crypto { tag: 1, master: pair.ours }]);
+    }
+
+    #[test]
+    fn what_was_encrypted_stays_so_and_the_peer_may_change_its_key() {
+        let mut n = one(Security::Preferred, false);
+        let (_, first) = answer(&mut n, SECURE).unwrap();
+        assert_eq!(answer(&mut n, PLAIN), Err(Refusal::Unencrypted));
+        assert_eq!(n.agreed(), Some(&first));
+        assert_eq!(answer(&mut n, SECURE).unwrap().1, first, "nothing changes with nothing");
+        let (_, rekeyed) = answer(&mut n, &SECURE.replace("inline:d0Rm", "inline:AAAA")).unwrap();
+        let (before, after) = (first.srtp.unwrap(), rekeyed.srtp.unwrap());
+        assert_eq!(before.ours, after.ours);
+        assert_ne!(before.theirs, after.theirs);
+        n.offer(&BOTH, Direction::SendRecv);
+        assert_eq!(n.answered(&parsed(&audio(PLAIN))), Err(Refusal::Unencrypted));
+    }
+
+    #[test]
+    fn a_refused_offer_goes_plain_only_where_that_is_wanted() {
+        let mut preferred = one(Security::Preferred, true);
+        assert!(text(&preferred.offer(&BOTH, Direction::SendRecv)).contains("RTP/SAVP"));
+        assert!(preferred.go_plain() && !preferred.go_plain());
+        let plain = preferred.offer(&BOTH, Direction::SendRecv);
+        assert!(text(&plain).contains("RTP/AVP 8") && !text(&plain).contains("crypto"), "{plain:?}");
+        assert_eq!(preferred.answered(&parsed(&audio(PLAIN))).unwrap().srtp, None);
+        // Answered as if it were plain, or with a key for nothing that we said.
+        for (answer, taken) in [(PLAIN, true), ("m=audio 5002 RTP/SAVP 8\r\n", true), (SECURE, false)] {
+            let mut offered = one(Security::Preferred, true);
+            offered.offer(&BOTH, Direction::SendRecv);
+            assert_eq!(offered.answered(&parsed(&audio(answer))).map(|a| a.srtp).ok(), taken.then_some(None), "{answer}");
+        }
+        assert!(!one(Security::Required, true).go_plain());
+        assert!(!one(Security::Preferred, false).go_plain(), "it was plain");
+        let mut off = one(Security::Off, true);
+        assert!(!text(&off.offer(&BOTH, Direction::SendRecv)).contains("SAVP"));
     }
 }

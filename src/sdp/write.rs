@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::codec::Codec;
 
+use super::crypto::Crypto;
 use super::direction::Direction;
 use super::negotiation::{Local, Shape};
 use super::xr;
@@ -22,6 +23,8 @@ pub struct OurAudio<'a> {
     pub ptime_ms: u8,
     /// Extended reports are asked for: in every offer, in an answer where the offer knows of them (RFC 3611 §5.2).
     pub extended: bool,
+    /// Our keys.
+    pub crypto: &'a [Crypto],
 }
 
 /// All below the `o=` line: a version counts up when this changes.
@@ -63,6 +66,9 @@ fn write_audio(out: &mut String, port: u16, line: &Shape, audio: &OurAudio<'_>) 
     }
     if audio.extended {
         out.push_str(xr::OURS);
+    }
+    for crypto in audio.crypto {
+        let _ = write!(out, "a=crypto:{crypto}\r\n");
     }
     let _ = write!(out, "a=ptime:{}\r\na={}\r\n", audio.ptime_ms, audio.direction.name());
 }

@@ -167,7 +167,7 @@ impl Driver {
         self.transport.heed(self.current.borrow().clone());
         let journal = self.begin_journal(seed, &source, &config.recording.folder);
         let mut run = Run {
-            switch: Switch::new(seed, config),
+            switch: Switch::new(seed, config).with_secret_keys(crate::chance::from_system()),
             journal,
             journal_flush: None,
             backlog: Backlog::default(),

@@ -502,6 +502,9 @@ impl Cx<'_> {
         if response.status == Status::SESSION_INTERVAL_TOO_SMALL && self.asks_again(conv, id, response) {
             return;
         }
+        if self.asks_plainly(conv, id, response.status) {
+            return;
+        }
         let Some(leg) = conv.legs.get_mut(&id) else { return };
         leg.status = Some(response.status.code());
         self.trunk_failed(leg, Some(response));

@@ -50,6 +50,8 @@ pub(super) struct Hub {
     pub config: Arc<Config>,
     pub graphs: BTreeMap<MenuName, Arc<Graph>>,
     pub chance: Chance,
+    /// What keys of SRTP are drawn from, and nothing else.
+    pub keys: Chance,
     pub transactions: Transactions,
     pub registrar: Registrar,
     pub bans: Bans,

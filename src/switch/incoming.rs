@@ -1,6 +1,7 @@
 //! Requests outside of dialogs: INVITE above all.
 
 use super::door::Strike;
+use super::encryption::NotTaken;
 use super::event::{By, CallStarted, Direction, Kind};
 use super::hub::{AGENT, ALLOW, Cx, For};
 use super::identity::{caller_number, wants_to_be_hidden};
@@ -13,7 +14,7 @@ use crate::ids::{LegId, Number};
 use crate::media::Command;
 use crate::registrar::Verdict;
 use crate::route::{self, Cause, Code, Diverted, Rule, Target};
-use crate::sdp::{Description, Local, Negotiation};
+use crate::sdp::{Description, Local, Negotiation, Security};
 use crate::sip::{Contacts, Flow, HeaderName, Method, Request, Response, Status, Transport, Uri};
 use crate::transaction::TransactionId;
 
@@ -278,10 +279,11 @@ impl Cx<'_> {
                 return None;
             }
         };
-        let offered = match self.offer_of(&request) {
+        let offered = match self.offer_of(&request, self.security(&peer)) {
             Ok(offered) => offered,
-            Err(status) => {
-                self.reply(transaction, &request, status);
+            Err(refused) => {
+                let response = self.response(transaction, &request, refused.status);
+                self.respond(transaction, &refused.said_in(response, &config.site.domain));
                 return None;
             }
         };
@@ -320,7 +322,8 @@ impl Cx<'_> {
         let session_id = self.hub.chance.next_u64() >> 1;
         let local = Local { address: self.media_address(&flow), port: lease.port, session_id };
         let call = Call::invited(transaction, request, flow, reach, own);
-        let leg = Leg::new(id, peer.clone(), Role::Caller, call, lease, Negotiation::new(local), number.clone());
+        let negotiation = Negotiation::new(local).with_keys(self.keys(&peer, &flow));
+        let leg = Leg::new(id, peer.clone(), Role::Caller, call, lease, negotiation, number.clone());
         let reported = reported.map(|at| at.ip());
         let leg = Leg { offered, provisionals, session_asked, takes_update, reported, ..leg };
         let customer_number = match (direction, &target) {
@@ -419,25 +422,23 @@ impl Cx<'_> {
     }
 
     /// The description that an INVITE offers; none is a late offer.
-    fn offer_of(&self, request: &Request) -> Result<Option<Description>, Status> {
+    fn offer_of(&self, request: &Request, wanted: Security) -> Result<Option<Description>, NotTaken> {
         // No Accept means SDP (§20.1); one without it could not read our answer.
         let accepts = request.headers.accept().map_err(|_| Status::BAD_REQUEST)?;
         if request.headers.contains(&HeaderName::Accept) && !accepts.iter().any(|kind| kind.covers("application", "sdp")) {
-            return Err(Status::NOT_ACCEPTABLE);
+            return Err(Status::NOT_ACCEPTABLE.into());
         }
         if request.body.is_empty() {
             return Ok(None);
         }
         match request.headers.content_type() {
-            Ok(Some(kind)) if !kind.is_sdp() => return Err(Status::UNSUPPORTED_MEDIA_TYPE),
+            Ok(Some(kind)) if !kind.is_sdp() => return Err(Status::UNSUPPORTED_MEDIA_TYPE.into()),
             Ok(_) => {}
-            Err(_) => return Err(Status::BAD_REQUEST),
+            Err(_) => return Err(Status::BAD_REQUEST.into()),
         }
         let offer = Description::parse(&request.body).map_err(|e| Status::new(e.status()).unwrap_or(Status::BAD_REQUEST))?;
         // Whether anything in it can be agreed on is known now; the answer waits until somebody is there.
-        let local = Local { address: [0, 0, 0, 0].into(), port: 0, session_id: 0 };
-        let fits = Negotiation::new(local).answer(&offer, &self.codecs(None), None, Default::default());
-        fits.map_err(|e| Status::new(e.status()).unwrap_or(Status::NOT_ACCEPTABLE_HERE))?;
+        Negotiation::fits(&offer, &self.codecs(None), wanted)?;
         Ok(Some(offer))
     }
 

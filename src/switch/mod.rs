@@ -37,6 +37,7 @@ mod dead_flows;
 mod dialling;
 mod door;
 mod edge;
+mod encryption;
 mod ending;
 pub mod event;
 mod finding;
@@ -132,6 +133,7 @@ impl Switch {
                 config: Arc::new(config),
                 graphs,
                 chance,
+                keys: Chance::seeded(seed.map(|byte| !byte)),
                 transactions: Transactions::new(),
                 registrar,
                 bans: Bans::default(),

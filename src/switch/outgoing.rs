@@ -51,6 +51,12 @@ impl Cx<'_> {
         codecs
     }
 
+    /// Of a first offer: what the subject has, or has offered, goes first.
+    pub fn first_codecs(&self, conv: &Conversation) -> Vec<Codec> {
+        let prefer = conv.leg(conv.subject).and_then(|l| l.negotiation.agreed()).map(|a| a.codec);
+        self.codecs(prefer.or_else(|| conv.first_offered(&self.codecs(None))))
+    }
+
     /// Rings somebody for a conversation.
     pub fn invite(&mut self, conv: &mut Conversation, invitation: Invitation) -> Result<LegId, Exhausted> {
         let Some(lease) = self.lease(conv.worker, For::call(conv.for_help)) else {
@@ -62,10 +68,8 @@ impl Cx<'_> {
         let own = Own { tag: self.hub.chance.token(), contact: self.contact(&user, &to) };
         let session_id = self.hub.chance.next_u64() >> 1;
         let local = Local { address: self.media_address(&to), port: lease.port, session_id };
-        let mut negotiation = Negotiation::new(local);
-        let prefer = conv.leg(conv.subject).and_then(|l| l.negotiation.agreed()).map(|a| a.codec);
-        let offer =
-            negotiation.offer(&self.codecs(prefer.or_else(|| conv.first_offered(&self.codecs(None)))), Direction::SendRecv);
+        let mut negotiation = Negotiation::new(local).with_keys(self.keys(&peer, &to));
+        let offer = negotiation.offer(&self.first_codecs(conv), Direction::SendRecv);
 
         let domain = self.hub.config.site.domain.clone();
         let mut from = NameAddr::new(SipUri::new(&shows, host(&domain), None));

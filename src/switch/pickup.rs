@@ -262,12 +262,13 @@ impl Cx<'_> {
         let local = Local { address: self.media_address(flow), port: lease.port, session_id };
         let call = Call::invited(*transaction, request.clone(), *flow, Reach::Flow, own);
         let peer = Peer::Phone(phone.clone());
+        let negotiation = Negotiation::new(local).with_keys(self.keys(&peer, flow));
         let leg = Leg {
             offered: offered.clone(),
             session_asked: *session_asked,
             takes_update: request.headers.lists(&HeaderName::Allow, "UPDATE"),
             reported: self.hub.from(&request.headers, *flow).reported.map(|at| at.ip()),
-            ..Leg::new(id, peer, Role::Callee, call, lease, Negotiation::new(local), phone.to_string())
+            ..Leg::new(id, peer, Role::Callee, call, lease, negotiation, phone.to_string())
         };
         self.put(conv.id, &leg);
         conv.legs.insert(id, leg);

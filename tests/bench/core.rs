@@ -15,7 +15,7 @@ use std::time::Duration;
 use cordboard::clock::{Mono, Wall};
 use cordboard::codec::Codec;
 use cordboard::ids::{LegId, RecordingId};
-use cordboard::media::{Command, Frame, Lease, Port, Report, Session, Settings, Sink, Slot, Source, Worker};
+use cordboard::media::{Command, Datagram, Frame, Lease, Port, Report, Session, Settings, Sink, Slot, Source, Worker};
 use cordboard::recorder::timeline::Timeline;
 use cordboard::rtp::{Fields, HEADER};
 
@@ -91,6 +91,7 @@ fn ten_minutes(record: bool) -> Duration {
             ptime_ms: 20,
             dtx: false,
             extended: cordboard::sdp::Extended::default(),
+            srtp: None,
         };
         worker.handle(Command::Open { leg, lease: Lease { worker: 0, port: 20_000 } }, &clips, now, &mut sink);
         worker.handle(Command::Agree { leg, session }, &clips, now, &mut sink);
@@ -119,8 +120,8 @@ fn ten_minutes(record: bool) -> Duration {
             if let Some(header) = datagram.first_chunk_mut() {
                 fields.write(header);
             }
-            forwarded +=
-                u64::from(worker.receive(slots[side], Port::Rtp, remotes[side], &mut datagram, now, &mut sink).is_some());
+            let datagram = Datagram { length: datagram.len(), buffer: &mut datagram };
+            forwarded += u64::from(worker.receive(slots[side], Port::Rtp, remotes[side], datagram, now, &mut sink).is_some());
         }
         now += Duration::from_millis(20);
         if worker.deadline().is_some_and(|at| at <= now) {

@@ -43,6 +43,7 @@ targets! {
     sdp: media::Sdp;
     rtp: media::Rtp;
     rtcp: media::Reports;
+    srtp: media::Secured;
 }
 
 /// Inputs longer than this are cut: everything that is read has its own bound far below.

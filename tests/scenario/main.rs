@@ -40,6 +40,7 @@ mod quality;
 mod queues;
 mod random_days;
 mod reliable;
+mod secured;
 mod sessions;
 mod signalling;
 mod transfers;

@@ -7,6 +7,7 @@ mod attacks;
 mod browsers;
 mod carriers;
 mod emergency;
+mod encrypted;
 mod flows;
 mod harness;
 mod ipv6;

@@ -70,6 +70,7 @@ impl Checking {
                     group: phone.group.map(|g| g.0),
                     intercom: phone.intercom.unwrap_or(true),
                     class,
+                    srtp: phone.srtp.map(|s| s.0),
                 },
             );
         }

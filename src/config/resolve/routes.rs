@@ -134,6 +134,7 @@ impl Checking {
                     .map(|given| self.count("max_calls_per_second", Some(given), 1, 1..=1_000)),
                 probe: self.every("probe", trunk.probe, 30 * SECOND, 5 * SECOND..=HOUR),
                 trust: trunk.trust.unwrap_or(false),
+                srtp: trunk.srtp.map(|s| s.0),
                 callers: trunk.callers.unwrap_or_default().into_iter().map(|pattern| pattern.into_inner().0).collect(),
                 caller_format: trunk.caller_format.map_or(CallerFormat::AsIs, |f| f.0),
                 max_calls: trunk.max_calls.map(|given| self.count("max_calls", Some(given), 1, 1..=10_000)),

@@ -188,6 +188,7 @@ impl Checking {
             dead_after,
             degraded_below: self.score("degraded_below", media.degraded_below, 3.6),
             hold_music: media.hold_music.map(|m| self.path(&m.get_ref().0)),
+            srtp: media.srtp.map(|s| s.0).unwrap_or_default(),
         }
     }
 

@@ -5,6 +5,7 @@
 //! | a digest | zeros: nothing to guess a password from. Whether it was right stands beside the outputs, and a replay signs again |
 //! | credentials of another scheme, or unreadable ones | the same in what they are refused for, without what they hold |
 //! | Proxy-Authorization | left out: nobody here reads it |
+//! | keys of SRTP | other ones, the same for the same: a replay sees the same change |
 //! | a new configuration | redacted, and its secrets are those from here on |
 
 use std::borrow::Cow;
@@ -14,6 +15,7 @@ use bytes::Bytes;
 use super::super::{Input, keys};
 use crate::config::{Config, Redaction};
 use crate::media::Report;
+use crate::sdp;
 use crate::sip::{Credentials, HeaderName, Headers, Message, Method, ha1};
 
 /// The same with another digit for the one that it tells of.
@@ -63,16 +65,14 @@ impl Redactor {
 
     pub fn redacted<'a>(&self, input: &'a Input) -> Cow<'a, Input> {
         match input {
-            Input::Sip { flow, message: Message::Request(request) } if has_credentials(&request.headers) => {
-                let mut request = request.clone();
-                hide_credentials(&mut request.headers);
-                Cow::Owned(Input::Sip { flow: *flow, message: Message::Request(request) })
-            }
+            Input::Sip { flow, message } => match self.message(message) {
+                Some(message) => Cow::Owned(Input::Sip { flow: *flow, message }),
+                None => Cow::Borrowed(input),
+            },
             Input::Configured { by, source } => {
                 Cow::Owned(Input::Configured { by: by.clone(), source: Box::new(source.redacted(&self.0)) })
             }
             Input::Started(_)
-            | Input::Sip { .. }
             | Input::Malformed { .. }
             | Input::Silent { .. }
             | Input::Undeliverable { .. }
@@ -89,6 +89,31 @@ impl Redactor {
             | Input::Drain
             | Input::Halt
             | Input::Tick => Cow::Borrowed(input),
+        }
+    }
+}
+
+impl Redactor {
+    /// Nothing where it has no secrets.
+    fn message(&self, message: &Message) -> Option<Message> {
+        let body = match message {
+            Message::Request(request) => &request.body,
+            Message::Response(response) => &response.body,
+        };
+        let body = sdp::with_other_keys(body, |key| self.0.bytes(key));
+        match message {
+            Message::Request(request) if body.is_some() || has_credentials(&request.headers) => {
+                let mut request = request.clone();
+                hide_credentials(&mut request.headers);
+                request.body = body.map_or(request.body, Bytes::from);
+                Some(Message::Request(request))
+            }
+            Message::Response(response) => {
+                let mut response = response.clone();
+                response.body = body?.into();
+                Some(Message::Response(response))
+            }
+            Message::Request(_) => None,
         }
     }
 }

@@ -1,11 +1,12 @@
 //! The digest of all outputs of a run, in their order.
 //!
-//! The canonical form of an output is its MessagePack, without names; bytes of SIP go in as they are. Left out is the one thing that
-//! depends on a secret: the `response` in credentials that we send.
+//! The canonical form of an output is its MessagePack, without names; bytes of SIP go in as they are. Left out is what
+//! depends on a secret: the `response` in credentials that we send, and keys of SRTP.
 
 use sha2::{Digest as _, Sha256};
 
 use super::super::Output;
+use crate::sdp;
 
 /// As a journal has it: the first half of the digest.
 pub const SHORT: usize = 16;
@@ -24,7 +25,8 @@ impl OutputsDigest {
         // Writing to memory cannot fail, and each type that is in an output can be written.
         let packed = match output {
             Output::Sip { to, bytes, report } => {
-                without_digests(bytes, |part| self.hash.update(part));
+                let keyless = sdp::with_other_keys(bytes, |key| vec![0; key.len()]);
+                without_digests(keyless.as_deref().unwrap_or(bytes), |part| self.hash.update(part));
                 rmp_serde::encode::write(&mut self.packed, &(to, report, bytes.len()))
             }
             Output::CallId { .. }

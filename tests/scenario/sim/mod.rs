@@ -19,7 +19,7 @@ use bytes::Bytes;
 use cordboard::clock::{Mono, Now, Wall};
 use cordboard::config::{Config, File, Source};
 use cordboard::ids::{ConversationId, LegId, RecordingId};
-use cordboard::media::{self, Clips, Lease, Port, Worker};
+use cordboard::media::{self, Clips, Datagram, Lease, Port, Worker};
 use cordboard::recorder::timeline::Timeline;
 use cordboard::sip::{self, Flow};
 use cordboard::switch::event::RecordingFinished;
@@ -216,7 +216,7 @@ impl Sim {
         let journal = is_noted.then(|| Journal::begin(seed, &source, [9; 32]));
         let mut sim = Sim {
             journal,
-            switch: Switch::new(seed, config),
+            switch: Switch::new(seed, config).with_secret_keys(seed.map(|byte| byte.wrapping_add(1))),
             now: Now { mono: Mono::from_millis(1_000), wall: START },
             network: Network::new(seed),
             uas: BTreeMap::new(),
@@ -469,7 +469,10 @@ impl Sim {
                     let Some(slot) = worker.slot(leg) else { return };
                     let mut speaker = Loudspeaker::default();
                     let now = self.now.mono;
-                    if let Some(forward) = worker.receive(slot, port, from, &mut bytes, now, &mut speaker) {
+                    let length = bytes.len();
+                    bytes.extend([0; 32]);
+                    let datagram = Datagram { buffer: &mut bytes, length };
+                    if let Some(forward) = worker.receive(slot, port, from, datagram, now, &mut speaker) {
                         let packet = bytes[forward.start..forward.start + forward.len].to_vec();
                         speaker.sent.push((forward.leg, port, forward.to, packet));
                     }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use cordboard::clock::Mono;
 use cordboard::sip::{NameAddr, Request, Uri};
 
+use super::srtp::Srtp;
 use super::{EVENT, OnInvite, Phase};
 use crate::sim::switch;
 
@@ -32,6 +33,7 @@ pub struct Call {
     /// As we say it: `sendrecv` …
     pub(super) direction: &'static str,
     pub(super) zero: bool,
+    pub srtp: Srtp,
     /// What the other side allows us.
     pub(super) peer_listens: bool,
     pub(super) version: u64,
@@ -88,10 +90,12 @@ impl Call {
             attributes.push_str(&format!("a=rtpmap:{EVENT} telephone-event/8000\r\na=fmtp:{EVENT} 0-15\r\n"));
         }
         format!(
-            "v=0\r\no=- 7 {} IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {at}\r\nt=0 0\r\nm=audio {} RTP/AVP {}\r\n{attributes}a={}\r\n",
+            "v=0\r\no=- 7 {} IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {at}\r\nt=0 0\r\nm=audio {} {} {}\r\n{attributes}{}a={}\r\n",
             self.version,
             self.rtp.port(),
+            self.srtp.line(),
             formats.join(" "),
+            self.srtp.attribute(),
             self.direction,
         )
     }
@@ -101,6 +105,7 @@ impl Call {
             return;
         }
         let text = String::from_utf8_lossy(body);
+        self.srtp.take(&text);
         let (mut ip, mut port, mut listens) = (None, None, true);
         for line in text.lines() {
             if let Some(address) = line.strip_prefix("c=IN IP4 ") {

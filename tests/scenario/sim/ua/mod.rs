@@ -8,6 +8,7 @@ mod call;
 mod receive;
 mod send;
 mod sound;
+mod srtp;
 mod watch;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -16,11 +17,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cordboard::clock::Mono;
-use cordboard::sip::{self, HeaderName, Host, Method, NameAddr, Request, Response, SipUri, Uri};
+use cordboard::sip::{self, HeaderName, Host, Method, NameAddr, Request, Response, SipUri, Transport, Uri};
 
 pub use call::Call;
 pub use watch::{Notified, Watch};
 
+use self::srtp::Srtp;
 use super::network::Parcel;
 use super::switch;
 
@@ -143,6 +145,13 @@ pub struct Ua {
     pub codecs: Vec<u8>,
     /// Shows telephone-event in its descriptions.
     pub events: bool,
+    /// How its audio line is called where it wants SRTP: `RTP/SAVP`, or `RTP/AVP` with keys, which it can do without.
+    pub srtp: Option<&'static str>,
+    /// Each byte of its key.
+    pub key: u8,
+    /// Takes an offer of SRTP for one of RTP, instead of refusing it.
+    pub sees_no_srtp: bool,
+    pub transport: Transport,
     pub asserted: Option<String>,
     /// Replaces of its next INVITE.
     pub replaces: Option<String>,
@@ -257,6 +266,10 @@ impl Ua {
             leaves_after_transfer: true,
             codecs: vec![0],
             events: true,
+            srtp: None,
+            key: byte,
+            sees_no_srtp: false,
+            transport: Transport::Udp,
             asserted: None,
             replaces: None,
             more: Vec::new(),
@@ -667,6 +680,7 @@ impl Ua {
             rtp_remote: None,
             direction: "sendrecv",
             zero: false,
+            srtp: Srtp::of(self.srtp, self.key),
             peer_listens: true,
             version: 1,
             sequence: 100,
@@ -681,6 +695,13 @@ impl Ua {
             first_ack: None,
             final_status: None,
         }
+    }
+
+    /// The switch is told of another key of its own in a re-INVITE; or of none, in the clear.
+    pub fn rekey(&mut self, line: Option<&'static str>, key: u8, now: Mono) {
+        let Some(i) = self.up() else { return };
+        self.calls[i].srtp.change(line, key);
+        self.reinvite("sendrecv", false, true, now);
     }
 
     fn up(&self) -> Option<usize> {

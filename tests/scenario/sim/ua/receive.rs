@@ -26,9 +26,10 @@ impl Ua {
         if rtcp || self.dead {
             return;
         }
-        let Ok(packet) = Packet::parse(bytes) else { panic!("not RTP") };
         let to = SocketAddr::new(to.ip(), to.port().wrapping_sub(self.rtp_shift));
         if let Some(call) = self.calls.iter_mut().rfind(|c| c.rtp == to) {
+            let Some(bytes) = call.srtp.open(bytes) else { return };
+            let Ok(packet) = Packet::parse(&bytes[..]) else { panic!("not RTP") };
             call.heard.push((now, packet.payload_type(), packet.payload().first().copied().unwrap_or(0)));
         }
     }
@@ -139,6 +140,8 @@ impl Ua {
             return;
         }
         let what = self.script.pop_front().unwrap_or(self.on_invite);
+        let unknown = self.srtp.is_none() && !self.sees_no_srtp && memchr::memmem::find(&request.body, b"RTP/SAVP").is_some();
+        let what = if unknown { OnInvite::Refuse(488) } else { what };
         let from = request.headers.from().unwrap_or_else(|e| panic!("From: {e}"));
         self.invites.push(Seen {
             display: from.display_text().map(|d| d.into_owned()),

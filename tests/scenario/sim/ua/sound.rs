@@ -76,6 +76,7 @@ impl Ua {
             fields.write(header);
         }
         packet.extend(payload);
+        let packet = call.srtp.seal(packet);
         let from = SocketAddr::new(call.rtp.ip(), call.rtp.port() + self.rtp_shift);
         self.parcels.push((to, Parcel::Rtp { from, bytes: packet, rtcp: false }));
     }
