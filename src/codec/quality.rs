@@ -143,10 +143,9 @@ fn a_voice_is_the_same_voice_after_any_two_codecs() {
             let change = db(power(&heard[at..]) / power(&original[..original.len() - at]));
             let floor = match [from, to].iter().filter(|c| **c == Codec::Opus).count() {
                 0 => 30.0,
-                1 => 9.0,
+                1 => 12.0,
                 _ => 7.0,
             };
-            println!("{from:?} {to:?}: {snr:.1} dB, level {change:.2} dB");
             assert!(snr > floor, "{from:?} {to:?}: {snr} dB");
             assert!(change.abs() < 1.0, "{from:?} {to:?}: {change} dB");
         }
@@ -219,7 +218,6 @@ fn what_is_concealed_is_nearer_to_what_was_lost_than_silence() {
                 signal += power(right) * frame as f64;
             }
         }
-        println!("{codec:?}: {:.1} dB", db(signal / noise));
         assert!(signal > noise, "{codec:?}");
     }
 }
@@ -271,7 +269,6 @@ fn opus_has_a_copy_of_what_was_lost() {
         noise
     };
     let (with, without) = (lost_power(true), lost_power(false));
-    println!("with {with:.2e}, without {without:.2e}");
     assert!(with * 2.0 < without, "{with} {without}");
 }
 
@@ -280,7 +277,6 @@ fn opus_sends_next_to_nothing_of_silence_and_all_of_a_steady_tone() {
     let sent = |pcm: &[i16]| encoded(&mut Encoder::new(Codec::Opus), Codec::Opus, pcm).iter().flatten().count();
     assert_eq!(sent(&tone(FINE, 425.0, 2_000)), 100);
     let silent = sent(&vec![0; 96_000]);
-    println!("{silent} packets of silence");
     assert!(silent < 30, "{silent}");
 }
 
@@ -292,7 +288,6 @@ fn opus_keeps_to_the_bitrate() {
         let packets = encoded(&mut encoder, Codec::Opus, &voice(FINE, 3_000));
         let bytes: usize = packets.iter().flatten().map(Vec::len).sum();
         let got = bytes as f64 * 8.0 / 3.0;
-        println!("{bits}: {got:.0}");
         assert!(got < f64::from(bits) * 1.2, "{bits}: {got}");
     }
 }
