@@ -377,6 +377,7 @@ pub const LONGEST_PAYLOAD: usize = 1_488;
 
 /// A payload, without an allocation where it is as short as nearly all are.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "the large one is the usual one, and must not be allocated")]
 pub enum Payload {
     Short(ArrayVec<u8, FRAME_BYTES>),
     Long(Box<[u8]>),
