@@ -9,17 +9,15 @@
 //! does. Time is an argument; nothing here grows with what a peer sends: the queue has a bound in packets and in bytes.
 
 mod delay;
-mod noise;
 mod play;
 mod queue;
 mod stretch;
 
 use crate::clock::Mono;
-use crate::codec::{Codec, Decoder};
+use crate::codec::{Codec, ComfortNoise, Decoder};
 use crate::rtp::Fields;
 
 use delay::{Delays, Lowest};
-use noise::Noise;
 use queue::{Kind, MOST_BYTES, Place, Queue};
 
 /// Frames that are kept for those who ask later, at least as many as a listener with packets of 60 ms asks for at once.
@@ -68,7 +66,8 @@ pub struct Playout {
     per_tick: i64,
     queue: Queue,
     delays: Delays,
-    noise: Noise,
+    /// What is heard while the sender is silent; nothing if it did not say.
+    noise: Option<ComfortNoise>,
     play: play::State,
     /// Frame 0 of [`Playout::at`]'s count, and when frames are asked for relative to it.
     grid: Option<Grid>,
@@ -100,7 +99,7 @@ impl Playout {
             per_tick: i64::from((rate / codec.clock_rate()).max(1)),
             queue: Queue::default(),
             delays: Delays::new(),
-            noise: Noise::default(),
+            noise: None,
             play: play::State::new(rate),
             grid: None,
             kept: vec![0; KEPT as usize * rate as usize / 100],
@@ -128,7 +127,7 @@ impl Playout {
 
     /// The sender is silent from here on: parameters of its noise (RFC 3389).
     pub fn comfort_noise(&mut self, fields: &Fields, payload: &[u8], at: Mono) {
-        self.arrived(Kind::Noise, fields, &payload[..payload.len().min(noise::MOST_BYTES)], at);
+        self.arrived(Kind::Noise, fields, &payload[..payload.len().min(MOST_NOISE_BYTES)], at);
     }
 
     /// A key press (RFC 4733): its sequence number is not missing, and sound may pause.
@@ -271,6 +270,8 @@ impl Playout {
     }
 }
 
+/// Of a payload of comfort noise: the level and as much of the spectrum as anybody sends.
+const MOST_NOISE_BYTES: usize = 32;
 /// Length of a frame, and its samples at 48 kHz.
 const FRAME_US: i64 = 10_000;
 const LONGEST_FRAME: usize = 480;

@@ -14,7 +14,7 @@
 use super::delay::MOST_US;
 use super::queue::{Kind, Waiting};
 use super::{FRAME_US, Playout, stretch};
-use crate::codec::Concealer;
+use crate::codec::{ComfortNoise, Concealer};
 
 /// Concealment at most before the line falls silent, and the longest wait for a packet. G.711 Appendix I is silent after 60 ms of loss;
 /// another codec fades as slowly as it likes.
@@ -38,6 +38,9 @@ const RAMP_US: i64 = 5_000;
 const KEPT_MS: usize = 50;
 /// What is made up beyond a wait, in ms: there the packet that has come is joined, where it is most alike.
 const JOINT_MS: usize = 22;
+
+/// All noise may be the same.
+const NOISE_SEED: u32 = 1;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
@@ -168,7 +171,7 @@ impl Playout {
         }
         match self.play.mode {
             Mode::Silent => {
-                self.noise.fill(frame);
+                self.fill_with_noise(frame);
                 let Some(wait) = self.begin(at) else { return };
                 let Some(rest) = frame.get_mut(wait..) else { return };
                 if !self.fill(rest.len(), at) {
@@ -209,8 +212,9 @@ impl Playout {
     fn fade(&mut self, frame: &mut [i16]) {
         self.play.take(frame);
         let mut noise = [0; super::LONGEST_FRAME];
-        self.noise.fill(&mut noise);
-        stretch::crossfade(frame, &noise);
+        let Some(noise) = noise.get_mut(..frame.len()) else { return };
+        self.fill_with_noise(noise);
+        stretch::crossfade(frame, noise);
         self.play.stop();
     }
 
@@ -260,7 +264,7 @@ impl Playout {
                         continue;
                     }
                     self.counts.lost += self.queue.pass_missing();
-                    self.noise.silence();
+                    self.noise = None;
                     self.play.mode = Mode::Playing;
                     self.play.at_target = false;
                     self.play.end = start;
@@ -286,8 +290,20 @@ impl Playout {
     fn hush(&mut self) {
         self.counts.lost += self.queue.pass_missing();
         if let Some(packet) = self.queue.take() {
-            self.noise.set(&packet.payload);
+            // One without a level says nothing new.
+            let _ = self.noise.get_or_insert_with(|| ComfortNoise::new(NOISE_SEED)).hear(&packet.payload);
             self.queue.done(packet);
+        }
+    }
+
+    fn fill_with_noise(&mut self, frame: &mut [i16]) {
+        match &mut self.noise {
+            None => frame.fill(0),
+            Some(noise) => {
+                let mut made = Vec::with_capacity(frame.len());
+                noise.generate(frame.len(), &mut made);
+                frame.copy_from_slice(&made);
+            }
         }
     }
 
