@@ -195,10 +195,8 @@ impl Conversation {
             // The leg's end is the end of what it suffered from.
             Kind::MediaQuality(m) => {
                 self.leg(m.leg, &m.peer).quality = Some(m.quality);
-                let suffered = |s: &Span| match s {
-                    Span::MediaMissing { leg, .. } | Span::MediaDegraded { leg, .. } => *leg == m.leg,
-                    _ => false,
-                };
+                let suffered =
+                    |s: &Span| matches!(s, Span::MediaMissing { leg, .. } | Span::MediaDegraded { leg, .. } if *leg == m.leg);
                 self.close(at, suffered, |_| {});
             }
 

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::*;
+use crate::clock::Wall;
 use crate::ids::{LegId, QueueName, StaffNumber};
+use crate::media::{Quality, Way};
 use crate::route::Cause;
 use crate::store::database::{Entry, Memory};
 use crate::store::disk::RealDisk;
@@ -122,6 +124,62 @@ fn a_whole_stay_becomes_one_row() {
     assert_eq!(row.legs.len(), 2);
     let json = serde_json::to_string(&row).unwrap();
     assert_eq!(serde_json::from_str::<Conversation>(&json).unwrap(), row);
+}
+
+#[test]
+fn what_a_leg_suffers_from_is_an_interval_each_and_ends_with_the_leg() {
+    let missing = |leg, cause| MediaMissing {
+        leg: LegId(leg),
+        peer: "phone:201".into(),
+        expected_from: None,
+        cause: Some(cause),
+        seen_from: None,
+        payload_type: None,
+    };
+    let quality = |mos| Quality { mos: Some(mos), ..Quality::default() };
+    let degraded = |mos, way| MediaDegraded { leg: LegId(2), peer: "phone:201".into(), mos, way, quality: quality(mos) };
+    let suffering = [
+        Kind::MediaMissing(missing(2, MissingCause::Silence)),
+        Kind::MediaMissing(missing(2, MissingCause::Unheard)),
+        Kind::MediaMissing(missing(1, MissingCause::Unheard)),
+        Kind::MediaPresent(missing(2, MissingCause::Silence)),
+        Kind::MediaDegraded(degraded(2.5, Some(Way::ToPeer))),
+        Kind::MediaRecovered(degraded(4.1, None)),
+        Kind::MediaDegraded(degraded(2.0, Some(Way::FromPeer))),
+        Kind::MediaQuality(MediaQuality { leg: LegId(2), peer: "phone:201".into(), quality: quality(3.5) }),
+    ];
+    let began = stored().into_iter().next().unwrap();
+    let mut row = fold::apply(None, &began).unwrap();
+    let mut states = Vec::new();
+    for (n, kind) in suffering.into_iter().enumerate() {
+        let event = Event { at: Wall::from_micros(1_000_000 * (100 + n as i64)), conversation: Some(id()), kind };
+        row = fold::apply(Some(row), &Stored { sequence: began.sequence + 1 + n as u64, event }).unwrap();
+        let open = row.intervals.iter().filter(|i| i.to.is_none()).count();
+        states.push((row.intervals.len(), open, row.legs.iter().find(|l| l.leg == LegId(2)).and_then(|l| l.quality?.mos)));
+    }
+    let expected = [
+        (1, 1, None),
+        (2, 2, None),
+        (3, 3, None),
+        (3, 2, None),
+        (4, 3, Some(2.5)),
+        (4, 2, Some(4.1)),
+        (5, 3, Some(2.0)),
+        (5, 1, Some(3.5)),
+    ];
+    assert_eq!(states, expected);
+}
+
+/// A log of last year.
+#[test]
+fn events_from_before_causes_and_scores_are_read() {
+    let missing = r#"{"type":"media.missing","data":{"leg":1,"peer":"phone:201","expected_from":null}}"#;
+    let Ok(Kind::MediaMissing(missing)) = serde_json::from_str(missing) else { panic!() };
+    assert_eq!((missing.cause, missing.payload_type), (None, None));
+    let quality = r#"{"type":"media.quality","data":{"leg":1,"peer":"phone:201","quality":{"packets_received":1,"packets_sent":2,
+        "packets_lost":0,"jitter_ms":1.5,"remote_loss":null,"round_trip_ms":null,"refused":0}}}"#;
+    let Ok(Kind::MediaQuality(quality)) = serde_json::from_str(quality) else { panic!() };
+    assert_eq!((quality.quality.packets_sent, quality.quality.mos, quality.quality.burst_ms), (2, None, 0.0));
 }
 
 #[test]
