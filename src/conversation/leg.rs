@@ -10,7 +10,7 @@ use crate::acd::OfferId;
 use crate::clock::Mono;
 use crate::dialog::{Call, Provisionals, Session, SessionTimer};
 use crate::ids::{LegId, Number, StaffNumber, TrunkName};
-use crate::media::{Lease, Quality};
+use crate::media::{Lease, Quality, Source};
 use crate::route::Cause;
 use crate::sdp::{Description, Negotiation};
 use crate::sip::{Flow, Uri};
@@ -40,6 +40,10 @@ pub struct Leg {
     pub cause: Option<Cause>,
     /// Its media's report, when that is closed.
     pub quality: Option<Quality>,
+    /// What it hears where it talks with nobody.
+    pub given: Source,
+    /// What its media worker was told last that it hears.
+    pub hears: Source,
     /// The media was told to close.
     pub closed: bool,
     /// It transferred the other away and should hang up by itself; then, we do.
@@ -138,6 +142,8 @@ impl Leg {
             status: None,
             cause: None,
             quality: None,
+            given: Source::Nothing,
+            hears: Source::Nothing,
             closed: false,
             lets_go_at: None,
             probe_at: None,
@@ -179,6 +185,11 @@ impl Leg {
     /// The peer does not listen: it put us on hold.
     pub fn is_holding(&self) -> bool {
         self.negotiation.agreed().is_some_and(|a| !a.send)
+    }
+
+    /// It holds, and sends all the same: a trunk's own music is what is meant to be heard. A phone's is not; there the centre has its own.
+    pub fn has_music(&self) -> bool {
+        self.peer.is_trunk() && self.negotiation.agreed().is_some_and(|a| !a.send && a.receive)
     }
 
     pub fn agent(&self) -> Option<&StaffNumber> {

@@ -6,16 +6,19 @@
 //! | media agreement | `leg.negotiation` | whether the peer holds, which codec |
 //! | what the subject is at | `stage` | what it hears |
 //! | bridges | `bridges` (closed ones as a sum) | talk time |
+//! | who hears whom | nowhere: [`hearing`] | what media workers are told |
 //!
 //! The *subject* is the leg whose stay it is at this moment: it is in the menu, waits, is transferred. The *customer* is the outside
 //! party, whose side is recorded; on an internal call the caller. What is done with all this is the switch's.
 
+mod hearing;
 mod leg;
 mod stage;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub use hearing::{Hears, Place, Seat, hearing};
 pub use leg::{Gone, Leg, OtherFlow, Peer, Role};
 pub use stage::{Back, Dialling, NextTrunks, Otherwise, OutsideParty, Parked, Refer, Said, Stage, Transferring, Try, Way};
 
@@ -184,6 +187,40 @@ impl Conversation {
             | Stage::Leaving { .. }
             | Stage::Listening { .. }
             | Stage::Ending => None,
+        }
+    }
+
+    /// Its legs, as far as hearing goes.
+    pub fn seats(&self) -> Vec<Seat<'_>> {
+        let held = self.customer().filter(|_| self.held_by_command);
+        let live = self.legs.values().filter(|leg| leg.is_live());
+        live.map(|leg| Seat {
+            leg: leg.id,
+            place: self.place(leg),
+            holds: leg.is_holding(),
+            has_music: leg.has_music(),
+            is_held: held == Some(leg.id),
+            given: &leg.given,
+        })
+        .collect()
+    }
+
+    fn place(&self, leg: &Leg) -> Place {
+        let is_subject = leg.id == self.subject;
+        match &self.stage {
+            Stage::Bridged { with, .. } if is_subject || leg.id == *with => Place::Talks,
+            Stage::Bridged { .. } => Place::Apart,
+            Stage::Routing
+            | Stage::Menu { .. }
+            | Stage::Queue { .. }
+            | Stage::Parked { .. }
+            | Stage::Offering { .. }
+            | Stage::Dialling(_)
+            | Stage::Announcing { .. }
+            | Stage::Originating { .. }
+            | Stage::Leaving { .. }
+            | Stage::Listening { .. }
+            | Stage::Ending => Place::Apart,
         }
     }
 

@@ -272,6 +272,7 @@ impl Cx<'_> {
         let moving: Vec<LegId> = conv.legs.values().filter(|l| (waits || l.id != leg) && l.is_live()).map(|l| l.id).collect();
         let mut legs = Vec::with_capacity(moving.len());
         for id in moving {
+            // Until it is known what it hears there.
             self.media(conv.worker, Command::Hear { leg: id, source: Source::Nothing });
             if conv.worker != worker {
                 self.media(worker, Command::Expect { leg: id });
@@ -279,6 +280,7 @@ impl Cx<'_> {
             }
             if let Some(mut leg) = conv.legs.remove(&id) {
                 leg.lease.worker = worker;
+                (leg.given, leg.hears) = (Source::Nothing, Source::Nothing);
                 legs.push(leg);
             }
         }

@@ -6,7 +6,7 @@ use super::event::{Bridge, By, CallProgress, Kind, LegAction};
 use super::hub::{ALLOW, Cx};
 use super::outgoing::codecs;
 use super::sessions::granted;
-use crate::conversation::{Conversation, Leg, Role, Stage};
+use crate::conversation::{Conversation, Hears, Leg, Role, Stage, hearing};
 use crate::ids::LegId;
 use crate::media::{Audio, Command, PlayId, Session, Source};
 use crate::route::Cause;
@@ -101,16 +101,49 @@ impl Cx<'_> {
         agreed.into()
     }
 
-    /// Plays to a leg from now on; the id tells its end from the end of an earlier one.
+    /// Tells the worker what each leg hears by now, where that is not what it heard.
+    pub fn tune(&mut self, conv: &mut Conversation) {
+        let anew = |(id, hears): (LegId, Hears<'_>)| {
+            let heard = &conv.leg(id).filter(|leg| !leg.closed)?.hears;
+            let source = match hears {
+                Hears::Given(source) => (heard != source).then(|| source.clone()),
+                Hears::Music if matches!(heard, Source::Play(_, Audio::Music)) => None,
+                // It gets its number below.
+                Hears::Music => Some(Source::Play(PlayId(0), Audio::Music)),
+                Hears::Legs(legs) => Some(legs.first().map_or(Source::Nothing, |leg| Source::Leg(*leg))).filter(|s| s != heard),
+            };
+            source.map(|source| (id, source))
+        };
+        let changed: Vec<(LegId, Source)> = hearing(&conv.seats()).into_iter().filter_map(anew).collect();
+        for (id, mut source) in changed {
+            if let Source::Play(play @ PlayId(0), _) = &mut source {
+                conv.plays += 1;
+                *play = PlayId(conv.plays);
+            }
+            if let Some(leg) = conv.legs.get_mut(&id) {
+                leg.hears = source.clone();
+            }
+            self.media(conv.worker, Command::Hear { leg: id, source });
+        }
+    }
+
+    /// Plays to a leg from now on, until it talks; the id tells its end from the end of an earlier one.
     pub fn play(&mut self, conv: &mut Conversation, leg: LegId, audio: Audio) -> PlayId {
         conv.plays += 1;
         let play = PlayId(conv.plays);
-        self.media(conv.worker, Command::Hear { leg, source: Source::Play(play, audio) });
+        self.give(conv, leg, Source::Play(play, audio));
         play
     }
 
-    pub fn silence(&mut self, conv: &Conversation, leg: LegId) {
-        self.media(conv.worker, Command::Hear { leg, source: Source::Nothing });
+    pub fn silence(&mut self, conv: &mut Conversation, leg: LegId) {
+        self.give(conv, leg, Source::Nothing);
+    }
+
+    /// What a leg hears while it talks with nobody.
+    pub fn give(&mut self, conv: &mut Conversation, leg: LegId, source: Source) {
+        if let Some(leg) = conv.legs.get_mut(&leg) {
+            leg.given = source;
+        }
     }
 
     /// The subject and `with` hear each other from here.
@@ -124,7 +157,9 @@ impl Cx<'_> {
         let kind = Kind::CallBridged(self.bridge_data(conv, with));
         self.tell(Some(conv.id), kind);
         self.tell_holders(conv, with, true);
-        self.connect(conv);
+        for id in [conv.subject, with] {
+            self.silence(conv, id);
+        }
         self.note_agents(conv, with);
         self.hub.stirred = true;
     }
@@ -191,31 +226,6 @@ impl Cx<'_> {
         self.tell(Some(conv.id), if held { Kind::CallHeld(data) } else { Kind::CallResumed(data) });
     }
 
-    /// What each of the two hears now, from who holds whom.
-    fn connect(&mut self, conv: &mut Conversation) {
-        let Stage::Bridged { with, .. } = conv.stage else { return };
-        for (hears, says) in [(conv.subject, with), (with, conv.subject)] {
-            let source = self.source_for(conv, hears, says);
-            self.media(conv.worker, Command::Hear { leg: hears, source });
-        }
-    }
-
-    fn source_for(&mut self, conv: &mut Conversation, hears: LegId, says: LegId) -> Source {
-        let music = |conv: &mut Conversation| {
-            conv.plays += 1;
-            Source::Play(PlayId(conv.plays), Audio::Music)
-        };
-        if conv.held_by_command {
-            return if conv.customer() == Some(hears) { music(conv) } else { Source::Nothing };
-        }
-        let Some(leg) = conv.leg(says) else { return Source::Nothing };
-        match leg.negotiation.agreed() {
-            // A phone that holds: the centre's music. A trunk that holds and still sends: its own music is what is meant to be heard.
-            Some(agreed) if !agreed.send && !has_music(leg.peer.is_trunk(), agreed.receive) => music(conv),
-            Some(_) | None => Source::Leg(says),
-        }
-    }
-
     /// A re-INVITE: hold, resume, a change of address, or nothing new.
     pub fn renegotiate(&mut self, conv: &mut Conversation, id: LegId, body: &[u8]) -> Result<Bytes, Refused> {
         let Some(leg) = conv.legs.get_mut(&id) else { return Err(Refused(Status::CALL_TRANSACTION_DOES_NOT_EXIST)) };
@@ -245,7 +255,6 @@ impl Cx<'_> {
         if conv.other(id).is_none() {
             return;
         }
-        self.connect(conv);
         let is_held_anyway = conv.held_by_command && conv.customer() != Some(id);
         if holds != was_held && !is_held_anyway {
             self.tell_hold(conv, id, holds, self.side(conv, id));
@@ -261,7 +270,6 @@ impl Cx<'_> {
             return Err(super::Refusal::WrongState(if hold { "already on hold" } else { "not on hold" }));
         }
         conv.held_by_command = hold;
-        self.connect(conv);
         // Its phone holds, too: that is one hold, until neither does.
         let second = second(conv, with);
         if !conv.leg(second).is_some_and(Leg::is_holding) {
@@ -285,11 +293,6 @@ impl Cx<'_> {
 fn second(conv: &Conversation, with: LegId) -> LegId {
     let customer = conv.customer().unwrap_or(conv.subject);
     if customer == with { conv.subject } else { with }
-}
-
-/// A peer that holds plays music of its own: a trunk that still sends.
-fn has_music(is_trunk: bool, sends: bool) -> bool {
-    is_trunk && sends
 }
 
 /// The status that a re-INVITE is refused with; the session goes on as it was (§14.2).

@@ -341,8 +341,8 @@ impl Cx<'_> {
                 self.provisional(conv, subject, transaction, response);
             }
         }
-        self.media(conv.worker, Command::Hear { leg: subject, source: Source::Leg(id) });
-        self.media(conv.worker, Command::Hear { leg: id, source: Source::Leg(subject) });
+        self.give(conv, subject, Source::Leg(id));
+        self.give(conv, id, Source::Leg(subject));
     }
 
     /// A reliable provisional response's description is the answer to our offer (RFC 3262 §5), whether anybody is to hear it yet or not.

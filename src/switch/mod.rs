@@ -355,6 +355,7 @@ impl Switch {
         if !cx.hub.presence.is_empty() {
             cx.hub.index.touched.extend(conv.legs.values().filter_map(|leg| leg.peer.phone().cloned()));
         }
+        cx.tune(conv);
         let over = cx.finish(conv);
         let deadline = conv.deadline();
         if over {
