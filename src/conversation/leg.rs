@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 
+use super::guest::GuestId;
 use crate::acd::OfferId;
 use crate::clock::Mono;
 use crate::dialog::{Call, Provisionals, Session, SessionTimer};
@@ -42,6 +43,12 @@ pub struct Leg {
     pub quality: Option<Quality>,
     /// What it hears where it talks with nobody.
     pub given: Source,
+    /// What a command has it hear, until that ends.
+    pub played: Option<Source>,
+    /// What it says is heard by nobody.
+    pub muted: bool,
+    /// How much of the key code of a conference it has pressed, in characters.
+    pub code_pressed: usize,
     /// What its media worker was told last that it hears.
     pub hears: Source,
     /// The media was told to close.
@@ -120,6 +127,8 @@ pub enum Role {
     Caller,
     /// Is rung, or talks, because the subject was sent to it.
     Callee,
+    /// Is rung, or is there, to talk or listen beside the two who are bridged.
+    Guest(GuestId),
     /// Is rung, or talks, on an offer of a queue.
     Agent { agent: StaffNumber, offer: OfferId },
 }
@@ -143,6 +152,9 @@ impl Leg {
             cause: None,
             quality: None,
             given: Source::Nothing,
+            played: None,
+            muted: false,
+            code_pressed: 0,
             hears: Source::Nothing,
             closed: false,
             lets_go_at: None,
@@ -195,7 +207,7 @@ impl Leg {
     pub fn agent(&self) -> Option<&StaffNumber> {
         match &self.role {
             Role::Agent { agent, .. } => Some(agent),
-            Role::Caller | Role::Callee => None,
+            Role::Caller | Role::Callee | Role::Guest(_) => None,
         }
     }
 }

@@ -47,6 +47,8 @@ pub enum Source {
     Nothing,
     /// What the other leg says, relayed.
     Leg(LegId),
+    /// What these legs say, summed; one of them alone is relayed.
+    Mix(Vec<LegId>),
     Play(PlayId, Audio),
 }
 

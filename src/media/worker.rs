@@ -406,6 +406,10 @@ impl Worker {
         self.leave_source(slot.index);
         let hears = match source {
             Source::Nothing => Hears::Nothing,
+            Source::Mix(legs) => match legs[..] {
+                [other] => return self.hear(id, Source::Leg(other), clips, now, out),
+                _ => Hears::Nothing,
+            },
             Source::Leg(other) => {
                 let index = self.by_id.get(&other).copied();
                 if let Some(speaker) = index.and_then(|i| self.leg_at_mut(i)) {

@@ -110,7 +110,7 @@ impl Cx<'_> {
                 Hears::Music if matches!(heard, Source::Play(_, Audio::Music)) => None,
                 // It gets its number below.
                 Hears::Music => Some(Source::Play(PlayId(0), Audio::Music)),
-                Hears::Legs(legs) => Some(legs.first().map_or(Source::Nothing, |leg| Source::Leg(*leg))).filter(|s| s != heard),
+                Hears::Legs(legs) => Some(summed(legs)).filter(|source| source != heard),
             };
             source.map(|source| (id, source))
         };
@@ -160,15 +160,15 @@ impl Cx<'_> {
         for id in [conv.subject, with] {
             self.silence(conv, id);
         }
-        self.note_agents(conv, with);
+        self.note_agents(conv, &[conv.subject, with]);
         self.hub.stirred = true;
     }
 
     /// A conversation is found under each agent that was in it, by whatever way the call came to the phone.
-    fn note_agents(&mut self, conv: &mut Conversation, with: LegId) {
+    pub fn note_agents(&mut self, conv: &mut Conversation, legs: &[LegId]) {
         let mut came = false;
-        for id in [conv.subject, with] {
-            let Some(agent) = conv.leg(id).and_then(|leg| self.agent_of(leg)) else { continue };
+        for id in legs {
+            let Some(agent) = conv.leg(*id).and_then(|leg| self.agent_of(leg)) else { continue };
             if !conv.agents.contains(&agent) {
                 conv.agents.push(agent);
                 came = true;
@@ -180,7 +180,7 @@ impl Cx<'_> {
     }
 
     /// Whom an offer rang, or who works at the phone.
-    fn agent_of(&self, leg: &crate::conversation::Leg) -> Option<crate::ids::StaffNumber> {
+    pub fn agent_of(&self, leg: &crate::conversation::Leg) -> Option<crate::ids::StaffNumber> {
         leg.agent().or_else(|| self.hub.acd.agent_at(leg.peer.phone()?)).cloned()
     }
 
@@ -188,7 +188,10 @@ impl Cx<'_> {
     pub fn unbridge(&mut self, conv: &mut Conversation) {
         let Stage::Bridged { with, since } = conv.stage else { return };
         conv.talked += self.now.mono.since(since);
-        let second = second(conv, with);
+        let second = conv.second().unwrap_or(with);
+        for id in [conv.subject, with] {
+            self.stop_playing(conv, id, &By::Switch);
+        }
         if conv.held_by_command && !conv.leg(second).is_some_and(Leg::is_holding) {
             self.tell_hold(conv, second, false, By::Switch);
         }
@@ -201,7 +204,7 @@ impl Cx<'_> {
 
     fn bridge_data(&self, conv: &Conversation, with: LegId) -> Bridge {
         let customer = conv.customer().unwrap_or(conv.subject);
-        let second = second(conv, with);
+        let second = conv.second().unwrap_or(with);
         let leg = conv.leg(second);
         Bridge {
             legs: [customer, second],
@@ -271,7 +274,7 @@ impl Cx<'_> {
         }
         conv.held_by_command = hold;
         // Its phone holds, too: that is one hold, until neither does.
-        let second = second(conv, with);
+        let second = conv.second().unwrap_or(with);
         if !conv.leg(second).is_some_and(Leg::is_holding) {
             self.tell_hold(conv, second, hold, by);
         }
@@ -289,10 +292,13 @@ impl Cx<'_> {
     }
 }
 
-/// Of two that are bridged, who is not the customer.
-fn second(conv: &Conversation, with: LegId) -> LegId {
-    let customer = conv.customer().unwrap_or(conv.subject);
-    if customer == with { conv.subject } else { with }
+/// One alone is relayed.
+fn summed(legs: Vec<LegId>) -> Source {
+    match legs[..] {
+        [] => Source::Nothing,
+        [leg] => Source::Leg(leg),
+        _ => Source::Mix(legs),
+    }
 }
 
 /// The status that a re-INVITE is refused with; the session goes on as it was (§14.2).
