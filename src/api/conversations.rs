@@ -186,7 +186,7 @@ pub(super) fn conversation(id: &str) -> Result<ConversationId, Problem> {
 }
 
 /// Something to dial: one line, printable, not too long. What it means is the core's to say.
-fn dialled(name: &str, number: String) -> Result<String, Problem> {
+pub(super) fn dialled(name: &str, number: String) -> Result<String, Problem> {
     let fits = !number.trim().is_empty() && number.len() <= LONGEST_NUMBER && !number.chars().any(char::is_control);
     if fits { Ok(number) } else { Err(Problem::new(422, format!("`{name}` is nothing to dial"))) }
 }

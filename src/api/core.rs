@@ -59,13 +59,14 @@ impl From<Refusal> for Problem {
             Refusal::NoConversation(_)
             | Refusal::NoAgent(_)
             | Refusal::UnknownPhone(_)
+            | Refusal::NoParty(_)
             | Refusal::NotBanned(_)
             | Refusal::NotLocked(_)
             | Refusal::NoMailbox(_)
             | Refusal::NoMessage(_) => 404,
-            Refusal::NoPhone(_) | Refusal::WrongState(_) => 409,
+            Refusal::NoPhone(_) | Refusal::WrongState(_) | Refusal::TooMany(_) | Refusal::Unreachable(_) => 409,
             Refusal::NotPermitted(..) => 403,
-            Refusal::NotDiallable(_) | Refusal::BadValue(_) => 422,
+            Refusal::NotDiallable(_) | Refusal::BadValue(_) | Refusal::NoPrompt(_) => 422,
             Refusal::Stopping | Refusal::NoPort => 503,
         };
         Problem::new(status, refusal.to_string())

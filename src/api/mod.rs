@@ -5,6 +5,7 @@
 //! | who may come in: bearer tokens, sessions, throttling, no foreign origins | `guard` `login` `session` `throttle` |
 //! | every error as problem details (RFC 9457), also those of the framework | `problem` |
 //! | commands to the core over a bounded channel | `core` |
+//! | control of calls | `conversations` `control` |
 //! | rows, recordings, audio and SIP messages out of the store | `conversations` `recordings` `range` `ladder` |
 //! | the description of it all | `openapi` |
 //!
@@ -13,6 +14,7 @@
 
 mod agents;
 mod bans;
+mod control;
 mod conversations;
 mod core;
 mod guard;
@@ -133,6 +135,10 @@ pub fn router(parts: Parts, guarded: Router, open: Router) -> Router {
         .route("/api/v1/conversations/{id}/hold", post(conversations::hold))
         .route("/api/v1/conversations/{id}/resume", post(conversations::resume))
         .route("/api/v1/conversations/{id}/transfer", post(conversations::transfer))
+        .route("/api/v1/conversations/{id}/conference", post(control::conference))
+        .route("/api/v1/conversations/{id}/monitor", post(control::monitor))
+        .route("/api/v1/conversations/{id}/mute", post(control::mute))
+        .route("/api/v1/conversations/{id}/play", post(control::play).delete(control::stop_play))
         .route("/api/v1/phones", get(phones::list))
         .route("/api/v1/phones/{number}/forwarding", get(phones::forwarding).put(phones::set_forwarding))
         .route("/api/v1/voicemail/{number}", get(voicemail::list))

@@ -5,8 +5,8 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    agents, bans, conversations, guard, health, ladder, login, phones, problem, queues, recordings, registrations, trunks,
-    voicemail,
+    agents, bans, control, conversations, guard, health, ladder, login, phones, problem, queues, recordings, registrations,
+    trunks, voicemail,
 };
 use crate::switch::event;
 
@@ -16,7 +16,8 @@ use crate::switch::event;
     paths(
         health::live, health::ready, health::metrics, login::login, login::logout, login::me, registrations::list,
         conversations::list, conversations::show, conversations::originate, conversations::hangup, conversations::hold,
-        conversations::resume, conversations::transfer, ladder::show, ladder::pcap, ladder::strays, ladder::strays_pcap,
+        conversations::resume, conversations::transfer, control::conference, control::monitor,
+        control::mute, control::play, control::stop_play, ladder::show, ladder::pcap, ladder::strays, ladder::strays_pcap,
         phones::list, phones::forwarding, phones::set_forwarding, agents::list, agents::set, queues::list, trunks::list,
         bans::list, bans::lift, recordings::list, recordings::show,
         recordings::audio, voicemail::list, voicemail::heard, voicemail::discard, voicemail::greeting,

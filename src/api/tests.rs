@@ -1,4 +1,5 @@
 //! The interface from outside: requests in, with a core and a store that the test plays.
+mod call_control;
 
 use std::sync::Arc;
 

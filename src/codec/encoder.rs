@@ -48,8 +48,7 @@ impl Encoder {
         }
     }
 
-    /// Opus: silence is not sent (DTX). Off at first, since a steady tone is silence to libopus; for peers that ask for it (`usedtx`, RFC 7587
-    /// §6.1).
+    /// Opus: silence is not sent (DTX). Off at first; for peers that ask for it (`usedtx`, RFC 7587 §6.1).
     pub fn set_dtx(&mut self, on: bool) {
         if let State::Opus(encoder) = &mut self.state {
             encoder.set_dtx(on);

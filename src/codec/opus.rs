@@ -57,9 +57,13 @@ impl Decoder {
     }
 }
 
-/// `None` where there was no memory for it: then nothing is sent.
 #[derive(Debug)]
-pub struct Encoder(Option<::opus::Encoder>);
+pub struct Encoder {
+    /// `None` where there was no memory for it: then nothing is sent.
+    encoder: Option<::opus::Encoder>,
+    /// Silence need not be sent.
+    dtx: bool,
+}
 
 impl Encoder {
     pub fn new() -> Encoder {
@@ -71,7 +75,7 @@ impl Encoder {
             encoder.set_inband_fec(true)?;
             ::opus::Result::Ok(encoder)
         };
-        Encoder(encoder().ok())
+        Encoder { encoder: encoder().ok(), dtx: false }
     }
 
     pub fn encode(&mut self, pcm: &[i16], out: &mut Vec<u8>) -> bool {
@@ -79,9 +83,9 @@ impl Encoder {
         out.resize(start + LONGEST_PAYLOAD, 0);
         // libopus takes steady tones (ringing, music that holds a chord) for noise that need not be sent, so only what is quiet is
         // left to its judgement.
-        let quiet = pcm.iter().all(|sample| sample.unsigned_abs() <= QUIET);
+        let quiet = self.dtx && pcm.iter().all(|sample| sample.unsigned_abs() <= QUIET);
         let mut encode = |e: &mut ::opus::Encoder| e.set_dtx(quiet).and_then(|()| e.encode(pcm, &mut out[start..]));
-        let written = self.0.as_mut().and_then(|e| encode(e).ok()).unwrap_or(0);
+        let written = self.encoder.as_mut().and_then(|e| encode(e).ok()).unwrap_or(0);
         // Two bytes or one need not be sent, says libopus of DTX.
         let sent = if written > 2 { written } else { 0 };
         out.truncate(start + sent);
@@ -91,16 +95,16 @@ impl Encoder {
     pub fn set_loss(&mut self, share: f32) {
         let percent = (share.clamp(0.0, 1.0) * 100.0).ceil() as i32;
         // Refused by none that libopus has.
-        let _ = self.0.as_mut().map(|e| e.set_packet_loss_perc(percent));
+        let _ = self.encoder.as_mut().map(|e| e.set_packet_loss_perc(percent));
     }
 
     pub fn set_dtx(&mut self, on: bool) {
-        let _ = self.0.as_mut().map(|e| e.set_dtx(on));
+        self.dtx = on;
     }
 
     pub fn set_bitrate(&mut self, bits: u32) {
         let bits = bits.clamp(*BITRATES.start(), *BITRATES.end());
-        let _ = self.0.as_mut().map(|e| e.set_bitrate(Bitrate::Bits(bits as i32)));
+        let _ = self.encoder.as_mut().map(|e| e.set_bitrate(Bitrate::Bits(bits as i32)));
     }
 }
 

@@ -157,6 +157,7 @@ pub(crate) struct Codes {
     pub voicemail: Option<Spanned<Code>>,
     pub anonymous: Option<Spanned<Code>>,
     pub park: Option<Spanned<Code>>,
+    pub conference: Option<Spanned<Code>>,
     pub pause_reasons: Option<Spanned<Vec<Label>>>,
 }
 

@@ -222,6 +222,8 @@ pub struct FeatureCodes {
     pub anonymous: String,
     /// Puts a call that is transferred there into a free park slot, and says into which.
     pub park: String,
+    /// Pressed within a call, while the same phone has another one: all of both talk with each other.
+    pub conference: String,
     pub pause_reasons: Vec<String>,
 }
 
@@ -242,6 +244,7 @@ impl Default for FeatureCodes {
             voicemail: "*97".to_owned(),
             anonymous: "*31".to_owned(),
             park: "*70".to_owned(),
+            conference: "*71".to_owned(),
             pause_reasons: ["break", "training", "paperwork"].map(str::to_owned).to_vec(),
         }
     }

@@ -6,11 +6,12 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 
+use super::guest::GuestId;
 use crate::acd::OfferId;
 use crate::clock::Mono;
 use crate::dialog::{Call, Provisionals, Session, SessionTimer};
 use crate::ids::{LegId, Number, StaffNumber, TrunkName};
-use crate::media::{Lease, Quality};
+use crate::media::{Lease, Quality, Source};
 use crate::route::Cause;
 use crate::sdp::{Description, Negotiation};
 use crate::sip::{Flow, Uri};
@@ -42,6 +43,16 @@ pub struct Leg {
     pub quality: Option<Quality>,
     /// Its media sounds bad at present.
     pub degraded: bool,
+    /// What it hears where it talks with nobody.
+    pub given: Source,
+    /// What a command has it hear, until that ends.
+    pub played: Option<Source>,
+    /// What it says is heard by nobody.
+    pub muted: bool,
+    /// How much of the key code of a conference it has pressed, in characters.
+    pub code_pressed: usize,
+    /// What its media worker was told last that it hears.
+    pub hears: Source,
     /// The media was told to close.
     pub closed: bool,
     /// It transferred the other away and should hang up by itself; then, we do.
@@ -118,6 +129,8 @@ pub enum Role {
     Caller,
     /// Is rung, or talks, because the subject was sent to it.
     Callee,
+    /// Is rung, or is there, to talk or listen beside the two who are bridged.
+    Guest(GuestId),
     /// Is rung, or talks, on an offer of a queue.
     Agent { agent: StaffNumber, offer: OfferId },
 }
@@ -141,6 +154,11 @@ impl Leg {
             cause: None,
             quality: None,
             degraded: false,
+            given: Source::Nothing,
+            played: None,
+            muted: false,
+            code_pressed: 0,
+            hears: Source::Nothing,
             closed: false,
             lets_go_at: None,
             probe_at: None,
@@ -184,10 +202,15 @@ impl Leg {
         self.negotiation.agreed().is_some_and(|a| !a.send)
     }
 
+    /// It holds, and sends all the same: a trunk's own music is what is meant to be heard. A phone's is not; there the centre has its own.
+    pub fn has_music(&self) -> bool {
+        self.peer.is_trunk() && self.negotiation.agreed().is_some_and(|a| !a.send && a.receive)
+    }
+
     pub fn agent(&self) -> Option<&StaffNumber> {
         match &self.role {
             Role::Agent { agent, .. } => Some(agent),
-            Role::Caller | Role::Callee => None,
+            Role::Caller | Role::Callee | Role::Guest(_) => None,
         }
     }
 }

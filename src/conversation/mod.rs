@@ -6,16 +6,21 @@
 //! | media agreement | `leg.negotiation` | whether the peer holds, which codec |
 //! | what the subject is at | `stage` | what it hears |
 //! | bridges | `bridges` (closed ones as a sum) | talk time |
+//! | who hears whom | nowhere: [`hearing()`] | what media workers are told |
 //!
 //! The *subject* is the leg whose stay it is at this moment: it is in the menu, waits, is transferred. The *customer* is the outside
 //! party, whose side is recorded; on an internal call the caller. What is done with all this is the switch's.
 
+mod guest;
+mod hearing;
 mod leg;
 mod stage;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub use guest::{Guest, GuestId, GuestSeat, Ringing, Whereabouts};
+pub use hearing::{Hears, Place, Seat, Supervision, hearing};
 pub use leg::{Gone, Leg, OtherFlow, Peer, Role};
 pub use stage::{Back, Dialling, NextTrunks, Otherwise, OutsideParty, Parked, Refer, Said, Stage, Transferring, Try, Way};
 
@@ -47,6 +52,8 @@ pub struct Conversation {
     pub customer_e164: Option<String>,
     pub called_e164: Option<String>,
     pub legs: BTreeMap<LegId, Leg>,
+    /// Who is there beside the two that are bridged, or is rung to be.
+    pub guests: BTreeMap<GuestId, Guest>,
     /// Legs that are over, oldest first.
     pub gone: Vec<Gone>,
     pub stage: Stage,
@@ -126,6 +133,7 @@ impl Conversation {
             customer_e164: None,
             called_e164: None,
             legs: BTreeMap::new(),
+            guests: BTreeMap::new(),
             gone: Vec::new(),
             stage: Stage::Routing,
             language: String::new(),
@@ -160,7 +168,11 @@ impl Conversation {
             Direction::Inbound | Direction::Internal => {
                 Some(if self.legs.contains_key(&self.caller) { self.caller } else { self.subject })
             }
-            Direction::Outbound => self.legs.values().find(|l| l.peer.is_trunk() && l.was_answered()).map(|l| l.id),
+            // Of two outside the one that is there still.
+            Direction::Outbound => {
+                let outside = self.legs.values().filter(|l| l.peer.is_trunk() && l.was_answered());
+                outside.min_by_key(|l| (!l.is_live(), l.id)).map(|l| l.id)
+            }
         }
     }
 
@@ -185,6 +197,92 @@ impl Conversation {
             | Stage::Leaving { .. }
             | Stage::Listening { .. }
             | Stage::Ending => None,
+        }
+    }
+
+    /// Of two that are bridged, who is not the customer.
+    pub fn second(&self) -> Option<LegId> {
+        let Stage::Bridged { with, .. } = self.stage else { return None };
+        Some(if self.customer() == Some(with) { self.subject } else { with })
+    }
+
+    /// The guest who is there by this leg.
+    pub fn guest_at(&self, leg: LegId) -> Option<(GuestId, &Guest)> {
+        self.guests.iter().find(|(_, guest)| guest.leg() == Some(leg)).map(|(id, guest)| (*id, guest))
+    }
+
+    /// Further parties who are there, in the order in which they were asked for.
+    pub fn parties(&self) -> impl Iterator<Item = (GuestId, LegId)> {
+        let there = self.guests.iter().filter(|(_, guest)| guest.is_party());
+        there.filter_map(|(id, guest)| Some((*id, guest.leg()?)))
+    }
+
+    /// All who talk with each other, the customer first.
+    pub fn talkers(&self) -> Vec<LegId> {
+        let pair = match self.stage {
+            Stage::Bridged { with, .. } => vec![self.subject, with],
+            Stage::Routing
+            | Stage::Menu { .. }
+            | Stage::Queue { .. }
+            | Stage::Parked { .. }
+            | Stage::Offering { .. }
+            | Stage::Dialling(_)
+            | Stage::Announcing { .. }
+            | Stage::Originating { .. }
+            | Stage::Leaving { .. }
+            | Stage::Listening { .. }
+            | Stage::Ending => Vec::new(),
+        };
+        let mut all: Vec<LegId> = pair.into_iter().chain(self.parties().map(|(_, leg)| leg)).collect();
+        all.sort_by_key(|leg| Some(*leg) != self.customer());
+        all
+    }
+
+    /// Its legs, as far as hearing goes.
+    pub fn seats(&self) -> Vec<Seat<'_>> {
+        let held = self.customer().filter(|_| self.held_by_command);
+        let coached = self.second();
+        let live = self.legs.values().filter(|leg| leg.is_live());
+        live.map(|leg| Seat {
+            leg: leg.id,
+            place: self.place(leg),
+            // A number outside that the customer was given to has nobody to be coached by.
+            is_coached: coached == Some(leg.id) && !leg.peer.is_trunk(),
+            is_muted: leg.muted,
+            holds: leg.is_holding(),
+            has_music: leg.has_music(),
+            is_held: held == Some(leg.id),
+            given: &leg.given,
+            played: leg.played.as_ref(),
+        })
+        .collect()
+    }
+
+    fn place(&self, leg: &Leg) -> Place {
+        let is_subject = leg.id == self.subject;
+        match (self.guest_at(leg.id).map(|(_, guest)| guest.seat), &self.stage) {
+            (_, Stage::Ending) => Place::Apart,
+            (Some(GuestSeat::Party), _) => Place::Talks,
+            (Some(GuestSeat::Supervisor(how)), _) => Place::Supervises(how),
+            (Some(GuestSeat::Successor), _) => Place::Apart,
+            (None, Stage::Bridged { with, .. }) if is_subject || leg.id == *with => Place::Talks,
+            (None, Stage::Bridged { .. }) => Place::Apart,
+            (
+                None,
+                Stage::Routing
+                | Stage::Menu { .. }
+                | Stage::Queue { .. }
+                | Stage::Parked { .. }
+                | Stage::Offering { .. }
+                | Stage::Dialling(_)
+                | Stage::Announcing { .. }
+                | Stage::Originating { .. }
+                | Stage::Leaving { .. }
+                | Stage::Listening { .. },
+            ) => match is_subject && leg.is_answered() && !self.keys_are_secret {
+                true => Place::Alone,
+                false => Place::Apart,
+            },
         }
     }
 
@@ -246,6 +344,6 @@ impl Conversation {
         };
         let times = |l: &Leg| [l.lets_go_at, l.probe_at, l.session.map(|s| s.deadline()), l.provisionals.deadline()];
         let legs = self.legs.values().flat_map(times).flatten();
-        stage.into_iter().chain(legs).min()
+        stage.into_iter().chain(legs).chain(self.guests.values().filter_map(Guest::until)).min()
     }
 }

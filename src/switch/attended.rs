@@ -19,14 +19,16 @@
 //! conversation, as in any transfer, or that of the consultation, which goes to the customer's conversation with the rest and hears
 //! nothing. Then both are let go, or the customer is back at the first and the second has ended. Each may hang up before.
 
+use std::collections::BTreeMap;
+
+use super::conference::MOST_PARTIES;
 use super::event::{By, CallMerged, Kind, MenuLeft, QueueEntered, QueueLeft, Transfer, TransferOutcome};
 use super::hub::Cx;
-use super::input::Actor;
 use super::queueing::millis;
 use super::transfer::Notice;
 use super::{Output, Refusal, Switch};
 use crate::clock::Now;
-use crate::conversation::{Conversation, Dialling, Leg, Parked, Peer, Refer, Role, Stage, Transferring};
+use crate::conversation::{Conversation, Dialling, Guest, GuestId, Leg, Parked, Peer, Refer, Role, Stage, Transferring};
 use crate::ids::{ConversationId, LegId, MenuName, QueueName};
 use crate::media::{Audio, Command, Source};
 use crate::route::{Cause, Direction};
@@ -52,6 +54,8 @@ struct Join {
     parent: End,
     child: End,
     by: By,
+    /// A conference: the phone that is in both stays, by one of its two legs.
+    stays: bool,
     /// The REFER that asked for it.
     refer: Option<Refer>,
 }
@@ -77,6 +81,7 @@ enum Consulted {
 #[derive(Debug)]
 struct Moved {
     legs: Vec<Leg>,
+    guests: BTreeMap<GuestId, Guest>,
     at: Consulted,
     to: String,
 }
@@ -89,7 +94,7 @@ impl Switch {
         let joined = match self.named(&replaces) {
             Some(second) => self.may_join(first, second).map(|(parent, child)| {
                 let by = self.conversations.get(&conversation).map_or(By::Phone, |c| self.side_of(c, refer.on));
-                Join { parent, child, by, refer: Some(refer) }
+                Join { parent, child, by, stays: false, refer: Some(refer) }
             }),
             None => Err((Status::CALL_TRANSACTION_DOES_NOT_EXIST, Refusal::WrongState("there is no such call to join with"))),
         };
@@ -102,12 +107,13 @@ impl Switch {
         }
     }
 
-    /// By command: the phone that is in both conversations is let go.
+    /// By command or key: the phone that is in both conversations is let go; or it stays, and all of them talk.
     pub(super) fn join_by_command(
         &mut self,
         conversation: ConversationId,
         consultation: ConversationId,
-        by: &Actor,
+        stays: bool,
+        by: By,
         now: Now,
         out: &mut Vec<Output>,
     ) -> Result<(), Refusal> {
@@ -118,8 +124,11 @@ impl Switch {
         let mut none = Refusal::WrongState("no phone is in both conversations");
         for (a, b) in pairs.filter(both) {
             match self.may_join(End { conversation, leg: a.id }, End { conversation: consultation, leg: b.id }) {
+                Ok(_) if stays && (first.other(a.id).is_none() || second.other(b.id).is_none()) => {
+                    none = Refusal::WrongState("one of the calls has nobody who talks");
+                }
                 Ok((parent, child)) => {
-                    self.merge(Join { parent, child, by: By::Api(by.0.clone()), refer: None }, now, out);
+                    self.merge(Join { parent, child, by, stays, refer: None }, now, out);
                     return Ok(());
                 }
                 Err((_, why)) => none = why,
@@ -162,6 +171,9 @@ impl Switch {
             conv.direction != Direction::Internal
                 || conv.legs.values().any(|l| l.id != end.leg && l.is_live() && l.peer.is_trunk())
         };
+        if a.talkers().len() + b.talkers().len() > MOST_PARTIES {
+            return Err((Status::BUSY_HERE, Refusal::TooMany("parties in a conversation")));
+        }
         let (parent, child) = match talks {
             (Some(_), Some(_)) => match (outside(a, first), outside(b, second)) {
                 (true, false) => (first, second),
@@ -204,7 +216,10 @@ impl Switch {
             None => None,
         };
         let Some(Some(moved)) = moved else { return };
-        self.with(join.parent.conversation, now, out, |cx, conv| cx.take_over(conv, &join, moved));
+        self.with(join.parent.conversation, now, out, |cx, conv| match join.stays {
+            true => cx.confer(conv, &join, moved),
+            false => cx.take_over(conv, &join, moved),
+        });
     }
 }
 
@@ -269,9 +284,11 @@ impl Cx<'_> {
         self.stop_recording(conv);
         // What comes of it, it is told there.
         let waits = join.asked_on(leg) && matches!(at, Consulted::Rings(_));
-        let moving: Vec<LegId> = conv.legs.values().filter(|l| (waits || l.id != leg) && l.is_live()).map(|l| l.id).collect();
+        let moving: Vec<LegId> =
+            conv.legs.values().filter(|l| (waits || join.stays || l.id != leg) && l.is_live()).map(|l| l.id).collect();
         let mut legs = Vec::with_capacity(moving.len());
         for id in moving {
+            // Until it is known what it hears there.
             self.media(conv.worker, Command::Hear { leg: id, source: Source::Nothing });
             if conv.worker != worker {
                 self.media(worker, Command::Expect { leg: id });
@@ -279,19 +296,21 @@ impl Cx<'_> {
             }
             if let Some(mut leg) = conv.legs.remove(&id) {
                 leg.lease.worker = worker;
+                (leg.given, leg.hears) = (Source::Nothing, Source::Nothing);
                 legs.push(leg);
             }
         }
+        let guests = std::mem::take(&mut conv.guests);
         self.merged(conv.id, join);
         if join.asked_on(leg) && !waits {
             self.notify(conv, join.refer, Notice::Completed);
         }
         self.end(conv, Cause::Transferred, join.by.clone());
-        Some(Moved { legs, at, to })
+        Some(Moved { legs, guests, at, to })
     }
 
-    fn take_over(&mut self, conv: &mut Conversation, join: &Join, moved: Moved) {
-        let Moved { legs, at, to } = moved;
+    /// What came from the consultation.
+    fn take_in(&mut self, conv: &mut Conversation, legs: Vec<Leg>, mut guests: BTreeMap<GuestId, Guest>) {
         for mut leg in legs {
             // Whoever began the consultation, the conversation has a caller of its own.
             if leg.role == Role::Caller {
@@ -300,6 +319,41 @@ impl Cx<'_> {
             self.put(conv.id, &leg);
             conv.legs.insert(leg.id, leg);
         }
+        conv.guests.append(&mut guests);
+    }
+
+    /// All of both talk with each other. The phone that was in both goes on by the leg on which it does not hold: its user has the other
+    /// call at the ear and is to press nothing.
+    fn confer(&mut self, conv: &mut Conversation, join: &Join, moved: Moved) {
+        let Moved { legs, guests, at, to } = moved;
+        let Consulted::Talks(consulted) = at else { return };
+        self.take_in(conv, legs, guests);
+        self.hub.acd.merged(join.child.conversation, conv.id, self.now);
+        self.hub.stirred = true;
+        self.merged(conv.id, join);
+        let (first, second) = (join.parent.leg, join.child.leg);
+        let holds = |id: LegId| conv.leg(id).is_some_and(Leg::is_holding);
+        let goes = match conv.other(first).filter(|_| holds(first) || !holds(second)) {
+            Some(partner) => {
+                self.unbridge(conv);
+                let role = conv.leg(first).map(|leg| leg.role.clone());
+                if let (Some(role), Some(leg)) = (role, conv.legs.get_mut(&second)) {
+                    leg.role = role;
+                    self.hub.index.put(conv.id, leg);
+                }
+                let with = self.takes_place(conv, first, second, partner);
+                self.bridge(conv, with);
+                first
+            }
+            None => second,
+        };
+        self.release(conv, goes, Cause::Transferred, Status::TEMPORARILY_UNAVAILABLE, None);
+        self.is_party(conv, consulted, to, join.by.clone());
+    }
+
+    fn take_over(&mut self, conv: &mut Conversation, join: &Join, moved: Moved) {
+        let Moved { legs, guests, at, to } = moved;
+        self.take_in(conv, legs, guests);
         let leg = join.parent.leg;
         let other = conv.other(leg).unwrap_or(conv.subject);
         // That of a consultation which talks has been told already.

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::event::{Bridge, By, CallProgress, Kind, LegAction};
 use super::hub::{ALLOW, Cx};
 use super::sessions::granted;
-use crate::conversation::{Conversation, Leg, Role, Stage};
+use crate::conversation::{Conversation, Hears, Leg, Role, Stage, hearing};
 use crate::ids::LegId;
 use crate::media::{Audio, Command, PlayId, Session, Source};
 use crate::route::Cause;
@@ -100,16 +100,49 @@ impl Cx<'_> {
         agreed.into()
     }
 
-    /// Plays to a leg from now on; the id tells its end from the end of an earlier one.
+    /// Tells the worker what each leg hears by now, where that is not what it heard.
+    pub fn tune(&mut self, conv: &mut Conversation) {
+        let anew = |(id, hears): (LegId, Hears<'_>)| {
+            let heard = &conv.leg(id).filter(|leg| !leg.closed)?.hears;
+            let source = match hears {
+                Hears::Given(source) => (heard != source).then(|| source.clone()),
+                Hears::Music if matches!(heard, Source::Play(_, Audio::Music)) => None,
+                // It gets its number below.
+                Hears::Music => Some(Source::Play(PlayId(0), Audio::Music)),
+                Hears::Legs(legs) => Some(summed(legs)).filter(|source| source != heard),
+            };
+            source.map(|source| (id, source))
+        };
+        let changed: Vec<(LegId, Source)> = hearing(&conv.seats()).into_iter().filter_map(anew).collect();
+        for (id, mut source) in changed {
+            if let Source::Play(play @ PlayId(0), _) = &mut source {
+                conv.plays += 1;
+                *play = PlayId(conv.plays);
+            }
+            if let Some(leg) = conv.legs.get_mut(&id) {
+                leg.hears = source.clone();
+            }
+            self.media(conv.worker, Command::Hear { leg: id, source });
+        }
+    }
+
+    /// Plays to a leg from now on, until it talks; the id tells its end from the end of an earlier one.
     pub fn play(&mut self, conv: &mut Conversation, leg: LegId, audio: Audio) -> PlayId {
         conv.plays += 1;
         let play = PlayId(conv.plays);
-        self.media(conv.worker, Command::Hear { leg, source: Source::Play(play, audio) });
+        self.give(conv, leg, Source::Play(play, audio));
         play
     }
 
-    pub fn silence(&mut self, conv: &Conversation, leg: LegId) {
-        self.media(conv.worker, Command::Hear { leg, source: Source::Nothing });
+    pub fn silence(&mut self, conv: &mut Conversation, leg: LegId) {
+        self.give(conv, leg, Source::Nothing);
+    }
+
+    /// What a leg hears while it talks with nobody.
+    pub fn give(&mut self, conv: &mut Conversation, leg: LegId, source: Source) {
+        if let Some(leg) = conv.legs.get_mut(&leg) {
+            leg.given = source;
+        }
     }
 
     /// The subject and `with` hear each other from here.
@@ -123,16 +156,18 @@ impl Cx<'_> {
         let kind = Kind::CallBridged(self.bridge_data(conv, with));
         self.tell(Some(conv.id), kind);
         self.tell_holders(conv, with, true);
-        self.connect(conv);
-        self.note_agents(conv, with);
+        for id in [conv.subject, with] {
+            self.silence(conv, id);
+        }
+        self.note_agents(conv, &[conv.subject, with]);
         self.hub.stirred = true;
     }
 
     /// A conversation is found under each agent that was in it, by whatever way the call came to the phone.
-    fn note_agents(&mut self, conv: &mut Conversation, with: LegId) {
+    pub fn note_agents(&mut self, conv: &mut Conversation, legs: &[LegId]) {
         let mut came = false;
-        for id in [conv.subject, with] {
-            let Some(agent) = conv.leg(id).and_then(|leg| self.agent_of(leg)) else { continue };
+        for id in legs {
+            let Some(agent) = conv.leg(*id).and_then(|leg| self.agent_of(leg)) else { continue };
             if !conv.agents.contains(&agent) {
                 conv.agents.push(agent);
                 came = true;
@@ -144,7 +179,7 @@ impl Cx<'_> {
     }
 
     /// Whom an offer rang, or who works at the phone.
-    fn agent_of(&self, leg: &crate::conversation::Leg) -> Option<crate::ids::StaffNumber> {
+    pub fn agent_of(&self, leg: &crate::conversation::Leg) -> Option<crate::ids::StaffNumber> {
         leg.agent().or_else(|| self.hub.acd.agent_at(leg.peer.phone()?)).cloned()
     }
 
@@ -152,7 +187,10 @@ impl Cx<'_> {
     pub fn unbridge(&mut self, conv: &mut Conversation) {
         let Stage::Bridged { with, since } = conv.stage else { return };
         conv.talked += self.now.mono.since(since);
-        let second = second(conv, with);
+        let second = conv.second().unwrap_or(with);
+        for id in [conv.subject, with] {
+            self.stop_playing(conv, id, &By::Switch);
+        }
         if conv.held_by_command && !conv.leg(second).is_some_and(Leg::is_holding) {
             self.tell_hold(conv, second, false, By::Switch);
         }
@@ -165,7 +203,7 @@ impl Cx<'_> {
 
     fn bridge_data(&self, conv: &Conversation, with: LegId) -> Bridge {
         let customer = conv.customer().unwrap_or(conv.subject);
-        let second = second(conv, with);
+        let second = conv.second().unwrap_or(with);
         let leg = conv.leg(second);
         Bridge {
             legs: [customer, second],
@@ -188,31 +226,6 @@ impl Cx<'_> {
         let agent = conv.leg(leg).and_then(|l| self.agent_of(l));
         let data = LegAction { leg, agent, by };
         self.tell(Some(conv.id), if held { Kind::CallHeld(data) } else { Kind::CallResumed(data) });
-    }
-
-    /// What each of the two hears now, from who holds whom.
-    fn connect(&mut self, conv: &mut Conversation) {
-        let Stage::Bridged { with, .. } = conv.stage else { return };
-        for (hears, says) in [(conv.subject, with), (with, conv.subject)] {
-            let source = self.source_for(conv, hears, says);
-            self.media(conv.worker, Command::Hear { leg: hears, source });
-        }
-    }
-
-    fn source_for(&mut self, conv: &mut Conversation, hears: LegId, says: LegId) -> Source {
-        let music = |conv: &mut Conversation| {
-            conv.plays += 1;
-            Source::Play(PlayId(conv.plays), Audio::Music)
-        };
-        if conv.held_by_command {
-            return if conv.customer() == Some(hears) { music(conv) } else { Source::Nothing };
-        }
-        let Some(leg) = conv.leg(says) else { return Source::Nothing };
-        match leg.negotiation.agreed() {
-            // A phone that holds: the centre's music. A trunk that holds and still sends: its own music is what is meant to be heard.
-            Some(agreed) if !agreed.send && !has_music(leg.peer.is_trunk(), agreed.receive) => music(conv),
-            Some(_) | None => Source::Leg(says),
-        }
     }
 
     /// A re-INVITE: hold, resume, a change of address, or nothing new.
@@ -244,7 +257,6 @@ impl Cx<'_> {
         if conv.other(id).is_none() {
             return;
         }
-        self.connect(conv);
         let is_held_anyway = conv.held_by_command && conv.customer() != Some(id);
         if holds != was_held && !is_held_anyway {
             self.tell_hold(conv, id, holds, self.side(conv, id));
@@ -260,9 +272,8 @@ impl Cx<'_> {
             return Err(super::Refusal::WrongState(if hold { "already on hold" } else { "not on hold" }));
         }
         conv.held_by_command = hold;
-        self.connect(conv);
         // Its phone holds, too: that is one hold, until neither does.
-        let second = second(conv, with);
+        let second = conv.second().unwrap_or(with);
         if !conv.leg(second).is_some_and(Leg::is_holding) {
             self.tell_hold(conv, second, hold, by);
         }
@@ -280,15 +291,13 @@ impl Cx<'_> {
     }
 }
 
-/// Of two that are bridged, who is not the customer.
-fn second(conv: &Conversation, with: LegId) -> LegId {
-    let customer = conv.customer().unwrap_or(conv.subject);
-    if customer == with { conv.subject } else { with }
-}
-
-/// A peer that holds plays music of its own: a trunk that still sends.
-fn has_music(is_trunk: bool, sends: bool) -> bool {
-    is_trunk && sends
+/// One alone is relayed.
+fn summed(legs: Vec<LegId>) -> Source {
+    match legs[..] {
+        [] => Source::Nothing,
+        [leg] => Source::Leg(leg),
+        _ => Source::Mix(legs),
+    }
 }
 
 /// The status that a re-INVITE is refused with; the session goes on as it was (§14.2).

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::event::{Direction, TroubleKind};
-use crate::ids::{ConversationId, Number, QueueName, RecordingId, StaffNumber, TrunkName};
+use crate::ids::{ConversationId, LegId, Number, QueueName, RecordingId, StaffNumber, TrunkName};
 use crate::route::Forwarding;
 use crate::route::class::Denied;
 
@@ -36,6 +36,36 @@ pub enum Command {
     Join {
         conversation: ConversationId,
         consultation: ConversationId,
+    },
+    /// Rings somebody who is to talk with the others.
+    Confer {
+        conversation: ConversationId,
+        to: String,
+    },
+    /// As `Join`, and the phone stays: all talk with each other.
+    ConferWith {
+        conversation: ConversationId,
+        consultation: ConversationId,
+    },
+    /// Rings a supervisor; of one who is there, it changes the mode.
+    Monitor {
+        conversation: ConversationId,
+        /// A phone's number, or a staff number.
+        who: String,
+        mode: MonitorMode,
+    },
+    Mute {
+        conversation: ConversationId,
+        who: Member,
+        muted: bool,
+    },
+    Play {
+        conversation: ConversationId,
+        sound: Sound,
+        to: PlayTo,
+    },
+    StopPlay {
+        conversation: ConversationId,
     },
     SetAgent {
         agent: StaffNumber,
@@ -93,6 +123,66 @@ pub enum Command {
     Status,
 }
 
+/// What a supervisor does in a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MonitorMode {
+    /// Hears all, and is heard by nobody.
+    Listen,
+    /// And is heard by the agent alone.
+    Whisper,
+    /// And is heard by all.
+    Barge,
+    /// Has the agent's place, who leaves.
+    TakeOver,
+}
+
+/// Somebody in a conversation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Member {
+    Leg(LegId),
+    /// A phone's number, a staff number, or the customer's number.
+    Number(String),
+}
+
+impl std::fmt::Display for Member {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Member::Leg(leg) => write!(f, "{leg}"),
+            Member::Number(number) => f.write_str(number),
+        }
+    }
+}
+
+/// What is played into a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Sound {
+    /// `welcome`, in the language of the call; `de/welcome` in that one.
+    Prompt(String),
+    Tone(Tone),
+}
+
+/// Each goes on until something else is played, or it is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Tone {
+    /// Music on hold.
+    Music,
+    Ringback,
+    Busy,
+}
+
+/// Who hears it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PlayTo {
+    /// All who talk.
+    Both,
+    Customer,
+    /// Whom the customer talks to.
+    Agent,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WantedState {
@@ -143,6 +233,14 @@ pub enum Refusal {
     NotDiallable(String),
     #[error("the conversation is not in a state for that: {0}")]
     WrongState(&'static str),
+    #[error("{0} is nobody in this conversation, no phone and no agent")]
+    NoParty(String),
+    #[error("there is no prompt {0}")]
+    NoPrompt(String),
+    #[error("there are as many {0} as there may be")]
+    TooMany(&'static str),
+    #[error("there is no way to {0} now")]
+    Unreachable(String),
     #[error("the switch is stopping")]
     Stopping,
     #[error("the class of {0} does not permit {1}")]

@@ -45,7 +45,25 @@ impl Switch {
             Command::Transfer { conversation, to } => {
                 self.on_live(conversation, now, out, |cx, conv| cx.transfer_by_command(conv, to, by))
             }
-            Command::Join { conversation, consultation } => self.join_by_command(conversation, consultation, by, now, out),
+            Command::Join { conversation, consultation } => {
+                self.join_by_command(conversation, consultation, false, By::Api(by.0.clone()), now, out)
+            }
+            Command::ConferWith { conversation, consultation } => {
+                self.join_by_command(conversation, consultation, true, By::Api(by.0.clone()), now, out)
+            }
+            Command::Confer { conversation, to } => {
+                self.on_live(conversation, now, out, |cx, conv| cx.confer_by_command(conv, to, by))
+            }
+            Command::Monitor { conversation, who, mode } => {
+                self.on_live(conversation, now, out, |cx, conv| cx.monitor_by_command(conv, &who, mode, by))
+            }
+            Command::Mute { conversation, who, muted } => {
+                self.on_live(conversation, now, out, |cx, conv| cx.mute_by_command(conv, &who, muted, by))
+            }
+            Command::Play { conversation, sound, to } => {
+                self.on_live(conversation, now, out, |cx, conv| cx.play_by_command(conv, &sound, to, by))
+            }
+            Command::StopPlay { conversation } => self.on_live(conversation, now, out, |cx, conv| cx.stop_by_command(conv, by)),
             Command::SetAgent { agent, state, reason } => {
                 let wanted = match state {
                     WantedState::Ready => Wanted::Ready,

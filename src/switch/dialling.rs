@@ -154,10 +154,9 @@ impl Cx<'_> {
     }
 
     pub fn dial_outside(&mut self, conv: &mut Conversation, outside: Outside, transfer: Option<Transferring>) {
-        let number = outside.attempts.first().map_or_else(String::new, |a| a.number.clone());
-        let config = self.config();
         conv.for_help = outside.is_emergency();
-        let party = OutsideParty { number: number.clone(), rule: route::recording(&config, outside.rule(&config)) };
+        let party = self.party_outside(&outside);
+        let number = party.number.clone();
         conv.stage = Stage::Dialling(Dialling {
             trunks: self.in_turn(outside.attempts),
             outside: Some(party),
@@ -166,6 +165,11 @@ impl Cx<'_> {
         });
         self.ringback(conv);
         self.next_trunk(conv, Cause::Unreachable, Status::SERVICE_UNAVAILABLE);
+    }
+
+    pub fn party_outside(&self, outside: &Outside) -> OutsideParty {
+        let number = outside.attempts.first().map_or_else(String::new, |a| a.number.clone());
+        OutsideParty { number, rule: route::recording(&self.hub.config, outside.rule(&self.hub.config)) }
     }
 
     /// An answered subject hears that it rings somewhere; an unanswered one gets 180 when it does.
@@ -241,7 +245,7 @@ impl Cx<'_> {
         }
     }
 
-    fn outside_invitation(
+    pub fn outside_invitation(
         &self,
         attempt: &Attempt,
         trunk: &crate::config::Trunk,
@@ -283,7 +287,7 @@ impl Cx<'_> {
             if let Some(leg) = conv.legs.get_mut(&id) {
                 leg.tried = true;
             }
-            if conv.leg(id).is_some_and(|l| l.peer.is_trunk() && l.is_ringing() && !l.rang) {
+            if conv.leg(id).is_some_and(|l| l.peer.is_trunk() && l.role == Role::Callee && l.is_ringing() && !l.rang) {
                 let time = if response.status == Status::TRYING { UNDECIDED } else { RINGS_OUTSIDE };
                 self.give_time(conv, time);
             }
@@ -341,8 +345,8 @@ impl Cx<'_> {
                 self.provisional(conv, subject, transaction, response);
             }
         }
-        self.media(conv.worker, Command::Hear { leg: subject, source: Source::Leg(id) });
-        self.media(conv.worker, Command::Hear { leg: id, source: Source::Leg(subject) });
+        self.give(conv, subject, Source::Leg(id));
+        self.give(conv, id, Source::Leg(subject));
     }
 
     /// A reliable provisional response's description is the answer to our offer (RFC 3262 §5), whether anybody is to hear it yet or not.
@@ -439,6 +443,7 @@ impl Cx<'_> {
             Role::Agent { agent, offer } => self.agent_answered(conv, id, &agent, offer),
             Role::Callee => self.callee_taken(conv, id),
             Role::Caller => self.originated(conv, id),
+            Role::Guest(guest) => self.guest_answered(conv, id, guest),
         }
     }
 
@@ -468,7 +473,7 @@ impl Cx<'_> {
 
     /// An internal call has an outside party now: direction, customer and the decision to record are that party's from here on. A call
     /// that had one keeps it, and its recording.
-    fn went_outside(&mut self, conv: &mut Conversation, id: LegId, outside: OutsideParty) {
+    pub fn went_outside(&mut self, conv: &mut Conversation, id: LegId, outside: OutsideParty) {
         let Some(Peer::Trunk(trunk)) = conv.leg(id).map(|l| l.peer.clone()) else { return };
         if conv.direction != Direction::Internal {
             return;
@@ -492,7 +497,7 @@ impl Cx<'_> {
         let reason = winner.map(|_| Reason::sip(Status::OK, "Call completed elsewhere"));
         let ringing: Vec<LegId> = conv.legs.values().filter(|l| l.is_ringing() && Some(l.id) != winner).map(|l| l.id).collect();
         for id in ringing {
-            if conv.leg(id).is_some_and(|l| l.role != Role::Caller) {
+            if conv.leg(id).is_some_and(|l| !matches!(l.role, Role::Caller | Role::Guest(_))) {
                 self.release(conv, id, Cause::Cancelled, Status::REQUEST_TERMINATED, reason.clone());
             }
         }
@@ -551,6 +556,7 @@ impl Cx<'_> {
         self.ended_by_peer(conv, id, cause);
         match role {
             Role::Agent { offer, .. } => self.offer_refused(conv, offer, cause, is_for_all(status)),
+            Role::Guest(guest) => self.guest_lost(conv, guest, cause, is_for_all(status)),
             Role::Caller => {
                 if !conv.legs.values().any(|l| l.is_ringing()) {
                     self.end(conv, cause, By::Phone);

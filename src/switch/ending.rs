@@ -39,6 +39,8 @@ impl Cx<'_> {
         self.leave_stage(conv, cause, &by);
         self.unpark(conv);
         conv.stage = Stage::Ending;
+        // That they go is told with the end.
+        conv.guests.clear();
         let legs: Vec<LegId> = conv.legs.keys().copied().collect();
         let status = status.unwrap_or_else(|| Status::new(cause.to_status()).unwrap_or(Status::TEMPORARILY_UNAVAILABLE));
         for id in legs {
@@ -133,6 +135,7 @@ impl Cx<'_> {
             self.media(conv.worker, Command::Close { leg: id });
         }
         self.hub.index.release(id);
+        self.guest_gone(conv, id);
         self.parker_gone(conv, id);
         self.paid(id);
         self.hub.stirred = true;

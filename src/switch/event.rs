@@ -1,5 +1,6 @@
 //! Everything that happens, as the log keeps it and the world sees it. This file is the one place where the types of events and their
-//! `data` are documented, those of mailboxes and of media in `voicemail` and `media` beside it; the API's schema is generated from them.
+//! `data` are documented, those of conferences and supervisors in `talk`, of mailboxes in `voicemail` and of media in `media` beside it; the
+//! API's schema is generated from them.
 //!
 //! On the wire an event is a CloudEvents 1.0 object whose `type` is `cordboard.` and the name given in `#[serde(rename)]` here, whose
 //! `subject` is the conversation and whose `data` is the struct of its variant. A customer's number stands in `data` only.
@@ -7,12 +8,14 @@
 //! Fields are only ever added, and then with `#[serde(default)]`: a log of last year must still be read.
 
 mod media;
+mod talk;
 mod voicemail;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use self::media::{MediaDegraded, MediaMissing, MediaQuality, MissingCause};
+pub use self::talk::{CallConferenced, CallMonitored, CallMuted, CallPlayed, ConferenceChange, MonitorChange, PlayChange};
 pub use self::voicemail::{Greeting, MailFailed, Mailed, Voicemail, VoicemailLock, VoicemailUnlock};
 
 use crate::clock::Wall;
@@ -67,6 +70,18 @@ pub enum Kind {
     CallResumed(LegAction),
     #[serde(rename = "call.transferred")]
     CallTransferred(Transfer),
+    /// Somebody is rung to join a talk of more than two, is there, or is gone.
+    #[serde(rename = "call.conferenced")]
+    CallConferenced(CallConferenced),
+    /// A supervisor is rung, hears, speaks, is gone. What becomes of it never changes the call, but for `took_over`.
+    #[serde(rename = "call.monitored")]
+    CallMonitored(CallMonitored),
+    /// What a leg says is heard by nobody, or again.
+    #[serde(rename = "call.muted")]
+    CallMuted(CallMuted),
+    /// Something is played into the call by command, to one leg.
+    #[serde(rename = "call.played")]
+    CallPlayed(CallPlayed),
     /// A phone did not take the call, and it goes elsewhere.
     #[serde(rename = "call.forwarded")]
     CallForwarded(CallForwarded),

@@ -99,6 +99,8 @@ pub(super) struct Hub {
     pub messages_relayed: Messages,
     /// An INVITE of this input that is for a call which is there already.
     pub joining: Option<Joining>,
+    /// A leg of this conversation whose phone has pressed the key code of a conference in this input.
+    pub conferring: Option<(ConversationId, LegId)>,
     pub next_leg: u64,
     pub next_number: u64,
     pub draining: bool,
@@ -216,7 +218,7 @@ impl Index {
     pub fn put(&mut self, conversation: ConversationId, leg: &Leg) {
         let offered = match leg.role {
             Role::Agent { .. } => true,
-            Role::Caller | Role::Callee => false,
+            Role::Caller | Role::Callee | Role::Guest(_) => false,
         };
         self.keys.insert(leg.call.key().clone(), leg.id);
         if let Peer::Phone(number) = &leg.peer {

@@ -233,6 +233,7 @@ impl Cx<'_> {
     /// A leg is gone by its peer's will, or is dead: what that means for the conversation.
     pub fn left(&mut self, conv: &mut Conversation, id: LegId, cause: Cause) {
         let by = if cause == Cause::Normal { self.side(conv, id) } else { By::Switch };
+        self.carries_on(conv, id, by.clone());
         let bridged = conv.other(id).is_some();
         let is_subject = conv.subject == id;
         if conv.is_ending() || !(bridged || is_subject) {
@@ -250,6 +251,7 @@ impl Cx<'_> {
 
     /// A leg can't go on, by our judgement: it is told, and the conversation with it.
     pub fn leg_fails(&mut self, conv: &mut Conversation, id: LegId, cause: Cause) {
+        self.carries_on(conv, id, By::Switch);
         let matters = conv.subject == id || conv.other(id).is_some();
         if matters {
             self.end(conv, cause, By::Switch);
@@ -283,6 +285,7 @@ impl Cx<'_> {
 
     pub fn digit(&mut self, conv: &mut Conversation, id: LegId, digit: char) {
         conv.forwards = 0;
+        self.code_pressed(conv, id, digit);
         if conv.subject == id {
             // One of them takes it: a key that leads somewhere is no key for what is there.
             match &conv.stage {
@@ -293,7 +296,10 @@ impl Cx<'_> {
         }
     }
 
-    pub fn play_ended(&mut self, conv: &mut Conversation, play: PlayId) {
+    pub fn play_ended(&mut self, conv: &mut Conversation, leg: LegId, play: PlayId) {
+        if self.played(conv, leg, play) {
+            return;
+        }
         match &conv.stage {
             Stage::Menu { play: current, .. } if *current == play => self.menu_event(conv, ivr::Event::PlayEnded),
             Stage::Announcing { play: current, .. } if *current == play => self.announced(conv),

@@ -11,6 +11,8 @@
 //! | requests of ours that are sent once more, with credentials or otherwise | `challenges` |
 //! | where a subject goes | `routing`, `menu`, `queueing`, `dialling`, `transfer`, `attended`, `forwarding` |
 //! | who hears whom | `bridging` |
+//! | further parties, supervisors, and what both have in common | `conference`, `monitoring`, `guests` |
+//! | mute, and what is played into a call | `playing` |
 //! | a call that rings elsewhere, or waits in a slot, is taken | `pickup`, `parking` |
 //! | the end | `ending` |
 //! | the API | `commands` |
@@ -33,6 +35,7 @@ mod challenges;
 mod classes;
 pub mod command;
 mod commands;
+mod conference;
 mod dead_flows;
 mod dialling;
 mod door;
@@ -47,6 +50,7 @@ mod forwarding;
 mod gateways;
 mod greeting;
 mod guard;
+mod guests;
 mod hearing;
 mod hub;
 mod identity;
@@ -58,10 +62,12 @@ mod keys;
 mod mailbox;
 mod menu;
 mod messages;
+mod monitoring;
 mod outgoing;
 pub mod output;
 mod parking;
 mod pickup;
+mod playing;
 mod presence;
 mod probing;
 mod queueing;
@@ -163,6 +169,7 @@ impl Switch {
                 to_tell: Vec::new(),
                 messages_relayed: messages::Messages::default(),
                 joining: None,
+                conferring: None,
                 next_leg: 0,
                 next_number: 0,
                 draining: false,
@@ -269,6 +276,7 @@ impl Switch {
             Input::Halt => self.halt(now, out),
             Input::Tick => {}
         }
+        self.confer_by_key(now, out);
         self.follow(now, out);
         self.due(now, out);
         self.tell_parkers(now, out);
@@ -359,6 +367,7 @@ impl Switch {
         if !cx.hub.presence.is_empty() {
             cx.hub.index.touched.extend(conv.legs.values().filter_map(|leg| leg.peer.phone().cloned()));
         }
+        cx.tune(conv);
         let over = cx.finish(conv);
         let deadline = conv.deadline();
         if over {
@@ -694,6 +703,7 @@ impl Cx<'_> {
         self.probe(conv);
         self.sessions_due(conv);
         self.provisionals_due(conv);
+        self.guests_due(conv);
         if conv.is_ending() {
             return;
         }
@@ -731,7 +741,7 @@ impl Cx<'_> {
         use event::RecordingGap;
         match report {
             Report::Digit { digit, .. } => self.digit(conv, id, digit),
-            Report::PlayEnded { play, .. } => self.play_ended(conv, play),
+            Report::PlayEnded { play, .. } => self.play_ended(conv, id, play),
             Report::ClipMissing { .. } => self.count("clips_missing_total"),
             Report::Missing { cause, .. } => self.absent(conv, id, cause, true),
             Report::Present { cause, .. } => self.absent(conv, id, cause, false),

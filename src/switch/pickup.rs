@@ -226,23 +226,9 @@ impl Cx<'_> {
         if let Some(leg) = conv.leg(id) {
             self.hub.index.put(conv.id, leg);
         }
-        if conv.caller == old {
-            conv.caller = id;
-        }
-        if let (Some(recording), true) = (conv.recording, conv.tapped == old) {
-            self.media(conv.worker, Command::Untap { leg: old });
-            self.media(conv.worker, Command::Tap { leg: id, recording });
-            conv.tapped = id;
-        }
+        let with = self.takes_place(conv, old, id, other);
         let data = CallPickedUp { leg: id, phone: joining.phone.clone(), from: joining.phone.clone() };
         self.tell(Some(conv.id), Kind::CallPickedUp(data));
-        let with = match conv.subject == old {
-            true => {
-                conv.subject = id;
-                other
-            }
-            false => id,
-        };
         self.bridge(conv, with);
         self.release(conv, old, Cause::Transferred, Status::TEMPORARILY_UNAVAILABLE, None);
         Ok(())

@@ -298,6 +298,7 @@ impl Checking {
             &codes.voicemail,
             &codes.anonymous,
             &codes.park,
+            &codes.conference,
         ];
         for code in given.into_iter().flatten() {
             seen.is_new(self, &code.get_ref().0, code);
@@ -320,6 +321,7 @@ impl Checking {
             voicemail: text(codes.voicemail, usual.voicemail),
             anonymous: text(codes.anonymous, usual.anonymous),
             park: text(codes.park, usual.park),
+            conference: text(codes.conference, usual.conference),
             pause_reasons: match codes.pause_reasons {
                 Some(reasons) => reasons.into_inner().into_iter().map(|r| r.0).collect(),
                 None => usual.pause_reasons,
@@ -341,6 +343,7 @@ impl Checking {
             &resolved.voicemail,
             &resolved.anonymous,
             &resolved.park,
+            &resolved.conference,
         ];
         for (i, code) in all.iter().enumerate() {
             if all.iter().take(i).any(|other| other == code) && self.reader.is_clean() {

@@ -7,7 +7,9 @@ use super::row::{
 use crate::clock::Wall;
 use crate::ids::{LegId, RecordingId};
 use crate::store::log::Stored;
-use crate::switch::event::{Bridge, CallEnded, CallStarted, Direction, Kind, TransferOutcome};
+use crate::switch::event::{
+    Bridge, CallEnded, CallMonitored, CallStarted, ConferenceChange, Direction, Kind, MonitorChange, TransferOutcome,
+};
 
 /// The row after an event of its conversation. `None` where there is no row yet and the event begins none (its `call.started` is lost
 /// or no longer kept): a row without a beginning would say wrong things.
@@ -65,6 +67,7 @@ impl Conversation {
     fn take(&mut self, at: Wall, kind: &Kind) {
         match kind {
             Kind::CallStarted(_)
+            | Kind::CallPlayed(_)
             | Kind::CallRinging(_)
             | Kind::CallPickedUp(_)
             | Kind::CallParked(_)
@@ -96,6 +99,23 @@ impl Conversation {
                     self.close(at, |s| matches!(s, Span::Transfer { leg, .. } if *leg == t.leg), done);
                 }
             },
+            Kind::CallConferenced(c) => match (c.change, c.leg) {
+                (ConferenceChange::Joined, Some(leg)) => {
+                    self.open_interval(at, Span::Conference { leg, to_place: c.to.clone(), by: c.by.clone() });
+                }
+                (ConferenceChange::Left, Some(party)) => {
+                    self.close(at, |s| matches!(s, Span::Conference { leg, .. } if *leg == party), |_| {});
+                }
+                (ConferenceChange::Ringing | ConferenceChange::Failed | ConferenceChange::Joined | ConferenceChange::Left, _) => {
+                }
+            },
+            Kind::CallMonitored(m) => self.monitored(at, m),
+            Kind::CallMuted(m) if m.muted => {
+                self.open_interval(at, Span::Mute { leg: m.leg, agent: m.agent.clone(), by: m.by.clone() });
+            }
+            Kind::CallMuted(m) => {
+                self.close(at, |s| matches!(s, Span::Mute { leg, .. } if *leg == m.leg), |_| {});
+            }
             Kind::CallForwarded(f) => {
                 self.open_interval(at, Span::Forward { phone: f.phone.clone(), to_place: f.to.clone(), reason: f.reason });
                 self.close(at, |s| matches!(s, Span::Forward { .. }), |_| {});
@@ -234,6 +254,19 @@ impl Conversation {
             | Kind::SystemDegraded(_)
             | Kind::SystemRecovered(_)
             | Kind::SystemStopping(_) => {}
+        }
+    }
+
+    /// One interval for each mode that a supervisor was in.
+    fn monitored(&mut self, at: Wall, m: &CallMonitored) {
+        let Some(leg) = m.leg else { return };
+        self.close(at, |s| matches!(s, Span::Monitor { leg: watches, .. } if *watches == leg), |_| {});
+        match m.change {
+            MonitorChange::Started | MonitorChange::Changed => {
+                let (phone, supervisor) = (m.phone.clone(), m.supervisor.clone());
+                self.open_interval(at, Span::Monitor { leg, phone, supervisor, mode: m.mode, by: m.by.clone() });
+            }
+            MonitorChange::Ringing | MonitorChange::Failed | MonitorChange::TookOver | MonitorChange::Ended => {}
         }
     }
 

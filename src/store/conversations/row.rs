@@ -8,6 +8,7 @@ use crate::ids::{ConversationId, LegId, MenuName, Number, QueueName, RecordingId
 use crate::media::{Quality, Way};
 use crate::route::Cause;
 use crate::store::rfc3339;
+use crate::switch::command::MonitorMode;
 use crate::switch::event::{By, Direction, MissingCause, TransferOutcome};
 
 /// Intervals that a row holds: a caller who is offered to agent after agent for hours. Later ones are counted only.
@@ -181,6 +182,32 @@ pub enum Span {
         by: By,
         to_place: String,
         outcome: TransferOutcome,
+    },
+    /// A further party talks with the others. One that was among them from the beginning and left has no such interval.
+    Conference {
+        #[schema(value_type = u64)]
+        leg: LegId,
+        to_place: String,
+        by: By,
+    },
+    /// A supervisor is there, in one mode.
+    Monitor {
+        #[schema(value_type = u64)]
+        leg: LegId,
+        #[schema(value_type = String)]
+        phone: Number,
+        #[schema(value_type = Option<String>)]
+        supervisor: Option<StaffNumber>,
+        mode: MonitorMode,
+        by: By,
+    },
+    /// What a leg says is heard by nobody.
+    Mute {
+        #[schema(value_type = u64)]
+        leg: LegId,
+        #[schema(value_type = Option<String>)]
+        agent: Option<StaffNumber>,
+        by: By,
     },
     /// A phone did not take the call; it takes no time.
     Forward {

@@ -10,6 +10,7 @@ use crate::route::Cause;
 use crate::store::database::{Entry, Memory};
 use crate::store::disk::RealDisk;
 use crate::store::log::LogOptions;
+use crate::switch::command::MonitorMode;
 use crate::switch::event::*;
 
 fn id() -> ConversationId {
@@ -180,6 +181,42 @@ fn events_from_before_causes_and_scores_are_read() {
         "packets_lost":0,"jitter_ms":1.5,"remote_loss":null,"round_trip_ms":null,"refused":0}}}"#;
     let Ok(Kind::MediaQuality(quality)) = serde_json::from_str(quality) else { panic!() };
     assert_eq!((quality.quality.packets_sent, quality.quality.mos, quality.quality.burst_ms), (2, None, 0.0));
+}
+
+#[test]
+fn parties_supervisors_and_mutes_are_intervals() {
+    let conferenced = |change| {
+        let legs = vec![LegId(1), LegId(2), LegId(3)];
+        Kind::CallConferenced(CallConferenced { change, leg: Some(LegId(3)), to: "202".into(), legs, by: By::Phone, cause: None })
+    };
+    let monitored = |change, mode| {
+        let (leg, phone, supervisor) = (Some(LegId(4)), "210".into(), None);
+        Kind::CallMonitored(CallMonitored { change, mode, leg, phone, supervisor, by: By::Api("ann".into()), cause: None })
+    };
+    let muted = |muted| Kind::CallMuted(CallMuted { leg: LegId(2), agent: None, muted, by: By::Switch });
+    let happens = [
+        conferenced(ConferenceChange::Ringing),
+        conferenced(ConferenceChange::Joined),
+        monitored(MonitorChange::Started, MonitorMode::Listen),
+        monitored(MonitorChange::Changed, MonitorMode::Whisper),
+        muted(true),
+        conferenced(ConferenceChange::Left),
+        monitored(MonitorChange::Ended, MonitorMode::Whisper),
+        muted(false),
+    ];
+    let start = stored().remove(0);
+    let at = |n: u64| Wall::from_micros((2_000 + n * 1_000) as i64 * 1_000);
+    let later = (2..)
+        .zip(happens)
+        .map(|(sequence, kind)| Stored { sequence, event: Event { at: at(sequence), conversation: Some(id()), kind } });
+    let row = std::iter::once(start).chain(later).fold(None, |row, stored| apply(row, &stored)).unwrap();
+    let lasted: Vec<(&Span, u128)> = row.intervals.iter().map(|i| (&i.span, i.to.unwrap().since(i.from).as_millis())).collect();
+    assert!(matches!(lasted[0], (Span::Conference { leg: LegId(3), .. }, 4_000)), "{lasted:?}");
+    assert!(matches!(lasted[1], (Span::Monitor { mode: MonitorMode::Listen, .. }, 1_000)), "{lasted:?}");
+    assert!(matches!(lasted[2], (Span::Monitor { mode: MonitorMode::Whisper, .. }, 3_000)), "{lasted:?}");
+    assert!(matches!(lasted[3], (Span::Mute { leg: LegId(2), .. }, 3_000)), "{lasted:?}");
+    let json = serde_json::to_string(&row).unwrap();
+    assert_eq!(serde_json::from_str::<Conversation>(&json).unwrap(), row);
 }
 
 #[test]

@@ -91,6 +91,6 @@ fn remote(config: &Config, conv: &Conversation, leg: &Leg) -> (String, Option<St
     }
     match leg.role {
         Role::Caller => named(&Number::from(conv.called.as_str())),
-        Role::Callee | Role::Agent { .. } => named(&Number::from(leg.shows.as_str())),
+        Role::Callee | Role::Guest(_) | Role::Agent { .. } => named(&Number::from(leg.shows.as_str())),
     }
 }

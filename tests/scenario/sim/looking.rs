@@ -1,15 +1,65 @@
 //! What a scenario sees of a run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use cordboard::media::Worker;
+use cordboard::ids::LegId;
+use cordboard::media::{self, Worker};
 use cordboard::switch::{Answer, Command, Event, Kind};
 
 use super::{Sim, kind_name};
 
+/// What somebody hears, by what the media worker was told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// What these say; silence, of nobody.
+    These(BTreeSet<SocketAddr>),
+    Music,
+    Play,
+}
+
+impl Told {
+    pub fn these<const N: usize>(all: [SocketAddr; N]) -> Told {
+        Told::These(all.into())
+    }
+}
+
 impl Sim {
+    /// Notes what a leg is to hear.
+    pub(super) fn overhear(&mut self, command: &media::Command) {
+        match command {
+            media::Command::Hear { leg, source } => drop(self.hears.insert(*leg, source.clone())),
+            media::Command::Agree { leg, session } => {
+                let peer = session.remote.and_then(|remote| self.uas.keys().find(|at| at.ip() == remote.ip()));
+                self.peers.extend(peer.map(|at| (*leg, *at)));
+            }
+            media::Command::Close { leg } => {
+                self.hears.remove(leg);
+                self.peers.remove(leg);
+            }
+            media::Command::Open { .. }
+            | media::Command::Tap { .. }
+            | media::Command::Untap { .. }
+            | media::Command::Listen { .. }
+            | media::Command::HandOver { .. }
+            | media::Command::Expect { .. } => {}
+        }
+    }
+
+    /// Of the newest of its calls.
+    pub fn told(&self, at: SocketAddr) -> Told {
+        let leg = self.peers.iter().filter(|(_, peer)| **peer == at).map(|(leg, _)| *leg).next_back();
+        let of = |leg: &LegId| self.peers.get(leg).copied();
+        match leg.and_then(|leg| self.hears.get(&leg)) {
+            None | Some(media::Source::Nothing) => Told::These(BTreeSet::new()),
+            Some(media::Source::Leg(leg)) => Told::These(of(leg).into_iter().collect()),
+            Some(media::Source::Mix(legs)) => Told::These(legs.iter().filter_map(of).collect()),
+            Some(media::Source::Play(_, media::Audio::Music)) => Told::Music,
+            Some(media::Source::Play(..)) => Told::Play,
+        }
+    }
+
     pub fn has(&self, kind: &str) -> bool {
         self.count(kind) > 0
     }

@@ -7,7 +7,7 @@
 
 pub mod audio;
 pub mod invariants;
-mod looking;
+pub mod looking;
 pub mod network;
 pub mod ua;
 
@@ -109,6 +109,9 @@ pub struct Sim {
     pub local: Option<IpAddr>,
     /// By which connection everything comes, where there is one.
     pub connection: Option<sip::ConnectionId>,
+    /// What each open leg was told last that it hears, and whose it is.
+    pub hears: BTreeMap<LegId, media::Source>,
+    pub peers: BTreeMap<LegId, SocketAddr>,
     /// The clips of each prompt, as they were begun.
     pub said: Vec<String>,
     pub registrations: BTreeMap<(String, String), cordboard::registrar::Binding>,
@@ -252,6 +255,8 @@ impl Sim {
             asked: Vec::new(),
             local: None,
             connection: None,
+            hears: BTreeMap::new(),
+            peers: BTreeMap::new(),
             said: Vec::new(),
             registrations: BTreeMap::new(),
             wishes: BTreeMap::new(),
@@ -287,6 +292,8 @@ impl Sim {
         self.legs.clear();
         self.ports.clear();
         self.at_worker.clear();
+        self.hears.clear();
+        self.peers.clear();
         let wishes = self.wishes.clone().into_iter().collect();
         let minutes = self.minutes.clone().into_iter().collect();
         let phones = self.settings_of.clone().into_iter().collect();
@@ -659,6 +666,7 @@ impl Sim {
 
     fn media(&mut self, worker: u8, command: media::Command, later: &mut Vec<Input>) {
         let now = self.now.mono;
+        self.overhear(&command);
         match &command {
             media::Command::Open { leg, lease } => {
                 assert_eq!(lease.worker, worker, "{leg} has a port of another worker");

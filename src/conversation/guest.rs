@@ -1,0 +1,74 @@
+//! Who is in a conversation beside the two that are bridged: further parties of a conference, and supervisors.
+
+use super::OutsideParty;
+use super::hearing::Supervision;
+use super::stage::NextTrunks;
+use crate::clock::Mono;
+use crate::ids::{LegId, Number};
+use crate::route::{Cause, Side};
+
+/// In the order in which they were asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct GuestId(pub u64);
+
+#[derive(Debug)]
+pub struct Guest {
+    pub seat: GuestSeat,
+    /// As asked for.
+    pub to: String,
+    pub by: Side,
+    pub at: Whereabouts,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GuestSeat {
+    /// Talks with all the others.
+    Party,
+    Supervisor(Supervision),
+    /// Is rung to take the agent's place at once.
+    Successor,
+}
+
+#[derive(Debug)]
+pub enum Whereabouts {
+    /// Its legs ring; those of a phone all at once, those outside one after another.
+    Rings(Box<Ringing>),
+    Here(LegId),
+}
+
+/// How it is being reached.
+#[derive(Debug)]
+pub struct Ringing {
+    pub until: Mono,
+    pub trunks: NextTrunks,
+    /// Whose rights and minutes it goes on, where it is outside.
+    pub payer: Option<Number>,
+    /// What an internal conversation becomes with it.
+    pub outside: Option<OutsideParty>,
+    /// The last refusal.
+    pub cause: Cause,
+}
+
+impl Guest {
+    /// Its leg, once it has answered.
+    pub fn leg(&self) -> Option<LegId> {
+        match self.at {
+            Whereabouts::Here(leg) => Some(leg),
+            Whereabouts::Rings(_) => None,
+        }
+    }
+
+    pub fn until(&self) -> Option<Mono> {
+        match &self.at {
+            Whereabouts::Rings(ringing) => Some(ringing.until),
+            Whereabouts::Here(_) => None,
+        }
+    }
+
+    pub fn is_party(&self) -> bool {
+        match self.seat {
+            GuestSeat::Party => true,
+            GuestSeat::Supervisor(_) | GuestSeat::Successor => false,
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Conference: a conversation in which more than two talk.
+//!
+//! Two are bridged as in any call; further parties are guests beside them, and who hears whom follows from that
+//! ([`hearing()`](crate::conversation::hearing())). Whoever leaves, the others go on: a party takes the place of one of the two, and the last
+//! two are a bridge like any other. The recording is the customer's through all of it, and ends with the customer.
+//!
+//! Parties come in by a command that rings them, or with a consultation whose phone stays (`attended`). While the customer is sent
+//! elsewhere, the parties wait with each other, or with music.
+
+use super::event::{By, CallConferenced, ConferenceChange, Kind};
+use super::guests::Found;
+use super::hub::Cx;
+use super::input::Actor;
+use super::routing::caller;
+use super::{Output, Refusal, Switch};
+use crate::clock::Now;
+use crate::conversation::{Conversation, Guest, GuestId, GuestSeat, OutsideParty, Role, Stage, Whereabouts};
+use crate::ids::LegId;
+use crate::route::{self, Direction, Target};
+
+/// Who talk with each other in one conversation, at most: chosen by feel. Each is decoded once and hears a sum of its own, so the work grows
+/// with their number, and talk with more than a dozen has no order anyway.
+pub(super) const MOST_PARTIES: usize = 16;
+
+impl Switch {
+    /// All of both calls of a phone talk with each other, if it has just pressed for that and has two.
+    pub(super) fn confer_by_key(&mut self, now: Now, out: &mut Vec<Output>) {
+        let Some((conversation, leg)) = self.hub.conferring.take() else { return };
+        let phone = self.conversations.get(&conversation).and_then(|conv| conv.leg(leg)?.peer.phone().cloned());
+        let Some(phone) = phone else { return };
+        let others = self.hub.index.of_phone(&phone).map(|(_, at)| at.conversation).filter(|other| *other != conversation);
+        let talks =
+            |conv: &Conversation| conv.legs.values().any(|l| l.peer.phone() == Some(&phone) && conv.other(l.id).is_some());
+        let others: Vec<_> = others.filter(|other| self.conversations.get(other).is_some_and(talks)).collect();
+        // Of more than two nobody could say which are meant.
+        let [other] = others[..] else { return };
+        if self.join_by_command(other, conversation, true, By::Phone, now, out).is_err() {
+            self.cx(now, out).count("conferences_refused_total");
+        }
+    }
+}
+
+impl Cx<'_> {
+    /// Adds a party by command, with the rights of the one whom the customer talks to.
+    pub fn confer_by_command(&mut self, conv: &mut Conversation, to: String, by: &Actor) -> Result<(), Refusal> {
+        let second = conv.second().ok_or(Refusal::WrongState("nobody is connected"))?;
+        let rung = conv.guests.values().filter(|guest| guest.is_party() && guest.leg().is_none()).count();
+        if conv.talkers().len() + rung >= MOST_PARTIES {
+            return Err(Refusal::TooMany("parties in a conversation"));
+        }
+        let found = self.party(conv, second, &to)?;
+        if let Found::Phone(number) = &found {
+            let is_there = |peer: &crate::conversation::Peer| peer.phone() == Some(number);
+            if conv.legs.values().any(|leg| leg.is_live() && is_there(&leg.peer)) {
+                return Err(Refusal::WrongState("that phone is in the conversation already"));
+            }
+            if !self.hub.registrar.is_registered(number) {
+                return Err(Refusal::NoPhone(number.to_string()));
+            }
+        }
+        match self.ring_guest(conv, GuestSeat::Party, to.clone(), By::Api(by.0.clone()), found) {
+            Some(_) => Ok(()),
+            None => Err(Refusal::Unreachable(to)),
+        }
+    }
+
+    /// A number, a place of the configuration, or an agent by the staff number.
+    fn party(&mut self, conv: &Conversation, asks: LegId, to: &str) -> Result<Found, Refusal> {
+        let undiallable = || Refusal::NotDiallable(to.to_owned());
+        let config = self.config();
+        let leg = conv.leg(asks).ok_or_else(undiallable)?;
+        let who = caller(&config, &leg.peer, &leg.shows).ok_or_else(undiallable)?;
+        let found = match to.parse() {
+            Ok(place) => route::go(&config, who, &place),
+            Err(_) => route::dial(&config, who, to),
+        };
+        let agents = || config.agents.iter().find(|(staff_number, _)| staff_number.as_str() == to);
+        let target = match (found, agents()) {
+            (Ok(target), _) => target,
+            (Err(_), Some((_, agent))) => Target::Phone(agent.phone.clone()),
+            (Err(_), None) => return Err(undiallable()),
+        };
+        self.may_reach(who, &target).map_err(|denied| Refusal::NotPermitted(leg.peer.to_string(), denied))?;
+        match target {
+            Target::Phone(number) => Ok(Found::Phone(number)),
+            Target::Outside(_) if self.hub.is_bound_to_stay(conv, asks) => Err(undiallable()),
+            Target::Outside(outside) => Ok(Found::Outside(outside, leg.peer.phone().cloned())),
+            Target::Queue(_) | Target::Menu(_) | Target::Voicemail(_) | Target::Code(_) | Target::Slot(_) | Target::Hangup => {
+                Err(undiallable())
+            }
+        }
+    }
+
+    /// A leg that is there already is one more party.
+    pub fn is_party(&mut self, conv: &mut Conversation, leg: LegId, to: String, by: By) {
+        let id = GuestId(self.next_number());
+        let guest = Guest { seat: GuestSeat::Party, to, by, at: Whereabouts::Here(leg) };
+        conv.guests.insert(id, guest);
+        self.note_agents(conv, &[leg]);
+        if let Some(guest) = conv.guests.get(&id) {
+            self.conferenced(conv, guest, ConferenceChange::Joined);
+        }
+    }
+
+    /// An internal call has an outside party now, who is the customer from here on: one of the two, and who was one of them a guest.
+    pub fn party_from_outside(&mut self, conv: &mut Conversation, id: GuestId, leg: LegId, outside: OutsideParty) {
+        let Stage::Bridged { with, .. } = conv.stage else { return };
+        if conv.direction != Direction::Internal {
+            return;
+        }
+        // An agent is not taken out of the place in which the queue has it.
+        let is_agents = conv.leg(with).is_some_and(|leg| leg.agent().is_some());
+        let (stays, moves) = if is_agents { (with, conv.subject) } else { (conv.subject, with) };
+        self.unbridge(conv);
+        self.went_outside(conv, leg, outside);
+        if let Some(guest) = conv.guests.get_mut(&id) {
+            guest.at = Whereabouts::Here(moves);
+            guest.to = conv.legs.get(&moves).map_or_else(String::new, |leg| leg.peer.to_string());
+        }
+        if let Some(leg) = conv.legs.get_mut(&leg) {
+            leg.role = Role::Callee;
+        }
+        conv.subject = leg;
+        self.bridge(conv, stays);
+    }
+
+    /// A key within a call: the phone may want its other call in it.
+    pub fn code_pressed(&mut self, conv: &mut Conversation, id: LegId, digit: char) {
+        let talks = conv.other(id).is_some();
+        let Some(leg) = conv.legs.get_mut(&id).filter(|leg| talks && !leg.peer.is_trunk()) else { return };
+        let code = &self.hub.config.codes.conference;
+        // No code has its first key in it again.
+        leg.code_pressed = match code.chars().nth(leg.code_pressed) {
+            Some(next) if next == digit => leg.code_pressed + 1,
+            Some(_) | None => usize::from(code.starts_with(digit)),
+        };
+        if leg.code_pressed == code.chars().count() {
+            leg.code_pressed = 0;
+            self.hub.conferring = Some((conv.id, id));
+        }
+    }
+
+    /// One of the two leaves and others are there: they go on, with a party in its place. Two trunks that may not be joined without a phone
+    /// between them do not.
+    pub fn carries_on(&mut self, conv: &mut Conversation, leaving: LegId, by: By) {
+        let Some(partner) = conv.other(leaving).filter(|_| !conv.is_ending()) else { return };
+        let there = |leg: LegId| conv.leg(leg).is_some_and(|leg| leg.is_answered());
+        let Some((id, heir)) = conv.parties().find(|(_, leg)| there(*leg)) else { return };
+        let rest: Vec<LegId> = conv.talkers().into_iter().filter(|leg| *leg != leaving).collect();
+        let is_phone = |leg: &LegId| conv.leg(*leg).is_some_and(|leg| !leg.peer.is_trunk());
+        if !rest.iter().any(is_phone) && rest.iter().any(|leg| self.hub.is_bound_to_stay(conv, *leg)) {
+            return;
+        }
+        let is_customer = conv.customer() == Some(leaving);
+        self.unbridge(conv);
+        // Left is the customer in every file.
+        if is_customer && conv.direction != Direction::Internal {
+            self.stop_recording(conv);
+        }
+        let to = conv.leg(leaving).map_or_else(String::new, |leg| leg.peer.to_string());
+        let with = self.takes_place(conv, leaving, heir, partner);
+        conv.guests.remove(&id);
+        if let Some(leg) = conv.legs.get_mut(&heir).filter(|leg| matches!(leg.role, Role::Guest(_))) {
+            leg.role = Role::Callee;
+        }
+        self.bridge(conv, with);
+        let legs = conv.talkers();
+        let data = CallConferenced { change: ConferenceChange::Left, leg: Some(leaving), to, legs, by, cause: None };
+        self.tell(Some(conv.id), Kind::CallConferenced(data));
+    }
+
+    pub fn conferenced(&mut self, conv: &Conversation, guest: &Guest, change: ConferenceChange) {
+        let leaves = guest.leg().filter(|_| change == ConferenceChange::Left);
+        let cause = match (&guest.at, change) {
+            (Whereabouts::Rings(ringing), ConferenceChange::Failed) => Some(ringing.cause),
+            (_, _) => None,
+        };
+        let data = CallConferenced {
+            change,
+            leg: guest.leg(),
+            to: guest.to.clone(),
+            legs: conv.talkers().into_iter().filter(|leg| Some(*leg) != leaves).collect(),
+            by: match leaves {
+                Some(leg) => self.side(conv, leg),
+                None => guest.by.clone(),
+            },
+            cause,
+        };
+        self.tell(Some(conv.id), Kind::CallConferenced(data));
+    }
+}

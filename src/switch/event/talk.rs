@@ -1,0 +1,105 @@
+//! What happens to a call beside its two parties: conferences, supervisors, mute, what is played into it.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::By;
+use crate::ids::{LegId, Number, StaffNumber};
+use crate::route::Cause;
+use crate::switch::command::MonitorMode;
+
+/// One step of a party of a conference.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CallConferenced {
+    pub change: ConferenceChange,
+    /// The party's leg, once it has answered.
+    #[schema(value_type = Option<u64>)]
+    pub leg: Option<LegId>,
+    /// As asked for; of one that was in the call from its beginning, `phone:201` or `trunk:carrier`.
+    pub to: String,
+    /// All who talk with each other now, the customer's leg first.
+    #[schema(value_type = Vec<u64>)]
+    pub legs: Vec<LegId>,
+    /// Who asked for it; on `left`, who left.
+    pub by: By,
+    /// Why not, on `failed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ConferenceChange {
+    /// One of the next two follows, or `call.ended`.
+    Ringing,
+    Failed,
+    Joined,
+    /// The others go on.
+    Left,
+}
+
+/// One step of a supervisor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CallMonitored {
+    pub change: MonitorChange,
+    pub mode: MonitorMode,
+    /// The supervisor's leg, once it has answered.
+    #[schema(value_type = Option<u64>)]
+    pub leg: Option<LegId>,
+    #[schema(value_type = String)]
+    pub phone: Number,
+    /// Who works at that phone.
+    #[schema(value_type = Option<String>)]
+    pub supervisor: Option<StaffNumber>,
+    /// Who gave the command.
+    pub by: By,
+    /// Why not, on `failed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MonitorChange {
+    /// `started`, `took_over` or `failed` follows, or `call.ended`.
+    Ringing,
+    Failed,
+    Started,
+    /// Another mode.
+    Changed,
+    /// It has the agent's place from here on: `call.unbridged` and `call.bridged` follow, and this conversation's supervisor it is no more.
+    TookOver,
+    /// It has hung up, or is lost; where the conversation ends first, `call.ended` tells instead.
+    Ended,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CallMuted {
+    #[schema(value_type = u64)]
+    pub leg: LegId,
+    #[schema(value_type = Option<String>)]
+    pub agent: Option<StaffNumber>,
+    pub muted: bool,
+    pub by: By,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CallPlayed {
+    /// The one that hears it.
+    #[schema(value_type = u64)]
+    pub leg: LegId,
+    pub change: PlayChange,
+    /// `en/welcome`, or a tone: `music`, `ringback`, `busy`.
+    pub sound: String,
+    pub by: By,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PlayChange {
+    Started,
+    /// To its end.
+    Ended,
+    /// Before that: by command, by another one, or with the bridge.
+    Stopped,
+}

@@ -1,0 +1,130 @@
+//! Supervisors: they listen to a conversation, whisper to its agent, barge in, or take it over.
+//!
+//! A supervisor's leg is a guest of the conversation: it is rung, and when it answers it hears. How it is heard changes while it is there,
+//! by the same command; it ends when the supervisor hangs up, or with the conversation. Whatever becomes of it, the call does not notice:
+//! the customer's recording has what the customer said and heard, and a supervisor only where it spoke to the customer.
+
+use super::Refusal;
+use super::command::MonitorMode;
+use super::event::{By, CallMonitored, Kind, MonitorChange};
+use super::guests::Found;
+use super::hub::Cx;
+use super::input::Actor;
+use crate::conversation::{Conversation, Guest, GuestId, GuestSeat, Role, Supervision, Whereabouts};
+use crate::ids::Number;
+use crate::route::Cause;
+use crate::sip::Status;
+
+/// Supervisors of one conversation: a team leader, a trainer and a trainee, and one more.
+const MOST_SUPERVISORS: usize = 4;
+
+impl Cx<'_> {
+    /// `who`: a phone's number, or the staff number of somebody who works at one.
+    pub fn monitor_by_command(
+        &mut self,
+        conv: &mut Conversation,
+        who: &str,
+        mode: MonitorMode,
+        by: &Actor,
+    ) -> Result<(), Refusal> {
+        let by = By::Api(by.0.clone());
+        let phone = self.phone_of(who).ok_or_else(|| Refusal::NoParty(who.to_owned()))?;
+        if conv.second().is_none() {
+            return Err(Refusal::WrongState("nobody is connected"));
+        }
+        let seat = seat(mode);
+        let watches = |guest: &Guest| !guest.is_party() && guest.to == phone.as_str();
+        if let Some((id, guest)) = conv.guests.iter_mut().find(|(_, guest)| watches(guest)) {
+            let id = *id;
+            if std::mem::replace(&mut guest.seat, seat) == seat || guest.leg().is_none() {
+                return Ok(());
+            }
+            guest.by = by.clone();
+            match mode {
+                MonitorMode::TakeOver => self.succeeds(conv, id, by),
+                MonitorMode::Listen | MonitorMode::Whisper | MonitorMode::Barge => self.mode_changed(conv, id),
+            }
+            return Ok(());
+        }
+        if conv.legs.values().any(|leg| leg.is_live() && leg.peer.phone() == Some(&phone)) {
+            return Err(Refusal::WrongState("that phone is in the conversation already"));
+        }
+        if !self.hub.registrar.is_registered(&phone) {
+            return Err(Refusal::NoPhone(phone.to_string()));
+        }
+        if conv.guests.values().filter(|guest| !guest.is_party()).count() >= MOST_SUPERVISORS {
+            return Err(Refusal::TooMany("supervisors in a conversation"));
+        }
+        match self.ring_guest(conv, seat, phone.to_string(), by, Found::Phone(phone)) {
+            Some(_) => Ok(()),
+            None => Err(Refusal::Unreachable(who.to_owned())),
+        }
+    }
+
+    fn phone_of(&self, who: &str) -> Option<Number> {
+        let config = &self.hub.config;
+        let agent = || config.agents.iter().find(|(staff_number, _)| staff_number.as_str() == who).map(|(_, a)| a.phone.clone());
+        config.phones.get(who).map(|phone| phone.number.clone()).or_else(agent)
+    }
+
+    fn mode_changed(&mut self, conv: &Conversation, id: GuestId) {
+        if let Some(guest) = conv.guests.get(&id) {
+            self.monitored(conv, guest, MonitorChange::Changed);
+        }
+    }
+
+    /// The supervisor has the agent's place from here; the agent's leg goes.
+    pub fn succeeds(&mut self, conv: &mut Conversation, id: GuestId, by: By) {
+        let pair = conv.second().and_then(|second| Some((second, conv.other(second)?)));
+        let Some((second, partner)) = pair else {
+            // The agent has sent the customer elsewhere meanwhile.
+            if let Some(guest) = conv.guests.get_mut(&id) {
+                guest.seat = GuestSeat::Supervisor(Supervision::Listen);
+            }
+            return self.mode_changed(conv, id);
+        };
+        let Some(guest) = conv.guests.remove(&id) else { return };
+        let Some(leg) = guest.leg() else { return };
+        self.monitored(conv, &Guest { seat: GuestSeat::Successor, by, ..guest }, MonitorChange::TookOver);
+        self.unbridge(conv);
+        let with = self.takes_place(conv, second, leg, partner);
+        if let Some(leg) = conv.legs.get_mut(&leg) {
+            leg.role = Role::Callee;
+        }
+        self.bridge(conv, with);
+        self.release(conv, second, Cause::Transferred, Status::TEMPORARILY_UNAVAILABLE, None);
+    }
+
+    pub fn monitored(&mut self, conv: &Conversation, guest: &Guest, change: MonitorChange) {
+        let mode = match guest.seat {
+            GuestSeat::Supervisor(Supervision::Listen) => MonitorMode::Listen,
+            GuestSeat::Supervisor(Supervision::Whisper) => MonitorMode::Whisper,
+            GuestSeat::Supervisor(Supervision::Barge) => MonitorMode::Barge,
+            GuestSeat::Successor | GuestSeat::Party => MonitorMode::TakeOver,
+        };
+        let phone = Number::from(guest.to.as_str());
+        let cause = match (&guest.at, change) {
+            (Whereabouts::Rings(ringing), MonitorChange::Failed) => Some(ringing.cause),
+            (_, _) => None,
+        };
+        let data = CallMonitored {
+            change,
+            mode,
+            leg: guest.leg(),
+            supervisor: self.hub.acd.agent_at(&phone).cloned(),
+            phone,
+            by: guest.by.clone(),
+            cause,
+        };
+        self.tell(Some(conv.id), Kind::CallMonitored(data));
+    }
+}
+
+fn seat(mode: MonitorMode) -> GuestSeat {
+    match mode {
+        MonitorMode::Listen => GuestSeat::Supervisor(Supervision::Listen),
+        MonitorMode::Whisper => GuestSeat::Supervisor(Supervision::Whisper),
+        MonitorMode::Barge => GuestSeat::Supervisor(Supervision::Barge),
+        MonitorMode::TakeOver => GuestSeat::Successor,
+    }
+}

@@ -1,0 +1,355 @@
+//! Conferences: more than two talk, come and go, and the last two are a call like any other.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use cordboard::ids::ConversationId;
+use cordboard::route::Cause;
+use cordboard::switch::event::ConferenceChange::{self, Failed, Joined, Left, Ringing};
+use cordboard::switch::{Answer, Command, Kind, Refusal};
+
+use crate::sim::Sim;
+use crate::sim::looking::Told;
+use crate::sim::ua::{Hold, OnInvite, Ua};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn conversation(sim: &Sim) -> ConversationId {
+    sim.events.iter().find_map(|e| e.conversation).expect("a conversation")
+}
+
+/// A customer talks to 201.
+fn talking(seed: u8) -> (Sim, SocketAddr, SocketAddr, ConversationId) {
+    let mut sim = Sim::new(seed);
+    let (phone, trunk) = (sim.phone("201"), sim.trunk());
+    sim.act(trunk, |t, now| {
+        t.call("+4930555201", now);
+    });
+    sim.run_until("they talk", |s| s.ua(trunk).is_up() && s.ua(phone).is_up());
+    sim.run_for(SECOND);
+    let id = conversation(&sim);
+    (sim, phone, trunk, id)
+}
+
+/// And 210 has joined.
+fn three(seed: u8) -> (Sim, SocketAddr, SocketAddr, SocketAddr, ConversationId) {
+    let (mut sim, phone, trunk, id) = talking(seed);
+    let third = sim.phone("210");
+    assert_eq!(sim.ask(Command::Confer { conversation: id, to: "210".into() }), Answer::Done);
+    sim.run_until("it has joined", |s| changes(s).contains(&Joined));
+    sim.run_for(SECOND);
+    (sim, phone, trunk, third, id)
+}
+
+fn changes(sim: &Sim) -> Vec<ConferenceChange> {
+    sim.events.iter().filter_map(|e| if let Kind::CallConferenced(c) = &e.kind { Some(c.change) } else { None }).collect()
+}
+
+#[track_caller]
+fn hear_each_other(sim: &Sim, all: &[SocketAddr]) {
+    for hears in all {
+        let others = all.iter().copied().filter(|at| at != hears).collect();
+        assert_eq!(sim.told(*hears), Told::These(others), "{hears}\n{}", sim.story());
+    }
+}
+
+/// By their sound, for two seconds from here.
+#[track_caller]
+fn talk_alone(sim: &mut Sim, a: SocketAddr, b: SocketAddr) {
+    sim.run_for(SECOND / 5);
+    let since = sim.now.mono;
+    sim.run_for(2 * SECOND);
+    for (hears, says) in [(a, b), (b, a)] {
+        let heard = sim.ua(hears).hears(since);
+        assert!(heard.get(&sim.ua(says).byte).is_some_and(|n| *n > 80) && heard.len() == 1, "{heard:?}\n{}", sim.story());
+    }
+}
+
+#[test]
+fn whoever_leaves_the_others_go_on_as_a_call_like_any_other() {
+    for leaves in 0..3 {
+        let (mut sim, phone, trunk, third, _) = three(1);
+        let mut all = vec![trunk, phone, third];
+        hear_each_other(&sim, &all);
+        assert_eq!(changes(&sim), [Ringing, Joined]);
+        let gone = all.remove(leaves);
+        sim.act(gone, |ua, now| ua.hang_up(now));
+        sim.run_for(SECOND);
+        assert!(sim.ua(gone).is_idle() && all.iter().all(|at| sim.ua(*at).is_up()), "{}", sim.story());
+        assert_eq!(changes(&sim), [Ringing, Joined, Left], "{}", sim.story());
+        hear_each_other(&sim, &all);
+        talk_alone(&mut sim, all[0], all[1]);
+        // The customer's recording ends with the customer.
+        assert_eq!(sim.has("recording.finished"), gone == trunk, "{}", sim.story());
+        let ends = sim.now.mono;
+        sim.act(all[0], |ua, now| ua.hang_up(now));
+        sim.run_until("over", |s| s.has("call.ended") && s.has("recording.finished"));
+        sim.run_for(SECOND);
+        assert!(sim.ua(all[1]).is_idle());
+        assert_eq!((sim.ended().len(), sim.ended()[0].cause), (1, Cause::Normal));
+        let recorded = sim.recordings.values().next().expect("a recording");
+        assert_eq!(recorded.ended.is_some_and(|at| at >= ends), gone != trunk);
+        let (bridged, unbridged) = (sim.count("call.bridged"), sim.count("call.unbridged"));
+        assert_eq!((bridged, unbridged), if gone == third { (1, 1) } else { (2, 2) });
+        sim.assert_clean();
+    }
+}
+
+#[test]
+fn one_who_does_not_come_changes_nothing() {
+    let (mut sim, phone, trunk, id) = talking(2);
+    let third = sim.phone("210");
+    for (nth, (does, cause)) in [
+        (OnInvite::Refuse(486), Cause::Busy),
+        (OnInvite::Ring, Cause::NoAnswer),
+        (OnInvite::AnswerUnusably, Cause::NotAcceptable),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        sim.set(third, does);
+        assert_eq!(sim.ask(Command::Confer { conversation: id, to: "210".into() }), Answer::Done);
+        sim.run_until("it failed", |s| changes(s).iter().filter(|c| **c == Failed).count() == nth + 1);
+        let last = sim.events.iter().rev().find_map(|e| if let Kind::CallConferenced(c) = &e.kind { c.cause } else { None });
+        assert_eq!(last, Some(cause), "{}", sim.story());
+        sim.run_for(SECOND);
+    }
+    talk_alone(&mut sim, trunk, phone);
+    // It rings still when the call ends.
+    sim.set(third, OnInvite::Ring);
+    assert_eq!(sim.ask(Command::Confer { conversation: id, to: "210".into() }), Answer::Done);
+    sim.run_for(SECOND);
+    assert!(sim.ua(third).is_ringing());
+    sim.act(phone, |p, now| p.hang_up(now));
+    sim.run_for(SECOND);
+    assert!(sim.ua(third).is_idle() && sim.ua(trunk).is_idle());
+    sim.assert_clean();
+}
+
+#[test]
+fn what_cannot_be_done_is_refused_with_its_reason() {
+    let mut sim = Sim::new(3);
+    let (phone, trunk) = (sim.phone("201"), sim.trunk());
+    sim.set(phone, OnInvite::Ring);
+    sim.act(trunk, |t, now| {
+        t.call("+4930555201", now);
+    });
+    sim.run_until("it rings", |s| s.ua(phone).is_ringing());
+    let id = conversation(&sim);
+    let confer = |sim: &mut Sim, to: &str| sim.ask(Command::Confer { conversation: id, to: to.into() });
+    assert!(matches!(confer(&mut sim, "210"), Answer::Refused(Refusal::WrongState(_))), "nobody talks");
+    sim.act(phone, |p, now| p.answer(now));
+    sim.run_until("they talk", |s| s.ua(trunk).is_up());
+    assert!(matches!(confer(&mut sim, "201"), Answer::Refused(Refusal::WrongState(_))), "it is there");
+    assert!(matches!(confer(&mut sim, "210"), Answer::Refused(Refusal::NoPhone(_))), "it is not registered");
+    assert!(matches!(confer(&mut sim, "999"), Answer::Refused(Refusal::NotDiallable(_))));
+    assert!(matches!(confer(&mut sim, "queue:support"), Answer::Refused(Refusal::NotDiallable(_))));
+    let nowhere = ConversationId::from_parts(1, 1);
+    let answer = sim.ask(Command::Confer { conversation: nowhere, to: "210".into() });
+    assert_eq!(answer, Answer::Refused(Refusal::NoConversation(nowhere)));
+    // Two, and fourteen outside.
+    let outside = sim.add(Ua::trunk([10, 2, 0, 2].into()));
+    sim.set(trunk, OnInvite::Refuse(503));
+    for nth in 0..14 {
+        assert_eq!(confer(&mut sim, &format!("00491701000{nth:02}")), Answer::Done, "{nth}");
+        sim.run_until("it has joined", |s| changes(s).iter().filter(|c| **c == Joined).count() == nth + 1);
+    }
+    assert!(matches!(confer(&mut sim, "0049170100099"), Answer::Refused(Refusal::TooMany(_))));
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.run_for(SECOND);
+    assert!(sim.ua(phone).is_up() && sim.ua(outside).open_calls() == 14, "{}", sim.story());
+    sim.act(phone, |p, now| p.hang_up(now));
+    sim.run_for(SECOND);
+    assert_eq!(sim.ua(outside).open_calls(), 0, "trunks alone are not joined\n{}", sim.story());
+    sim.assert_clean();
+}
+
+#[test]
+fn an_agent_who_leaves_wraps_up_and_the_customer_talks_on() {
+    let mut sim = Sim::new(4);
+    let (agent, third, trunk) = (sim.phone("201"), sim.phone("202"), sim.trunk());
+    sim.act(trunk, |t, now| {
+        t.call("+4930555600", now);
+    });
+    sim.run_until("they talk", |s| s.ua(trunk).is_up() && s.ua(agent).is_up());
+    let id = conversation(&sim);
+    // By the staff number.
+    assert_eq!(sim.ask(Command::Confer { conversation: id, to: "1002".into() }), Answer::Done);
+    sim.run_until("it has joined", |s| changes(s).contains(&Joined));
+    hear_each_other(&sim, &[trunk, agent, third]);
+    let state = |sim: &mut Sim, staff_number: &str| {
+        let Answer::Agents(agents) = sim.ask(Command::Agents) else { panic!("agents") };
+        agents.into_iter().find(|a| a.staff_number == staff_number).map(|a| a.state)
+    };
+    assert_eq!((state(&mut sim, "1001"), state(&mut sim, "1002")), (Some("talking".into()), Some("busy".into())));
+    sim.act(agent, |a, now| a.hang_up(now));
+    sim.run_for(SECOND);
+    assert_eq!((state(&mut sim, "1001"), state(&mut sim, "1002")), (Some("wrapup".into()), Some("busy".into())));
+    talk_alone(&mut sim, trunk, third);
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.run_until("over", |s| s.has("recording.finished"));
+    let about = &sim.recordings.values().next().expect("a recording").about;
+    assert_eq!(about.agents.iter().map(ToString::to_string).collect::<Vec<_>>(), ["1001", "1002"]);
+    sim.assert_clean();
+}
+
+#[test]
+fn an_outside_party_makes_an_internal_call_one_with_a_customer_who_is_recorded() {
+    for leaves in 0..3 {
+        let mut sim = Sim::new(5);
+        let (a, b, trunk) = (sim.phone("201"), sim.phone("210"), sim.trunk());
+        sim.act(a, |a, now| {
+            a.call("210", now);
+        });
+        sim.run_until("they talk", |s| s.ua(a).is_up() && s.ua(b).is_up());
+        sim.run_for(SECOND);
+        assert!(sim.recordings.is_empty());
+        let id = conversation(&sim);
+        assert_eq!(sim.ask(Command::Confer { conversation: id, to: "0049301234567".into() }), Answer::Done);
+        sim.run_until("it has joined", |s| s.has("call.went_outside"));
+        sim.run_for(SECOND);
+        hear_each_other(&sim, &[a, b, trunk]);
+        assert!(sim.has("recording.started"), "{}", sim.story());
+        let mut all = vec![a, b, trunk];
+        let gone = all.remove(leaves);
+        sim.act(gone, |ua, now| ua.hang_up(now));
+        sim.run_for(SECOND);
+        talk_alone(&mut sim, all[0], all[1]);
+        sim.act(all[1], |ua, now| ua.hang_up(now));
+        sim.run_until("over", |s| s.has("call.ended") && s.has("recording.finished"));
+        assert_eq!(sim.recordings.len(), 1);
+        sim.assert_clean();
+    }
+}
+
+/// A customer talks to 201, who holds and has called 210; the conversations.
+fn consulting(seed: u8) -> (Sim, SocketAddr, SocketAddr, SocketAddr, [ConversationId; 2]) {
+    let (mut sim, phone, trunk, id) = talking(seed);
+    let third = sim.phone("210");
+    sim.act(phone, |p, now| p.hold(Hold::SendOnly, now));
+    sim.run_until("held", |s| s.has("call.held"));
+    sim.act(phone, |p, now| {
+        p.call("210", now);
+    });
+    sim.run_until("the consulted one answers", |s| s.ua(third).is_up());
+    sim.run_for(SECOND);
+    let consultation =
+        sim.events.iter().rev().find_map(|e| if let Kind::CallStarted(_) = e.kind { e.conversation } else { None });
+    let consultation = consultation.expect("a consultation");
+    (sim, phone, trunk, third, [id, consultation])
+}
+
+#[test]
+fn a_phone_joins_its_two_calls_by_a_key() {
+    let (mut sim, phone, trunk, third, _) = consulting(11);
+    // What begins like it is not it.
+    for key in "5*7*70*71".chars() {
+        assert!(!sim.has("call.conferenced"), "{key}");
+        sim.act(phone, |p, now| p.digit_by_info(key, now));
+        sim.run_for(SECOND);
+    }
+    hear_each_other(&sim, &[trunk, phone, third]);
+    assert_eq!((changes(&sim), sim.ua(phone).open_calls()), (vec![Joined], 1), "{}", sim.story());
+    // With one call alone it means nothing.
+    for key in "*71".chars() {
+        sim.act(phone, |p, now| p.digit_by_info(key, now));
+        sim.run_for(SECOND);
+    }
+    assert_eq!(changes(&sim), [Joined]);
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.run_for(SECOND);
+    sim.act(third, |t, now| t.hang_up(now));
+    sim.assert_clean();
+}
+
+#[test]
+fn a_consultation_becomes_a_conference_and_the_phone_stays() {
+    let (mut sim, phone, trunk, third, [id, consultation]) = consulting(6);
+    assert_eq!(sim.ask(Command::ConferWith { conversation: id, consultation }), Answer::Done);
+    sim.run_for(SECOND);
+    hear_each_other(&sim, &[trunk, phone, third]);
+    assert_eq!((sim.ua(phone).open_calls(), sim.count("call.merged")), (1, 2), "{}", sim.story());
+    assert_eq!((sim.ended().len(), sim.ended()[0].cause), (1, Cause::Transferred));
+    assert!(!sim.has("recording.finished"), "the customer is recorded on");
+    assert!(matches!(sim.ask(Command::ConferWith { conversation: id, consultation }), Answer::Refused(_)));
+    let last = sim.ua(phone).calls.len() - 1;
+    sim.act(phone, |p, now| p.end(last, now));
+    talk_alone(&mut sim, trunk, third);
+    sim.act(third, |t, now| t.hang_up(now));
+    sim.run_until("over", |s| s.has("recording.finished"));
+    sim.assert_clean();
+}
+
+#[test]
+fn a_party_waits_with_music_while_the_customer_is_sent_on_and_talks_again_then() {
+    let (mut sim, phone, trunk, third, _) = three(7);
+    let fourth = sim.phone("202");
+    sim.set(fourth, OnInvite::Ring);
+    sim.act(phone, |p, now| p.refer("202", now));
+    sim.run_until("it rings", |s| s.ua(fourth).is_ringing());
+    sim.run_for(SECOND);
+    assert_eq!((sim.told(trunk), sim.told(third)), (Told::Play, Told::Music), "{}", sim.story());
+    sim.act(fourth, |f, now| f.answer(now));
+    sim.run_for(5 * SECOND);
+    hear_each_other(&sim, &[trunk, fourth, third]);
+    assert!(sim.ua(phone).is_idle());
+    sim.act(fourth, |f, now| f.hang_up(now));
+    talk_alone(&mut sim, trunk, third);
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.assert_clean();
+}
+
+#[test]
+fn one_of_three_that_holds_is_not_heard_and_the_others_talk_on() {
+    let (mut sim, phone, trunk, third, id) = three(8);
+    sim.act(phone, |p, now| p.hold(Hold::SendOnly, now));
+    sim.run_until("held", |s| s.has("call.held"));
+    assert_eq!((sim.told(trunk), sim.told(third)), (Told::these([third]), Told::these([trunk])));
+    talk_alone(&mut sim, trunk, third);
+    sim.act(phone, |p, now| p.resume(now));
+    sim.run_until("resumed", |s| s.has("call.resumed"));
+    hear_each_other(&sim, &[trunk, phone, third]);
+    // By command it is the customer who waits.
+    assert_eq!(sim.ask(Command::Hold { conversation: id }), Answer::Done);
+    assert_eq!(sim.told(trunk), Told::Music);
+    hear_each_other(&sim, &[phone, third]);
+    assert_eq!(sim.ask(Command::Resume { conversation: id }), Answer::Done);
+    hear_each_other(&sim, &[trunk, phone, third]);
+    sim.act(third, |t, now| t.hang_up(now));
+    sim.run_for(SECOND);
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.assert_clean();
+}
+
+#[test]
+fn a_party_without_power_is_gone_after_a_while_and_the_others_talk_on() {
+    let (mut sim, phone, trunk, third, _) = three(9);
+    sim.act(third, |t, _| t.dead = true);
+    sim.run_until("it is missed", |s| changes(s).contains(&Left));
+    talk_alone(&mut sim, trunk, phone);
+    let (mut sim2, phone2, trunk2, third2, _) = three(9);
+    sim2.act(phone2, |p, _| p.dead = true);
+    sim2.run_until("it is missed", |s| changes(s).contains(&Left));
+    talk_alone(&mut sim2, trunk2, third2);
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim2.act(trunk2, |t, now| t.hang_up(now));
+    sim.assert_clean();
+    sim2.assert_clean();
+}
+
+#[test]
+fn a_restart_leaves_nothing_of_a_conference() {
+    let (mut sim, phone, trunk, third, _) = three(10);
+    sim.restart(Vec::new());
+    for at in [phone, trunk, third] {
+        sim.act(at, |ua, now| ua.hang_up(now));
+    }
+    sim.run_for(SECOND);
+    sim.act(trunk, |t, now| {
+        t.call("+4930555201", now);
+    });
+    sim.run_until("they talk", |s| s.ua(trunk).is_up() && s.ua(phone).is_up());
+    talk_alone(&mut sim, trunk, phone);
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.assert_clean();
+}
