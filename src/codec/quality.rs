@@ -273,11 +273,16 @@ fn opus_has_a_copy_of_what_was_lost() {
 }
 
 #[test]
-fn opus_sends_next_to_nothing_of_silence_and_all_of_a_steady_tone() {
-    let sent = |pcm: &[i16]| encoded(&mut Encoder::new(Codec::Opus), Codec::Opus, pcm).iter().flatten().count();
-    assert_eq!(sent(&tone(FINE, 425.0, 2_000)), 100);
-    let silent = sent(&vec![0; 96_000]);
-    assert!(silent < 30, "{silent}");
+fn opus_sends_little_of_silence_where_that_is_asked_for_and_all_of_a_steady_tone() {
+    let sent = |pcm: &[i16], dtx| {
+        let mut encoder = Encoder::new(Codec::Opus);
+        encoder.set_dtx(dtx);
+        encoded(&mut encoder, Codec::Opus, pcm).iter().flatten().count()
+    };
+    assert_eq!(sent(&tone(FINE, 425.0, 2_000), true), 100);
+    let silent = vec![0; 96_000];
+    assert!(sent(&silent, true) < 30, "{}", sent(&silent, true));
+    assert_eq!(sent(&silent, false), 100, "who has not asked for it is sent all");
 }
 
 #[test]

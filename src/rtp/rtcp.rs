@@ -328,7 +328,8 @@ mod tests {
         let mut bytes = compound(7, Some(sender), Some(BLOCK_A), &"x".repeat(99), false);
         xr::extend(&mut bytes, 7, Some(1), Some(xr::Delay::default()), Some(&xr::tests::VOIP_A));
         goodbye(&mut bytes, 7);
-        assert_eq!((bytes.len(), parse(&bytes).unwrap().count()), (LARGEST, 4));
+        assert_eq!(parse(&bytes).unwrap().count(), 4);
+        assert!(bytes.len() + super::super::srtp::GROWTH <= LARGEST);
     }
 
     #[test]

@@ -42,6 +42,7 @@ impl Sim {
             | media::Command::Tap { .. }
             | media::Command::Untap { .. }
             | media::Command::Listen { .. }
+            | media::Command::Press { .. }
             | media::Command::HandOver { .. }
             | media::Command::Expect { .. } => {}
         }

@@ -681,7 +681,7 @@ impl Sim {
                 }
             }
             media::Command::HandOver { leg, to } => {
-                let moving = self.workers[usize::from(worker)].hand_over(*leg).unwrap_or_else(|| panic!("{leg} is not there"));
+                let moving = self.workers[usize::from(worker)].hand_over(*leg, now).unwrap_or_else(|| panic!("{leg} is not there"));
                 self.at_worker.insert(*leg, *to);
                 self.workers[usize::from(*to)].adopt(moving, now);
                 for command in self.workers[usize::from(*to)].arrived(*leg) {
@@ -698,6 +698,7 @@ impl Sim {
             | media::Command::Tap { .. }
             | media::Command::Untap { .. }
             | media::Command::Listen { .. }
+            | media::Command::Press { .. }
             | media::Command::Expect { .. } => {}
         }
         let mut speaker = Loudspeaker::default();
