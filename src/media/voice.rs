@@ -19,7 +19,7 @@ const KEPT: usize = 8;
 
 /// The frame of the grid in which a moment lies.
 pub fn number(at: Mono) -> u64 {
-    at.as_micros() as u64 / GRID.as_micros() as u64
+    at.as_micros() / GRID.as_micros() as u64
 }
 
 /// Samples of a frame at this rate.

@@ -112,7 +112,6 @@ fn ten_minutes(record: bool) -> Duration {
             let fields = Fields {
                 marker: nth == 0,
                 payload_type: 0,
-                receives: [(0, Codec::Pcmu)].into_iter().collect(),
                 sequence: nth as u16,
                 timestamp: nth as u32 * 160,
                 ssrc: side as u32 + 7,

@@ -94,7 +94,7 @@ fn an_update_holds_and_resumes_as_a_reinvite_does() {
     let (t, p) = (sim.ua(trunk).byte, sim.ua(phone).byte);
     sim.act(phone, |p, now| p.update(Some("sendonly"), now));
     sim.run_until("held", |s| s.has("call.held"));
-    let since = sim.now.mono + SECOND / 10;
+    let since = sim.now.mono + SECOND / 4;
     sim.run_for(2 * SECOND);
     assert_eq!(sim.ua(trunk).hears(since).keys().copied().collect::<Vec<_>>(), [MUSIC]);
     sim.act(phone, |p, now| p.update(Some("sendrecv"), now));

@@ -45,6 +45,7 @@ pub struct Builder {
     answers: bool,
     register_s: u32,
     account: String,
+    codecs: String,
     config: String,
 }
 
@@ -70,6 +71,7 @@ impl Baresip {
             answers: false,
             register_s: 60,
             account: String::new(),
+            codecs: "pcmu,pcma".to_owned(),
             config: String::new(),
         }
     }
@@ -321,6 +323,12 @@ impl Builder {
         self
     }
 
+    /// The codecs that it offers, in its order; by itself G.711: `g722`, `opus`.
+    pub fn codecs(mut self, codecs: &str) -> Builder {
+        self.codecs = codecs.to_owned();
+        self
+    }
+
     /// More lines of the config file.
     pub fn config(mut self, lines: &str) -> Builder {
         self.config.push_str(lines);
@@ -334,8 +342,10 @@ impl Builder {
         let (port, control_port, rtp) = (super::ports::port(), super::ports::port(), super::ports::range(20));
         let source = self.folder.join("source.wav");
         write_sine(&source, self.tone_hz, SOURCE_SECONDS);
-        let modules: String =
-            ["g711", "g722", "aufile", "aubridge", "sndfile", "srtp"].iter().map(|m| format!("module {m}.so\n")).collect();
+        let modules: String = ["g711", "g722", "opus", "aufile", "aubridge", "sndfile", "srtp"]
+            .iter()
+            .map(|m| format!("module {m}.so\n"))
+            .collect();
         let own = SocketAddr::new(self.ip, port).to_string();
         let config = format!(
             "sip_listen {own}\nnet_interface {ip}\nstatmode_default off\ncall_local_timeout 120\ncall_max_calls 4\naudio_player aubridge,nil\n\
@@ -360,8 +370,9 @@ impl Builder {
         };
         let account = format!(
             "<sip:{user}@{host};transport={transport}>;auth_user={user};auth_pass={secret};answermode={mode};regint={register_s}\
-             ;audio_codecs=pcmu,pcma{outbound}{more}\n",
+             ;audio_codecs={codecs}{outbound}{more}\n",
             user = self.user,
+            codecs = self.codecs,
             host = self.domain.as_ref().unwrap_or(&host),
             transport = self.transport,
             secret = self.secret,

@@ -6,6 +6,7 @@ mod support;
 mod attacks;
 mod browsers;
 mod carriers;
+mod codecs;
 mod emergency;
 mod encrypted;
 mod flows;

@@ -21,6 +21,7 @@ const UNHURRIED: Duration = Duration::from_millis(250);
 pub const BATCH: usize = 1_024;
 
 #[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "nearly every entry is an event")]
 pub enum Entry {
     Event(Event),
     /// Here stood so many events.

@@ -681,7 +681,8 @@ impl Sim {
                 }
             }
             media::Command::HandOver { leg, to } => {
-                let moving = self.workers[usize::from(worker)].hand_over(*leg, now).unwrap_or_else(|| panic!("{leg} is not there"));
+                let moving =
+                    self.workers[usize::from(worker)].hand_over(*leg, now).unwrap_or_else(|| panic!("{leg} is not there"));
                 self.at_worker.insert(*leg, *to);
                 self.workers[usize::from(*to)].adopt(moving, now);
                 for command in self.workers[usize::from(*to)].arrived(*leg) {
