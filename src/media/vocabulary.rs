@@ -158,6 +158,19 @@ pub enum DigitVia {
     InBand,
 }
 
+/// Why a browser's leg cannot go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Broken {
+    /// The browser closed its end (DTLS close_notify): the page hung up or went away.
+    Closed,
+    /// It has another certificate than its description gave the fingerprint of.
+    Fingerprint,
+    /// DTLS came to no end.
+    Handshake,
+    /// No check of the browser's for 30 s (RFC 7675): it wants to hear us no more, or never could be reached.
+    Consent,
+}
+
 /// From a worker to the core.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Report {

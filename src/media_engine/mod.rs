@@ -7,10 +7,12 @@
 //! | which ports are bound, leased, draining | `ports` |
 //! | system calls | `sys` |
 //! | WAV files | `sounds` |
+//! | ICE, DTLS and SRTP of browsers | `browser` |
 //!
 //! [`start`] begins as many threads as the configuration says. Each owns its legs and sockets alone; what joins them to the rest is a
 //! bounded queue of commands with a wake-up, and [`Outlets`], which must not block.
 
+pub mod browser;
 mod ports;
 pub mod sounds;
 #[allow(unsafe_code, reason = "system calls that the standard library has not")]

@@ -9,12 +9,14 @@ mod agreed;
 mod description;
 mod direction;
 mod negotiation;
+mod webrtc;
 mod write;
 
 pub use agreed::Agreed;
 pub use description::{Audio, Description, Format, Line, SdpError, Transport};
 pub use direction::Direction;
 pub use negotiation::{Local, Negotiation, Refusal};
+pub use webrtc::{DtlsRole, Fingerprint, IceCredentials, IceDtls};
 
 /// The payload type that our offers give to telephone-event: 101, which every phone expects.
 pub const TELEPHONE_EVENT: u8 = 101;
