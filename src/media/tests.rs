@@ -63,6 +63,7 @@ fn session(leg: LegId, codec: Codec) -> Session {
         send: true,
         receive: true,
         ptime_ms: 20,
+        dtls: None,
     }
 }
 

@@ -70,6 +70,8 @@ pub struct Session {
     pub receive: bool,
     /// Packet length that we send when we are the source, in ms; 20 unless the peer asks otherwise.
     pub ptime_ms: u8,
+    /// A browser: its packets come and go through ICE and DTLS-SRTP, and `remote` is nothing.
+    pub dtls: Option<Box<sdp::IceDtls>>,
 }
 
 impl From<sdp::Agreed> for Session {
@@ -84,6 +86,7 @@ impl From<sdp::Agreed> for Session {
             send: a.send,
             receive: a.receive,
             ptime_ms: a.ptime_ms,
+            dtls: a.dtls,
         }
     }
 }
@@ -202,6 +205,11 @@ pub enum Report {
     Dead {
         leg: LegId,
     },
+    /// A browser's leg cannot go on, and nothing is sent to it any more.
+    Broken {
+        leg: LegId,
+        why: Broken,
+    },
     /// Media comes from another address than the SDP says, and is now sent there.
     Latched {
         leg: LegId,
@@ -233,6 +241,7 @@ impl Report {
             | Report::Missing { leg }
             | Report::Present { leg }
             | Report::Dead { leg }
+            | Report::Broken { leg, .. }
             | Report::Latched { leg, .. }
             | Report::Silence { leg, .. }
             | Report::Closed { leg, .. }

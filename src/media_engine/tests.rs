@@ -1,5 +1,7 @@
 //! The engine with real sockets on loopback. Waits are reads with a deadline.
 
+mod browsers;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -121,6 +123,7 @@ impl Running {
             send: true,
             receive: true,
             ptime_ms: 20,
+            dtls: None,
         };
         self.engine.command(worker, Command::Agree { leg, session }).unwrap();
         self.engine.wake();

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::Codec;
 
+use super::webrtc::IceDtls;
+
 /// The outcome of one offer/answer exchange, from our side. `media::Session` is made from it (`From`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agreed {
@@ -25,6 +27,8 @@ pub struct Agreed {
     /// The peer may send.
     pub receive: bool,
     pub ptime_ms: u8,
+    /// The leg is a browser: `remote` is nothing then, since ICE finds where to send.
+    pub dtls: Option<Box<IceDtls>>,
 }
 
 impl Agreed {

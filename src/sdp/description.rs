@@ -9,6 +9,7 @@ use crate::codec::Codec;
 
 use super::address;
 use super::direction::Direction;
+use super::webrtc::{Fingerprint, IceCredentials, Setup, TheirDtls};
 
 /// Why a body is not a description that we can use.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +40,8 @@ pub struct Description {
     /// `<sess-id>` and `<sess-version>` of `o=`; a repeated version means an unchanged body (RFC 3264 §8).
     pub session_id: String,
     pub version: u64,
+    /// The `a=mid` of those that `a=group:BUNDLE` has on one port (RFC 8843).
+    pub bundle: Vec<String>,
     pub lines: Vec<Line>,
 }
 
@@ -51,7 +54,9 @@ pub struct Line {
     pub transport: Transport,
     /// The formats as written.
     pub formats: String,
-    /// Read in full where it is audio over plain RTP with a port.
+    /// `a=mid` (RFC 5888).
+    pub mid: Option<String>,
+    /// Read in full where it is audio over plain RTP, or as browsers have it, with a port.
     pub audio: Option<Audio>,
 }
 
@@ -61,7 +66,11 @@ pub enum Transport {
     Avp,
     /// `RTP/AVPF` (RFC 4585): plain RTP with faster feedback; taken as RTP/AVP.
     Avpf,
-    /// Anything else, refused: `RTP/SAVP`, `UDP/TLS/RTP/SAVPF`, `udptl`.
+    /// `UDP/TLS/RTP/SAVPF` (RFC 5764), which browsers have.
+    DtlsSavpf,
+    /// `UDP/TLS/RTP/SAVP`: the same without faster feedback.
+    DtlsSavp,
+    /// Anything else, refused: `RTP/SAVP`, `udptl`.
     Other(String),
 }
 
@@ -70,6 +79,8 @@ impl Transport {
         match self {
             Transport::Avp => "RTP/AVP",
             Transport::Avpf => "RTP/AVPF",
+            Transport::DtlsSavpf => "UDP/TLS/RTP/SAVPF",
+            Transport::DtlsSavp => "UDP/TLS/RTP/SAVP",
             Transport::Other(name) => name,
         }
     }
@@ -89,6 +100,8 @@ pub struct Audio {
     pub direction: Direction,
     pub ptime_ms: Option<u8>,
     pub max_ptime_ms: Option<u8>,
+    /// It is over DTLS: whose it is. Such a line's addresses are not read.
+    pub dtls: Option<TheirDtls>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,15 +143,22 @@ impl Description {
         }
         let tidy = tidy(body)?;
         let session = sdp_types::Session::parse(tidy.as_bytes()).map_err(|e| SdpError::Malformed { line: line_of(&e) })?;
-        let level = Level { connection: session.connection.as_ref(), direction: direction(&session.attributes) };
+        let level = Level {
+            connection: session.connection.as_ref(),
+            direction: direction(&session.attributes),
+            attributes: &session.attributes,
+        };
+        let bundle = session.attributes.iter().filter(|a| a.attribute.trim().eq_ignore_ascii_case("group"));
+        let bundle = bundle.filter_map(|a| a.value.as_deref()?.trim().strip_prefix("BUNDLE ")).next().unwrap_or_default();
         Ok(Description {
+            bundle: bundle.split_ascii_whitespace().take(Self::MOST_LINES).map(str::to_owned).collect(),
             session_id: session.origin.sess_id.clone(),
             version: session.origin.sess_version,
             lines: session.medias.iter().map(|m| line(m, &level)).collect(),
         })
     }
 
-    /// The audio line that we would take: the first over plain RTP with a port.
+    /// The audio line that we would take: the first that was read.
     pub fn audio(&self) -> Option<(usize, &Audio)> {
         self.lines.iter().enumerate().find_map(|(i, l)| l.audio.as_ref().map(|a| (i, a)))
     }
@@ -148,6 +168,7 @@ impl Description {
 struct Level<'a> {
     connection: Option<&'a sdp_types::Connection>,
     direction: Option<Direction>,
+    attributes: &'a [sdp_types::Attribute],
 }
 
 /// The lines that are read (`v o s c t m a`), mended where phones err in ways that mean no harm. The first of repeated `o=`, `s=`
@@ -259,17 +280,51 @@ fn line(media: &sdp_types::Media, level: &Level<'_>) -> Line {
     let transport = match media.proto.as_str() {
         t if t.eq_ignore_ascii_case("RTP/AVP") => Transport::Avp,
         t if t.eq_ignore_ascii_case("RTP/AVPF") => Transport::Avpf,
+        t if t.eq_ignore_ascii_case("UDP/TLS/RTP/SAVPF") => Transport::DtlsSavpf,
+        t if t.eq_ignore_ascii_case("UDP/TLS/RTP/SAVP") => Transport::DtlsSavp,
         other => Transport::Other(other.to_owned()),
     };
-    let plain = matches!(transport, Transport::Avp | Transport::Avpf);
-    let taken = plain && media.port != 0 && media.media.eq_ignore_ascii_case("audio");
+    let speaks = media.port != 0 && media.media.eq_ignore_ascii_case("audio");
+    let audio = match transport {
+        Transport::Avp | Transport::Avpf => speaks.then(|| audio(media, level)),
+        Transport::DtlsSavpf | Transport::DtlsSavp => {
+            dtls(media, level).filter(|_| speaks).map(|dtls| Audio { dtls: Some(dtls), ..unaddressed(audio(media, level)) })
+        }
+        Transport::Other(_) => None,
+    };
     Line {
         kind: media.media.clone(),
         port: media.port,
-        audio: taken.then(|| audio(media, level)),
+        mid: value_of(&media.attributes, "mid").filter(|m| is_token(m)).map(str::to_owned),
+        audio,
         transport,
         formats: media.fmt.clone(),
     }
+}
+
+/// RFC 8866 §9; a peer's is repeated in our answer.
+fn is_token(text: &str) -> bool {
+    let extra = |b| b"!#$%&'*+-.^_`{|}~".contains(&b);
+    !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || extra(b))
+}
+
+/// Whose a line over DTLS is; each attribute may stand at either level. `None` without RTCP on the same port (RFC 5761), which every
+/// browser offers: there is one path to it.
+fn dtls(media: &sdp_types::Media, level: &Level<'_>) -> Option<TheirDtls> {
+    let attribute = |name: &str| value_of(&media.attributes, name).or_else(|| value_of(level.attributes, name));
+    let all = media.attributes.iter().chain(level.attributes);
+    let mut fingerprints = all.filter(|a| a.attribute.trim().eq_ignore_ascii_case("fingerprint"));
+    let is_muxed = media.attributes.iter().any(|a| a.attribute.trim().eq_ignore_ascii_case("rtcp-mux"));
+    is_muxed.then_some(TheirDtls {
+        ice: IceCredentials::read(attribute("ice-ufrag")?, attribute("ice-pwd")?)?,
+        fingerprint: fingerprints.find_map(|a| Fingerprint::read(a.value.as_deref()?))?,
+        setup: attribute("setup").map_or(Some(Setup::Actpass), Setup::read)?,
+    })
+}
+
+/// ICE finds where a browser is; until it has, browsers write 0.0.0.0, which is no hold.
+fn unaddressed(audio: Audio) -> Audio {
+    Audio { remote: None, remote_rtcp: None, zero_address: false, ..audio }
 }
 
 fn audio(media: &sdp_types::Media, level: &Level<'_>) -> Audio {
@@ -284,6 +339,7 @@ fn audio(media: &sdp_types::Media, level: &Level<'_>) -> Audio {
         direction: direction(&media.attributes).or(level.direction).unwrap_or_default(),
         ptime_ms: attribute("ptime").and_then(milliseconds),
         max_ptime_ms: attribute("maxptime").and_then(milliseconds),
+        dtls: None,
     }
 }
 

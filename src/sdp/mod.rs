@@ -16,7 +16,7 @@ pub use agreed::Agreed;
 pub use description::{Audio, Description, Format, Line, SdpError, Transport};
 pub use direction::Direction;
 pub use negotiation::{Local, Negotiation, Refusal};
-pub use webrtc::{DtlsRole, Fingerprint, IceCredentials, IceDtls};
+pub use webrtc::{DtlsRole, Fingerprint, IceCredentials, IceDtls, OurDtls, Setup, TheirDtls};
 
 /// The payload type that our offers give to telephone-event: 101, which every phone expects.
 pub const TELEPHONE_EVENT: u8 = 101;

@@ -15,6 +15,8 @@ use crate::codec::Codec;
 use super::agreed::Agreed;
 use super::description::{Audio, Description, Transport};
 use super::direction::Direction;
+use super::webrtc::{DtlsRole, IceDtls, OurDtls, Setup, TheirDtls};
+use super::write::Secured;
 use super::{TELEPHONE_EVENT, write};
 
 /// Our side of a dialog's session: where the peer shall send.
@@ -29,7 +31,7 @@ pub struct Local {
 /// Why a description cannot be agreed to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    #[error("no audio over plain RTP is offered")]
+    #[error("no audio is offered over a transport that we have")]
     NoAudio,
     #[error("no common codec (offered {offered:?})")]
     NoCommonCodec { offered: Vec<String> },
@@ -58,6 +60,7 @@ pub(super) struct Shape {
     pub kind: String,
     pub transport: String,
     pub formats: String,
+    pub mid: Option<String>,
 }
 
 /// What we offered, as far as the answer needs it.
@@ -90,6 +93,11 @@ pub struct Negotiation {
     event: u8,
     turn: Turn,
     agreed: Option<Agreed>,
+    /// What we have for a browser; without it, lines over DTLS are refused.
+    dtls: Option<OurDtls>,
+    is_bundled: bool,
+    /// ICE restarts of the peer's.
+    restarts: u32,
 }
 
 impl Negotiation {
@@ -98,12 +106,37 @@ impl Negotiation {
             local,
             version: 0,
             rest: String::new(),
-            lines: vec![Shape { kind: "audio".into(), transport: Transport::Avp.name().into(), formats: String::new() }],
+            lines: vec![shape(Transport::Avp, None)],
             audio_at: 0,
             event: TELEPHONE_EVENT,
             turn: Turn::Nobody,
             agreed: None,
+            dtls: None,
+            is_bundled: false,
+            restarts: 0,
         }
+    }
+
+    /// The peer may be a browser.
+    pub fn with_dtls(self, ours: OurDtls) -> Self {
+        Negotiation { dtls: Some(ours), ..self }
+    }
+
+    /// The peer is a browser, so our first offer is one that it can take.
+    pub fn for_browser(self, ours: OurDtls) -> Self {
+        let lines = vec![shape(Transport::DtlsSavpf, Some("0".to_owned()))];
+        Negotiation { lines, is_bundled: true, ..self.with_dtls(ours) }
+    }
+
+    /// Our audio line is over DTLS.
+    fn is_dtls(&self) -> bool {
+        let names = [Transport::DtlsSavpf.name(), Transport::DtlsSavp.name()];
+        self.lines.get(self.audio_at).is_some_and(|l| names.contains(&l.transport.as_str()))
+    }
+
+    fn secured(&self, setup: Setup) -> Option<Secured> {
+        let ours = self.dtls.as_ref().filter(|_| self.is_dtls())?;
+        Some(Secured { ice: ours.credentials(self.restarts), fingerprint: ours.fingerprint, setup, is_bundled: self.is_bundled })
     }
 
     /// What holds now.
@@ -119,7 +152,9 @@ impl Negotiation {
     pub fn offer(&mut self, codecs: &[Codec], wanted: Direction) -> Bytes {
         let numbered: Vec<_> = codecs.iter().map(|c| (c.payload_type(), *c)).collect();
         let ptime_ms = self.agreed.as_ref().map_or(20, |a| a.ptime_ms);
-        let audio = write::OurAudio { codecs: &numbered, telephone_event: Some(self.event), direction: wanted, ptime_ms };
+        let secured = self.secured(Setup::Actpass);
+        let dtls = secured.as_ref();
+        let audio = write::OurAudio { codecs: &numbered, telephone_event: Some(self.event), direction: wanted, ptime_ms, dtls };
         let rest = write::rest(&self.local, &self.lines, self.audio_at, &audio);
         self.turn = Turn::Offered(Made { codecs: codecs.to_vec(), direction: wanted });
         self.publish(rest)
@@ -148,12 +183,18 @@ impl Negotiation {
         if self.is_open() {
             return Err(Refusal::Glare);
         }
-        let (audio_at, audio) = offer.audio().ok_or(Refusal::NoAudio)?;
+        let (audio_at, audio) = offer.audio().filter(|(_, a)| a.dtls.is_none() || self.dtls.is_some()).ok_or(Refusal::NoAudio)?;
         let in_use = self.agreed.as_ref().map(|a| a.codec);
         let (payload_type, codec) = choose(audio, allowed, &[prefer, in_use]).ok_or_else(|| no_common_codec(audio))?;
         let telephone_event = audio.telephone_event();
         let direction = wanted.and(offered_direction(audio).reversed());
+        if let (Some(before), Some(theirs)) = (self.agreed.as_ref().and_then(|a| a.dtls.as_ref()), &audio.dtls)
+            && before.theirs != theirs.ice
+        {
+            self.restarts += 1;
+        }
         let agreed = Agreed {
+            dtls: audio.dtls.as_ref().and_then(|theirs| self.ice_dtls(theirs)),
             remote: audio.remote,
             remote_rtcp: audio.remote_rtcp,
             codec,
@@ -167,13 +208,21 @@ impl Negotiation {
         self.lines = offer
             .lines
             .iter()
-            .map(|l| Shape { kind: l.kind.clone(), transport: l.transport.name().to_owned(), formats: l.formats.clone() })
+            .map(|l| Shape {
+                kind: l.kind.clone(),
+                transport: l.transport.name().to_owned(),
+                formats: l.formats.clone(),
+                mid: l.mid.clone(),
+            })
             .collect();
         self.audio_at = audio_at;
+        self.is_bundled = offer.lines.get(audio_at).and_then(|l| l.mid.as_ref()).is_some_and(|mid| offer.bundle.contains(mid));
         self.event = telephone_event.unwrap_or_else(|| free_for_event(self.event, audio));
         self.turn = Turn::Nobody;
         let codecs = [(payload_type, codec)];
-        let ours = write::OurAudio { codecs: &codecs, telephone_event, direction, ptime_ms: agreed.ptime_ms };
+        let secured = agreed.dtls.as_ref().and_then(|d| self.secured(setup(d.role)));
+        let dtls = secured.as_ref();
+        let ours = write::OurAudio { codecs: &codecs, telephone_event, direction, ptime_ms: agreed.ptime_ms, dtls };
         let rest = write::rest(&self.local, &self.lines, audio_at, &ours);
         self.agreed = Some(agreed.clone());
         Ok((self.publish(rest), agreed))
@@ -187,11 +236,13 @@ impl Negotiation {
         };
         // Some peers leave out refused lines, so the line is looked for where it should be, and then anywhere.
         let audio = answer.lines.get(self.audio_at).and_then(|l| l.audio.as_ref());
-        let audio = audio.or_else(|| answer.audio().map(|(_, a)| a)).ok_or(Refusal::NoAudio)?;
+        let audio = audio.or_else(|| answer.audio().map(|(_, a)| a)).filter(|a| a.dtls.is_some() == self.is_dtls());
+        let audio = audio.ok_or(Refusal::NoAudio)?;
         let (payload_type, codec) = choose(audio, &made.codecs, &[]).ok_or_else(|| no_common_codec(audio))?;
         let direction = made.direction.and(offered_direction(audio).reversed());
         let telephone_event = audio.telephone_event();
         let agreed = Agreed {
+            dtls: audio.dtls.as_ref().and_then(|theirs| self.ice_dtls(theirs)),
             remote: audio.remote,
             remote_rtcp: audio.remote_rtcp,
             codec,
@@ -207,12 +258,32 @@ impl Negotiation {
         Ok(agreed)
     }
 
+    /// Roles once taken are kept for as long as the certificate is (RFC 8842 §5.5).
+    fn ice_dtls(&self, theirs: &TheirDtls) -> Option<Box<IceDtls>> {
+        let ours = self.dtls.as_ref()?.credentials(self.restarts);
+        let before = self.agreed.as_ref().and_then(|a| a.dtls.as_ref()).filter(|d| d.fingerprint == theirs.fingerprint);
+        let role = before.map_or(theirs.setup.ours(), |d| d.role);
+        Some(Box::new(IceDtls { ours, theirs: theirs.ice.clone(), fingerprint: theirs.fingerprint, role }))
+    }
+
     fn publish(&mut self, rest: String) -> Bytes {
         if rest != self.rest {
             self.version += 1;
             self.rest = rest;
         }
         write::body(&self.local, self.version, &self.rest)
+    }
+}
+
+fn shape(transport: Transport, mid: Option<String>) -> Shape {
+    Shape { kind: "audio".to_owned(), transport: transport.name().to_owned(), formats: String::new(), mid }
+}
+
+/// How an answer of ours says which part it takes.
+fn setup(role: DtlsRole) -> Setup {
+    match role {
+        DtlsRole::Server => Setup::Passive,
+        DtlsRole::Client => Setup::Active,
     }
 }
 

@@ -10,7 +10,7 @@ use crate::conversation::{Conversation, Refer, Said, Stage, Transferring};
 use crate::dialog::Asked;
 use crate::ids::LegId;
 use crate::ivr;
-use crate::media::PlayId;
+use crate::media::{Broken, PlayId};
 use crate::route::Cause;
 use crate::sdp::Description;
 use crate::sip::{Flow, HeaderName, Method, Request, Response, Status};
@@ -248,11 +248,30 @@ impl Cx<'_> {
         self.end(conv, cause, by);
     }
 
+    /// A browser's leg has no media any more. One whose page has closed it has hung up, whether its BYE comes or not.
+    pub fn browser_lost(&mut self, conv: &mut Conversation, id: LegId, why: Broken) {
+        match why {
+            Broken::Closed => {
+                let by = self.side(conv, id);
+                self.leg_ends(conv, id, Cause::Normal, by);
+            }
+            Broken::Fingerprint => {
+                self.count("browser_fingerprint_mismatches_total");
+                self.leg_fails(conv, id, Cause::NoMedia);
+            }
+            Broken::Handshake | Broken::Consent => self.leg_fails(conv, id, Cause::NoMedia),
+        }
+    }
+
     /// A leg can't go on, by our judgement: it is told, and the conversation with it.
     pub fn leg_fails(&mut self, conv: &mut Conversation, id: LegId, cause: Cause) {
+        self.leg_ends(conv, id, cause, By::Switch);
+    }
+
+    fn leg_ends(&mut self, conv: &mut Conversation, id: LegId, cause: Cause, by: By) {
         let matters = conv.subject == id || conv.other(id).is_some();
         if matters {
-            self.end(conv, cause, By::Switch);
+            self.end(conv, cause, by);
         } else {
             self.release(conv, id, cause, Status::TEMPORARILY_UNAVAILABLE, None);
         }

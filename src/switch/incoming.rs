@@ -13,7 +13,7 @@ use crate::ids::{LegId, Number};
 use crate::media::Command;
 use crate::registrar::Verdict;
 use crate::route::{self, Cause, Code, Diverted, Rule, Target};
-use crate::sdp::{Description, Local, Negotiation};
+use crate::sdp::{Description, Local, Negotiation, OurDtls};
 use crate::sip::{Contacts, Flow, HeaderName, Method, Request, Response, Status, Transport, Uri};
 use crate::transaction::TransactionId;
 
@@ -319,8 +319,9 @@ impl Cx<'_> {
         let reach = if peer.is_trunk() { Reach::Target } else { Reach::Flow };
         let session_id = self.hub.chance.next_u64() >> 1;
         let local = Local { address: self.media_address(&flow), port: lease.port, session_id };
+        let negotiation = self.negotiation(local, &flow, offered.as_ref());
         let call = Call::invited(transaction, request, flow, reach, own);
-        let leg = Leg::new(id, peer.clone(), Role::Caller, call, lease, Negotiation::new(local), number.clone());
+        let leg = Leg::new(id, peer.clone(), Role::Caller, call, lease, negotiation, number.clone());
         let reported = reported.map(|at| at.ip());
         let leg = Leg { offered, provisionals, session_asked, takes_update, reported, ..leg };
         let customer_number = match (direction, &target) {
@@ -436,7 +437,11 @@ impl Cx<'_> {
         let offer = Description::parse(&request.body).map_err(|e| Status::new(e.status()).unwrap_or(Status::BAD_REQUEST))?;
         // Whether anything in it can be agreed on is known now; the answer waits until somebody is there.
         let local = Local { address: [0, 0, 0, 0].into(), port: 0, session_id: 0 };
-        let fits = Negotiation::new(local).answer(&offer, &super::outgoing::codecs(None), None, Default::default());
+        let mut probe = Negotiation::new(local);
+        if let Some(fingerprint) = self.hub.certificate {
+            probe = probe.with_dtls(OurDtls { fingerprint, seed: [0; 24] });
+        }
+        let fits = probe.answer(&offer, &super::outgoing::codecs(None), None, Default::default());
         fits.map_err(|e| Status::new(e.status()).unwrap_or(Status::NOT_ACCEPTABLE_HERE))?;
         Ok(Some(offer))
     }

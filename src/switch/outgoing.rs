@@ -10,8 +10,8 @@ use crate::dialog::{Call, Own, Reach, SessionTimer};
 use crate::ids::LegId;
 use crate::media;
 use crate::route;
-use crate::sdp::{Direction, Local, Negotiation};
-use crate::sip::{Flow, HeaderName, Method, NameAddr, Request, SipUri, Uri};
+use crate::sdp::{Description, Direction, Local, Negotiation, OurDtls};
+use crate::sip::{Flow, HeaderName, Method, NameAddr, Request, SipUri, Transport, Uri};
 
 /// What the callee's phone shows, and where the INVITE goes.
 pub(super) struct Invitation {
@@ -45,6 +45,22 @@ pub(super) fn codecs(prefer: Option<Codec>) -> Vec<Codec> {
 }
 
 impl Cx<'_> {
+    /// Offer and answer of a new leg that is reached on this flow: with a browser where it offers as one, or speaks SIP over WebSocket
+    /// and offers nothing, which only browsers do.
+    pub fn negotiation(&mut self, local: Local, flow: &Flow, offered: Option<&Description>) -> Negotiation {
+        let plain = Negotiation::new(local);
+        let Some(fingerprint) = self.hub.certificate else { return plain };
+        let is_browser = match offered {
+            Some(offer) => offer.audio().is_some_and(|(_, audio)| audio.dtls.is_some()),
+            None => matches!(flow.transport, Transport::Ws | Transport::Wss),
+        };
+        if !is_browser {
+            return plain;
+        }
+        let ours = OurDtls { fingerprint, seed: self.hub.chance.bytes() };
+        if offered.is_some() { plain.with_dtls(ours) } else { plain.for_browser(ours) }
+    }
+
     /// Rings somebody for a conversation.
     pub fn invite(&mut self, conv: &mut Conversation, invitation: Invitation) -> Result<LegId, Exhausted> {
         let Some(lease) = self.lease(conv.worker, For::call(conv.for_help)) else {
@@ -56,7 +72,7 @@ impl Cx<'_> {
         let own = Own { tag: self.hub.chance.token(), contact: self.contact(&user, &to) };
         let session_id = self.hub.chance.next_u64() >> 1;
         let local = Local { address: self.media_address(&to), port: lease.port, session_id };
-        let mut negotiation = Negotiation::new(local);
+        let mut negotiation = self.negotiation(local, &to, None);
         let prefer = conv.leg(conv.subject).and_then(|l| l.negotiation.agreed()).map(|a| a.codec);
         let offer = negotiation.offer(&codecs(prefer.or_else(|| conv.first_offered())), Direction::SendRecv);
 

@@ -20,7 +20,7 @@ use crate::dialog::{Call, Key, Own, Reach, SessionTimer};
 use crate::ids::{ConversationId, LegId, Number, StaffNumber};
 use crate::media::Command;
 use crate::route::Cause;
-use crate::sdp::{Description, Local, Negotiation};
+use crate::sdp::{Description, Local};
 use crate::sip::{Flow, HeaderName, Replaces, Request, Status};
 use crate::transaction::TransactionId;
 
@@ -260,6 +260,7 @@ impl Cx<'_> {
         let own = Own { tag: self.hub.chance.token(), contact: self.contact(&called, flow) };
         let session_id = self.hub.chance.next_u64() >> 1;
         let local = Local { address: self.media_address(flow), port: lease.port, session_id };
+        let negotiation = self.negotiation(local, flow, offered.as_ref());
         let call = Call::invited(*transaction, request.clone(), *flow, Reach::Flow, own);
         let peer = Peer::Phone(phone.clone());
         let leg = Leg {
@@ -267,7 +268,7 @@ impl Cx<'_> {
             session_asked: *session_asked,
             takes_update: request.headers.lists(&HeaderName::Allow, "UPDATE"),
             reported: self.hub.from(&request.headers, *flow).reported.map(|at| at.ip()),
-            ..Leg::new(id, peer, Role::Callee, call, lease, Negotiation::new(local), phone.to_string())
+            ..Leg::new(id, peer, Role::Callee, call, lease, negotiation, phone.to_string())
         };
         self.put(conv.id, &leg);
         conv.legs.insert(id, leg);

@@ -83,6 +83,7 @@ fn ten_minutes(record: bool) -> Duration {
             send: true,
             receive: true,
             ptime_ms: 20,
+            dtls: None,
         };
         worker.handle(Command::Open { leg, lease: Lease { worker: 0, port: 20_000 } }, &clips, now, &mut sink);
         worker.handle(Command::Agree { leg, session }, &clips, now, &mut sink);

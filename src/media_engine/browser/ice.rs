@@ -50,25 +50,24 @@ pub struct Ice {
     valid: ArrayVec<SocketAddr, ADDRESSES>,
     target: Option<SocketAddr>,
     nominated: bool,
-    heard: Mono,
+    /// The last check that was signed.
+    heard: Option<Mono>,
 }
 
 impl Ice {
-    pub fn new(terms: &IceDtls, now: Mono) -> Ice {
-        let mut ice =
-            Ice { generations: ArrayVec::new(), valid: ArrayVec::new(), target: None, nominated: false, heard: Mono::ZERO };
-        ice.agree(terms, now);
+    pub fn new(terms: &IceDtls) -> Ice {
+        let mut ice = Ice { generations: ArrayVec::new(), valid: ArrayVec::new(), target: None, nominated: false, heard: None };
+        ice.agree(terms);
         ice
     }
 
     /// Another offer and answer. New credentials are a restart.
-    pub fn agree(&mut self, terms: &IceDtls, now: Mono) {
+    pub fn agree(&mut self, terms: &IceDtls) {
         if self.generations.first().is_some_and(|g| g.ours == terms.ours && g.theirs == terms.theirs) {
             return;
         }
         self.generations.truncate(1);
         self.generations.insert(0, Generation { ours: terms.ours.clone(), theirs: terms.theirs.clone() });
-        self.heard = now;
     }
 
     /// A STUN message; the answer to it.
@@ -83,7 +82,7 @@ impl Ice {
             return request.role_conflict(pwd, crypto);
         }
         let answer = request.accepted(from, pwd, crypto)?;
-        self.heard = now;
+        self.heard = Some(now);
         let of_now = index == 0;
         if of_now && self.generations.len() > 1 {
             self.generations.truncate(1);
@@ -112,9 +111,9 @@ impl Ice {
         self.target
     }
 
-    /// When consent ends, if no check comes.
-    pub fn expires(&self) -> Mono {
-        self.heard + CONSENT
+    /// When consent ends, if no check comes. Before the first one, nothing is sent anyway.
+    pub fn expires(&self) -> Option<Mono> {
+        self.heard.map(|at| at + CONSENT)
     }
     #[cfg(test)]
     pub fn is_of_one_generation(&self) -> bool {

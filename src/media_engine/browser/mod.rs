@@ -6,6 +6,7 @@
 //! | which address is believed, consent | `ice`, over `stun` |
 //! | certificate, DTLS association, keys | `handshake`, over `rtc::dtls` |
 //! | packets encrypted and decrypted | `srtp`, over `rtc::srtp` |
+//! | which legs of a worker are browsers | `peers` |
 //! | who hears whom, RTCP, digits, silence | `media::Worker`, as for any leg |
 //! | descriptions | `sdp`, in the core |
 //!
@@ -18,6 +19,7 @@
 
 mod handshake;
 mod ice;
+mod peers;
 mod srtp;
 mod stun;
 
@@ -38,8 +40,9 @@ use ice::Ice;
 use srtp::Srtp;
 
 pub use handshake::{Identity, NoIdentity};
+pub use peers::{BROWSER, Doings, Peers};
 
-/// From the agreement to the keys: as long as a caller may be made to wait for sound, and as long as consent.
+/// From the first check to the keys: as long as a caller may be made to wait for sound, and as long as consent.
 const HANDSHAKE: Duration = Duration::from_secs(30);
 
 /// The other end of a browser's leg.
@@ -49,8 +52,8 @@ pub struct Peer {
     terms: IceDtls,
     ice: Ice,
     handshake: Handshake,
-    /// When there must be keys, if there are none yet.
-    keys_due: Mono,
+    /// When there must be keys, if there are none yet: from the first check on. Who sends none is a leg without media, to its worker.
+    keys_due: Option<Mono>,
     srtp: Option<Srtp>,
     out: VecDeque<(SocketAddr, Bytes)>,
     state: State,
@@ -79,14 +82,14 @@ pub struct CannotOpen(Error);
 
 impl Peer {
     /// `clock` turns times into the instants that the crate counts in; it is never asked for the time.
-    pub fn new(identity: &Arc<Identity>, clock: System, terms: IceDtls, now: Mono) -> Result<Peer, CannotOpen> {
+    pub fn new(identity: &Arc<Identity>, clock: System, terms: IceDtls) -> Result<Peer, CannotOpen> {
         Ok(Peer {
-            ice: Ice::new(&terms, now),
+            ice: Ice::new(&terms),
             handshake: Handshake::new(identity, terms.fingerprint, terms.role).map_err(CannotOpen)?,
             identity: identity.clone(),
             clock,
             terms,
-            keys_due: now + HANDSHAKE,
+            keys_due: None,
             srtp: None,
             out: VecDeque::new(),
             state: State::Open,
@@ -96,10 +99,10 @@ impl Peer {
     /// A further offer and answer. New credentials are an ICE restart; another certificate or role is another DTLS association, and what
     /// was agreed before is good for media until that has keys.
     pub fn agree(&mut self, terms: IceDtls, now: Mono) -> Result<(), CannotOpen> {
-        self.ice.agree(&terms, now);
+        self.ice.agree(&terms);
         if (terms.fingerprint, terms.role) != (self.terms.fingerprint, self.terms.role) {
             self.handshake = Handshake::new(&self.identity, terms.fingerprint, terms.role).map_err(CannotOpen)?;
-            self.keys_due = now + HANDSHAKE;
+            self.keys_due = None;
             self.reach(now);
         }
         self.terms = terms;
@@ -135,7 +138,8 @@ impl Peer {
 
     /// The first check has come.
     fn reach(&mut self, now: Mono) {
-        if self.ice.target().is_some() {
+        if self.ice.target().is_some() && self.keys_due.is_none() {
+            self.keys_due = Some(now + HANDSHAKE);
             let progress = self.handshake.reachable(self.instant(now));
             self.advance(progress);
         }
@@ -183,9 +187,10 @@ impl Peer {
         if self.state != State::Open {
             return;
         }
-        if self.ice.expires() <= now {
+        let is_past = |due: Option<Mono>| due.is_some_and(|due| due <= now);
+        if is_past(self.ice.expires()) {
             self.state = State::Broken(Broken::Consent);
-        } else if self.srtp.is_none() && self.keys_due <= now {
+        } else if self.srtp.is_none() && is_past(self.keys_due) {
             self.state = State::Broken(Broken::Handshake);
         } else {
             let progress = self.handshake.tick(self.instant(now));
@@ -193,14 +198,19 @@ impl Peer {
         }
     }
 
+    /// It has gone wrong in a way that nobody knows.
+    pub fn give_up(&mut self) {
+        self.state = State::Broken(Broken::Handshake);
+    }
+
     /// When [`Peer::tick`] is due next.
     pub fn deadline(&self) -> Option<Mono> {
         if self.state != State::Open {
             return None;
         }
-        let keys = self.srtp.is_none().then_some(self.keys_due);
+        let keys = self.keys_due.filter(|_| self.srtp.is_none());
         let flight = self.handshake.deadline().map(|at| self.mono(at));
-        [Some(self.ice.expires()), keys, flight].into_iter().flatten().min()
+        [self.ice.expires(), keys, flight].into_iter().flatten().min()
     }
 
     /// Why the leg cannot go on; told once.
@@ -231,5 +241,7 @@ impl Peer {
     }
 }
 
+#[cfg(test)]
+pub(super) mod page;
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use cordboard::ids::LegId;
 use cordboard::media::Worker;
 use cordboard::switch::{Answer, Command, Event, Kind};
 
@@ -12,6 +13,12 @@ use super::{Sim, kind_name};
 impl Sim {
     pub fn has(&self, kind: &str) -> bool {
         self.count(kind) > 0
+    }
+
+    /// The switch's leg of its newest call.
+    pub fn leg_of(&self, ua: SocketAddr) -> LegId {
+        let port = self.ua(ua).last().and_then(|call| call.rtp_remote).expect("a call with media").port();
+        self.legs[&port]
     }
 
     pub fn count(&self, kind: &str) -> usize {

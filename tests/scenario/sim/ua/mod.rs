@@ -143,6 +143,8 @@ pub struct Ua {
     pub codecs: Vec<u8>,
     /// Shows telephone-event in its descriptions.
     pub events: bool,
+    /// A page: over WebSocket, with DTLS in its descriptions. Its sound is plain all the same, as it is between thread and worker.
+    pub browser: bool,
     pub asserted: Option<String>,
     /// Replaces of its next INVITE.
     pub replaces: Option<String>,
@@ -257,6 +259,7 @@ impl Ua {
             leaves_after_transfer: true,
             codecs: vec![0],
             events: true,
+            browser: false,
             asserted: None,
             replaces: None,
             more: Vec::new(),
@@ -665,6 +668,7 @@ impl Ua {
             rang: false,
             rtp: SocketAddr::new(self.at.ip(), port),
             rtp_remote: None,
+            browser: self.browser,
             direction: "sendrecv",
             zero: false,
             peer_listens: true,

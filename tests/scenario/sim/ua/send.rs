@@ -429,7 +429,8 @@ impl Ua {
 
     pub(super) fn put(&mut self, bytes: Bytes) {
         if !self.dead {
-            self.parcels.push((switch(), Parcel::Sip { from: self.at, bytes, transport: Transport::Udp }));
+            let transport = if self.browser { Transport::Ws } else { Transport::Udp };
+            self.parcels.push((switch(), Parcel::Sip { from: self.at, bytes, transport }));
         }
     }
 }
