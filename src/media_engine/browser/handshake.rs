@@ -28,7 +28,7 @@ const LONGEST_HANDSHAKE: u32 = 256;
 const FLIGHT: Duration = Duration::from_millis(200);
 /// Fits a path of 1280 bytes with IPv6 and UDP.
 const MTU: usize = 1_200;
-/// In our order: what costs least a packet first.
+/// The second is what every browser has (RFC 8827 §6.5); GCM where both have it.
 const PROFILES: [SrtpProtectionProfile; 3] = [
     SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm,
     SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80,
