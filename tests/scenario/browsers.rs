@@ -17,9 +17,11 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn page(sim: &mut Sim) -> SocketAddr {
     sim.input(Input::Certificate(Fingerprint([9; 32])));
-    let at = sim.add(Ua { browser: true, ..Ua::phone("201", [10, 1, 0, 201].into()) });
+    let mut phone = Ua::phone("201", [10, 1, 0, 201].into());
+    phone.browser = true;
+    let at = sim.add(phone);
     sim.act(at, |ua, now| ua.register(now));
-    sim.run_until("the page is registered", |sim| sim.ua(at).registered);
+    sim.run_until("the page is registered", |s| s.ua(at).registered);
     at
 }
 

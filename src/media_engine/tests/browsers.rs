@@ -50,7 +50,8 @@ impl Tab {
             let now = self.clock.mono();
             let at = self.clock.instant(now);
             assert!(now.since(begun) < PATIENCE, "{what}");
-            self.page.pc.handle_timeout(at).unwrap();
+            // Once closed, it has nothing to do.
+            let _ = self.page.pc.handle_timeout(at);
             while let Some(t) = self.page.pc.poll_write() {
                 self.socket.send_to(&t.message, t.transport.peer_addr).unwrap();
             }
@@ -68,6 +69,16 @@ impl Tab {
     fn say(&mut self, byte: u8) {
         self.page.say(self.clock.instant(self.clock.mono()), byte);
         self.until("nothing but to send", |_| true);
+    }
+}
+
+/// The next report, but for what only says that this machine is slow.
+fn told(r: &Running) -> Report {
+    loop {
+        match r.report() {
+            Report::Missing { .. } | Report::Present { .. } => {}
+            other => return other,
+        }
     }
 }
 
@@ -94,7 +105,7 @@ fn a_browser_and_a_phone_hear_each_other_and_either_may_hang_up() {
     other.until("it connects", |page| page.is_connected());
     other.page.pc.close().unwrap();
     other.until("its goodbye is sent", |_| true);
-    assert_eq!(r.report(), Report::Broken { leg, why: Broken::Closed });
+    assert_eq!(told(&r), Report::Broken { leg, why: Broken::Closed });
 }
 
 /// The handshake's keys go with the leg from one thread to another.
