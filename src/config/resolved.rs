@@ -78,8 +78,8 @@ pub enum Codec {
 }
 
 impl Codec {
-    /// Without L16, which is for tests: it takes 256 kbit/s.
-    pub const DEFAULT: [Codec; 4] = [Codec::Pcma, Codec::Pcmu, Codec::G722, Codec::Opus];
+    /// Without Opus, which costs the most where it has to be decoded, and L16, which takes 256 kbit/s.
+    pub const DEFAULT: [Codec; 3] = [Codec::Pcma, Codec::Pcmu, Codec::G722];
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -147,7 +147,8 @@ pub struct Media {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Srtp {
     Off,
-    /// What the other side asks for; asked for by us where the signalling is encrypted, and done without where it is refused.
+    /// What the other side asks for; asked for by us of a phone or trunk that is said to have it where its signalling is encrypted, and
+    /// done without where it is refused.
     #[default]
     Preferred,
     /// No call without it.

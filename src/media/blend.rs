@@ -43,6 +43,11 @@ impl Blend {
         self.codec
     }
 
+    /// Whether silence need not be sent.
+    pub fn set_dtx(&mut self, on: bool) {
+        self.encoder.set_dtx(on);
+    }
+
     /// The share of our packets that the peer has lost lately, 0 to 1: an encoder may protect itself against it.
     pub fn set_loss(&mut self, share: f32) {
         self.encoder.set_loss(share);

@@ -17,8 +17,8 @@ use super::voice::{GRID, Voice, number};
 use super::worker::Timer;
 use super::{Key, Port, Report, Side, Sink, Slot, Worker, tap};
 
-/// The longest payload that is encoded here: 40 ms of L16; Opus at its highest rate needs less for its longest packet.
-const PAYLOAD: usize = 1_280;
+/// The longest payload that is encoded here: 60 ms of L16.
+const PAYLOAD: usize = 1_920;
 
 /// What a leg's telephone-event packet says anew.
 #[derive(Clone, Debug, Default)]
@@ -50,8 +50,9 @@ impl Worker {
         let Some(leg) = self.leg_at_mut(index) else { return };
         match wanted {
             Some((codec, dtx)) => {
-                if leg.blend.as_ref().is_none_or(|blend| blend.codec() != codec) {
-                    leg.blend = Some(Box::new(Blend::new(codec, dtx)));
+                match &mut leg.blend {
+                    Some(blend) if blend.codec() == codec => blend.set_dtx(dtx),
+                    Some(_) | None => leg.blend = Some(Box::new(Blend::new(codec, dtx))),
                 }
                 if leg.due.play.is_none() {
                     self.schedule(slot, Timer::Play, now);
@@ -139,8 +140,12 @@ impl Worker {
             }
         };
         let length = (count as u64 * GRID.as_millis() as u64 * u64::from(codec.clock_rate()) / 1_000) as u32;
-        if let (Some(leg), Some(to), Some(payload)) = (self.leg_in(slot), target, payload) {
+        let sent = target.zip(payload);
+        if let (Some(leg), Some((to, payload))) = (self.leg_in(slot), sent) {
             send(leg, to, own, payload_type, codec, payload, (length, late), now, out);
+        } else if !sounding && let Some(leg) = self.leg_in(slot) {
+            // Time passes without a packet: the next one says so.
+            leg.outgoing.splice_anew();
         }
         let Some(leg) = self.leg_in(slot) else { return };
         if goes_on {
@@ -169,6 +174,10 @@ impl Worker {
             let Some(leg) = self.leg_at_mut(listener) else { continue };
             let Some(path) = &leg.path else { continue };
             if leg.blend.is_none() && path.session.telephone_event.is_some() {
+                // It is relayed the packets. What was held for it before it was ends all the same.
+                if let (Some(digit), Some(keying)) = (keyed.released, leg.keying.as_mut()) {
+                    keying.release(digit, now);
+                }
                 continue;
             }
             let (slot, keying) = (leg.slot, leg.keying.get_or_insert_default());
@@ -180,6 +189,18 @@ impl Worker {
                 keying.hold(digit, now);
             }
             self.begin_keying(slot, now);
+        }
+    }
+
+    /// A leg hears these no more: a key that one of them holds is let go.
+    pub(super) fn let_go(&mut self, listener: u32, speakers: impl Iterator<Item = u32>, now: Mono) {
+        for speaker in speakers {
+            let pressed = self.leg_at(speaker).and_then(|leg| leg.digits.pressed());
+            if let (Some(digit), Some(leg)) = (pressed, self.leg_at_mut(listener))
+                && let Some(keying) = leg.keying.as_mut()
+            {
+                keying.release(digit, now);
+            }
         }
     }
 
@@ -199,14 +220,15 @@ impl Worker {
         let from = if late { now } else { due };
         match keying.step(from) {
             Step::Done => {
-                (leg.keying, leg.tones) = (None, None);
+                (leg.keying, leg.tones, leg.key_began) = (None, None, None);
                 return;
             }
-            Step::Pause => {}
+            // Nothing of two tones may touch in time.
+            Step::Pause => leg.outgoing.splice_anew(),
             Step::Key { digit, pressed, first, end } => match (target, event) {
                 (None, _) => {}
                 (Some(to), Some(event)) => {
-                    send_event(leg, to, event, keying::event(digit, pressed, end, codec.clock_rate()), first, now, out)
+                    send_event(leg, to, (event, codec), keying::event(digit, pressed, end, codec.clock_rate()), first, now, out)
                 }
                 // A tone has no end of its own.
                 (Some(_), None) if end => {}
@@ -257,7 +279,7 @@ fn send(
 fn send_event(
     leg: &mut Leg,
     to: std::net::SocketAddr,
-    payload_type: u8,
+    (payload_type, codec): (u8, Codec),
     event: crate::rtp::Event,
     first: bool,
     now: Mono,
@@ -271,7 +293,7 @@ fn send_event(
     put(&mut packet[..HEADER + 4], &fields, &payload);
     leg.outgoing.sent(payload.len());
     if let Some(recording) = leg.recording {
-        out.tap(tap::frame(recording, Side::Heard, &fields, leg.speaks, &[], now));
+        out.tap(tap::frame(recording, Side::Heard, &fields, codec, &[], now));
     }
     emit(leg, to, &mut packet, HEADER + 4, out);
 }

@@ -30,7 +30,11 @@ impl Worker {
         let length = (usize::from(session.ptime_ms) * 8).clamp(80, FRAME_BYTES);
         let mut packet = [0; HEADER + FRAME_BYTES + GROWTH];
         let goes_on = match path.rtp.target() {
-            _ if !session.send || sounding => play.tape.pass(length),
+            _ if sounding => play.tape.pass(length),
+            _ if !session.send => {
+                leg.outgoing.splice_anew();
+                play.tape.pass(length)
+            }
             // A peer that is answered where it sends from: it has not sent yet.
             None => true,
             Some(to) => {

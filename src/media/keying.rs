@@ -53,6 +53,8 @@ struct Pressed {
     began: Mono,
     /// When it is let go: `None` while somebody holds it.
     until: Option<Mono>,
+    /// Its first packet went.
+    told: bool,
     ends: u8,
 }
 
@@ -81,7 +83,7 @@ impl Keying {
     pub fn hold(&mut self, digit: char, now: Mono) {
         match self.state {
             State::Idle => {
-                self.state = State::Pressed(Pressed { digit, began: now, until: None, ends: 0 });
+                self.state = State::Pressed(Pressed { digit, began: now, until: None, told: false, ends: 0 });
             }
             State::Pressed(_) | State::Pause { .. } => {
                 self.order([Key { digit, duration_ms: SHORTEST.as_millis() as u16 }]);
@@ -113,7 +115,8 @@ impl Keying {
         }
         if let (State::Idle, Some(key)) = (self.state, self.waiting.front()) {
             let length = Duration::from_millis(key.duration_ms.into()).clamp(SHORTEST, LONGEST);
-            self.state = State::Pressed(Pressed { digit: key.digit, began: now, until: Some(now + length), ends: 0 });
+            self.state =
+                State::Pressed(Pressed { digit: key.digit, began: now, until: Some(now + length), told: false, ends: 0 });
             self.waiting.pop_front();
         }
         match &mut self.state {
@@ -123,7 +126,7 @@ impl Keying {
                 let limit = pressed.began + LONGEST;
                 let until = pressed.until.unwrap_or(limit).min(limit);
                 let end = now >= until;
-                let first = now == pressed.began;
+                let first = !std::mem::replace(&mut pressed.told, true);
                 let step = Step::Key { digit: pressed.digit, pressed: now.min(until).since(pressed.began), first, end };
                 if end {
                     pressed.ends += 1;

@@ -37,6 +37,8 @@ pub struct Leg {
     pub listeners: Vec<u32>,
     /// The codec of what it says: that of its last packet of sound, or the agreed one.
     pub speaks: Codec,
+    /// Packets of another codec in a row.
+    pub others: u8,
     /// Where a listener needs its words decoded.
     pub voice: Option<Box<Voice>>,
     /// Where what it hears is encoded here.

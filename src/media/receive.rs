@@ -10,7 +10,7 @@ use crate::rtp::srtp::GROWTH;
 use crate::rtp::{Event, Fields, Packet, Verdict as Order};
 
 use super::absence::Sounds;
-use super::blending::Keyed;
+use super::blending::{Keyed, is_relayed};
 use super::latch::Verdict;
 use super::leg::{Leg, Meaning, is_silence};
 use super::relay::Kind;
@@ -32,6 +32,9 @@ impl Datagram<'_> {
         Packet::parse(self.buffer.get_mut(..self.length)?).ok()
     }
 }
+
+/// Packets of another codec in a row after which a leg speaks that.
+const OTHERS: u8 = 3;
 
 /// Of a leg that has been silent so far, one packet of so many is looked into.
 const LOOK_EVERY: u16 = 8;
@@ -68,15 +71,22 @@ impl Worker {
                 };
                 let fields = packet.fields();
                 let (speaker, mut keyed) = (leg.id, Keyed::default());
-                let (meaning, restarted) = accept(leg, from, &packet, &fields, &mut keyed, now, out)?;
+                let has_sound = !packet.payload().is_empty();
+                let (meaning, order) = accept(leg, from, &packet, &fields, &mut keyed, now, out)?;
+                let restarted = order == Order::Restarted;
                 match meaning {
                     Meaning::Event => {
                         self.schedule_digit(slot);
                         self.pass_keys(slot.index, keyed, now);
                     }
-                    Meaning::Sound(codec) if codec != leg.speaks => {
-                        leg.speaks = codec;
-                        self.settle_listeners(slot.index, now);
+                    Meaning::Sound(codec) if codec == leg.speaks => leg.others = 0,
+                    // A keep-alive or a straggler changes nothing; who has changed goes on so.
+                    Meaning::Sound(codec) if has_sound && order != Order::Late => {
+                        leg.others += 1;
+                        if leg.others == OTHERS {
+                            (leg.speaks, leg.others) = (codec, 0);
+                            self.settle_listeners(slot.index, now);
+                        }
                     }
                     Meaning::Sound(_) | Meaning::ComfortNoise => {}
                 }
@@ -129,7 +139,7 @@ fn accept(
     keyed: &mut Keyed,
     now: Mono,
     out: &mut impl Sink,
-) -> Option<(Meaning, bool)> {
+) -> Option<(Meaning, Order)> {
     let path = leg.path.as_mut()?;
     let Some((meaning, agreed)) = path.meaning(fields.payload_type) else {
         leg.clues.payload_type = Some((fields.payload_type, now));
@@ -153,7 +163,11 @@ fn accept(
         out.report(Report::Present { leg: leg.id, cause });
     }
     let timestamp = (meaning != Meaning::Event).then_some(fields.timestamp);
-    let order = leg.incoming.packet(fields.ssrc, path.session.codec.clock_rate(), fields.sequence, timestamp, now);
+    let clock_rate = match meaning {
+        Meaning::Sound(codec) => codec.clock_rate(),
+        Meaning::Event | Meaning::ComfortNoise => leg.speaks.clock_rate(),
+    };
+    let order = leg.incoming.packet(fields.ssrc, clock_rate, fields.sequence, timestamp, now);
     // One that was told not to send is heard by nobody: it is on hold.
     if order == Order::Stray || !path.session.receive {
         return None;
@@ -171,7 +185,7 @@ fn accept(
             Meaning::ComfortNoise => voice.playout.comfort_noise(fields, packet.payload(), now),
         }
     }
-    let codec = path.session.codec;
+    let codec = leg.speaks;
     if leg.sounds != Sounds::Heard && fields.sequence.is_multiple_of(LOOK_EVERY) {
         match meaning {
             Meaning::Sound(codec) if !is_silence(codec, packet.payload()) => {
@@ -211,7 +225,7 @@ fn accept(
     if let Some(recording) = leg.recording {
         out.tap(tap::frame(recording, Side::Said, fields, sound.0, sound.1, now));
     }
-    Some((meaning, order == Order::Restarted))
+    Some((meaning, order))
 }
 
 /// The listener's side: the packet rewritten as the next of what it is sent, and encrypted where that is agreed.
@@ -238,6 +252,13 @@ fn pass(listener: &mut Leg, said: &Said, datagram: &mut Datagram<'_>, out: &mut 
         listener.outgoing.skip(said.speaker, said.fields.ssrc, said.fields.sequence);
         return None;
     };
+    // Until its listeners are settled, what cannot go out as it is goes nowhere.
+    if let Meaning::Sound(codec) = said.meaning
+        && !is_relayed(codec, session.codec)
+    {
+        listener.outgoing.skip(said.speaker, said.fields.ssrc, said.fields.sequence);
+        return None;
+    }
     let fields = Fields { payload_type, ..said.fields };
     let fields = listener.outgoing.relay(said.speaker, &fields, kind, said.restarted, said.now)?;
     let payload = match said.meaning {

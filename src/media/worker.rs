@@ -304,6 +304,7 @@ impl Worker {
             hears: Hears::Nothing,
             listeners: Vec::new(),
             speaks: Codec::Pcma,
+            others: 0,
             voice: None,
             blend: None,
             keying: None,
@@ -376,8 +377,11 @@ impl Worker {
             None => leg.in_band.take().or_else(|| Some(Box::default())),
         };
         if changed && let Some(path) = &leg.path {
-            leg.speaks = path.session.codec;
+            if !path.session.receives.iter().any(|(_, codec)| *codec == leg.speaks) {
+                leg.speaks = path.session.codec;
+            }
             leg.outgoing.set_clock_rate(path.session.codec.clock_rate());
+            (leg.tones, leg.key_began) = (None, None);
         }
         leg.presence.agree(now);
         let (slot, due, presence) = (leg.slot, leg.due, leg.presence);
@@ -428,6 +432,7 @@ impl Worker {
     fn hear(&mut self, id: LegId, source: Source, clips: &Clips, now: Mono, out: &mut impl Sink) {
         let Some(slot) = self.slot(id) else { return };
         let left = self.leave_source(slot.index);
+        self.let_go(slot.index, left.speakers(), now);
         let hears = match source {
             Source::Nothing => Hears::Nothing,
             Source::Leg(other) => self.hear_legs(slot.index, vec![other]),
@@ -449,6 +454,7 @@ impl Worker {
         // One who hears others in a mix already goes on at its pace.
         if !mixed {
             leg.due.play = None;
+            leg.outgoing.splice_anew();
         }
         if plays && leg.path.is_some() {
             self.schedule(slot, Timer::Play, now);
@@ -535,6 +541,8 @@ impl Worker {
     fn remove(&mut self, id: LegId, now: Mono) -> Option<Leg> {
         let index = self.by_id.remove(&id)?;
         let left = self.leave_source(index);
+        let listeners = self.leg_at(index).map(|leg| leg.listeners.clone()).unwrap_or_default();
+        listeners.iter().for_each(|listener| self.let_go(*listener, std::iter::once(index), now));
         left.speakers().for_each(|speaker| self.settle_voice(speaker));
         let mut leg = self.places.get_mut(index as usize)?.leg.take()?;
         (leg.voice, leg.blend) = (None, None);

@@ -20,6 +20,9 @@ const SILENCE: Duration = Duration::from_millis(150);
 /// lets go again that fast.
 const REPEAT: Duration = Duration::from_millis(60);
 
+/// 60 ms at the fastest clock that telephone-event has here.
+const SLACK: u16 = 2_880;
+
 /// A key that was pressed and let go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Press {
@@ -142,8 +145,8 @@ fn relation(key: &Key, event: &Event, timestamp: u32, marker: bool) -> Relation 
     if marker || key.event != event.code {
         return Relation::Other;
     }
-    // A segment is full at 0xffff; senders stop up to one packet earlier.
-    if key.duration > 0xffff - 800 && (gap - i32::from(key.duration)).abs() <= 800 {
+    // A segment is full at 0xffff; senders stop up to one packet of 60 ms earlier, at 48 kHz.
+    if key.duration > 0xffff - SLACK && (gap - i32::from(key.duration)).abs() <= i32::from(SLACK) {
         return Relation::Segment;
     }
     if event.duration > key.duration && gap <= i32::from(event.duration - key.duration) + 160

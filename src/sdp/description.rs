@@ -112,6 +112,8 @@ pub struct Audio {
     /// Keys with suites that we have, in the peer's order. On a line that is not secure they are a wish: some phones ask so for
     /// encryption that they can do without.
     pub crypto: Vec<Crypto>,
+    /// It has keys, of whatever kind.
+    pub has_keys: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -332,6 +334,7 @@ fn audio(media: &sdp_types::Media, level: &Level<'_>, secure: bool) -> Audio {
         max_ptime_ms: attribute("maxptime").and_then(milliseconds),
         extended: extended(&media.attributes).or(level.extended),
         secure,
+        has_keys: values_of(&media.attributes, "crypto").next().is_some(),
         crypto: values_of(&media.attributes, "crypto").take(MOST_KEYS).filter_map(Crypto::parse).collect(),
     }
 }

@@ -100,8 +100,8 @@ impl Keys {
         match pair {
             Some(pair) => Ok(Some(pair)),
             None if is_encrypted || self.wanted == Security::Required => Err(Refusal::Unencrypted),
-            // Keys for none of ours.
-            None if !offered.is_empty() && !answer.crypto.is_empty() => Err(Refusal::Unencrypted),
+            // Keys for none of ours, or such as we cannot read: it will encrypt.
+            None if !offered.is_empty() && answer.has_keys => Err(Refusal::Unencrypted),
             None if offered.is_empty() && answer.secure => Err(Refusal::Encrypted),
             // Some phones that know nothing of SRTP take an offer of it for one of RTP.
             None => Ok(None),

@@ -202,8 +202,10 @@ impl Cx<'_> {
     }
 
     fn bridge_data(&self, conv: &Conversation, with: LegId) -> Bridge {
-        let customer = conv.customer().unwrap_or(conv.subject);
-        let second = conv.second().unwrap_or(with);
+        let pair = [conv.subject, with];
+        // The customer, where it is one of the two: it may have left a conference that goes on.
+        let customer = conv.customer().filter(|leg| pair.contains(leg)).unwrap_or(conv.subject);
+        let second = if customer == with { conv.subject } else { with };
         let leg = conv.leg(second);
         Bridge {
             legs: [customer, second],
@@ -241,7 +243,7 @@ impl Cx<'_> {
         let codec = leg.negotiation.agreed().map(|a| a.codec);
         let (answer, agreed) = leg
             .negotiation
-            .answer(&offer, &self.codecs(None), codec, Direction::SendRecv)
+            .answer(&offer, &self.codecs(codec), codec, Direction::SendRecv)
             .map_err(|e| Refused(Status::new(e.status()).unwrap_or(Status::NOT_ACCEPTABLE_HERE)))?;
         self.agreed(conv, id, agreed, held);
         Ok(answer)

@@ -29,8 +29,9 @@ impl Switch {
         let phone = self.conversations.get(&conversation).and_then(|conv| conv.leg(leg)?.peer.phone().cloned());
         let Some(phone) = phone else { return };
         let others = self.hub.index.of_phone(&phone).map(|(_, at)| at.conversation).filter(|other| *other != conversation);
-        let talks =
-            |conv: &Conversation| conv.legs.values().any(|l| l.peer.phone() == Some(&phone) && conv.other(l.id).is_some());
+        let talks = |conv: &Conversation| {
+            conv.legs.values().any(|l| l.peer.phone() == Some(&phone) && l.is_holding() && conv.other(l.id).is_some())
+        };
         let others: Vec<_> = others.filter(|other| self.conversations.get(other).is_some_and(talks)).collect();
         // Of more than two nobody could say which are meant.
         let [other] = others[..] else { return };
@@ -145,9 +146,11 @@ impl Cx<'_> {
     pub fn carries_on(&mut self, conv: &mut Conversation, leaving: LegId, by: By) {
         let Some(partner) = conv.other(leaving).filter(|_| !conv.is_ending()) else { return };
         let there = |leg: LegId| conv.leg(leg).is_some_and(|leg| leg.is_answered());
-        let Some((id, heir)) = conv.parties().find(|(_, leg)| there(*leg)) else { return };
-        let rest: Vec<LegId> = conv.talkers().into_iter().filter(|leg| *leg != leaving).collect();
         let is_phone = |leg: &LegId| conv.leg(*leg).is_some_and(|leg| !leg.peer.is_trunk());
+        // A phone goes before a trunk, so that two trunks are a pair only when no phone is left.
+        let heirs = conv.parties().filter(|(_, leg)| there(*leg));
+        let Some((id, heir)) = heirs.min_by_key(|(id, leg)| (!is_phone(leg), *id)) else { return };
+        let rest: Vec<LegId> = conv.talkers().into_iter().filter(|leg| *leg != leaving).collect();
         if !rest.iter().any(is_phone) && rest.iter().any(|leg| self.hub.is_bound_to_stay(conv, *leg)) {
             return;
         }

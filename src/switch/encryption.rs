@@ -25,23 +25,26 @@ impl Switch {
 impl Cx<'_> {
     /// What is wanted with a peer.
     pub fn security(&self, peer: &Peer) -> Security {
-        let config = &self.hub.config;
-        let own = match peer {
-            Peer::Phone(number) => config.phones.get(number).and_then(|phone| phone.srtp),
-            Peer::Trunk(name) => config.trunks.get(name).and_then(|trunk| trunk.srtp),
-        };
-        match own.unwrap_or(config.media.srtp) {
+        match self.own_srtp(peer).unwrap_or(self.hub.config.media.srtp) {
             Srtp::Off => Security::Off,
             Srtp::Preferred => Security::Preferred,
             Srtp::Required => Security::Required,
         }
     }
 
-    /// Keys for a leg whose signalling goes by this flow. Where that can be read, keys in it protect nothing: then they are not offered
-    /// unless required.
+    fn own_srtp(&self, peer: &Peer) -> Option<Srtp> {
+        match peer {
+            Peer::Phone(number) => self.hub.config.phones.get(number).and_then(|phone| phone.srtp),
+            Peer::Trunk(name) => self.hub.config.trunks.get(name).and_then(|trunk| trunk.srtp),
+        }
+    }
+
+    /// Keys for a leg whose signalling goes by this flow. Unless they are required they are offered only to a peer that is said to have
+    /// SRTP, for others refuse such an offer first; and only where nobody reads them on their way.
     pub fn keys(&mut self, peer: &Peer, flow: &Flow) -> Keys {
         let wanted = self.security(peer);
-        Keys::new(wanted, flow.transport.is_secure(), |key| self.hub.keys.fill(key))
+        let asks = flow.transport.is_secure() && self.own_srtp(peer).is_some();
+        Keys::new(wanted, asks, |key| self.hub.keys.fill(key))
     }
 
     /// Our INVITE was refused, it may be because of its encryption: once more without, where that is allowed. Whether it is on its way.

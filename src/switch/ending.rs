@@ -156,9 +156,6 @@ impl Cx<'_> {
     pub fn closed(&mut self, conv: &mut Conversation, id: LegId, quality: Quality) {
         let Some(leg) = conv.legs.get_mut(&id) else { return };
         leg.quality = Some(quality);
-        if quality.refused > 0 {
-            *self.hub.counters.entry("media_packets_refused_total".to_owned()).or_insert(0) += quality.refused;
-        }
         if let Some(leg) = conv.leg(id) {
             self.measured(conv, leg, quality);
         }

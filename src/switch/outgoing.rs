@@ -42,6 +42,8 @@ impl Cx<'_> {
     pub fn codecs(&self, prefer: Option<Codec>) -> Vec<Codec> {
         let allowed = self.hub.config.media.codecs.iter().map(|c| Codec::from(*c));
         let mut codecs: Vec<Codec> = allowed.collect();
+        // What a call has, it keeps, though the configuration has been read anew.
+        codecs.extend(prefer.filter(|prefer| !codecs.contains(prefer)));
         let rank = |codec: &Codec| match prefer {
             Some(prefer) if prefer == *codec => 0,
             Some(prefer) if prefer.g711().is_some() && codec.g711().is_some() => 1,

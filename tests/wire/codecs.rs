@@ -7,6 +7,7 @@ use super::support::cordboard::{Cordboard, Site, secret};
 use super::support::process::wait_until;
 
 const SOON: Duration = Duration::from_secs(20);
+const ALL: &str = "codecs = [\"PCMA\", \"PCMU\", \"G722\", \"opus\"]";
 const TONES: [f64; 2] = [440.0, 1_000.0];
 
 fn phone(site: &Site, switch: &Cordboard, number: &str, tone: f64, codec: &str) -> Baresip {
@@ -21,7 +22,7 @@ fn phone(site: &Site, switch: &Cordboard, number: &str, tone: f64, codec: &str) 
 fn baresips_without_a_codec_in_common_hear_each_other() {
     for (of_alice, of_bob) in [("pcma", "g722"), ("opus", "pcmu"), ("g722", "opus"), ("g722", "g722,pcma"), ("opus", "opus")] {
         let name = format!("codecs-{}-{}", of_alice, of_bob.replace(',', "-"));
-        let site = Site::new(&name).phone("201").phone("202");
+        let site = Site::new(&name).phone("201").phone("202").media_key(ALL);
         let switch = site.start();
         let story = switch.events("since=0");
         let mut alice = phone(&site, &switch, "201", TONES[0], of_alice);
