@@ -62,19 +62,6 @@ fn end_of(sim: &Sim, id: ConversationId) -> Option<Cause> {
     of.filter_map(|e| if let Kind::CallEnded(ended) = &e.kind { Some(ended.cause) } else { None }).next()
 }
 
-/// The two hear each other and nothing else, for two seconds from here.
-#[track_caller]
-fn hear_each_other_only(sim: &mut Sim, a: SocketAddr, b: SocketAddr) {
-    // What was on its way may arrive.
-    sim.run_for(SECOND / 5);
-    let since = sim.now.mono;
-    sim.run_for(2 * SECOND);
-    for (hears, says) in [(a, b), (b, a)] {
-        let heard = sim.ua(hears).hears(since);
-        assert!(heard.get(&sim.ua(says).byte).is_some_and(|n| *n > 80) && heard.len() == 1, "{heard:?}\n{}", sim.story());
-    }
-}
-
 #[test]
 fn a_customer_goes_from_the_transferrer_to_the_one_who_was_asked_and_the_recording_goes_on() {
     for reversed in [false, true] {
@@ -85,7 +72,7 @@ fn a_customer_goes_from_the_transferrer_to_the_one_who_was_asked_and_the_recordi
         let (on, named) = if reversed { (1, 0) } else { (0, 1) };
         sim.act(phone, |p, now| p.refer_call(on, named, now));
         sim.run_until("joined", |s| s.has("call.merged"));
-        hear_each_other_only(&mut sim, trunk, other);
+        sim.hear_each_other_only(trunk, other);
         sim.run_for(2 * SECOND);
         assert!(sim.ua(phone).is_idle(), "{}", sim.story());
         assert_eq!(sim.ua(phone).notifies.last().map(String::as_str), Some("SIP/2.0 200 OK"));
@@ -123,7 +110,7 @@ fn a_transferrer_who_hangs_up_both_calls_at_once_or_never_changes_nothing() {
         if leaves != Some((0, 1)) && leaves != Some((1, 0)) {
             assert!(sim.ua(trunk).is_up() && sim.ua(other).is_up(), "{}", sim.story());
         }
-        hear_each_other_only(&mut sim, trunk, other);
+        sim.hear_each_other_only(trunk, other);
         sim.act(other, |o, now| o.hang_up(now));
         sim.run_until("the customer's call ends with it", |s| s.ua(trunk).is_idle());
         sim.assert_clean();
@@ -142,7 +129,7 @@ fn while_the_other_rings_the_customer_hears_it_and_gets_whoever_answers() {
     assert_eq!(sim.ua(phone).open_calls(), 1, "the call that rang is its no more, the customer's is until somebody answers");
     sim.act(other, |o, now| o.answer(now));
     sim.run_until("answered", |s| outcomes(s).len() == 2);
-    hear_each_other_only(&mut sim, trunk, other);
+    sim.hear_each_other_only(trunk, other);
     sim.run_for(3 * SECOND);
     assert!(sim.ua(phone).is_idle());
     assert!(sim.ua(phone).notifies.iter().any(|n| n.contains("180")), "{:?}", sim.ua(phone).notifies);
@@ -160,7 +147,7 @@ fn who_was_to_be_asked_and_does_not_answer_brings_the_customer_back() {
     sim.run_until("failed", |s| outcomes(s).ends_with(&[TransferOutcome::Failed]));
     sim.act(phone, |p, now| p.resume(now));
     sim.run_for(SECOND);
-    hear_each_other_only(&mut sim, trunk, phone);
+    sim.hear_each_other_only(trunk, phone);
     sim.act(trunk, |t, now| t.hang_up(now));
     sim.assert_clean();
 }
@@ -180,7 +167,7 @@ fn the_customer_takes_the_transferrers_place_in_a_queue() {
     assert!(sim.ua(trunk).hears(since).keys().eq([&MUSIC]));
     let agent = sim.phone("202");
     sim.run_until("an agent takes it", |s| s.ua(agent).is_up());
-    hear_each_other_only(&mut sim, trunk, agent);
+    sim.hear_each_other_only(trunk, agent);
     let answered = sim.events.iter().find_map(|e| match &e.kind {
         Kind::QueueAnswered(data) => Some((e.conversation, data.waited_ms)),
         _ => None,
@@ -201,7 +188,7 @@ fn an_agent_whom_a_queue_gave_to_the_transferrer_goes_on_with_the_customer() {
     sim.run_for(SECOND);
     sim.act(phone, |p, now| p.refer_call(0, 1, now));
     sim.run_until("joined", |s| s.has("call.merged"));
-    hear_each_other_only(&mut sim, trunk, agent);
+    sim.hear_each_other_only(trunk, agent);
     sim.run_for(20 * SECOND);
     let wraps = |s: &Sim| {
         let agent = |e: &cordboard::switch::Event| matches!(&e.kind, Kind::AgentWrapup(a) if a.agent.as_str() == "1004");
@@ -254,7 +241,7 @@ fn nobody_is_joined_with_a_call_that_is_not_there_or_is_anothers() {
     sim.act(phone, |p, now| p.refer_dialog(0, &call_id, &to, &from, now));
     sim.run_until("told", |s| s.ua(phone).notifies.last().is_some_and(|n| n.contains("491")));
     assert!(!sim.has("call.merged"));
-    hear_each_other_only(&mut sim, third, fourth);
+    sim.hear_each_other_only(third, fourth);
     assert!(sim.ua(trunk).is_up() && sim.ua(other).is_up() && sim.ua(phone).open_calls() == 2);
     for ua in [trunk, other, third] {
         sim.act(ua, |u, now| u.hang_up(now));
@@ -271,14 +258,14 @@ fn who_hangs_up_before_the_transfer_leaves_the_other_call_alone() {
     sim.run_until("told", |s| s.ua(phone).notifies.last().is_some_and(|n| n.contains("481") || n.contains("491")));
     sim.act(phone, |p, now| p.resume(now));
     sim.run_for(SECOND);
-    hear_each_other_only(&mut sim, trunk, phone);
+    sim.hear_each_other_only(trunk, phone);
     sim.act(trunk, |t, now| t.hang_up(now));
     sim.assert_clean();
 
     let (mut sim, phone, other, trunk, _) = consulted(9);
     sim.act(trunk, |t, now| t.hang_up(now));
     sim.run_until("the customer is gone", |s| s.ua(phone).open_calls() == 1);
-    hear_each_other_only(&mut sim, phone, other);
+    sim.hear_each_other_only(phone, other);
     sim.act(phone, |p, now| p.hang_up(now));
     sim.assert_clean();
 }
@@ -304,7 +291,7 @@ fn a_trunks_caller_is_not_joined_with_the_outside_unless_the_configuration_says_
         let expected = if allowed { "200" } else { "403" };
         sim.run_until("told", |s| s.ua(phone).notifies.last().is_some_and(|n| n.contains(expected)));
         if allowed {
-            hear_each_other_only(&mut sim, trunk, outside);
+            sim.hear_each_other_only(trunk, outside);
             let ids = started(&sim);
             assert_eq!(merged(&sim)[0].1.parent, ids[0], "the older one goes on");
             sim.run_until("its recording has ended", |s| s.has("recording.finished"));
@@ -335,7 +322,7 @@ fn of_an_internal_call_and_a_customers_the_customers_goes_on_whichever_is_older(
     sim.run_until("joined", |s| s.has("call.merged"));
     let ids = started(&sim);
     assert_eq!((merged(&sim)[0].1.parent, merged(&sim)[0].1.child), (ids[1], ids[0]));
-    hear_each_other_only(&mut sim, trunk, other);
+    sim.hear_each_other_only(trunk, other);
     sim.run_for(4 * SECOND);
     assert!(sim.ua(phone).is_idle());
     sim.act(other, |o, now| o.hang_up(now));
@@ -355,7 +342,7 @@ fn a_command_joins_the_two_calls_of_a_phone() {
         Answer::Refused(Refusal::WrongState(_))
     ));
     assert_eq!(sim.ask(Command::Join { conversation, consultation }), Answer::Done);
-    hear_each_other_only(&mut sim, trunk, other);
+    sim.hear_each_other_only(trunk, other);
     assert!(sim.ua(phone).is_idle(), "let go at once\n{}", sim.story());
     assert_eq!(outcomes(&sim), [TransferOutcome::Started, TransferOutcome::Completed]);
     assert!(matches!(
@@ -416,7 +403,7 @@ fn a_phone_takes_its_own_call_over_to_another_of_its_devices_and_nobody_elses() 
             u.call("201", now);
         });
         sim.run_until("moved", |s| s.ua(softphone).is_up() && s.ua(desk).is_idle());
-        hear_each_other_only(&mut sim, trunk, softphone);
+        sim.hear_each_other_only(trunk, softphone);
         assert_eq!((sim.ua(desk).byes, sim.count("call.picked_up"), started(&sim).len()), (1, 1, 1), "one conversation");
         sim.act(softphone, |u, now| u.hang_up(now));
         sim.run_until("over", |s| s.has("recording.finished"));
@@ -456,7 +443,7 @@ fn joined_by_the_consultation(seed: u8) -> (Sim, SocketAddr, SocketAddr, SocketA
 fn a_phone_that_asks_on_its_consultation_is_told_200_when_somebody_has_answered() {
     let (mut sim, phone, other, trunk, id) = joined_by_the_consultation(21);
     sim.act(other, |o, now| o.answer(now));
-    hear_each_other_only(&mut sim, trunk, other);
+    sim.hear_each_other_only(trunk, other);
     assert_eq!(sim.ua(phone).notifies.last().map(String::as_str), Some("SIP/2.0 200 OK"));
     sim.run_for(3 * SECOND);
     assert!(sim.ua(phone).is_idle(), "both of its calls are over");
@@ -479,7 +466,7 @@ fn a_phone_that_asks_on_its_consultation_has_the_customer_back_when_nobody_answe
         assert_eq!(sim.ua(phone).open_calls(), 1, "the consultation is over");
         sim.act(phone, |p, now| p.resume(now));
         sim.run_for(SECOND);
-        hear_each_other_only(&mut sim, trunk, phone);
+        sim.hear_each_other_only(trunk, phone);
         sim.act(trunk, |t, now| t.hang_up(now));
         sim.assert_clean();
     }
@@ -496,7 +483,7 @@ fn both_calls_of_a_phone_that_waits_for_an_answer_may_end_in_any_order() {
             sim.run_for(SECOND);
         }
         sim.act(other, |o, now| o.answer(now));
-        hear_each_other_only(&mut sim, trunk, other);
+        sim.hear_each_other_only(trunk, other);
         sim.act(other, |o, now| o.hang_up(now));
         sim.assert_clean();
 
@@ -505,7 +492,7 @@ fn both_calls_of_a_phone_that_waits_for_an_answer_may_end_in_any_order() {
         sim.act(phone, |p, now| p.end(first, now));
         sim.run_for(SECOND);
         sim.act(other, |o, now| o.answer(now));
-        hear_each_other_only(&mut sim, trunk, other);
+        sim.hear_each_other_only(trunk, other);
         sim.run_for(3 * SECOND);
         assert!(sim.ua(phone).is_idle());
         sim.act(trunk, |t, now| t.hang_up(now));
@@ -517,7 +504,7 @@ fn both_calls_of_a_phone_that_waits_for_an_answer_may_end_in_any_order() {
     sim.act(other, |o, now| o.hang_up(now));
     sim.run_until("it is rung back", |s| s.ua(phone).invites.len() == 3 && s.ua(phone).open_calls() == 1);
     sim.run_until("and answers", |s| s.ua(phone).is_up() && s.count("call.bridged") == 2);
-    hear_each_other_only(&mut sim, trunk, phone);
+    sim.hear_each_other_only(trunk, phone);
     sim.act(phone, |p, now| p.hang_up(now));
     sim.assert_clean();
     // The customer does not wait.

@@ -53,18 +53,6 @@ fn hear_each_other(sim: &Sim, all: &[SocketAddr]) {
     }
 }
 
-/// By their sound, for two seconds from here.
-#[track_caller]
-fn talk_alone(sim: &mut Sim, a: SocketAddr, b: SocketAddr) {
-    sim.run_for(SECOND / 5);
-    let since = sim.now.mono;
-    sim.run_for(2 * SECOND);
-    for (hears, says) in [(a, b), (b, a)] {
-        let heard = sim.ua(hears).hears(since);
-        assert!(heard.get(&sim.ua(says).byte).is_some_and(|n| *n > 80) && heard.len() == 1, "{heard:?}\n{}", sim.story());
-    }
-}
-
 #[test]
 fn whoever_leaves_the_others_go_on_as_a_call_like_any_other() {
     for leaves in 0..3 {
@@ -78,7 +66,7 @@ fn whoever_leaves_the_others_go_on_as_a_call_like_any_other() {
         assert!(sim.ua(gone).is_idle() && all.iter().all(|at| sim.ua(*at).is_up()), "{}", sim.story());
         assert_eq!(changes(&sim), [Ringing, Joined, Left], "{}", sim.story());
         hear_each_other(&sim, &all);
-        talk_alone(&mut sim, all[0], all[1]);
+        sim.hear_each_other_only(all[0], all[1]);
         // The customer's recording ends with the customer.
         assert_eq!(sim.has("recording.finished"), gone == trunk, "{}", sim.story());
         let ends = sim.now.mono;
@@ -114,7 +102,7 @@ fn one_who_does_not_come_changes_nothing() {
         assert_eq!(last, Some(cause), "{}", sim.story());
         sim.run_for(SECOND);
     }
-    talk_alone(&mut sim, trunk, phone);
+    sim.hear_each_other_only(trunk, phone);
     // It rings still when the call ends.
     sim.set(third, OnInvite::Ring);
     assert_eq!(sim.ask(Command::Confer { conversation: id, to: "210".into() }), Answer::Done);
@@ -185,7 +173,7 @@ fn an_agent_who_leaves_wraps_up_and_the_customer_talks_on() {
     sim.act(agent, |a, now| a.hang_up(now));
     sim.run_for(SECOND);
     assert_eq!((state(&mut sim, "1001"), state(&mut sim, "1002")), (Some("wrapup".into()), Some("busy".into())));
-    talk_alone(&mut sim, trunk, third);
+    sim.hear_each_other_only(trunk, third);
     sim.act(trunk, |t, now| t.hang_up(now));
     sim.run_until("over", |s| s.has("recording.finished"));
     let about = &sim.recordings.values().next().expect("a recording").about;
@@ -214,7 +202,7 @@ fn an_outside_party_makes_an_internal_call_one_with_a_customer_who_is_recorded()
         let gone = all.remove(leaves);
         sim.act(gone, |ua, now| ua.hang_up(now));
         sim.run_for(SECOND);
-        talk_alone(&mut sim, all[0], all[1]);
+        sim.hear_each_other_only(all[0], all[1]);
         sim.act(all[1], |ua, now| ua.hang_up(now));
         sim.run_until("over", |s| s.has("call.ended") && s.has("recording.finished"));
         assert_eq!(sim.recordings.len(), 1);
@@ -274,7 +262,7 @@ fn a_consultation_becomes_a_conference_and_the_phone_stays() {
     assert!(matches!(sim.ask(Command::ConferWith { conversation: id, consultation }), Answer::Refused(_)));
     let last = sim.ua(phone).calls.len() - 1;
     sim.act(phone, |p, now| p.end(last, now));
-    talk_alone(&mut sim, trunk, third);
+    sim.hear_each_other_only(trunk, third);
     sim.act(third, |t, now| t.hang_up(now));
     sim.run_until("over", |s| s.has("recording.finished"));
     sim.assert_clean();
@@ -294,7 +282,7 @@ fn a_party_waits_with_music_while_the_customer_is_sent_on_and_talks_again_then()
     hear_each_other(&sim, &[trunk, fourth, third]);
     assert!(sim.ua(phone).is_idle());
     sim.act(fourth, |f, now| f.hang_up(now));
-    talk_alone(&mut sim, trunk, third);
+    sim.hear_each_other_only(trunk, third);
     sim.act(trunk, |t, now| t.hang_up(now));
     sim.assert_clean();
 }
@@ -305,7 +293,7 @@ fn one_of_three_that_holds_is_not_heard_and_the_others_talk_on() {
     sim.act(phone, |p, now| p.hold(Hold::SendOnly, now));
     sim.run_until("held", |s| s.has("call.held"));
     assert_eq!((sim.told(trunk), sim.told(third)), (Told::these([third]), Told::these([trunk])));
-    talk_alone(&mut sim, trunk, third);
+    sim.hear_each_other_only(trunk, third);
     sim.act(phone, |p, now| p.resume(now));
     sim.run_until("resumed", |s| s.has("call.resumed"));
     hear_each_other(&sim, &[trunk, phone, third]);
@@ -326,11 +314,11 @@ fn a_party_without_power_is_gone_after_a_while_and_the_others_talk_on() {
     let (mut sim, phone, trunk, third, _) = three(9);
     sim.act(third, |t, _| t.dead = true);
     sim.run_until("it is missed", |s| changes(s).contains(&Left));
-    talk_alone(&mut sim, trunk, phone);
+    sim.hear_each_other_only(trunk, phone);
     let (mut sim2, phone2, trunk2, third2, _) = three(9);
     sim2.act(phone2, |p, _| p.dead = true);
     sim2.run_until("it is missed", |s| changes(s).contains(&Left));
-    talk_alone(&mut sim2, trunk2, third2);
+    sim2.hear_each_other_only(trunk2, third2);
     sim.act(trunk, |t, now| t.hang_up(now));
     sim2.act(trunk2, |t, now| t.hang_up(now));
     sim.assert_clean();
@@ -349,7 +337,7 @@ fn a_restart_leaves_nothing_of_a_conference() {
         t.call("+4930555201", now);
     });
     sim.run_until("they talk", |s| s.ua(trunk).is_up() && s.ua(phone).is_up());
-    talk_alone(&mut sim, trunk, phone);
+    sim.hear_each_other_only(trunk, phone);
     sim.act(trunk, |t, now| t.hang_up(now));
     sim.assert_clean();
 }

@@ -49,18 +49,6 @@ fn changes(sim: &Sim) -> Vec<(MonitorChange, MonitorMode)> {
     sim.events.iter().filter_map(change).collect()
 }
 
-/// By their sound, for two seconds from here.
-#[track_caller]
-fn talk_alone(sim: &mut Sim, a: SocketAddr, b: SocketAddr) {
-    sim.run_for(SECOND / 5);
-    let since = sim.now.mono;
-    sim.run_for(2 * SECOND);
-    for (hears, says) in [(a, b), (b, a)] {
-        let heard = sim.ua(hears).hears(since);
-        assert!(heard.get(&sim.ua(says).byte).is_some_and(|n| *n > 80) && heard.len() == 1, "{heard:?}\n{}", sim.story());
-    }
-}
-
 #[test]
 fn each_mode_is_heard_by_whom_it_is_for_and_they_change_while_it_is_there() {
     let (mut sim, agent, boss, trunk, id) = monitored(1, Listen);
@@ -68,7 +56,7 @@ fn each_mode_is_heard_by_whom_it_is_for_and_they_change_while_it_is_there() {
     let both = Told::these([trunk, agent]);
     let listening = (Told::these([agent]), Told::these([trunk]), both.clone());
     assert_eq!(told(&sim), listening);
-    talk_alone(&mut sim, trunk, agent);
+    sim.hear_each_other_only(trunk, agent);
     assert_eq!(monitor(&mut sim, id, "210", Whisper), Answer::Done);
     assert_eq!(told(&sim), (Told::these([agent]), Told::these([trunk, boss]), both.clone()));
     assert_eq!(monitor(&mut sim, id, "210", Barge), Answer::Done);
@@ -81,7 +69,7 @@ fn each_mode_is_heard_by_whom_it_is_for_and_they_change_while_it_is_there() {
     use MonitorChange::{Changed, Ended, Ringing, Started};
     let all = [(Ringing, Listen), (Started, Listen), (Changed, Whisper), (Changed, Barge), (Changed, Listen), (Ended, Listen)];
     assert_eq!(changes(&sim), all, "{}", sim.story());
-    talk_alone(&mut sim, trunk, agent);
+    sim.hear_each_other_only(trunk, agent);
     sim.act(trunk, |t, now| t.hang_up(now));
     sim.run_until("over", |s| s.has("recording.finished"));
     assert_eq!((sim.recordings.len(), sim.count("call.bridged")), (1, 1));
@@ -106,7 +94,7 @@ fn a_supervisor_without_power_or_answer_is_never_noticed() {
     let (mut sim, agent, boss, trunk, id) = monitored(3, Barge);
     sim.act(boss, |b, _| b.dead = true);
     sim.run_until("it is missed", |s| changes(s).last() == Some(&(MonitorChange::Ended, Barge)));
-    talk_alone(&mut sim, trunk, agent);
+    sim.hear_each_other_only(trunk, agent);
     sim.act(boss, |b, now| {
         b.dead = false;
         b.hang_up(now);
@@ -120,7 +108,7 @@ fn a_supervisor_without_power_or_answer_is_never_noticed() {
             let (change, _) = changes(s)[changes(s).len() - 1];
             changes(s).len() > before + 1 && matches!(change, MonitorChange::Failed | MonitorChange::Ended)
         });
-        talk_alone(&mut sim, trunk, agent);
+        sim.hear_each_other_only(trunk, agent);
     }
     sim.act(trunk, |t, now| t.hang_up(now));
     sim.assert_clean();
@@ -148,7 +136,7 @@ fn a_supervisor_who_takes_over_has_the_customer_and_the_agent_wraps_up() {
         assert!(sim.ua(agent).is_idle(), "{}", sim.story());
         let Answer::Agents(agents) = sim.ask(Command::Agents) else { panic!("agents") };
         assert_eq!(agents.iter().find(|a| a.staff_number == "1001").map(|a| a.state.as_str()), Some("wrapup"));
-        talk_alone(&mut sim, trunk, boss);
+        sim.hear_each_other_only(trunk, boss);
         assert_eq!((sim.told(trunk), sim.told(boss)), (Told::these([boss]), Told::these([trunk])));
         assert!(!sim.has("recording.finished"), "the customer is recorded on");
         assert!(
@@ -181,7 +169,7 @@ fn an_outbound_call_can_be_taken_over_too() {
     assert_eq!(monitor(&mut sim, id, "210", TakeOver), Answer::Done);
     sim.run_for(SECOND);
     assert!(sim.ua(agent).is_idle(), "{}", sim.story());
-    talk_alone(&mut sim, trunk, boss);
+    sim.hear_each_other_only(trunk, boss);
     sim.act(trunk, |t, now| t.hang_up(now));
     sim.run_until("over", |s| s.has("recording.finished"));
     sim.assert_clean();
@@ -219,7 +207,7 @@ fn transfers_while_monitored_go_on_being_monitored() {
     assert_eq!((sim.told(last), sim.told(boss)), (Told::these([trunk, boss]), Told::these([trunk, last])), "{}", sim.story());
     sim.act(boss, |b, now| b.hang_up(now));
     sim.run_for(SECOND);
-    talk_alone(&mut sim, trunk, last);
+    sim.hear_each_other_only(trunk, last);
     sim.act(trunk, |t, now| t.hang_up(now));
     sim.assert_clean();
 }
@@ -243,7 +231,7 @@ fn two_supervisors_hear_each_other_only_where_all_do() {
     );
     sim.act(boss, |b, now| b.hang_up(now));
     sim.run_for(SECOND);
-    talk_alone(&mut sim, trunk, other);
+    sim.hear_each_other_only(trunk, other);
     sim.act(other, |o, now| o.hang_up(now));
     sim.assert_clean();
 }
@@ -272,7 +260,7 @@ fn what_cannot_be_monitored_is_refused_with_its_reason() {
         assert_eq!(matches!(answer, Answer::Refused(Refusal::TooMany(_))), number == "211", "{number}: {answer:?}");
     }
     sim.run_for(5 * SECOND);
-    talk_alone(&mut sim, trunk, agent);
+    sim.hear_each_other_only(trunk, agent);
     sim.act(trunk, |t, now| t.hang_up(now));
     sim.run_for(SECOND);
     sim.assert_clean();

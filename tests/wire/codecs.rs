@@ -1,4 +1,4 @@
-//! Phones that have no codec in common hear each other, with their keys and in the recording.
+//! Phones that have no codec in common hear each other.
 
 use std::time::Duration;
 

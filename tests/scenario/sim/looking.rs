@@ -10,6 +10,8 @@ use cordboard::switch::{Answer, Command, Event, Kind};
 
 use super::{Sim, kind_name};
 
+const SECOND: Duration = Duration::from_secs(1);
+
 /// What somebody hears, by what the media worker was told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Told {
@@ -45,6 +47,29 @@ impl Sim {
             | media::Command::Press { .. }
             | media::Command::HandOver { .. }
             | media::Command::Expect { .. } => {}
+        }
+    }
+
+    /// Drops what was noted of calls that are over: for runs of thousands.
+    pub fn forget(&mut self) {
+        self.events.clear();
+        self.trace.clear();
+        self.ways.clear();
+        self.asked.clear();
+        self.call_ids.clear();
+        self.recordings.clear();
+    }
+
+    /// The two hear each other and nothing else, for two seconds from here.
+    #[track_caller]
+    pub fn hear_each_other_only(&mut self, a: SocketAddr, b: SocketAddr) {
+        // What was on its way may arrive.
+        self.run_for(SECOND / 5);
+        let since = self.now.mono;
+        self.run_for(2 * SECOND);
+        for (hears, says) in [(a, b), (b, a)] {
+            let heard = self.ua(hears).hears(since);
+            assert!(heard.get(&self.ua(says).byte).is_some_and(|n| *n > 80) && heard.len() == 1, "{heard:?}\n{}", self.story());
         }
     }
 

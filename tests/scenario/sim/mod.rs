@@ -549,16 +549,6 @@ impl Sim {
         result
     }
 
-    /// Drops what was noted of calls that are over: for runs of thousands.
-    pub fn forget(&mut self) {
-        self.events.clear();
-        self.trace.clear();
-        self.ways.clear();
-        self.asked.clear();
-        self.call_ids.clear();
-        self.recordings.clear();
-    }
-
     fn carry_out(&mut self, output: Output, later: &mut Vec<Input>) {
         match output {
             Output::Sip { to, bytes, report } => {
