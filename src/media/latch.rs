@@ -11,7 +11,7 @@
 //! |---|---|---|
 //! | open | the description's address | locked |
 //! | open, description as before | whom we heard before | locked |
-//! | open, description as before | another, with another SSRC, while the one before was just heard | refused |
+//! | open, description as before | another, while the one before was just heard | refused, whatever its SSRC: that can be forged |
 //! | open, description moved | whom we heard before, for a moment | refused: a straggler |
 //! | open | anybody else | locked, reported |
 //! | locked | the lock's | accepted |
@@ -130,7 +130,7 @@ impl Latch {
                 let silent = now.since(at.max(before.heard)) >= GRACE;
                 match before.source == from {
                     true => Verdict::Accepted,
-                    false if before.ssrc == ssrc || silent => Verdict::Latched,
+                    false if silent => Verdict::Latched,
                     false => Verdict::Refused,
                 }
             }
@@ -163,9 +163,13 @@ impl RtcpLatch {
         RtcpLatch { described, locked: None }
     }
 
-    pub fn agree(&mut self, described: Option<SocketAddr>) {
+    /// A further agreement. Where media comes from as described and that has not changed, so does the lock's owner stay.
+    pub fn agree(&mut self, described: Option<SocketAddr>, rtp: &Latch) {
+        let moved = described.is_some() && described != self.described;
+        if moved || !rtp.is_as_described() {
+            self.locked = None;
+        }
         self.described = described.or(self.described);
-        self.locked = None;
     }
 
     /// The described address, as long as RTP does not come from elsewhere; else the first port of the host that RTP comes from.
@@ -181,12 +185,12 @@ impl RtcpLatch {
         fits
     }
 
-    /// Where our reports go: never to the described address when RTP comes from elsewhere.
+    /// Where our reports go: to the described address, whoever on that host sends us some; elsewhere when RTP comes from elsewhere.
     pub fn target(&self, rtp: &Latch) -> Option<SocketAddr> {
         let above = || rtp.target().and_then(|t| Some(SocketAddr::new(t.ip(), t.port().checked_add(1)?)));
         match self.locked {
+            _ if rtp.is_as_described() => self.described.or(self.locked),
             Some(locked) => Some(locked),
-            None if rtp.is_as_described() => self.described,
             None => above(),
         }
     }
@@ -258,9 +262,10 @@ mod tests {
         l.agree(Some(at(PHONE)), ms(10));
         assert_eq!(l.target(), Some(at(NAT)), "music on hold goes on through the NAT");
         assert_eq!(l.check(at(STRANGER), STRANGER_SSRC, ms(20)), Refused);
-        assert_eq!(l.check(at(NAT + 1), PHONE_SSRC, ms(25)), Latched, "a new mapping with the same SSRC");
-        l.agree(Some(at(PHONE)), ms(30));
-        assert_eq!(l.check(at(NAT + 2), 77, ms(300)), Latched, "a phone that restarted its stream");
+        assert_eq!(l.check(at(STRANGER), PHONE_SSRC, ms(25)), Refused, "an SSRC can be forged");
+        assert_eq!(l.check(at(NAT + 1), PHONE_SSRC, ms(260)), Latched, "a new mapping");
+        l.agree(Some(at(PHONE)), ms(270));
+        assert_eq!(l.check(at(NAT + 2), 77, ms(520)), Latched, "a phone that restarted its stream");
     }
 
     #[test]
@@ -293,6 +298,12 @@ mod tests {
         assert_eq!(l.target(&rtp), Some(at(PHONE + 1)));
         assert!(l.check(at(PHONE + 1), &rtp));
         assert!(!l.check(at(STRANGER), &rtp), "one port of it, not any");
+        l.agree(Some(at(PHONE + 1)), &rtp);
+        assert!(!l.check(at(STRANGER), &rtp), "nor after an agreement that moved nobody");
+        // One who has not sent any may from another port, and gets ours where it said.
+        l.agree(Some(at(PHONE + 3)), &rtp);
+        assert!(l.check(at(STRANGER), &rtp));
+        assert_eq!(l.target(&rtp), Some(at(PHONE + 3)));
         // RTP latched elsewhere: the described RTCP address hears nothing any more.
         let mut l = RtcpLatch::new(Some(at(PHONE + 1)));
         let nat = SocketAddr::from(([203, 0, 113, 1], NAT));

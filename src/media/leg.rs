@@ -131,8 +131,8 @@ impl Path {
 
     /// A further agreement; whether it is another one.
     pub fn agree(&mut self, session: Session, now: Mono) -> bool {
+        self.rtcp.agree(session.remote_rtcp, &self.rtp);
         self.rtp.agree(session.remote, now);
-        self.rtcp.agree(session.remote_rtcp);
         match (&mut self.secure, &session.srtp) {
             (Some(secure), Some(pair)) => secure.agree(pair),
             (secure, pair) => *secure = pair.as_ref().map(|pair| Box::new(Secure::new(pair.clone()))),
