@@ -1,7 +1,7 @@
 //! One worker's thread: an epoll loop around a [`media::Worker`].
 //!
 //! Each round: wait for datagrams, a command or a deadline; carry out commands; receive, relay and answer; do what is due. The worker
-//! decides everything; the thread only owns sockets and calls. A panic over a datagram or a command ends the leg that it was for
+//! decides everything; the thread only owns sockets and calls. A panic over a datagram, a command or a timer ends the leg that it was for
 //! (reported dead), and no other.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -177,7 +177,10 @@ impl<O: Outlets> WorkerThread<O> {
             let (worker, doors) = (&mut self.worker, &mut self.doors);
             if catch_unwind(AssertUnwindSafe(|| worker.tick(now, doors))).is_err() {
                 // The timer that did it is out of the heap, so the others go on with the next round.
-                self.doors.counters.panics.fetch_add(1, Relaxed);
+                match self.worker.interrupted() {
+                    Some(leg) => self.evict(leg, now),
+                    None => drop(self.doors.counters.panics.fetch_add(1, Relaxed)),
+                }
             }
             if self.doors.ports.tick(now) {
                 self.doors.replenish(now);
