@@ -102,6 +102,7 @@ struct ToCore {
     /// pressed. Bounded by how many ports there are, and by [`HELD_DIGITS`].
     held: Arc<Mutex<VecDeque<Input>>>,
     tap: Tap,
+    health: Health,
 }
 
 impl ToCore {
@@ -149,6 +150,10 @@ impl Outlets for ToCore {
         self.offer(None);
     }
 
+    fn trouble(&self, reason: Option<&str>) {
+        (self.health)("media", reason);
+    }
+
     fn tap(&self, frame: Frame) -> bool {
         // The recorder counts what it has no room for, by recording; a second count would tell each gap twice.
         self.tap.offer(frame);
@@ -193,7 +198,7 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
     };
     let recorder = Recorder::start(&store, disk.clone(), clock, reports, health.clone())?;
     let seed = crate::chance::from_system();
-    let outlets = ToCore { inputs: inputs.clone(), held: Arc::default(), tap: recorder.tap() };
+    let outlets = ToCore { inputs: inputs.clone(), held: Arc::default(), tap: recorder.tap(), health: health.clone() };
     let clips = clips(&source, &config, &config_file);
     let media_seed = u64::from_le_bytes([seed[0], seed[1], seed[2], seed[3], seed[4], seed[5], seed[6], seed[7]]).rotate_left(17);
     let engine = media_engine::start(&config.media, config.site.country, &clips, clock, media_seed, &outlets)?;
@@ -215,7 +220,7 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
         recordings: store.recordings.clone(),
         conversations: store.conversations.clone(),
         ladders: store.ladders.clone(),
-        transport: transport_figures(transport.meter()),
+        figures: figures(transport.meter(), engine.counters().clone()),
         folder: store.folder.clone(),
         import: greetings(&store, disk.clone(), clock, current.subscribe()),
     };
@@ -249,7 +254,6 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
         store,
         current,
         place: Place { config_file },
-        health,
         http: Served { stop, listeners: http },
     };
     // As a task, which those of the transports wake without a system call; the future that a runtime blocks on they would not.
@@ -296,8 +300,12 @@ fn greetings(store: &Store, disk: Arc<dyn Disk>, clock: System, config: watch::R
     })
 }
 
-fn transport_figures(meter: transport::Meter) -> api::Figures {
-    Arc::new(move || (meter.queue_delay(), meter.counters().collect()))
+fn figures(meter: transport::Meter, media: Arc<media_engine::Counters>) -> api::Figures {
+    Arc::new(move || api::Measured {
+        queue_delay: meter.queue_delay(),
+        totals: meter.counters().chain(media.collect()).collect(),
+        legs_of_workers: media.legs().collect(),
+    })
 }
 
 /// Trouble of a part, told by its thread, to the core.
@@ -391,7 +399,7 @@ mod tests {
     fn to_core(bound: usize) -> (ToCore, mpsc::Receiver<Input>) {
         let (inputs, waiting) = mpsc::channel(bound);
         let (frames, _) = std::sync::mpsc::sync_channel(1);
-        (ToCore { inputs, held: Arc::default(), tap: Tap::new(frames, Arc::default()) }, waiting)
+        (ToCore { inputs, held: Arc::default(), tap: Tap::new(frames, Arc::default()), health: Arc::new(|_, _| {}) }, waiting)
     }
 
     #[test]

@@ -13,7 +13,7 @@ use serde::Serialize;
 use tokio::sync::Mutex;
 
 use super::problem::Problem;
-use super::{Api, Shared};
+use super::{Api, Measured, Shared};
 use crate::clock::Mono;
 use crate::switch::command::Status;
 use crate::switch::{Answer, Command};
@@ -50,9 +50,9 @@ pub(super) async fn ready(State(shared): Api) -> Result<Response, Problem> {
 #[utoipa::path(get, path = "/metrics", tag = "health", security(()), responses((status = 200, body = str, content_type = "text/plain")))]
 pub(super) async fn metrics(State(shared): Api) -> Result<Response, Problem> {
     let mut status = status(&shared).await?;
-    let (queue_delay, counters) = (shared.parts.transport)();
-    status.counters.extend(counters);
-    let text = exposition(&status, queue_delay, shared.parts.log.last(), shared.parts.log.waiting());
+    let mut measured = (shared.parts.figures)();
+    status.counters.extend(measured.totals.drain(..));
+    let text = exposition(&status, &measured, shared.parts.log.last(), shared.parts.log.waiting());
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }
 
@@ -81,7 +81,7 @@ async fn status(shared: &Arc<Shared>) -> Result<Box<Status>, Problem> {
     }
 }
 
-fn exposition(status: &Status, queue_delay: Duration, log_last: u64, log_waiting: usize) -> String {
+fn exposition(status: &Status, measured: &Measured, log_last: u64, log_waiting: usize) -> String {
     let mut text = String::with_capacity(4_096);
     let mut gauge = |name: &str, help: &str, value: u64| {
         let _ = write!(text, "# HELP cordboard_{name} {help}\n# TYPE cordboard_{name} gauge\ncordboard_{name} {value}\n");
@@ -96,12 +96,18 @@ fn exposition(status: &Status, queue_delay: Duration, log_last: u64, log_waiting
         "RTP ports that are leased and wait for a leg; the last ones of each worker for that of an emergency call.",
         status.free_ports,
     );
-    let delay = u64::try_from(queue_delay.as_micros()).unwrap_or(u64::MAX);
+    let delay = u64::try_from(measured.queue_delay.as_micros()).unwrap_or(u64::MAX);
     gauge("core_queue_delay_microseconds", "How long an input waits for the core; new requests are shed from 200 ms.", delay);
     gauge("draining", "1 while the switch is being stopped.", u64::from(status.draining));
     gauge("event_log_waiting", "Events that are not durable yet.", log_waiting as u64);
     let _ = write!(text, "# HELP cordboard_events_total Events in the log.\n# TYPE cordboard_events_total counter\n");
     let _ = writeln!(text, "cordboard_events_total {log_last}");
+    text.push_str(
+        "# HELP cordboard_media_worker_legs Open legs of each media worker.\n# TYPE cordboard_media_worker_legs gauge\n",
+    );
+    for (worker, legs) in measured.legs_of_workers.iter().enumerate() {
+        let _ = writeln!(text, "cordboard_media_worker_legs{{worker=\"{worker}\"}} {legs}");
+    }
     text.push_str("# HELP cordboard_conversations_by_direction Live conversations by direction.\n");
     text.push_str("# TYPE cordboard_conversations_by_direction gauge\n");
     for (direction, count) in &status.live_by_direction {
@@ -162,7 +168,9 @@ mod tests {
         }
         status.degraded.insert("a\"b".into(), "x".into());
         status.live_by_direction.insert(Direction::Inbound, 2);
-        let text = exposition(&status, Duration::from_millis(2), 7, 0);
+        let measured = Measured { queue_delay: Duration::from_millis(2), totals: Vec::new(), legs_of_workers: vec![2, 3] };
+        let text = exposition(&status, &measured, 7, 0);
+        assert!(text.contains("cordboard_media_worker_legs{worker=\"0\"} 2\ncordboard_media_worker_legs{worker=\"1\"} 3\n"));
         assert!(
             text.contains("cordboard_conversations 3\n")
                 && text.contains("cordboard_core_queue_delay_microseconds 2000\n")

@@ -55,8 +55,19 @@ use crate::store::ladders::Ladders;
 use crate::store::log::Log;
 use crate::store::recordings::{Folder, Recordings};
 
-/// How long inputs wait for the core, and counters by name, as in [`Status::counters`](crate::switch::command::Status).
-pub type Figures = Arc<dyn Fn() -> (Duration, Vec<(String, u64)>) + Send + Sync>;
+/// Asked for whenever metrics are.
+pub type Figures = Arc<dyn Fn() -> Measured + Send + Sync>;
+
+/// What transports and media workers count by themselves.
+#[derive(Debug, Default)]
+pub struct Measured {
+    /// How long an input waits for the core.
+    pub queue_delay: Duration,
+    /// Names as in `/metrics`, without the prefix.
+    pub totals: Vec<(String, u64)>,
+    /// Open legs of each media worker.
+    pub legs_of_workers: Vec<u64>,
+}
 
 /// Keeps a WAV file that somebody has sent as the greeting of a mailbox; called on a thread that may wait for the disk.
 pub type Import = Arc<dyn Fn(Number, &[u8]) -> Result<RecordingId, NotImported> + Send + Sync>;
@@ -86,7 +97,7 @@ pub struct Parts {
     pub conversations: Conversations,
     pub ladders: Ladders,
     /// What the transports say of themselves.
-    pub transport: Figures,
+    pub figures: Figures,
     /// Where the WAV files lie.
     pub folder: Folder,
     pub import: Import,

@@ -100,7 +100,11 @@ impl Site {
             recordings: recordings.clone(),
             conversations: conversations.clone(),
             ladders: ladders.clone(),
-            transport: Arc::new(|| (Duration::from_millis(3), vec![("transport_shed_total".to_owned(), 7)])),
+            figures: Arc::new(|| crate::api::Measured {
+                queue_delay: Duration::from_millis(3),
+                totals: vec![("transport_shed_total".to_owned(), 7)],
+                legs_of_workers: vec![4, 5],
+            }),
             folder: Folder::new(folder.path()),
             import: Arc::new(|_, bytes| match bytes {
                 b"RIFF" => Ok(RecordingId::from_parts(9, 9)),

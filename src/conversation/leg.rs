@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use bytes::Bytes;
 
 use super::guest::GuestId;
+use super::missing::Missing;
 use crate::acd::OfferId;
 use crate::clock::Mono;
 use crate::dialog::{Call, Provisionals, Session, SessionTimer};
@@ -41,6 +42,8 @@ pub struct Leg {
     pub cause: Option<Cause>,
     /// Its media's report, when that is closed.
     pub quality: Option<Quality>,
+    /// What of its media is told to be missing, and with which cause: both may be judged otherwise when it is back.
+    pub missing: Missing,
     /// Its media sounds bad at present.
     pub degraded: bool,
     /// What it hears where it talks with nobody.
@@ -153,6 +156,7 @@ impl Leg {
             status: None,
             cause: None,
             quality: None,
+            missing: Missing::default(),
             degraded: false,
             given: Source::Nothing,
             played: None,

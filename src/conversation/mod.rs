@@ -14,6 +14,7 @@
 mod guest;
 mod hearing;
 mod leg;
+mod missing;
 mod stage;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use std::time::Duration;
 pub use guest::{Guest, GuestId, GuestSeat, Ringing, Whereabouts};
 pub use hearing::{Hears, Place, Seat, Supervision, hearing};
 pub use leg::{Gone, Leg, OtherFlow, Peer, Role};
+pub use missing::{Missing, MissingCause};
 pub use stage::{Back, Dialling, NextTrunks, Otherwise, OutsideParty, Parked, Refer, Said, Stage, Transferring, Try, Way};
 
 use crate::clock::Mono;
@@ -61,6 +63,8 @@ pub struct Conversation {
     pub language: String,
     /// The decision to record, made once, when the call is routed.
     pub rule: crate::route::Decision,
+    /// Of an outbound one: the leg that is its customer, as long as that is there.
+    pub outside: LegId,
     /// The recording that runs, or ran.
     pub recording: Option<RecordingId>,
     /// The leg whose audio it has.
@@ -138,6 +142,7 @@ impl Conversation {
             stage: Stage::Routing,
             language: String::new(),
             rule: crate::route::Decision { record: false, rule: String::new() },
+            outside: LegId::NOBODY,
             recording: None,
             tapped: LegId::NOBODY,
             mailbox: None,
@@ -171,7 +176,7 @@ impl Conversation {
             // Of two outside the one that is there still.
             Direction::Outbound => {
                 let outside = self.legs.values().filter(|l| l.peer.is_trunk() && l.was_answered());
-                outside.min_by_key(|l| (!l.is_live(), l.id)).map(|l| l.id)
+                outside.min_by_key(|l| (!l.is_live(), l.id != self.outside, l.id)).map(|l| l.id)
             }
         }
     }
@@ -204,6 +209,18 @@ impl Conversation {
     pub fn second(&self) -> Option<LegId> {
         let Stage::Bridged { with, .. } = self.stage else { return None };
         Some(if self.customer() == Some(with) { self.subject } else { with })
+    }
+
+    /// Of two that are bridged, who waits while a command has the call on hold: the customer, or, where that has left, who has its place.
+    pub fn waits(&self) -> Option<LegId> {
+        let talkers = self.talkers();
+        let customer = self.customer().filter(|leg| talkers.contains(leg));
+        customer.or_else(|| self.second().and_then(|second| self.other(second)))
+    }
+
+    /// How many talk with each other, when all are there who are rung for that; two, where nobody was asked in.
+    pub fn heads(&self) -> usize {
+        2 + self.guests.values().filter(|guest| guest.is_party()).count()
     }
 
     /// The guest who is there by this leg.
@@ -240,7 +257,7 @@ impl Conversation {
 
     /// Its legs, as far as hearing goes.
     pub fn seats(&self) -> Vec<Seat<'_>> {
-        let held = self.customer().filter(|_| self.held_by_command);
+        let held = self.waits().filter(|_| self.held_by_command);
         let coached = self.second();
         let live = self.legs.values().filter(|leg| leg.is_live());
         live.map(|leg| Seat {

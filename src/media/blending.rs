@@ -27,6 +27,8 @@ pub struct Keyed {
     pub pressed: Option<char>,
     /// Presses of which only the end was seen.
     pub whole: ArrayVec<Press, 2>,
+    /// In Hz: of the packet that says it, if one does.
+    pub clock_rate: Option<u32>,
 }
 
 impl Keyed {
@@ -173,7 +175,8 @@ impl Worker {
         for listener in listeners {
             let Some(leg) = self.leg_at_mut(listener) else { continue };
             let Some(path) = &leg.path else { continue };
-            if leg.blend.is_none() && path.session.telephone_event.is_some() {
+            let event = path.session.telephone_event;
+            if leg.blend.is_none() && event.is_some_and(|(_, clock)| keyed.clock_rate.is_none_or(|rate| rate == clock)) {
                 // It is relayed the packets. What was held for it before it was ends all the same.
                 if let (Some(digit), Some(keying)) = (keyed.released, leg.keying.as_mut()) {
                     keying.release(digit, now);
@@ -227,8 +230,8 @@ impl Worker {
             Step::Pause => leg.outgoing.splice_anew(),
             Step::Key { digit, pressed, first, end } => match (target, event) {
                 (None, _) => {}
-                (Some(to), Some(event)) => {
-                    send_event(leg, to, (event, codec), keying::event(digit, pressed, end, codec.clock_rate()), first, now, out)
+                (Some(to), Some((event, clock))) => {
+                    send_event(leg, to, (event, codec), keying::event(digit, pressed, end, clock), first, now, out)
                 }
                 // A tone has no end of its own.
                 (Some(_), None) if end => {}

@@ -132,8 +132,7 @@ impl Worker {
     pub(super) fn digit_due(&mut self, slot: Slot, now: Mono, out: &mut impl Sink) {
         let Some(leg) = self.leg_in(slot) else { return };
         if let Some(press) = leg.digits.tick(now) {
-            let clock_rate = leg.path.as_ref().map_or(8_000, |p| p.session.codec.clock_rate());
-            out.report(press_report(leg.id, press, clock_rate));
+            out.report(press_report(leg.id, press, leg.digits_clock));
             self.pass_keys(slot.index, Keyed { released: Some(press.digit), ..Keyed::default() }, now);
         }
         self.schedule_digit(slot);

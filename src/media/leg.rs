@@ -51,6 +51,8 @@ pub struct Leg {
     pub key_began: Option<u32>,
     pub recording: Option<RecordingId>,
     pub digits: DigitDetector,
+    /// Of the key that it pressed last, in Hz.
+    pub digits_clock: u32,
     /// Listens for keys in the sound, where telephone-event was not negotiated.
     pub in_band: Option<Box<dtmf::Detector>>,
     /// Where the switch listens itself.
@@ -118,7 +120,8 @@ impl Hears {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meaning {
     Sound(Codec),
-    Event,
+    /// Of telephone-event at this clock rate, in Hz.
+    Event(u32),
     /// Noise parameters; nobody negotiated them, so they end here.
     ComfortNoise,
 }
@@ -149,8 +152,10 @@ impl Path {
         let s = &self.session;
         if let Some((_, codec)) = s.receives.iter().find(|(number, _)| *number == payload_type) {
             Some((Meaning::Sound(*codec), true))
-        } else if Some(payload_type) == s.telephone_event || Some(payload_type) == s.telephone_event_in {
-            Some((Meaning::Event, true))
+        } else if let Some((_, clock_rate)) =
+            s.telephone_events_in.iter().chain(&s.telephone_event).find(|(number, _)| *number == payload_type)
+        {
+            Some((Meaning::Event(*clock_rate), true))
         } else if payload_type == COMFORT_NOISE {
             Some((Meaning::ComfortNoise, false))
         } else {

@@ -75,7 +75,7 @@ impl Worker {
                 let (meaning, order) = accept(leg, from, &packet, &fields, &mut keyed, now, out)?;
                 let restarted = order == Order::Restarted;
                 match meaning {
-                    Meaning::Event => {
+                    Meaning::Event(_) => {
                         self.schedule_digit(slot);
                         self.pass_keys(slot.index, keyed, now);
                     }
@@ -162,10 +162,10 @@ fn accept(
     if let Some(cause) = leg.presence.heard(now) {
         out.report(Report::Present { leg: leg.id, cause });
     }
-    let timestamp = (meaning != Meaning::Event).then_some(fields.timestamp);
-    let clock_rate = match meaning {
-        Meaning::Sound(codec) => codec.clock_rate(),
-        Meaning::Event | Meaning::ComfortNoise => leg.speaks.clock_rate(),
+    let (timestamp, clock_rate) = match meaning {
+        Meaning::Sound(codec) => (Some(fields.timestamp), codec.clock_rate()),
+        Meaning::ComfortNoise => (Some(fields.timestamp), leg.speaks.clock_rate()),
+        Meaning::Event(_) => (None, leg.speaks.clock_rate()),
     };
     let order = leg.incoming.packet(fields.ssrc, clock_rate, fields.sequence, timestamp, now);
     // One that was told not to send is heard by nobody: it is on hold.
@@ -181,7 +181,7 @@ fn accept(
             }
             // The voice of another codec follows with the next packet.
             Meaning::Sound(_) => {}
-            Meaning::Event => voice.playout.event(fields, now),
+            Meaning::Event(_) => voice.playout.event(fields, now),
             Meaning::ComfortNoise => voice.playout.comfort_noise(fields, packet.payload(), now),
         }
     }
@@ -194,7 +194,7 @@ fn accept(
                 }
             }
             Meaning::Sound(_) | Meaning::ComfortNoise => leg.sounds.is_silent(now),
-            Meaning::Event => {}
+            Meaning::Event(_) => {}
         }
     }
     let sound = match meaning {
@@ -202,18 +202,20 @@ fn accept(
             ear::listen(leg, codec, packet.payload(), order == Order::Late, now, out);
             (codec, packet.payload())
         }
-        Meaning::Event => {
+        Meaning::Event(clock_rate) => {
             if let Some(event) = Event::parse(packet.payload()) {
+                leg.digits_clock = clock_rate;
                 let before = leg.digits.pressed();
                 let mut presses = leg.digits.packet(event, fields.timestamp, fields.marker, now);
                 for press in &presses {
-                    out.report(press_report(leg.id, *press, codec.clock_rate()));
+                    out.report(press_report(leg.id, *press, clock_rate));
                 }
                 // One that was being pressed is let go; of another only the end has come.
                 if before.is_some() && !presses.is_empty() {
                     presses.remove(0);
                     keyed.released = before;
                 }
+                keyed.clock_rate = Some(clock_rate);
                 keyed.whole = presses;
                 let after = leg.digits.pressed();
                 keyed.pressed = after.filter(|_| before.is_none() || keyed.released.is_some());
@@ -245,7 +247,8 @@ fn pass(listener: &mut Leg, said: &Said, datagram: &mut Datagram<'_>, out: &mut 
     let target = listener.path.as_ref().and_then(|p| p.rtp.target()).filter(|_| session.send && !sounding);
     let (payload_type, kind) = match said.meaning {
         Meaning::Sound(codec) => (Some(session.payload_type), Kind::Sound(codec.ticks(packet.payload()))),
-        Meaning::Event => (session.telephone_event, Kind::Event),
+        // At another clock it is another event: those are sent anew.
+        Meaning::Event(clock) => (session.telephone_event.filter(|(_, theirs)| *theirs == clock).map(|(n, _)| n), Kind::Event),
         Meaning::ComfortNoise => (None, Kind::Event),
     };
     let (Some(to), Some(payload_type)) = (target, payload_type) else {
@@ -268,7 +271,7 @@ fn pass(listener: &mut Leg, said: &Said, datagram: &mut Datagram<'_>, out: &mut 
             }
             packet.payload()
         }
-        Meaning::Event | Meaning::ComfortNoise => &[],
+        Meaning::Event(_) | Meaning::ComfortNoise => &[],
     };
     if let Some(recording) = listener.recording {
         out.tap(tap::frame(recording, Side::Heard, &fields, session.codec, payload, said.now));

@@ -12,6 +12,7 @@ use crate::ids::{LegId, RecordingId};
 use crate::rtp::{Event, Fields, HEADER, Packet, rtcp};
 
 mod blended;
+mod interrupted;
 mod quality;
 mod secured;
 
@@ -71,8 +72,8 @@ fn session(leg: LegId, codec: Codec) -> Session {
         codec,
         payload_type: codec.payload_type(),
         receives: [(codec.payload_type(), codec)].into_iter().collect(),
-        telephone_event: Some(101),
-        telephone_event_in: Some(101),
+        telephone_event: Some((101, codec.clock_rate())),
+        telephone_events_in: [(101, codec.clock_rate())].into_iter().collect(),
         send: true,
         receive: true,
         ptime_ms: 20,
@@ -367,7 +368,7 @@ fn from_prompt_to_agent_to_music_the_customer_hears_one_stream() {
 #[test]
 fn key_presses_are_reported_once_and_relayed_by_the_other_sides_number() {
     let mut b = Bench::bridge(Codec::Pcmu, Codec::Pcmu);
-    b.agree(B, |s| (s.telephone_event, s.telephone_event_in) = (Some(96), Some(101)));
+    b.agree(B, |s| (s.telephone_event, s.telephone_events_in) = (Some((96, 8_000)), [(101, 8_000)].into_iter().collect()));
     b.say(A, packet(7, 1, 0, 0, &[1; 160]));
     let event = |duration: u16, end| Event { code: 5, end, volume: 10, duration }.to_bytes();
     let mut relayed = Vec::new();
@@ -391,7 +392,7 @@ fn key_presses_are_reported_once_and_relayed_by_the_other_sides_number() {
 #[test]
 fn key_presses_are_left_out_without_a_gap_where_the_other_side_has_none() {
     let mut b = Bench::bridge(Codec::Pcmu, Codec::Pcmu);
-    b.agree(B, |s| (s.telephone_event, s.telephone_event_in) = (None, None));
+    b.agree(B, |s| (s.telephone_event, s.telephone_events_in) = (None, Default::default()));
     let one = fields(&b.say(A, packet(7, 1, 0, 0, &[1; 160])).unwrap().1);
     assert_eq!(b.say(A, packet(7, 2, 160, 101, &Event { code: 5, end: true, volume: 1, duration: 160 }.to_bytes())), None);
     assert_eq!(b.say(A, packet(7, 3, 160, 13, &[40])), None);
@@ -406,7 +407,7 @@ fn keys_in_the_sound_are_heard_only_without_telephone_event() {
     for (negotiated, expected) in [(true, 0), (false, 1)] {
         let mut b = Bench::with_legs(&[(A, Codec::Pcmu)]);
         if !negotiated {
-            b.agree(A, |s| (s.telephone_event, s.telephone_event_in) = (None, None));
+            b.agree(A, |s| (s.telephone_event, s.telephone_events_in) = (None, Default::default()));
         }
         let tone = |n: u32| {
             let t = std::f32::consts::TAU * n as f32 / 8_000.0;

@@ -65,10 +65,10 @@ pub struct Session {
     pub payload_type: u8,
     /// What the peer may send, by payload type as we told it; the codec that was agreed first.
     pub receives: Receives,
-    /// Payload type of telephone-event, where negotiated (RFC 4733). Without it, in-band digits are listened for.
-    pub telephone_event: Option<u8>,
-    /// Payload type of telephone-event that we told the peer to use: the same, unless it answered with a number of its own.
-    pub telephone_event_in: Option<u8>,
+    /// telephone-event to send, where negotiated (RFC 4733): payload type, and clock rate in Hz.
+    pub telephone_event: Option<(u8, u32)>,
+    /// And what the peer may send of it. Without any of the two, in-band digits are listened for.
+    pub telephone_events_in: sdp::TelephoneEvents,
     /// We may send (the peer is sendrecv or recvonly).
     pub send: bool,
     /// The peer may send (it is sendrecv or sendonly).
@@ -96,7 +96,7 @@ impl From<sdp::Agreed> for Session {
             payload_type: a.payload_type,
             receives: a.receives,
             telephone_event: a.telephone_event,
-            telephone_event_in: a.telephone_event_in,
+            telephone_events_in: a.telephone_events_in,
             send: a.send,
             receive: a.receive,
             ptime_ms: a.ptime_ms,

@@ -128,6 +128,8 @@ pub struct Worker {
     chance: ChaCha8Rng,
     ringback: Arc<Clip>,
     busy: Arc<Clip>,
+    /// Whose timer is being served.
+    at_hand: Option<LegId>,
 }
 
 impl Worker {
@@ -141,6 +143,7 @@ impl Worker {
             by_id: BTreeMap::new(),
             expected: BTreeMap::new(),
             timers: BinaryHeap::new(),
+            at_hand: None,
             settings,
         }
     }
@@ -239,10 +242,13 @@ impl Worker {
             && at <= now
         {
             self.timers.pop();
-            match self.leg_in(slot).map(|leg| leg.due.of(timer)) {
-                Some(due) if *due == Some(at) => *due = None,
-                Some(_) | None => continue,
+            let Some(leg) = self.leg_in(slot) else { continue };
+            let (id, due) = (leg.id, leg.due.of(timer));
+            if *due != Some(at) {
+                continue;
             }
+            *due = None;
+            self.at_hand = Some(id);
             match timer {
                 Timer::Play => self.play_due(slot, at, now, out),
                 Timer::Report => self.report_due(slot, now, out),
@@ -252,6 +258,7 @@ impl Worker {
                 Timer::Key => self.key_due(slot, at, now, out),
             }
         }
+        self.at_hand = None;
         // Nobody is to be woken for a leg that is gone.
         while let Some(Reverse((at, slot, timer))) = self.timers.peek().copied()
             && self.due(slot, timer) != Some(at)
@@ -266,11 +273,23 @@ impl Worker {
         timer.into_iter().chain(self.expected.values().map(|expected| expected.until)).min()
     }
 
+    /// The leg over whose timer [`Worker::tick`] has not come to its end: it panicked.
+    pub fn interrupted(&mut self) -> Option<LegId> {
+        self.at_hand.take()
+    }
+
     /// Ends a leg that the driver caught panicking: it is dropped as it is, without a word on the wire.
     pub fn evict(&mut self, leg: LegId, now: Mono, out: &mut impl Sink) {
+        let Some(index) = self.by_id.get(&leg).copied() else { return };
         if let Some(leg) = self.remove(leg, now) {
             out.report(Report::Dead { leg: leg.id });
             out.report(Report::Closed { leg: leg.id, quality: leg.quality() });
+        }
+        // What it heard may have been taken out when it panicked. Whoever gets its place must not hear those in its stead.
+        for speaker in 0..self.places.len() as u32 {
+            let Some(leg) = self.leg_at_mut(speaker).filter(|leg| leg.listeners.contains(&index)) else { continue };
+            leg.listeners.retain(|listener| *listener != index);
+            self.settle_voice(speaker);
         }
     }
 
@@ -312,6 +331,7 @@ impl Worker {
             key_began: None,
             recording: None,
             digits: DigitDetector::default(),
+            digits_clock: 8_000,
             in_band: None,
             ear: None,
             presence: Presence::new(now),
@@ -364,7 +384,7 @@ impl Worker {
 
     fn agree(&mut self, id: LegId, session: Session, now: Mono) {
         let Some(leg) = self.leg_by_id(id) else { return };
-        let events = session.telephone_event.or(session.telephone_event_in);
+        let has_events = session.telephone_event.is_some() || !session.telephone_events_in.is_empty();
         let changed = match &mut leg.path {
             None => {
                 leg.path = Some(Path::new(session));
@@ -372,9 +392,9 @@ impl Worker {
             }
             Some(path) => path.agree(session, now),
         };
-        leg.in_band = match events {
-            Some(_) => None,
-            None => leg.in_band.take().or_else(|| Some(Box::default())),
+        leg.in_band = match has_events {
+            true => None,
+            false => leg.in_band.take().or_else(|| Some(Box::default())),
         };
         if changed && let Some(path) = &leg.path {
             if !path.session.receives.iter().any(|(_, codec)| *codec == leg.speaks) {
@@ -583,7 +603,7 @@ impl Worker {
     }
 }
 
-/// telephone-event has the clock of the sound beside it.
+/// `clock_rate` is that of its telephone-event.
 pub(super) fn press_report(leg: LegId, press: Press, clock_rate: u32) -> Report {
     let duration_ms = (u64::from(press.duration) * 1_000 / u64::from(clock_rate.max(1))) as u32;
     Report::Digit { leg, digit: press.digit, duration_ms, via: DigitVia::Rfc4733 }

@@ -15,6 +15,7 @@ mod ports;
 pub mod sounds;
 #[allow(unsafe_code, reason = "system calls that the standard library has not")]
 mod sys;
+mod watch;
 mod worker_thread;
 
 use std::io;
@@ -45,6 +46,8 @@ pub trait Outlets: Clone + Send + 'static {
     fn leases(&self, leases: Vec<Lease>);
     /// Once a second: what could not be taken may be tried again.
     fn again(&self) {}
+    /// What keeps a worker from its calls, or that nothing does any more.
+    fn trouble(&self, _reason: Option<&str>) {}
     /// A copy for the recorder; `false`: it has no room, the frame is lost and counted.
     fn tap(&self, frame: Frame) -> bool;
 }
@@ -52,6 +55,8 @@ pub trait Outlets: Clone + Send + 'static {
 /// What the workers have done since the start, for metrics.
 #[derive(Debug, Default)]
 pub struct Counters {
+    /// Says to the threads that it is over; they are woken to see it.
+    stop: AtomicBool,
     pub received: AtomicU64,
     pub sent: AtomicU64,
     /// Datagrams that the kernel had no room for, or no route.
@@ -59,8 +64,44 @@ pub struct Counters {
     pub tap_dropped: AtomicU64,
     /// Legs that were given up: a panic over one of their datagrams or commands, or a port that could not be opened.
     pub panics: AtomicU64,
-    /// Open legs, by worker.
-    pub legs: Box<[AtomicU64]>,
+    /// How often a worker was found to stand still or to refuse commands.
+    pub stalls: AtomicU64,
+    pub workers: Box<[Share]>,
+}
+
+/// One worker's part of the figures.
+#[derive(Debug, Default)]
+pub struct Share {
+    /// Open legs.
+    pub legs: AtomicU64,
+    /// When its thread came round last, in µs of the engine's clock.
+    beat: AtomicU64,
+    /// It had no room for a command, since somebody looked last.
+    refused: AtomicBool,
+}
+
+impl Counters {
+    fn new(workers: u8) -> Counters {
+        Counters { workers: (0..workers).map(|_| Share::default()).collect(), ..Counters::default() }
+    }
+
+    /// For `/metrics`: names without prefix, and totals.
+    pub fn collect(&self) -> impl Iterator<Item = (String, u64)> {
+        let totals = [
+            ("media_datagrams_received_total", &self.received),
+            ("media_datagrams_sent_total", &self.sent),
+            ("media_datagrams_not_sent_total", &self.send_dropped),
+            ("media_frames_not_recorded_total", &self.tap_dropped),
+            ("media_legs_given_up_total", &self.panics),
+            ("media_worker_stalls_total", &self.stalls),
+        ];
+        totals.into_iter().map(|(name, count)| (name.to_owned(), count.load(Ordering::Relaxed)))
+    }
+
+    /// Open legs of each worker, for `/metrics`.
+    pub fn legs(&self) -> impl Iterator<Item = u64> {
+        self.workers.iter().map(|share| share.legs.load(Ordering::Relaxed))
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -85,8 +126,7 @@ pub struct Stuck {
 pub struct Engine {
     threads: Vec<Handle>,
     counters: Arc<Counters>,
-    /// Says to the threads that it is over; they are woken to see it.
-    stop: Arc<AtomicBool>,
+    watch: Option<JoinHandle<()>>,
 }
 
 struct Handle {
@@ -115,9 +155,11 @@ pub fn start(
     sys::raise_file_limit();
     let workers = config.workers.clamp(1, MOST_WORKERS);
     let (first, last) = (*config.ports.start(), *config.ports.end());
-    let counters = Arc::new(Counters { legs: (0..workers).map(|_| AtomicU64::new(0)).collect(), ..Counters::default() });
-    let stop = Arc::new(AtomicBool::new(false));
-    let mut engine = Engine { threads: Vec::new(), counters: counters.clone(), stop: stop.clone() };
+    let counters = Arc::new(Counters::new(workers));
+    for share in &counters.workers {
+        share.beat.store(clock.mono().as_micros(), Ordering::Relaxed);
+    }
+    let mut engine = Engine { threads: Vec::new(), counters: counters.clone(), watch: None };
     let mut inlets = Vec::new();
     let mut neighbours = Vec::new();
     for _ in 0..workers {
@@ -153,7 +195,6 @@ pub fn start(
             orders,
             wake: wake.clone(),
             neighbours: neighbours.clone(),
-            stop: stop.clone(),
             poll: Poll::new().map_err(system)?,
             doors: Doors { ports, outlets: outlets.clone(), counters: counters.clone(), overflow: Default::default() },
             inbox: Inbox::new(),
@@ -165,6 +206,8 @@ pub fn start(
             engine.threads.push(Handle { orders, ordered: false, wake, thread: Some(thread) });
         }
     }
+    let watch = watch::start(counters, clock, outlets.clone());
+    engine.watch = Some(watch.map_err(|error| StartError::Thread { error })?);
     Ok(engine)
 }
 
@@ -201,7 +244,12 @@ impl Engine {
 
     fn order(&mut self, worker: u8, order: Order) -> Result<(), Stuck> {
         let handle = self.threads.get_mut(usize::from(worker)).ok_or(Stuck { worker })?;
-        handle.orders.try_send(order).map_err(|_: TrySendError<Order>| Stuck { worker })?;
+        handle.orders.try_send(order).map_err(|_: TrySendError<Order>| {
+            if let Some(share) = self.counters.workers.get(usize::from(worker)) {
+                share.refused.store(true, Ordering::Relaxed);
+            }
+            Stuck { worker }
+        })?;
         handle.ordered = true;
         Ok(())
     }
@@ -209,7 +257,11 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        self.counters.stop.store(true, Ordering::Relaxed);
+        if let Some(watch) = self.watch.take() {
+            watch.thread().unpark();
+            let _ = watch.join();
+        }
         for handle in &self.threads {
             handle.wake.wake();
         }

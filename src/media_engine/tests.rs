@@ -120,8 +120,8 @@ impl Running {
             codec: Codec::Pcmu,
             payload_type: 0,
             receives: [(0, Codec::Pcmu)].into_iter().collect(),
-            telephone_event: Some(101),
-            telephone_event_in: Some(101),
+            telephone_event: Some((101, 8_000)),
+            telephone_events_in: [(101, 8_000)].into_iter().collect(),
             send: true,
             receive: true,
             ptime_ms: 20,
@@ -321,7 +321,7 @@ fn a_leg_goes_on_in_another_worker_with_its_port_and_its_peer_hears_whom_it_is_j
     b.reach(&a);
     a.say(7);
     assert_eq!(b.hear().1, 7);
-    assert_eq!([0, 1].map(|w| running.engine.counters().legs[w].load(Relaxed)), [0, 2]);
+    assert_eq!(running.engine.counters().legs().collect::<Vec<_>>(), [0, 2]);
     // It ends there, and a leg that is nowhere is not waited for.
     running.engine.command(1, Command::Expect { leg: LegId(99) }).unwrap();
     running.engine.command(0, Command::HandOver { leg: LegId(99), to: 1 }).unwrap();

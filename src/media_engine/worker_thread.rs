@@ -1,14 +1,13 @@
 //! One worker's thread: an epoll loop around a [`media::Worker`].
 //!
 //! Each round: wait for datagrams, a command or a deadline; carry out commands; receive, relay and answer; do what is due. The worker
-//! decides everything; the thread only owns sockets and calls. A panic over a datagram or a command ends the leg that it was for
+//! decides everything; the thread only owns sockets and calls. A panic over a datagram, a command or a timer ends the leg that it was for
 //! (reported dead), and no other.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
 use std::time::Duration;
@@ -21,7 +20,7 @@ use crate::media::{Clip, ClipName, Clips, Command, Forward, Frame, Moving, Port,
 
 use super::ports::{Pair, Ports, Use, of_token};
 use super::sys::{BATCH, Inbox, Outgoing, Poll, Wake, send};
-use super::{Counters, Outlets};
+use super::{Counters, Outlets, Share};
 
 /// Names the wake-up to epoll.
 const WAKE: u64 = u64::MAX;
@@ -61,7 +60,6 @@ pub struct WorkerThread<O: Outlets> {
     pub wake: Arc<Wake>,
     /// All workers' threads by number, this one among them.
     pub neighbours: Arc<[Neighbour]>,
-    pub stop: Arc<AtomicBool>,
     pub poll: Poll,
     pub doors: Doors<O>,
     pub inbox: Inbox,
@@ -161,10 +159,13 @@ impl<O: Outlets> WorkerThread<O> {
             let timeout = self.timeout(overflow_at);
             let tokens = self.poll.wait(Some(timeout));
             let now = self.clock.mono();
+            if let Some(share) = self.share() {
+                share.beat.store(now.as_micros(), Relaxed);
+            }
             for token in tokens {
                 if token == WAKE {
                     self.wake.clear();
-                    if self.stop.load(Relaxed) {
+                    if self.doors.counters.stop.load(Relaxed) {
                         return;
                     }
                     self.take_orders(now);
@@ -176,7 +177,10 @@ impl<O: Outlets> WorkerThread<O> {
             let (worker, doors) = (&mut self.worker, &mut self.doors);
             if catch_unwind(AssertUnwindSafe(|| worker.tick(now, doors))).is_err() {
                 // The timer that did it is out of the heap, so the others go on with the next round.
-                self.doors.counters.panics.fetch_add(1, Relaxed);
+                match self.worker.interrupted() {
+                    Some(leg) => self.evict(leg, now),
+                    None => drop(self.doors.counters.panics.fetch_add(1, Relaxed)),
+                }
             }
             if self.doors.ports.tick(now) {
                 self.doors.replenish(now);
@@ -324,9 +328,13 @@ impl<O: Outlets> WorkerThread<O> {
     }
 
     fn count_legs(&self) {
-        if let Some(legs) = self.doors.counters.legs.get(usize::from(self.doors.ports.worker())) {
-            legs.store(self.worker.legs() as u64, Relaxed);
+        if let Some(share) = self.share() {
+            share.legs.store(self.worker.legs() as u64, Relaxed);
         }
+    }
+
+    fn share(&self) -> Option<&Share> {
+        self.doors.counters.workers.get(usize::from(self.doors.ports.worker()))
     }
 
     fn open(&mut self, leg: LegId, port: u16, now: Mono) {
@@ -463,7 +471,6 @@ mod tests {
                 orders,
                 wake,
                 neighbours: neighbours.clone(),
-                stop: Arc::default(),
                 poll: Poll::new().unwrap(),
                 doors: Doors { ports, outlets: Outs::default(), counters, overflow: BTreeMap::new() },
                 inbox: Inbox::new(),

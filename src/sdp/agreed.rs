@@ -22,10 +22,11 @@ pub struct Agreed {
     pub payload_type: u8,
     /// What the peer may send, by the payload types that we told it; `codec` first.
     pub receives: ArrayVec<(u8, Codec), 5>,
-    /// Payload type of telephone-event that the peer listens for.
-    pub telephone_event: Option<u8>,
-    /// Payload type of telephone-event that we asked the peer to use; the same one unless the peer answered with a number of its own.
-    pub telephone_event_in: Option<u8>,
+    /// telephone-event that the peer listens for: payload type, and clock rate in Hz.
+    pub telephone_event: Option<(u8, u32)>,
+    /// And all that it may send.
+    #[serde(default)]
+    pub telephone_events_in: TelephoneEvents,
     /// We may send.
     pub send: bool,
     /// The peer may send.
@@ -39,6 +40,9 @@ pub struct Agreed {
     /// RTP and RTCP are encrypted under these keys; `None`: plain.
     pub srtp: Option<Pair>,
 }
+
+/// Payload types of telephone-event, each with its clock rate in Hz: of the clocks that our codecs have, by our number and by the peer's.
+pub type TelephoneEvents = ArrayVec<(u8, u32), 8>;
 
 impl Agreed {
     /// The peer put us on hold (`sendonly`, `inactive` or 0.0.0.0): it does not listen.

@@ -129,10 +129,14 @@ pub struct Format {
 }
 
 impl Audio {
-    /// The payload type of telephone-event at this clock, where the peer has it. The clock is that of the sound beside it: one stream
-    /// has one (RFC 4733 §2.1).
-    pub fn telephone_event(&self, clock_rate: u32) -> Option<u8> {
-        self.formats.iter().find(|f| f.telephone_event && f.clock_rate == clock_rate).map(|f| f.payload_type)
+    /// What the peer has of telephone-event, in its order: payload types with their clocks in Hz.
+    pub fn telephone_events(&self) -> impl Iterator<Item = (u8, u32)> {
+        self.formats.iter().filter(|f| f.telephone_event).map(|f| (f.payload_type, f.clock_rate))
+    }
+
+    /// The one to use beside sound of this clock: one stream has one (RFC 4733 §2.1). Peers that have none but another one mean that.
+    pub fn telephone_event(&self, clock_rate: u32) -> Option<(u8, u32)> {
+        self.telephone_events().find(|(_, clock)| *clock == clock_rate).or_else(|| self.telephone_events().next())
     }
 
     /// Whether `usedtx=1` is among the parameters of a payload type.

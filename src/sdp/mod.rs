@@ -15,7 +15,7 @@ mod security;
 mod write;
 mod xr;
 
-pub use agreed::Agreed;
+pub use agreed::{Agreed, TelephoneEvents};
 pub use crypto::{Crypto, Security, with_other_keys};
 pub use description::{Audio, Description, Format, Line, SdpError, Transport};
 pub use direction::Direction;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::Codec;
 
-use super::agreed::Agreed;
+use super::agreed::{Agreed, TelephoneEvents};
 use super::crypto::{Crypto, Security};
 use super::description::{Audio, Description, Transport};
 use super::direction::Direction;
@@ -200,7 +200,7 @@ impl Negotiation {
             payload_type,
             receives: std::iter::once((payload_type, codec)).collect(),
             telephone_event,
-            telephone_event_in: telephone_event,
+            telephone_events_in: audio.telephone_events().take(8).collect(),
             send: direction.sends(),
             receive: direction.receives(),
             ptime_ms: audio.ptime_to_send(),
@@ -218,10 +218,9 @@ impl Negotiation {
         self.turn = Turn::Nobody;
         let codecs = [(payload_type, codec)];
         let crypto: Vec<Crypto> = encrypted.into_iter().map(|(crypto, _)| crypto).collect();
-        let events = telephone_event.map(|event| (event, codec.clock_rate()));
         let ours = write::OurAudio {
             codecs: &codecs,
-            events: events.as_slice(),
+            events: telephone_event.as_slice(),
             direction,
             ptime_ms: agreed.ptime_ms,
             extended: audio.extended.is_some(),
@@ -246,8 +245,16 @@ impl Negotiation {
         // Of an answer the peer's first is meant (§6.1).
         let (payload_type, codec) = usable(audio, &allowed).next().ok_or_else(|| no_common_codec(audio))?;
         let direction = made.direction.and(offered_direction(audio).reversed());
-        let clock = codec.clock_rate();
-        let telephone_event = audio.telephone_event(clock);
+        let telephone_event = audio.telephone_event(codec.clock_rate());
+        // By our number, and by its own, which some answer with. Of clocks that we have not offered there is nothing to be sent.
+        let has = |(_, clock): &&(u8, u32)| audio.telephone_events().any(|(_, theirs)| theirs == *clock);
+        let named = made.events.iter().filter(has).copied();
+        let mut telephone_events_in: TelephoneEvents = named.clone().take(4).collect();
+        for event in audio.telephone_events().filter(|(_, clock)| made.events.iter().any(|(_, ours)| ours == clock)).take(4) {
+            if !telephone_events_in.contains(&event) {
+                telephone_events_in.push(event);
+            }
+        }
         // The peer may send each codec of its answer, by the number that we gave it; the first is what it prefers.
         let mut receives: ArrayVec<_, 5> =
             made.codecs.iter().copied().filter(|(_, c)| audio.formats.iter().any(|f| f.codec == Some(*c))).collect();
@@ -261,7 +268,7 @@ impl Negotiation {
             payload_type,
             receives,
             telephone_event,
-            telephone_event_in: telephone_event.and(made.events.iter().find(|(_, c)| *c == clock).map(|(event, _)| *event)),
+            telephone_events_in,
             send: direction.sends(),
             receive: direction.receives(),
             ptime_ms: audio.ptime_to_send(),

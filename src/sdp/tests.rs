@@ -31,7 +31,7 @@ fn a_phones_offer_is_read() {
     assert_eq!(a.remote, Some("192.0.2.1:5004".parse::<SocketAddr>().unwrap()));
     assert_eq!(a.remote_rtcp, Some("192.0.2.1:5005".parse::<SocketAddr>().unwrap()));
     assert_eq!(a.formats.iter().map(|f| f.codec).collect::<Vec<_>>(), [Some(Codec::Pcma), Some(Codec::Pcmu), None]);
-    assert_eq!((a.telephone_event(8_000), a.ptime_ms, a.direction), (Some(101), Some(20), Direction::SendRecv));
+    assert_eq!((a.telephone_event(8_000), a.ptime_ms, a.direction), (Some((101, 8_000)), Some(20), Direction::SendRecv));
     assert_eq!(a.formats[2].fmtp.as_deref(), Some("0-16"));
 }
 
@@ -187,7 +187,8 @@ fn telephone_event_keeps_the_number_of_the_offerer() {
     ));
     let mut n = ours();
     let (body, agreed) = n.answer(&offer, &BOTH, None, Direction::SendRecv).unwrap();
-    assert_eq!((agreed.telephone_event, agreed.telephone_event_in), (Some(96), Some(96)));
+    assert_eq!(agreed.telephone_event, Some((96, 8_000)));
+    assert_eq!(agreed.telephone_events_in[..], [(96, 8_000), (97, 48_000)]);
     assert!(text(&body).contains("m=audio 20000 RTP/AVP 0 96\r\n"));
     // Our later offer calls it the same.
     assert!(text(&n.offer(&BOTH, Direction::SendOnly)).contains("a=rtpmap:96 telephone-event/8000"));
@@ -207,7 +208,46 @@ fn an_answer_with_another_event_number_is_sent_that_and_heard_on_both() {
     let mut n = ours();
     n.offer(&BOTH, Direction::SendRecv);
     let agreed = n.answered(&parsed(&audio("m=audio 5004 RTP/AVP 0 96\r\na=rtpmap:96 telephone-event/8000\r\n"))).unwrap();
-    assert_eq!((agreed.telephone_event, agreed.telephone_event_in), (Some(96), Some(101)));
+    assert_eq!(agreed.telephone_event, Some((96, 8_000)));
+    assert_eq!(agreed.telephone_events_in[..], [(101, 8_000), (96, 8_000)]);
+}
+
+#[test]
+fn events_of_another_clock_than_the_sound_are_better_than_none() {
+    let opus = [Codec::Opus, Codec::Pcma];
+    let both = "m=audio 5004 RTP/AVP 111 8 110 126\r\na=rtpmap:111 opus/48000/2\r\na=rtpmap:110 telephone-event/48000\r\n\
+                a=rtpmap:126 telephone-event/8000\r\n";
+    let one = "m=audio 5004 RTP/AVP 111 126\r\na=rtpmap:111 opus/48000/2\r\na=rtpmap:126 telephone-event/8000\r\n";
+    for (offer, event) in [(both, (110, 48_000)), (one, (126, 8_000))] {
+        let mut n = ours();
+        let (body, agreed) = n.answer(&parsed(&audio(offer)), &opus, None, Direction::SendRecv).unwrap();
+        assert_eq!((agreed.codec, agreed.telephone_event), (Codec::Opus, Some(event)));
+        assert!(agreed.telephone_events_in.contains(&(126, 8_000)));
+        assert!(text(&body).contains(&format!("m=audio 20000 RTP/AVP 111 {}\r\n", event.0)), "{}", text(&body));
+        assert!(text(&body).contains(&format!("a=rtpmap:{} telephone-event/{}\r\n", event.0, event.1)));
+    }
+    // The answer has both codecs, and may go on with either; or events of one clock alone.
+    let mut n = ours();
+    let offered = text(&n.offer(&opus, Direction::SendRecv)).to_owned();
+    let number = |clock: &str| {
+        let line = offered.lines().find(|line| line.ends_with(clock)).unwrap();
+        line.trim_start_matches("a=rtpmap:").split(' ').next().unwrap().parse::<u8>().unwrap()
+    };
+    let (slow, fast) = (number("telephone-event/8000"), number("telephone-event/48000"));
+    let lines = |events: &[u8]| {
+        let mut answer = format!("m=audio 5004 RTP/AVP {} 8", number("opus/48000/2"));
+        events.iter().for_each(|event| answer += &format!(" {event}"));
+        answer += &format!("\r\na=rtpmap:{} opus/48000/2\r\n", number("opus/48000/2"));
+        for event in events {
+            answer += &format!("a=rtpmap:{event} telephone-event/{}\r\n", if *event == fast { 48_000 } else { 8_000 });
+        }
+        audio(&answer)
+    };
+    let agreed = n.answered(&parsed(&lines(&[fast, slow]))).unwrap();
+    assert_eq!((agreed.codec, agreed.telephone_event), (Codec::Opus, Some((fast, 48_000))));
+    assert!(agreed.telephone_events_in.contains(&(slow, 8_000)) && agreed.telephone_events_in.contains(&(fast, 48_000)));
+    let agreed = n.answered(&parsed(&lines(&[slow]))).unwrap();
+    assert_eq!((agreed.telephone_event, &agreed.telephone_events_in[..]), (Some((slow, 8_000)), &[(slow, 8_000)][..]));
 }
 
 /// RFC 3264 §6.1.

@@ -19,9 +19,9 @@ use crate::mail::Mailer;
 use crate::media::{Clip, Clips, Command, Quality, Report};
 use crate::media_engine::{Engine, sounds};
 use crate::recorder::Recorder;
+use crate::store::Store;
 use crate::store::journal_file::JournalFile;
 use crate::store::ladders::Way;
-use crate::store::{Health, Store};
 use crate::switch::input::{Actor, Recovered};
 use crate::switch::journal::{self, Journal};
 use crate::switch::output::{Ticket, recorded};
@@ -88,7 +88,6 @@ pub(super) struct Driver {
     pub store: Store,
     pub current: watch::Sender<Arc<Config>>,
     pub place: Place,
-    pub health: Health,
 }
 
 /// Where the run stands.
@@ -359,7 +358,6 @@ impl Driver {
         let closing = matches!(command, Command::Close { .. });
         let leg = command.leg();
         if self.engine.command(worker, command).is_err() {
-            (self.health)("media", Some("a media worker does not take commands"));
             let report = if closing { Report::Closed { leg, quality: Quality::default() } } else { Report::Dead { leg } };
             run.back.push(Input::Media(report));
         }

@@ -19,8 +19,8 @@ const CUT: &str = "…";
 const SECRET: [&str; 5] =
     ["Authorization", "Proxy-Authorization", "Authentication-Info", "Proxy-Authentication-Info", "Identity"];
 
-/// Lines of a description that hold keys, with how many fields of each may be seen.
-const KEYS: [(&[u8], usize); 4] = [(b"a=crypto:", 2), (b"a=ice-pwd:", 0), (b"a=key-mgmt:", 0), (b"k=", 0)];
+/// Attributes of a description that hold keys, with how many fields of each may be seen; so does the line `k=`.
+const KEYS: [(&[u8], usize); 3] = [(b"crypto", 2), (b"ice-pwd", 0), (b"key-mgmt", 0)];
 
 /// `message` as we print messages ([`Message::to_bytes`](super::Message::to_bytes)), or the beginning of one.
 pub fn redacted(message: &[u8]) -> Vec<u8> {
@@ -130,20 +130,40 @@ fn scheme(text: &[u8]) -> Option<usize> {
     memchr::memchr_iter(b':', text).find(is_scheme).map(|colon| colon + 1)
 }
 
+/// Spaces about the parts of a line are read over, as lax readers of descriptions do; and what stands behind a lone CR is looked at as if
+/// it still were of its line.
 fn without_keys(line: &[u8], out: &mut Vec<u8>) {
-    let begins = |key: &[u8]| line.get(..key.len()).is_some_and(|front| front.eq_ignore_ascii_case(key));
-    let Some((key, fields)) = KEYS.iter().find(|(key, _)| begins(key)) else {
-        out.extend_from_slice(line);
-        return;
+    let (from, fields) = match behind(line, b'=') {
+        Some((kind, value)) if kind.eq_ignore_ascii_case(b"k") => (value, 0),
+        Some((kind, value)) if kind.eq_ignore_ascii_case(b"a") => hidden_from(line, value),
+        Some(_) | None => hidden_from(line, 0),
     };
-    let (front, value) = line.split_at(key.len());
+    let (front, value) = line.split_at(from.min(line.len()));
     out.extend_from_slice(front);
-    let mut seen = 0;
+    let (mut seen, mut is_key) = (0, false);
     for &byte in value {
-        seen += usize::from(byte == b' ');
-        let shown = seen < *fields || matches!(byte, b'\r' | b'\n');
+        seen += usize::from(byte.is_ascii_whitespace());
+        // Neither a tag nor a suite has a colon: a method with its key.
+        is_key |= seen >= fields || byte == b':';
+        let shown = !is_key || matches!(byte, b'\r' | b'\n');
         out.push(if shown { byte } else { b'x' });
     }
+}
+
+/// Where the value of an attribute that holds keys begins, and how many of its fields may be seen; the line's end, if it is no such one.
+fn hidden_from(line: &[u8], attribute: usize) -> (usize, usize) {
+    let named = line.get(attribute..).and_then(|rest| behind(rest, b':'));
+    let known = named.and_then(|(name, from)| {
+        let (_, fields) = KEYS.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))?;
+        Some((attribute + from, *fields))
+    });
+    known.unwrap_or((line.len(), 0))
+}
+
+/// What stands before the first `mark`, without spaces about it, and where the rest begins.
+fn behind(line: &[u8], mark: u8) -> Option<(&[u8], usize)> {
+    let at = line.iter().position(|&b| b == mark)?;
+    Some((line.get(..at)?.trim_ascii(), at + 1))
 }
 
 #[cfg(test)]
@@ -178,6 +198,27 @@ mod tests {
         }
         assert!(shown.contains("a=crypto:1 AES_CM_128_HMAC_SHA1_80xxxx"), "{shown}");
         assert!(shown.ends_with("\na=rtpmap:0 PCMU/8000"), "{shown}");
+    }
+
+    #[test]
+    fn spaces_and_capitals_hide_no_key() {
+        for line in [
+            "a= crypto:1 AES_CM_128_HMAC_SHA1_80 inline:secret",
+            " a = Crypto : 1 AES_CM_128_HMAC_SHA1_80 inline:secret",
+            "A=CRYPTO:1\tAES_CM_128_HMAC_SHA1_80\tinline:secret",
+            "a=crypto:1 inline:secret",
+            "a=crypto: inline:secret",
+            "a=crypto:inline:secret",
+            "a= ice-pwd: secret",
+            "a=KEY-MGMT :secret",
+            "k =clear:secret",
+            " K= secret",
+            "a=\rcrypto:1 AES_CM_128_HMAC_SHA1_80 inline:secret",
+        ] {
+            let shown =
+                shown(&format!("INVITE sip:a SIP/2.0\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n{line}\r\nt=0 0\r\n"));
+            assert!(!shown.contains("secret") && shown.ends_with("\r\nt=0 0\r\n"), "{shown}");
+        }
     }
 
     #[test]

@@ -84,6 +84,8 @@ struct Moved {
     guests: BTreeMap<GuestId, Guest>,
     at: Consulted,
     to: String,
+    /// It went to an emergency number.
+    for_help: bool,
 }
 
 impl Switch {
@@ -92,7 +94,7 @@ impl Switch {
         let Attended { refer, replaces } = wish;
         let first = End { conversation, leg: refer.on };
         let joined = match self.named(&replaces) {
-            Some(second) => self.may_join(first, second).map(|(parent, child)| {
+            Some(second) => self.may_join(first, second, false).map(|(parent, child)| {
                 let by = self.conversations.get(&conversation).map_or(By::Phone, |c| self.side_of(c, refer.on));
                 Join { parent, child, by, stays: false, refer: Some(refer) }
             }),
@@ -119,11 +121,15 @@ impl Switch {
     ) -> Result<(), Refusal> {
         let live = |id| self.conversations.get(&id).filter(|c| !c.is_ending()).ok_or(Refusal::NoConversation(id));
         let (first, second) = (live(conversation)?, live(consultation)?);
+        // Nobody but its caller ends it.
+        if stays && (first.for_help || second.for_help) {
+            return Err(Refusal::WrongState("a call to an emergency number is no conference"));
+        }
         let pairs = first.legs.values().flat_map(|a| second.legs.values().map(move |b| (a, b)));
         let both = |(a, b): &(&Leg, &Leg)| a.is_live() && b.is_live() && a.peer.phone().is_some() && a.peer == b.peer;
         let mut none = Refusal::WrongState("no phone is in both conversations");
         for (a, b) in pairs.filter(both) {
-            match self.may_join(End { conversation, leg: a.id }, End { conversation: consultation, leg: b.id }) {
+            match self.may_join(End { conversation, leg: a.id }, End { conversation: consultation, leg: b.id }, stays) {
                 Ok(_) if stays && (first.other(a.id).is_none() || second.other(b.id).is_none()) => {
                     none = Refusal::WrongState("one of the calls has nobody who talks");
                 }
@@ -146,8 +152,8 @@ impl Switch {
         (remote == replaces.from_tag || remote == replaces.to_tag).then_some(End { conversation, leg })
     }
 
-    /// Parent and child, if the two may be joined.
-    fn may_join(&self, first: End, second: End) -> Result<(End, End), (Status, Refusal)> {
+    /// Parent and child, if the two may be joined; `phone_stays`: as a conference, whose phone is between all others as long as it is there.
+    fn may_join(&self, first: End, second: End, phone_stays: bool) -> Result<(End, End), (Status, Refusal)> {
         let wrong = |why| (Status::REQUEST_PENDING, Refusal::WrongState(why));
         let gone = || wrong("one of the calls is over");
         if first.conversation == second.conversation {
@@ -171,7 +177,8 @@ impl Switch {
             conv.direction != Direction::Internal
                 || conv.legs.values().any(|l| l.id != end.leg && l.is_live() && l.peer.is_trunk())
         };
-        if a.talkers().len() + b.talkers().len() > MOST_PARTIES {
+        // One of the phone's two legs goes, or both.
+        if a.heads() + b.heads() - if phone_stays { 1 } else { 2 } > MOST_PARTIES {
             return Err((Status::BUSY_HERE, Refusal::TooMany("parties in a conversation")));
         }
         let (parent, child) = match talks {
@@ -190,7 +197,8 @@ impl Switch {
         let trunks: Vec<LegId> =
             came.legs.values().filter(|l| l.id != child.leg && l.is_live() && l.peer.is_trunk()).map(|l| l.id).collect();
         // A trunk's caller has to have the right to reach another trunk, on whichever side of the join.
-        let is_refused = !trunks.is_empty()
+        let is_refused = !phone_stays
+            && !trunks.is_empty()
             && stays.is_some_and(|leg| {
                 let outside = kept.leg(leg).is_some_and(|l| l.peer.is_trunk());
                 self.hub.is_bound_to_stay(kept, leg)
@@ -306,7 +314,7 @@ impl Cx<'_> {
             self.notify(conv, join.refer, Notice::Completed);
         }
         self.end(conv, Cause::Transferred, join.by.clone());
-        Some(Moved { legs, guests, at, to })
+        Some(Moved { legs, guests, at, to, for_help: conv.for_help })
     }
 
     /// What came from the consultation.
@@ -325,7 +333,7 @@ impl Cx<'_> {
     /// All of both talk with each other. The phone that was in both goes on by the leg on which it does not hold: its user has the other
     /// call at the ear and is to press nothing.
     fn confer(&mut self, conv: &mut Conversation, join: &Join, moved: Moved) {
-        let Moved { legs, guests, at, to } = moved;
+        let Moved { legs, guests, at, to, for_help: _ } = moved;
         let Consulted::Talks(consulted) = at else { return };
         self.take_in(conv, legs, guests);
         self.hub.acd.merged(join.child.conversation, conv.id, self.now);
@@ -345,14 +353,18 @@ impl Cx<'_> {
                 self.bridge(conv, with);
                 first
             }
-            None => second,
+            None => {
+                self.stays_muted(conv, second, first);
+                second
+            }
         };
         self.release(conv, goes, Cause::Transferred, Status::TEMPORARILY_UNAVAILABLE, None);
         self.is_party(conv, consulted, to, join.by.clone());
     }
 
     fn take_over(&mut self, conv: &mut Conversation, join: &Join, moved: Moved) {
-        let Moved { legs, guests, at, to } = moved;
+        let Moved { legs, guests, at, to, for_help } = moved;
+        conv.for_help |= for_help;
         self.take_in(conv, legs, guests);
         let leg = join.parent.leg;
         let other = conv.other(leg).unwrap_or(conv.subject);

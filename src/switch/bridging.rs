@@ -49,13 +49,13 @@ impl Cx<'_> {
                 }
                 body
             }
-            (None, Some(offer)) => match leg.negotiation.answer(offer, &self.codecs(None), prefer, Direction::SendRecv) {
+            (None, Some(offer)) => match leg.negotiation.answer(offer, &self.codecs_for(offer), prefer, Direction::SendRecv) {
                 Ok((body, agreed)) => {
                     let session = self.session(&leg.peer.clone(), leg.call.flow().map(|f| f.remote.ip()), agreed);
                     self.media(conv.worker, Command::Agree { leg: id, session });
                     body
                 }
-                // Checked when the INVITE came; the configuration of codecs has not changed since.
+                // Checked when the INVITE came.
                 Err(refusal) => {
                     return Err(Cause::from_status(refusal.status()));
                 }
@@ -87,6 +87,7 @@ impl Cx<'_> {
             return;
         }
         conv.answered = Some(self.now.mono);
+        conv.outside = customer;
         self.tell(Some(conv.id), Kind::CallAnswered(CallProgress { leg: customer }));
         self.record(conv, customer);
     }
@@ -147,6 +148,7 @@ impl Cx<'_> {
 
     /// The subject and `with` hear each other from here.
     pub fn bridge(&mut self, conv: &mut Conversation, with: LegId) {
+        let with = self.seats_customer(conv, with);
         conv.stage = Stage::Bridged { with, since: self.now.mono };
         conv.held_by_command = false;
         conv.diverted.clear();
@@ -188,7 +190,7 @@ impl Cx<'_> {
         let Stage::Bridged { with, since } = conv.stage else { return };
         conv.talked += self.now.mono.since(since);
         let second = conv.second().unwrap_or(with);
-        for id in [conv.subject, with] {
+        for id in conv.talkers() {
             self.stop_playing(conv, id, &By::Switch);
         }
         if conv.held_by_command && !conv.leg(second).is_some_and(Leg::is_holding) {
@@ -259,13 +261,13 @@ impl Cx<'_> {
         if conv.other(id).is_none() {
             return;
         }
-        let is_held_anyway = conv.held_by_command && conv.customer() != Some(id);
+        let is_held_anyway = conv.held_by_command && conv.second() == Some(id);
         if holds != was_held && !is_held_anyway {
             self.tell_hold(conv, id, holds, self.side(conv, id));
         }
     }
 
-    /// Hold and resume by a command: the customer hears music, the other side nothing.
+    /// Hold and resume by a command: the customer hears music ([`Conversation::waits`]), the other side nothing.
     pub fn hold_by_command(&mut self, conv: &mut Conversation, hold: bool, by: By) -> Result<(), super::Refusal> {
         let Stage::Bridged { with, .. } = conv.stage else {
             return Err(super::Refusal::WrongState("nobody is connected"));

@@ -16,7 +16,7 @@ use super::{Output, Refusal, Switch};
 use crate::clock::Now;
 use crate::conversation::{Conversation, Guest, GuestId, GuestSeat, OutsideParty, Role, Stage, Whereabouts};
 use crate::ids::LegId;
-use crate::route::{self, Direction, Target};
+use crate::route::{self, Cause, Direction, Target};
 
 /// Who talk with each other in one conversation, at most: chosen by feel. Each is decoded once and hears a sum of its own, so the work grows
 /// with their number, and talk with more than a dozen has no order anyway.
@@ -45,8 +45,7 @@ impl Cx<'_> {
     /// Adds a party by command, with the rights of the one whom the customer talks to.
     pub fn confer_by_command(&mut self, conv: &mut Conversation, to: String, by: &Actor) -> Result<(), Refusal> {
         let second = conv.second().ok_or(Refusal::WrongState("nobody is connected"))?;
-        let rung = conv.guests.values().filter(|guest| guest.is_party() && guest.leg().is_none()).count();
-        if conv.talkers().len() + rung >= MOST_PARTIES {
+        if conv.heads() >= MOST_PARTIES {
             return Err(Refusal::TooMany("parties in a conversation"));
         }
         let found = self.party(conv, second, &to)?;
@@ -84,6 +83,10 @@ impl Cx<'_> {
         self.may_reach(who, &target).map_err(|denied| Refusal::NotPermitted(leg.peer.to_string(), denied))?;
         match target {
             Target::Phone(number) => Ok(Found::Phone(number)),
+            // Help is called by somebody who talks to it, and is not hung up on because others leave.
+            Target::Outside(outside) if outside.is_emergency() => {
+                Err(Refusal::WrongState("an emergency number is called, and not asked into a call"))
+            }
             Target::Outside(_) if self.hub.is_bound_to_stay(conv, asks) => Err(undiallable()),
             Target::Outside(outside) => Ok(Found::Outside(outside, leg.peer.phone().cloned())),
             Target::Queue(_) | Target::Menu(_) | Target::Voicemail(_) | Target::Code(_) | Target::Slot(_) | Target::Hangup => {
@@ -103,26 +106,40 @@ impl Cx<'_> {
         }
     }
 
-    /// An internal call has an outside party now, who is the customer from here on: one of the two, and who was one of them a guest.
-    pub fn party_from_outside(&mut self, conv: &mut Conversation, id: GuestId, leg: LegId, outside: OutsideParty) {
-        let Stage::Bridged { with, .. } = conv.stage else { return };
+    /// An internal call has an outside party now, who is the customer from here on.
+    pub fn party_from_outside(&mut self, conv: &mut Conversation, leg: LegId, outside: OutsideParty) {
         if conv.direction != Direction::Internal {
             return;
         }
-        // An agent is not taken out of the place in which the queue has it.
+        if let Stage::Bridged { with, .. } = conv.stage {
+            self.unbridge(conv);
+            self.went_outside(conv, leg, outside);
+            self.bridge(conv, with);
+        } else {
+            // Its place beside somebody it gets with the next bridge.
+            self.went_outside(conv, leg, outside);
+        }
+    }
+
+    /// The customer is one of the two who are to be bridged: one who came as a guest changes places with one of them. The subject's partner
+    /// then.
+    pub fn seats_customer(&mut self, conv: &mut Conversation, with: LegId) -> LegId {
+        let customer = conv.customer().filter(|_| conv.direction == Direction::Outbound);
+        let seat = customer.and_then(|leg| conv.guest_at(leg)).filter(|(_, guest)| guest.is_party()).map(|(id, _)| id);
+        let (Some(customer), Some(seat)) = (customer, seat) else { return with };
+        // An agent is not taken out of the place in which the queue has it, nor a phone for a trunk.
         let is_agents = conv.leg(with).is_some_and(|leg| leg.agent().is_some());
-        let (stays, moves) = if is_agents { (with, conv.subject) } else { (conv.subject, with) };
-        self.unbridge(conv);
-        self.went_outside(conv, leg, outside);
-        if let Some(guest) = conv.guests.get_mut(&id) {
+        let is_outside = conv.leg(conv.subject).is_some_and(|leg| leg.peer.is_trunk());
+        let (stays, moves) = if is_agents || is_outside { (with, conv.subject) } else { (conv.subject, with) };
+        if let Some(guest) = conv.guests.get_mut(&seat) {
             guest.at = Whereabouts::Here(moves);
             guest.to = conv.legs.get(&moves).map_or_else(String::new, |leg| leg.peer.to_string());
         }
-        if let Some(leg) = conv.legs.get_mut(&leg) {
+        if let Some(leg) = conv.legs.get_mut(&customer) {
             leg.role = Role::Callee;
         }
-        conv.subject = leg;
-        self.bridge(conv, stays);
+        conv.subject = customer;
+        stays
     }
 
     /// A key within a call: the phone may want its other call in it.
@@ -143,7 +160,7 @@ impl Cx<'_> {
 
     /// One of the two leaves and others are there: they go on, with a party in its place. Two trunks that may not be joined without a phone
     /// between them do not.
-    pub fn carries_on(&mut self, conv: &mut Conversation, leaving: LegId, by: By) {
+    pub fn carries_on(&mut self, conv: &mut Conversation, leaving: LegId, cause: Cause, by: By) {
         let Some(partner) = conv.other(leaving).filter(|_| !conv.is_ending()) else { return };
         let there = |leg: LegId| conv.leg(leg).is_some_and(|leg| leg.is_answered());
         let is_phone = |leg: &LegId| conv.leg(*leg).is_some_and(|leg| !leg.peer.is_trunk());
@@ -161,6 +178,10 @@ impl Cx<'_> {
             self.stop_recording(conv);
         }
         let to = conv.leg(leaving).map_or_else(String::new, |leg| leg.peer.to_string());
+        // Whoever is asked for the customer from here on is not told of one who has left.
+        if let Some(leg) = conv.legs.get_mut(&leaving) {
+            leg.cause = Some(cause);
+        }
         let with = self.takes_place(conv, leaving, heir, partner);
         conv.guests.remove(&id);
         if let Some(leg) = conv.legs.get_mut(&heir).filter(|leg| matches!(leg.role, Role::Guest(_))) {

@@ -26,10 +26,10 @@ const RING: Duration = Duration::from_secs(60);
 
 /// One to the outside. Networks let it ring for 2 to 3 minutes, as a proxy does (timer C, RFC 3261 §16.6): it is theirs to say that nobody
 /// answers. A call for help rings on until its caller hangs up or the other side says that it is over.
-const RINGS_OUTSIDE: Duration = Duration::from_secs(180);
+pub(super) const RINGS_OUTSIDE: Duration = Duration::from_secs(180);
 
 /// A trunk that says nothing at all to an INVITE is given up for the next one. A live one says 100 within a round trip or two.
-const SILENT: Duration = Duration::from_secs(5);
+pub(super) const SILENT: Duration = Duration::from_secs(5);
 
 /// And one that said 100, but not that it rings: mobile networks take up to ten seconds to find a handset.
 const UNDECIDED: Duration = Duration::from_secs(20);
@@ -287,9 +287,13 @@ impl Cx<'_> {
             if let Some(leg) = conv.legs.get_mut(&id) {
                 leg.tried = true;
             }
-            if conv.leg(id).is_some_and(|l| l.peer.is_trunk() && l.role == Role::Callee && l.is_ringing() && !l.rang) {
+            if let Some(leg) = conv.leg(id).filter(|l| l.peer.is_trunk() && l.is_ringing() && !l.rang) {
                 let time = if response.status == Status::TRYING { UNDECIDED } else { RINGS_OUTSIDE };
-                self.give_time(conv, time);
+                match leg.role {
+                    Role::Callee => self.give_time(conv, time),
+                    Role::Guest(guest) => self.give_guest_time(conv, guest, time),
+                    Role::Caller | Role::Agent { .. } => {}
+                }
             }
             if response.status != Status::TRYING && self.provisional_came(conv, id, response, flow) {
                 if let Some(leg) = conv.legs.get_mut(&id) {
@@ -483,6 +487,7 @@ impl Cx<'_> {
         conv.customer_number.clone_from(&outside.number);
         conv.customer_e164 = route::on_trunk(&outside.number, self.hub.config.site.country);
         conv.called_e164.clone_from(&conv.customer_e164);
+        conv.outside = id;
         conv.rule = outside.rule;
         let data = CallWentOutside { leg: id, trunk, customer_number: outside.number, customer_e164: conv.customer_e164.clone() };
         self.tell(Some(conv.id), Kind::CallWentOutside(data));

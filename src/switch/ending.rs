@@ -134,6 +134,11 @@ impl Cx<'_> {
             leg.closed = true;
             self.media(conv.worker, Command::Close { leg: id });
         }
+        // It may be the customer's of a conversation that goes on without.
+        if conv.recording.is_some() && conv.tapped == id && !matches!(conv.stage, Stage::Ending) {
+            self.stop_recording(conv);
+        }
+        self.stop_playing(conv, id, &By::Switch);
         self.hub.index.release(id);
         self.guest_gone(conv, id);
         self.parker_gone(conv, id);

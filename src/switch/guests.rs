@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use super::event::{By, ConferenceChange, MonitorChange};
+use super::dialling::{RINGS_OUTSIDE, SILENT};
+use super::event::{By, CallMuted, ConferenceChange, Kind, MonitorChange};
 use super::hub::Cx;
 use crate::conversation::{Conversation, Guest, GuestId, GuestSeat, NextTrunks, Ringing, Role, Try, Way, Whereabouts};
 use crate::ids::{LegId, Number};
@@ -12,9 +13,6 @@ use crate::sip::{Reason, Status};
 
 /// A guest's phone rings so long.
 const RINGS: Duration = Duration::from_secs(60);
-
-/// One outside, over all its trunks: networks let a call ring for two to three minutes.
-const RINGS_OUTSIDE: Duration = Duration::from_secs(180);
 
 /// Where somebody is to be found who is to join.
 #[derive(Debug)]
@@ -45,7 +43,6 @@ impl Cx<'_> {
                 }
             }
             Found::Outside(outside, payer) => {
-                ringing.until = self.now.mono + RINGS_OUTSIDE;
                 ringing.payer = payer;
                 ringing.outside = Some(self.party_outside(&outside));
                 ringing.trunks = self.in_turn(outside.attempts);
@@ -89,9 +86,35 @@ impl Cx<'_> {
                 if let Some(payer) = payer {
                     self.hub.ledger.dialled(leg, payer);
                 }
+                self.give_guest_time(conv, id, SILENT);
                 return true;
             }
         }
+    }
+
+    /// What is rung outside gets so long from now; the last of the trunks as long as one that rings.
+    pub fn give_guest_time(&mut self, conv: &mut Conversation, id: GuestId, time: Duration) {
+        if let Some(Guest { at: Whereabouts::Rings(ringing), .. }) = conv.guests.get_mut(&id) {
+            let time = if ringing.trunks.0.is_empty() { RINGS_OUTSIDE } else { time };
+            ringing.until = self.now.mono + time;
+        }
+    }
+
+    /// A trunk did not get as far as ringing, and there is another: whether that one is tried.
+    fn guest_given_up_by_trunk(&mut self, conv: &mut Conversation, id: GuestId) -> bool {
+        let rings = |l: &&crate::conversation::Leg| l.is_ringing() && l.role == Role::Guest(id);
+        let has_other = match conv.guests.get(&id).map(|guest| &guest.at) {
+            Some(Whereabouts::Rings(ringing)) => !ringing.trunks.0.is_empty(),
+            Some(Whereabouts::Here(_)) | None => false,
+        };
+        if !has_other || conv.legs.values().filter(rings).any(|leg| leg.rang) {
+            return false;
+        }
+        for leg in conv.legs.values().filter(rings).filter(|leg| !leg.tried) {
+            self.trunk_failed(leg, None);
+        }
+        self.stop_guest_ringing(conv, id, None);
+        self.guest_by_next_trunk(conv, id)
     }
 
     /// A guest's leg has been answered.
@@ -108,7 +131,7 @@ impl Cx<'_> {
                 if let Whereabouts::Rings(ringing) = rang
                     && let Some(outside) = ringing.outside
                 {
-                    self.party_from_outside(conv, id, leg, outside);
+                    self.party_from_outside(conv, leg, outside);
                 }
                 self.note_agents(conv, &[leg]);
             }
@@ -139,6 +162,9 @@ impl Cx<'_> {
         let due = |guest: &Guest| guest.until().is_some_and(|until| until <= self.now.mono);
         let late: Vec<GuestId> = conv.guests.iter().filter(|(_, guest)| due(guest)).map(|(id, _)| *id).collect();
         for id in late {
+            if self.guest_given_up_by_trunk(conv, id) {
+                continue;
+            }
             if let Some(Guest { at: Whereabouts::Rings(ringing), .. }) = conv.guests.get_mut(&id) {
                 ringing.cause = Cause::NoAnswer;
             }
@@ -197,6 +223,7 @@ impl Cx<'_> {
         if conv.caller == old {
             conv.caller = new;
         }
+        self.stays_muted(conv, old, new);
         if let (Some(recording), true) = (conv.recording, conv.tapped == old) {
             self.media(conv.worker, crate::media::Command::Untap { leg: old });
             self.media(conv.worker, crate::media::Command::Tap { leg: new, recording });
@@ -208,6 +235,25 @@ impl Cx<'_> {
                 partner
             }
             false => new,
+        }
+    }
+}
+
+impl Cx<'_> {
+    /// Who was muted is so by another leg of the same phone, too.
+    pub fn stays_muted(&mut self, conv: &mut Conversation, old: LegId, new: LegId) {
+        let (Some(left), Some(leg)) = (conv.leg(old), conv.leg(new)) else { return };
+        let is_same = left.peer == leg.peer && !leg.peer.is_trunk();
+        if !is_same || !left.muted || leg.muted {
+            return;
+        }
+        let agent = self.agent_of(left);
+        for (id, muted) in [(old, false), (new, true)] {
+            if let Some(leg) = conv.legs.get_mut(&id) {
+                leg.muted = muted;
+            }
+            let data = CallMuted { leg: id, agent: agent.clone(), muted, by: By::Switch };
+            self.tell(Some(conv.id), Kind::CallMuted(data));
         }
     }
 }

@@ -9,10 +9,19 @@ use crate::sip::is_private;
 
 impl Cx<'_> {
     /// Something is not heard that should be, or again.
-    pub fn absent(&mut self, conv: &Conversation, id: LegId, absence: Absence, is_missing: bool) {
-        // Before the answer nobody has to say anything.
-        let Some(leg) = conv.leg(id).filter(|l| l.is_answered()) else { return };
-        let cause = cause(leg, absence);
+    pub fn absent(&mut self, conv: &mut Conversation, id: LegId, absence: Absence, is_missing: bool) {
+        let conversation = Some(conv.id);
+        let Some(leg) = conv.legs.get_mut(&id) else { return };
+        let cause = match is_missing {
+            // Before the answer nobody has to say anything.
+            true => Some(cause(leg, absence)).filter(|_| leg.is_answered()),
+            // What has changed meanwhile changes nothing about why it was missing.
+            false => leg.missing.take(absence),
+        };
+        let Some(cause) = cause else { return };
+        if is_missing {
+            leg.missing.put(absence, cause);
+        }
         let data = MediaMissing {
             leg: id,
             peer: leg.peer.to_string(),
@@ -23,9 +32,9 @@ impl Cx<'_> {
         };
         if is_missing {
             self.count(format!("media_missing_total{{cause=\"{}\"}}", cause.label()));
-            self.tell(Some(conv.id), Kind::MediaMissing(data));
+            self.tell(conversation, Kind::MediaMissing(data));
         } else {
-            self.tell(Some(conv.id), Kind::MediaPresent(data));
+            self.tell(conversation, Kind::MediaPresent(data));
         }
     }
 

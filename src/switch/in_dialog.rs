@@ -233,7 +233,7 @@ impl Cx<'_> {
     /// A leg is gone by its peer's will, or is dead: what that means for the conversation.
     pub fn left(&mut self, conv: &mut Conversation, id: LegId, cause: Cause) {
         let by = if cause == Cause::Normal { self.side(conv, id) } else { By::Switch };
-        self.carries_on(conv, id, by.clone());
+        self.carries_on(conv, id, cause, by.clone());
         let bridged = conv.other(id).is_some();
         let is_subject = conv.subject == id;
         if conv.is_ending() || !(bridged || is_subject) {
@@ -251,7 +251,7 @@ impl Cx<'_> {
 
     /// A leg can't go on, by our judgement: it is told, and the conversation with it.
     pub fn leg_fails(&mut self, conv: &mut Conversation, id: LegId, cause: Cause) {
-        self.carries_on(conv, id, By::Switch);
+        self.carries_on(conv, id, cause, By::Switch);
         let matters = conv.subject == id || conv.other(id).is_some();
         if matters {
             self.end(conv, cause, By::Switch);

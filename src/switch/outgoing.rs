@@ -10,7 +10,7 @@ use crate::dialog::{Call, Own, Reach, SessionTimer};
 use crate::ids::LegId;
 use crate::media;
 use crate::route;
-use crate::sdp::{Direction, Local, Negotiation};
+use crate::sdp::{Description, Direction, Local, Negotiation};
 use crate::sip::{Flow, HeaderName, Method, NameAddr, Request, SipUri, Uri};
 
 /// What the callee's phone shows, and where the INVITE goes.
@@ -50,6 +50,18 @@ impl Cx<'_> {
             Some(_) | None => 2,
         };
         codecs.sort_by_key(rank);
+        codecs
+    }
+
+    /// To answer an offer that was checked when it came: where the configuration has been read anew since and has none of its codecs any
+    /// more, the first one of it that there is.
+    pub fn codecs_for(&self, offer: &Description) -> Vec<Codec> {
+        let mut codecs = self.codecs(None);
+        let formats = offer.audios().flat_map(|(_, audio)| &audio.formats);
+        let offered: Vec<Codec> = formats.filter_map(|format| format.codec).collect();
+        if !offered.iter().any(|codec| codecs.contains(codec)) {
+            codecs.extend(offered.first());
+        }
         codecs
     }
 

@@ -8,14 +8,19 @@ import os
 import subprocess
 import sys
 import time
-import tomllib
 
 import phones
+import recordings
 import rig
 import rtpengine
 
-RELAYED_TO_FLOOR = 2.0
-RECORDED_TO_FLOOR = 3.0
+RELAYED_TO_FLOOR = 1.5
+DELAY_TO_FLOOR = 1.5
+RELAYED_TO_RIVAL = 1.0
+RECORDED_TO_FLOOR = 2.5
+PROMPTS_TO_FLOOR = 1.2
+SRTP_TO_FLOOR = 2.0
+MANY = 400
 CPU_MS_A_CALL = 0.7
 CPU_MS_A_REGISTRATION = 0.1
 KB_A_PHONE = 4.0
@@ -24,7 +29,8 @@ REFRESHING_SHARE = 5.0
 # neighbour or a slower machine moves floor and call alike, so what is judged is the figure brought to that floor.
 QUIET_FLOOR = 0.019
 ADDED_SETUP_P99_MS = 5.0
-KB_A_RECORDED_CALL = 100.0
+KB_A_RELAYED_CALL = 48.0
+KB_A_RECORDED_CALL = 96.0
 MEMORY_GROWTH = 1.10
 LINGER_S = 45
 
@@ -69,48 +75,88 @@ def share(figures, calls):
     return f"{per_100:.2f} % of a core for 100 calls, {delay}, lost {100 * figures['loss']:.3f} %"
 
 
-def beside_the_floor(table, tools, options, name, measure, goal):
-    """Floor, measurement, floor again: the ratio is to the mean of the two floors."""
-    calls, hold = options.calls, options.seconds
+def with_floor(tools, calls, seconds, name, measure):
+    """Floor, measurements, floor again: the mean of the two floors, then what was measured, by name."""
 
     def floor():
         with rig.floor(tools, calls) as where:
-            return tools.medload(calls, hold, **where)
+            return tools.medload(calls, seconds, **where)
 
-    try:
-        say(f"{name}, with the floor before and after ({calls} calls, {hold} s each)")
-        before, figures, after = floor(), measure(calls, hold), floor()
-    except (rig.Failed, OSError, subprocess.SubprocessError) as failed:
-        table.fail(name, failed)
-        return
-    mean = (before["cpu_share"] + after["cpu_share"]) / 2
-    table.add(f"floor beside it ({name})", f"{share(before, calls)}; after it {10000 * after['cpu_share'] / calls:.2f} %")
-    table.add(name, share(figures, calls), figures["cpu_share"] / mean, goal, " × floor")
+    say(f"{name}, with the floor before and after ({calls} calls, {seconds} s each)")
+    before = floor()
+    measured = {what: one(calls, seconds) for what, one in measure.items()}
+    after = floor()
+    both = {key: (before[key] + after[key]) / 2 for key in ("cpu_share", "delay_p50_us", "delay_p99_us", "loss")}
+    return both | {"again": after["cpu_share"]}, measured
+
+
+def beside_the_floor(table, tools, options, name, measure, goal):
+    """One row of ratio beside the floor's."""
+    floor, measured = with_floor(tools, options.calls, options.seconds, name, {name: measure})
+    figures = measured[name]
+    table.add(f"floor beside it ({name})", share(floor, options.calls))
+    table.add(name, share(figures, options.calls), figures["cpu_share"] / floor["cpu_share"], goal, " × floor")
+
+
+def through(tools, options, dest, **more):
+    """Calls through the switch, to a number of the bench configuration."""
+
+    def measure(calls, hold):
+        with rig.switch(tools, options.binary) as switch:
+            return tools.medload(calls, hold, dest=dest, port=switch.sip, pid=switch.pid, cps=50, **more)
+
+    return measure
 
 
 def relay(table, tools, options):
-    def cordboard(calls, hold):
-        with rig.switch(tools, options.binary) as switch:
-            return tools.medload(calls, hold, dest=5000, port=switch.sip, pid=switch.pid, cps=50)
-
-    beside_the_floor(table, tools, options, "cordboard, relayed", cordboard, RELAYED_TO_FLOOR)
-
-
-def record(table, tools, options):
-    def cordboard(calls, hold):
-        with rig.switch(tools, options.binary) as switch:
-            return tools.medload(calls, hold, dest=5001, port=switch.sip, pid=switch.pid, cps=50)
-
-    beside_the_floor(table, tools, options, "cordboard, recorded", cordboard, RECORDED_TO_FLOOR)
-
-
-def rival(table, tools, options):
     def engine(calls, hold):
         with rtpengine.relaying(tools, calls) as where:
             return tools.medload(calls, hold, **where)
 
-    name = f"rtpengine {rig.version('rtpengine')}, user space, relayed"
-    beside_the_floor(table, tools, options, name, engine, None)
+    ours, theirs = "cordboard, relayed", f"rtpengine {rig.version('rtpengine')}, user space, relayed"
+    for calls in (options.calls, MANY):
+        floor, measured = with_floor(tools, calls, options.seconds, "relayed calls", {ours: through(tools, options, 5000), theirs: engine})
+        one, other = measured[ours], measured[theirs]
+        table.add(f"floor, {calls} calls", share(floor, calls))
+        table.add(f"{ours}, {calls} calls", share(one, calls), one["cpu_share"] / floor["cpu_share"], RELAYED_TO_FLOOR, " × floor")
+        delay = f"{one['delay_p99_us']} µs, the floor {floor['delay_p99_us']:.0f} µs"
+        table.add("  its delay, p99", delay, one["delay_p99_us"] / floor["delay_p99_us"], DELAY_TO_FLOOR, " × floor")
+        table.add("  beside rtpengine", "", one["cpu_share"] / other["cpu_share"], RELAYED_TO_RIVAL, " × rtpengine")
+        table.add(f"{theirs}, {calls} calls", share(other, calls), other["cpu_share"] / floor["cpu_share"], None, " × floor")
+
+
+def record(table, tools, options):
+    beside_the_floor(table, tools, options, "cordboard, recorded", through(tools, options, 5001), RECORDED_TO_FLOOR)
+
+
+def prompts(table, tools, options):
+    """Callers in a menu: half of the floor's packets come from the switch itself."""
+    beside_the_floor(table, tools, options, "cordboard, a prompt each", through(tools, options, 5002, mode="ivr"), PROMPTS_TO_FLOOR)
+
+
+def encrypted(table, tools, options):
+    name = "cordboard, relayed with SDES-SRTP on both sides"
+    beside_the_floor(table, tools, options, name, through(tools, options, 5003, srtp=1), SRTP_TO_FLOOR)
+
+
+THOUSAND, TWO_MINUTES = 1000, 120
+
+
+def thousand(table, tools, options):
+    """A thousand recorded calls for two minutes, and then every file: each packet that was sent is in it, where it belongs."""
+    with rig.switch(tools, options.binary) as switch:
+        say(f"{THOUSAND} recorded calls for {TWO_MINUTES} s (4 GB of disk)")
+        figures = tools.medload(THOUSAND, TWO_MINUTES, dest=5001, port=switch.sip, pid=switch.pid, cps=50)
+        table.add(f"cordboard, {THOUSAND} recorded calls", share(figures, THOUSAND))
+        dropped = switch.metric("media_datagrams_not_sent_total") + switch.metric("media_frames_not_recorded_total")
+        lost = figures["sent"] - figures["received"]
+        seen = f"{lost} of {figures['sent']} packets lost on the way, {figures['socket_drops']} of them in the load's own sockets"
+        table.add("  packets that the switch lost", seen, lost - figures["socket_drops"] + dropped, 0, " packets")
+        say("its recordings, packet by packet")
+        switch.wait_until_written(THOUSAND)
+        files, whole, missing = recordings.judge(switch.recordings, TWO_MINUTES)
+        figure = f"{whole} of {files} files have every packet on both sides in its place, {missing} packets are missing"
+        table.add("  recordings with a flaw", figure, files - whole + abs(files - THOUSAND), 0, " files")
 
 
 def calls(table, tools, options):
@@ -137,13 +183,14 @@ def calls(table, tools, options):
 
 
 def memory(table, tools, options):
-    with rig.switch(tools, options.binary) as switch:
-        say("memory of live recorded calls")
-        tools.medload(20, 2, dest=5001, port=switch.sip, pid=switch.pid, cps=20)
-        figures = tools.medload(options.calls, 10, dest=5001, port=switch.sip, pid=switch.pid, cps=50)
-        each = (figures["rss_window_kb"] - figures["rss_before_kb"]) / options.calls
-        figure = f"{figures['rss_before_kb']} KB before, {figures['rss_window_kb']} KB with {options.calls}"
-        table.add("memory a live recorded call", figure, each, KB_A_RECORDED_CALL, " KB")
+    for what, dest, goal in (("relayed", 5000, KB_A_RELAYED_CALL), ("recorded", 5001, KB_A_RECORDED_CALL)):
+        with rig.switch(tools, options.binary) as switch:
+            say(f"memory of live {what} calls")
+            tools.medload(20, 2, dest=dest, port=switch.sip, pid=switch.pid, cps=20)
+            figures = tools.medload(options.calls, 10, dest=dest, port=switch.sip, pid=switch.pid, cps=50)
+            each = (figures["rss_window_kb"] - figures["rss_before_kb"]) / options.calls
+            figure = f"{figures['rss_before_kb']} KB before, {figures['rss_window_kb']} KB with {options.calls}"
+            table.add(f"memory a live {what} call", figure, each, goal, " KB")
     with rig.switch(tools, options.binary) as switch:
         say("memory after 1,000 and 10,000 short calls (four minutes)")
 
@@ -215,39 +262,48 @@ def registrar(table, tools, options):
         measured(f"Kamailio {rig.version('kamailio')} in memory", udp, tls, family, False)
 
 
-def core(table, _tools, _options):
-    """The core alone, without sockets: a cargo bench of that name, which prints rows of its own."""
-    manifest = tomllib.loads((rig.TOP / "Cargo.toml").read_text())
-    if not any(bench.get("name") == "core" for bench in manifest.get("bench", [])):
-        table.fail("the core alone", "Cargo.toml has no [[bench]] named core")
-        return
-    done = subprocess.run(["cargo", "bench", "--locked", "--quiet", "--bench", "core"], cwd=rig.TOP, capture_output=True, text=True)
+def cargo_bench(table, name):
+    """A cargo bench, which prints rows of its own: what, figure, and where it has a goal a ratio, the goal and their unit."""
+    done = subprocess.run(["cargo", "bench", "--locked", "--quiet", "--bench", name], cwd=rig.TOP, capture_output=True, text=True)
     if done.returncode != 0:
-        table.fail("the core alone", done.stderr.strip()[-500:] or f"exit code {done.returncode}")
+        table.fail(f"cargo bench {name}", done.stderr.strip()[-500:] or f"exit code {done.returncode}")
         return
     for line in done.stdout.splitlines():
-        what, _, figure = line.partition("\t")
-        table.add(what, figure)
+        what, figure, *judged = line.split("\t")
+        if judged:
+            ratio, goal, unit = judged
+            table.add(what, figure, float(ratio), float(goal), unit)
+        else:
+            table.add(what, figure)
 
 
-SECTIONS = {"relay": [relay, rival], "record": [record], "rival": [rival], "calls": [calls], "memory": [memory],
-            "registrar": [registrar], "core": [core]}
-ALL = [relay, record, rival, calls, memory, registrar, core]
+def core(table, _tools, _options):
+    """The core alone, without sockets."""
+    cargo_bench(table, "core")
+
+
+def codecs(table, _tools, _options):
+    """What decoding and encoding cost, alone and in a call."""
+    cargo_bench(table, "codecs")
+
+
+SECTIONS = [relay, record, prompts, encrypted, thousand, calls, memory, registrar, core, codecs]
+NAMES = {section.__name__: section for section in SECTIONS}
+ALONE = (core, codecs)
 
 
 def main():
     parser = argparse.ArgumentParser(prog="scripts/bench", description="Measures Cordboard beside a plain forwarder, rtpengine and Kamailio.")
-    parser.add_argument("section", nargs="*", help=f"{', '.join(SECTIONS)}; all of them without one")
+    parser.add_argument("section", nargs="*", help=f"{', '.join(NAMES)}; all of them without one")
     parser.add_argument("--calls", type=int, default=100, help="calls at once in the media measurements (default 100)")
     parser.add_argument("--seconds", type=int, default=15, help="length of their steady window (default 15)")
     options = parser.parse_args()
-    unknown = [name for name in options.section if name not in SECTIONS]
+    unknown = [name for name in options.section if name not in NAMES]
     if unknown:
-        parser.error(f"no section {', '.join(unknown)}; there are {', '.join(SECTIONS)}")
-    wanted = list(dict.fromkeys(part for name in options.section for part in SECTIONS[name])) or ALL
+        parser.error(f"no section {', '.join(unknown)}; there are {', '.join(NAMES)}")
+    wanted = [NAMES[name] for name in dict.fromkeys(options.section)] or SECTIONS
 
-    needs_switch = any(part in wanted for part in (relay, record, calls, memory, registrar))
-    options.binary = rig.binary() if needs_switch else None
+    options.binary = rig.binary() if any(part not in ALONE for part in wanted) else None
     table, tools = Table(), rig.Tools()
     try:
         for part in wanted:

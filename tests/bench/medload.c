@@ -7,14 +7,16 @@
 //   -mode ivr     the caller only: sends media and counts what comes back; -dtmf 1 presses a digit 3 s after the answer
 //   -mode raw     no SIP: -map FILE with "caller's port, callee's port, port that the caller sends to, port that the callee sends
 //   to"
+//   -srtp 1       SDES-SRTP (RFC 4568, AES_CM_128_HMAC_SHA1_80) on both ends of calls by SIP
 //
-// Build: cc -O2 -pthread -o medload medload.c
+// Build: cc -O2 -pthread -o medload medload.c -lsrtp2
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <srtp2/srtp.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +34,7 @@ static const char *dest = "1000", *sw = "127.0.0.1", *uacip = "127.0.0.2", *uasi
 static int swport = 5060, uacport = 5080, uasport = 5080, rtpbase = 20000;
 static int pids[8], npid = 0;
 static int sndb = 0;
+static int secure = 0, answer_tag = 1; // tag of the crypto line that is answered with
 static const char *extra = "";
 static uint64_t now_us() {
     struct timespec t;
@@ -54,6 +57,7 @@ struct leg {
     uint16_t rseq;
     int rany;
     uint64_t rlost;
+    srtp_t out, in;
 };
 static struct leg A[MAXC], B[MAXC];
 struct call {
@@ -109,7 +113,7 @@ static int mk(const char *ip, int port) {
     return f;
 }
 static void sendrtp(struct leg *l, int i) {
-    uint8_t b[172];
+    uint8_t b[172 + SRTP_MAX_TRAILER_LEN];
     b[0] = 0x80;
     b[1] = 0 | (l->sent == 0 ? 0x80 : 0);
     b[2] = l->seq >> 8;
@@ -128,7 +132,10 @@ static void sendrtp(struct leg *l, int i) {
     enc(p + 20, (uint32_t)(now_us() - T0));
     for (int k = 28; k < 160; k++)
         p[k] = 0x90 + ((k * 7 + l->xseq) & 31);
-    if (sendto(l->fd, b, 172, 0, (void *)&l->peer, sizeof l->peer) == 172)
+    int length = 172;
+    if (l->out && srtp_protect(l->out, b, &length))
+        length = 0;
+    if (length && sendto(l->fd, b, length, 0, (void *)&l->peer, sizeof l->peer) == length)
         l->sent++;
     else
         sndb++;
@@ -204,6 +211,10 @@ static void *recver(void *unused) {
             uint64_t n = now_us();
             for (int j = 0; j < c; j++) {
                 int len = m[j].msg_len;
+                if (l->in && srtp_unprotect(l->in, buf[j], &len)) {
+                    l->badpay++;
+                    continue;
+                }
                 if (len < 28 || (buf[j][0] & 0xc0) != 0x80)
                     continue;
                 int pt = buf[j][1] & 127;
@@ -296,7 +307,74 @@ static int sdpaddr(const char *m, struct sockaddr_in *a) {
     a->sin_port = htons(atoi(q + 10));
     return 0;
 }
-static int sdp(char *o, const char *ip, int port) {
+// Keys of the two ends, the same in all calls, as bytes and as in SDP.
+static uint8_t keys[2][30];
+static char keys64[2][41];
+static void make_keys(void) {
+    static const char set[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (int k = 0; k < 2; k++) {
+        for (int i = 0; i < 30; i++)
+            keys[k][i] = 17 * i + 101 * k + 3;
+        for (int i = 0; i < 10; i++) {
+            uint32_t three = keys[k][3 * i] << 16 | keys[k][3 * i + 1] << 8 | keys[k][3 * i + 2];
+            for (int j = 0; j < 4; j++)
+                keys64[k][4 * i + j] = set[three >> (18 - 6 * j) & 63];
+        }
+    }
+}
+static srtp_t session(uint8_t *key, srtp_ssrc_type_t which) {
+    srtp_policy_t p;
+    memset(&p, 0, sizeof p);
+    srtp_crypto_policy_set_aes_cm_128_hmac_sha1_80(&p.rtp);
+    srtp_crypto_policy_set_aes_cm_128_hmac_sha1_80(&p.rtcp);
+    p.ssrc.type = which;
+    p.key = key;
+    p.window_size = 128;
+    srtp_t made;
+    return srtp_create(&made, &p) ? NULL : made;
+}
+// Where the other end listens, and its key.
+static int media_of(const char *m, struct leg *l) {
+    if (secure) {
+        const char *at = m, *suite = " AES_CM_128_HMAC_SHA1_80 inline:", *key = NULL;
+        while ((at = strstr(at, "\r\na=crypto:"))) {
+            at += 11;
+            int tag = atoi(at);
+            const char *rest = at + strspn(at, "0123456789");
+            if (strncmp(rest, suite, strlen(suite)))
+                continue;
+            key = rest + strlen(suite);
+            answer_tag = tag;
+            break;
+        }
+        if (!key)
+            return -1;
+        uint8_t bytes[30];
+        for (int i = 0; i < 10; i++) {
+            uint32_t three = 0;
+            for (int j = 0; j < 4; j++) {
+                int c = key[4 * i + j];
+                three = three << 6 | (c >= 'a' ? c - 'a' + 26 : c >= 'A' ? c - 'A' : c >= '0' ? c - '0' + 52 : c == '+' ? 62 : 63);
+            }
+            bytes[3 * i] = three >> 16;
+            bytes[3 * i + 1] = three >> 8;
+            bytes[3 * i + 2] = three;
+        }
+        srtp_t in = session(bytes, ssrc_any_inbound);
+        if (!l->out)
+            l->out = session(keys[l >= B && l < B + MAXC], ssrc_any_outbound);
+        l->in = in; // the one before stays, the receiving thread may be in it
+    }
+    return sdpaddr(m, &l->peer);
+}
+// `tag` is that of the crypto line (RFC 4568 §9.1): an answer repeats the offer's.
+static int sdp(char *o, const char *ip, int port, int tag) {
+    if (secure)
+        return sprintf(o,
+                       "v=0\r\no=- 1 1 IN IP4 %s\r\ns=-\r\nc=IN IP4 %s\r\nt=0 0\r\nm=audio %d RTP/SAVP 0 101\r\n"
+                       "a=rtpmap:0 PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\n"
+                       "a=sendrecv\r\na=crypto:%d AES_CM_128_HMAC_SHA1_80 inline:%s\r\n",
+                       ip, ip, port, tag, keys64[ip == uasip]);
     return sprintf(o,
                    "v=0\r\no=- 1 1 IN IP4 %s\r\ns=-\r\nc=IN IP4 %s\r\nt=0 0\r\nm=audio %d RTP/AVP 0 101\r\na=rtpmap:0 "
                    "PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\na=sendrecv\r\n",
@@ -305,7 +383,7 @@ static int sdp(char *o, const char *ip, int port) {
 static void invite(int i) {
     struct call *c = &C[i];
     char s[600], m[4000];
-    int sl = sdp(s, uacip, rtpbase + 2 * i);
+    int sl = sdp(s, uacip, rtpbase + 2 * i, 1);
     if (!c->tinv) {
         c->tinv = now_us();
         sprintf(c->cid, "ml%d-%d-%lu@%s", getpid(), i, (unsigned long)T0 % 100000, uacip);
@@ -344,7 +422,7 @@ static void reply(int fd, const char *m, struct sockaddr_in *from, int code, con
     int sl = 0;
     s[0] = 0;
     if (rtpport)
-        sl = sdp(s, ip, rtpport);
+        sl = sdp(s, ip, rtpport, answer_tag);
     const char *tg = (code > 100 && !strstr(t, "tag=")) ? ";tag=uas1" : "";
     int l = snprintf(o, sizeof o,
                      "SIP/2.0 %d %s\r\n%s%sFrom: %s\r\nTo: %s%s\r\nCall-ID: %s\r\nCSeq: %s\r\nContact: "
@@ -409,7 +487,7 @@ static void onmsg(int fd, char *m, struct sockaddr_in *from) {
                         c->t200 = now_us();
                         lat[nlat++] = c->t200 - c->tinv;
                         answered++;
-                        if (!sdpaddr(m, &A[i].peer)) {
+                        if (!media_of(m, &A[i])) {
                             A[i].on = 1;
                             if (digit)
                                 dtmf_at[i] = now_us() + 3000000;
@@ -465,9 +543,9 @@ static void onmsg(int fd, char *m, struct sockaddr_in *from) {
             u->idx = nU++;
             reply(fd, m, from, 100, "Trying", uasip, uasport, 0, 0);
             reply(fd, m, from, 180, "Ringing", uasip, uasport, 0, 0);
+            media_of(m, &B[u->idx]);
             reply(fd, m, from, 200, "OK", uasip, uasport, rtpbase + 2 * u->idx, u);
             u->t = now_us();
-            sdpaddr(m, &B[u->idx].peer);
             if (strstr(m, "\r\nm=audio"))
                 B[u->idx].on = 1;
         } else if (!strncmp(m, "ACK", 3)) {
@@ -475,7 +553,7 @@ static void onmsg(int fd, char *m, struct sockaddr_in *from) {
             if (u) {
                 u->acked = 1;
                 if (strstr(m, "\r\nm=audio")) {
-                    sdpaddr(m, &B[u->idx].peer);
+                    media_of(m, &B[u->idx]);
                     B[u->idx].on = 1;
                 }
             }
@@ -495,7 +573,7 @@ static void onmsg(int fd, char *m, struct sockaddr_in *from) {
         if (!strncmp(m, "INVITE", 6)) {
             reinv++;
             if (i >= 0)
-                sdpaddr(m, &A[i].peer);
+                media_of(m, &A[i]);
             reply(fd, m, from, 200, "OK", uacip, uacport, i >= 0 ? rtpbase + 2 * i : 0, 0);
             return;
         }
@@ -583,6 +661,27 @@ static void cpu(double *s, long *rss, double *us) {
         *rss += r * 4;
     }
 }
+// Datagrams that our own sockets had no room for: lost here, and not on the way.
+static long socket_drops(void) {
+    FILE *f = fopen("/proc/net/udp", "r");
+    char line[512];
+    long sum = 0;
+    unsigned ours[2], ip;
+    inet_pton(AF_INET, uacip, &ours[0]);
+    inet_pton(AF_INET, uasip, &ours[1]);
+    while (f && fgets(line, sizeof line, f)) {
+        char *last = strrchr(line, ' ');
+        while (last > line && last[1] <= ' ') { // the line ends in spaces
+            *last = 0;
+            last = strrchr(line, ' ');
+        }
+        if (last && sscanf(line, " %*d: %X", &ip) == 1 && (ip == ours[0] || ip == ours[1]))
+            sum += atol(last + 1);
+    }
+    if (f)
+        fclose(f);
+    return sum;
+}
 static int cmp(const void *a, const void *b) {
     uint32_t x = *(uint32_t *)a, y = *(uint32_t *)b;
     return x < y ? -1 : x > y;
@@ -637,12 +736,18 @@ int main(int c, char **v) {
             mute_a = atoi(n);
         else if (O("-mute_b"))
             mute_b = atoi(n);
+        else if (O("-srtp"))
+            secure = atoi(n);
         else if (O("-extra"))
             extra = n;
         else {
             fprintf(stderr, "? %s\n", a);
             return 1;
         }
+    }
+    if (secure) {
+        srtp_init();
+        make_keys();
     }
     T0 = now_us();
     dly = malloc(capdly * 4);
@@ -821,8 +926,8 @@ int main(int c, char **v) {
            (c3 - c2) * 1000 / N, r0, r2, (double)(r2 - r0) / N, r3, 100 * (b2 - b1) / (tt2 - tt1));
     printf("{\"calls\":%d,\"answered\":%ld,\"failed\":%ld,\"active\":%d,\"retransmissions\":%ld,\"window_s\":%.3f,\"cpu_s\":%.3f,"
            "\"setup_p50_us\":%u,\"setup_p99_us\":%u,\"delay_p50_us\":%u,\"delay_p99_us\":%u,\"sent\":%lu,\"received\":%lu,"
-           "\"rss_before_kb\":%ld,\"rss_window_kb\":%ld,\"rss_after_kb\":%ld}\n",
+           "\"socket_drops\":%ld,\"rss_before_kb\":%ld,\"rss_window_kb\":%ld,\"rss_after_kb\":%ld}\n",
            N, answered, failures, act, retrans, w, c2 - c1, nlat ? lat[nlat / 2] : 0, nlat ? lat[nlat * 99 / 100] : 0,
-           ndly ? dly[ndly / 2] : 0, ndly ? dly[ndly * 99 / 100] : 0, fas + fbs, far + fbr, r0, r2, r3);
+           ndly ? dly[ndly / 2] : 0, ndly ? dly[ndly * 99 / 100] : 0, fas + fbs, far + fbr, socket_drops(), r0, r2, r3);
     return 0;
 }

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+import wave
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -90,8 +92,8 @@ class Tools:
 
     def __init__(self):
         self.folder = Path(tempfile.mkdtemp(prefix="cordboard-bench-"))
-        for name in ("medload", "fwd_epoll"):
-            subprocess.run(["cc", "-O2", "-pthread", "-o", self.folder / name, HERE / f"{name}.c"], check=True)
+        for name, libraries in (("medload", ["-lsrtp2"]), ("fwd_epoll", []), ("fwd_uring", ["-luring"])):
+            subprocess.run(["cc", "-O2", "-pthread", "-o", self.folder / name, HERE / f"{name}.c", *libraries], check=True)
 
     def close(self):
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -135,13 +137,14 @@ class Tools:
 
 
 @contextmanager
-def floor(tools, calls):
-    """The plain forwarder; gives what `Tools.medload` wants for it."""
+def floor(tools, calls, forwarder=("fwd_epoll",)):
+    """The plain forwarder, a program and what stands behind its arguments; gives what `Tools.medload` wants for it."""
     base = 30000
     with open(tools.folder / "floor.map", "w") as out:
         for i in range(calls):
             out.write(f"{RTP_BASE + 2 * i} {RTP_BASE + 2 * i} {base + 4 * i} {base + 4 * i + 2}\n")
-    with running([tools.folder / "fwd_epoll", calls, base, RTP_BASE], tools.folder / "floor.log") as child:
+    program, *more = forwarder
+    with running([tools.folder / program, calls, base, RTP_BASE, *more], tools.folder / "floor.log") as child:
         wait_for("the floor listens", 5, lambda: udp_bound("127.0.0.1", base + 4 * (calls - 1)))
         yield {"mode": "raw", "map": tools.folder / "floor.map", "pid": child.pid}
 
@@ -149,8 +152,8 @@ def floor(tools, calls):
 class Switch:
     """A running Cordboard with the bench configuration."""
 
-    def __init__(self, child, sip, tls, http):
-        self.pid, self.sip, self.tls, self.http = child.pid, sip, tls, http
+    def __init__(self, child, sip, tls, http, site):
+        self.pid, self.sip, self.tls, self.http, self.recordings = child.pid, sip, tls, http, site / "recordings"
 
     def ready(self):
         try:
@@ -158,9 +161,38 @@ class Switch:
         except OSError:
             return False
 
+    def metric(self, name):
+        """A total of /metrics without labels."""
+        text = urllib.request.urlopen(f"http://127.0.0.1:{self.http}/metrics", timeout=5).read().decode()
+        found = re.search(rf"^cordboard_{name} (\d+)$", text, re.MULTILINE)
+        if not found:
+            raise Failed(f"/metrics has no {name}")
+        return int(found.group(1))
+
+    def wait_until_written(self, files):
+        """Each recording is whole once the sidecar beside it has its digest."""
+
+        def done():
+            rows = (json.loads(path.read_text()) for path in self.recordings.rglob("*.json"))
+            return sum(1 for row in rows if row.get("sha256")) >= files
+
+        wait_for(f"{files} recordings are finished", 120, done)
+
+
+MENU = """\
+name = "long"
+language = "en"
+start = "prompt"
+
+[node.prompt]
+kind = "play"
+prompt = "long"
+next = "node:prompt"
+"""
 
 CONFIGURATION = """\
-# Made by scripts/bench: calls from {caller} are a trunk; 5000 goes to the callee, 5001 the same recorded.
+# Made by scripts/bench: calls from {caller} are a trunk; 5000 goes to the callee, 5001 the same recorded, 5003 encrypted on both sides;
+# 5002 hears a prompt of a minute.
 [site]
 name = "Bench"
 domain = "bench.example"
@@ -205,6 +237,29 @@ trunk = "load"
 number = "5001"
 to = "number:95001"
 
+[[inbound]]
+trunk = "load"
+number = "5002"
+to = "menu:long"
+record = false
+
+[[inbound]]
+trunk = "load"
+number = "5003"
+to = "number:85003"
+record = false
+
+[[trunk]]
+name = "secure"
+peer = "{callee}:{port}"
+probe = "off"
+srtp = "required"
+
+[[outbound]]
+pattern = "8*"
+strip = 1
+trunk = ["secure"]
+
 [[outbound]]
 pattern = "9*"
 strip = 1
@@ -225,14 +280,19 @@ def binary():
 def switch(tools, program, more="", secure=False):
     """The switch with the bench configuration and `more` behind it; `secure` gives it a listener for TLS."""
     site = Path(tempfile.mkdtemp(dir=tools.folder, prefix="site-"))
-    (site / "config").mkdir()
+    for part in ("config", "config/menus", "config/prompts"):
+        (site / part).mkdir()
+    (site / "config/menus/long.toml").write_text(MENU)
+    with wave.open(str(site / "config/prompts/long.wav"), "wb") as prompt:
+        prompt.setparams((1, 2, 8000, 0, "NONE", ""))
+        prompt.writeframes(b"".join(int(8000 * math.sin(n / 5)).to_bytes(2, "little", signed=True) for n in range(60 * 8000)))
     (site / "recordings").mkdir()
     sip, tls, http = free_port(), free_port(), free_port()
     listener = f'tls = ["127.0.0.1:{tls}"]\n\n[tls]\nself_signed = true' if secure else ""
     text = CONFIGURATION.format(caller=CALLER, callee=CALLEE, port=SIP_PORT, sip=sip, tls=listener, http=http)
     (site / "config/cordboard.toml").write_text(text + more)
     with running([program, "serve", "--config", "config/cordboard.toml"], site / "log", cwd=site) as child:
-        one = Switch(child, sip, tls, http)
+        one = Switch(child, sip, tls, http, site)
         try:
             wait_for("the switch is ready", 15, lambda: child.poll() is not None or one.ready())
         except Failed as failed:

@@ -153,6 +153,161 @@ fn what_cannot_be_done_is_refused_with_its_reason() {
 }
 
 #[test]
+fn the_customer_of_an_outbound_call_leaves_and_those_inside_can_hold() {
+    let mut sim = Sim::new(12);
+    let (phone, third, trunk) = (sim.phone("201"), sim.phone("210"), sim.trunk());
+    let second = sim.add(Ua::trunk([10, 2, 0, 2].into()));
+    sim.act(phone, |p, now| {
+        p.call("0049301234567", now);
+    });
+    sim.run_until("they talk", |s| s.ua(trunk).is_up() && s.ua(phone).is_up());
+    let id = conversation(&sim);
+    sim.set(trunk, OnInvite::Refuse(503));
+    for to in ["0049170100000", "210"] {
+        let joined = changes(&sim).iter().filter(|c| **c == Joined).count();
+        assert_eq!(sim.ask(Command::Confer { conversation: id, to: to.into() }), Answer::Done);
+        sim.run_until("it has joined", |s| changes(s).iter().filter(|c| **c == Joined).count() > joined);
+    }
+    hear_each_other(&sim, &[trunk, second, phone, third]);
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.run_for(SECOND);
+    assert!(sim.has("recording.finished"), "with the customer");
+    hear_each_other(&sim, &[second, phone, third]);
+    sim.act(second, |t, now| t.hang_up(now));
+    sim.run_for(SECOND);
+    sim.hear_each_other_only(phone, third);
+    // Nobody is a customer any more: who has that one's place waits.
+    assert_eq!(sim.ask(Command::Hold { conversation: id }), Answer::Done);
+    assert_eq!((sim.told(third), sim.told(phone)), (Told::Music, Told::These([].into())), "{}", sim.story());
+    assert_eq!(sim.ask(Command::Resume { conversation: id }), Answer::Done);
+    sim.hear_each_other_only(phone, third);
+    sim.act(third, |t, now| t.hang_up(now));
+    sim.run_for(SECOND);
+    assert!(sim.ua(phone).is_idle());
+    sim.assert_clean();
+}
+
+#[test]
+fn an_outside_party_who_answers_while_nobody_is_bridged_is_the_customer_all_the_same() {
+    for fails in [false, true] {
+        let mut sim = Sim::new(13);
+        let (a, b, c, trunk) = (sim.phone("201"), sim.phone("210"), sim.phone("202"), sim.trunk());
+        sim.act(a, |a, now| {
+            a.call("210", now);
+        });
+        sim.run_until("they talk", |s| s.ua(a).is_up() && s.ua(b).is_up());
+        let id = conversation(&sim);
+        sim.set(trunk, OnInvite::Ring);
+        assert_eq!(sim.ask(Command::Confer { conversation: id, to: "0049301234567".into() }), Answer::Done);
+        sim.run_until("it rings", |s| s.ua(trunk).is_ringing());
+        sim.set(c, OnInvite::Ring);
+        sim.act(a, |a, now| a.refer("202", now));
+        sim.run_until("the other one rings", |s| s.ua(c).is_ringing());
+        sim.act(trunk, |t, now| t.answer(now));
+        sim.run_until("it has joined", |s| changes(s).contains(&Joined));
+        sim.run_for(SECOND);
+        assert!(sim.has("call.went_outside") && sim.has("recording.started"), "{}", sim.story());
+        if fails {
+            // Who comes in goes before the others are a pair.
+            sim.act(trunk, |t, now| t.hang_up(now));
+            sim.run_for(SECOND);
+            assert!(sim.has("recording.finished"), "{}", sim.story());
+        }
+        sim.act(c, |c, now| c.answer(now));
+        sim.run_for(5 * SECOND);
+        assert!(sim.ua(a).is_idle(), "{}", sim.story());
+        if fails {
+            sim.hear_each_other_only(b, c);
+        } else {
+            hear_each_other(&sim, &[b, c, trunk]);
+            assert!(!sim.has("recording.finished"));
+            let bridged =
+                sim.events.iter().rev().find_map(|e| if let Kind::CallBridged(b) = &e.kind { b.phone.clone() } else { None });
+            assert_eq!(bridged.as_ref().map(|p| p.as_str()), Some("210"), "the customer is one of the two\n{}", sim.story());
+        }
+        sim.act(c, |c, now| c.hang_up(now));
+        sim.run_for(SECOND);
+        sim.act(b, |b, now| b.hang_up(now));
+        sim.run_until("over", |s| s.has("call.ended") && s.has("recording.finished"));
+        assert_eq!(sim.recordings.len(), 1);
+        sim.assert_clean();
+    }
+}
+
+#[test]
+fn a_silent_trunk_is_given_up_for_the_next_one() {
+    for says in [OnInvite::Ignore, OnInvite::Try] {
+        let (mut sim, phone, trunk, id) = talking(14);
+        let second = sim.add(Ua::trunk([10, 2, 0, 2].into()));
+        sim.set(trunk, says);
+        let asked = sim.now.mono;
+        assert_eq!(sim.ask(Command::Confer { conversation: id, to: "0049301234567".into() }), Answer::Done);
+        sim.run_until("it has joined", |s| changes(s).contains(&Joined));
+        let took = sim.now.mono.since(asked);
+        assert!(took < if says == OnInvite::Try { 25 * SECOND } else { 10 * SECOND }, "{took:?}");
+        hear_each_other(&sim, &[trunk, phone, second]);
+        sim.act(trunk, |t, now| t.end(0, now));
+        sim.run_for(SECOND);
+        sim.act(phone, |p, now| p.hang_up(now));
+        sim.assert_clean();
+    }
+}
+
+#[test]
+fn an_emergency_number_is_no_party_and_its_call_no_conference() {
+    let (mut sim, phone, trunk, id) = talking(15);
+    let second = sim.add(Ua::trunk([10, 2, 0, 2].into()));
+    sim.set(trunk, OnInvite::Refuse(503));
+    for to in ["112", "0112", "110"] {
+        let answer = sim.ask(Command::Confer { conversation: id, to: to.into() });
+        assert!(matches!(answer, Answer::Refused(Refusal::WrongState(_))), "{answer:?}");
+    }
+    sim.act(phone, |p, now| p.hold(Hold::SendOnly, now));
+    sim.run_until("held", |s| s.has("call.held"));
+    sim.act(phone, |p, now| {
+        p.call("112", now);
+    });
+    sim.run_until("help answers", |s| s.ua(second).is_up());
+    sim.run_for(SECOND);
+    let help = sim.events.iter().rev().find_map(|e| if let Kind::CallStarted(_) = e.kind { e.conversation } else { None });
+    let help = help.expect("a call for help");
+    for (conversation, consultation) in [(id, help), (help, id)] {
+        let answer = sim.ask(Command::ConferWith { conversation, consultation });
+        assert!(matches!(answer, Answer::Refused(Refusal::WrongState(_))), "{answer:?}");
+    }
+    for key in "*71".chars() {
+        sim.act(phone, |p, now| p.digit_by_info(key, now));
+        sim.run_for(SECOND);
+    }
+    assert!(changes(&sim).is_empty() && sim.ua(second).is_up() && sim.ua(phone).open_calls() == 2, "{}", sim.story());
+    sim.hear_each_other_only(phone, second);
+    sim.act(phone, |p, now| p.end(1, now));
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.assert_clean();
+}
+
+#[test]
+fn a_play_to_all_ends_for_all_with_the_bridge() {
+    use cordboard::switch::command::{PlayTo, Sound, Tone};
+    let (mut sim, phone, trunk, third, id) = three(16);
+    let fourth = sim.phone("202");
+    assert_eq!(sim.ask(Command::Confer { conversation: id, to: "202".into() }), Answer::Done);
+    sim.run_until("it has joined", |s| changes(s).iter().filter(|c| **c == Joined).count() == 2);
+    let sound = Sound::Tone(Tone::Music);
+    assert_eq!(sim.ask(Command::Play { conversation: id, sound, to: PlayTo::Both }), Answer::Done);
+    assert!([phone, trunk, third, fourth].iter().all(|at| sim.told(*at) == Told::Music));
+    sim.act(phone, |p, now| p.hang_up(now));
+    sim.run_for(SECOND);
+    hear_each_other(&sim, &[trunk, third, fourth]);
+    assert!(matches!(sim.ask(Command::StopPlay { conversation: id }), Answer::Refused(_)), "nothing is played");
+    for at in [trunk, third] {
+        sim.act(at, |t, now| t.hang_up(now));
+        sim.run_for(SECOND);
+    }
+    sim.assert_clean();
+}
+
+#[test]
 fn an_agent_who_leaves_wraps_up_and_the_customer_talks_on() {
     let mut sim = Sim::new(4);
     let (agent, third, trunk) = (sim.phone("201"), sim.phone("202"), sim.trunk());
@@ -247,6 +402,70 @@ fn a_phone_joins_its_two_calls_by_a_key() {
     sim.act(trunk, |t, now| t.hang_up(now));
     sim.run_for(SECOND);
     sim.act(third, |t, now| t.hang_up(now));
+    sim.assert_clean();
+}
+
+/// The phone is between the two from outside; without it they are parted.
+#[test]
+fn a_phone_joins_a_customer_with_somebody_outside_as_long_as_it_stays() {
+    let (mut sim, phone, trunk, _) = talking(17);
+    let second = sim.add(Ua::trunk([10, 2, 0, 2].into()));
+    sim.set(trunk, OnInvite::Refuse(503));
+    sim.act(phone, |p, now| p.hold(Hold::SendOnly, now));
+    sim.run_until("held", |s| s.has("call.held"));
+    sim.act(phone, |p, now| {
+        p.call("0049301234567", now);
+    });
+    sim.run_until("the consulted one answers", |s| s.ua(second).is_up());
+    sim.run_for(SECOND);
+    for key in "*71".chars() {
+        sim.act(phone, |p, now| p.digit_by_info(key, now));
+        sim.run_for(SECOND);
+    }
+    hear_each_other(&sim, &[trunk, phone, second]);
+    let last = sim.ua(phone).calls.len() - 1;
+    sim.act(phone, |p, now| p.end(last, now));
+    sim.run_for(SECOND);
+    assert!(sim.ua(trunk).is_idle() && sim.ua(second).is_idle(), "{}", sim.story());
+    sim.assert_clean();
+}
+
+#[test]
+fn a_phone_that_is_muted_is_so_in_the_conference() {
+    use cordboard::switch::command::Member;
+    for first in [true, false] {
+        let (mut sim, phone, trunk, third, [id, consultation]) = consulting(18);
+        let conversation = if first { id } else { consultation };
+        let who = || Member::Number("201".into());
+        assert_eq!(sim.ask(Command::Mute { conversation, who: who(), muted: true }), Answer::Done);
+        assert_eq!(sim.ask(Command::ConferWith { conversation: id, consultation }), Answer::Done);
+        sim.run_for(SECOND);
+        assert_eq!((sim.told(trunk), sim.told(third)), (Told::these([third]), Told::these([trunk])), "{}", sim.story());
+        assert_eq!(sim.told(phone), Told::these([trunk, third]));
+        assert_eq!(sim.ask(Command::Mute { conversation: id, who: who(), muted: false }), Answer::Done);
+        hear_each_other(&sim, &[trunk, phone, third]);
+        sim.act(trunk, |t, now| t.hang_up(now));
+        sim.run_for(SECOND);
+        sim.act(third, |t, now| t.hang_up(now));
+        sim.assert_clean();
+    }
+}
+
+#[test]
+fn two_calls_that_are_too_many_together_are_not_joined_though_some_ring_still() {
+    let (mut sim, phone, trunk, third, [id, consultation]) = consulting(19);
+    sim.set(trunk, OnInvite::Ring);
+    for nth in 0..14 {
+        let to = format!("00491701000{nth:02}");
+        assert_eq!(sim.ask(Command::Confer { conversation: id, to }), Answer::Done, "{nth}");
+    }
+    let refused = Answer::Refused(Refusal::TooMany("parties in a conversation"));
+    assert_eq!(sim.ask(Command::ConferWith { conversation: id, consultation }), refused);
+    sim.act(trunk, |t, now| t.end(0, now));
+    sim.run_for(SECOND);
+    sim.act(third, |t, now| t.hang_up(now));
+    sim.run_for(SECOND);
+    assert!(sim.ua(phone).is_idle(), "{}", sim.story());
     sim.assert_clean();
 }
 

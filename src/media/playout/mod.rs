@@ -149,7 +149,7 @@ impl Playout {
             }
             Place::Anew => self.restart(fields),
             Place::Late { timestamp } => {
-                self.queue.seen(fields);
+                self.queue.seen(kind, fields);
                 if sound {
                     self.counts.late += 1;
                     self.counts.reordered += 1;
@@ -169,7 +169,7 @@ impl Playout {
                 return;
             }
         };
-        self.queue.seen(fields);
+        self.queue.seen(kind, fields);
         match kind {
             Kind::Sound => self.delays.arrived(self.transit(timestamp, at), at, self.length_us(payload)),
             // Its timestamp is as good as that of sound.

@@ -110,14 +110,17 @@ impl Queue {
         (sequence, timestamp)
     }
 
-    /// Remembers that this one came.
-    pub fn seen(&mut self, fields: &Fields) {
+    /// Remembers that this one came. Time goes on with sound and noise alone, whose timestamps are checked against their arrival: what an
+    /// event's says may be anything, and must not add up.
+    pub fn seen(&mut self, kind: Kind, fields: &Fields) {
         let Some(source) = &mut self.source else { return };
         let gap = rtp::sequence_gap(source.newest as u16, fields.sequence);
         if gap > 0 {
             source.seen = source.seen.checked_shl(gap.unsigned_abs().into()).unwrap_or(0) | 1;
             source.newest += i64::from(gap);
-            source.timestamp += i64::from(rtp::timestamp_gap(source.timestamp as u32, fields.timestamp));
+            if kind != Kind::Event {
+                source.timestamp += i64::from(rtp::timestamp_gap(source.timestamp as u32, fields.timestamp));
+            }
         } else {
             source.seen |= 1u128.checked_shl(gap.unsigned_abs().into()).unwrap_or(0);
         }

@@ -425,3 +425,35 @@ mod whatever_comes {
         }
     }
 }
+
+/// A key's timestamp is when it began, as its sender says: nothing that it says may add up.
+#[test]
+fn events_that_jump_by_half_the_circle_of_time_each_add_up_to_nothing() {
+    let mut listener = Listener::new(Codec::Pcmu);
+    let mut at = 1_000_000;
+    let fields = |n: u32, payload_type| Fields {
+        marker: false,
+        payload_type,
+        sequence: n as u16,
+        timestamp: n.wrapping_mul(0x7fff_ffff),
+        ssrc: 7,
+    };
+    for n in 0..20_000 {
+        at += 1_000;
+        listener.playout.event(&fields(n, EVENT), Mono::from_micros(at));
+        if n % 10 == 0 {
+            listener.playout.frame(at / 10_000, Mono::from_micros(at));
+        }
+    }
+    let sound = [0x10; 160];
+    for n in 0..50u32 {
+        at += 20_000;
+        let fields = Fields { timestamp: n * 160, ..fields(20_000 + n, 0) };
+        listener.playout.packet(&fields, &sound, Mono::from_micros(at));
+        for frame in [at / 10_000, at / 10_000 + 1] {
+            listener.playout.frame(frame, Mono::from_micros(at));
+        }
+    }
+    let last = listener.playout.frame(at / 10_000 + 1, Mono::from_micros(at)).to_vec();
+    assert!(last.iter().any(|sample| sample.unsigned_abs() > 1_000), "{:?}", listener.playout.counts());
+}

@@ -304,12 +304,60 @@ fn a_key_reaches_one_who_is_decoded_as_one_event_in_its_clock() {
     heard[&B].is_whole(Codec::Opus);
 }
 
+/// Some have the clock of G.711 beside Opus: both ways each event has its own.
+#[test]
+fn a_key_is_sent_at_the_clock_of_the_events_and_not_of_the_sound() {
+    let mut bench = Bench::bridge(Codec::Opus, Codec::Opus);
+    let slow = |leg| Session {
+        telephone_event: Some((126, 8_000)),
+        telephone_events_in: [(126, 8_000)].into_iter().collect(),
+        ..session(leg, Codec::Opus)
+    };
+    bench.command(Command::Agree { leg: B, session: slow(B) });
+    for (speaker, listener, number, clock) in [(A, B, 101, 48), (B, A, 126, 8)] {
+        bench.out.sent.clear();
+        bench.out.reports.clear();
+        let sound = packet(speaker.0 as u32, 1, 0, Codec::Opus.payload_type(), &[0x78, 0, 0, 0]);
+        bench.say(speaker, sound);
+        for n in 0..8u16 {
+            let event = Event { code: 5, end: n >= 5, volume: 10, duration: (n.min(5) + 1) * 20 * clock };
+            bench.say(speaker, packet(speaker.0 as u32, 2 + n, 960, number, &event.to_bytes()));
+            bench.now += Duration::from_millis(20);
+            bench.worker.tick(bench.now, &mut bench.out);
+        }
+        for _ in 0..20 {
+            bench.now += Duration::from_millis(20);
+            bench.worker.tick(bench.now, &mut bench.out);
+        }
+        let told = bench.out.reports.iter().find_map(|r| match r {
+            Report::Digit { leg, digit: '5', duration_ms, .. } => Some((*leg, *duration_ms)),
+            _ => None,
+        });
+        assert_eq!(told, Some((speaker, 120)));
+        let theirs = if number == 101 { 126 } else { 101 };
+        let sent: Vec<(u8, Event)> = bench
+            .out
+            .sent
+            .iter()
+            .filter(|(leg, port, ..)| *leg == listener && *port == Port::Rtp)
+            .filter_map(|(.., bytes)| {
+                let mut bytes = bytes.clone();
+                let packet = Packet::parse(&mut bytes[..]).ok()?;
+                (packet.fields().payload_type == theirs).then(|| Event::parse(packet.payload()).map(|e| (theirs, e))).flatten()
+            })
+            .collect();
+        let ticks = if theirs == 126 { 8 } else { 48 };
+        let ends: Vec<u16> = sent.iter().filter(|(_, e)| e.end).map(|(_, e)| e.duration / ticks).collect();
+        assert!(ends.len() == 3 && (100..=160).contains(&ends[0]), "{speaker}: {sent:?}");
+    }
+}
+
 #[test]
 fn a_key_reaches_one_who_knows_no_events_as_its_tone() {
     for codec in [Codec::Pcma, Codec::Pcmu, Codec::G722] {
         let mut bench = Bench::bridge(Codec::Pcma, codec);
         let mut other = session(B, codec);
-        (other.telephone_event, other.telephone_event_in) = (None, None);
+        (other.telephone_event, other.telephone_events_in) = (None, Default::default());
         bench.command(Command::Agree { leg: B, session: other });
         let heard = press_five(&mut bench);
         heard[&B].is_whole(codec);

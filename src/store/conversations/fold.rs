@@ -75,8 +75,9 @@ impl Conversation {
             | Kind::CallParkReturned(_) => {}
             Kind::CallAnswered(_) => self.answered_at = self.answered_at.or(Some(at)),
             Kind::CallBridged(bridge) => self.bridged(at, bridge),
-            Kind::CallUnbridged(bridge) => {
-                let ended = self.close(at, |s| matches!(s, Span::Bridge { legs, .. } if *legs == bridge.legs), |_| {});
+            // There is one at a time; which of the two is named first may have changed meanwhile.
+            Kind::CallUnbridged(_) => {
+                let ended = self.close(at, |s| matches!(s, Span::Bridge { .. }), |_| {});
                 self.talk_ms += ended;
             }
             Kind::CallHeld(hold) => {

@@ -5,58 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use crate::conversation::MissingCause;
 use crate::ids::LegId;
 pub use crate::media::{Quality, Way};
-
-/// Why nothing is heard, most likely.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum MissingCause {
-    /// No packet has ever come: a firewall, or a NAT that needs to be spoken through first.
-    NeverCame,
-    /// The same, and the address that we gave is private while the peer is on the public network: `[media] advertise` is wrong.
-    OurAddressIsPrivate,
-    /// The same, and the address that the peer gave is private while it calls from the public network.
-    ItsAddressIsPrivate,
-    /// Packets came, and then no more: the network, or the phone's power.
-    Stopped,
-    /// Packets come, from an address that is not believed (`seen_from`).
-    Stranger,
-    /// Packets come of a `payload_type` that was not agreed.
-    PayloadType,
-    /// What comes is no RTP.
-    Malformed,
-    /// What comes cannot be decrypted, or is not authentic.
-    Undecryptable,
-    /// The peer's RTCP said that it leaves.
-    Goodbye,
-    /// RTCP comes, RTP does not: it is muted, or its RTP port is blocked.
-    OnlyReports,
-    /// Packets come, and hold nothing but silence since the first: a muted or broken microphone, or a line that is dead behind it.
-    Silence,
-    /// The other way round: by its reports the peer gets nothing of what it is sent.
-    Unheard,
-}
-
-impl MissingCause {
-    /// As in the event and in the metric's label.
-    pub fn label(self) -> &'static str {
-        match self {
-            MissingCause::NeverCame => "never_came",
-            MissingCause::OurAddressIsPrivate => "our_address_is_private",
-            MissingCause::ItsAddressIsPrivate => "its_address_is_private",
-            MissingCause::Stopped => "stopped",
-            MissingCause::Stranger => "stranger",
-            MissingCause::PayloadType => "payload_type",
-            MissingCause::Malformed => "malformed",
-            MissingCause::Undecryptable => "undecryptable",
-            MissingCause::Goodbye => "goodbye",
-            MissingCause::OnlyReports => "only_reports",
-            MissingCause::Silence => "silence",
-            MissingCause::Unheard => "unheard",
-        }
-    }
-}
 
 /// For the operator.
 impl fmt::Display for MissingCause {

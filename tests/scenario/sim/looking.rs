@@ -126,8 +126,31 @@ impl Sim {
             .collect()
     }
 
+    /// Of each conversation: bridges that have begun end, one after another, and are told with the same legs.
+    fn assert_bridges(&self) {
+        let mut open = BTreeMap::new();
+        for event in &self.events {
+            match &event.kind {
+                Kind::CallBridged(bridge) => {
+                    assert_eq!(open.insert(event.conversation, bridge.clone()), None, "two bridges at once\n{}", self.story());
+                }
+                Kind::CallUnbridged(bridge) => {
+                    let began = open.remove(&event.conversation);
+                    assert_eq!(began.map(|b| b.legs), Some(bridge.legs), "another bridge ends\n{}", self.story());
+                }
+                // The process that had them open is gone.
+                Kind::SystemStarted(_) => open.clear(),
+                Kind::CallEnded(_) => {
+                    assert_eq!(open.get(&event.conversation), None, "a bridge outlives its call\n{}", self.story());
+                }
+                _ => {}
+            }
+        }
+    }
+
     /// Nothing is left of any call: no conversation, leg, port or transaction.
     pub fn assert_clean(&mut self) {
+        self.assert_bridges();
         self.run_for(Duration::from_secs(120));
         // Phones that have said nothing to a BYE are asked for some minutes whether they are there.
         for _ in 0..10 {
