@@ -31,12 +31,17 @@ enum State {
 
 impl Decoder {
     pub fn new(codec: Codec) -> Decoder {
+        Decoder::at(codec, codec.sample_rate())
+    }
+
+    /// One that gives sound at another rate than the codec's own: Opus at 8 or 16 kHz. The others have one rate.
+    pub fn at(codec: Codec, rate: u32) -> Decoder {
         let concealer = || Concealer::new(codec.sample_rate());
         let state = match codec {
             Codec::Pcmu => State::G711(G711::Pcmu, concealer()),
             Codec::Pcma => State::G711(G711::Pcma, concealer()),
             Codec::G722 => State::G722(Box::new(g722::Decoder::new()), concealer()),
-            Codec::Opus => State::Opus(opus::Decoder::new()),
+            Codec::Opus => State::Opus(opus::Decoder::new(rate)),
             Codec::L16 => State::L16(concealer()),
         };
         Decoder { codec, state }
@@ -46,7 +51,7 @@ impl Decoder {
         self.codec
     }
 
-    /// Appends the samples of a payload, at the codec's sample rate; how many they are. On failure nothing is appended.
+    /// Appends the samples of a payload, at the decoder's rate; how many they are. On failure nothing is appended.
     pub fn decode(&mut self, payload: &[u8], out: &mut Vec<i16>) -> Result<usize, Undecodable> {
         if payload.is_empty() {
             return Err(Undecodable::Empty);

@@ -18,17 +18,22 @@ enum State {
 
 impl Encoder {
     pub fn new(codec: Codec) -> Encoder {
+        Encoder::at(codec, codec.sample_rate())
+    }
+
+    /// One that takes sound at another rate than the codec's own: Opus of 8 or 16 kHz. The others have one rate.
+    pub fn at(codec: Codec, rate: u32) -> Encoder {
         let state = match codec {
             Codec::Pcmu => State::G711(G711::Pcmu),
             Codec::Pcma => State::G711(G711::Pcma),
             Codec::G722 => State::G722(Box::new(g722::Encoder::new())),
-            Codec::Opus => State::Opus(opus::Encoder::new()),
+            Codec::Opus => State::Opus(opus::Encoder::new(rate)),
             Codec::L16 => State::L16,
         };
         Encoder { state }
     }
 
-    /// Appends the payload of these samples, at the codec's sample rate. They are whole tens of milliseconds, and of a length that the
+    /// Appends the payload of these samples, at the encoder's rate. They are whole tens of milliseconds, and of a length that the
     /// codec has ([`Codec::packet_ms`]). `false`: nothing was appended and nothing is to be sent, since it is silence that the other
     /// side makes by itself (Opus DTX).
     pub fn encode(&mut self, pcm: &[i16], out: &mut Vec<u8>) -> bool {

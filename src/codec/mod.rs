@@ -106,6 +106,15 @@ impl Codec {
         self.row().channels
     }
 
+    /// The rate at which it is worth encoding sound that was sampled at `rate` at most: one that this codec can work at.
+    pub const fn rate_for(self, rate: u32) -> u32 {
+        match (self, rate) {
+            (Codec::Opus, ..=8_000) => 8_000,
+            (Codec::Opus, ..=16_000) => 16_000,
+            (Codec::Opus | Codec::Pcmu | Codec::Pcma | Codec::G722 | Codec::L16, _) => self.sample_rate(),
+        }
+    }
+
     /// The law, where it is G.711.
     pub const fn g711(self) -> Option<G711> {
         match self {

@@ -1,12 +1,16 @@
-//! Opus (RFC 6716, RFC 7587) by libopus: mono at 48 kHz, for speech, with in-band FEC and DTX.
+//! Opus (RFC 6716, RFC 7587) by libopus: mono, for speech, with in-band FEC and DTX.
+//!
+//! Its RTP clock has 48 kHz whatever the sound has (RFC 7587 §4.1). Either end may work at a lower rate than the other: where the sound
+//! comes from a telephone of 8 kHz, an encoder of 8 kHz does with less than half of the time and loses nothing.
 
 use ::opus::{Application, Bitrate, Channels, Signal};
 
 use super::Undecodable;
 
-const RATE: u32 = 48_000;
-/// What libopus conceals in: 2.5 ms.
-const STEP: usize = 120;
+/// Of RTP timestamps and of [`duration`], in Hz.
+const CLOCK: usize = 48_000;
+/// libopus conceals in steps of 2.5 ms: so many in a second.
+const STEPS: usize = 400;
 /// Longest frame (RFC 6716 §3.2.1); longer payloads are of several.
 const LONGEST_PAYLOAD: usize = 1_275;
 /// Fullband speech (RFC 7587 §3.1.1: 28 to 40 kbit/s).
@@ -18,19 +22,27 @@ const QUIET: u16 = 260;
 /// Of libopus' 0 to 10: speech at 32 kbit/s costs half of what it costs at 10, and is as near to the original; below 4 it is not.
 const COMPLEXITY: i32 = 5;
 
-/// `None` where there was no memory for it: then nothing can be decoded.
 #[derive(Debug)]
-pub struct Decoder(Option<::opus::Decoder>);
+pub struct Decoder {
+    /// `None` where there was no memory for it: then nothing can be decoded.
+    decoder: Option<::opus::Decoder>,
+    rate: usize,
+}
 
 impl Decoder {
-    pub fn new() -> Decoder {
-        Decoder(::opus::Decoder::new(RATE, Channels::Mono).ok())
+    /// `rate`: one that Opus has, 8, 16 or 48 kHz among them.
+    pub fn new(rate: u32) -> Decoder {
+        Decoder { decoder: ::opus::Decoder::new(rate, Channels::Mono).ok(), rate: rate as usize }
+    }
+
+    fn samples(&self, payload: &[u8]) -> usize {
+        duration(payload) * self.rate / CLOCK
     }
 
     pub fn decode(&mut self, payload: &[u8], out: &mut Vec<i16>) -> Result<(), Undecodable> {
         let failed = Undecodable::NotOpus { bytes: payload.len() };
-        let samples = duration(payload);
-        let Some(decoder) = self.0.as_mut().filter(|_| samples > 0) else { return Err(failed) };
+        let samples = self.samples(payload);
+        let Some(decoder) = self.decoder.as_mut().filter(|_| samples > 0) else { return Err(failed) };
         let start = out.len();
         out.resize(start + samples, 0);
         let decoded = decoder.decode(payload, &mut out[start..], false);
@@ -40,15 +52,16 @@ impl Decoder {
 
     pub fn conceal(&mut self, samples: usize, next: Option<&[u8]>, out: &mut Vec<i16>) {
         let end = out.len() + samples;
+        let (step, longest) = (self.rate / STEPS, LONGEST * self.rate / CLOCK);
         // The copy in the next packet is of the frame before it, so the last piece asks for it.
         while out.len() < end {
             let start = out.len();
-            let piece = (end - start).div_ceil(STEP) * STEP;
-            let piece = piece.min(LONGEST);
+            let piece = (end - start).div_ceil(step) * step;
+            let piece = piece.min(longest);
             out.resize(start + piece, 0);
             let last = start + piece >= end;
             let copy = next.filter(|packet| last && duration(packet) > 0);
-            let made = self.0.as_mut().map(|d| d.decode(copy.unwrap_or_default(), &mut out[start..], copy.is_some()));
+            let made = self.decoder.as_mut().map(|d| d.decode(copy.unwrap_or_default(), &mut out[start..], copy.is_some()));
             if !matches!(made, Some(Ok(_))) {
                 out[start..].fill(0);
             }
@@ -66,9 +79,10 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    pub fn new() -> Encoder {
+    /// `rate`: one that Opus has, 8, 16 or 48 kHz among them.
+    pub fn new(rate: u32) -> Encoder {
         let encoder = || {
-            let mut encoder = ::opus::Encoder::new(RATE, Channels::Mono, Application::Voip)?;
+            let mut encoder = ::opus::Encoder::new(rate, Channels::Mono, Application::Voip)?;
             encoder.set_signal(Signal::Voice)?;
             encoder.set_complexity(COMPLEXITY)?;
             encoder.set_bitrate(Bitrate::Bits(BITRATE as i32))?;

@@ -8,12 +8,14 @@ use super::play::Play;
 use super::voice::{Voice, samples};
 
 /// Of clips, in Hz.
-const CLIPS: u32 = 8_000;
+pub const CLIPS: u32 = 8_000;
 
 /// The encoded side of one leg.
 #[derive(Debug)]
 pub struct Blend {
     codec: Codec,
+    /// Of what is summed and encoded, in Hz.
+    rate: u32,
     encoder: Encoder,
     limiter: Limiter,
     /// From a clip's rate to the codec's, where they differ.
@@ -24,15 +26,16 @@ pub struct Blend {
 }
 
 impl Blend {
-    /// `dtx`: silence need not be sent.
-    pub fn new(codec: Codec, dtx: bool) -> Blend {
-        let mut encoder = Encoder::new(codec);
+    /// `rate`: of the sound, as [`Codec::rate_for`] has it. `dtx`: silence need not be sent.
+    pub fn new(codec: Codec, rate: u32, dtx: bool) -> Blend {
+        let mut encoder = Encoder::at(codec, rate);
         encoder.set_dtx(dtx);
         Blend {
             codec,
+            rate,
             encoder,
-            limiter: Limiter::new(codec.sample_rate()),
-            clips: (codec.sample_rate() != CLIPS).then(|| Resampler::new(CLIPS, codec.sample_rate())),
+            limiter: Limiter::new(rate),
+            clips: (rate != CLIPS).then(|| Resampler::new(CLIPS, rate)),
             sum: Vec::new(),
             pcm: Vec::new(),
             payload: Vec::new(),
@@ -41,6 +44,10 @@ impl Blend {
 
     pub fn codec(&self) -> Codec {
         self.codec
+    }
+
+    pub fn rate(&self) -> u32 {
+        self.rate
     }
 
     /// Whether silence need not be sent.
@@ -56,12 +63,12 @@ impl Blend {
     /// Begins a packet of `frames` of the grid.
     pub fn begin(&mut self, frames: usize) {
         self.sum.clear();
-        self.sum.resize(frames * samples(self.codec.sample_rate()), 0);
+        self.sum.resize(frames * samples(self.rate), 0);
     }
 
     /// Adds a voice, from frame `first` of the grid on.
     pub fn add(&mut self, voice: &mut Voice, first: u64, now: Mono) {
-        let rate = self.codec.sample_rate();
+        let rate = self.rate;
         for (n, sum) in (first..).zip(self.sum.chunks_mut(samples(rate))) {
             voice.add(n, rate, now, sum);
         }
@@ -91,7 +98,7 @@ impl Blend {
     /// 20 ms of a key.
     pub fn tone(&mut self, digit: char, pressed: std::time::Duration) -> Option<&[u8]> {
         self.pcm.clear();
-        super::keying::tone(digit, pressed, self.codec.sample_rate(), &mut self.pcm);
+        super::keying::tone(digit, pressed, self.rate, &mut self.pcm);
         self.encode()
     }
 

@@ -8,7 +8,7 @@ use crate::ids::LegId;
 use crate::rtp::srtp::GROWTH;
 use crate::rtp::{Fields, HEADER, Press};
 
-use super::blend::Blend;
+use super::blend::{Blend, CLIPS};
 use super::due::LATE;
 use super::keying::{self, Step};
 use super::leg::{Hears, Leg};
@@ -49,12 +49,15 @@ impl Worker {
         let slot = leg.slot;
         let session = leg.path.as_ref().map(|path| (path.session.codec, path.session.dtx));
         let wanted = session.filter(|(codec, _)| self.is_encoded(leg, *codec));
+        let heard = self.heard_rate(leg);
         let Some(leg) = self.leg_at_mut(index) else { return };
         match wanted {
             Some((codec, dtx)) => {
+                let rate = codec.rate_for(heard);
                 match &mut leg.blend {
-                    Some(blend) if blend.codec() == codec => blend.set_dtx(dtx),
-                    Some(_) | None => leg.blend = Some(Box::new(Blend::new(codec, dtx))),
+                    // One that could do with less goes on as it is: an encoder that begins anew is heard.
+                    Some(blend) if blend.codec() == codec && blend.rate() >= rate => blend.set_dtx(dtx),
+                    Some(_) | None => leg.blend = Some(Box::new(Blend::new(codec, rate, dtx))),
                 }
                 if leg.due.play.is_none() {
                     self.schedule(slot, Timer::Play, now);
@@ -80,17 +83,23 @@ impl Worker {
     /// A leg is decoded while somebody hears it so.
     pub(super) fn settle_voice(&mut self, index: u32) {
         let Some(leg) = self.leg_at(index) else { return };
-        let blended = |l: &u32| self.leg_at(*l).is_some_and(|l| l.blend.is_some());
-        let wanted = leg.listeners.iter().any(blended);
+        let blended = |l: &u32| self.leg_at(*l)?.blend.as_ref().map(|blend| blend.rate());
+        let wanted = leg.listeners.iter().filter_map(blended).max();
         let Some(leg) = self.leg_at_mut(index) else { return };
         let speaks = leg.speaks;
-        match &leg.voice {
-            _ if !wanted => leg.voice = None,
-            Some(voice) if voice.codec() == speaks => {}
-            Some(_) | None => leg.voice = Some(Box::new(Voice::new(speaks))),
+        match (wanted.map(|rate| speaks.rate_for(rate)), &leg.voice) {
+            (None, _) => leg.voice = None,
+            (Some(rate), Some(voice)) if voice.codec() == speaks && voice.rate() >= rate => {}
+            (Some(rate), _) => leg.voice = Some(Box::new(Voice::new(speaks, rate))),
         }
         // What comes too late is what the playout says, where there is one.
-        leg.incoming.buffered(wanted);
+        leg.incoming.buffered(wanted.is_some());
+    }
+
+    /// The highest rate of sound that a leg may hear, in Hz.
+    fn heard_rate(&self, leg: &Leg) -> u32 {
+        let speaks = |index| self.leg_at(index).map(|speaker| speaker.speaks.sample_rate());
+        leg.hears.speakers().filter_map(speaks).max().unwrap_or(CLIPS)
     }
 
     fn is_encoded(&self, leg: &Leg, codec: Codec) -> bool {
@@ -240,7 +249,7 @@ impl Worker {
                     let (mut blend, mut tones) = (leg.blend.take(), leg.tones.take());
                     let encoder = match &mut blend {
                         Some(blend) => blend,
-                        None => tones.get_or_insert_with(|| Box::new(Blend::new(codec, dtx))),
+                        None => tones.get_or_insert_with(|| Box::new(Blend::new(codec, codec.sample_rate(), dtx))),
                     };
                     if let Some(payload) = encoder.tone(digit, pressed) {
                         let length = codec.clock_rate() / 50;

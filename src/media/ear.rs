@@ -18,6 +18,8 @@ const LOUD: u32 = 200;
 #[derive(Debug)]
 pub struct Ear {
     codec: Codec,
+    /// Of what is decoded, in Hz.
+    rate: u32,
     decoder: Decoder,
     resampler: Option<Resampler>,
     decoded: Vec<i16>,
@@ -26,10 +28,11 @@ pub struct Ear {
 
 impl Ear {
     fn new(codec: Codec) -> Ear {
-        let rate = codec.sample_rate();
+        let rate = codec.rate_for(RATE);
         Ear {
             codec,
-            decoder: Decoder::new(codec),
+            rate,
+            decoder: Decoder::at(codec, rate),
             resampler: (rate != RATE).then(|| Resampler::new(rate, RATE)),
             decoded: Vec::new(),
             heard: Vec::new(),
@@ -44,7 +47,7 @@ impl Ear {
             return &[];
         }
         let Some(resampler) = &mut self.resampler else { return &self.decoded };
-        for frame in self.decoded.chunks_exact(samples(self.codec.sample_rate())) {
+        for frame in self.decoded.chunks_exact(samples(self.rate)) {
             resampler.process(frame, &mut self.heard);
         }
         &self.heard

@@ -30,6 +30,8 @@ pub fn samples(rate: u32) -> usize {
 #[derive(Debug)]
 pub struct Voice {
     codec: Codec,
+    /// Of what is decoded, in Hz.
+    rate: u32,
     pub playout: Playout,
     rates: Vec<Resampled>,
 }
@@ -42,8 +44,13 @@ struct Resampled {
 }
 
 impl Voice {
-    pub fn new(codec: Codec) -> Voice {
-        Voice { codec, playout: Playout::new(codec), rates: Vec::new() }
+    /// Decoded at `rate`, as [`Codec::rate_for`] has it.
+    pub fn new(codec: Codec, rate: u32) -> Voice {
+        Voice { codec, rate, playout: Playout::at(codec, rate), rates: Vec::new() }
+    }
+
+    pub fn rate(&self) -> u32 {
+        self.rate
     }
 
     pub fn codec(&self) -> Codec {
@@ -59,10 +66,10 @@ impl Voice {
 
     /// Adds frame `n` at `rate` to a sum of [`samples`].
     pub fn add(&mut self, n: u64, rate: u32, now: Mono, sum: &mut [i32]) {
-        let frame: &[i16] = if rate == self.codec.sample_rate() {
+        let frame: &[i16] = if rate == self.rate {
             self.playout.frame(n, now)
         } else {
-            let from = self.codec.sample_rate();
+            let from = self.rate;
             let at = self.rates.iter().position(|r| r.rate == rate).unwrap_or_else(|| {
                 let resampler = Resampler::new(from, rate);
                 self.rates.push(Resampled { rate, resampler, frames: VecDeque::with_capacity(KEPT) });

@@ -136,7 +136,7 @@ def prompts(table, tools, options):
 
 def encrypted(table, tools, options):
     name = "cordboard, relayed with SDES-SRTP on both sides"
-    beside_the_floor(table, tools, options, name, through(tools, options, 5003, srtp=1), SRTP_TO_FLOOR)
+    beside_the_floor(table, tools, options, name, through(tools, options, 5003, srtp=1, uas=rig.SECURE), SRTP_TO_FLOOR)
 
 
 THOUSAND, TWO_MINUTES = 1000, 120

@@ -87,7 +87,7 @@ fn call(codecs: [Codec; 2], streams: &[Vec<Vec<u8>>; 2]) -> f64 {
         degraded_below: 3.6,
         seed: 1,
     };
-    let (mut worker, clips, mut sink) = (Worker::new(settings), Clips::default(), Sent(0));
+    let (mut worker, clips, mut sink) = (Worker::new(settings), Clips::new(Default::default(), None), Sent(0));
     let (mut now, legs) = (Mono::from_millis(1_000), [LegId(1), LegId(2)]);
     let remotes: [std::net::SocketAddr; 2] = [([10, 0, 0, 2], 4_000).into(), ([10, 0, 0, 3], 4_000).into()];
     for (i, leg) in legs.into_iter().enumerate() {
@@ -97,8 +97,8 @@ fn call(codecs: [Codec; 2], streams: &[Vec<Vec<u8>>; 2]) -> f64 {
             codec: codecs[i],
             payload_type: codecs[i].payload_type(),
             receives: [(codecs[i].payload_type(), codecs[i])].into_iter().collect(),
-            telephone_event: Some(101),
-            telephone_event_in: Some(101),
+            telephone_event: Some((101, codecs[i].clock_rate())),
+            telephone_events_in: [(101, codecs[i].clock_rate())].into_iter().collect(),
             send: true,
             receive: true,
             ptime_ms: 20,
@@ -144,11 +144,11 @@ fn call(codecs: [Codec; 2], streams: &[Vec<Vec<u8>>; 2]) -> f64 {
     us
 }
 
-/// Of one codec, decoding and encoding: µs a packet of either.
-fn alone(codec: Codec, stream: &[Vec<u8>]) -> f64 {
-    let (pcm, frame) = (voice(codec.sample_rate()), codec.sample_rate() as usize / 50);
+/// Of one codec, decoding and encoding sound of a rate: µs a packet of either.
+fn alone(codec: Codec, rate: u32, stream: &[Vec<u8>]) -> f64 {
+    let (pcm, frame) = (voice(rate), rate as usize / 50);
     let frames: Vec<&[i16]> = pcm.chunks_exact(frame).collect();
-    let (mut decoder, mut encoder) = (Decoder::new(codec), Encoder::new(codec));
+    let (mut decoder, mut encoder) = (Decoder::at(codec, rate), Encoder::at(codec, rate));
     let (mut out, mut payload) = (Vec::with_capacity(frame), Vec::with_capacity(1_500));
     each(2 * PACKETS, || {
         for n in 0..PACKETS {
@@ -165,14 +165,16 @@ const ROUNDS: usize = 5;
 
 fn between(one: Codec, other: Codec, goal: Option<f64>) {
     let streams = [encoded(one), encoded(other)];
-    let mut rounds: Vec<(f64, f64)> = (0..ROUNDS).map(|_| (call([one, other], &streams), alone(one, &streams[0]))).collect();
+    let rate = one.rate_for(other.sample_rate());
+    let mut rounds: Vec<(f64, f64)> =
+        (0..ROUNDS).map(|_| (call([one, other], &streams), alone(one, rate, &streams[0]))).collect();
     rounds.sort_by(|a, b| (a.0 / a.1).total_cmp(&(b.0 / b.1)));
     let (whole, codec) = rounds[ROUNDS / 2];
+    let (name, full) = (one.name(), alone(one, one.sample_rate(), &streams[0]));
     let row = format!(
-        "call of {} with {}, a packet\t{whole:.2} µs, {codec:.2} µs of it {} alone",
-        one.name(),
+        "call of {name} with {}, a packet\t{whole:.2} µs, {codec:.2} µs of it {name} alone at {rate} Hz ({full:.2} µs at {} Hz)",
         other.name(),
-        one.name()
+        one.sample_rate()
     );
     match goal {
         Some(goal) => println!("{row}\t{:.3}\t{goal}\t × the codec", whole / codec),

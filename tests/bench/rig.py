@@ -19,7 +19,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 TOP = HERE.parent.parent
-CALLER, CALLEE, SIP_PORT = "127.0.0.2", "127.0.0.3", 5080
+CALLER, CALLEE, SECURE, SIP_PORT = "127.0.0.2", "127.0.0.3", "127.0.0.4", 5080
 RTP_BASE = 20000  # of medload's two ends, on their own loopback addresses
 TICK_MS = 1000 / os.sysconf("SC_CLK_TCK")
 PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
@@ -187,12 +187,15 @@ start = "prompt"
 [node.prompt]
 kind = "play"
 prompt = "long"
-next = "node:prompt"
+next = "node:end"
+
+[node.end]
+kind = "hangup"
 """
 
 CONFIGURATION = """\
 # Made by scripts/bench: calls from {caller} are a trunk; 5000 goes to the callee, 5001 the same recorded, 5003 encrypted on both sides;
-# 5002 hears a prompt of a minute.
+# 5002 hears a prompt of three minutes.
 [site]
 name = "Bench"
 domain = "bench.example"
@@ -251,7 +254,7 @@ record = false
 
 [[trunk]]
 name = "secure"
-peer = "{callee}:{port}"
+peer = "{secure}:{port}"
 probe = "off"
 srtp = "required"
 
@@ -280,16 +283,16 @@ def binary():
 def switch(tools, program, more="", secure=False):
     """The switch with the bench configuration and `more` behind it; `secure` gives it a listener for TLS."""
     site = Path(tempfile.mkdtemp(dir=tools.folder, prefix="site-"))
-    for part in ("config", "config/menus", "config/prompts"):
+    for part in ("config", "config/menus", "config/prompts", "config/prompts/en"):
         (site / part).mkdir()
     (site / "config/menus/long.toml").write_text(MENU)
-    with wave.open(str(site / "config/prompts/long.wav"), "wb") as prompt:
+    with wave.open(str(site / "config/prompts/en/long.wav"), "wb") as prompt:
         prompt.setparams((1, 2, 8000, 0, "NONE", ""))
-        prompt.writeframes(b"".join(int(8000 * math.sin(n / 5)).to_bytes(2, "little", signed=True) for n in range(60 * 8000)))
+        prompt.writeframes(b"".join(int(8000 * math.sin(n / 5)).to_bytes(2, "little", signed=True) for n in range(180 * 8000)))
     (site / "recordings").mkdir()
     sip, tls, http = free_port(), free_port(), free_port()
     listener = f'tls = ["127.0.0.1:{tls}"]\n\n[tls]\nself_signed = true' if secure else ""
-    text = CONFIGURATION.format(caller=CALLER, callee=CALLEE, port=SIP_PORT, sip=sip, tls=listener, http=http)
+    text = CONFIGURATION.format(caller=CALLER, callee=CALLEE, secure=SECURE, port=SIP_PORT, sip=sip, tls=listener, http=http)
     (site / "config/cordboard.toml").write_text(text + more)
     with running([program, "serve", "--config", "config/cordboard.toml"], site / "log", cwd=site) as child:
         one = Switch(child, sip, tls, http, site)

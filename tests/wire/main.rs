@@ -23,5 +23,6 @@ mod pairs;
 mod phones;
 mod secure;
 mod sipvicious;
+mod talk;
 mod trunk;
 mod voicemail;

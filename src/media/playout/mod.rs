@@ -61,9 +61,8 @@ pub struct Counts {
 pub struct Playout {
     codec: Codec,
     decoder: Decoder,
-    /// Samples a second, and a tick of the RTP clock.
+    /// Samples a second.
     rate: u32,
-    per_tick: i64,
     queue: Queue,
     delays: Delays,
     /// What is heard while the sender is silent; nothing if it did not say.
@@ -90,13 +89,12 @@ struct Grid {
 }
 
 impl Playout {
-    pub fn new(codec: Codec) -> Playout {
-        let rate = codec.sample_rate();
+    /// Frames at `rate`: the codec's own, or another that its decoder can give.
+    pub fn at(codec: Codec, rate: u32) -> Playout {
         Playout {
             codec,
-            decoder: Decoder::new(codec),
+            decoder: Decoder::at(codec, rate),
             rate,
-            per_tick: i64::from((rate / codec.clock_rate()).max(1)),
             queue: Queue::default(),
             delays: Delays::new(),
             noise: None,
@@ -186,7 +184,7 @@ impl Playout {
         self.counts.discarded += self.queue.sounds();
         self.delays.restart();
         self.end();
-        self.decoder = Decoder::new(self.codec);
+        self.decoder = Decoder::at(self.codec, self.rate);
         self.queue.restart(fields)
     }
 
@@ -197,19 +195,28 @@ impl Playout {
 
     /// Arrival less timestamp, in µs.
     fn transit(&self, timestamp: i64, at: Mono) -> i64 {
-        micros(at) - timestamp * 1_000_000 / i64::from(self.codec.clock_rate().max(1))
+        micros(at) - timestamp * 1_000_000 / self.clock_rate()
     }
 
     /// How much sound a payload has, in µs.
     fn length_us(&self, payload: &[u8]) -> i64 {
-        self.us(i64::from(self.codec.ticks(payload)) * self.per_tick)
+        i64::from(self.codec.ticks(payload)) * 1_000_000 / self.clock_rate()
+    }
+
+    fn clock_rate(&self) -> i64 {
+        i64::from(self.codec.clock_rate().max(1))
+    }
+
+    /// Where a timestamp lies, counted in samples.
+    fn place(&self, timestamp: i64) -> i64 {
+        (timestamp * i64::from(self.rate)).div_euclid(self.clock_rate())
     }
 
     fn us(&self, samples: i64) -> i64 {
         samples * 1_000_000 / i64::from(self.rate)
     }
 
-    /// Frame `n` of the grid: 10 ms at the codec's sample rate. Whoever is first asks for each `n` in turn, at `now`; the newest few can be
+    /// Frame `n` of the grid: 10 ms at the playout's rate. Whoever is first asks for each `n` in turn, at `now`; the newest few can be
     /// asked for again, an older one is silence. After a gap in `n`, in which nobody listened, it goes on with what is said now.
     pub fn frame(&mut self, n: u64, now: Mono) -> &[i16] {
         let length = self.rate as usize / 100;

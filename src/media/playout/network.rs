@@ -180,7 +180,7 @@ pub struct Listener {
 impl Listener {
     pub fn new(codec: Codec) -> Listener {
         Listener {
-            playout: Playout::new(codec),
+            playout: Playout::at(codec, codec.sample_rate()),
             coming: VecDeque::new(),
             n: 100,
             heard: Vec::new(),

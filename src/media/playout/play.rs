@@ -237,7 +237,7 @@ impl Playout {
     /// Samples that wait, decoded or not, from this time on.
     fn waiting_samples(&self, position: i64) -> i64 {
         match self.queue.last() {
-            Some(last) => last.timestamp * self.per_tick + self.play.packet as i64 - position,
+            Some(last) => self.place(last.timestamp) + self.play.packet as i64 - position,
             None => self.play.pending() as i64,
         }
     }
@@ -246,7 +246,7 @@ impl Playout {
     fn begin(&mut self, at: i64) -> Option<usize> {
         loop {
             let first = self.queue.first()?;
-            let start = first.timestamp * self.per_tick;
+            let start = self.place(first.timestamp);
             let kind = first.kind;
             let delay = self.delay_of(start, at);
             let wait = self.delays.target() - delay;
@@ -323,7 +323,7 @@ impl Playout {
         let Some(first) = self.queue.first() else {
             return self.wait();
         };
-        let (kind, start) = (first.kind, first.timestamp * self.per_tick);
+        let (kind, start) = (first.kind, self.place(first.timestamp));
         match kind {
             Kind::Event => {
                 self.skip();
@@ -521,10 +521,10 @@ impl Playout {
         while self.play.pending() < samples
             && self.queue.missing() == 0
             && self.queue.first().is_some_and(|first| {
-                first.kind == Kind::Sound && (first.timestamp * self.per_tick - self.play.end).abs() <= self.play.grain()
+                first.kind == Kind::Sound && (self.place(first.timestamp) - self.play.end).abs() <= self.play.grain()
             })
         {
-            self.play.end = self.queue.first().map_or(self.play.end, |first| first.timestamp * self.per_tick);
+            self.play.end = self.queue.first().map_or(self.play.end, |first| self.place(first.timestamp));
             self.decode();
         }
     }

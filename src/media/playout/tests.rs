@@ -394,7 +394,7 @@ mod whatever_comes {
     proptest! {
         #[test]
         fn it_never_panics_nor_grows(codec in prop::sample::select(&Codec::ALL[..]), steps in prop::collection::vec(step(), 1..200)) {
-            let mut p = Playout::new(codec);
+            let mut p = Playout::at(codec, codec.sample_rate());
             let (mut at, mut n) = (0u64, 0u64);
             let mut fields = Fields { marker: false, payload_type: 0, sequence: 65_530, timestamp: u32::MAX - 500, ssrc: 1 };
             for step in steps {
