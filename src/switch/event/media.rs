@@ -36,6 +36,12 @@ pub enum MissingCause {
     Silence,
     /// The other way round: by its reports the peer gets nothing of what it is sent.
     Unheard,
+    /// A browser has another certificate than its description vouched for, so that somebody else may be on the way. The leg is ended.
+    Fingerprint,
+    /// A browser was reached, and its DTLS came to no end. The leg is ended.
+    Handshake,
+    /// No check of a browser's for 30 s (RFC 7675): its page or its network is gone. The leg is ended.
+    Consent,
 }
 
 impl MissingCause {
@@ -54,6 +60,9 @@ impl MissingCause {
             MissingCause::OnlyReports => "only_reports",
             MissingCause::Silence => "silence",
             MissingCause::Unheard => "unheard",
+            MissingCause::Fingerprint => "fingerprint",
+            MissingCause::Handshake => "handshake",
+            MissingCause::Consent => "consent",
         }
     }
 }
@@ -78,6 +87,9 @@ impl fmt::Display for MissingCause {
             MissingCause::OnlyReports => "RTCP comes, and no RTP: it is muted, or its RTP is blocked",
             MissingCause::Silence => "it has sent nothing but silence: a muted or broken microphone",
             MissingCause::Unheard => "by its reports it gets nothing of what it is sent",
+            MissingCause::Fingerprint => "its certificate is not the one that its description has the fingerprint of",
+            MissingCause::Handshake => "its DTLS handshake came to no end",
+            MissingCause::Consent => "no ICE check of the browser has come for 30 s",
         })
     }
 }
