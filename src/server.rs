@@ -122,6 +122,7 @@ impl Outlets for ToCore {
     fn report(&self, report: Report) {
         let must_arrive = match &report {
             Report::Dead { .. }
+            | Report::Broken { .. }
             | Report::Closed { .. }
             | Report::PlayEnded { .. }
             | Report::ClipMissing { .. }
@@ -202,6 +203,7 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
     let clips = clips(&source, &config, &config_file);
     let media_seed = u64::from_le_bytes([seed[0], seed[1], seed[2], seed[3], seed[4], seed[5], seed[6], seed[7]]).rotate_left(17);
     let engine = media_engine::start(&config.media, config.site.country, &clips, clock, media_seed, &outlets)?;
+    outlets.offer(Some(Input::Certificate(engine.fingerprint())));
     let tls = match &config.tls {
         Some(tls) => Some(Tls::load(tls, names(&config, host_name()), web)?),
         None => None,

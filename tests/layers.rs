@@ -150,6 +150,7 @@ const ONLY_IN: &[OnlyIn] = &[
     OnlyIn { package: "lettre", modules: &["mail"], in_tests: false, why: "what is mailed is the log's to say" },
     OnlyIn { package: "hound", modules: &["recorder", "media_engine", "mail"], in_tests: true, why: "files are the drivers'" },
     OnlyIn { package: "webrtc", modules: &["media_engine"], in_tests: true, why: "a browser leg is one more leg" },
+    OnlyIn { package: "rtc", modules: &["media_engine"], in_tests: true, why: "a browser leg is one more leg" },
     OnlyIn { package: "hickory_resolver", modules: &["transport"], in_tests: true, why: "names are resolved by Output::Resolve" },
     OnlyIn { package: "anyhow", modules: &["main"], in_tests: false, why: "each module has its own error enum" },
     OnlyIn { package: "quinn_udp", modules: &["transport"], in_tests: false, why: "datagrams of SIP are transport's" },

@@ -33,6 +33,12 @@ pub enum MissingCause {
     Silence,
     /// The other way round: by its reports the peer gets nothing of what it is sent.
     Unheard,
+    /// A browser has another certificate than its description vouched for, so that somebody else may be on the way. The leg is ended.
+    Fingerprint,
+    /// A browser was reached, and its DTLS came to no end. The leg is ended.
+    Handshake,
+    /// No check of a browser's for 30 s (RFC 7675): its page or its network is gone. The leg is ended.
+    Consent,
 }
 
 impl MissingCause {
@@ -51,6 +57,9 @@ impl MissingCause {
             MissingCause::OnlyReports => "only_reports",
             MissingCause::Silence => "silence",
             MissingCause::Unheard => "unheard",
+            MissingCause::Fingerprint => "fingerprint",
+            MissingCause::Handshake => "handshake",
+            MissingCause::Consent => "consent",
         }
     }
 }

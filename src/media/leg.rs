@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::clock::Mono;
 use crate::codec::Codec;
 use crate::ids::{LegId, RecordingId};
-use crate::rtp::{COMFORT_NOISE, DigitDetector};
+use crate::rtp::{COMFORT_NOISE, DigitDetector, srtp};
 
 use super::absence::{Clues, Sounds};
 use super::blend::Blend;
@@ -143,6 +143,15 @@ impl Path {
         let changed = self.session != session;
         self.session = session;
         changed
+    }
+
+    /// Encrypted from now on, under these keys.
+    pub fn key(&mut self, pair: srtp::Pair) {
+        match &mut self.secure {
+            Some(secure) => secure.agree(&pair),
+            none => *none = Some(Box::new(Secure::new(pair.clone()))),
+        }
+        self.session.srtp = Some(pair);
     }
 
     /// What a payload type means, and whether it is agreed to the letter. Either G.711 by its fixed number is taken as well: some peers

@@ -80,6 +80,7 @@ fn session(leg: LegId, codec: Codec) -> Session {
         dtx: false,
         extended: crate::sdp::Extended::default(),
         srtp: None,
+        dtls: None,
     }
 }
 
@@ -177,6 +178,17 @@ impl Bench {
 
 fn fields(bytes: &[u8]) -> Fields {
     Packet::parse(bytes).unwrap().fields()
+}
+
+/// Trap of browsers: what a header extension means is agreed with each peer alone, and so are numbers and sources.
+#[test]
+fn a_header_extension_goes_no_further_than_here() {
+    let mut b = Bench::bridge(Codec::Pcmu, Codec::Pcmu);
+    let mut bytes = packet(7, 100, 1_600, 0, &[1; 160]);
+    bytes[0] |= 0x10;
+    bytes.splice(HEADER..HEADER, [0xbe, 0xde, 0, 1, 0x10, 0x2a, 0, 0]);
+    let (_, sent) = b.say(A, bytes).unwrap();
+    assert_eq!((sent[0], &sent[HEADER..], fields(&sent).ssrc == 7), (0x80, &[1; 160][..], false));
 }
 
 #[test]

@@ -82,6 +82,9 @@ pub struct Session {
     pub extended: sdp::Extended,
     /// RTP and RTCP are encrypted under these keys, in both directions; `None`: plain.
     pub srtp: Option<srtp::Pair>,
+    /// A browser: its packets come and go through ICE and DTLS-SRTP, and `remote` is nothing.
+    #[serde(default)]
+    pub dtls: Option<Box<sdp::IceDtls>>,
 }
 
 /// Codecs that a peer may send, by payload type: as many as we offer.
@@ -103,6 +106,7 @@ impl From<sdp::Agreed> for Session {
             dtx: a.dtx,
             extended: a.extended,
             srtp: a.srtp,
+            dtls: a.dtls,
         }
     }
 }
@@ -191,6 +195,19 @@ pub struct Key {
     pub duration_ms: u16,
 }
 
+/// Why a browser's leg cannot go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Broken {
+    /// The browser closed its end (DTLS close_notify): the page hung up or went away.
+    Closed,
+    /// It has another certificate than its description gave the fingerprint of.
+    Fingerprint,
+    /// DTLS came to no end.
+    Handshake,
+    /// No check of the browser's for 30 s (RFC 7675): it wants to hear us no more, or never could be reached.
+    Consent,
+}
+
 /// From a worker to the core.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Report {
@@ -236,6 +253,11 @@ pub enum Report {
     Dead {
         leg: LegId,
     },
+    /// A browser's leg cannot go on, and nothing is sent to it any more.
+    Broken {
+        leg: LegId,
+        why: Broken,
+    },
     /// Media comes from another address than the SDP says, and is now sent there.
     Latched {
         leg: LegId,
@@ -269,6 +291,7 @@ impl Report {
             | Report::Degraded { leg, .. }
             | Report::Recovered { leg, .. }
             | Report::Dead { leg }
+            | Report::Broken { leg, .. }
             | Report::Latched { leg, .. }
             | Report::Silence { leg, .. }
             | Report::Closed { leg, .. }

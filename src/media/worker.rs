@@ -16,7 +16,7 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 use crate::clock::Mono;
 use crate::codec::Codec;
 use crate::ids::{LegId, RecordingId};
-use crate::rtp::{DigitDetector, Press};
+use crate::rtp::{DigitDetector, Press, srtp};
 
 use super::absence::{Clues, Sounds};
 use super::leg::{Due, Heard, Hears, Leg, Path, Presence, Quiet};
@@ -188,6 +188,13 @@ impl Worker {
             // The driver's: it has the other worker ([`Worker::hand_over`]).
             Command::HandOver { .. } => {}
             Command::Close { leg } => self.close(leg, now, out),
+        }
+    }
+
+    /// A leg that agrees on its keys by itself has them: from now on it is encrypted under these.
+    pub fn key(&mut self, slot: Slot, keys: srtp::Pair) {
+        if let Some(path) = self.leg_in(slot).and_then(|leg| leg.path.as_mut()) {
+            path.key(keys);
         }
     }
 

@@ -7,10 +7,12 @@
 //! | which ports are bound, leased, draining | `ports` |
 //! | system calls | `sys` |
 //! | WAV files | `sounds` |
+//! | ICE, DTLS and SRTP of browsers | `browser` |
 //!
 //! [`start`] begins as many threads as the configuration says. Each owns its legs and sockets alone; what joins them to the rest is a
 //! bounded queue of commands with a wake-up, and [`Outlets`], which must not block.
 
+pub mod browser;
 mod ports;
 pub mod sounds;
 #[allow(unsafe_code, reason = "system calls that the standard library has not")]
@@ -28,7 +30,9 @@ use crate::clock::System;
 use crate::config;
 use crate::ids::LegId;
 use crate::media::{Clip, ClipName, Clips, Command, Frame, Lease, Report, Settings, Worker};
+use crate::sdp::Fingerprint;
 
+use browser::{Identity, NoIdentity, Peers};
 use ports::Ports;
 use sys::{Inbox, Poll, Wake};
 use worker_thread::{Doors, Neighbour, Order, WorkerThread};
@@ -112,6 +116,8 @@ pub enum StartError {
     RangeTooSmall { first: u16, last: u16, workers: u8 },
     #[error("a media worker cannot be started: {error}")]
     Thread { error: io::Error },
+    #[error(transparent)]
+    Identity(#[from] NoIdentity),
 }
 
 /// The worker's queue is full, or its thread is gone: its legs are to be given up.
@@ -126,6 +132,7 @@ pub struct Stuck {
 pub struct Engine {
     threads: Vec<Handle>,
     counters: Arc<Counters>,
+    identity: Arc<Identity>,
     watch: Option<JoinHandle<()>>,
 }
 
@@ -159,7 +166,8 @@ pub fn start(
     for share in &counters.workers {
         share.beat.store(clock.mono().as_micros(), Ordering::Relaxed);
     }
-    let mut engine = Engine { threads: Vec::new(), counters: counters.clone(), watch: None };
+    let identity = Arc::new(Identity::new()?);
+    let mut engine = Engine { threads: Vec::new(), counters: counters.clone(), identity: identity.clone(), watch: None };
     let mut inlets = Vec::new();
     let mut neighbours = Vec::new();
     for _ in 0..workers {
@@ -196,7 +204,13 @@ pub fn start(
             wake: wake.clone(),
             neighbours: neighbours.clone(),
             poll: Poll::new().map_err(system)?,
-            doors: Doors { ports, outlets: outlets.clone(), counters: counters.clone(), overflow: Default::default() },
+            doors: Doors {
+                ports,
+                outlets: outlets.clone(),
+                counters: counters.clone(),
+                overflow: Default::default(),
+                peers: Peers::new(identity.clone(), clock),
+            },
             inbox: Inbox::new(),
             offered: Default::default(),
         };
@@ -236,6 +250,11 @@ impl Engine {
     /// A sound for one leg alone, which it may be told to play from here on.
     pub fn bring(&mut self, worker: u8, leg: LegId, name: ClipName, clip: Arc<Clip>) -> Result<(), Stuck> {
         self.order(worker, Order::Bring(leg, name, clip))
+    }
+
+    /// Of the certificate that browsers are shown.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.identity.fingerprint()
     }
 
     pub fn counters(&self) -> &Arc<Counters> {

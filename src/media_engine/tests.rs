@@ -1,5 +1,7 @@
 //! The engine with real sockets on loopback. Waits are reads with a deadline.
 
+mod browsers;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -128,6 +130,7 @@ impl Running {
             dtx: false,
             extended: crate::sdp::Extended::default(),
             srtp: None,
+            dtls: None,
         };
         self.engine.command(worker, Command::Agree { leg, session }).unwrap();
         self.engine.wake();

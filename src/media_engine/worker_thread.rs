@@ -5,6 +5,7 @@
 //! (reported dead), and no other.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -16,8 +17,9 @@ use arrayvec::ArrayVec;
 
 use crate::clock::{Mono, System};
 use crate::ids::{LegId, RecordingId};
-use crate::media::{Clip, ClipName, Clips, Command, Forward, Frame, Moving, Port, Quality, Report, Sink, Slot, Worker};
+use crate::media::{Clip, ClipName, Clips, Command, Datagram, Forward, Frame, Moving, Port, Quality, Report, Sink, Slot, Worker};
 
+use super::browser::{BROWSER, Doings, Peer, Peers};
 use super::ports::{Pair, Ports, Use, of_token};
 use super::sys::{BATCH, Inbox, Outgoing, Poll, Wake, send};
 use super::{Counters, Outlets, Share};
@@ -40,8 +42,8 @@ pub enum Order {
     Clips(Clips),
     /// A sound for one leg.
     Bring(LegId, ClipName, Arc<Clip>),
-    /// A leg of another worker with its sockets.
-    Adopt(Moving, Pair),
+    /// A leg of another worker with its sockets, and what is below its RTP where it is a browser.
+    Adopt(Moving, Pair, Option<Box<Peer>>),
     /// The leg that was to come has ended before.
     ExpectNoMore(LegId),
 }
@@ -81,6 +83,7 @@ pub struct Doors<O: Outlets> {
     pub counters: Arc<Counters>,
     /// Frames that the recorder did not take, by recording, since the last report.
     pub overflow: BTreeMap<RecordingId, Tapped>,
+    pub peers: Peers,
 }
 
 /// A recording that is under way.
@@ -90,7 +93,7 @@ pub struct Tapped {
 }
 
 impl<O: Outlets> Sink for Doors<O> {
-    fn send(&mut self, slot: Slot, _leg: LegId, port: Port, to: std::net::SocketAddr, datagram: &[u8]) {
+    fn send(&mut self, slot: Slot, _leg: LegId, port: Port, to: SocketAddr, datagram: &[u8]) {
         self.put(slot, port, &[Outgoing { to, bytes: datagram }]);
     }
 
@@ -110,8 +113,31 @@ impl<O: Outlets> Sink for Doors<O> {
 }
 
 impl<O: Outlets> Doors<O> {
-    /// Sends from a leg's socket. What the kernel has no room for is lost, as on any network, and counted.
+    /// Sends what a leg is to hear or to be told: to a browser where ICE says, from the one port that it knows.
     fn put(&self, slot: Slot, port: Port, datagrams: &[Outgoing<'_>]) {
+        if !self.peers.has(slot) {
+            return self.send_all(slot, port, datagrams);
+        }
+        let Some(to) = self.peers.target(slot) else { return };
+        let out: ArrayVec<Outgoing<'_>, BATCH> = datagrams.iter().map(|d| Outgoing { to, bytes: d.bytes }).collect();
+        self.send_all(slot, Port::Rtp, &out);
+    }
+
+    fn carry_out(&mut self, worker: &mut Worker, doings: Doings) {
+        let Doings { slot, leg, send, keys, broken } = doings;
+        if let Some(keys) = keys {
+            worker.key(slot, keys);
+        }
+        for (to, bytes) in send {
+            self.send_all(slot, Port::Rtp, &[Outgoing { to, bytes: &bytes }]);
+        }
+        if let Some(why) = broken {
+            self.outlets.report(Report::Broken { leg, why });
+        }
+    }
+
+    /// Sends from a leg's socket. What the kernel has no room for is lost, as on any network, and counted.
+    fn send_all(&self, slot: Slot, port: Port, datagrams: &[Outgoing<'_>]) {
         let taken = match self.ports.of_slot(slot) {
             Some(pair) => send(pair.socket(port).as_fd(), datagrams).unwrap_or(0),
             None => 0,
@@ -182,6 +208,9 @@ impl<O: Outlets> WorkerThread<O> {
                     None => drop(self.doors.counters.panics.fetch_add(1, Relaxed)),
                 }
             }
+            for doings in self.doors.peers.tick(now) {
+                self.doors.carry_out(&mut self.worker, doings);
+            }
             if self.doors.ports.tick(now) {
                 self.doors.replenish(now);
             }
@@ -194,7 +223,7 @@ impl<O: Outlets> WorkerThread<O> {
     }
 
     fn timeout(&self, overflow_at: Mono) -> Duration {
-        let due = [self.worker.deadline(), self.doors.ports.deadline(), Some(overflow_at)];
+        let due = [self.worker.deadline(), self.doors.ports.deadline(), self.doors.peers.deadline(), Some(overflow_at)];
         let next = due.into_iter().flatten().min().unwrap_or(overflow_at);
         let rounded = Mono::from_micros(next.as_micros().div_ceil(ROUND_US) * ROUND_US);
         let idle = rounded.since(self.clock.mono());
@@ -207,7 +236,7 @@ impl<O: Outlets> WorkerThread<O> {
                 Order::Command(command) => self.obey(command, now),
                 Order::Clips(clips) => self.clips = clips,
                 Order::Bring(leg, name, clip) => self.worker.bring(leg, name, clip),
-                Order::Adopt(moving, pair) => self.adopt(moving, pair, now),
+                Order::Adopt(moving, pair, peer) => self.adopt(moving, pair, peer, now),
                 Order::ExpectNoMore(leg) => self.worker.expect_no_more(leg),
             }
         }
@@ -218,10 +247,12 @@ impl<O: Outlets> WorkerThread<O> {
         if usize::from(to) == usize::from(self.doors.ports.worker()) {
             return;
         }
-        let pair = self.worker.slot(leg).and_then(|slot| self.doors.ports.take(slot, &self.poll));
+        let slot = self.worker.slot(leg);
+        let pair = slot.and_then(|slot| self.doors.ports.take(slot, &self.poll));
+        let peer = slot.and_then(|slot| self.doors.peers.take(slot));
         self.doors.untap(leg);
         let order = match (self.worker.hand_over(leg, now), pair) {
-            (Some(moving), Some(pair)) => Order::Adopt(moving, pair),
+            (Some(moving), Some(pair)) => Order::Adopt(moving, pair, peer),
             _ => Order::ExpectNoMore(leg),
         };
         self.offer(Offered { to, order, until: now + OFFERED_FOR }, now);
@@ -242,7 +273,7 @@ impl<O: Outlets> WorkerThread<O> {
         match refused {
             None => {}
             Some(order) if until > now => self.offered.push_back(Offered { to, order, until }),
-            Some(Order::Adopt(moving, pair)) => self.keep(moving, pair, to, now),
+            Some(Order::Adopt(moving, pair, _)) => self.keep(moving, pair, to, now),
             // What waits for the leg there gives up by itself.
             Some(_) => {}
         }
@@ -266,12 +297,15 @@ impl<O: Outlets> WorkerThread<O> {
         self.evict(leg, now);
     }
 
-    fn adopt(&mut self, moving: Moving, pair: Pair, now: Mono) {
+    fn adopt(&mut self, moving: Moving, pair: Pair, peer: Option<Box<Peer>>, now: Mono) {
         let leg = moving.leg();
         if let Some(recording) = moving.recording() {
             self.doors.overflow.insert(recording, Tapped { leg, dropped: 0 });
         }
         let slot = self.worker.adopt(moving, now);
+        if let (Some(slot), Some(peer)) = (slot, peer) {
+            self.doors.peers.put(slot, leg, peer);
+        }
         let opened = match slot {
             Some(slot) => self.doors.ports.adopt(pair, slot, leg, &self.poll),
             None => {
@@ -289,7 +323,7 @@ impl<O: Outlets> WorkerThread<O> {
         self.count_legs();
     }
 
-    fn obey(&mut self, command: Command, now: Mono) {
+    fn obey(&mut self, mut command: Command, now: Mono) {
         let leg = command.leg();
         if let Command::HandOver { to, .. } = command
             && !self.worker.expects(leg)
@@ -315,11 +349,26 @@ impl<O: Outlets> WorkerThread<O> {
             | Command::Expect { .. } => None,
         };
         let (worker, clips, doors) = (&mut self.worker, &self.clips, &mut self.doors);
-        if catch_unwind(AssertUnwindSafe(|| worker.handle(command, clips, now, doors))).is_err() {
+        let carried_out = catch_unwind(AssertUnwindSafe(|| {
+            // One that is expected from elsewhere is told when it is here.
+            if let (Command::Agree { session, .. }, Some(slot)) = (&mut command, worker.slot(leg)) {
+                doors.peers.agree(slot, leg, session, now);
+            }
+            let slot = worker.slot(leg);
+            worker.handle(command, clips, now, doors);
+            if let Some(doings) = slot.and_then(|slot| doors.peers.doings(slot)) {
+                doors.carry_out(worker, doings);
+            }
+        }));
+        if carried_out.is_err() {
             self.evict(leg, now);
         }
         if let Some(slot) = closing {
-            self.doors.ports.drain(slot, now);
+            let doors = &mut self.doors;
+            if let Ok(Some(doings)) = catch_unwind(AssertUnwindSafe(|| doors.peers.close(slot, now))) {
+                doors.carry_out(&mut self.worker, doings);
+            }
+            doors.ports.drain(slot, now);
         }
         if let Some(port) = opening {
             self.open(leg, port, now);
@@ -370,7 +419,11 @@ impl<O: Outlets> WorkerThread<O> {
         for i in 0..count {
             let (worker, doors, inbox) = (&mut self.worker, &mut self.doors, &mut self.inbox);
             let Some((from, datagram)) = inbox.get(i) else { continue };
-            match catch_unwind(AssertUnwindSafe(|| worker.receive(slot, port, from, datagram, now, doors))) {
+            let taken = catch_unwind(AssertUnwindSafe(|| match doors.peers.has(slot) {
+                true => hear(worker, doors, slot, port, (from, datagram), now),
+                false => worker.receive(slot, port, from, datagram, now, doors),
+            }));
+            match taken {
                 Ok(Some(forward)) => forwards.push((i, forward)),
                 Ok(None) => {}
                 Err(_) => {
@@ -404,10 +457,33 @@ impl<O: Outlets> WorkerThread<O> {
             self.doors.report(Report::Closed { leg, quality: Quality::default() });
         }
         if let Some(slot) = slot {
+            self.doors.peers.take(slot);
             self.doors.ports.drain(slot, now);
         }
         self.doors.untap(leg);
         self.count_legs();
+    }
+}
+
+/// A datagram on a browser's port. Nobody but a stranger sends to the port that would be RTCP's.
+fn hear<O: Outlets>(
+    worker: &mut Worker,
+    doors: &mut Doors<O>,
+    slot: Slot,
+    port: Port,
+    (from, datagram): (SocketAddr, Datagram<'_>),
+    now: Mono,
+) -> Option<Forward> {
+    if port == Port::Rtcp {
+        return None;
+    }
+    match doors.peers.receive(slot, from, datagram.buffer.get(..datagram.length)?, now) {
+        Some(port) => worker.receive(slot, port, BROWSER, datagram, now, doors),
+        None => {
+            let doings = doors.peers.doings(slot)?;
+            doors.carry_out(worker, doings);
+            None
+        }
     }
 }
 
@@ -420,6 +496,7 @@ mod tests {
 
     use super::*;
     use crate::media::{Lease, Settings};
+    use crate::media_engine::browser::Identity;
     use crate::media_engine::ports::{DRAIN, QUARANTINE};
 
     const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -450,6 +527,7 @@ mod tests {
             neighbours.push(Neighbour { orders, wake });
         }
         let neighbours: Arc<[Neighbour]> = neighbours.into();
+        let identity = Arc::new(Identity::new().unwrap());
         let counters = Arc::new(Counters::default());
         let mut inlets = inlets.into_iter();
         [0, 1].map(|worker| {
@@ -464,15 +542,17 @@ mod tests {
                 seed: 1,
             };
             let counters = counters.clone();
+            let clock = System::start();
+            let peers = Peers::new(identity.clone(), clock);
             WorkerThread {
                 worker: Worker::new(settings),
                 clips: Clips::new(BTreeMap::new(), None),
-                clock: System::start(),
+                clock,
                 orders,
                 wake,
                 neighbours: neighbours.clone(),
                 poll: Poll::new().unwrap(),
-                doors: Doors { ports, outlets: Outs::default(), counters, overflow: BTreeMap::new() },
+                doors: Doors { ports, outlets: Outs::default(), counters, overflow: BTreeMap::new(), peers },
                 inbox: Inbox::new(),
                 offered: VecDeque::new(),
             }

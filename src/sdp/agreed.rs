@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::codec::Codec;
 use crate::rtp::srtp::Pair;
 
+use super::browser::IceDtls;
 use super::xr::Extended;
 
 /// The outcome of one offer/answer exchange, from our side. `media::Session` is made from it (`From`).
@@ -39,6 +40,9 @@ pub struct Agreed {
     pub extended: Extended,
     /// RTP and RTCP are encrypted under these keys; `None`: plain.
     pub srtp: Option<Pair>,
+    /// The leg is a browser: `remote` is nothing then, since ICE finds where to send.
+    #[serde(default)]
+    pub dtls: Option<Box<IceDtls>>,
 }
 
 /// Payload types of telephone-event, each with its clock rate in Hz: of the clocks that our codecs have, by our number and by the peer's.

@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::codec::Codec;
 
 use super::address;
+use super::browser::{Fingerprint, IceCredentials, Setup, TheirDtls};
 use super::crypto::Crypto;
 use super::direction::Direction;
 use super::xr::Extended;
@@ -41,6 +42,8 @@ pub struct Description {
     /// `<sess-id>` and `<sess-version>` of `o=`; a repeated version means an unchanged body (RFC 3264 §8).
     pub session_id: String,
     pub version: u64,
+    /// The `a=mid` of those that `a=group:BUNDLE` has on one port (RFC 8843).
+    pub bundle: Vec<String>,
     pub lines: Vec<Line>,
 }
 
@@ -53,7 +56,9 @@ pub struct Line {
     pub transport: Transport,
     /// The formats as written.
     pub formats: String,
-    /// Read in full where it is audio over RTP with a port, and keys, if any, by `a=crypto`.
+    /// `a=mid` (RFC 5888).
+    pub mid: Option<String>,
+    /// Read in full where it is audio over RTP with a port, and keys, if any, by `a=crypto`, or as browsers have it over DTLS.
     pub audio: Option<Audio>,
 }
 
@@ -67,7 +72,11 @@ pub enum Transport {
     Savp,
     /// `RTP/SAVPF` (RFC 5124), taken as RTP/SAVP.
     Savpf,
-    /// Anything else, refused: `UDP/TLS/RTP/SAVPF`, `udptl`.
+    /// `UDP/TLS/RTP/SAVPF` (RFC 5764), which browsers have.
+    DtlsSavpf,
+    /// `UDP/TLS/RTP/SAVP`: the same without faster feedback.
+    DtlsSavp,
+    /// Anything else, refused: `udptl`, `TCP/TLS/RTP/SAVP`.
     Other(String),
 }
 
@@ -78,6 +87,8 @@ impl Transport {
             Transport::Avpf => "RTP/AVPF",
             Transport::Savp => "RTP/SAVP",
             Transport::Savpf => "RTP/SAVPF",
+            Transport::DtlsSavpf => "UDP/TLS/RTP/SAVPF",
+            Transport::DtlsSavp => "UDP/TLS/RTP/SAVP",
             Transport::Other(name) => name,
         }
     }
@@ -85,7 +96,7 @@ impl Transport {
     /// Nothing may go in the clear over it.
     pub fn is_secure(&self) -> bool {
         match self {
-            Transport::Savp | Transport::Savpf => true,
+            Transport::Savp | Transport::Savpf | Transport::DtlsSavpf | Transport::DtlsSavp => true,
             Transport::Avp | Transport::Avpf | Transport::Other(_) => false,
         }
     }
@@ -114,6 +125,8 @@ pub struct Audio {
     pub crypto: Vec<Crypto>,
     /// It has keys, of whatever kind.
     pub has_keys: bool,
+    /// It is over DTLS: whose it is. Such a line's addresses are not read.
+    pub dtls: Option<TheirDtls>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,10 +183,13 @@ impl Description {
             connection: session.connection.as_ref(),
             direction: direction(&session.attributes),
             extended: extended(&session.attributes),
+            attributes: &session.attributes,
         };
+        let bundle = values_of(&session.attributes, "group").find_map(|v| v.strip_prefix("BUNDLE ")).unwrap_or_default();
         Ok(Description {
             session_id: session.origin.sess_id.clone(),
             version: session.origin.sess_version,
+            bundle: bundle.split_ascii_whitespace().take(Self::MOST_LINES).map(str::to_owned).collect(),
             lines: session.medias.iter().map(|m| line(m, &level)).collect(),
         })
     }
@@ -194,6 +210,7 @@ struct Level<'a> {
     connection: Option<&'a sdp_types::Connection>,
     direction: Option<Direction>,
     extended: Option<Extended>,
+    attributes: &'a [sdp_types::Attribute],
 }
 
 /// The lines that are read (`v o s c t m a`), mended where phones err in ways that mean no harm. The first of repeated `o=`, `s=`
@@ -307,18 +324,51 @@ fn line(media: &sdp_types::Media, level: &Level<'_>) -> Line {
         t if t.eq_ignore_ascii_case("RTP/AVPF") => Transport::Avpf,
         t if t.eq_ignore_ascii_case("RTP/SAVP") => Transport::Savp,
         t if t.eq_ignore_ascii_case("RTP/SAVPF") => Transport::Savpf,
+        t if t.eq_ignore_ascii_case("UDP/TLS/RTP/SAVPF") => Transport::DtlsSavpf,
+        t if t.eq_ignore_ascii_case("UDP/TLS/RTP/SAVP") => Transport::DtlsSavp,
         other => Transport::Other(other.to_owned()),
     };
-    let rtp = !matches!(transport, Transport::Other(_));
-    let taken = rtp && media.port != 0 && media.media.eq_ignore_ascii_case("audio");
-    let secure = transport.is_secure();
+    let speaks = media.port != 0 && media.media.eq_ignore_ascii_case("audio");
+    let read = || audio(media, level, transport.is_secure());
+    let audio = match transport {
+        Transport::Avp | Transport::Avpf | Transport::Savp | Transport::Savpf => speaks.then(read),
+        Transport::DtlsSavpf | Transport::DtlsSavp => {
+            dtls(media, level).filter(|_| speaks).map(|dtls| Audio { dtls: Some(dtls), ..unaddressed(read()) })
+        }
+        Transport::Other(_) => None,
+    };
     Line {
         kind: media.media.clone(),
         port: media.port,
-        audio: taken.then(|| audio(media, level, secure)),
+        mid: value_of(&media.attributes, "mid").filter(|m| is_token(m)).map(str::to_owned),
+        audio,
         transport,
         formats: media.fmt.clone(),
     }
+}
+
+/// RFC 8866 §9; a peer's is repeated in our answer.
+fn is_token(text: &str) -> bool {
+    let extra = |b| b"!#$%&'*+-.^_`{|}~".contains(&b);
+    !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || extra(b))
+}
+
+/// Whose a line over DTLS is; each attribute may stand at either level. `None` without RTCP on the same port (RFC 5761), which every
+/// browser offers: there is one path to it.
+fn dtls(media: &sdp_types::Media, level: &Level<'_>) -> Option<TheirDtls> {
+    let attribute = |name: &'static str| value_of(&media.attributes, name).or_else(|| value_of(level.attributes, name));
+    let mut fingerprints = values_of(&media.attributes, "fingerprint").chain(values_of(level.attributes, "fingerprint"));
+    let is_muxed = media.attributes.iter().any(|a| a.attribute.trim().eq_ignore_ascii_case("rtcp-mux"));
+    is_muxed.then_some(TheirDtls {
+        ice: IceCredentials::read(attribute("ice-ufrag")?, attribute("ice-pwd")?)?,
+        fingerprint: fingerprints.find_map(Fingerprint::read)?,
+        setup: attribute("setup").map_or(Some(Setup::Actpass), Setup::read)?,
+    })
+}
+
+/// ICE finds where a browser is; until it has, browsers write 0.0.0.0, which is no hold.
+fn unaddressed(audio: Audio) -> Audio {
+    Audio { remote: None, remote_rtcp: None, zero_address: false, ..audio }
 }
 
 /// Most keys of a line that are looked at.
@@ -340,6 +390,7 @@ fn audio(media: &sdp_types::Media, level: &Level<'_>, secure: bool) -> Audio {
         secure,
         has_keys: values_of(&media.attributes, "crypto").next().is_some(),
         crypto: values_of(&media.attributes, "crypto").take(MOST_KEYS).filter_map(Crypto::parse).collect(),
+        dtls: None,
     }
 }
 

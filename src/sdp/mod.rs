@@ -3,10 +3,11 @@
 //! [`Description::parse`] reads what a peer sent, tolerantly; [`Negotiation`] holds one dialog's side of offer/answer: it writes our
 //! offers and answers, counts the `o=` version, keeps the `m=` lines in their order, and yields [`Agreed`], from which the media's
 //! session is made. Nothing here knows media, sockets or time. Keys of SRTP are agreed on by `a=crypto`
-//! (RFC 4568): see `crypto`.
+//! (RFC 4568): see `crypto`; browsers agree on theirs by DTLS, for which a description has fingerprints: see `browser`.
 
 mod address;
 mod agreed;
+mod browser;
 mod crypto;
 mod description;
 mod direction;
@@ -16,6 +17,7 @@ mod write;
 mod xr;
 
 pub use agreed::{Agreed, TelephoneEvents};
+pub use browser::{DtlsRole, Fingerprint, IceCredentials, IceDtls, OurDtls, Setup, TheirDtls};
 pub use crypto::{Crypto, Security, with_other_keys};
 pub use description::{Audio, Description, Format, Line, SdpError, Transport};
 pub use direction::Direction;

@@ -14,10 +14,12 @@ use serde::{Deserialize, Serialize};
 use crate::codec::Codec;
 
 use super::agreed::{Agreed, TelephoneEvents};
+use super::browser::{IceDtls, OurDtls, Setup, TheirDtls};
 use super::crypto::{Crypto, Security};
 use super::description::{Audio, Description, Transport};
 use super::direction::Direction;
-use super::security::Keys;
+use super::security::{Keys, Taken};
+use super::write::Secured;
 use super::{TELEPHONE_EVENT, write};
 
 /// Our side of a dialog's session: where the peer shall send.
@@ -67,6 +69,7 @@ pub(super) struct Shape {
     pub kind: String,
     pub transport: String,
     pub formats: String,
+    pub mid: Option<String>,
 }
 
 /// What we offered, as far as the answer needs it.
@@ -102,6 +105,14 @@ pub struct Negotiation {
     keys: Keys,
     turn: Turn,
     agreed: Option<Agreed>,
+    /// What we have for a browser; without it, lines over DTLS are refused.
+    #[serde(default)]
+    dtls: Option<OurDtls>,
+    #[serde(default)]
+    is_bundled: bool,
+    /// ICE restarts of the peer's.
+    #[serde(default)]
+    restarts: u32,
 }
 
 impl Negotiation {
@@ -110,12 +121,15 @@ impl Negotiation {
             local,
             version: 0,
             rest: String::new(),
-            lines: vec![Shape { kind: "audio".into(), transport: Transport::Avp.name().into(), formats: String::new() }],
+            lines: vec![shape(Transport::Avp, None)],
             audio_at: 0,
             numbers: Numbers::default(),
             keys: Keys::default(),
             turn: Turn::Nobody,
             agreed: None,
+            dtls: None,
+            is_bundled: false,
+            restarts: 0,
         }
     }
 
@@ -124,10 +138,33 @@ impl Negotiation {
         Negotiation { keys, ..self }
     }
 
-    /// Whether anything of an offer could be agreed to; if not, why.
-    pub fn fits(offer: &Description, allowed: &[Codec], wanted: Security) -> Result<(), Refusal> {
+    /// The peer is a browser, and has offered as one.
+    pub fn with_dtls(self, ours: OurDtls) -> Self {
+        Negotiation { dtls: Some(ours), ..self }
+    }
+
+    /// The peer is a browser, so our first offer is one that it can take.
+    pub fn for_browser(self, ours: OurDtls) -> Self {
+        let lines = vec![shape(Transport::DtlsSavpf, Some("0".to_owned()))];
+        Negotiation { lines, is_bundled: true, ..self.with_dtls(ours) }
+    }
+
+    /// Our audio line is over DTLS.
+    fn is_dtls(&self) -> bool {
+        let names = [Transport::DtlsSavpf.name(), Transport::DtlsSavp.name()];
+        self.lines.get(self.audio_at).is_some_and(|l| names.contains(&l.transport.as_str()))
+    }
+
+    fn secured(&self, setup: Setup) -> Option<Secured> {
+        let ours = self.dtls.as_ref().filter(|_| self.is_dtls())?;
+        Some(Secured { ice: ours.credentials(self.restarts), fingerprint: ours.fingerprint, setup, is_bundled: self.is_bundled })
+    }
+
+    /// Whether anything of an offer could be agreed to; if not, why. `browsers`: one over DTLS could, whatever is wanted of keys in
+    /// descriptions.
+    pub fn fits(offer: &Description, allowed: &[Codec], wanted: Security, browsers: bool) -> Result<(), Refusal> {
         let keys = Keys::new(wanted, false, |key| key.fill(0));
-        let (_, audio, _) = keys.take(offer, false)?;
+        let (_, audio, _) = take(&keys, offer, browsers, false)?;
         choose(audio, allowed, &[]).map(|_| ()).ok_or_else(|| no_common_codec(audio))
     }
 
@@ -153,13 +190,21 @@ impl Negotiation {
         clocks.dedup();
         let events: Vec<_> = clocks.into_iter().map(|clock| (self.numbers.of_event(clock), clock)).collect();
         let ptime_ms = self.agreed.as_ref().map_or(20, |a| a.ptime_ms);
+        let secured = self.secured(Setup::Actpass);
         let crypto = self.keys.to_offer(self.agreed.as_ref().map(|a| a.srtp.as_ref()));
-        if let (None, Some(line)) = (&self.agreed, self.lines.get_mut(self.audio_at)) {
+        if let (None, None, Some(line)) = (&self.agreed, &secured, self.lines.get_mut(self.audio_at)) {
             let transport = if crypto.is_empty() { Transport::Avp } else { Transport::Savp };
             line.transport = transport.name().to_owned();
         }
-        let audio =
-            write::OurAudio { codecs: &numbered, events: &events, direction: wanted, ptime_ms, extended: true, crypto: &crypto };
+        let audio = write::OurAudio {
+            codecs: &numbered,
+            events: &events,
+            direction: wanted,
+            ptime_ms,
+            extended: true,
+            crypto: &crypto,
+            dtls: secured.as_ref(),
+        };
         let rest = write::rest(&self.local, &self.lines, self.audio_at, &audio);
         self.turn = Turn::Offered(Made { codecs: numbered, events, direction: wanted, crypto });
         self.publish(rest)
@@ -188,11 +233,16 @@ impl Negotiation {
         if self.is_open() {
             return Err(Refusal::Glare);
         }
-        let (audio_at, audio, encrypted) = self.keys.take(offer, self.is_encrypted())?;
+        let (audio_at, audio, encrypted) = take(&self.keys, offer, self.dtls.is_some(), self.is_encrypted())?;
         let in_use = self.agreed.as_ref().map(|a| a.codec);
         let (payload_type, codec) = choose(audio, allowed, &[prefer, in_use]).ok_or_else(|| no_common_codec(audio))?;
         let telephone_event = audio.telephone_event(codec.clock_rate());
         let direction = wanted.and(offered_direction(audio).reversed());
+        if let (Some(before), Some(theirs)) = (self.agreed.as_ref().and_then(|a| a.dtls.as_ref()), &audio.dtls)
+            && before.theirs != theirs.ice
+        {
+            self.restarts += 1;
+        }
         let agreed = Agreed {
             remote: audio.remote,
             remote_rtcp: audio.remote_rtcp,
@@ -207,17 +257,25 @@ impl Negotiation {
             dtx: audio.asks_for_dtx(payload_type),
             extended: audio.extended.unwrap_or_default(),
             srtp: encrypted.as_ref().map(|(_, pair)| pair.clone()),
+            dtls: audio.dtls.as_ref().and_then(|theirs| self.ice_dtls(theirs)),
         };
         self.lines = offer
             .lines
             .iter()
-            .map(|l| Shape { kind: l.kind.clone(), transport: l.transport.name().to_owned(), formats: l.formats.clone() })
+            .map(|l| Shape {
+                kind: l.kind.clone(),
+                transport: l.transport.name().to_owned(),
+                formats: l.formats.clone(),
+                mid: l.mid.clone(),
+            })
             .collect();
         self.audio_at = audio_at;
+        self.is_bundled = offer.lines.get(audio_at).and_then(|l| l.mid.as_ref()).is_some_and(|mid| offer.bundle.contains(mid));
         self.numbers.learn(audio);
         self.turn = Turn::Nobody;
         let codecs = [(payload_type, codec)];
         let crypto: Vec<Crypto> = encrypted.into_iter().map(|(crypto, _)| crypto).collect();
+        let secured = agreed.dtls.as_ref().and_then(|d| self.secured(Setup::of(d.role)));
         let ours = write::OurAudio {
             codecs: &codecs,
             events: telephone_event.as_slice(),
@@ -225,6 +283,7 @@ impl Negotiation {
             ptime_ms: agreed.ptime_ms,
             extended: audio.extended.is_some(),
             crypto: &crypto,
+            dtls: secured.as_ref(),
         };
         let rest = write::rest(&self.local, &self.lines, audio_at, &ours);
         self.agreed = Some(agreed.clone());
@@ -239,8 +298,12 @@ impl Negotiation {
         };
         // Some peers leave out refused lines, so the line is looked for where it should be, and then anywhere.
         let audio = answer.lines.get(self.audio_at).and_then(|l| l.audio.as_ref());
-        let audio = audio.or_else(|| answer.audio().map(|(_, a)| a)).ok_or(Refusal::NoAudio)?;
-        let srtp = self.keys.answered(&made.crypto, audio, self.is_encrypted())?;
+        let audio = audio.or_else(|| answer.audio().map(|(_, a)| a)).filter(|a| a.dtls.is_some() == self.is_dtls());
+        let audio = audio.ok_or(Refusal::NoAudio)?;
+        let srtp = match &audio.dtls {
+            Some(_) => None,
+            None => self.keys.answered(&made.crypto, audio, self.is_encrypted())?,
+        };
         let allowed: ArrayVec<Codec, 5> = made.codecs.iter().map(|(_, c)| *c).collect();
         // Of an answer the peer's first is meant (§6.1).
         let (payload_type, codec) = usable(audio, &allowed).next().ok_or_else(|| no_common_codec(audio))?;
@@ -275,6 +338,7 @@ impl Negotiation {
             dtx: audio.asks_for_dtx(payload_type),
             extended: audio.extended.unwrap_or_default(),
             srtp,
+            dtls: audio.dtls.as_ref().and_then(|theirs| self.ice_dtls(theirs)),
         };
         self.turn = Turn::Answered(made);
         self.agreed = Some(agreed.clone());
@@ -283,7 +347,15 @@ impl Negotiation {
 
     /// What was agreed on is encrypted, and so is all that comes.
     fn is_encrypted(&self) -> bool {
-        self.agreed.as_ref().is_some_and(|a| a.srtp.is_some())
+        self.agreed.as_ref().is_some_and(|a| a.srtp.is_some() || a.dtls.is_some())
+    }
+
+    /// Roles once taken are kept for as long as the certificate is (RFC 8842 §5.5).
+    fn ice_dtls(&self, theirs: &TheirDtls) -> Option<Box<IceDtls>> {
+        let ours = self.dtls.as_ref()?.credentials(self.restarts);
+        let before = self.agreed.as_ref().and_then(|a| a.dtls.as_ref()).filter(|d| d.fingerprint == theirs.fingerprint);
+        let role = before.map_or(theirs.setup.ours(), |d| d.role);
+        Some(Box::new(IceDtls { ours, theirs: theirs.ice.clone(), fingerprint: theirs.fingerprint, role }))
     }
 
     fn publish(&mut self, rest: String) -> Bytes {
@@ -292,6 +364,18 @@ impl Negotiation {
             self.rest = rest;
         }
         write::body(&self.local, self.version, &self.rest)
+    }
+}
+
+fn shape(transport: Transport, mid: Option<String>) -> Shape {
+    Shape { kind: "audio".into(), transport: transport.name().into(), formats: String::new(), mid }
+}
+
+/// The line of an offer that is taken: one over DTLS from a browser, else what the keys say.
+fn take<'a>(keys: &Keys, offer: &'a Description, browsers: bool, is_encrypted: bool) -> Result<Taken<'a>, Refusal> {
+    match offer.audios().find(|(_, a)| browsers && a.dtls.is_some()) {
+        Some((at, audio)) => Ok((at, audio, None)),
+        None => keys.take(offer, is_encrypted),
     }
 }
 

@@ -18,7 +18,7 @@ use super::negotiation::Refusal;
 use crate::rtp::srtp::{Master, Pair, Suite};
 
 /// The line of an offer that is taken; its keys, and what our answer says of them.
-type Taken<'a> = (usize, &'a Audio, Option<(Crypto, Pair)>);
+pub(super) type Taken<'a> = (usize, &'a Audio, Option<(Crypto, Pair)>);
 
 /// A dialog's side of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,14 +65,16 @@ impl Keys {
 
     /// `is_encrypted`: the session was until now.
     pub(super) fn take<'a>(&self, offer: &'a Description, is_encrypted: bool) -> Result<Taken<'a>, Refusal> {
-        let encrypted = offer.audios().find_map(|(at, audio)| {
+        // Those over DTLS have no keys in the description.
+        let audios = || offer.audios().filter(|(_, a)| a.dtls.is_none());
+        let encrypted = audios().find_map(|(at, audio)| {
             let crypto = audio.crypto.iter().find_map(|c| self.pair(c))?;
             Some((at, audio, Some(crypto)))
         });
         if let Some(taken) = encrypted {
             return Ok(taken);
         }
-        let mut audios = offer.audios().peekable();
+        let mut audios = audios().peekable();
         if audios.peek().is_none() {
             return Err(Refusal::NoAudio);
         }

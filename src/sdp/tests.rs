@@ -428,7 +428,7 @@ mod encrypted {
             let answered = answer(&mut one(wanted, false), lines);
             let got = answered.as_ref().map(|(_, a)| (a.remote.unwrap().port(), a.srtp.is_some())).map_err(Clone::clone);
             assert_eq!(got, port, "{wanted:?} {lines}");
-            assert_eq!(Negotiation::fits(&parsed(&audio(lines)), &BOTH, wanted), port.map(|_| ()));
+            assert_eq!(Negotiation::fits(&parsed(&audio(lines)), &BOTH, wanted, true), port.map(|_| ()));
             if let Ok((body, agreed)) = answered {
                 assert_eq!(body.contains("a=crypto:"), agreed.srtp.is_some(), "{body}");
             }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::codec::Codec;
 
+use super::browser::{Fingerprint, IceCredentials, Setup};
 use super::crypto::Crypto;
 use super::direction::Direction;
 use super::negotiation::{Local, Shape};
@@ -25,6 +26,18 @@ pub struct OurAudio<'a> {
     pub extended: bool,
     /// Our keys.
     pub crypto: &'a [Crypto],
+    /// It is over DTLS.
+    pub dtls: Option<&'a Secured>,
+}
+
+/// What our audio line says of ICE and DTLS.
+#[derive(Clone, Debug)]
+pub struct Secured {
+    pub ice: IceCredentials,
+    pub fingerprint: Fingerprint,
+    pub setup: Setup,
+    /// The peer has its lines on one port.
+    pub is_bundled: bool,
 }
 
 /// All below the `o=` line: a version counts up when this changes.
@@ -32,19 +45,32 @@ pub fn rest(local: &Local, lines: &[Shape], audio_at: usize, audio: &OurAudio<'_
     let mut out = String::with_capacity(256);
     let family = if local.address.is_ipv4() { "IP4" } else { "IP6" };
     let _ = write!(out, "s=-\r\nc=IN {family} {}\r\nt=0 0\r\n", local.address);
+    if let Some(secured) = audio.dtls {
+        out.push_str("a=ice-lite\r\n");
+        if let Some(mid) = lines.get(audio_at).and_then(|l| l.mid.as_ref()).filter(|_| secured.is_bundled) {
+            let _ = write!(out, "a=group:BUNDLE {mid}\r\n");
+        }
+    }
     for (i, line) in lines.iter().enumerate() {
         if i == audio_at {
-            write_audio(&mut out, local.port, line, audio);
+            write_audio(&mut out, local, line, audio);
         } else {
             // Refused, or not used any more: port 0, the formats repeated (RFC 3264 §6).
             let _ = write!(out, "m={} 0 {} {}\r\n", line.kind, line.transport, line.formats);
+            write_mid(&mut out, line);
         }
     }
     out
 }
 
-fn write_audio(out: &mut String, port: u16, line: &Shape, audio: &OurAudio<'_>) {
-    let _ = write!(out, "m=audio {port} {}", line.transport);
+fn write_mid(out: &mut String, line: &Shape) {
+    if let Some(mid) = &line.mid {
+        let _ = write!(out, "a=mid:{mid}\r\n");
+    }
+}
+
+fn write_audio(out: &mut String, local: &Local, line: &Shape, audio: &OurAudio<'_>) {
+    let _ = write!(out, "m=audio {} {}", local.port, line.transport);
     for (payload_type, _) in audio.codecs {
         let _ = write!(out, " {payload_type}");
     }
@@ -71,6 +97,19 @@ fn write_audio(out: &mut String, port: u16, line: &Shape, audio: &OurAudio<'_>) 
         let _ = write!(out, "a=crypto:{crypto}\r\n");
     }
     let _ = write!(out, "a=ptime:{}\r\na={}\r\n", audio.ptime_ms, audio.direction.name());
+    write_mid(out, line);
+    if let Some(secured) = audio.dtls {
+        write_secured(out, local, secured);
+    }
+}
+
+/// One candidate, our own address (RFC 8445 §5.2), at the highest priority of its kind (§5.1.2.1). The stream has a name because pages
+/// play what comes with one.
+fn write_secured(out: &mut String, local: &Local, secured: &Secured) {
+    let Secured { ice, fingerprint, setup, .. } = secured;
+    let _ = write!(out, "a=msid:cordboard audio\r\na=rtcp-mux\r\na=ice-ufrag:{}\r\na=ice-pwd:{}\r\n", ice.ufrag, ice.pwd);
+    let _ = write!(out, "a=fingerprint:{fingerprint}\r\na=setup:{}\r\n", setup.name());
+    let _ = write!(out, "a=candidate:1 1 udp 2130706431 {} {} typ host\r\na=end-of-candidates\r\n", local.address, local.port);
 }
 
 /// The whole body.

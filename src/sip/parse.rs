@@ -355,7 +355,7 @@ mod tests {
         assert_eq!(first, second);
         assert_eq!(first.headers.to().expect("to").tag().map(<[u8]>::len), Some(16));
         let source = "192.0.2.9:1234".parse().expect("address");
-        assert_eq!(first.headers.stamp_source(source), "192.0.2.9:5070".parse().expect("address"));
+        assert_eq!(first.headers.stamp_source(source), "192.0.2.9:5070".parse::<std::net::SocketAddr>().expect("address"));
         assert_eq!(first.headers.via().expect("via").received(), Some(source.ip()));
     }
 

@@ -199,7 +199,7 @@ mod tests {
         let mut lying = read("SIP/2.0/UDP 192.0.2.1;received=203.0.113.9;branch=z9hG4bK1");
         lying.stamp(source);
         assert_eq!(lying.to_string(), "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK1");
-        assert_eq!(lying.reply_address(source), "192.0.2.1:5060".parse().expect("address"));
+        assert_eq!(lying.reply_address(source), "192.0.2.1:5060".parse::<SocketAddr>().expect("address"));
 
         // Behind a NAT, though it does not ask; and one with a private network of its own, where ports are what they say.
         for own in ["10.1.1.1:4540", "100.64.0.1:4540", "192.168.1.9"] {
@@ -210,7 +210,7 @@ mod tests {
         let inside: SocketAddr = "10.1.1.1:9988".parse().expect("address");
         let mut near = read("SIP/2.0/UDP 10.1.1.1:4540;branch=z9hG4bK1");
         near.stamp(inside);
-        assert_eq!(near.reply_address(inside), "10.1.1.1:4540".parse().expect("address"));
+        assert_eq!(near.reply_address(inside), "10.1.1.1:4540".parse::<SocketAddr>().expect("address"));
 
         let mut v6 = read("SIP/2.0/UDP a;rport");
         v6.stamp("[2001:db8::1]:7".parse().expect("address"));

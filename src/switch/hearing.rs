@@ -4,13 +4,13 @@ use super::event::{Kind, MediaDegraded, MediaMissing, MediaQuality, MissingCause
 use super::hub::Cx;
 use crate::conversation::{Conversation, Leg};
 use crate::ids::LegId;
-use crate::media::{Absence, Quality, Way};
+use crate::media::{Absence, Broken, Quality, Way};
+use crate::route::Cause;
 use crate::sip::is_private;
 
 impl Cx<'_> {
     /// Something is not heard that should be, or again.
     pub fn absent(&mut self, conv: &mut Conversation, id: LegId, absence: Absence, is_missing: bool) {
-        let conversation = Some(conv.id);
         let Some(leg) = conv.legs.get_mut(&id) else { return };
         let cause = match is_missing {
             // Before the answer nobody has to say anything.
@@ -23,19 +23,38 @@ impl Cx<'_> {
             leg.missing.put(absence, cause);
         }
         let data = MediaMissing {
-            leg: id,
-            peer: leg.peer.to_string(),
-            expected_from: leg.negotiation.agreed().and_then(|a| a.remote).map(|r| r.to_string()),
-            cause: Some(cause),
             seen_from: if let Absence::Stranger { from } = absence { Some(from.to_string()) } else { None },
             payload_type: if let Absence::PayloadType { payload_type } = absence { Some(payload_type) } else { None },
+            ..missing(leg, cause)
         };
         if is_missing {
-            self.count(format!("media_missing_total{{cause=\"{}\"}}", cause.label()));
-            self.tell(conversation, Kind::MediaMissing(data));
+            self.miss(conv, data);
         } else {
-            self.tell(conversation, Kind::MediaPresent(data));
+            self.tell(Some(conv.id), Kind::MediaPresent(data));
         }
+    }
+
+    fn miss(&mut self, conv: &Conversation, data: MediaMissing) {
+        let cause = data.cause.map_or("", MissingCause::label);
+        self.count(format!("media_missing_total{{cause=\"{cause}\"}}"));
+        self.tell(Some(conv.id), Kind::MediaMissing(data));
+    }
+
+    /// A browser's leg has no media any more. One whose page has closed it has hung up, whether its BYE comes or not.
+    pub fn browser_lost(&mut self, conv: &mut Conversation, id: LegId, why: Broken) {
+        let cause = match why {
+            Broken::Closed => {
+                let by = self.side(conv, id);
+                return self.leg_ends(conv, id, Cause::Normal, by);
+            }
+            Broken::Fingerprint => MissingCause::Fingerprint,
+            Broken::Handshake => MissingCause::Handshake,
+            Broken::Consent => MissingCause::Consent,
+        };
+        if let Some(leg) = conv.leg(id) {
+            self.miss(conv, missing(leg, cause));
+        }
+        self.leg_fails(conv, id, Cause::NoMedia);
     }
 
     /// A leg's score fell (`way` says which) or is good again.
@@ -72,6 +91,17 @@ impl Cx<'_> {
         }
         let data = MediaQuality { leg: leg.id, peer: leg.peer.to_string(), quality };
         self.tell(Some(conv.id), Kind::MediaQuality(data));
+    }
+}
+
+fn missing(leg: &Leg, cause: MissingCause) -> MediaMissing {
+    MediaMissing {
+        leg: leg.id,
+        peer: leg.peer.to_string(),
+        expected_from: leg.negotiation.agreed().and_then(|a| a.remote).map(|r| r.to_string()),
+        cause: Some(cause),
+        seen_from: None,
+        payload_type: None,
     }
 }
 

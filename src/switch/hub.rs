@@ -23,6 +23,7 @@ use crate::registrar::bans::Bans;
 use crate::registrar::{Outward, Registrar};
 use crate::route::class::Ledger;
 use crate::route::{self, Conditions, Forwarding, Hosts};
+use crate::sdp::Fingerprint;
 use crate::sip::{Flow, HostPort, Method, NameAddr, Reason, Request, Response, SipUri, Status, Transport};
 use crate::transaction::{self, Sending, TransactionId, Transactions};
 use crate::voicemail::{Locks, Mailboxes, Message};
@@ -80,6 +81,8 @@ pub(super) struct Hub {
     /// Legs of conversations that are gone, whose SIP has an end to find yet.
     pub departing: BTreeMap<LegId, Departing>,
     pub ports: BTreeMap<u8, VecDeque<Lease>>,
+    /// What browsers' legs show.
+    pub certificate: Option<Fingerprint>,
     /// Where calls of a trunk may come from: what `sources` says.
     pub hosts: Hosts,
     /// Addresses of each trunk, with since when its name does not stand for them any more.

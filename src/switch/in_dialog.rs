@@ -251,23 +251,32 @@ impl Cx<'_> {
 
     /// A leg can't go on, by our judgement: it is told, and the conversation with it.
     pub fn leg_fails(&mut self, conv: &mut Conversation, id: LegId, cause: Cause) {
-        self.carries_on(conv, id, cause, By::Switch);
+        self.leg_ends(conv, id, cause, By::Switch);
+    }
+
+    pub fn leg_ends(&mut self, conv: &mut Conversation, id: LegId, cause: Cause, by: By) {
+        self.carries_on(conv, id, cause, by.clone());
         let matters = conv.subject == id || conv.other(id).is_some();
         if matters {
-            self.end(conv, cause, By::Switch);
+            self.end(conv, cause, by);
         } else {
             self.release(conv, id, cause, Status::TEMPORARILY_UNAVAILABLE, None);
         }
     }
 
-    /// A digit as `application/dtmf-relay` (`Signal=5`) or `application/dtmf` (`5`): no standard, but every desk phone can send it.
+    /// A browser's further candidates (RFC 8840), of which an ICE-lite agent needs none, or a digit as `application/dtmf-relay` (`Signal=5`) or `application/dtmf` (`5`): no standard, but every desk phone can send it.
     fn info(&mut self, conv: &mut Conversation, id: LegId, transaction: TransactionId, request: &Request) {
         let kind = request.headers.content_type().ok().flatten();
         match &kind {
             Some(k) if k.is("application", "dtmf-relay") || k.is("application", "dtmf") => {}
+            Some(k) if k.is("application", "trickle-ice-sdpfrag") => {
+                return self.respond(transaction, &request.response(Status::OK));
+            }
             Some(_) => {
                 let mut response = request.response(Status::UNSUPPORTED_MEDIA_TYPE);
-                response.headers.push(HeaderName::Accept, "application/dtmf-relay, application/dtmf");
+                response
+                    .headers
+                    .push(HeaderName::Accept, "application/dtmf-relay, application/dtmf, application/trickle-ice-sdpfrag");
                 return self.respond(transaction, &response);
             }
             // An empty INFO asks whether the dialog lives.

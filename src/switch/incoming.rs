@@ -321,8 +321,8 @@ impl Cx<'_> {
         let reach = if peer.is_trunk() { Reach::Target } else { Reach::Flow };
         let session_id = self.hub.chance.next_u64() >> 1;
         let local = Local { address: self.media_address(&flow), port: lease.port, session_id };
+        let negotiation = self.negotiation(local, &peer, &flow, offered.as_ref());
         let call = Call::invited(transaction, request, flow, reach, own);
-        let negotiation = Negotiation::new(local).with_keys(self.keys(&peer, &flow));
         let leg = Leg::new(id, peer.clone(), Role::Caller, call, lease, negotiation, number.clone());
         let reported = reported.map(|at| at.ip());
         let leg = Leg { offered, provisionals, session_asked, takes_update, reported, ..leg };
@@ -438,7 +438,7 @@ impl Cx<'_> {
         }
         let offer = Description::parse(&request.body).map_err(|e| Status::new(e.status()).unwrap_or(Status::BAD_REQUEST))?;
         // Whether anything in it can be agreed on is known now; the answer waits until somebody is there.
-        Negotiation::fits(&offer, &self.codecs(None), wanted)?;
+        Negotiation::fits(&offer, &self.codecs(None), wanted, self.hub.certificate.is_some())?;
         Ok(Some(offer))
     }
 

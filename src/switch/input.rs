@@ -13,6 +13,7 @@ use crate::ids::{ConversationId, LegId, Number, RecordingId, StaffNumber};
 use crate::media;
 use crate::registrar::Binding;
 use crate::registrar::bans::Proof;
+use crate::sdp;
 use crate::sip::{ConnectionId, Flow, Message as SipMessage};
 use crate::voicemail::Message;
 
@@ -57,6 +58,8 @@ pub enum Input {
     },
     /// Ports that workers have bound and wait for legs on.
     Ports(Vec<media::Lease>),
+    /// The certificate that the legs of browsers show; before it is known, none is taken.
+    Certificate(sdp::Fingerprint),
     Media(media::Report),
     Recorder(RecorderReport),
     Command {

@@ -159,6 +159,7 @@ impl Switch {
                 answers: BTreeMap::new(),
                 departing: BTreeMap::new(),
                 ports: BTreeMap::new(),
+                certificate: None,
                 hosts: BTreeMap::new(),
                 sources: BTreeMap::new(),
                 servers: BTreeMap::new(),
@@ -250,6 +251,7 @@ impl Switch {
                     self.hub.ports.entry(lease.worker).or_default().push_back(lease);
                 }
             }
+            Input::Certificate(fingerprint) => self.hub.certificate = Some(fingerprint),
             Input::Media(report) => self.media(report, now, out),
             Input::Recorder(report) => {
                 let told = self.cx(now, out).recorder(report);
@@ -750,6 +752,7 @@ impl Cx<'_> {
             // What is agreed on before the answer binds nobody to speak.
             Report::Dead { .. } if conv.leg(id).is_some_and(|l| l.is_live() && !l.is_answered()) => {}
             Report::Dead { .. } => self.leg_fails(conv, id, Cause::NoMedia),
+            Report::Broken { why, .. } => self.browser_lost(conv, id, why),
             Report::Latched { .. } => {}
             Report::Silence { since, .. } => self.fell_silent(conv, id, since),
             Report::Closed { quality, .. } => self.closed(conv, id, quality),

@@ -10,8 +10,8 @@ use crate::dialog::{Call, Own, Reach, SessionTimer};
 use crate::ids::LegId;
 use crate::media;
 use crate::route;
-use crate::sdp::{Description, Direction, Local, Negotiation};
-use crate::sip::{Flow, HeaderName, Method, NameAddr, Request, SipUri, Uri};
+use crate::sdp::{Description, Direction, Local, Negotiation, OurDtls};
+use crate::sip::{Flow, HeaderName, Method, NameAddr, Request, SipUri, Transport, Uri};
 
 /// What the callee's phone shows, and where the INVITE goes.
 pub(super) struct Invitation {
@@ -71,6 +71,23 @@ impl Cx<'_> {
         self.codecs(prefer.or_else(|| conv.first_offered(&self.codecs(None))))
     }
 
+    /// Offer and answer of a new leg that is reached on this flow: with a browser where it offers as one, or speaks SIP over WebSocket
+    /// and offers nothing, which only browsers do. Theirs is always encrypted, so that nothing else is asked of it.
+    pub fn negotiation(&mut self, local: Local, peer: &Peer, flow: &Flow, offered: Option<&Description>) -> Negotiation {
+        let is_browser = match offered {
+            Some(offer) => offer.audios().any(|(_, audio)| audio.dtls.is_some()),
+            None => matches!(flow.transport, Transport::Ws | Transport::Wss),
+        };
+        match self.hub.certificate.filter(|_| is_browser) {
+            None => Negotiation::new(local).with_keys(self.keys(peer, flow)),
+            Some(fingerprint) => {
+                let ours = OurDtls { fingerprint, seed: self.hub.chance.bytes() };
+                let plain = Negotiation::new(local);
+                if offered.is_some() { plain.with_dtls(ours) } else { plain.for_browser(ours) }
+            }
+        }
+    }
+
     /// Rings somebody for a conversation.
     pub fn invite(&mut self, conv: &mut Conversation, invitation: Invitation) -> Result<LegId, Exhausted> {
         let Some(lease) = self.lease(conv.worker, For::call(conv.for_help)) else {
@@ -82,7 +99,7 @@ impl Cx<'_> {
         let own = Own { tag: self.hub.chance.token(), contact: self.contact(&user, &to) };
         let session_id = self.hub.chance.next_u64() >> 1;
         let local = Local { address: self.media_address(&to), port: lease.port, session_id };
-        let mut negotiation = Negotiation::new(local).with_keys(self.keys(&peer, &to));
+        let mut negotiation = self.negotiation(local, &peer, &to, None);
         let offer = negotiation.offer(&self.first_codecs(conv), Direction::SendRecv);
 
         let domain = self.hub.config.site.domain.clone();

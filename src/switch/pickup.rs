@@ -20,7 +20,7 @@ use crate::dialog::{Call, Key, Own, Reach, SessionTimer};
 use crate::ids::{ConversationId, LegId, Number, StaffNumber};
 use crate::media::Command;
 use crate::route::Cause;
-use crate::sdp::{Description, Local, Negotiation};
+use crate::sdp::{Description, Local};
 use crate::sip::{Flow, HeaderName, Replaces, Request, Status};
 use crate::transaction::TransactionId;
 
@@ -248,7 +248,7 @@ impl Cx<'_> {
         let local = Local { address: self.media_address(flow), port: lease.port, session_id };
         let call = Call::invited(*transaction, request.clone(), *flow, Reach::Flow, own);
         let peer = Peer::Phone(phone.clone());
-        let negotiation = Negotiation::new(local).with_keys(self.keys(&peer, flow));
+        let negotiation = self.negotiation(local, &peer, flow, offered.as_ref());
         let leg = Leg {
             offered: offered.clone(),
             session_asked: *session_asked,

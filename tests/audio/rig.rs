@@ -248,6 +248,7 @@ impl Call {
             dtx: false,
             extended: cordboard::sdp::Extended::default(),
             srtp,
+            dtls: None,
         };
         self.command(Command::Agree { leg: leg(phone), session });
     }

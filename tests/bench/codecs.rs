@@ -105,6 +105,7 @@ fn call(codecs: [Codec; 2], streams: &[Vec<Vec<u8>>; 2]) -> f64 {
             dtx: false,
             extended: cordboard::sdp::Extended::default(),
             srtp: None,
+            dtls: None,
         };
         worker.handle(Command::Open { leg, lease: Lease { worker: 0, port: 20_000 + 2 * i as u16 } }, &clips, now, &mut sink);
         worker.handle(Command::Agree { leg, session }, &clips, now, &mut sink);

@@ -92,6 +92,7 @@ fn ten_minutes(record: bool) -> Duration {
             dtx: false,
             extended: cordboard::sdp::Extended::default(),
             srtp: None,
+            dtls: None,
         };
         worker.handle(Command::Open { leg, lease: Lease { worker: 0, port: 20_000 } }, &clips, now, &mut sink);
         worker.handle(Command::Agree { leg, session }, &clips, now, &mut sink);

@@ -1,7 +1,8 @@
 // JsSIP as a phone: what the driver calls is `window.phone`, what happens is told to `window.tell`.
 import JsSIP from 'jssip';
+import { audio, listen } from './sound.js';
 
-const audio = { audio: true, video: false };
+const mediaConstraints = { audio, video: false };
 
 class Phone {
   constructor({ url, user, domain, secret }) {
@@ -22,12 +23,13 @@ class Phone {
 
   start() { this.agent.start(); }
   stop() { this.agent.stop(); }
-  call(to) { this.agent.call(`sip:${to}@${this.domain}`, { mediaConstraints: audio }); }
-  answer() { this.session.answer({ mediaConstraints: audio }); }
+  call(to) { this.agent.call(`sip:${to}@${this.domain}`, { mediaConstraints }); }
+  answer() { this.session.answer({ mediaConstraints }); }
   hangup() { this.session.terminate(); }
   hold() { this.session.hold(); }
   resume() { this.session.unhold(); }
   refer(to) { this.session.refer(`sip:${to}@${this.domain}`); }
+  listen() { listen(this.session.connection); }
   press(digit) { this.session.sendDTMF(digit); }
 }
 

@@ -4,7 +4,7 @@
 //
 //   LIBRARY   jssip or sipjs
 //   PAGE      where the page is of: its origin is what the switch sees
-//   SETTINGS  {"url": "ws://…/sip", "user": "201", "domain": "…", "secret": "…"}
+//   SETTINGS  {"url": "ws://…/sip", "user": "201", "domain": "…", "secret": "…", "says": "….wav"}
 //
 // Reads {"do": "call", "with": ["202"]}: a method of the library's `Phone`. Writes {"event": "registered", "data": null}.
 import { build } from 'esbuild';
@@ -24,6 +24,7 @@ const browser = await chromium.launch({
     '--disable-component-update', '--disable-sync', '--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream',
     '--allow-loopback-in-peer-connection', '--disable-features=WebRtcHideLocalIpsWithMdns',
     '--autoplay-policy=no-user-gesture-required', '--ignore-certificate-errors',
+    `--use-file-for-fake-audio-capture=${JSON.parse(settings).says}`,
   ],
 });
 const end = async () => { await browser.close(); process.exit(0); };

@@ -1,5 +1,8 @@
 // SIP.js as a phone: what the driver calls is `window.phone`, what happens is told to `window.tell`.
 import { Inviter, Registerer, RegistererState, SessionState, UserAgent } from 'sip.js';
+import { audio, listen } from './sound.js';
+
+const sessionDescriptionHandlerOptions = { constraints: { audio, video: false } };
 
 const names = {
   [SessionState.Establishing]: 'progress',
@@ -49,10 +52,12 @@ class Phone {
   async call(to) {
     const session = new Inviter(this.agent, UserAgent.makeURI(`sip:${to}@${this.domain}`));
     this.take(session);
-    await session.invite({ requestDelegate: { onReject: (response) => window.tell('failed', response.message.statusCode) } });
+    await session.invite({ sessionDescriptionHandlerOptions, requestDelegate: { onReject: (response) => window.tell('failed', response.message.statusCode) } });
   }
 
-  answer() { return this.session.accept(); }
+  answer() { return this.session.accept({ sessionDescriptionHandlerOptions }); }
+
+  listen() { listen(this.session.sessionDescriptionHandler.peerConnection); }
 
   hangup() {
     if (this.session.state === SessionState.Established) return this.session.bye();

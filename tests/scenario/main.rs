@@ -9,6 +9,7 @@ mod sim;
 mod attacks;
 mod attacks_early;
 mod attended;
+mod browsers;
 mod call_through_menu_to_queue;
 mod calls_inside;
 mod calls_outside;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::process::{Folder, Process, look_for, wait_for};
+use super::tones::write_sine;
 
 /// Chromium takes seconds to start on a busy machine.
 const START: Duration = Duration::from_secs(60);
@@ -27,17 +28,21 @@ pub struct Settings<'a> {
     pub url: String,
     pub user: &'a str,
     pub secret: &'a str,
+    /// The tone that it speaks all the time, in Hz.
+    pub tone: f64,
 }
 
 impl Browser {
     /// Opens the page and begins to register.
     #[track_caller]
     pub fn start(folder: &Folder, settings: &Settings<'_>) -> Browser {
-        let Settings { library, page, url, user, secret } = settings;
+        let Settings { library, page, url, user, secret, tone } = settings;
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/phone.mjs");
         let name = format!("browser-{user}");
         let home = folder.inside(&name);
-        let identity = json!({ "url": url, "user": user, "secret": secret, "domain": "cordboard.test" });
+        let says = home.join("says.wav");
+        write_sine(&says, *tone, 30);
+        let identity = json!({ "url": url, "user": user, "secret": secret, "domain": "cordboard.test", "says": says });
         let mut command = Command::new("node");
         command.arg(script).args([library, &page.as_str(), &identity.to_string().as_str()]).env("HOME", &home);
         let mut browser = Browser { process: Process::start(&name, &mut command, folder.path()), read: 0 };
@@ -45,7 +50,7 @@ impl Browser {
         browser
     }
 
-    /// A method of the page's phone: `call`, `answer`, `hangup`, `hold`, `resume`, `refer`, `press`, `stop`.
+    /// A method of the page's phone: `call`, `answer`, `hangup`, `hold`, `resume`, `refer`, `press`, `listen`, `stop`.
     #[track_caller]
     pub fn tell(&mut self, what: &str, with: &[&str]) {
         self.process.say(&json!({ "do": what, "with": with }).to_string());
@@ -64,6 +69,21 @@ impl Browser {
         });
         self.read = read;
         data
+    }
+
+    /// Waits until it hears this tone louder than all else.
+    #[track_caller]
+    pub fn wait_to_hear(&mut self, hz: f64, within: Duration) {
+        self.tell("listen", &[]);
+        let mut heard = Value::Null;
+        // It tells what it hears four times a second.
+        for _ in 0..within.as_secs() * 4 {
+            heard = self.wait_for("hears", within);
+            if heard.as_f64().is_some_and(|loudest| (loudest - hz).abs() < 20.0) {
+                return;
+            }
+        }
+        panic!("the browser hears {heard} Hz, and not {hz}");
     }
 }
 

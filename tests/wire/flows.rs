@@ -71,7 +71,7 @@ fn browsers_and_soft_clients_say_which_device_they_are() {
     let switch = site.start();
     let url = format!("ws://{}/sip", site.http());
     let page = format!("http://{}/", site.http());
-    let settings = Settings { library: "jssip", page, url, user: "201", secret: &secret("201") };
+    let settings = Settings { library: "jssip", page, url, user: "201", secret: &secret("201"), tone: 700.0 };
     let mut browser = Browser::start(site.folder(), &settings);
     browser.wait_for("registered", SOON);
     let mut linphone = Linphone::start(site.folder(), "202", 440.0);

@@ -51,6 +51,26 @@ fn an_encrypted_leg_hears_a_plain_one_and_is_heard_by_it() {
     }
 }
 
+/// As browsers' do, whose DTLS brings them; nothing in a later description takes them away.
+#[test]
+fn a_leg_whose_keys_come_by_themselves_is_encrypted_from_then_on() {
+    let mut b = Bench::bridge(Codec::Pcma, Codec::Pcma);
+    let pair = Pair { ours: master(Suite::Aes128Gcm, 1), theirs: master(Suite::Aes128Gcm, 2) };
+    let mut a = Peer { out: Outbound::new(&pair.theirs), inbound: Inbound::new(&pair.ours) };
+    let slot = b.worker.slot(A).unwrap();
+    b.worker.key(slot, pair.clone());
+    for n in 0..4u16 {
+        if n == 2 {
+            b.command(Command::Agree { leg: A, session: Session { srtp: Some(pair.clone()), ..session(A, Codec::Pcma) } });
+        }
+        assert_eq!(b.say(A, packet(7, n, u32::from(n) * 160, 8, &[1; 160])), None, "plain");
+        let sealed = a.seal(&packet(7, n, u32::from(n) * 160, 8, &[1; 160]));
+        assert_eq!(b.say(A, sealed).unwrap().1[HEADER..], [1; 160]);
+        let (_, bytes) = b.say(B, packet(8, n, u32::from(n) * 160, 8, &[2; 160])).unwrap();
+        assert_eq!(a.open(bytes).1, [2; 160]);
+    }
+}
+
 #[test]
 fn two_encrypted_legs_with_their_own_suites_hear_each_other_transcoded() {
     let mut b = Bench::bridge(Codec::Pcma, Codec::Pcmu);

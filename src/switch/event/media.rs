@@ -29,6 +29,9 @@ impl fmt::Display for MissingCause {
             MissingCause::OnlyReports => "RTCP comes, and no RTP: it is muted, or its RTP is blocked",
             MissingCause::Silence => "it has sent nothing but silence: a muted or broken microphone",
             MissingCause::Unheard => "by its reports it gets nothing of what it is sent",
+            MissingCause::Fingerprint => "its certificate is not the one that its description has the fingerprint of",
+            MissingCause::Handshake => "its DTLS handshake came to no end",
+            MissingCause::Consent => "no ICE check of the browser has come for 30 s",
         })
     }
 }

@@ -79,6 +79,7 @@ impl Redactor {
             | Input::ConnectionClosed { .. }
             | Input::Resolved { .. }
             | Input::Ports(_)
+            | Input::Certificate(_)
             | Input::Media(_)
             | Input::Recorder(_)
             | Input::Command { .. }

@@ -90,6 +90,12 @@ impl Sim {
         self.count(kind) > 0
     }
 
+    /// The switch's leg of its newest call.
+    pub fn leg_of(&self, ua: SocketAddr) -> LegId {
+        let port = self.ua(ua).last().and_then(|call| call.rtp_remote).expect("a call with media").port();
+        self.legs[&port]
+    }
+
     pub fn count(&self, kind: &str) -> usize {
         self.events.iter().filter(|e| kind_name(e) == kind).count()
     }

@@ -29,7 +29,9 @@ pub struct Call {
     pub(super) wants_cancel: bool,
     pub(super) rang: bool,
     pub rtp: SocketAddr,
-    pub(super) rtp_remote: Option<SocketAddr>,
+    pub rtp_remote: Option<SocketAddr>,
+    /// Described as browsers do.
+    pub(super) browser: bool,
     /// As we say it: `sendrecv` …
     pub(super) direction: &'static str,
     pub(super) zero: bool,
@@ -89,11 +91,21 @@ impl Call {
             formats.push(EVENT.to_string());
             attributes.push_str(&format!("a=rtpmap:{EVENT} telephone-event/8000\r\na=fmtp:{EVENT} 0-15\r\n"));
         }
+        let mut transport = self.srtp.line();
+        if self.browser {
+            transport = "UDP/TLS/RTP/SAVPF";
+            let fingerprint = ["0A"; 32].join(":");
+            let (ufrag, pwd) = ("a".repeat(4), "b".repeat(24));
+            attributes.push_str(&format!(
+                "a=mid:0\r\na=rtcp-mux\r\na=ice-ufrag:{ufrag}\r\na=ice-pwd:{pwd}\r\na=setup:active\r\n\
+                 a=fingerprint:sha-256 {fingerprint}\r\n"
+            ));
+        }
         format!(
             "v=0\r\no=- 7 {} IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {at}\r\nt=0 0\r\nm=audio {} {} {}\r\n{attributes}{}a={}\r\n",
             self.version,
             self.rtp.port(),
-            self.srtp.line(),
+            transport,
             formats.join(" "),
             self.srtp.attribute(),
             self.direction,
@@ -106,6 +118,8 @@ impl Call {
         }
         let text = String::from_utf8_lossy(body);
         self.srtp.take(&text);
+        assert_eq!(text.contains(" UDP/TLS/RTP/SAVPF "), self.browser, "{text}");
+        assert_eq!(text.contains("a=ice-lite") && text.contains("a=fingerprint:"), self.browser, "{text}");
         let (mut ip, mut port, mut listens) = (None, None, true);
         for line in text.lines() {
             if let Some(address) = line.strip_prefix("c=IN IP4 ") {

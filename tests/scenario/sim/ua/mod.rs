@@ -152,6 +152,8 @@ pub struct Ua {
     /// Takes an offer of SRTP for one of RTP, instead of refusing it.
     pub sees_no_srtp: bool,
     pub transport: Transport,
+    /// A page: over WebSocket, with DTLS in its descriptions. Its sound is plain all the same, as it is between thread and worker.
+    pub browser: bool,
     pub asserted: Option<String>,
     /// Replaces of its next INVITE.
     pub replaces: Option<String>,
@@ -270,6 +272,7 @@ impl Ua {
             key: byte,
             sees_no_srtp: false,
             transport: Transport::Udp,
+            browser: false,
             asserted: None,
             replaces: None,
             more: Vec::new(),
@@ -471,6 +474,17 @@ impl Ua {
         let fill = |r: &mut Request| {
             r.headers.push(HeaderName::ContentType, "application/dtmf-relay");
             r.body = body.into();
+        };
+        self.in_dialog(i, Method::Info, fill, now);
+    }
+
+    /// A part of a description, with candidates (RFC 8840 §4.4).
+    pub fn trickle(&mut self, fragment: &'static str, now: Mono) {
+        let Some(i) = self.up() else { return };
+        let fill = |r: &mut Request| {
+            r.headers.push(HeaderName::InfoPackage, "trickle-ice");
+            r.headers.push(HeaderName::ContentType, "application/trickle-ice-sdpfrag");
+            r.body = fragment.into();
         };
         self.in_dialog(i, Method::Info, fill, now);
     }
@@ -678,6 +692,7 @@ impl Ua {
             rang: false,
             rtp: SocketAddr::new(self.at.ip(), port),
             rtp_remote: None,
+            browser: self.browser,
             direction: "sendrecv",
             zero: false,
             srtp: Srtp::of(self.srtp, self.key),

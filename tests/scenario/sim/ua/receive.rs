@@ -140,7 +140,10 @@ impl Ua {
             return;
         }
         let what = self.script.pop_front().unwrap_or(self.on_invite);
-        let unknown = self.srtp.is_none() && !self.sees_no_srtp && memchr::memmem::find(&request.body, b"RTP/SAVP").is_some();
+        let unknown = self.srtp.is_none()
+            && !self.browser
+            && !self.sees_no_srtp
+            && memchr::memmem::find(&request.body, b"RTP/SAVP").is_some();
         let what = if unknown { OnInvite::Refuse(488) } else { what };
         let from = request.headers.from().unwrap_or_else(|e| panic!("From: {e}"));
         self.invites.push(Seen {
