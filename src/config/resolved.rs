@@ -139,6 +139,8 @@ pub struct Media {
     pub degraded_below: f32,
     /// What a waiting or held customer hears: a WAV file; built-in music where none is given.
     pub hold_music: Option<PathBuf>,
+    /// Whose ringback and busy tone are played; the site's country where none is given.
+    pub tones: Option<Country>,
     /// Of phones and trunks that say nothing of their own.
     pub srtp: Srtp,
 }
