@@ -1,13 +1,13 @@
-//! Phones that have no codec in common hear each other.
+//! Phones that have no codec in common hear each other, and so do those that have one beside G.711.
 
 use std::time::Duration;
 
 use super::support::baresip::Baresip;
 use super::support::cordboard::{Cordboard, Site, secret};
-use super::support::process::wait_until;
+use super::support::linphone::Linphone;
+use super::support::process::{wait_for, wait_until};
 
 const SOON: Duration = Duration::from_secs(20);
-const ALL: &str = "codecs = [\"PCMA\", \"PCMU\", \"G722\", \"opus\"]";
 const TONES: [f64; 2] = [440.0, 1_000.0];
 
 fn phone(site: &Site, switch: &Cordboard, number: &str, tone: f64, codec: &str) -> Baresip {
@@ -22,7 +22,7 @@ fn phone(site: &Site, switch: &Cordboard, number: &str, tone: f64, codec: &str) 
 fn baresips_without_a_codec_in_common_hear_each_other() {
     for (of_alice, of_bob) in [("pcma", "g722"), ("opus", "pcmu"), ("g722", "opus"), ("g722", "g722,pcma"), ("opus", "opus")] {
         let name = format!("codecs-{}-{}", of_alice, of_bob.replace(',', "-"));
-        let site = Site::new(&name).phone("201").phone("202").media_key(ALL);
+        let site = Site::new(&name).phone("201").phone("202");
         let switch = site.start();
         let story = switch.events("since=0");
         let mut alice = phone(&site, &switch, "201", TONES[0], of_alice);
@@ -45,4 +45,31 @@ fn baresips_without_a_codec_in_common_hear_each_other() {
             assert_eq!(told.data()["quality"]["packets_lost"], 0, "{name}: {number}");
         }
     }
+}
+
+/// RFC 7587: what linphonec offers first, and all that the switch takes here.
+#[test]
+fn linphones_hear_each_other_by_opus() {
+    let site = Site::new("linphone-opus").phone("201").phone("202").media_key("codecs = [\"opus\"]");
+    let switch = site.start();
+    let [mut alice, mut bob] = ["201", "202"].map(|number| {
+        let tone = TONES[usize::from(number == "202")];
+        let mut phone = Linphone::start(site.folder(), number, tone);
+        phone.register(number, &switch.sip().to_string(), &secret(number));
+        switch.wait_for_registration(number, SOON);
+        phone
+    });
+    alice.say(&format!("call sip:202@{}", switch.sip()));
+    bob.expect("Receiving new incoming call", SOON);
+    bob.say("answer");
+    alice.expect("connected.", SOON);
+    for (phone, other) in [(&alice, 1), (&bob, 0)] {
+        wait_for(&format!("tone {other} is heard for two seconds"), SOON, || {
+            let halves = phone.hears_in("heard.wav", &TONES)?.halves(0, &TONES);
+            (halves.iter().filter(|half| half.is_only(other)).count() >= 4).then_some(())
+        });
+    }
+    alice.say("terminate");
+    bob.expect(" ended", SOON);
+    wait_until("no conversation is left", SOON, || switch.items("/api/v1/conversations?state=live").is_empty());
 }
