@@ -202,7 +202,8 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
     let outlets = ToCore { inputs: inputs.clone(), held: Arc::default(), tap: recorder.tap(), health: health.clone() };
     let clips = clips(&source, &config, &config_file);
     let media_seed = u64::from_le_bytes([seed[0], seed[1], seed[2], seed[3], seed[4], seed[5], seed[6], seed[7]]).rotate_left(17);
-    let engine = media_engine::start(&config.media, config.site.country, &clips, clock, media_seed, &outlets)?;
+    let country = config.media.tones.unwrap_or(config.site.country);
+    let engine = media_engine::start(&config.media, country, &clips, clock, media_seed, &outlets)?;
     outlets.offer(Some(Input::Certificate(engine.fingerprint())));
     let tls = match &config.tls {
         Some(tls) => Some(Tls::load(tls, names(&config, host_name()), web)?),

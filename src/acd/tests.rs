@@ -73,6 +73,7 @@ pub(super) fn config(queues: Vec<Queue>, agents: Vec<Agent>) -> Config {
             dead_after: s(30),
             degraded_below: 3.6,
             hold_music: None,
+            tones: None,
             codecs: crate::config::Codec::DEFAULT.to_vec(),
             srtp: Default::default(),
         },

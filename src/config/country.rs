@@ -1,8 +1,7 @@
-//! Countries by ISO 3166-1 alpha-2, and how long one ring lasts in them.
+//! Countries by ISO 3166-1 alpha-2, and their emergency numbers.
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
 
 /// ISO 3166 alpha-2: tones, ring cadence, national number format.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -22,29 +21,6 @@ PE PF PG PH PK PL PM PN PR PS PT PW PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI
 TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS XK YE YT ZA ZM ZW";
 
 impl Country {
-    /// Length of one ring, tone and pause together (ITU-T E.180 supplement 2, "ringing tone"). Where a country is not listed: 5 s, the
-    /// cadence of 1 s on, 4 s off that CEPT recommends and most of Europe keeps.
-    pub fn ring_cycle(self) -> Duration {
-        let ms = match &self.0 {
-            // 0.4 on, 0.2 off, 0.4 on, 2.0 off
-            b"GB" | b"IE" | b"AU" | b"NZ" | b"IN" | b"SG" | b"MY" | b"ZA" => 3_000,
-            // 0.4 on, 0.2 off, 0.4 on, 3.0 off
-            b"HK" => 4_000,
-            // 1 on, 2 off
-            b"JP" | b"KR" | b"TW" => 3_000,
-            // 1 on, 3 off
-            b"BE" => 4_000,
-            // 1.5 on, 3 off
-            b"ES" => 4_500,
-            // 2 on, 4 off
-            b"US" | b"CA" | b"PR" => 6_000,
-            // 1 on, 5 off
-            b"SE" | b"AT" | b"PT" => 6_000,
-            _ => 5_000,
-        };
-        Duration::from_millis(ms)
-    }
-
     /// Numbers of police, fire brigade, ambulance and of all at once, as libphonenumber 9.0.43 has them (its short numbers of the kind
     /// "emergency"), less what only mobile phones dial and what a national plan has replaced. Regulators change such numbers:
     /// `[site] emergency` says it better. Where a country is not listed: 112, which the Union has in common and mobile networks take

@@ -1,5 +1,7 @@
 //! What can be wrong with a configuration beyond a value that cannot be read; each says what would be right.
 
+use super::Country;
+
 /// One fault; [`super::Problem`] adds the place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Fault {
@@ -39,6 +41,10 @@ pub(crate) enum Fault {
     ExpiresOrder,
     #[error("dead_after must be longer than missing_after, or a leg would end before it is reported")]
     DeadBeforeMissing,
+    #[error(
+        "the tones of {0} are not known here; leave this out for those that ITU-T E.180 recommends, or name a country that sounds alike"
+    )]
+    NoTones(Country),
     #[error("code `{code}` begins with the pause code `{pause}`, after which digits pick a reason; choose another")]
     CodeBehindPause { code: String, pause: String },
     #[error("mailbox `{0}` has no pin: write 4 to 16 digits, or leave it out and start once")]

@@ -111,6 +111,7 @@ pub(crate) struct Media {
     pub dead_after: Option<Spanned<Time>>,
     pub degraded_below: Option<Spanned<f64>>,
     pub hold_music: Option<Spanned<Label>>,
+    pub tones: Option<Spanned<InCountry>>,
     pub srtp: Option<Encryption>,
 }
 

@@ -19,6 +19,7 @@ mod secrets;
 mod source;
 mod stand_ins;
 pub(crate) mod text;
+mod tones;
 pub(crate) mod units;
 
 pub use advertise::{Advertise, Advertised, Network};
@@ -31,6 +32,7 @@ pub use resolved::*;
 pub use secrets::{GenerateError, Missing, generate, load_or_generate, missing_secrets};
 pub use source::{File, LoadError, Source, load};
 pub use stand_ins::StandIns;
+pub use tones::{Sound, Tone, Tones};
 
 use resolve::Secretless;
 

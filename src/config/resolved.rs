@@ -78,8 +78,8 @@ pub enum Codec {
 }
 
 impl Codec {
-    /// Without Opus, which costs the most where it has to be decoded, and L16, which takes 256 kbit/s.
-    pub const DEFAULT: [Codec; 3] = [Codec::Pcma, Codec::Pcmu, Codec::G722];
+    /// By what a change to another one costs, since two who have one in common are relayed; without L16, which takes 256 kbit/s.
+    pub const DEFAULT: [Codec; 4] = [Codec::Pcma, Codec::Pcmu, Codec::G722, Codec::Opus];
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -139,6 +139,8 @@ pub struct Media {
     pub degraded_below: f32,
     /// What a waiting or held customer hears: a WAV file; built-in music where none is given.
     pub hold_music: Option<PathBuf>,
+    /// Whose ringback and busy tone are played; the site's country where none is given.
+    pub tones: Option<Country>,
     /// Of phones and trunks that say nothing of their own.
     pub srtp: Srtp,
 }

@@ -1,76 +1,43 @@
-//! Ringback and busy tone of a country (ITU-T E.180 and its supplement 2).
+//! Ringback and busy tone of a country as clips.
 
 use std::f32::consts::TAU;
 
+use crate::config::{Country, Sound, Tone};
+
 use super::Clip;
 
-/// One tone: its frequencies in Hz (0: one frequency only) and its cadence in ms, on and off in turn.
-struct Tone {
-    hz: [f32; 2],
-    cadence_ms: &'static [u32],
-}
-
-struct Country {
-    codes: &'static [&'static [u8; 2]],
-    ringback: Tone,
-    busy: Tone,
-}
-
-const fn tone(hz: [f32; 2], cadence_ms: &'static [u32]) -> Tone {
-    Tone { hz, cadence_ms }
-}
-
-/// E.180 recommends 425 Hz; so it is for a country that is not in the list.
-const OTHERS: Country =
-    Country { codes: &[], ringback: tone([425.0, 0.0], &[1_000, 4_000]), busy: tone([425.0, 0.0], &[500, 500]) };
-
-const COUNTRIES: &[Country] = &[
-    Country { codes: &[b"DE"], ringback: tone([425.0, 0.0], &[1_000, 4_000]), busy: tone([425.0, 0.0], &[480, 480]) },
-    Country { codes: &[b"AT"], ringback: tone([420.0, 0.0], &[1_000, 5_000]), busy: tone([420.0, 0.0], &[400, 400]) },
-    Country { codes: &[b"US", b"CA"], ringback: tone([440.0, 480.0], &[2_000, 4_000]), busy: tone([480.0, 620.0], &[500, 500]) },
-    Country {
-        codes: &[b"GB", b"UK", b"IE"],
-        ringback: tone([400.0, 450.0], &[400, 200, 400, 2_000]),
-        busy: tone([400.0, 0.0], &[375, 375]),
-    },
-    Country { codes: &[b"FR"], ringback: tone([440.0, 0.0], &[1_500, 3_500]), busy: tone([440.0, 0.0], &[500, 500]) },
-    Country { codes: &[b"ES"], ringback: tone([425.0, 0.0], &[1_500, 3_000]), busy: tone([425.0, 0.0], &[200, 200]) },
-    Country { codes: &[b"IT"], ringback: tone([425.0, 0.0], &[1_000, 4_000]), busy: tone([425.0, 0.0], &[500, 500]) },
-    Country { codes: &[b"SE"], ringback: tone([425.0, 0.0], &[1_000, 5_000]), busy: tone([425.0, 0.0], &[250, 250]) },
-    Country { codes: &[b"UA"], ringback: tone([425.0, 0.0], &[1_000, 4_000]), busy: tone([425.0, 0.0], &[350, 350]) },
-    Country { codes: &[b"CN"], ringback: tone([450.0, 0.0], &[1_000, 4_000]), busy: tone([450.0, 0.0], &[350, 350]) },
-];
-
-/// Peak of all frequencies together: about -13 dBm0, the middle of what E.180 allows.
+/// Peak of all that sounds together: about -13 dBm0, the middle of what E.180 allows.
 const PEAK: f32 = 5_100.0;
 
-fn of(country: [u8; 2]) -> &'static Country {
-    COUNTRIES.iter().find(|c| c.codes.contains(&&country)).unwrap_or(&OTHERS)
-}
+/// How deep a tone that swells falls: to a tenth of its peak and less.
+const DEPTH: f32 = 0.9;
 
 /// One whole cadence, to be played in a loop.
 pub fn ringback(country: [u8; 2]) -> Clip {
-    of(country).ringback.synthesise()
+    synthesise(&Country(country).tones().ringback)
 }
 
 /// One whole cadence, to be played in a loop.
 pub fn busy(country: [u8; 2]) -> Clip {
-    of(country).busy.synthesise()
+    synthesise(&Country(country).tones().busy)
 }
 
-impl Tone {
-    fn synthesise(&self) -> Clip {
-        let count = if self.hz[1] > 0.0 { 2.0 } else { 1.0 };
-        let mut pcm = Vec::new();
-        for (i, ms) in self.cadence_ms.iter().enumerate() {
-            for n in 0..ms * 8 {
-                let t = n as f32 / 8_000.0;
-                let on = if i % 2 == 0 { PEAK / count } else { 0.0 };
-                let wave: f32 = self.hz.iter().map(|hz| (TAU * hz * t).sin()).sum();
-                pcm.push((on * wave) as i16);
-            }
-        }
-        Clip::new(pcm)
+fn synthesise(tone: &Tone) -> Clip {
+    let mut pcm = Vec::new();
+    for (i, ms) in tone.cadence_ms.iter().enumerate() {
+        let is_on = i % 2 == 0;
+        pcm.extend((0..ms * 8).map(|n| if is_on { (PEAK * at(tone.sound, n as f32 / 8_000.0)) as i16 } else { 0 }));
+    }
+    Clip::new(pcm)
+}
+
+/// From -1 to 1, `t` seconds after it began.
+fn at(sound: Sound, t: f32) -> f32 {
+    let sine = |hz: f32| (TAU * hz * t).sin();
+    match sound {
+        Sound::One(hz) => sine(hz),
+        Sound::Both(one, other) => (sine(one) + sine(other)) / 2.0,
+        Sound::Swelling(hz, by) => sine(hz) * (1.0 + DEPTH * sine(by)) / (1.0 + DEPTH),
     }
 }
 
@@ -78,13 +45,16 @@ impl Tone {
 mod tests {
     use super::*;
 
+    /// Some that have each kind of sound, and one that is in no table.
+    const SOME: [&[u8; 2]; 8] = [b"DE", b"US", b"GB", b"JP", b"IN", b"HK", b"HU", b"XX"];
+
     #[test]
     fn every_cadence_ends_in_a_pause_and_is_whole_packets_of_10_ms() {
-        for c in COUNTRIES.iter().chain([&OTHERS]) {
-            for t in [&c.ringback, &c.busy] {
-                assert!(t.cadence_ms.len() % 2 == 0);
-                let clip = t.synthesise();
-                assert_eq!(clip.len() as u32, t.cadence_ms.iter().sum::<u32>() * 8);
+        for country in SOME {
+            let tones = Country(*country).tones();
+            for (tone, clip) in [(tones.ringback, ringback(*country)), (tones.busy, busy(*country))] {
+                assert!(tone.cadence_ms.len() % 2 == 0 && tone.cadence_ms.iter().sum::<u32>() % 10 == 0);
+                assert_eq!(clip.len() as u128, tone.cycle().as_millis() * 8);
                 let loudest = clip.pcm().iter().map(|s| s.unsigned_abs()).max();
                 assert!(loudest.is_some_and(|l| (4_000..=5_100).contains(&l)), "{loudest:?}");
                 assert_eq!(clip.pcm().last(), Some(&0));
@@ -98,5 +68,13 @@ mod tests {
         assert_eq!(ringback(*b"GB").len(), 24_000);
         assert_eq!(busy(*b"DE").len(), 7_680);
         assert_eq!(ringback(*b"XX").len(), 40_000);
+    }
+
+    #[test]
+    fn a_tone_that_swells_is_quiet_in_between() {
+        // India: 25 times a second.
+        let clip = ringback(*b"IN");
+        let loudest = |from: usize| clip.pcm()[from..from + 20].iter().map(|s| s.unsigned_abs()).max();
+        assert!(loudest(70) > Some(4_500) && loudest(230) < Some(500), "{:?} {:?}", loudest(70), loudest(230));
     }
 }

@@ -70,6 +70,7 @@ fn config(ports: std::ops::RangeInclusive<u16>, workers: u8) -> config::Media {
         dead_after: Duration::from_secs(30),
         degraded_below: 3.6,
         hold_music: None,
+        tones: None,
         codecs: config::Codec::DEFAULT.to_vec(),
         srtp: Default::default(),
     }

@@ -203,7 +203,7 @@ mod tests {
     /// Ten minutes of a clock that is 100 ppm fast, with 3 % loss.
     #[test]
     fn ten_minutes_are_as_long_as_the_clock_says() {
-        let frames = packets(Codec::G722, 600_000).into_iter().enumerate().filter(|(n, _)| n * 7_919 % 100 < 97);
+        let frames = packets(Codec::L16, 600_000).into_iter().enumerate().filter(|(n, _)| n * 7_919 % 100 < 97);
         let (timeline, left) = record(frames.map(|(_, (ms, f))| (ms - ms / 10_000, f)).collect(), 599_940);
         let losses = timeline.losses(Side::Said);
         assert_eq!((losses.concealed_ms, losses.late), (18_000, 0));

@@ -89,9 +89,13 @@ pub fn only_at_start(old: &Config, new: &Config) -> Vec<&'static str> {
             c.media.missing_after,
             c.media.dead_after,
             c.media.degraded_below,
+            c.media.tones,
         )
     };
-    fixed(media(old) == media(new), "a change of [media] listen, ports, workers, missing_after, dead_after or degraded_below");
+    fixed(
+        media(old) == media(new),
+        "a change of [media] listen, ports, workers, missing_after, dead_after, degraded_below or tones",
+    );
     let http = |c: &Config| (c.http.listen, c.http.secure);
     fixed(http(old) == http(new), "a change of [http] listen or secure");
     fixed(old.recording.folder == new.recording.folder, "a change of [recording] folder");

@@ -89,6 +89,11 @@ impl Site {
         self.folder.path().join("config/cordboard.toml")
     }
 
+    /// Of its calls' audio.
+    pub fn media_ports(&self) -> std::ops::RangeInclusive<u16> {
+        self.media.clone()
+    }
+
     /// As many pairs of ports as a block of them has, for many calls at once.
     pub fn for_many_calls(mut self) -> Site {
         self.media = super::ports::range(240);

@@ -1,7 +1,9 @@
 //! linphonec as a phone, by its console: commands on standard input, what it says on standard output.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::process::{Folder, Process, wait_for};
@@ -11,6 +13,8 @@ pub struct Linphone {
     process: Process,
     folder: PathBuf,
     port: u16,
+    /// Files of which it is known how many times 8 kHz they have.
+    thin_by: Mutex<BTreeMap<String, usize>>,
     /// How much of the output was waited through already.
     read: usize,
 }
@@ -37,7 +41,7 @@ impl Linphone {
         let mut command = Command::new("linphonec");
         command.arg("-c").arg(&path).current_dir(&folder).env("HOME", &folder);
         let process = Process::start(&name, &mut command, &folder);
-        let mut phone = Linphone { process, folder, port, read: 0 };
+        let mut phone = Linphone { process, folder, port, thin_by: Mutex::default(), read: 0 };
         phone.expect("linphonec>", Duration::from_secs(20));
         phone.say("soundcard use files");
         phone.say("play source.wav");
@@ -103,9 +107,24 @@ impl Linphone {
         self.say(&format!("record {file}"));
     }
 
-    /// What a file has of a call so far, while it lasts.
-    pub fn hears_in(&self, file: &str) -> Option<Audio> {
-        Audio::by_file_length(&self.folder.join(file))
+    /// What a file has of a call so far, while it lasts, at 8 kHz. It records at the rate of its codec, which the file does not tell before
+    /// its end: the rate is the one at which these tones are heard.
+    pub fn hears_in(&self, file: &str, tones: &[f64]) -> Option<Audio> {
+        let heard = |by: usize| Some(Audio::by_file_length(&self.folder.join(file))?.thinned(by));
+        let mut known = self.thin_by.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(by) = known.get(file) {
+            return heard(*by);
+        }
+        let is_tone = |by: &usize| {
+            let halves = heard(*by).map(|audio| audio.halves(0, tones)).unwrap_or_default();
+            halves.iter().any(|half| (0..tones.len()).any(|tone| half.is_only(tone)))
+        };
+        // G.711, G.722, Opus.
+        if let Some(by) = [1, 2, 6].into_iter().find(is_tone) {
+            known.insert(file.to_owned(), by);
+            return heard(by);
+        }
+        heard(1)
     }
 
     /// What it recorded, once its call is over (it finishes the file a moment later).

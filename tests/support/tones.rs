@@ -64,13 +64,19 @@ impl Audio {
         Ok(Audio { rate: spec.sample_rate, channels })
     }
 
-    /// 16-bit mono whose header is not to be believed (linphonec counts 44 bytes too many): whatever follows it is samples.
+    /// 16-bit mono whose header is not to be believed (linphonec counts 44 bytes too many): whatever follows it is samples. While it is
+    /// still written and all zeroes, it is taken for 8 kHz.
     pub fn by_file_length(path: &Path) -> Option<Audio> {
         let bytes = std::fs::read(path).ok()?;
-        // All zeroes while linphonec still writes it; G.711 is all that it gets from us.
         let rate = Some(u32::from_le_bytes(bytes.get(24..28)?.try_into().ok()?)).filter(|rate| *rate > 0).unwrap_or(8_000);
         let samples = bytes.get(PLAIN_HEADER..)?.chunks_exact(2).map(|b| f64::from(i16::from_le_bytes([b[0], b[1]])) / 32_768.0);
         Some(Audio { rate, channels: vec![samples.collect()] })
+    }
+
+    /// What has so many times 8 kHz, whatever its header says, at 8 kHz: each as many samples are their mean.
+    pub fn thinned(self, by: usize) -> Audio {
+        let thin = |samples: &Vec<f64>| samples.chunks_exact(by).map(|part| part.iter().sum::<f64>() / by as f64).collect();
+        Audio { rate: 8_000, channels: self.channels.iter().map(thin).collect() }
     }
 
     /// No length in the header yet: it is still being written.

@@ -3,6 +3,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "sockets of the test's own, on the real clock")]
 
+mod media;
 mod web;
 
 use std::io::{ErrorKind, Read, Write};

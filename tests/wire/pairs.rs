@@ -207,7 +207,7 @@ impl Phone {
         wait_for(&what, SOON, || {
             let audio = match &self.client {
                 Client::Baresip(phone) => phone.hears_since(self.begin),
-                Client::Linphone(phone) => phone.hears_in(&self.file),
+                Client::Linphone(phone) => phone.hears_in(&self.file, &TONES),
             }?;
             let halves = audio.halves(0, &TONES);
             (halves.iter().filter(|half| half.is_only(other)).count() >= HEARS).then_some(())
@@ -218,7 +218,7 @@ impl Phone {
     fn heard_so_far(&self) -> Vec<Half> {
         let all = match &self.client {
             Client::Baresip(phone) => phone.all_since(self.begin),
-            Client::Linphone(phone) => phone.hears_in(&self.file).into_iter().collect(),
+            Client::Linphone(phone) => phone.hears_in(&self.file, &TONES).into_iter().collect(),
         };
         all.iter().flat_map(|audio| audio.halves(0, &TONES)).collect()
     }

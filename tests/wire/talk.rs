@@ -9,7 +9,7 @@ use super::support::cordboard::{Cordboard, Site, secret};
 use super::support::process::wait_until;
 
 pub const SOON: Duration = Duration::from_secs(20);
-const TONES: [f64; 2] = [440.0, 1_000.0];
+pub const TONES: [f64; 2] = [440.0, 1_000.0];
 
 /// Phone 201 or 202, registered, which is as `like` makes it.
 pub fn phone(site: &Site, switch: &Cordboard, number: &str, like: &dyn Fn(Baresip) -> Baresip) -> Baresip {

@@ -10,10 +10,10 @@ use serde_spanned::Spanned;
 use super::{Checking, Secretless};
 use crate::config::fault::Fault;
 use crate::config::given;
-use crate::config::units::{Code, Digest, Label, Listener, Net, Ports, Speaks};
+use crate::config::units::{Code, Digest, InCountry, Label, Listener, Net, Ports, Speaks};
 use crate::config::{
-    Codec, DigestAlgorithm, FeatureCodes, Guard, Http, Mail, MailTls, Media, Network, Outbound, Park, Place, Recording, Secret,
-    Sip, Site, Tls, Voicemail,
+    Codec, Country, DigestAlgorithm, FeatureCodes, Guard, Http, Mail, MailTls, Media, Network, Outbound, Park, Place, Recording,
+    Secret, Sip, Site, Tls, Voicemail,
 };
 use crate::ids::{Number, TrunkName};
 
@@ -188,8 +188,18 @@ impl Checking {
             dead_after,
             degraded_below: self.score("degraded_below", media.degraded_below, 3.6),
             hold_music: media.hold_music.map(|m| self.path(&m.get_ref().0)),
+            tones: self.tones(media.tones),
             srtp: media.srtp.map(|s| s.0).unwrap_or_default(),
         }
+    }
+
+    fn tones(&mut self, given: Option<Spanned<InCountry>>) -> Option<Country> {
+        let given = given?;
+        let country = given.get_ref().0;
+        if country.own_tones().is_none() {
+            self.fault(&given, Fault::NoTones(country));
+        }
+        Some(country)
     }
 
     fn codecs(&mut self, given: Option<Spanned<Vec<Speaks>>>) -> Vec<Codec> {
