@@ -1,4 +1,4 @@
-//! Control of a live call beyond its two parties: conference, supervisors, mute, what is played into it.
+//! Control of a live call beyond its two parties: conference, supervisors, mute, what is played into it, keys.
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -154,6 +154,42 @@ pub(super) async fn play(
 pub(super) async fn stop_play(State(shared): Api, Extension(who): Me, Path(id): Path<String>) -> Result<StatusCode, Problem> {
     let conversation = conversation(&id)?;
     done(&shared, &who, Command::StopPlay { conversation }).await
+}
+
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Digits {
+    /// 1 to 64 keys: `0` to `9`, `*`, `#`, `A` to `D`.
+    digits: String,
+    /// To whom: a leg of the conversation, as its events name it.
+    leg: Option<u64>,
+    /// Or a phone's number, a staff number, or the customer's number. Without either it is the customer.
+    number: Option<String>,
+}
+
+/// Sends keys to one in a call, as if the other side pressed them: as telephone-event (RFC 4733), by SIP INFO, or as tones, whichever its
+/// peer knows. No event and no journal tells which they were.
+#[utoipa::path(post, path = "/api/v1/conversations/{id}/digits", tag = "conversations", params(("id" = String, Path)),
+    request_body = Digits, responses((status = 204, description = "They are on their way, one after another."),
+        (status = 404, body = Problem, content_type = "application/problem+json",
+            description = "No such conversation, or nobody by that name in it."),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "Nobody is connected."),
+        (status = 422, body = Problem, content_type = "application/problem+json", description = "These are no keys.")))]
+pub(super) async fn digits(
+    State(shared): Api,
+    Extension(who): Me,
+    Path(id): Path<String>,
+    Json(wanted): Json<Digits>,
+) -> Result<StatusCode, Problem> {
+    let conversation = conversation(&id)?;
+    let to = match (wanted.leg, wanted.number) {
+        (Some(leg), None) => Some(Member::Leg(LegId(leg))),
+        (None, Some(number)) => Some(Member::Number(dialled("number", number)?)),
+        (None, None) => None,
+        (Some(_), Some(_)) => return Err(Problem::new(422, "one of `leg` and `number` says to whom")),
+    };
+    let digits = dialled("digits", wanted.digits)?;
+    done(&shared, &who, Command::Press { conversation, who: to, digits }).await
 }
 
 /// One of a few words.

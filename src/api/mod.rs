@@ -149,6 +149,7 @@ pub fn router(parts: Parts, guarded: Router, open: Router) -> Router {
         .route("/api/v1/conversations/{id}/conference", post(control::conference))
         .route("/api/v1/conversations/{id}/monitor", post(control::monitor))
         .route("/api/v1/conversations/{id}/mute", post(control::mute))
+        .route("/api/v1/conversations/{id}/digits", post(control::digits))
         .route("/api/v1/conversations/{id}/play", post(control::play).delete(control::stop_play))
         .route("/api/v1/phones", get(phones::list))
         .route("/api/v1/phones/{number}/forwarding", get(phones::forwarding).put(phones::set_forwarding))

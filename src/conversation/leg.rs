@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use bytes::Bytes;
 
 use super::guest::GuestId;
+use super::info_keys::InfoKeys;
 use super::missing::Missing;
 use crate::acd::OfferId;
 use crate::clock::Mono;
@@ -78,6 +79,8 @@ pub struct Leg {
     pub session: Option<Session>,
     /// The peer takes UPDATE (its Allow said so): a refresh needs no INVITE.
     pub takes_update: bool,
+    /// Keys that it is told by INFO.
+    pub info: InfoKeys,
 }
 
 /// Another way to a device.
@@ -174,6 +177,7 @@ impl Leg {
             session_asked: None,
             session: None,
             takes_update: false,
+            info: InfoKeys::default(),
         }
     }
 
@@ -209,6 +213,11 @@ impl Leg {
     /// It holds, and sends all the same: a trunk's own music is what is meant to be heard. A phone's is not; there the centre has its own.
     pub fn has_music(&self) -> bool {
         self.peer.is_trunk() && self.negotiation.agreed().is_some_and(|a| !a.send && a.receive)
+    }
+
+    /// It has no telephone-event, and takes INFO.
+    pub fn hears_keys_by_info(&self) -> bool {
+        self.info.is_taken() && self.negotiation.agreed().is_some_and(|agreed| agreed.telephone_event.is_none())
     }
 
     pub fn agent(&self) -> Option<&StaffNumber> {

@@ -13,6 +13,7 @@
 
 mod guest;
 mod hearing;
+mod info_keys;
 mod leg;
 mod missing;
 mod stage;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 pub use guest::{Guest, GuestId, GuestSeat, Ringing, Whereabouts};
 pub use hearing::{Hears, Place, Seat, Supervision, hearing};
+pub use info_keys::{InfoKeys, Refused};
 pub use leg::{Gone, Leg, OtherFlow, Peer, Role};
 pub use missing::{Missing, MissingCause};
 pub use stage::{Back, Dialling, NextTrunks, Otherwise, OutsideParty, Parked, Refer, Said, Stage, Transferring, Try, Way};
@@ -284,6 +286,7 @@ impl Conversation {
             (Some(GuestSeat::Successor), _) => Place::Apart,
             (None, Stage::Bridged { with, .. }) if is_subject || leg.id == *with => Place::Talks,
             (None, Stage::Bridged { .. }) => Place::Apart,
+            (None, Stage::Menu { session, .. }) if session.may_be_secret() => Place::Apart,
             (
                 None,
                 Stage::Routing

@@ -219,6 +219,16 @@ impl Session {
         }
     }
 
+    /// A masked node asks, or may ask next: nobody is to listen in.
+    pub fn may_be_secret(&self) -> bool {
+        let is_masked = |node: &Node| matches!(&node.kind, Kind::Collect(collect) if collect.mask.is_some());
+        match &self.state {
+            State::Announcing { .. } => self.graph.nodes.iter().any(is_masked),
+            State::Asking { node, .. } | State::Awaiting { node, .. } => self.graph.node(*node).is_some_and(is_masked),
+            State::Depositing { .. } | State::Ended => false,
+        }
+    }
+
     /// The node that asks after an announcement, whatever is said before it does.
     fn next_question(&self, mut id: NodeId, now: Now) -> Option<NodeId> {
         for _ in 0..self.graph.nodes.len() {

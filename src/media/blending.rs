@@ -8,7 +8,7 @@ use crate::ids::LegId;
 use crate::rtp::srtp::GROWTH;
 use crate::rtp::{Fields, HEADER, Press};
 
-use super::blend::{Blend, CLIPS};
+use super::blend::{Blend, CLIPS, Packet};
 use super::due::LATE;
 use super::keying::{self, Step};
 use super::leg::{Hears, Leg};
@@ -20,15 +20,19 @@ use super::{Key, Port, Report, Side, Sink, Slot, Worker, tap};
 /// The longest payload that is encoded here: 60 ms of L16.
 const PAYLOAD: usize = 1_920;
 
-/// What a leg's telephone-event packet says anew.
+/// What a leg's packet says anew of keys.
 #[derive(Clone, Debug, Default)]
 pub struct Keyed {
     pub released: Option<char>,
     pub pressed: Option<char>,
     /// Presses of which only the end was seen.
     pub whole: ArrayVec<Press, 2>,
-    /// In Hz: of the packet that says it, if one does.
+    /// In Hz: of the telephone-event packet that says it, if one does.
     pub clock_rate: Option<u32>,
+    /// It is a tone in the sound: who has no telephone-event hears it there.
+    pub in_sound: bool,
+    /// The packet may be the beginning of such a tone.
+    pub suspected: bool,
 }
 
 impl Keyed {
@@ -121,7 +125,8 @@ impl Worker {
         let Some(leg) = self.leg_in(slot) else { return };
         let Some(path) = &leg.path else { return };
         let (session, target) = (&path.session, path.rtp.target());
-        let (codec, payload_type) = (session.codec, session.payload_type);
+        let (codec, noise) = (session.codec, session.comfort_noise);
+        let mut payload_type = session.payload_type;
         let count = usize::from(codec.packet_ms(session.ptime_ms) / 10);
         let sends = session.send;
         let target = target.filter(|_| sends);
@@ -130,6 +135,7 @@ impl Worker {
         let mut hears = std::mem::replace(&mut leg.hears, Hears::Nothing);
         let late = now.since(due) > LATE;
         let from = if late { now } else { due };
+        let mut is_noise = false;
         let (own, goes_on, payload) = match &mut hears {
             Hears::Nothing => (Own::Mix, false, None),
             // A peer that is answered where it sends from, and has not sent yet: it misses nothing.
@@ -147,13 +153,24 @@ impl Worker {
                     }
                 }
                 // What is not sent is not encoded either: the peer's decoder knows only what it gets.
-                (Own::Mix, true, if sounding || target.is_none() { None } else { blend.packet() })
+                let packet = if sounding || target.is_none() { Packet::Nothing } else { blend.packet(noise.is_some()) };
+                let payload = match packet {
+                    Packet::Sound(payload) => Some(payload),
+                    Packet::Noise(parameters) => {
+                        payload_type = noise.unwrap_or(payload_type);
+                        is_noise = true;
+                        Some(parameters)
+                    }
+                    Packet::Nothing => None,
+                };
+                (Own::Mix, true, payload)
             }
         };
         let length = (count as u64 * GRID.as_millis() as u64 * u64::from(codec.clock_rate()) / 1_000) as u32;
         let sent = target.zip(payload);
         if let (Some(leg), Some((to, payload))) = (self.leg_in(slot), sent) {
-            send(leg, to, own, payload_type, codec, payload, (length, late), now, out);
+            let sound = if is_noise { None } else { Some(codec) };
+            send(leg, to, own, payload_type, sound, payload, (length, late), now, out);
         } else if !sounding && let Some(leg) = self.leg_in(slot) {
             // Time passes without a packet: the next one says so.
             leg.outgoing.splice_anew();
@@ -183,9 +200,15 @@ impl Worker {
         let listeners = self.leg_at(index).map(|leg| leg.listeners.clone()).unwrap_or_default();
         for listener in listeners {
             let Some(leg) = self.leg_at_mut(listener) else { continue };
-            let Some(path) = &leg.path else { continue };
+            let Some(path) = leg.path.as_ref().filter(|path| !path.session.keys_by_signalling) else { continue };
             let event = path.session.telephone_event;
-            if leg.blend.is_none() && event.is_some_and(|(_, clock)| keyed.clock_rate.is_none_or(|rate| rate == clock)) {
+            if keyed.in_sound && event.is_none() {
+                continue;
+            }
+            if !keyed.in_sound
+                && leg.blend.is_none()
+                && event.is_some_and(|(_, clock)| keyed.clock_rate.is_none_or(|rate| rate == clock))
+            {
                 // It is relayed the packets. What was held for it before it was ends all the same.
                 if let (Some(digit), Some(keying)) = (keyed.released, leg.keying.as_mut()) {
                     keying.release(digit, now);
@@ -207,7 +230,8 @@ impl Worker {
     /// A leg hears these no more: a key that one of them holds is let go.
     pub(super) fn let_go(&mut self, listener: u32, speakers: impl Iterator<Item = u32>, now: Mono) {
         for speaker in speakers {
-            let pressed = self.leg_at(speaker).and_then(|leg| leg.digits.pressed());
+            let in_sound = |leg: &Leg| leg.in_band.as_ref().and_then(|detector| detector.pressed());
+            let pressed = self.leg_at(speaker).and_then(|leg| leg.digits.pressed().or_else(|| in_sound(leg)));
             if let (Some(digit), Some(leg)) = (pressed, self.leg_at_mut(listener))
                 && let Some(keying) = leg.keying.as_mut()
             {
@@ -249,11 +273,11 @@ impl Worker {
                     let (mut blend, mut tones) = (leg.blend.take(), leg.tones.take());
                     let encoder = match &mut blend {
                         Some(blend) => blend,
-                        None => tones.get_or_insert_with(|| Box::new(Blend::new(codec, codec.sample_rate(), dtx))),
+                        None => tones.get_or_insert_with(|| Box::new(Blend::new(codec, codec.rate_for(CLIPS), dtx))),
                     };
                     if let Some(payload) = encoder.tone(digit, pressed) {
                         let length = codec.clock_rate() / 50;
-                        send(leg, to, Own::Keys, payload_type, codec, payload, (length, late), now, out);
+                        send(leg, to, Own::Keys, payload_type, Some(codec), payload, (length, late), now, out);
                     }
                     (leg.blend, leg.tones) = (blend, tones);
                 }
@@ -263,14 +287,14 @@ impl Worker {
     }
 }
 
-/// A packet of our own, `length` ticks long.
+/// A packet of our own, `length` ticks long; without a codec it has no sound.
 #[allow(clippy::too_many_arguments, reason = "a packet has as many parts")]
 fn send(
     leg: &mut Leg,
     to: std::net::SocketAddr,
     own: Own,
     payload_type: u8,
-    codec: Codec,
+    codec: Option<Codec>,
     payload: &[u8],
     (length, late): (u32, bool),
     now: Mono,
@@ -282,8 +306,9 @@ fn send(
     let fields = leg.outgoing.own(own, payload_type, length, late, now);
     put(bytes, &fields, payload);
     leg.outgoing.sent(payload.len());
-    if let Some(recording) = leg.recording {
-        out.tap(tap::frame(recording, Side::Heard, &fields, codec, payload, now));
+    if let (Some(recording), Some(path)) = (leg.recording, &leg.path) {
+        let (codec, sound) = codec.map_or((path.session.codec, &[][..]), |codec| (codec, payload));
+        out.tap(tap::frame(recording, Side::Heard, &fields, codec, sound, now));
     }
     emit(leg, to, &mut packet, length_of_packet, out);
 }

@@ -101,6 +101,19 @@ impl Detector {
         }
     }
 
+    /// The key that is pressed now.
+    pub fn pressed(&self) -> Option<char> {
+        match self.state {
+            State::Pressed { digit, .. } => Some(digit),
+            State::Silent => None,
+        }
+    }
+
+    /// The last blocks may have been the beginning of a key that is not pressed yet: two in a row were.
+    pub fn suspects(&self) -> bool {
+        self.pressed().is_none() && self.run.0.is_some() && self.run.1 >= 2
+    }
+
     /// The stream has ended: so has a press.
     pub fn interrupted(&mut self) -> Option<Tone> {
         let state = std::mem::take(self).state;

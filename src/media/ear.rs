@@ -1,9 +1,13 @@
 //! What the switch itself listens to on a leg: keys in its sound, and whether anybody speaks. Packets are heard as they come.
 
+use arrayvec::ArrayVec;
+
 use crate::clock::Mono;
 use crate::codec::{Codec, Decoder, Resampler};
+use crate::rtp::Press;
 
 use super::Sink;
+use super::blending::Keyed;
 use super::leg::Leg;
 use super::voice::samples;
 use super::worker::tone_report;
@@ -56,7 +60,7 @@ impl Ear {
 
 /// Listens to a packet of a leg, where anybody wants to know. `late`: it came after the next ones; one or two that are missing are bridged
 /// by the detector's patience.
-pub fn listen(leg: &mut Leg, codec: Codec, payload: &[u8], late: bool, now: Mono, out: &mut impl Sink) {
+pub fn listen(leg: &mut Leg, codec: Codec, payload: &[u8], late: bool, now: Mono, keyed: &mut Keyed, out: &mut impl Sink) {
     if late || (leg.in_band.is_none() && leg.quiet.is_none()) {
         return;
     }
@@ -66,7 +70,23 @@ pub fn listen(leg: &mut Leg, codec: Codec, payload: &[u8], late: bool, now: Mono
     let (Some(ear), id) = (leg.ear.as_mut(), leg.id) else { return };
     let heard = ear.hear(payload);
     if let Some(detector) = leg.in_band.as_mut() {
-        detector.samples(heard.iter().copied(), |tone| out.report(tone_report(id, tone)));
+        let before = detector.pressed();
+        let mut ended: ArrayVec<Press, 8> = ArrayVec::new();
+        detector.samples(heard.iter().copied(), |tone| {
+            out.report(tone_report(id, tone));
+            // A packet has no room for more; what it would have is in the sound.
+            let _ = ended.try_push(Press { digit: tone.digit, duration: tone.duration });
+        });
+        // One that was being pressed is let go first.
+        let released = before.filter(|_| !ended.is_empty());
+        *keyed = Keyed {
+            released,
+            whole: ended.into_iter().skip(usize::from(released.is_some())).take(2).collect(),
+            pressed: detector.pressed().filter(|_| before.is_none() || released.is_some()),
+            in_sound: true,
+            suspected: detector.suspects(),
+            clock_rate: None,
+        };
     }
     if let Some(quiet) = leg.quiet.as_mut()
         && is_loud(heard)

@@ -77,7 +77,7 @@ impl Worker {
                 match meaning {
                     Meaning::Event(_) => {
                         self.schedule_digit(slot);
-                        self.pass_keys(slot.index, keyed, now);
+                        self.pass_keys(slot.index, std::mem::take(&mut keyed), now);
                     }
                     Meaning::Sound(codec) if codec == leg.speaks => leg.others = 0,
                     // A keep-alive or a straggler changes nothing; who has changed goes on so.
@@ -90,7 +90,11 @@ impl Worker {
                     }
                     Meaning::Sound(_) | Meaning::ComfortNoise => {}
                 }
-                self.pass_on(slot, Said { speaker, fields, meaning, restarted, now }, datagram, out)
+                let is_tone = keyed.suspected;
+                if keyed.in_sound {
+                    self.pass_keys(slot.index, keyed, now);
+                }
+                self.pass_on(slot, Said { speaker, fields, meaning, restarted, is_tone, now }, datagram, out)
             }
         }
     }
@@ -127,6 +131,8 @@ struct Said {
     meaning: Meaning,
     /// The source's numbers began anew.
     restarted: bool,
+    /// It may be the beginning of a key in the sound.
+    is_tone: bool,
     now: Mono,
 }
 
@@ -159,7 +165,8 @@ fn accept(
             return None;
         }
     }
-    if let Some(cause) = leg.presence.heard(now) {
+    let pauses = meaning == Meaning::ComfortNoise && path.session.comfort_noise.is_some();
+    if let Some(cause) = leg.presence.heard(pauses, now) {
         out.report(Report::Present { leg: leg.id, cause });
     }
     let (timestamp, clock_rate) = match meaning {
@@ -199,7 +206,7 @@ fn accept(
     }
     let sound = match meaning {
         Meaning::Sound(codec) => {
-            ear::listen(leg, codec, packet.payload(), order == Order::Late, now, out);
+            ear::listen(leg, codec, packet.payload(), order == Order::Late, now, keyed, out);
             (codec, packet.payload())
         }
         Meaning::Event(clock_rate) => {
@@ -249,7 +256,7 @@ fn pass(listener: &mut Leg, said: &Said, datagram: &mut Datagram<'_>, out: &mut 
         Meaning::Sound(codec) => (Some(session.payload_type), Kind::Sound(codec.ticks(packet.payload()))),
         // At another clock it is another event: those are sent anew.
         Meaning::Event(clock) => (session.telephone_event.filter(|(_, theirs)| *theirs == clock).map(|(n, _)| n), Kind::Event),
-        Meaning::ComfortNoise => (None, Kind::Event),
+        Meaning::ComfortNoise => (session.comfort_noise, Kind::Sound(0)),
     };
     let (Some(to), Some(payload_type)) = (target, payload_type) else {
         listener.outgoing.skip(said.speaker, said.fields.ssrc, said.fields.sequence);
@@ -267,7 +274,11 @@ fn pass(listener: &mut Leg, said: &Said, datagram: &mut Datagram<'_>, out: &mut 
     let payload = match said.meaning {
         Meaning::Sound(codec) => {
             if let (Some(from), Some(to)) = (codec.g711(), session.codec.g711()) {
-                from.transcode(to, packet.payload_mut());
+                match said.is_tone && session.telephone_event.is_some() {
+                    // It is sent the key itself, as soon as that is one, and is not to hear it twice.
+                    true => packet.payload_mut().fill(to.silence()),
+                    false => from.transcode(to, packet.payload_mut()),
+                }
             }
             packet.payload()
         }

@@ -13,6 +13,7 @@ use crate::rtp::{Event, Fields, HEADER, Packet, rtcp};
 
 mod blended;
 mod interrupted;
+mod pauses;
 mod quality;
 mod secured;
 
@@ -74,6 +75,8 @@ fn session(leg: LegId, codec: Codec) -> Session {
         receives: [(codec.payload_type(), codec)].into_iter().collect(),
         telephone_event: Some((101, codec.clock_rate())),
         telephone_events_in: [(101, codec.clock_rate())].into_iter().collect(),
+        keys_by_signalling: false,
+        comfort_noise: None,
         send: true,
         receive: true,
         ptime_ms: 20,

@@ -69,6 +69,10 @@ pub struct Session {
     pub telephone_event: Option<(u8, u32)>,
     /// And what the peer may send of it. Without any of the two, in-band digits are listened for.
     pub telephone_events_in: sdp::TelephoneEvents,
+    /// The peer is told by signalling which keys others press: none is made a tone for it.
+    pub keys_by_signalling: bool,
+    /// Payload type of comfort noise that the peer takes instead of silence (RFC 3389); of G.711 alone.
+    pub comfort_noise: Option<u8>,
     /// We may send (the peer is sendrecv or recvonly).
     pub send: bool,
     /// The peer may send (it is sendrecv or sendonly).
@@ -100,6 +104,8 @@ impl From<sdp::Agreed> for Session {
             receives: a.receives,
             telephone_event: a.telephone_event,
             telephone_events_in: a.telephone_events_in,
+            keys_by_signalling: false,
+            comfort_noise: a.comfort_noise,
             send: a.send,
             receive: a.receive,
             ptime_ms: a.ptime_ms,

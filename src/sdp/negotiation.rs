@@ -199,6 +199,7 @@ impl Negotiation {
         let audio = write::OurAudio {
             codecs: &numbered,
             events: &events,
+            comfort_noise: None,
             direction: wanted,
             ptime_ms,
             extended: true,
@@ -251,6 +252,7 @@ impl Negotiation {
             receives: std::iter::once((payload_type, codec)).collect(),
             telephone_event,
             telephone_events_in: audio.telephone_events().take(8).collect(),
+            comfort_noise: audio.comfort_noise().filter(|_| codec.g711().is_some()),
             send: direction.sends(),
             receive: direction.receives(),
             ptime_ms: audio.ptime_to_send(),
@@ -279,6 +281,7 @@ impl Negotiation {
         let ours = write::OurAudio {
             codecs: &codecs,
             events: telephone_event.as_slice(),
+            comfort_noise: agreed.comfort_noise,
             direction,
             ptime_ms: agreed.ptime_ms,
             extended: audio.extended.is_some(),
@@ -332,6 +335,8 @@ impl Negotiation {
             receives,
             telephone_event,
             telephone_events_in,
+            // We do not ask for it: phones that are asked leave out more than silence.
+            comfort_noise: None,
             send: direction.sends(),
             receive: direction.receives(),
             ptime_ms: audio.ptime_to_send(),

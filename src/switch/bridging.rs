@@ -44,14 +44,14 @@ impl Cx<'_> {
             // Said in the 183 already; the time for its silence runs from here.
             (Some(body), _) => {
                 if let Some(agreed) = leg.negotiation.agreed().cloned() {
-                    let session = self.session(&leg.peer.clone(), leg.call.flow().map(|f| f.remote.ip()), agreed);
+                    let session = self.session(leg, leg.call.flow().map(|f| f.remote.ip()), agreed);
                     self.media(conv.worker, Command::Agree { leg: id, session });
                 }
                 body
             }
             (None, Some(offer)) => match leg.negotiation.answer(offer, &self.codecs_for(offer), prefer, Direction::SendRecv) {
                 Ok((body, agreed)) => {
-                    let session = self.session(&leg.peer.clone(), leg.call.flow().map(|f| f.remote.ip()), agreed);
+                    let session = self.session(leg, leg.call.flow().map(|f| f.remote.ip()), agreed);
                     self.media(conv.worker, Command::Agree { leg: id, session });
                     body
                 }
@@ -94,11 +94,12 @@ impl Cx<'_> {
 
     /// What a media worker is to know of an agreement. A phone's audio is sent where its signalling comes from, or not before it was
     /// heard: its description may name an address behind NAT, or a third party.
-    pub fn session(&self, peer: &crate::conversation::Peer, signalling: Option<std::net::IpAddr>, mut agreed: Agreed) -> Session {
-        if let (false, Some(signalling)) = (peer.is_trunk(), signalling) {
+    pub fn session(&self, leg: &Leg, signalling: Option<std::net::IpAddr>, mut agreed: Agreed) -> Session {
+        if let (false, Some(signalling)) = (leg.peer.is_trunk(), signalling) {
             agreed.distrust(signalling);
         }
-        agreed.into()
+        let session = Session::from(agreed);
+        Session { keys_by_signalling: leg.info.is_taken() && session.telephone_event.is_none(), ..session }
     }
 
     /// Tells the worker what each leg hears by now, where that is not what it heard.
@@ -255,7 +256,7 @@ impl Cx<'_> {
     pub fn agreed(&mut self, conv: &mut Conversation, id: LegId, agreed: Agreed, was_held: bool) {
         let Some(leg) = conv.leg(id) else { return };
         let holds = !agreed.send;
-        let session = self.session(&leg.peer, leg.call.flow().map(|f| f.remote.ip()), agreed);
+        let session = self.session(leg, leg.call.flow().map(|f| f.remote.ip()), agreed);
         self.media(conv.worker, Command::Agree { leg: id, session });
         self.watch_hold(conv, id);
         if conv.other(id).is_none() {

@@ -23,9 +23,12 @@ impl Purpose {
     /// The leg that a request is in the dialog of.
     fn leg(&self) -> Option<LegId> {
         match self {
-            Purpose::Invite(leg) | Purpose::Told(leg) | Purpose::Refresh(leg) | Purpose::Probe(leg) | Purpose::Bye(leg) => {
-                Some(*leg)
-            }
+            Purpose::Invite(leg)
+            | Purpose::Told(leg)
+            | Purpose::Key(leg)
+            | Purpose::Refresh(leg)
+            | Purpose::Probe(leg)
+            | Purpose::Bye(leg) => Some(*leg),
             Purpose::InDialog
             | Purpose::Register(..)
             | Purpose::Withdraw(_)

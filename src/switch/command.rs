@@ -67,6 +67,12 @@ pub enum Command {
     StopPlay {
         conversation: ConversationId,
     },
+    /// Sends keys to one in the call; to the customer, where nobody is named.
+    Press {
+        conversation: ConversationId,
+        who: Option<Member>,
+        digits: String,
+    },
     SetAgent {
         agent: StaffNumber,
         state: WantedState,

@@ -64,6 +64,9 @@ impl Switch {
                 self.on_live(conversation, now, out, |cx, conv| cx.play_by_command(conv, &sound, to, by))
             }
             Command::StopPlay { conversation } => self.on_live(conversation, now, out, |cx, conv| cx.stop_by_command(conv, by)),
+            Command::Press { conversation, who, digits } => {
+                self.on_live(conversation, now, out, |cx, conv| cx.press_by_command(conv, who.as_ref(), &digits))
+            }
             Command::SetAgent { agent, state, reason } => {
                 let wanted = match state {
                     WantedState::Ready => Wanted::Ready,

@@ -152,6 +152,7 @@ impl Switch {
             Some(Purpose::Notify(id)) => self.hub.presence.told_by(*id),
             Some(
                 Purpose::Told(_)
+                | Purpose::Key(_)
                 | Purpose::InDialog
                 | Purpose::Register(..)
                 | Purpose::Withdraw(_)

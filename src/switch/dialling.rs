@@ -327,19 +327,17 @@ impl Cx<'_> {
         let Ok(agreed) = leg.negotiation.answered(&answer) else { return };
         let codec = agreed.codec;
         leg.early = Some(bytes::Bytes::new());
-        let peer = leg.peer.clone();
-        let session = self.session(&peer, Some(flow.remote.ip()), agreed);
+        let session = self.session(leg, Some(flow.remote.ip()), agreed);
         self.media(conv.worker, Command::Agree { leg: id, session });
         let Some(caller) = conv.legs.get_mut(&subject) else { return };
         if caller.call.is_invited() {
             if caller.early.is_none() {
                 // One that wants our offer has nothing to hear with yet.
                 let Some(offer) = &caller.offered else { return };
-                let answered = caller.negotiation.answer(offer, &self.codecs(None), Some(codec), SendRecv);
+                let answered = caller.negotiation.answer(offer, &self.codecs_for(offer), Some(codec), SendRecv);
                 let Ok((body, agreed)) = answered else { return };
                 caller.early = Some(body);
-                let (peer, signalling) = (caller.peer.clone(), caller.call.flow().map(|f| f.remote.ip()));
-                let session = self.session(&peer, signalling, agreed);
+                let session = self.session(caller, caller.call.flow().map(|f| f.remote.ip()), agreed);
                 self.media(conv.worker, Command::Agree { leg: subject, session });
             }
             let Some(caller) = conv.legs.get_mut(&subject) else { return };
@@ -439,9 +437,8 @@ impl Cx<'_> {
             self.release(conv, id, Cause::NotAcceptable, Status::NOT_ACCEPTABLE_HERE, None);
             return self.callee_lost(conv, id, Cause::NotAcceptable, Status::NOT_ACCEPTABLE_HERE);
         };
-        let peer = leg.peer.clone();
         let role = leg.role.clone();
-        let session = self.session(&peer, Some(flow.remote.ip()), agreed);
+        let session = self.session(leg, Some(flow.remote.ip()), agreed);
         self.media(conv.worker, Command::Agree { leg: id, session });
         match role {
             Role::Agent { agent, offer } => self.agent_answered(conv, id, &agent, offer),

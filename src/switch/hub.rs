@@ -135,6 +135,8 @@ pub(super) enum Purpose {
     Invite(LegId),
     /// NOTIFY of a transfer, PRACK: what comes back changes nothing, but that it may be asked for again with credentials.
     Told(LegId),
+    /// INFO with a key.
+    Key(LegId),
     /// The last NOTIFY of a subscription, or the BYE to a fork that nobody wants: what comes back changes nothing.
     InDialog,
     /// UPDATE or re-INVITE that keeps a session alive.

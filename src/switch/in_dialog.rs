@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use super::attended::Attended;
 use super::event::By;
 use super::hub::{ALLOW, Cx};
-use super::keys::keyed;
+use super::keys::{duration, keyed};
+use super::pressing::Via;
 use crate::conversation::{Conversation, Refer, Said, Stage, Transferring};
 use crate::dialog::Asked;
 use crate::ids::LegId;
 use crate::ivr;
-use crate::media::PlayId;
+use crate::media::{Key, PlayId};
 use crate::route::Cause;
 use crate::sdp::Description;
 use crate::sip::{Flow, HeaderName, Method, Request, Response, Status};
@@ -286,6 +287,7 @@ impl Cx<'_> {
         match keyed(request) {
             Some(digit) => {
                 self.respond(transaction, &request.response(Status::OK));
+                self.pass_key(conv, id, Key { digit, duration_ms: duration(request) }, Via::Info);
                 self.digit(conv, id, digit);
             }
             None => self.respond(transaction, &request.response(Status::BAD_REQUEST)),

@@ -8,7 +8,7 @@ use super::identity::{caller_number, wants_to_be_hidden};
 use super::pickup::{Joining, Replaced, Ringing, Wanted};
 use super::presence::ALLOW_EVENTS;
 use super::routing::caller;
-use crate::conversation::{Conversation, Leg, Peer, Role};
+use crate::conversation::{Conversation, InfoKeys, Leg, Peer, Role};
 use crate::dialog::{Asked, Call, MAX_FORWARDS, Own, Provisionals, Reach};
 use crate::ids::{LegId, Number};
 use crate::media::Command;
@@ -313,6 +313,7 @@ impl Cx<'_> {
 
         let id = self.next_leg();
         let takes_update = request.headers.lists(&HeaderName::Allow, "UPDATE");
+        let info = InfoKeys::of(&request.headers);
         let reported = self.hub.from(&request.headers, flow).reported;
         let provisionals = Provisionals::of(&request, self.hub.chance.next_u64() as u32);
         let hops = hops_left(&request);
@@ -325,7 +326,7 @@ impl Cx<'_> {
         let call = Call::invited(transaction, request, flow, reach, own);
         let leg = Leg::new(id, peer.clone(), Role::Caller, call, lease, negotiation, number.clone());
         let reported = reported.map(|at| at.ip());
-        let leg = Leg { offered, provisionals, session_asked, takes_update, reported, ..leg };
+        let leg = Leg { offered, provisionals, session_asked, takes_update, reported, info, ..leg };
         let customer_number = match (direction, &target) {
             (Direction::Outbound, Target::Outside(outside)) => {
                 outside.attempts.first().map_or(called.clone(), |a| a.number.clone())

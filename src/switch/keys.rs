@@ -49,11 +49,23 @@ pub(super) fn keyed(request: &Request) -> Option<char> {
     }
 }
 
+/// How long it was pressed, in ms, as far as the INFO says so.
+pub(super) fn duration(request: &Request) -> u16 {
+    field(&request.body, "Duration").and_then(|ms| ms.parse().ok()).unwrap_or(USUAL_MS)
+}
+
+/// A key press that does not say how long it was.
+const USUAL_MS: u16 = 100;
+
 /// `Signal=5`.
 fn signal(body: &[u8]) -> Option<char> {
+    key(field(body, "Signal")?)
+}
+
+fn field<'b>(body: &'b [u8], name: &str) -> Option<&'b str> {
     let text = std::str::from_utf8(body).ok()?;
-    let line = text.lines().find_map(|l| l.trim().strip_prefix("Signal").and_then(|l| l.trim_start().strip_prefix('=')))?;
-    key(line.trim())
+    let line = text.lines().find_map(|l| l.trim().strip_prefix(name).and_then(|l| l.trim_start().strip_prefix('=')))?;
+    Some(line.trim())
 }
 
 /// A key by its name; some phones write `10` and `11` for `*` and `#`, as RFC 4733 numbers them.
@@ -84,6 +96,11 @@ pub(super) fn with_key(request: &Request, instead: char) -> Vec<u8> {
         *place = instead;
     }
     body
+}
+
+/// As many zeros as there are digits among keys.
+pub(super) fn without_digits(keys: &str) -> String {
+    keys.chars().map(|key| if key.is_ascii_digit() { '0' } else { key }).collect()
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@
 //! | lamps and other subscriptions, texts between phones | `presence`, `messages` |
 //! | what a phone may do | `classes` |
 //! | what is heard, and how well | `hearing` |
-//! | keys, and which of them nothing may keep | `keys` |
+//! | keys, which of them nothing may keep, and to whom they go on | `keys`, `pressing` |
 //! | messages that callers leave, and what they hear before | `mailbox`, `greeting` |
 //!
 //! A panic in `handle` is caught by the driver, which then calls [`Switch::recover`]: the conversation that was at hand ends, its
@@ -69,6 +69,7 @@ mod parking;
 mod pickup;
 mod playing;
 mod presence;
+mod pressing;
 mod probing;
 mod queueing;
 mod recording;
@@ -95,7 +96,7 @@ use crate::config::Config;
 use crate::conversation::{Conversation, Stage};
 use crate::ids::{ConversationId, LegId};
 use crate::ivr;
-use crate::media::Report;
+use crate::media::{Key, Report};
 use crate::registrar::Registrar;
 use crate::registrar::answers::Answers;
 use crate::registrar::bans::Bans;
@@ -106,6 +107,7 @@ use crate::transaction::{Expired, Expiry, Received, TransactionId, Transactions}
 use crate::voicemail::{self, Locks, Mailboxes};
 use door::Strike;
 use hub::{Cx, Hub, Index, Purpose, View};
+use pressing::Via;
 
 pub struct Switch {
     hub: Hub,
@@ -511,6 +513,8 @@ impl Switch {
                 None => self.cx(now, out).departing_answered(leg, id, response, flow),
             },
             Purpose::Told(_) | Purpose::InDialog => {}
+            Purpose::Key(leg) if response.status.is_final() => self.key_told(leg, Some(response.status), now, out),
+            Purpose::Key(_) => {}
             Purpose::Notify(id) if response.status.is_final() => {
                 let retry_after = response.headers.retry_after().ok().flatten();
                 self.cx(now, out).notify_answered(id, response.status, retry_after);
@@ -547,6 +551,12 @@ impl Switch {
             });
         } else if let Some(departing) = self.hub.departing.get_mut(&leg) {
             departing.call.ended_by_peer();
+        }
+    }
+
+    fn key_told(&mut self, leg: LegId, status: Option<Status>, now: Now, out: &mut Vec<Output>) {
+        if let Some(conversation) = self.conversation_of(leg) {
+            self.with(conversation, now, out, |cx, conv| cx.key_told(conv, leg, status));
         }
     }
 
@@ -593,6 +603,7 @@ impl Switch {
                     self.with(conversation, now, out, |cx, conv| cx.refresh_failed(conv, leg, cause));
                 }
             }
+            Some(Purpose::Key(leg)) => self.key_told(leg, None, now, out),
             Some(Purpose::Told(_) | Purpose::InDialog) | None => {}
         }
     }
@@ -742,7 +753,11 @@ impl Cx<'_> {
     fn reported(&mut self, conv: &mut Conversation, id: LegId, report: Report) {
         use event::RecordingGap;
         match report {
-            Report::Digit { digit, .. } => self.digit(conv, id, digit),
+            Report::Digit { digit, duration_ms, via, .. } => {
+                let duration_ms = u16::try_from(duration_ms).unwrap_or(u16::MAX);
+                self.pass_key(conv, id, Key { digit, duration_ms }, Via::Media(via));
+                self.digit(conv, id, digit);
+            }
             Report::PlayEnded { play, .. } => self.play_ended(conv, id, play),
             Report::ClipMissing { .. } => self.count("clips_missing_total"),
             Report::Missing { cause, .. } => self.absent(conv, id, cause, true),

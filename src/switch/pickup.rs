@@ -15,7 +15,7 @@ use super::queueing::millis;
 use super::{Output, Switch};
 use crate::acd::OfferId;
 use crate::clock::Now;
-use crate::conversation::{Conversation, Leg, Peer, Role, Stage};
+use crate::conversation::{Conversation, InfoKeys, Leg, Peer, Role, Stage};
 use crate::dialog::{Call, Key, Own, Reach, SessionTimer};
 use crate::ids::{ConversationId, LegId, Number, StaffNumber};
 use crate::media::Command;
@@ -253,6 +253,7 @@ impl Cx<'_> {
             offered: offered.clone(),
             session_asked: *session_asked,
             takes_update: request.headers.lists(&HeaderName::Allow, "UPDATE"),
+            info: InfoKeys::of(&request.headers),
             reported: self.hub.from(&request.headers, *flow).reported.map(|at| at.ip()),
             ..Leg::new(id, peer, Role::Callee, call, lease, negotiation, phone.to_string())
         };

@@ -110,7 +110,7 @@ fn said(source: &Source) -> String {
 }
 
 /// The leg that is meant: by its id, a phone's number, a staff number, or the customer's number.
-fn member(conv: &Conversation, who: &Member) -> Option<LegId> {
+pub(super) fn member(conv: &Conversation, who: &Member) -> Option<LegId> {
     let mut legs = conv.legs.values().filter(|leg| leg.is_answered());
     let customer = conv.customer();
     let found = match who {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::hub::{Cx, Purpose};
 use crate::clock::Mono;
-use crate::conversation::Conversation;
+use crate::conversation::{Conversation, InfoKeys};
 use crate::dialog::{Asked, MIN_SE, Session, SessionTimer};
 use crate::ids::LegId;
 use crate::route::Cause;
@@ -40,6 +40,7 @@ impl Cx<'_> {
         let Some(leg) = conv.legs.get_mut(&id) else { return };
         leg.session = SessionTimer::granted_by(response).map(|timer| timer.begin(now));
         leg.takes_update = response.headers.lists(&HeaderName::Allow, "UPDATE");
+        leg.info = InfoKeys::of(&response.headers);
     }
 
     /// Our INVITE asked for an interval that is too short for the peer (422): once more with its own.

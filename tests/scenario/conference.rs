@@ -560,3 +560,46 @@ fn a_restart_leaves_nothing_of_a_conference() {
     sim.act(trunk, |t, now| t.hang_up(now));
     sim.assert_clean();
 }
+
+/// By what reaches their ears, and not by what the media workers were told.
+#[test]
+fn by_ear_each_hears_the_others_whoever_comes_mutes_holds_and_leaves() {
+    use cordboard::switch::command::Member;
+    let mut sim = Sim::new(20);
+    let (phone, third, trunk) = (sim.phone("201"), sim.phone("210"), sim.trunk());
+    for (at, hz) in [(trunk, 440.0), (phone, 700.0), (third, 1_000.0)] {
+        sim.act(at, |ua, _| ua.tone = Some(hz));
+    }
+    sim.act(trunk, |t, now| {
+        t.call("+4930555201", now);
+    });
+    sim.run_until("they talk", |s| s.ua(trunk).is_up() && s.ua(phone).is_up());
+    let id = conversation(&sim);
+    let all = [trunk, phone, third];
+    sim.hears_tones_of(trunk, &all, &[phone]);
+    assert_eq!(sim.ask(Command::Confer { conversation: id, to: "210".into() }), Answer::Done);
+    sim.run_until("it has joined", |s| changes(s).contains(&Joined));
+    for at in all {
+        let others: Vec<SocketAddr> = all.into_iter().filter(|other| *other != at).collect();
+        sim.hears_tones_of(at, &all, &others);
+    }
+    let mute = |muted| Command::Mute { conversation: id, who: Member::Number("201".into()), muted };
+    assert_eq!(sim.ask(mute(true)), Answer::Done);
+    sim.hears_tones_of(trunk, &all, &[third]);
+    sim.hears_tones_of(third, &all, &[trunk]);
+    sim.hears_tones_of(phone, &all, &[trunk, third]);
+    assert_eq!(sim.ask(mute(false)), Answer::Done);
+    sim.act(third, |t, now| t.hold(Hold::SendOnly, now));
+    sim.run_for(SECOND);
+    sim.hears_tones_of(trunk, &all, &[phone]);
+    sim.act(third, |t, now| t.resume(now));
+    sim.run_for(SECOND);
+    sim.hears_tones_of(trunk, &all, &[phone, third]);
+    sim.act(phone, |p, now| p.hang_up(now));
+    sim.run_for(SECOND);
+    sim.hears_tones_of(trunk, &all, &[third]);
+    sim.hears_tones_of(third, &all, &[trunk]);
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.run_until("over", |s| s.has("recording.finished"));
+    sim.assert_clean();
+}

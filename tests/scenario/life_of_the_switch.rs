@@ -6,6 +6,7 @@ use cordboard::route::Cause;
 use cordboard::switch::input::OpenConversation;
 use cordboard::switch::{Answer, Command, Input, Kind};
 
+use crate::sim::ua::OnInvite;
 use crate::sim::{Sim, centre};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -157,5 +158,30 @@ fn an_agents_wish_outlives_the_process() {
     sim.restart(Vec::new());
     let Answer::Agents(agents) = sim.ask(Command::Agents) else { panic!("agents") };
     assert_eq!((agents[0].state.as_str(), agents[0].reason.as_deref()), ("paused", Some("break")));
+    sim.assert_clean();
+}
+
+#[test]
+fn a_caller_who_rings_while_codecs_are_taken_away_is_answered_all_the_same() {
+    let mut sim = Sim::new(57);
+    let (phone, trunk) = (sim.phone("201"), sim.trunk());
+    sim.set(phone, OnInvite::Ring);
+    sim.act(trunk, |t, now| {
+        t.call("+4930555201", now);
+    });
+    sim.run_until("it rings", |s| s.ua(phone).is_ringing());
+    let mut source = centre();
+    source.main.text = source.main.text.replace("ports = \"20000-23999\"", "ports = \"20000-23999\"\ncodecs = [\"G722\"]");
+    sim.reload(source);
+    sim.act(phone, |p, now| p.answer(now));
+    sim.run_until("they talk", |s| s.ua(trunk).is_up() && s.ua(phone).is_up());
+    sim.hear_each_other_only(trunk, phone);
+    sim.act(phone, |p, now| p.hang_up(now));
+    sim.run_for(Duration::from_secs(1));
+    // The next one has no codec.
+    sim.act(trunk, |t, now| {
+        t.call("+4930555201", now);
+    });
+    sim.run_until("488", |s| s.ua(trunk).final_status() == Some(488));
     sim.assert_clean();
 }

@@ -28,6 +28,7 @@ mod greetings;
 mod guarding_the_door;
 mod hold;
 mod identity;
+mod keys;
 mod life_of_the_switch;
 mod loops;
 mod loss;

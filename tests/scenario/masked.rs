@@ -109,3 +109,36 @@ fn keys_of_other_nodes_are_kept() {
     assert_eq!(keys_in(&journal), "400#2");
     assert!(replay(&journal).is_ok());
 }
+
+#[test]
+fn nobody_listens_in_while_a_masked_node_asks() {
+    use cordboard::switch::command::MonitorMode;
+    use cordboard::switch::{Answer, Command};
+
+    use crate::sim::looking::Told;
+    let mut sim = Sim::with(156, masked());
+    let (phone, boss, trunk) = (sim.phone("201"), sim.phone("210"), sim.trunk());
+    sim.act(trunk, |t, now| {
+        t.call("+4930555201", now);
+    });
+    sim.run_until("they talk", |s| s.ua(trunk).is_up() && s.ua(phone).is_up());
+    let id = sim.events.iter().find_map(|e| e.conversation).expect("a conversation");
+    let listen = Command::Monitor { conversation: id, who: "210".into(), mode: MonitorMode::Listen };
+    assert_eq!(sim.ask(listen), Answer::Done);
+    sim.run_until("it is there", |s| s.ua(boss).is_up());
+    sim.run_for(SECOND);
+    assert_eq!(sim.told(boss), Told::these([trunk, phone]));
+    assert_eq!(sim.ask(Command::Transfer { conversation: id, to: "menu:main".into() }), Answer::Done);
+    sim.run_until("the menu", |s| s.has("menu.entered"));
+    sim.run_for(2 * SECOND);
+    assert_eq!(sim.told(boss), Told::these([trunk]), "a node that hides nothing asks\n{}", sim.story());
+    sim.act(trunk, |t, _| t.digit('4'));
+    sim.run_for(3 * SECOND);
+    assert_eq!(sim.told(boss), Told::these([]), "{}", sim.story());
+    let since = sim.now.mono;
+    "4711".chars().for_each(|key| sim.act(trunk, |t, _| t.digit(key)));
+    sim.run_until("the queue", |s| s.has("queue.entered"));
+    assert!(sim.ua(boss).hears(since).is_empty());
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.assert_clean();
+}

@@ -265,3 +265,37 @@ fn what_cannot_be_monitored_is_refused_with_its_reason() {
     sim.run_for(SECOND);
     sim.assert_clean();
 }
+
+/// By what reaches their ears, and not by what the media workers were told.
+#[test]
+fn by_ear_a_supervisor_is_heard_by_whom_each_mode_is_for() {
+    let mut sim = Sim::new(10);
+    let (agent, boss, trunk) = (sim.phone("201"), sim.phone("210"), sim.trunk());
+    for (at, hz) in [(trunk, 440.0), (agent, 700.0), (boss, 1_000.0)] {
+        sim.act(at, |ua, _| ua.tone = Some(hz));
+    }
+    sim.act(trunk, |t, now| {
+        t.call("+4930555600", now);
+    });
+    sim.run_until("they talk", |s| s.ua(trunk).is_up() && s.ua(agent).is_up());
+    let id = sim.events.iter().find_map(|e| e.conversation).expect("a conversation");
+    let all = [trunk, agent, boss];
+    for (mode, customer, coached) in [
+        (Listen, &[agent][..], &[trunk][..]),
+        (Whisper, &[agent], &[trunk, boss]),
+        (Barge, &[agent, boss], &[trunk, boss]),
+        (Listen, &[agent], &[trunk]),
+    ] {
+        assert_eq!(monitor(&mut sim, id, "210", mode), Answer::Done);
+        sim.run_until("it is there", |s| matches!(changes(s).last(), Some((_, now)) if *now == mode) && s.ua(boss).is_up());
+        sim.hears_tones_of(trunk, &all, customer);
+        sim.hears_tones_of(agent, &all, coached);
+        sim.hears_tones_of(boss, &all, &[trunk, agent]);
+    }
+    sim.act(boss, |b, now| b.hang_up(now));
+    sim.run_for(SECOND);
+    sim.hears_tones_of(trunk, &all, &[agent]);
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.run_until("over", |s| s.has("recording.finished"));
+    sim.assert_clean();
+}

@@ -14,6 +14,7 @@ mod harness;
 mod ipv6;
 mod journal;
 mod kamailio;
+mod keys;
 mod ladder;
 mod lamps;
 mod mail;

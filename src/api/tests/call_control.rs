@@ -21,6 +21,7 @@ async fn what_is_asked_reaches_the_core() {
     let monitor = |who: &str, mode| Command::Monitor { conversation, who: who.into(), mode };
     let play = |sound, to| Command::Play { conversation, sound, to };
     let number = Member::Number("201".into());
+    let press = |who, digits: &str| Command::Press { conversation, who, digits: digits.into() };
     for (verb, body, command) in [
         ("conference", json!({"to": "202"}), Command::Confer { conversation, to: "202".into() }),
         ("conference", json!({"consultation": consultation.to_string()}), Command::ConferWith { conversation, consultation }),
@@ -29,6 +30,9 @@ async fn what_is_asked_reaches_the_core() {
         ("mute", json!({"leg": 3, "muted": true}), Command::Mute { conversation, who: Member::Leg(LegId(3)), muted: true }),
         ("mute", json!({"number": "201", "muted": false}), Command::Mute { conversation, who: number, muted: false }),
         ("play", json!({"prompt": "welcome", "to": "both"}), play(Sound::Prompt("welcome".into()), PlayTo::Both)),
+        ("digits", json!({"digits": "12#"}), press(None, "12#")),
+        ("digits", json!({"digits": "*", "leg": 3}), press(Some(Member::Leg(LegId(3))), "*")),
+        ("digits", json!({"digits": "A", "number": "201"}), press(Some(Member::Number("201".into())), "A")),
         ("play", json!({"tone": "music", "to": "agent"}), play(Sound::Tone(Tone::Music), PlayTo::Agent)),
     ] {
         let (reply, heard) = site.served(request(conversation, verb, &body), vec![Answer::Done]).await;
@@ -57,6 +61,9 @@ async fn what_is_wrong_is_a_problem() {
         ("play", json!({"tone": "whistle", "to": "both"}), 400),
         ("play", json!({"tone": "busy", "to": "nobody"}), 400),
         ("play", json!({"to": "both"}), 422),
+        ("digits", json!({}), 422),
+        ("digits", json!({"digits": ""}), 422),
+        ("digits", json!({"digits": "1", "leg": 3, "number": "201"}), 422),
     ] {
         site.send(request(id, verb, &body)).await.problem(status);
     }
@@ -79,7 +86,9 @@ async fn what_is_wrong_is_a_problem() {
 #[test]
 fn all_of_it_is_described() {
     let document = serde_json::to_value(crate::api::openapi()).unwrap();
-    for (verb, method) in [("conference", "post"), ("monitor", "post"), ("mute", "post"), ("play", "post"), ("play", "delete")] {
+    for (verb, method) in
+        [("conference", "post"), ("monitor", "post"), ("mute", "post"), ("play", "post"), ("play", "delete"), ("digits", "post")]
+    {
         assert!(document["paths"][format!("/api/v1/conversations/{{id}}/{verb}")][method].is_object(), "{verb}");
     }
     let text = document.to_string();

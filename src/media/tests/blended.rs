@@ -4,16 +4,16 @@ use super::*;
 use crate::codec::{Decoder, Encoder};
 
 /// A phone that says a tone.
-struct Talker {
+pub(super) struct Talker {
     leg: LegId,
     codec: Codec,
-    hz: f64,
+    pub(super) hz: f64,
     encoder: Encoder,
     said: u64,
 }
 
 impl Talker {
-    fn new(leg: LegId, codec: Codec, hz: f64) -> Talker {
+    pub(super) fn new(leg: LegId, codec: Codec, hz: f64) -> Talker {
         Talker { leg, codec, hz, encoder: Encoder::new(codec), said: 0 }
     }
 
@@ -34,12 +34,12 @@ impl Talker {
 
 /// What a leg was sent.
 #[derive(Default)]
-struct Heard {
-    packets: Vec<(Fields, Vec<u8>)>,
+pub(super) struct Heard {
+    pub(super) packets: Vec<(Fields, Vec<u8>)>,
 }
 
 impl Heard {
-    fn samples(&self, codec: Codec) -> Vec<i16> {
+    pub(super) fn samples(&self, codec: Codec) -> Vec<i16> {
         let (mut decoder, mut out) = (Decoder::new(codec), Vec::new());
         for (_, payload) in self.packets.iter().filter(|(f, _)| f.payload_type == codec.payload_type()) {
             decoder.decode(payload, &mut out).unwrap();
@@ -60,7 +60,7 @@ impl Heard {
 }
 
 /// Amplitude of a tone in the last second of what was heard, in dB against the 8,000 that phones say it with.
-fn level(samples: &[i16], rate: u32, hz: f64) -> f64 {
+pub(super) fn level(samples: &[i16], rate: u32, hz: f64) -> f64 {
     let part = &samples[samples.len().saturating_sub(rate as usize)..];
     let (mut re, mut im) = (0.0, 0.0);
     for (n, s) in part.iter().enumerate() {
@@ -74,7 +74,7 @@ fn level(samples: &[i16], rate: u32, hz: f64) -> f64 {
 
 impl Bench {
     /// All talk, for so many packets; what each leg was sent meanwhile.
-    fn all_talk(&mut self, talkers: &mut [Talker], packets: usize) -> BTreeMap<LegId, Heard> {
+    pub(super) fn all_talk(&mut self, talkers: &mut [Talker], packets: usize) -> BTreeMap<LegId, Heard> {
         let mut heard: BTreeMap<LegId, Heard> = BTreeMap::new();
         self.out.sent.clear();
         for _ in 0..packets {
@@ -261,7 +261,7 @@ fn a_prompt_is_heard_by_any_codec_and_ends_in_time() {
     }
 }
 
-fn keys(heard: &Heard) -> Vec<(Fields, Event)> {
+pub(super) fn keys(heard: &Heard) -> Vec<(Fields, Event)> {
     let events = heard.packets.iter().filter(|(f, _)| f.payload_type == 101);
     events.map(|(f, payload)| (*f, Event::parse(payload).unwrap())).collect()
 }

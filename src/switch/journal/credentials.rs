@@ -6,13 +6,14 @@
 //! | credentials of another scheme, or unreadable ones | the same in what they are refused for, without what they hold |
 //! | Proxy-Authorization | left out: nobody here reads it |
 //! | keys of SRTP | other ones, the same for the same: a replay sees the same change |
+//! | digits that the API sends into a call | zeros |
 //! | a new configuration | redacted, and its secrets are those from here on |
 
 use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use super::super::{Input, keys};
+use super::super::{Command, Input, keys};
 use crate::config::{Config, Redaction};
 use crate::media::Report;
 use crate::sdp;
@@ -71,6 +72,12 @@ impl Redactor {
             },
             Input::Configured { by, source } => {
                 Cow::Owned(Input::Configured { by: by.clone(), source: Box::new(source.redacted(&self.0)) })
+            }
+            // What is keyed for somebody may be a PIN.
+            Input::Command { ticket, by, command: Command::Press { conversation, who, digits } } => {
+                let digits = keys::without_digits(digits);
+                let command = Command::Press { conversation: *conversation, who: who.clone(), digits };
+                Cow::Owned(Input::Command { ticket: *ticket, by: by.clone(), command })
             }
             Input::Started(_)
             | Input::Malformed { .. }

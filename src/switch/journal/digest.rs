@@ -1,11 +1,13 @@
 //! The digest of all outputs of a run, in their order.
 //!
 //! The canonical form of an output is its MessagePack, without names; bytes of SIP go in as they are. Left out is what
-//! depends on a secret: the `response` in credentials that we send, and keys of SRTP.
+//! depends on a secret: the `response` in credentials that we send, keys of SRTP, and digits that go on to another leg, which a journal
+//! may hide where they were pressed.
 
 use sha2::{Digest as _, Sha256};
 
 use super::super::Output;
+use crate::media;
 use crate::sdp;
 
 /// As a journal has it: the first half of the digest.
@@ -25,9 +27,15 @@ impl OutputsDigest {
         // Writing to memory cannot fail, and each type that is in an output can be written.
         let packed = match output {
             Output::Sip { to, bytes, report } => {
-                let keyless = sdp::with_other_keys(bytes, |key| vec![0; key.len()]);
+                let keyless = sdp::with_other_keys(bytes, |key| vec![0; key.len()]).or_else(|| without_key(bytes));
                 without_digests(keyless.as_deref().unwrap_or(bytes), |part| self.hash.update(part));
                 rmp_serde::encode::write(&mut self.packed, &(to, report, bytes.len()))
+            }
+            Output::Media { worker, command: media::Command::Press { leg, keys } } => {
+                let keys =
+                    keys.iter().map(|key| media::Key { digit: if key.digit.is_ascii_digit() { '0' } else { key.digit }, ..*key });
+                let command = media::Command::Press { leg: *leg, keys: keys.collect() };
+                rmp_serde::encode::write(&mut self.packed, &Output::Media { worker: *worker, command })
             }
             Output::CallId { .. }
             | Output::Resolve { .. }
@@ -59,6 +67,14 @@ impl OutputsDigest {
     pub fn short(&self) -> [u8; SHORT] {
         *self.value().first_chunk().unwrap_or(&[0; SHORT])
     }
+}
+
+/// An INFO of ours with zeros for its digits; nothing of any other message.
+fn without_key(message: &[u8]) -> Option<Vec<u8>> {
+    let body = memchr::memmem::find(message, b"\r\n\r\n").filter(|_| message.starts_with(b"INFO "))? + 4;
+    let mut message = message.to_vec();
+    message.iter_mut().skip(body).filter(|byte| byte.is_ascii_digit()).for_each(|byte| *byte = b'0');
+    Some(message)
 }
 
 /// The message in parts, without the values of `response="…"` in Authorization and Proxy-Authorization. We print both names so, each

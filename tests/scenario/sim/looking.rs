@@ -73,6 +73,19 @@ impl Sim {
         }
     }
 
+    /// By ear: of these, who say a tone of their own each, it hears in the next two seconds exactly those.
+    #[track_caller]
+    pub fn hears_tones_of(&mut self, hears: SocketAddr, all: &[SocketAddr], those: &[SocketAddr]) {
+        self.run_for(2 * SECOND);
+        for other in all {
+            let hz = self.ua(*other).tone.unwrap_or_default();
+            let level = self.ua(hears).level(hz);
+            let is_heard = level > -3.0;
+            assert!(is_heard || level < -35.0, "{hears} hears {other} at {level} dB");
+            assert_eq!(is_heard, those.contains(other), "{hears} hears {other} at {level} dB\n{}", self.story());
+        }
+    }
+
     /// Of the newest of its calls.
     pub fn told(&self, at: SocketAddr) -> Told {
         let leg = self.peers.iter().filter(|(_, peer)| **peer == at).map(|(leg, _)| *leg).next_back();

@@ -46,6 +46,8 @@ pub struct Call {
     pub(super) pressing: Option<Press>,
     /// What was heard: when, payload type, first byte.
     pub heard: Vec<(Mono, u8, u8)>,
+    /// Samples at 8 kHz, of one that says a tone.
+    pub listened: Vec<i16>,
     pub(super) act_at: Option<(Mono, OnInvite)>,
     pub(super) bye_on_ack: bool,
     pub(super) late_answer: bool,

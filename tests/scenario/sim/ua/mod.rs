@@ -186,6 +186,11 @@ pub struct Ua {
     pub on_refresh: VecDeque<u16>,
     /// Statuses that the next BYEs get.
     pub on_bye: VecDeque<u16>,
+    /// Statuses that the next INFOs get; and what came in them: Content-Type and body.
+    pub on_info: VecDeque<u16>,
+    pub infos: Vec<(String, String)>,
+    /// Says a tone of so many Hz instead of its byte, and keeps all that it hears, in G.711.
+    pub tone: Option<f64>,
     /// Methods of the requests that came with credentials.
     pub signed: Vec<String>,
     /// Refreshes that came: `UPDATE`, or `INVITE` and its direction.
@@ -292,6 +297,9 @@ impl Ua {
             min_se: None,
             on_refresh: VecDeque::new(),
             on_bye: VecDeque::new(),
+            on_info: VecDeque::new(),
+            infos: Vec::new(),
+            tone: None,
             signed: Vec::new(),
             refreshes: Vec::new(),
             rseq: None,
@@ -704,6 +712,7 @@ impl Ua {
             digits: VecDeque::new(),
             pressing: None,
             heard: Vec::new(),
+            listened: Vec::new(),
             act_at: None,
             bye_on_ack: false,
             late_answer: false,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cordboard::clock::Mono;
+use cordboard::codec::Codec;
 use cordboard::rtp::Packet;
 use cordboard::sip::{self, HeaderName, Message, Method, Request, Response};
 
@@ -31,6 +32,11 @@ impl Ua {
             let Some(bytes) = call.srtp.open(bytes) else { return };
             let Ok(packet) = Packet::parse(&bytes[..]) else { panic!("not RTP") };
             call.heard.push((now, packet.payload_type(), packet.payload().first().copied().unwrap_or(0)));
+            if self.tone.is_some()
+                && let Some(law) = Codec::from_payload_type(packet.payload_type()).and_then(Codec::g711)
+            {
+                call.listened.extend(packet.payload().iter().map(|byte| law.decode(*byte)));
+            }
         }
     }
 
@@ -118,7 +124,14 @@ impl Ua {
                 self.options += 1;
                 self.reply(&request, self.on_options);
             }
-            Method::Options | Method::Info => self.reply(&request, 200),
+            Method::Options => self.reply(&request, 200),
+            Method::Info => {
+                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+                let kind = request.headers.get(&HeaderName::ContentType).map(|value| text(value)).unwrap_or_default();
+                self.infos.push((kind, text(&request.body)));
+                let status = self.on_info.pop_front().unwrap_or(200);
+                self.reply(&request, status);
+            }
             Method::Register => {
                 self.registers += 1;
                 self.registers_with(&request);

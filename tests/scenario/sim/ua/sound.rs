@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use cordboard::clock::Mono;
+use cordboard::codec::G711;
 use cordboard::rtp::{Event, Fields, HEADER};
 
 use super::call::Press;
@@ -31,7 +32,7 @@ impl Ua {
 
     pub(super) fn speak(&mut self, i: usize, now: Mono) {
         let (mute, byte) = (self.mute || self.dead, self.byte);
-        let early = self.early;
+        let (early, tone) = (self.early, self.tone);
         let call = &mut self.calls[i];
         let speaks = call.phase == Phase::Up || (early && matches!(call.phase, Phase::Ringing | Phase::Answered));
         let Some(at) = call.next_rtp.filter(|at| *at <= now && speaks) else { return };
@@ -66,7 +67,10 @@ impl Ua {
                 }
                 event.to_bytes().to_vec()
             }
-            None => vec![byte; 160],
+            None => match tone {
+                Some(hz) => sine(hz, call.timestamp),
+                None => vec![byte; 160],
+            },
         };
         if fields.payload_type == 0 {
             fields.payload_type = self.codecs.first().copied().unwrap_or(0);
@@ -79,5 +83,30 @@ impl Ua {
         let packet = call.srtp.seal(packet);
         let from = SocketAddr::new(call.rtp.ip(), call.rtp.port() + self.rtp_shift);
         self.parcels.push((to, Parcel::Rtp { from, bytes: packet, rtcp: false }));
+    }
+}
+
+/// 20 ms of a tone in µ-law.
+fn sine(hz: f64, from: u32) -> Vec<u8> {
+    let sample = |n: u32| (LEVEL * (std::f64::consts::TAU * hz * f64::from(n % 8_000) / 8_000.0).sin()) as i16;
+    (0..160).map(|n| G711::Pcmu.encode(sample(from.wrapping_add(n)))).collect()
+}
+
+/// Amplitude of the tones.
+const LEVEL: f64 = 6_000.0;
+
+impl Ua {
+    /// How loud a tone was in the last second of what the newest call heard, in dB against how loud it was said.
+    pub fn level(&self, hz: f64) -> f64 {
+        let listened = self.calls.last().map_or(&[][..], |call| &call.listened);
+        let part = &listened[listened.len().saturating_sub(8_000)..];
+        let (mut re, mut im) = (0.0, 0.0);
+        for (n, sample) in part.iter().enumerate() {
+            let angle = std::f64::consts::TAU * hz * n as f64 / 8_000.0;
+            re += f64::from(*sample) * angle.cos();
+            im += f64::from(*sample) * angle.sin();
+        }
+        let amplitude = (re * re + im * im).sqrt() * 2.0 / part.len().max(1) as f64;
+        20.0 * (amplitude.max(0.01) / LEVEL).log10()
     }
 }
