@@ -1,4 +1,4 @@
-//! Control of a live call beyond its two parties: conference, supervisors, mute, what is played into it.
+//! Control of a live call beyond its two parties: conference, supervisors, mute, what is played into it, its recording.
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -154,6 +154,31 @@ pub(super) async fn play(
 pub(super) async fn stop_play(State(shared): Api, Extension(who): Me, Path(id): Path<String>) -> Result<StatusCode, Problem> {
     let conversation = conversation(&id)?;
     done(&shared, &who, Command::StopPlay { conversation }).await
+}
+
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Recording {
+    /// `start` (where the rule says `on_demand`), `pause` or `resume`.
+    action: String,
+}
+
+/// Begins the recording, makes it silent, or lets it go on. A pause ends by itself after `[recording] longest_pause`. Asked again for what
+/// is so already, nothing changes.
+#[utoipa::path(post, path = "/api/v1/conversations/{id}/recording", tag = "conversations", params(("id" = String, Path)),
+    request_body = Recording, responses((status = 204, description = "`recording.paused` and `recording.resumed` tell."),
+        (status = 400, body = Problem, content_type = "application/problem+json", description = "There is no such action."),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "It is not recorded, or not by its rule.")))]
+pub(super) async fn recording(
+    State(shared): Api,
+    Extension(who): Me,
+    Path(id): Path<String>,
+    Json(wanted): Json<Recording>,
+) -> Result<StatusCode, Problem> {
+    let conversation = conversation(&id)?;
+    let action = word("action", &wanted.action, "start, pause or resume")?;
+    done(&shared, &who, Command::Record { conversation, action }).await
 }
 
 /// One of a few words.

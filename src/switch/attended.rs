@@ -235,6 +235,7 @@ fn can_be_taken_over(stage: &Stage) -> bool {
         | Stage::Parked { .. }
         | Stage::Leaving { .. }
         | Stage::Listening { .. }
+        | Stage::Studio { .. }
         | Stage::Ending => false,
     }
 }
@@ -276,6 +277,7 @@ impl Cx<'_> {
             | Stage::Parked { .. }
             | Stage::Leaving { .. }
             | Stage::Listening { .. }
+            | Stage::Studio { .. }
             | Stage::Ending) => {
                 conv.stage = other;
                 return None;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Site, as_ann, posted};
 use crate::ids::{ConversationId, LegId};
-use crate::switch::command::{Member, MonitorMode, PlayTo, Sound, Tone};
+use crate::switch::command::{Member, MonitorMode, PlayTo, RecordAction, Sound, Tone};
 use crate::switch::{Answer, Command, Refusal};
 use axum::body::Body;
 use axum::http::Request;
@@ -30,6 +30,9 @@ async fn what_is_asked_reaches_the_core() {
         ("mute", json!({"number": "201", "muted": false}), Command::Mute { conversation, who: number, muted: false }),
         ("play", json!({"prompt": "welcome", "to": "both"}), play(Sound::Prompt("welcome".into()), PlayTo::Both)),
         ("play", json!({"tone": "music", "to": "agent"}), play(Sound::Tone(Tone::Music), PlayTo::Agent)),
+        ("recording", json!({"action": "start"}), Command::Record { conversation, action: RecordAction::Start }),
+        ("recording", json!({"action": "pause"}), Command::Record { conversation, action: RecordAction::Pause }),
+        ("recording", json!({"action": "resume"}), Command::Record { conversation, action: RecordAction::Resume }),
     ] {
         let (reply, heard) = site.served(request(conversation, verb, &body), vec![Answer::Done]).await;
         assert_eq!((reply.status, &heard[0].1), (204, &command), "{body}");
@@ -57,6 +60,8 @@ async fn what_is_wrong_is_a_problem() {
         ("play", json!({"tone": "whistle", "to": "both"}), 400),
         ("play", json!({"tone": "busy", "to": "nobody"}), 400),
         ("play", json!({"to": "both"}), 422),
+        ("recording", json!({"action": "stop"}), 400),
+        ("recording", json!({}), 422),
     ] {
         site.send(request(id, verb, &body)).await.problem(status);
     }
@@ -79,11 +84,18 @@ async fn what_is_wrong_is_a_problem() {
 #[test]
 fn all_of_it_is_described() {
     let document = serde_json::to_value(crate::api::openapi()).unwrap();
-    for (verb, method) in [("conference", "post"), ("monitor", "post"), ("mute", "post"), ("play", "post"), ("play", "delete")] {
+    for (verb, method) in [
+        ("conference", "post"),
+        ("monitor", "post"),
+        ("mute", "post"),
+        ("play", "post"),
+        ("play", "delete"),
+        ("recording", "post"),
+    ] {
         assert!(document["paths"][format!("/api/v1/conversations/{{id}}/{verb}")][method].is_object(), "{verb}");
     }
     let text = document.to_string();
-    for name in ["call.conferenced", "call.monitored", "call.muted", "call.played"] {
+    for name in ["call.conferenced", "call.monitored", "call.muted", "call.played", "recording.paused", "recording.resumed"] {
         assert!(text.contains(name), "{name}");
     }
 }

@@ -110,6 +110,8 @@ pub struct Ua {
     pub secret: String,
     is_phone: bool,
     pub byte: u8,
+    /// In its place a tone of so many Hz.
+    pub tone: Option<f64>,
     pub on_invite: OnInvite,
     /// Contact of the 3xx that it refuses with.
     pub redirects_to: String,
@@ -247,6 +249,7 @@ impl Ua {
             secret: format!("secret-{number}"),
             is_phone,
             byte,
+            tone: None,
             on_invite: OnInvite::Answer(Duration::from_secs(2)),
             on_options: 200,
             options: 0,

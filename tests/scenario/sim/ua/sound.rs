@@ -1,4 +1,4 @@
-//! RTP: a byte of its own every 20 ms, and key presses.
+//! RTP: a byte of its own every 20 ms, or a tone, and key presses.
 
 use std::net::SocketAddr;
 
@@ -66,7 +66,10 @@ impl Ua {
                 }
                 event.to_bytes().to_vec()
             }
-            None => vec![byte; 160],
+            None => match self.tone {
+                Some(hz) => tone(hz, call.timestamp),
+                None => vec![byte; 160],
+            },
         };
         if fields.payload_type == 0 {
             fields.payload_type = self.codecs.first().copied().unwrap_or(0);
@@ -80,4 +83,13 @@ impl Ua {
         let from = SocketAddr::new(call.rtp.ip(), call.rtp.port() + self.rtp_shift);
         self.parcels.push((to, Parcel::Rtp { from, bytes: packet, rtcp: false }));
     }
+}
+
+/// 20 ms of a sine of -14 dBFS that goes on from packet to packet, in µ-law.
+fn tone(hz: f64, timestamp: u32) -> Vec<u8> {
+    let sample = |n: u32| {
+        let turns = f64::from(timestamp.wrapping_add(n)) * hz / 8_000.0;
+        cordboard::codec::G711::Pcmu.encode((6_500.0 * (turns.fract() * std::f64::consts::TAU).sin()) as i16)
+    };
+    (0..160).map(sample).collect()
 }
