@@ -295,6 +295,11 @@ fn greetings(store: &Store, disk: Arc<dyn Disk>, clock: System, config: watch::R
             agents: Vec::new(),
             queue: None,
             rule: format!("voicemail:{mailbox}"),
+            paused_ms: 0,
+            sample_rate: 8_000,
+            refused: false,
+            supervises: false,
+            prompt: false,
             mailbox: Some(mailbox),
             greeting: true,
         };

@@ -4,6 +4,7 @@
 
 mod locks;
 mod session;
+pub mod studio;
 
 pub use locks::{Lock, Locks, Rules, Whom};
 pub use session::{Action, Event, Session};

@@ -260,6 +260,9 @@ const ADDED: &[(&str, &str)] = &[
         "6: extension `601` leads to itself",
     ),
     ("[[extension]]\nnumber = '*21'\nto = 'queue:support'\n", "2: number: `*21` is no extension"),
+    ("[[queue]]\nname = 'sales'\nrecord = 'maybe'\n", "3: record: `maybe` says not whether calls are recorded"),
+    ("[[queue]]\nname = 'sales'\nrecord = 1\n", "3: record: invalid type: integer `1`, expected true, false or"),
+    ("[codes]\nrecord = '*72'\n", "1: code `*72` is already there"),
     ("[codes]\nready = '21'\n", "2: ready: `21` is no feature code"),
     ("[codes]\nready = '*1'\noffline = '*1'\n", "3: code `*1` is already there"),
     ("[codes]\npause = '*2'\n", "1: code `*21` begins with the pause code `*2`"),
@@ -319,6 +322,11 @@ const REPLACED: &[(&str, &str, &str)] = &[
     ("udp = [\"0.0.0.0:5060\"]", "udp = [\"224.0.0.1:5060\"]", "9: udp: `224.0.0.1:5060` cannot be listened on"),
     ("udp = [\"0.0.0.0:5060\"]", "udp = [\"0.0.0.0:5060\", \"0.0.0.0:5060\"]", "9: udp `0.0.0.0:5060` is already there"),
     ("udp = [\"0.0.0.0:5060\"]\ntcp = [\"0.0.0.0:5060\"]", "udp = []\ntcp = []", "7: sip listens nowhere"),
+    ("\"../recordings\"", "\"r\"\nsample_rate = 44100", "22: sample_rate: `44100` is no rate of recordings"),
+    ("\"../recordings\"", "\"r\"\nlongest_pause = '2h'", "22: longest_pause is 2h; it must be from 10s to 1h"),
+    ("\"../recordings\"", "\"r\"\nannouncement = 'nothing'", "22: there is no prompt `nothing` in any language"),
+    ("\"../recordings\"", "\"r\"\nrefuse = '9'", "22: nobody is told what `refuse` is for"),
+    ("\"../recordings\"", "\"r\"\nrefuse = '99'", "22: refuse: `99` is no key of a phone"),
     ("[\"MD5\"]", "[]", "8: digest names no algorithm"),
     ("[\"MD5\"]", "[\"MD5\", \"MD5\"]", "8: digest `Md5` is already there"),
     ("[\"MD5\"]", "[\"SHA-1\"]", "8: digest: `SHA-1` is no digest algorithm"),
@@ -526,7 +534,7 @@ fn the_reference_shows_every_key() {
         *tables.entry(current).or_default() += &format!("{}\n", line.trim_start_matches("# ").trim_start_matches("e.g. "));
     }
     let all = "[site] [sip] [guard] [media] [http] [recording] [codes] [park] [voicemail] [mail] [class.limited] [[phone]] [[agent]] [[queue]] [[extension]] [[trunk]] [[inbound]] \
-               [[outbound]] [[user]]";
+               [[outbound]] [[prompt]] [[user]]";
     for table in all.split(' ') {
         let keys = keys_of(table);
         assert!(!keys.is_empty());

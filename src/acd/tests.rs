@@ -24,6 +24,7 @@ pub(super) fn queue(name: &str, agents: &[&str]) -> Queue {
         overflow: Place::Hangup,
         service_level: s(20),
         short_abandon: s(5),
+        record: None,
     }
 }
 
@@ -79,7 +80,18 @@ pub(super) fn config(queues: Vec<Queue>, agents: Vec<Agent>) -> Config {
         },
         http: Http { listen: SocketAddr::new(any, 8080), secure: None, origins: Vec::new() },
         tls: None,
-        recording: Recording { folder: "recordings".into(), inbound: true, outbound: true, internal: false },
+        recording: Recording {
+            folder: "recordings".into(),
+            inbound: Record::Always,
+            outbound: Record::Always,
+            internal: Record::Never,
+            longest_pause: Duration::from_secs(300),
+            sample_rate: RecordingRate::Narrow,
+            announcement: None,
+            refuse: None,
+            supervisors: false,
+        },
+        spoken: BTreeMap::new(),
         codes: FeatureCodes::default(),
         park: Park::default(),
         voicemail: crate::config::Voicemail::default(),

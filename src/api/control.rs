@@ -1,4 +1,4 @@
-//! Control of a live call beyond its two parties: conference, supervisors, mute, what is played into it, keys.
+//! Control of a live call beyond its two parties: conference, supervisors, mute, what is played into it, keys, its recording.
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -190,6 +190,31 @@ pub(super) async fn digits(
     };
     let digits = dialled("digits", wanted.digits)?;
     done(&shared, &who, Command::Press { conversation, who: to, digits }).await
+}
+
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Recording {
+    /// `start` (where the rule says `on_demand`), `pause` or `resume`.
+    action: String,
+}
+
+/// Begins the recording, makes it silent, or lets it go on. A pause ends by itself after `[recording] longest_pause`. Asked again for what
+/// is so already, nothing changes.
+#[utoipa::path(post, path = "/api/v1/conversations/{id}/recording", tag = "conversations", params(("id" = String, Path)),
+    request_body = Recording, responses((status = 204, description = "`recording.paused` and `recording.resumed` tell."),
+        (status = 400, body = Problem, content_type = "application/problem+json", description = "There is no such action."),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "It is not recorded, or not by its rule.")))]
+pub(super) async fn recording(
+    State(shared): Api,
+    Extension(who): Me,
+    Path(id): Path<String>,
+    Json(wanted): Json<Recording>,
+) -> Result<StatusCode, Problem> {
+    let conversation = conversation(&id)?;
+    let action = word("action", &wanted.action, "start, pause or resume")?;
+    done(&shared, &who, Command::Record { conversation, action }).await
 }
 
 /// One of a few words.

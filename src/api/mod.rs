@@ -150,6 +150,7 @@ pub fn router(parts: Parts, guarded: Router, open: Router) -> Router {
         .route("/api/v1/conversations/{id}/monitor", post(control::monitor))
         .route("/api/v1/conversations/{id}/mute", post(control::mute))
         .route("/api/v1/conversations/{id}/digits", post(control::digits))
+        .route("/api/v1/conversations/{id}/recording", post(control::recording))
         .route("/api/v1/conversations/{id}/play", post(control::play).delete(control::stop_play))
         .route("/api/v1/phones", get(phones::list))
         .route("/api/v1/phones/{number}/forwarding", get(phones::forwarding).put(phones::set_forwarding))
@@ -175,6 +176,7 @@ pub fn router(parts: Parts, guarded: Router, open: Router) -> Router {
         .route("/api/v1/recordings", get(recordings::list))
         .route("/api/v1/recordings/{id}", get(recordings::show))
         .route("/api/v1/recordings/{id}/audio", get(recordings::audio))
+        .route("/api/v1/recordings/{id}/peaks", get(recordings::peaks))
         .with_state(shared.clone())
         .merge(guarded)
         .layer(middleware::from_fn_with_state(shared.clone(), guard::admit));

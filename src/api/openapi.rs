@@ -17,10 +17,11 @@ use crate::switch::event;
         health::live, health::ready, health::metrics, login::login, login::logout, login::me, registrations::list,
         conversations::list, conversations::show, conversations::originate, conversations::hangup, conversations::hold,
         conversations::resume, conversations::transfer, control::conference, control::monitor,
-        control::mute, control::play, control::stop_play, control::digits, ladder::show, ladder::pcap, ladder::strays, ladder::strays_pcap,
+        control::mute, control::play, control::stop_play, control::digits, control::recording, ladder::show, ladder::pcap, ladder::strays,
+        ladder::strays_pcap,
         phones::list, phones::forwarding, phones::set_forwarding, agents::list, agents::set, queues::list, trunks::list,
         bans::list, bans::lift, recordings::list, recordings::show,
-        recordings::audio, voicemail::list, voicemail::heard, voicemail::discard, voicemail::greeting,
+        recordings::audio, recordings::peaks, voicemail::list, voicemail::heard, voicemail::discard, voicemail::greeting,
         voicemail::set_greeting, voicemail::drop_greeting, voicemail::locks,
         voicemail::lift_lock, events, events_ws, reload, serve
     ),

@@ -21,7 +21,12 @@ use super::{Api, List, Shared};
 use crate::clock::Wall;
 use crate::ids::{QueueName, RecordingId, StaffNumber};
 use crate::route::Direction;
+use crate::store::recordings::peaks::Waveform;
 use crate::store::recordings::{Filter, Kind, MOST_PER_PAGE, Recording};
+
+/// Values of a waveform: twice as many as a wide screen has pixels to draw it in, and the most that one may ask for.
+const DRAWN: usize = 2_000;
+const MOST_DRAWN: usize = 20_000;
 
 /// Bytes read and sent at once: 2 s of audio.
 const CHUNK: u64 = 64 * 1024;
@@ -37,7 +42,7 @@ pub(super) struct Search {
     number: Option<String>,
     /// `inbound`, `outbound`, `internal`.
     direction: Option<String>,
-    /// `conversation` (where absent), `voicemail`: a message in a mailbox, `greeting`: what a mailbox says, `all`.
+    /// `conversation` (where absent), `voicemail`: a message in a mailbox, `greeting`: what a mailbox says, `supervisor`, `prompt`, `all`.
     kind: Option<String>,
     /// Began at or after: RFC 3339.
     from: Option<String>,
@@ -79,6 +84,8 @@ impl Search {
                 None | Some("conversation") => Some(Kind::Conversation),
                 Some("voicemail") => Some(Kind::Voicemail),
                 Some("greeting") => Some(Kind::Greeting),
+                Some("supervisor") => Some(Kind::Supervisor),
+                Some("prompt") => Some(Kind::Prompt),
                 Some("all") => None,
                 Some(other) => return Err(Problem::bad(format!("`{}` is no kind of recording", shortened(other)))),
             },
@@ -168,6 +175,40 @@ pub(super) async fn audio(State(shared): Api, Path(id): Path<String>, headers: H
     Ok(response)
 }
 
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Drawn {
+    /// Most values a channel, 1 to 20,000; 2,000 where absent. Each stands for as many of the 100 a second as it takes.
+    values: Option<usize>,
+}
+
+/// The waveform, for drawing. Of a recording that still runs it is up to ten seconds behind.
+#[utoipa::path(get, path = "/api/v1/recordings/{id}/peaks", tag = "recordings", params(("id" = String, Path), Drawn),
+    responses((status = 200, body = Waveform), (status = 400, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json", description = "No such recording, or nothing is drawn of it.")))]
+pub(super) async fn peaks(
+    State(shared): Api,
+    Path(id): Path<String>,
+    Query(wanted): Query<Drawn>,
+) -> Result<Json<Waveform>, Problem> {
+    let values = wanted.values.unwrap_or(DRAWN);
+    if !(1..=MOST_DRAWN).contains(&values) {
+        return Err(Problem::bad(format!("values is 1 to {MOST_DRAWN}")));
+    }
+    let row = row(&shared, &id).await?;
+    let path = shared.parts.folder.drawing(row.id);
+    let read = blocking(move || std::fs::read(path)).await?;
+    match read.as_deref().map(Waveform::read) {
+        Ok(Some(waveform)) => Ok(Json(waveform.at_most(values))),
+        Ok(None) => Err(Problem::new(404, "nothing is drawn of this recording")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Problem::new(404, "nothing is drawn of this recording")),
+        Err(error) => {
+            tracing::error!(recording = %row.id, %error, "a waveform can't be read");
+            Err(Problem::unavailable("the waveform can't be read now"))
+        }
+    }
+}
+
 fn content_range(text: &str) -> Result<HeaderValue, Problem> {
     HeaderValue::from_str(text).map_err(|_| Problem::new(500, "the range can't be written"))
 }
@@ -176,7 +217,8 @@ async fn row(shared: &Shared, id: &str) -> Result<Recording, Problem> {
     let id: RecordingId = id.parse().map_err(|_| Problem::new(404, format!("`{}` is no recording's id", shortened(id))))?;
     let recordings = shared.parts.recordings.clone();
     let row = blocking(move || recordings.row(id)).await??;
-    row.ok_or_else(|| Problem::new(404, format!("there is no recording {id}")))
+    // One that the customer refused is on its way out.
+    row.filter(|row| !row.refused).ok_or_else(|| Problem::new(404, format!("there is no recording {id}")))
 }
 
 /// The file in pieces, each read when the one before is on its way. A file that is shorter than promised breaks the connection, which is

@@ -1,5 +1,6 @@
 //! The interface from outside: requests in, with a core and a store that the test plays.
 mod call_control;
+mod recorded;
 
 use std::sync::Arc;
 
@@ -21,9 +22,7 @@ use crate::store::database::Memory;
 use crate::store::disk::RealDisk;
 use crate::store::ladders::{Bounds, Way};
 use crate::store::log::LogOptions;
-use crate::store::recordings::Recording;
 use crate::switch::command::{AgentView, GreetingView, MailboxLockView, MessageView, PhoneView, RegistrationView, Status};
-use crate::switch::output::About;
 use crate::switch::{Answer, Command, Refusal};
 
 const CENTRE: &str = r#"
@@ -148,34 +147,6 @@ impl Site {
     async fn login(&self, user: &str, password: &str) -> Reply {
         let body = json!({"user": user, "password": password}).to_string();
         self.send(posted("/api/v1/login").body(Body::from(body)).unwrap()).await
-    }
-
-    fn recording(&self, n: u64, audio: &[u8]) -> RecordingId {
-        let id = RecordingId::from_parts(1_795_338_000_000 + n, 0);
-        let mut row = Recording::begun(&About {
-            recording: id,
-            conversation: ConversationId::from_parts(n, 0),
-            started_at: Wall::from_micros(1_795_338_000_000_000 + n as i64 * 1_000),
-            direction: if n.is_multiple_of(2) { Direction::Outbound } else { Direction::Inbound },
-            customer_number: format!("+49305550{n}"),
-            called: "1".into(),
-            customer_e164: Some(format!("+49305550{n}")),
-            called_e164: None,
-            agents: vec!["1024".into()],
-            queue: Some("support".into()),
-            rule: "inbound default".into(),
-            mailbox: None,
-            greeting: false,
-        });
-        row.bytes = audio.len() as u64;
-        row.sha256 = Some("ab".repeat(32));
-        row.duration_ms = n * 1_000;
-        row.state = crate::store::recordings::State::Finished;
-        self.recordings.put(&row, true).unwrap();
-        let path = Folder::new(self.folder.path()).audio(id);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, audio).unwrap();
-        id
     }
 }
 

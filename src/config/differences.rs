@@ -30,7 +30,7 @@ pub fn differences(old: &Config, new: &Config) -> Vec<String> {
         ("class", old.classes != new.classes),
         ("inbound", old.inbound != new.inbound),
         ("outbound", old.outbound != new.outbound),
-        ("prompts", old.prompts != new.prompts),
+        ("prompts", old.prompts != new.prompts || old.spoken != new.spoken),
         ("users", old.users != new.users),
     ] {
         if differs {

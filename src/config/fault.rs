@@ -63,6 +63,10 @@ pub(crate) enum Fault {
     NoMailPassword(String),
     #[error("the password for `{0}` would be sent in the clear: set tls to \"required\" or \"starttls\"")]
     MailInTheClear(String),
+    #[error("there is no prompt `{0}` in any language; put it into prompts/<language>/{0}.wav")]
+    NoPrompt(String),
+    #[error("nobody is told what `refuse` is for; give an `announcement` too")]
+    RefusesUnasked,
     #[error("there are no prompts in `{0}`; put them into prompts/{0}/")]
     NoLanguage(String),
     #[error("phone `{0}` has no secret, here or in secrets.toml; the first `cordboard serve` generates it")]

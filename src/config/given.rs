@@ -15,9 +15,9 @@ use toml::de::DeValue;
 use super::Advertised;
 use super::text::Reader;
 use super::units::{
-    Address, Code, Daily, Digest, Domain, Encryption, Every, Extension, Goto, Host, InCountry, Label, Listener, MailAddress,
-    Name, Nameless, Net, NumberPattern, Password, Picks, Pin, Ports, Prepend, Secured, Slots, Speaks, Telephone, Time, Weekdays,
-    Written, Zone,
+    Address, Code, Daily, Digest, Domain, Encryption, Every, Extension, Goto, Host, InCountry, InLanguage, Key, Label, Listener,
+    MailAddress, Name, Nameless, Net, NumberPattern, Password, Picks, Pin, Ports, Prepend, Records, Samples, Secured, Slots,
+    Speaks, Telephone, Time, Weekdays, Written, Zone,
 };
 
 /// The whole file. Tables that were not given, or that could not be read, are missing.
@@ -43,6 +43,7 @@ pub(crate) struct Given {
     pub inbound: Vec<Spanned<Inbound>>,
     pub outbound: Vec<Spanned<Outbound>>,
     pub users: Vec<Spanned<User>>,
+    pub prompts: Vec<Spanned<Prompt>>,
     pub named: Named,
 }
 
@@ -136,9 +137,14 @@ pub(crate) struct Tls {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Recording {
     pub folder: Option<Label>,
-    pub inbound: Option<bool>,
-    pub outbound: Option<bool>,
-    pub internal: Option<bool>,
+    pub inbound: Option<Records>,
+    pub outbound: Option<Records>,
+    pub internal: Option<Records>,
+    pub longest_pause: Option<Spanned<Time>>,
+    pub sample_rate: Option<Samples>,
+    pub announcement: Option<Spanned<Name>>,
+    pub refuse: Option<Spanned<Key>>,
+    pub supervisors: Option<bool>,
 }
 
 #[derive(Default, Deserialize)]
@@ -159,6 +165,9 @@ pub(crate) struct Codes {
     pub anonymous: Option<Spanned<Code>>,
     pub park: Option<Spanned<Code>>,
     pub conference: Option<Spanned<Code>>,
+    pub prompt: Option<Spanned<Code>>,
+    pub record_pause: Option<Spanned<Code>>,
+    pub record: Option<Spanned<Code>>,
     pub pause_reasons: Option<Spanned<Vec<Label>>>,
 }
 
@@ -251,6 +260,7 @@ pub(crate) struct Queue {
     pub overflow: Option<Spanned<Goto>>,
     pub service_level: Option<Spanned<Time>>,
     pub short_abandon: Option<Spanned<Time>>,
+    pub record: Option<Records>,
     pub voicemail: Option<Spanned<bool>>,
     pub pin: Option<Spanned<Pin>>,
     pub language: Option<Spanned<Name>>,
@@ -286,6 +296,7 @@ pub(crate) struct Trunk {
     pub max_calls_per_second: Option<Spanned<u64>>,
     pub probe: Option<Spanned<Every>>,
     pub srtp: Option<Encryption>,
+    pub record: Option<Records>,
 }
 
 #[derive(Deserialize)]
@@ -294,7 +305,7 @@ pub(crate) struct Inbound {
     pub trunk: Spanned<Name>,
     pub number: Spanned<NumberPattern>,
     pub to: Spanned<Goto>,
-    pub record: Option<bool>,
+    pub record: Option<Records>,
     pub anonymous: Option<Nameless>,
 }
 
@@ -305,7 +316,7 @@ pub(crate) struct Outbound {
     pub strip: Option<Spanned<u64>>,
     pub prepend: Option<Prepend>,
     pub trunk: Spanned<Vec<Spanned<Pick>>>,
-    pub record: Option<bool>,
+    pub record: Option<Records>,
 }
 
 /// A trunk of an outbound rule: its name, or a table with its share.
@@ -348,6 +359,14 @@ impl<'de> Deserialize<'de> for Pick {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(crate) struct Prompt {
+    pub number: Spanned<Extension>,
+    pub prompt: Spanned<InLanguage>,
+    pub phones: Vec<Spanned<Extension>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct User {
     pub name: Spanned<Name>,
     pub password: Option<Password>,
@@ -375,7 +394,7 @@ pub(crate) struct Secrets {
 #[error(
     "unknown table `{0}`, expected one of site, sip, guard, media, http, recording, codes, park, voicemail, mail, class, phone, agent, queue, extension, \
      trunk, inbound, \
-     outbound, user"
+     outbound, prompt, user"
 )]
 struct UnknownTable<'a>(&'a str);
 
@@ -441,6 +460,7 @@ impl Given {
                     given.outbound = reader.read_all("outbound", value);
                     given.named.outbound_torn = given.outbound.len() != count;
                 }
+                "prompt" => given.prompts = reader.read_all("prompt", value),
                 "user" => given.users = reader.read_all("user", value),
                 other => reader.fault(key.span().start, UnknownTable(other)),
             }

@@ -21,6 +21,8 @@ pub struct Config {
     pub tls: Option<Tls>,
     pub http: Http,
     pub recording: Recording,
+    /// Prompts that can be recorded by phone, by what is dialled behind the code.
+    pub spoken: BTreeMap<Number, Spoken>,
     pub codes: FeatureCodes,
     pub park: Park,
     pub voicemail: Voicemail,
@@ -194,9 +196,60 @@ pub struct Tls {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recording {
     pub folder: PathBuf,
-    pub inbound: bool,
-    pub outbound: bool,
-    pub internal: bool,
+    pub inbound: Record,
+    pub outbound: Record,
+    pub internal: Record,
+    /// A pause ends by itself then.
+    pub longest_pause: Duration,
+    pub sample_rate: RecordingRate,
+    /// The prompt that tells an outside party that it is recorded.
+    pub announcement: Option<String>,
+    /// Pressed by the outside party during it or shortly after: nothing is kept.
+    pub refuse: Option<char>,
+    /// What supervisors say and hear is recorded apart, where the customer is recorded.
+    pub supervisors: bool,
+}
+
+/// A prompt that is recorded by phone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spoken {
+    /// `<language>/<name>`; it need not be there yet.
+    pub prompt: String,
+    /// Who may.
+    pub phones: BTreeSet<Number>,
+}
+
+/// Samples a second of a recording.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RecordingRate {
+    /// 8,000: all that is in a call between networks.
+    #[default]
+    Narrow,
+    /// 16,000.
+    Wide,
+    /// Wide where the customer's own codec is, when the recording begins.
+    Auto,
+}
+
+/// Whether calls are recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// From the answer on.
+    Always,
+    /// When somebody asks for it, by key or API.
+    OnDemand,
+    Never,
+}
+
+/// As the configuration has it.
+impl std::fmt::Display for Record {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Record::Always => "true",
+            Record::OnDemand => "on_demand",
+            Record::Never => "false",
+        })
+    }
 }
 
 /// Dialled from a phone; the first three are for the agent who works at it.
@@ -227,6 +280,12 @@ pub struct FeatureCodes {
     pub park: String,
     /// Pressed within a call, while the same phone has another one: all of both talk with each other.
     pub conference: String,
+    /// Before the number of a prompt: it is recorded.
+    pub prompt: String,
+    /// Pressed within a call: its recording is silent from there.
+    pub record_pause: String,
+    /// Likewise: it begins, or goes on.
+    pub record: String,
     pub pause_reasons: Vec<String>,
 }
 
@@ -248,6 +307,9 @@ impl Default for FeatureCodes {
             anonymous: "*31".to_owned(),
             park: "*70".to_owned(),
             conference: "*71".to_owned(),
+            prompt: "*75".to_owned(),
+            record_pause: "*72".to_owned(),
+            record: "*73".to_owned(),
             pause_reasons: ["break", "training", "paperwork"].map(str::to_owned).to_vec(),
         }
     }
@@ -440,6 +502,8 @@ pub struct Queue {
     pub service_level: Duration,
     /// Abandoned sooner is a short abandon.
     pub short_abandon: Duration,
+    /// Whether its callers are recorded from here on, whatever was decided before.
+    pub record: Option<Record>,
 }
 
 impl Queue {
@@ -460,6 +524,8 @@ pub struct Trunk {
     pub refresh: Duration,
     /// Number shown on calls that go out here, whatever the phone says: `None` leaves the phone's `caller`.
     pub caller: Option<String>,
+    /// Where the rule that routes a call says nothing of it.
+    pub record: Option<Record>,
     /// A caller from this trunk may reach an outside number through a trunk.
     pub transit: bool,
     /// A REFER from this trunk is obeyed.
@@ -543,8 +609,8 @@ pub struct Inbound {
     pub to: Place,
     /// A caller without a number gets 433 (RFC 5079).
     pub rejects_anonymous: bool,
-    /// `None`: the default for inbound. A `Some` is the rule that `recording.decided` names.
-    pub record: Option<bool>,
+    /// `None`: the trunk's, or the default for inbound. A `Some` is the rule that `recording.decided` names.
+    pub record: Option<Record>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -555,7 +621,8 @@ pub struct Outbound {
     pub prepend: String,
     /// The next one is tried after 408, 5xx or a transport error, never after 404, 486, 603.
     pub trunks: Vec<Choice>,
-    pub record: Option<bool>,
+    /// `None`: that of the trunk that is tried first, or the default for outbound.
+    pub record: Option<Record>,
 }
 
 /// One of the trunks of an outbound rule.

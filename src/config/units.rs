@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, de};
 
 use super::{
-    Advertise, BadPlace, CallerFormat, Carrier, Codec, Country, DigestAlgorithm, MailTls, Network, Pattern, Peer, Place, Srtp,
-    Strategy, UnknownCountry,
+    Advertise, BadPlace, CallerFormat, Carrier, Codec, Country, DigestAlgorithm, MailTls, Network, Pattern, Peer, Place, Record,
+    RecordingRate, Srtp, Strategy, UnknownCountry,
 };
 
 /// Reads a type from a TOML string through a function.
@@ -51,6 +51,14 @@ from_text!(
 from_text!(
     /// An address.
     Address(IpAddr) = address
+);
+from_text!(
+    /// `de/welcome`
+    InLanguage(String) = in_language
+);
+from_text!(
+    /// One key of a phone.
+    Key(char) = key
 );
 from_text!(
     /// A network, or one address.
@@ -161,6 +169,68 @@ from_text!(
     Encryption(Srtp) = encryption
 );
 
+/// `8000`, `16000` or `"auto"`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Samples(pub(crate) RecordingRate);
+
+impl<'de> Deserialize<'de> for Samples {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl de::Visitor<'_> for Either {
+            type Value = Samples;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("8000, 16000 or \"auto\"")
+            }
+
+            fn visit_i64<E: de::Error>(self, rate: i64) -> Result<Samples, E> {
+                match rate {
+                    8_000 => Ok(Samples(RecordingRate::Narrow)),
+                    16_000 => Ok(Samples(RecordingRate::Wide)),
+                    _ => Err(de::Error::custom(BadValue::Samples(rate.to_string()))),
+                }
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Samples, E> {
+                match text {
+                    "auto" => Ok(Samples(RecordingRate::Auto)),
+                    _ => Err(de::Error::custom(BadValue::Samples(text.to_owned()))),
+                }
+            }
+        }
+        d.deserialize_any(Either)
+    }
+}
+
+/// `true`, `false` or `"on_demand"`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Records(pub(crate) Record);
+
+impl<'de> Deserialize<'de> for Records {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl de::Visitor<'_> for Either {
+            type Value = Records;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("true, false or \"on_demand\"")
+            }
+
+            fn visit_bool<E: de::Error>(self, record: bool) -> Result<Records, E> {
+                Ok(Records(if record { Record::Always } else { Record::Never }))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Records, E> {
+                match text {
+                    "on_demand" => Ok(Records(Record::OnDemand)),
+                    _ => Err(de::Error::custom(BadValue::Records(text.to_owned()))),
+                }
+            }
+        }
+        d.deserialize_any(Either)
+    }
+}
+
 /// A value that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadValue {
@@ -178,6 +248,14 @@ pub(crate) enum BadValue {
     Written(String),
     #[error("`{0}` says not whether audio is encrypted: write \"off\", \"preferred\" or \"required\"")]
     Encryption(String),
+    #[error("`{0}` is no prompt of a language: write \"de/welcome\"")]
+    InLanguage(String),
+    #[error("`{0}` is no key of a phone: write a digit, * or #")]
+    Key(String),
+    #[error("`{0}` is no rate of recordings: write 8000, 16000 or \"auto\"")]
+    Samples(String),
+    #[error("`{0}` says not whether calls are recorded: write true, false or \"on_demand\"")]
+    Records(String),
     #[error("`{0}` says not what becomes of callers without a number: write \"accept\" or \"reject\"")]
     Nameless(String),
     #[error("`{0}` is no address with a port: write \"0.0.0.0:5060\" or \"[::]:5060\"")]
@@ -398,6 +476,21 @@ fn code(text: &str) -> Result<String, BadValue> {
     let digits = text.strip_prefix(['*', '#']).unwrap_or("");
     let fits = (1..=8).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
     if fits { Ok(text.to_owned()) } else { Err(BadValue::Code(text.to_owned())) }
+}
+
+fn in_language(text: &str) -> Result<String, BadValue> {
+    match text.split_once('/') {
+        Some((language, name)) if is_name(language) && is_name(name) => Ok(text.to_owned()),
+        Some(_) | None => Err(BadValue::InLanguage(text.to_owned())),
+    }
+}
+
+fn key(text: &str) -> Result<char, BadValue> {
+    let mut keys = text.chars();
+    match (keys.next(), keys.next()) {
+        (Some(key @ ('0'..='9' | '*' | '#')), None) => Ok(key),
+        _ => Err(BadValue::Key(text.to_owned())),
+    }
 }
 
 pub(crate) fn is_name(text: &str) -> bool {

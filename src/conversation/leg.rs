@@ -53,8 +53,8 @@ pub struct Leg {
     pub played: Option<Source>,
     /// What it says is heard by nobody.
     pub muted: bool,
-    /// How much of the key code of a conference it has pressed, in characters.
-    pub code_pressed: usize,
+    /// What it has pressed so far of a code that counts within a call.
+    pub code_pressed: String,
     /// What its media worker was told last that it hears.
     pub hears: Source,
     /// The media was told to close.
@@ -164,7 +164,7 @@ impl Leg {
             given: Source::Nothing,
             played: None,
             muted: false,
-            code_pressed: 0,
+            code_pressed: String::new(),
             hears: Source::Nothing,
             closed: false,
             lets_go_at: None,

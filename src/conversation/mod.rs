@@ -34,6 +34,9 @@ use crate::dialog::MAX_FORWARDS;
 use crate::ids::{ConversationId, LegId, Number, QueueName, RecordingId, StaffNumber};
 use crate::route::{Cause, Direction, Diverted};
 
+/// Samples a second of a recording, where nothing else is asked for, and of every message.
+pub const NARROW: u32 = 8_000;
+
 #[derive(Debug)]
 pub struct Conversation {
     pub id: ConversationId,
@@ -78,6 +81,18 @@ pub struct Conversation {
     pub keys_are_secret: bool,
     /// Sample 0 of the recording.
     pub recording_from: Option<crate::clock::Wall>,
+    /// Its samples a second.
+    pub recording_rate: u32,
+    /// The recording that the customer was told of, and until when it can be refused.
+    pub announced: Option<(RecordingId, Mono)>,
+    /// The customer does not want to be recorded.
+    pub refused: bool,
+    /// What supervisors say and hear, by their legs.
+    pub supervised: BTreeMap<LegId, Supervised>,
+    /// The recording is silent for now.
+    pub pause: Option<Pause>,
+    /// Sum of its pauses that are over.
+    pub paused: Duration,
     /// When the customer's leg was first answered, by whom ever.
     pub answered: Option<Mono>,
     /// Sum of the bridges that are over.
@@ -109,6 +124,22 @@ pub struct Conversation {
     pub plays: u64,
     /// `Some` as soon as it is ending: the first cause stands.
     pub end: Option<End>,
+}
+
+/// A stretch of the recording that is silent, whatever is said: a card number, say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pause {
+    pub since: Mono,
+    /// Then it goes on by itself.
+    pub until: Mono,
+}
+
+/// A recording of what a supervisor says and hears.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Supervised {
+    pub recording: RecordingId,
+    pub since: crate::clock::Wall,
+    pub supervisor: Option<StaffNumber>,
 }
 
 /// How it ended. Decided once; what follows is tidying up.
@@ -143,13 +174,19 @@ impl Conversation {
             gone: Vec::new(),
             stage: Stage::Routing,
             language: String::new(),
-            rule: crate::route::Decision { record: false, rule: String::new() },
+            rule: crate::route::Decision::never(String::new()),
             outside: LegId::NOBODY,
             recording: None,
             tapped: LegId::NOBODY,
             mailbox: None,
             keys_are_secret: false,
             recording_from: None,
+            recording_rate: NARROW,
+            announced: None,
+            refused: false,
+            supervised: BTreeMap::new(),
+            pause: None,
+            paused: Duration::ZERO,
             answered: None,
             talked: Duration::ZERO,
             agents: Vec::new(),
@@ -203,6 +240,7 @@ impl Conversation {
             | Stage::Originating { .. }
             | Stage::Leaving { .. }
             | Stage::Listening { .. }
+            | Stage::Studio { .. }
             | Stage::Ending => None,
         }
     }
@@ -250,6 +288,7 @@ impl Conversation {
             | Stage::Originating { .. }
             | Stage::Leaving { .. }
             | Stage::Listening { .. }
+            | Stage::Studio { .. }
             | Stage::Ending => Vec::new(),
         };
         let mut all: Vec<LegId> = pair.into_iter().chain(self.parties().map(|(_, leg)| leg)).collect();
@@ -298,7 +337,8 @@ impl Conversation {
                 | Stage::Announcing { .. }
                 | Stage::Originating { .. }
                 | Stage::Leaving { .. }
-                | Stage::Listening { .. },
+                | Stage::Listening { .. }
+                | Stage::Studio { .. },
             ) => match is_subject && leg.is_answered() && !self.keys_are_secret {
                 true => Place::Alone,
                 false => Place::Apart,
@@ -336,6 +376,7 @@ impl Conversation {
             | Stage::Originating { .. }
             | Stage::Leaving { .. }
             | Stage::Listening { .. }
+            | Stage::Studio { .. }
             | Stage::Ending => Duration::ZERO,
         };
         self.talked + running
@@ -351,6 +392,7 @@ impl Conversation {
             (Some(end), _) => Some(end.gives_up),
             (None, Stage::Menu { session, .. }) => session.deadline(),
             (None, Stage::Listening { session, .. }) => session.deadline(),
+            (None, Stage::Studio { session, .. }) => session.deadline(),
             (None, Stage::Dialling(d)) => d.until,
             (
                 None,
@@ -364,6 +406,7 @@ impl Conversation {
         };
         let times = |l: &Leg| [l.lets_go_at, l.probe_at, l.session.map(|s| s.deadline()), l.provisionals.deadline()];
         let legs = self.legs.values().flat_map(times).flatten();
-        stage.into_iter().chain(legs).chain(self.guests.values().filter_map(Guest::until)).min()
+        let pause = self.pause.filter(|_| self.end.is_none()).map(|pause| pause.until);
+        stage.into_iter().chain(legs).chain(pause).chain(self.guests.values().filter_map(Guest::until)).min()
     }
 }

@@ -73,6 +73,12 @@ pub enum Stage {
         session: voicemail::Session,
         play: PlayId,
     },
+    /// Records a prompt, `<language>/<name>`.
+    Studio {
+        prompt: String,
+        session: voicemail::studio::Studio,
+        play: PlayId,
+    },
     /// Nothing more is done but tidying up.
     Ending,
 }

@@ -164,6 +164,11 @@ impl Run {
             agents: Vec::new(),
             queue: None,
             rule: String::new(),
+            paused_ms: 0,
+            sample_rate: 8_000,
+            refused: false,
+            supervises: false,
+            prompt: false,
             mailbox: Some("201".into()),
             greeting: false,
         };

@@ -72,6 +72,18 @@ pub fn read_left(path: &Path) -> Result<Clip, SoundError> {
     read_from(wav, path, LONGEST_MESSAGE, |frame| frame.first().copied().unwrap_or(0.0))
 }
 
+/// As a file: mono, 16 bit, 8 kHz.
+pub fn to_wav(clip: &Clip) -> Result<Vec<u8>, hound::Error> {
+    let spec = hound::WavSpec { channels: 1, sample_rate: 8_000, bits_per_sample: 16, sample_format: hound::SampleFormat::Int };
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    let mut wav = hound::WavWriter::new(&mut bytes, spec)?;
+    for sample in clip.pcm() {
+        wav.write_sample(*sample)?;
+    }
+    wav.finalize()?;
+    Ok(bytes.into_inner())
+}
+
 fn read_as(path: &Path, mono: impl Fn(&[f32]) -> f32) -> Result<Clip, SoundError> {
     let unreadable = |error| SoundError::Unreadable { path: path.to_owned(), error };
     read_from(hound::WavReader::open(path).map_err(unreadable)?, path, LONGEST as u64, mono)
@@ -181,5 +193,13 @@ mod tests {
         write(&folder.path().join("high.wav"), 16_000, 1, 5_500.0);
         let clip = read(&folder.path().join("high.wav")).unwrap();
         assert!(clip.pcm()[100..7_900].iter().all(|s| s.unsigned_abs() < 200));
+    }
+
+    #[test]
+    fn what_is_written_is_read_as_it_was() {
+        let clip = Clip::new((0..4_000).map(|n| (n * 7 % 3_000) as i16).collect::<Vec<i16>>());
+        let read = parse(&to_wav(&clip).unwrap(), 1).unwrap();
+        let off = read.pcm().iter().zip(clip.pcm()).map(|(read, was)| read.abs_diff(*was)).max();
+        assert!(read.len() == clip.len() && off <= Some(1), "{off:?}");
     }
 }

@@ -174,6 +174,8 @@ fn query(filter: &Filter) -> Vec<(&'static str, String)> {
         Some(Kind::Conversation) => "conversation",
         Some(Kind::Voicemail) => "voicemail",
         Some(Kind::Greeting) => "greeting",
+        Some(Kind::Supervisor) => "supervisor",
+        Some(Kind::Prompt) => "prompt",
     };
     put("kind", Some(kind.to_owned()));
     put("agent", filter.agent.as_ref().map(|a| a.to_string()));

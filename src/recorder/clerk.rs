@@ -7,7 +7,8 @@
 //! |---|---|
 //! | begin | sidecar, WAV (synced), folders (synced), row (flushed), then `Started` |
 //! | describe | sidecar, folder, row |
-//! | finish | length and header, sync, hash; sidecar, folder, row (flushed), then `Finished` |
+//! | finish | length and header, sync, hash, what the waveform lacks; sidecar, folder, row (flushed), then `Finished` |
+//! | finish of a refused one | WAV, waveform, sidecar go, folder, row (flushed), then `Discarded` |
 //! | heard, keep, discard | sidecar; or WAV, sidecar, folder, row; all rows flushed, then `Kept` |
 //!
 //! A kill between any two leaves what the repair at start completes. The hash is taken by reading the file back at its end, because its
@@ -15,10 +16,10 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::wav::{self, WavFile, frames_ms};
+use super::wav::{Sealed, Unsealed, WavFile, frames_ms};
 use super::{Reports, sidecar};
 use crate::ids::RecordingId;
 use crate::store::database::DatabaseError;
@@ -66,17 +67,10 @@ enum Unkept {
     Index(#[from] DatabaseError),
 }
 
-/// A file that is complete and synced.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sealed {
-    pub bytes: u64,
-    pub sha256: String,
-}
-
 /// To the thread that hashes.
 pub struct ToSeal {
     pub recording: RecordingId,
-    pub frames: u64,
+    pub unsealed: Unsealed,
 }
 
 /// To the writer.
@@ -243,6 +237,7 @@ impl Clerk {
         self.trouble = self.failed.take();
         self.tell_vanished(report);
         self.messages_wished(report);
+        self.discard_refused(report);
         let mut rows = Vec::new();
         for (id, desk) in &mut self.desks {
             let done = match &mut desk.stage {
@@ -273,9 +268,14 @@ impl Clerk {
                     Ok(())
                 }
                 Stage::Running | Stage::Vanished => Ok(()),
+                // It goes, as soon as the disk lets it.
+                Stage::Sealing { .. } if desk.about.refused => Ok(()),
                 Stage::Sealing { end, ordered } => {
                     if !*ordered {
-                        *ordered = around.seal(ToSeal { recording: *id, frames: end.frames });
+                        let (frames, rate) = (end.frames, desk.about.sample_rate);
+                        let (audio, drawing) = (self.folder.audio(*id), self.folder.drawing(*id));
+                        let unsealed = Unsealed { audio, drawing, frames, rate, is_torn: false };
+                        *ordered = around.seal(ToSeal { recording: *id, unsealed });
                     }
                     Ok(())
                 }
@@ -375,17 +375,28 @@ impl Clerk {
     }
 
     fn discard(&self, id: RecordingId, told: bool) -> Result<(), Unkept> {
-        for path in [self.folder.audio(id), self.folder.sidecar(id)] {
-            match self.disk.remove(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-                Ok(()) | Err(_) => {}
+        remove_files(&*self.disk, &self.folder, id)?;
+        Ok(if told { self.table.delete(id) } else { self.table.remove(id) }?)
+    }
+
+    /// What the customer did not want, and is complete.
+    fn discard_refused(&mut self, report: &mut Reports<'_>) {
+        let is_due = |desk: &Desk| desk.about.refused && matches!(desk.stage, Stage::Sealing { ordered: false, .. });
+        let due: Vec<RecordingId> = self.desks.iter().filter(|(_, desk)| is_due(desk)).map(|(id, _)| *id).collect();
+        for recording in due {
+            let gone = self.discard(recording, false).and_then(|()| Ok(self.table.flush()?));
+            match gone {
+                Ok(()) => {
+                    if let Some(desk) = self.desks.remove(&recording) {
+                        report(RecorderReport::Discarded { conversation: desk.about.conversation, recording });
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(%recording, %error, "a refused recording can't be taken away");
+                    self.trouble.get_or_insert_with(|| error.to_string());
+                }
             }
         }
-        match self.disk.sync_folder(&self.folder.day(id)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-            Ok(()) | Err(_) => {}
-        }
-        Ok(if told { self.table.delete(id) } else { self.table.remove(id) }?)
     }
 
     fn tell_vanished(&mut self, report: &mut Reports<'_>) {
@@ -410,8 +421,12 @@ pub(super) fn begin(disk: &dyn Disk, folder: &Folder, about: &About, synced_day:
     let day = folder.day(about.recording);
     disk.create_folders(&day)?;
     sidecar::write(disk, folder, &Recording::begun(about))?;
-    let wav = WavFile::create(disk, &folder.audio(about.recording))?;
+    let mut wav = WavFile::create(disk, &folder.audio(about.recording), about.sample_rate)?;
     wav.file().sync()?;
+    // Nobody's call waits for a waveform, and what is not there is drawn at the end.
+    if let Err(error) = disk.create(&folder.drawing(about.recording)).and_then(|file| wav.draw_into(file)) {
+        tracing::warn!(recording = %about.recording, %error, "a waveform can't be begun");
+    }
     disk.sync_folder(&day)?;
     if day != *synced_day {
         for parent in day.ancestors().skip(1).take_while(|p| p.starts_with(folder.root())) {
@@ -422,6 +437,20 @@ pub(super) fn begin(disk: &dyn Disk, folder: &Folder, about: &About, synced_day:
     Ok(wav)
 }
 
+/// All that lies on disk of a recording; can be repeated.
+pub(super) fn remove_files(disk: &dyn Disk, folder: &Folder, id: RecordingId) -> io::Result<()> {
+    for path in [folder.audio(id), folder.drawing(id), folder.sidecar(id)] {
+        match disk.remove(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    match disk.sync_folder(&folder.day(id)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 pub(super) fn describe(disk: &dyn Disk, folder: &Folder, row: &Recording) -> io::Result<Recording> {
     sidecar::write(disk, folder, row)?;
     disk.sync_folder(&folder.day(row.id))?;
@@ -430,22 +459,13 @@ pub(super) fn describe(disk: &dyn Disk, folder: &Folder, row: &Recording) -> io:
 
 pub(super) fn closed(about: &About, frames: u64, lost_ms: [u64; 2], sealed: &Sealed) -> Recording {
     Recording {
-        duration_ms: frames_ms(frames),
+        duration_ms: frames_ms(frames, about.sample_rate),
         bytes: sealed.bytes,
         sha256: Some(sealed.sha256.clone()),
         state: State::Finished,
         lost_ms,
         ..Recording::begun(about)
     }
-}
-
-/// Gives a file its length and header, syncs it, and takes its hash.
-pub fn seal(disk: &dyn Disk, path: &Path, frames: u64) -> io::Result<Sealed> {
-    let file = disk.open(path)?;
-    wav::set_frames(&*file, frames)?;
-    file.sync()?;
-    let (sha256, bytes) = wav::sha256(&*file)?;
-    Ok(Sealed { bytes, sha256 })
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::clerk::{begin, closed, describe, seal};
-use super::wav::{MOST_FRAMES, frames_ms};
+use super::clerk::{begin, closed, describe};
+use super::wav::{MOST_FRAMES, Unsealed, frames_ms, seal};
 use crate::store::database::DatabaseError;
 use crate::store::disk::Disk;
 use crate::store::recordings::{Folder, Recordings};
@@ -19,7 +19,7 @@ pub enum ImportError {
     Index(#[from] DatabaseError),
 }
 
-/// Writes samples of 8 kHz as what was said; nothing was heard. Durable when this returns; its length in ms is what comes back. What a kill
+/// Writes samples of the rate that `about` names as what was said; nothing was heard. Durable when this returns; its length in ms is what comes back. What a kill
 /// leaves half done the repair at the next start completes.
 pub fn import(disk: &dyn Disk, folder: &Folder, table: &Recordings, about: &About, samples: &[i16]) -> Result<u64, ImportError> {
     let mut wav = begin(disk, folder, about, &mut PathBuf::new())?;
@@ -27,10 +27,12 @@ pub fn import(disk: &dyn Disk, folder: &Folder, table: &Recordings, about: &Abou
     wav.append(&both)?;
     wav.checkpoint()?;
     let frames = wav.frames().min(MOST_FRAMES);
+    wav.save_drawing(true);
     drop(wav);
-    let sealed = seal(disk, &folder.audio(about.recording), frames)?;
+    let (audio, drawing, rate) = (folder.audio(about.recording), folder.drawing(about.recording), about.sample_rate);
+    let sealed = seal(disk, &Unsealed { audio, drawing, frames, rate, is_torn: false })?;
     let row = describe(disk, folder, &closed(about, frames, [0, 0], &sealed))?;
     table.put(&row, true)?;
     table.flush()?;
-    Ok(frames_ms(frames))
+    Ok(frames_ms(frames, rate))
 }

@@ -17,6 +17,7 @@ pub mod catalogue;
 mod clerk;
 pub mod command_line;
 mod export;
+mod hushed;
 pub mod import;
 pub mod repair;
 #[cfg(test)]

@@ -8,21 +8,23 @@
 //! | row or sidecar in state *recording* | file mended by its length, hashed; sidecar and row closed as *repaired*; told |
 //! | row closed, but the log has not heard | told again |
 //! | file or sidecar without a row, in the newest days | as a rebuild does, told |
+//! | row or sidecar of one that the customer refused, or of a prompt's take | file, sidecar and row removed |
 //! | half-written files of ours | removed |
 
 use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 
-use super::clerk::seal;
+use super::clerk::remove_files;
 use super::sidecar;
-use super::wav::{WavFile, frames_by_length, frames_ms};
+use super::timeline::NARROW;
+use super::wav::{Unsealed, WavFile, frames_by_length, frames_ms, rate_of, seal};
 use crate::clock::Wall;
 use crate::ids::{ConversationId, RecordingId};
 use crate::route::Direction;
 use crate::store::database::DatabaseError;
 use crate::store::disk::Disk;
-use crate::store::recordings::row::{CHANNELS, SAMPLE_RATE};
+use crate::store::recordings::row::CHANNELS;
 use crate::store::recordings::{Folder, Kind, Recording, Recordings, State};
 use crate::store::{Conversations, Store};
 use crate::switch::input::Repaired;
@@ -68,6 +70,11 @@ pub fn repair(store: &Store, disk: &dyn Disk) -> Result<Vec<Repaired>, RepairErr
     }
     let mut repaired = Vec::new();
     for id in ids {
+        match mender.remove_unwanted(id) {
+            Ok(true) => continue,
+            Ok(false) => {}
+            Err(error) => tracing::error!(recording = %id, %error, "a recording that nobody wants can't be taken away"),
+        }
         match mender.close(id) {
             Ok(row) => repaired.extend(row.finished().map(|finished| Repaired { conversation: row.conversation, finished })),
             Err(error) => tracing::error!(recording = %id, %error, "a recording can't be repaired"),
@@ -102,6 +109,9 @@ pub fn rebuild(
     for day in folder.days().map_err(at(folder))? {
         mender.tidy(&day);
         for found in folder.in_day(&day).map_err(at(folder))? {
+            if mender.remove_unwanted(found.id)? {
+                continue;
+            }
             let done = sidecar::read(folder, found.id).map_err(at(folder)).and_then(|row| match row {
                 Some(row) if row.state != State::Recording && found.has_audio => {
                     table.put(&row, !unannounced.contains(&row.id))?;
@@ -127,6 +137,11 @@ pub fn rebuild(
     Ok(rebuilt)
 }
 
+/// Refused by the customer, or a take of a prompt that nobody decides on any more.
+fn is_unwanted(row: &Recording) -> bool {
+    row.refused || row.kind == Kind::Prompt
+}
+
 struct Mender<'a> {
     folder: &'a Folder,
     table: &'a Recordings,
@@ -135,6 +150,18 @@ struct Mender<'a> {
 }
 
 impl Mender<'_> {
+    /// A kill came before it was gone; whether it was to go.
+    fn remove_unwanted(&self, id: RecordingId) -> Result<bool, RepairError> {
+        let row = self.table.row(id).ok().flatten();
+        let beside = || sidecar::read(self.folder, id).ok().flatten();
+        if !row.or_else(beside).is_some_and(|row| is_unwanted(&row)) {
+            return Ok(false);
+        }
+        remove_files(self.disk, self.folder, id).map_err(|error| RepairError::Io { path: self.folder.audio(id), error })?;
+        self.table.remove(id)?;
+        Ok(true)
+    }
+
     /// Makes file, sidecar and row agree and be closed. Leaves alone what is.
     fn close(&self, id: RecordingId) -> Result<Recording, RepairError> {
         let row = match self.table.row(id) {
@@ -159,11 +186,14 @@ impl Mender<'_> {
             Some(row) => row,
             None => self.told_by_log(id)?,
         };
-        let frames = self.mend(id).map_err(|error| RepairError::Io { path: self.folder.audio(id), error })?;
-        let sealed = seal(self.disk, &self.folder.audio(id), frames)
+        let (frames, rate) =
+            self.mend(id, known.sample_rate).map_err(|error| RepairError::Io { path: self.folder.audio(id), error })?;
+        let (audio, drawing) = (self.folder.audio(id), self.folder.drawing(id));
+        let sealed = seal(self.disk, &Unsealed { audio, drawing, frames, rate, is_torn: true })
             .map_err(|error| RepairError::Io { path: self.folder.audio(id), error })?;
         let row = Recording {
-            duration_ms: frames_ms(frames),
+            duration_ms: frames_ms(frames, rate),
+            sample_rate: rate,
             bytes: sealed.bytes,
             sha256: Some(sealed.sha256),
             state: State::Repaired,
@@ -176,14 +206,14 @@ impl Mender<'_> {
         Ok(row)
     }
 
-    /// Whole frames in the file by its length; a file that is not there is made, empty.
-    fn mend(&self, id: RecordingId) -> io::Result<u64> {
+    /// Whole frames in the file by its length, and its rate, which its own header knows best; a file that is not there is made, empty.
+    fn mend(&self, id: RecordingId, rate: u32) -> io::Result<(u64, u32)> {
         let path = self.folder.audio(id);
         match self.disk.open(&path) {
-            Ok(file) => frames_by_length(&*file),
+            Ok(file) => Ok((frames_by_length(&*file)?, rate_of(&*file).unwrap_or(rate))),
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 self.disk.create_folders(&self.folder.day(id))?;
-                WavFile::create(self.disk, &path).map(|_| 0)
+                WavFile::create(self.disk, &path, rate).map(|_| (0, rate))
             }
             Err(e) => Err(e),
         }
@@ -207,12 +237,14 @@ impl Mender<'_> {
             agents: Vec::new(),
             queue: None,
             channels: CHANNELS,
-            sample_rate: SAMPLE_RATE,
+            sample_rate: NARROW,
             bytes: 0,
             sha256: None,
             state: State::Recording,
             rule: "found without its sidecar".to_owned(),
             lost_ms: [0, 0],
+            paused_ms: 0,
+            refused: false,
             kind: Kind::Conversation,
             mailbox: None,
             heard: false,

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::clerk::{self, Clerk, Job, Opened, Surroundings, ToSeal};
+use super::clerk::{Clerk, Job, Opened, Surroundings, ToSeal};
+use super::wav::seal;
 use super::writer::Writer;
 use crate::clock::{Mono, System, Wall};
 use crate::codec::Codec;
@@ -68,6 +69,11 @@ pub fn about(n: u64) -> About {
         agents: vec![],
         queue: None,
         rule: "inbound default".into(),
+        paused_ms: 0,
+        sample_rate: 8_000,
+        refused: false,
+        supervises: false,
+        prompt: false,
         mailbox: None,
         greeting: false,
     }
@@ -135,8 +141,8 @@ impl Rig {
             for opened in around.opened {
                 self.writer.opened(opened, self.now);
             }
-            for ToSeal { recording, frames } in around.seals {
-                let result = clerk::seal(&self.disk, &self.store.folder.audio(recording), frames);
+            for ToSeal { recording, unsealed } in around.seals {
+                let result = seal(&self.disk, &unsealed);
                 self.clerk.take(Job::Hashed { recording, result });
             }
         }

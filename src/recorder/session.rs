@@ -16,14 +16,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::timeline::{HOLD_BACK, RATE, Timeline};
+use super::timeline::{HOLD_BACK, NARROW, Timeline};
 use super::wav::{MOST_FRAMES, WavFile, frames_ms};
 use crate::clock::Mono;
 use crate::ids::{ConversationId, RecordingId};
 use crate::media::{Frame, Side};
 use crate::store::disk::DiskFile;
 
-/// Samples that wait for their file to be made, in frames: 2 s, 64 KB. Making a file takes some ms; a disk that needs longer costs
+/// Samples that wait for their file to be made, in frames: 2 s, 64 KB, at 8 kHz. Making a file takes some ms; a disk that needs longer costs
 /// the recording's beginning.
 const WAIT_FOR_FILE: usize = 16_000;
 
@@ -34,6 +34,7 @@ pub struct Session {
     pub recording: RecordingId,
     pub conversation: ConversationId,
     began: Mono,
+    rate: u32,
     timeline: Timeline,
     /// Complete, interleaved, and not in the file yet.
     pending: Vec<i16>,
@@ -103,12 +104,13 @@ pub struct Ending {
 }
 
 impl Session {
-    pub fn begin(recording: RecordingId, conversation: ConversationId, at: Mono) -> Self {
+    pub fn begin(recording: RecordingId, conversation: ConversationId, at: Mono, rate: u32) -> Self {
         Session {
             recording,
             conversation,
             began: at,
-            timeline: Timeline::new(at),
+            rate,
+            timeline: Timeline::new(at, rate),
             pending: Vec::new(),
             file: File::Opening { missing: 0 },
             untold: 0,
@@ -122,6 +124,16 @@ impl Session {
         self.timeline.push(frame);
     }
 
+    /// Silence on purpose begins.
+    pub fn pause(&mut self, at: Mono) {
+        self.timeline.hush(at);
+    }
+
+    /// And ends.
+    pub fn resume(&mut self, at: Mono) {
+        self.timeline.unhush(at);
+    }
+
     pub fn count_dropped(&mut self, samples: [u64; 2]) {
         self.dropped[0] += samples[0];
         self.dropped[1] += samples[1];
@@ -130,7 +142,7 @@ impl Session {
     /// What the full queue cost since last asked, in ms of the side that lost more.
     pub fn take_dropped_ms(&mut self) -> u64 {
         let [said, heard] = std::mem::take(&mut self.dropped);
-        frames_ms(said.max(heard))
+        frames_ms(said.max(heard), NARROW)
     }
 
     /// Its file is there.
@@ -171,6 +183,13 @@ impl Session {
         }
     }
 
+    /// What there is of the waveform goes to its file.
+    pub fn save_drawing(&mut self) {
+        if let File::Open(wav) = &mut self.file {
+            wav.save_drawing(false);
+        }
+    }
+
     /// Ends it: its last sample is at `at`.
     pub fn finish(mut self, at: Mono) -> Ending {
         self.timeline.finish(at, &mut self.pending);
@@ -178,10 +197,13 @@ impl Session {
             *retry_at = at;
         }
         let _ = self.write(at);
+        if let File::Open(wav) = &mut self.file {
+            wav.save_drawing(true);
+        }
         let lost = |side| self.timeline.losses(side).concealed_ms;
         let lost_ms = [lost(Side::Said), lost(Side::Heard)];
         // An end that was told late may lie before what is written already: the file is cut to it.
-        let exact = u64::try_from(at.since(self.began).as_micros() * u128::from(RATE) / 1_000_000).unwrap_or(u64::MAX);
+        let exact = u64::try_from(at.since(self.began).as_micros() * u128::from(self.rate) / 1_000_000).unwrap_or(u64::MAX);
         let total = self.timeline.samples();
         let (frames, missing, why) = match &self.file {
             File::Open(wav) => (wav.frames(), 0, Why::Disk),
@@ -191,7 +213,7 @@ impl Session {
             File::Full { frames } => (*frames, total.saturating_sub(*frames), Why::TooLong),
         };
         let gap = missing + self.untold;
-        Ending { frames: frames.min(exact).min(MOST_FRAMES), lost_ms, gap: (gap > 0).then(|| (why, frames_ms(gap))) }
+        Ending { frames: frames.min(exact).min(MOST_FRAMES), lost_ms, gap: (gap > 0).then(|| (why, frames_ms(gap, self.rate))) }
     }
 
     fn write(&mut self, now: Mono) -> Progress {
@@ -204,7 +226,7 @@ impl Session {
             File::Stalled { wav, missing, retry_at } if now < retry_at => {
                 (File::Stalled { wav, missing: missing + count, retry_at }, Progress::Fine)
             }
-            File::Stalled { wav, missing, .. } => self.resume(wav, missing, now),
+            File::Stalled { wav, missing, .. } => self.fill(wav, missing, now),
             File::Full { frames } => (File::Full { frames }, Progress::Fine),
         };
         self.file = next;
@@ -212,7 +234,7 @@ impl Session {
         progress
     }
 
-    fn resume(&mut self, mut wav: WavFile, missing: u64, now: Mono) -> (File, Progress) {
+    fn fill(&mut self, mut wav: WavFile, missing: u64, now: Mono) -> (File, Progress) {
         let count = self.pending.len() as u64 / 2;
         let before = wav.frames();
         let room = MOST_FRAMES.saturating_sub(before);
@@ -228,7 +250,7 @@ impl Session {
         }
         match append(wav, &self.pending, now) {
             (file @ File::Open(_), Progress::Fine) => {
-                (file, Progress::Back { gap_ms: frames_ms(std::mem::take(&mut self.untold)) })
+                (file, Progress::Back { gap_ms: frames_ms(std::mem::take(&mut self.untold), self.rate) })
             }
             (file, Progress::Fell(_)) => (file, Progress::Fine),
             other => other,

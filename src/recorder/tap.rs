@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::timeline::NARROW;
 use super::voice::samples_of;
 use crate::ids::RecordingId;
 use crate::media::{Frame, Side};
@@ -45,12 +46,12 @@ impl Dropped {
             Side::Heard => 1,
         };
         let ticks = i32::try_from(frame.codec.ticks(&frame.payload)).unwrap_or(i32::MAX);
-        let samples = samples_of(frame.codec, ticks);
+        let samples = samples_of(frame.codec, ticks, NARROW);
         let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         map.entry(frame.recording).or_default()[side] += samples.unsigned_abs();
     }
 
-    /// Samples of each side since last asked.
+    /// Samples of each side since last asked, as many as at [`NARROW`].
     pub fn take(&self) -> BTreeMap<RecordingId, [u64; 2]> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -7,8 +7,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::clerk::{self, Clerk, Job, Opened, Surroundings, ToSeal};
+use super::clerk::{Clerk, Job, Opened, Surroundings, ToSeal};
 use super::tap::{Dropped, FRAMES, Tap};
+use super::wav::seal;
 use super::writer::{WRITE_EVERY, Writer};
 use crate::clock::{Mono, System};
 use crate::media::Frame;
@@ -66,7 +67,7 @@ impl Recorder {
         report: ReportTo,
         health: Health,
     ) -> std::io::Result<Recorder> {
-        Self::start_on(store.folder.clone(), store.recordings.clone(), disk, clock, report, health)
+        Self::start_on(store.folder.clone(), store.recordings.clone(), disk, clock, report, health, FRAMES)
     }
 
     fn start_on(
@@ -76,9 +77,10 @@ impl Recorder {
         clock: System,
         report: ReportTo,
         health: Health,
+        room: usize,
     ) -> std::io::Result<Recorder> {
         let commands = Arc::new(Commands::default());
-        let (frames, frame_queue) = sync_channel(FRAMES);
+        let (frames, frame_queue) = sync_channel(room);
         let (jobs, job_queue) = sync_channel(JOBS);
         let (opened, opened_queue) = sync_channel(JOBS);
         let (seals, seal_queue) = sync_channel::<ToSeal>(SEALS);
@@ -88,10 +90,10 @@ impl Recorder {
         let ill = health.clone();
 
         let sealer = {
-            let (disk, folder, jobs) = (disk.clone(), folder.clone(), jobs.clone());
+            let (disk, jobs) = (disk.clone(), jobs.clone());
             move || {
-                while let Ok(ToSeal { recording, frames }) = seal_queue.recv() {
-                    let result = clerk::seal(&*disk, &folder.audio(recording), frames);
+                while let Ok(ToSeal { recording, unsealed }) = seal_queue.recv() {
+                    let result = seal(&*disk, &unsealed);
                     if jobs.send(Job::Hashed { recording, result }).is_err() {
                         return;
                     }

@@ -8,7 +8,7 @@ use std::io;
 use sha2::{Digest, Sha256};
 
 use super::sidecar;
-use super::wav::{SPEC, frames_ms};
+use super::wav::{frames_ms, spec};
 use crate::ids::RecordingId;
 use crate::store::recordings::{Folder, Recording, State};
 
@@ -46,7 +46,7 @@ impl fmt::Display for Fault {
             Fault::NoRow => f.write_str("not in the index (`recordings rebuild` takes it in)"),
             Fault::Length { file, row } => write!(f, "the file has {file} bytes, the index says {row}"),
             Fault::Duration { file_ms, row_ms } => write!(f, "the file lasts {file_ms} ms, the index says {row_ms}"),
-            Fault::Format => f.write_str("not a stereo 16 bit 8 kHz WAV file"),
+            Fault::Format => f.write_str("not a stereo 16 bit WAV file of the rate that the index says"),
             Fault::Sha256 => f.write_str("the file is not what was recorded: its SHA-256 differs"),
             Fault::Unfinished => f.write_str("unfinished; the next start of the switch repairs it"),
             Fault::Unreadable(error) => write!(f, "can't be read: {error}"),
@@ -101,7 +101,7 @@ fn audio(folder: &Folder, row: &Recording, how: How) -> Result<(), Fault> {
         Err(hound::Error::IoError(e)) => return Err(Fault::Unreadable(e)),
         Err(_) => return Err(Fault::Format),
     };
-    if wav.spec() != SPEC {
+    if wav.spec() != spec(row.sample_rate) {
         return Err(Fault::Format);
     }
     match row.state {
@@ -113,7 +113,7 @@ fn audio(folder: &Folder, row: &Recording, how: How) -> Result<(), Fault> {
     if len != row.bytes {
         return Err(Fault::Length { file: len, row: row.bytes });
     }
-    let file_ms = frames_ms(u64::from(wav.duration()));
+    let file_ms = frames_ms(u64::from(wav.duration()), row.sample_rate);
     if file_ms != row.duration_ms {
         return Err(Fault::Duration { file_ms, row_ms: row.duration_ms });
     }

@@ -1,8 +1,6 @@
-//! A side's sound where it is not G.711: one stream, decoded in order and brought to the recording's rate.
+//! A side's sound where it is not G.711 at its own rate: one stream, decoded in order and brought to the recording's rate.
 
 use crate::codec::{Codec, Decoder, Resampler, Undecodable};
-
-use super::timeline::RATE;
 
 #[derive(Debug)]
 pub struct Voice {
@@ -11,6 +9,7 @@ pub struct Voice {
     /// Samples of the codec's rate that the resampler waits with, and those that it takes at once.
     waiting: usize,
     frame: usize,
+    rate: u32,
     /// Samples of the recording's rate that its filter delays.
     delay: usize,
     decoded: Vec<i16>,
@@ -21,12 +20,12 @@ impl Voice {
         let resampler = Resampler::new(codec.sample_rate(), rate);
         let delay = resampler.delay_samples();
         let frame = (codec.sample_rate() / 100) as usize;
-        Voice { decoder: Decoder::new(codec), resampler, waiting: 0, frame, delay, decoded: Vec::new() }
+        Voice { decoder: Decoder::new(codec), resampler, waiting: 0, frame, rate, delay, decoded: Vec::new() }
     }
 
     /// By how much the next samples that it gives are older than the next frame, in samples of the recording.
     pub fn behind(&self) -> i64 {
-        (self.delay + self.waiting * RATE as usize / (self.frame * 100)) as i64
+        (self.delay + self.waiting * self.rate as usize / (self.frame * 100)) as i64
     }
 
     /// Appends what a payload gives, at the recording's rate.
@@ -51,13 +50,13 @@ impl Voice {
 }
 
 /// Samples of the recording that so many ticks of a codec's RTP clock last.
-pub fn samples_of(codec: Codec, ticks: i32) -> i64 {
-    i64::from(ticks) * i64::from(RATE) / i64::from(codec.clock_rate())
+pub fn samples_of(codec: Codec, ticks: i32, rate: u32) -> i64 {
+    i64::from(ticks) * i64::from(rate) / i64::from(codec.clock_rate())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::timeline::{Losses, Timeline};
+    use super::super::timeline::{Losses, NARROW, Timeline};
     use super::*;
     use crate::clock::Mono;
     use crate::codec::Encoder;
@@ -101,9 +100,13 @@ mod tests {
     }
 
     /// Recorded with a drain each 200 ms; the left channel.
-    fn record(mut frames: Vec<(u64, Frame)>, end_ms: u64) -> (Timeline, Vec<i16>) {
+    fn record(frames: Vec<(u64, Frame)>, end_ms: u64) -> (Timeline, Vec<i16>) {
+        record_at(NARROW, frames, end_ms)
+    }
+
+    fn record_at(rate: u32, mut frames: Vec<(u64, Frame)>, end_ms: u64) -> (Timeline, Vec<i16>) {
         frames.sort_by_key(|(ms, _)| *ms);
-        let mut timeline = Timeline::new(Mono::ZERO);
+        let mut timeline = Timeline::new(Mono::ZERO, rate);
         let mut out = Vec::new();
         let mut drained = 0;
         for (ms, frame) in frames {
@@ -115,7 +118,7 @@ mod tests {
         }
         while timeline.drain(Mono::from_millis(end_ms), &mut out) {}
         timeline.finish(Mono::from_millis(end_ms), &mut out);
-        assert_eq!(out.len() as u64, end_ms * 8 * 2, "exactly as long as the clock says");
+        assert_eq!(out.len() as u64, end_ms * u64::from(rate) / 1_000 * 2, "exactly as long as the clock says");
         (timeline, out.iter().step_by(2).copied().collect())
     }
 
@@ -140,6 +143,25 @@ mod tests {
                 assert!((wanted..wanted + 9).contains(&at), "{codec:?}: {at} for {wanted}");
             }
             assert_eq!(bursts(&left).len(), 5);
+        }
+    }
+
+    /// In a recording of 16 kHz G.711 is one stream among others, and what is wide stays so.
+    #[test]
+    fn at_16_khz_every_codec_is_recorded_where_it_was_heard() {
+        for codec in [Codec::Pcmu, Codec::Pcma, Codec::G722, Codec::Opus, Codec::L16] {
+            let mut frames: Vec<(u64, Frame)> = packets(codec, 5_000).into_iter().map(|(ms, f)| (ms + 300, f)).collect();
+            frames.remove(100);
+            let (timeline, left) = record_at(16_000, frames, 5_500);
+            let losses = timeline.losses(Side::Said);
+            assert_eq!((losses.concealed_ms, losses.anchors), (20, 0), "{codec:?}");
+            let half: Vec<i16> = left.iter().step_by(2).copied().collect();
+            let at = bursts(&half);
+            assert_eq!(at.len(), 5, "{codec:?}: {at:?}");
+            for (i, at) in at.into_iter().enumerate() {
+                let wanted = 300 + 500 + i * 1_000;
+                assert!((wanted..wanted + 9).contains(&at), "{codec:?}: {at} for {wanted}");
+            }
         }
     }
 
@@ -226,7 +248,7 @@ mod tests {
                 0..40,
             ),
         ) {
-            let mut timeline = Timeline::new(Mono::from_millis(50));
+            let mut timeline = Timeline::new(Mono::from_millis(50), NARROW);
             let mut out = Vec::new();
             let mut at = 50;
             for (step, ssrc, sequence, timestamp, codec, payload) in frames {

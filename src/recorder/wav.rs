@@ -1,10 +1,10 @@
-//! One recording's file: stereo, 16 bit, 8 kHz, its header valid after every [`WavFile::checkpoint`].
+//! One recording's file: stereo, 16 bit, its header valid after every [`WavFile::checkpoint`], and beside it its waveform.
 //!
 //! Left is what the customer said, right what the customer heard. `hound` writes; beneath it stands a file that is written by position,
 //! so that its seeking to and from the header costs no system calls, and so that a write that failed can be repeated at its place.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,10 +12,13 @@ use hound::{SampleFormat, WavSpec, WavWriter};
 use sha2::{Digest, Sha256};
 
 use crate::store::disk::{Disk, DiskFile};
-use crate::store::recordings::row::{CHANNELS, SAMPLE_RATE};
+use crate::store::recordings::peaks::{self, Peaks};
+use crate::store::recordings::row::CHANNELS;
 
-pub const SPEC: WavSpec =
-    WavSpec { channels: CHANNELS, sample_rate: SAMPLE_RATE, bits_per_sample: 16, sample_format: SampleFormat::Int };
+/// What a file of so many samples a second is.
+pub const fn spec(rate: u32) -> WavSpec {
+    WavSpec { channels: CHANNELS, sample_rate: rate, bits_per_sample: 16, sample_format: SampleFormat::Int }
+}
 
 /// Bytes before the samples: RIFF, a 16 byte `fmt `, the head of `data`.
 pub const HEADER: u64 = 44;
@@ -23,13 +26,13 @@ pub const HEADER: u64 = 44;
 /// Bytes of one sample of both channels.
 pub const FRAME: u64 = 4;
 
-/// A file ends here, short of 2 GiB: `hound` wraps the sizes in its header beyond 4 GiB without a word, and many players stop at 2. It
-/// is a call of 18 hours and 38 minutes.
+/// A file ends here, short of 2 GiB: `hound` wraps the sizes in its header beyond 4 GiB without a word, and many players stop at 2. At
+/// 8 kHz it is a call of 18 hours and 38 minutes.
 pub const MOST_FRAMES: u64 = ((1 << 31) - (1 << 16)) / FRAME;
 
 /// Milliseconds that so many frames last.
-pub fn frames_ms(frames: u64) -> u64 {
-    frames * 1_000 / u64::from(SAMPLE_RATE)
+pub fn frames_ms(frames: u64, rate: u32) -> u64 {
+    frames * 1_000 / u64::from(rate.max(1))
 }
 
 /// Open for appending.
@@ -38,17 +41,46 @@ pub struct WavFile {
     /// Where `hound` writes next: shared with the file beneath it, to be put right after a failure.
     at: Arc<AtomicU64>,
     writer: WavWriter<Positioned>,
+    rate: u32,
+    drawing: Option<Drawing>,
+}
+
+/// The waveform on its way to its file.
+struct Drawing {
+    peaks: Peaks,
+    file: Arc<dyn DiskFile>,
+    at: u64,
 }
 
 impl WavFile {
     /// A new file with a valid header and no samples.
-    pub fn create(disk: &dyn Disk, path: &Path) -> io::Result<WavFile> {
+    pub fn create(disk: &dyn Disk, path: &Path, rate: u32) -> io::Result<WavFile> {
         let file = disk.create(path)?;
         let at = Arc::new(AtomicU64::new(0));
-        let writer = WavWriter::new(Positioned { file: file.clone(), at: at.clone() }, SPEC).map_err(from_hound)?;
-        let mut wav = WavFile { file, at, writer };
+        let writer = WavWriter::new(Positioned { file: file.clone(), at: at.clone() }, spec(rate)).map_err(from_hound)?;
+        let mut wav = WavFile { file, at, writer, rate, drawing: None };
         wav.checkpoint()?;
         Ok(wav)
+    }
+
+    /// From here on its waveform goes to this file, which is new.
+    pub fn draw_into(&mut self, file: Arc<dyn DiskFile>) -> io::Result<()> {
+        file.write_all_at(&peaks::header(self.rate, 0), 0)?;
+        self.drawing = Some(Drawing { peaks: Peaks::new(self.rate), file, at: peaks::HEADER });
+        Ok(())
+    }
+
+    /// Writes what there is of the waveform; at its end all of it. What fails is left to [`seal`], which draws anew what is not whole.
+    pub fn save_drawing(&mut self, is_end: bool) {
+        let Some(drawing) = &mut self.drawing else { return };
+        let bytes = if is_end { drawing.peaks.finish() } else { drawing.peaks.take() };
+        match drawing.file.write_all_at(&bytes, drawing.at) {
+            Ok(()) => drawing.at += bytes.len() as u64,
+            Err(error) => {
+                tracing::warn!(%error, "a waveform can't be written");
+                self.drawing = None;
+            }
+        }
     }
 
     /// Samples of both channels that were appended.
@@ -63,7 +95,11 @@ impl WavFile {
         for sample in interleaved {
             samples.write_sample(*sample);
         }
-        samples.flush().map_err(from_hound)
+        samples.flush().map_err(from_hound)?;
+        if let Some(drawing) = &mut self.drawing {
+            drawing.peaks.push(interleaved);
+        }
+        Ok(())
     }
 
     /// Makes the header tell of all that was appended. What was written reaches the page cache: it survives a kill, not a power cut.
@@ -79,13 +115,16 @@ impl WavFile {
     /// appending goes on behind what is.
     pub fn silence(&mut self, frames: u64) -> io::Result<()> {
         let total = self.frames() + frames;
-        set_frames(&*self.file, total)?;
+        set_frames(&*self.file, total, self.rate)?;
         // `hound` can't be told to skip; it can only begin again at the end.
         let at = Arc::new(AtomicU64::new(0));
         let writer = WavWriter::new_append(Positioned { file: self.file.clone(), at: at.clone() }).map_err(from_hound)?;
         self.at = at;
         // The old writer's last act is its own, now wrong, header.
         self.writer = writer;
+        if let Some(drawing) = &mut self.drawing {
+            drawing.peaks.push_silence(frames);
+        }
         self.checkpoint()
     }
 
@@ -96,10 +135,18 @@ impl WavFile {
 }
 
 /// Makes a file hold so many frames: cut, or filled with silence as a hole, with the header that says so. Can be repeated.
-pub fn set_frames(file: &dyn DiskFile, frames: u64) -> io::Result<()> {
+pub fn set_frames(file: &dyn DiskFile, frames: u64, rate: u32) -> io::Result<()> {
     let frames = frames.min(MOST_FRAMES);
     file.set_len(HEADER + frames * FRAME)?;
-    file.write_all_at(&header(frames), 0)
+    file.write_all_at(&header(frames, rate), 0)
+}
+
+/// Samples a second that a file's header speaks of; `None`, where it is not whole, or none of ours.
+pub fn rate_of(file: &dyn DiskFile) -> Option<u32> {
+    let mut head = [0; HEADER as usize];
+    let whole = file.read_at(&mut head, 0).is_ok_and(|read| read == head.len());
+    let rate = head.get(24..)?.first_chunk::<4>().map(|bytes| u32::from_le_bytes(*bytes))?;
+    (whole && matches!(rate, 8_000 | 16_000)).then_some(rate)
 }
 
 /// Frames that a file holds by its length, whatever its header says. An incomplete last one does not count.
@@ -107,8 +154,39 @@ pub fn frames_by_length(file: &dyn DiskFile) -> io::Result<u64> {
     Ok((file.length()?.saturating_sub(HEADER) / FRAME).min(MOST_FRAMES))
 }
 
-/// SHA-256 of a whole file, in hexadecimal, and its length.
-pub fn sha256(file: &dyn DiskFile) -> io::Result<(String, u64)> {
+/// A file that is complete and synced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    pub bytes: u64,
+    pub sha256: String,
+}
+
+/// Where a recording's files lie, and what is known of them.
+#[derive(Clone, Debug)]
+pub struct Unsealed {
+    pub audio: PathBuf,
+    pub drawing: PathBuf,
+    pub frames: u64,
+    pub rate: u32,
+    /// A kill may have torn the waveform.
+    pub is_torn: bool,
+}
+
+/// Gives a file its length and header, syncs it, and takes its hash. A waveform that is not whole is drawn in the same pass; one that can't be
+/// written is only left out.
+pub fn seal(disk: &dyn Disk, what: &Unsealed) -> io::Result<Sealed> {
+    let file = disk.open(&what.audio)?;
+    set_frames(&*file, what.frames, what.rate)?;
+    file.sync()?;
+    let values = peaks::values(what.frames, what.rate);
+    let length = peaks::HEADER + values * peaks::VALUE;
+    let finish = |file: Arc<dyn DiskFile>| {
+        file.set_len(length)?;
+        file.write_all_at(&peaks::header(what.rate, values), 0)
+    };
+    let is_whole = !what.is_torn
+        && disk.open(&what.drawing).is_ok_and(|file| file.length().is_ok_and(|has| has >= length) && finish(file).is_ok());
+    let mut anew = (!is_whole).then(|| Peaks::new(what.rate));
     let mut hash = Sha256::new();
     let mut chunk = vec![0; 256 << 10];
     let mut at = 0;
@@ -118,13 +196,26 @@ pub fn sha256(file: &dyn DiskFile) -> io::Result<(String, u64)> {
             break;
         }
         hash.update(&chunk[..read]);
+        if let Some(peaks) = &mut anew {
+            let head = HEADER.saturating_sub(at).min(read as u64) as usize;
+            peaks.push_bytes(&chunk[head..read]);
+        }
         at += read as u64;
     }
-    Ok((hex::encode(hash.finalize()), at))
+    if let Some(mut peaks) = anew {
+        let drawn = disk.create(&what.drawing).and_then(|file| {
+            file.write_all_at(&peaks.finish(), peaks::HEADER)?;
+            finish(file)
+        });
+        if let Err(error) = drawn {
+            tracing::warn!(path = %what.drawing.display(), %error, "a waveform can't be written");
+        }
+    }
+    Ok(Sealed { bytes: at, sha256: hex::encode(hash.finalize()) })
 }
 
-/// The header that `hound` writes for [`SPEC`].
-pub fn header(frames: u64) -> [u8; HEADER as usize] {
+/// The header that `hound` writes for [`spec`].
+pub fn header(frames: u64, rate: u32) -> [u8; HEADER as usize] {
     let data = u32::try_from(frames.min(MOST_FRAMES) * FRAME).unwrap_or(u32::MAX);
     let block = FRAME as u16;
     let mut out = [0; HEADER as usize];
@@ -139,8 +230,8 @@ pub fn header(frames: u64) -> [u8; HEADER as usize] {
     put(&16u32.to_le_bytes());
     put(&1u16.to_le_bytes());
     put(&CHANNELS.to_le_bytes());
-    put(&SAMPLE_RATE.to_le_bytes());
-    put(&(SAMPLE_RATE * u32::from(block)).to_le_bytes());
+    put(&rate.to_le_bytes());
+    put(&(rate * u32::from(block)).to_le_bytes());
     put(&block.to_le_bytes());
     put(&16u16.to_le_bytes());
     put(b"data");
@@ -205,7 +296,7 @@ mod tests {
 
     fn read(path: &Path) -> Vec<i16> {
         let mut reader = hound::WavReader::open(path).unwrap();
-        assert_eq!(reader.spec(), SPEC);
+        assert_eq!(reader.spec(), spec(8_000));
         reader.samples::<i16>().map(Result::unwrap).collect()
     }
 
@@ -213,7 +304,7 @@ mod tests {
     fn a_file_reads_whole_after_every_checkpoint_and_its_header_is_hounds() {
         let folder = tempfile::TempDir::new().unwrap();
         let path = folder.path().join("a.wav");
-        let mut wav = WavFile::create(&RealDisk, &path).unwrap();
+        let mut wav = WavFile::create(&RealDisk, &path, 8_000).unwrap();
         assert!(read(&path).is_empty());
         wav.append(&[1, -1, 2, -2]).unwrap();
         wav.checkpoint().unwrap();
@@ -221,14 +312,14 @@ mod tests {
         wav.append(&[3, -3]).unwrap();
         wav.checkpoint().unwrap();
         assert_eq!(read(&path), [1, -1, 2, -2, 3, -3]);
-        assert_eq!(std::fs::read(&path).unwrap()[..44], header(3));
+        assert_eq!(std::fs::read(&path).unwrap()[..44], header(3, 8_000));
     }
 
     #[test]
     fn silence_is_a_hole_of_the_exact_length() {
         let folder = tempfile::TempDir::new().unwrap();
         let path = folder.path().join("a.wav");
-        let mut wav = WavFile::create(&RealDisk, &path).unwrap();
+        let mut wav = WavFile::create(&RealDisk, &path, 8_000).unwrap();
         wav.append(&[7, 7]).unwrap();
         wav.silence(3).unwrap();
         wav.append(&[8, 8]).unwrap();
@@ -241,7 +332,7 @@ mod tests {
         let folder = tempfile::TempDir::new().unwrap();
         let path = folder.path().join("a.wav");
         let disk = FaultyDisk::with_free(50);
-        let mut wav = WavFile::create(&disk, &path).unwrap();
+        let mut wav = WavFile::create(&disk, &path, 8_000).unwrap();
         assert!(wav.append(&[1, 2, 3, 4]).is_err());
         disk.set_broken(true);
         assert!(wav.checkpoint().is_err());
@@ -256,15 +347,49 @@ mod tests {
     fn a_file_cut_anywhere_is_mended_to_its_whole_frames() {
         let folder = tempfile::TempDir::new().unwrap();
         let path = folder.path().join("a.wav");
-        let mut wav = WavFile::create(&RealDisk, &path).unwrap();
+        let mut wav = WavFile::create(&RealDisk, &path, 8_000).unwrap();
         wav.append(&[5; 40]).unwrap();
         drop(wav);
         let bytes = std::fs::read(&path).unwrap();
         for cut in 0..=bytes.len() {
             std::fs::write(&path, &bytes[..cut]).unwrap();
             let file = RealDisk.open(&path).unwrap();
-            set_frames(&*file, frames_by_length(&*file).unwrap()).unwrap();
+            set_frames(&*file, frames_by_length(&*file).unwrap(), 8_000).unwrap();
             assert_eq!(read(&path), vec![5; cut.saturating_sub(44) / 4 * 2], "cut at {cut}");
+        }
+    }
+
+    /// Written while it is recorded, or drawn anew from what is there: it is the same.
+    #[test]
+    fn a_waveform_is_the_same_whether_it_was_written_or_is_drawn_at_the_end() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let (audio, drawing) = (folder.path().join("a.wav"), folder.path().join("a.peaks"));
+        let mut wav = WavFile::create(&RealDisk, &audio, 16_000).unwrap();
+        wav.draw_into(RealDisk.create(&drawing).unwrap()).unwrap();
+        let mut frames = 0;
+        for piece in 1..40u64 {
+            let samples: Vec<i16> = (0..piece * 600).map(|n| (n * piece * 7_919 % 30_000) as i16).collect();
+            wav.append(&samples).unwrap();
+            wav.silence(piece * 3).unwrap();
+            frames += piece * 303;
+            wav.save_drawing(false);
+        }
+        wav.save_drawing(true);
+        assert_eq!(wav.frames(), frames);
+        drop(wav);
+        let mut what = Unsealed { audio, drawing: drawing.clone(), frames, rate: 16_000, is_torn: false };
+        let sealed = seal(&RealDisk, &what).unwrap();
+        let written = std::fs::read(&drawing).unwrap();
+        assert_eq!(written.len() as u64, peaks::HEADER + frames.div_ceil(160) * peaks::VALUE);
+        assert!(peaks::Waveform::read(&written).unwrap().data.iter().any(|peak| *peak > 100));
+        for torn in 0..3 {
+            match torn {
+                0 => std::fs::remove_file(&drawing).unwrap(),
+                1 => std::fs::write(&drawing, &written[..written.len() - 4]).unwrap(),
+                _ => what.is_torn = true,
+            }
+            assert_eq!(seal(&RealDisk, &what).unwrap(), sealed);
+            assert!(std::fs::read(&drawing).unwrap() == written, "{torn}");
         }
     }
 }

@@ -37,11 +37,21 @@ impl Writer {
     pub fn command(&mut self, command: RecorderCommand) {
         match command {
             RecorderCommand::Begin { at, about } => {
-                let session = Session::begin(about.recording, about.conversation, at);
+                let session = Session::begin(about.recording, about.conversation, at, about.sample_rate);
                 self.sessions.entry(about.recording).or_insert(session);
                 self.outbox.push_back(Job::Begin(about));
             }
             RecorderCommand::Describe(about) => self.outbox.push_back(Job::Describe(about)),
+            RecorderCommand::Pause { recording, at } => {
+                if let Some(session) = self.sessions.get_mut(&recording) {
+                    session.pause(at);
+                }
+            }
+            RecorderCommand::Resume { recording, at } => {
+                if let Some(session) = self.sessions.get_mut(&recording) {
+                    session.resume(at);
+                }
+            }
             RecorderCommand::End { recording, at } => {
                 if let Some(session) = self.sessions.get_mut(&recording) {
                     session.end.get_or_insert(at);
@@ -87,6 +97,7 @@ impl Writer {
             }
             if now.since(session.last_sync) >= SYNC_EVERY {
                 session.last_sync = now;
+                session.save_drawing();
                 self.outbox.extend(session.file().map(Job::Sync));
                 let dropped_ms = session.take_dropped_ms();
                 if dropped_ms > 0 {

@@ -63,6 +63,8 @@ pub enum Code {
     Parked(Number),
     /// A mailbox, to listen to: the phone's own, or (behind the code) another one.
     Messages(Option<Number>),
+    /// A prompt, `<language>/<name>`, to record.
+    Prompt(String),
 }
 
 /// The trunks to try by one outbound rule, in the order of the file.
@@ -269,6 +271,10 @@ fn code(config: &Config, number: &str) -> Option<Code> {
         slot => slots.get(slot).cloned().map(Code::Parked),
     });
     offer(&codes.park, park);
+    offer(
+        &codes.prompt,
+        rest(&codes.prompt).and_then(|n| config.spoken.get(n)).map(|spoken| Code::Prompt(spoken.prompt.clone())),
+    );
     offer(&codes.intercom, rest(&codes.intercom).filter(|n| !n.is_empty()).map(|n| Code::Intercom(Number::from(n))));
     found.map(|(_, code)| code)
 }

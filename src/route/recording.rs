@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, Inbound, Outbound, Pattern};
+use crate::config::{Config, Inbound, Outbound, Pattern, Queue, Record};
+use crate::ids::TrunkName;
 
 /// Who called whom, from the centre's side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
@@ -36,30 +37,61 @@ impl Rule<'_> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
     pub record: bool,
+    /// Not by itself: it begins when somebody asks for it.
+    #[serde(default)]
+    pub on_demand: bool,
     /// `inbound default`, `inbound +4930* record=false` … for people who ask why.
     pub rule: String,
 }
 
-/// Decides once, when the conversation is routed. A later reload does not change it.
-pub fn recording(config: &Config, rule: Rule<'_>) -> Decision {
-    let recording = &config.recording;
-    match rule {
-        Rule::Inbound(r) => decide("inbound", &r.number, r.record, recording.inbound),
-        Rule::Outbound(r) => decide("outbound", &r.pattern, r.record, recording.outbound),
-        Rule::Emergency => Decision { record: recording.outbound, rule: "emergency".to_owned() },
-        Rule::Internal => Decision { record: recording.internal, rule: "internal default".to_owned() },
+impl Decision {
+    pub fn new(record: Record, rule: String) -> Decision {
+        Decision { record: record == Record::Always, on_demand: record == Record::OnDemand, rule }
+    }
+
+    /// There is nothing to record, whoever asks.
+    pub fn never(rule: String) -> Decision {
+        Decision::new(Record::Never, rule)
     }
 }
 
-fn decide(direction: &str, pattern: &Pattern, own: Option<bool>, default: bool) -> Decision {
-    match own {
-        None => Decision { record: default, rule: format!("{direction} default") },
-        Some(record) => {
+/// Decides when the conversation is routed. A later reload does not change it.
+pub fn recording(config: &Config, rule: Rule<'_>) -> Decision {
+    let recording = &config.recording;
+    let of_trunk = |name: &TrunkName| config.trunks.get(name).and_then(|trunk| Some((name.clone(), trunk.record?)));
+    match rule {
+        Rule::Inbound(r) => decide("inbound", &r.number, r.record, of_trunk(&r.trunk), recording.inbound),
+        Rule::Outbound(r) => {
+            let first = r.trunks.iter().min_by_key(|choice| choice.priority);
+            decide("outbound", &r.pattern, r.record, first.and_then(|choice| of_trunk(&choice.trunk)), recording.outbound)
+        }
+        Rule::Emergency => Decision::new(recording.outbound, "emergency".to_owned()),
+        Rule::Internal => Decision::new(recording.internal, "internal default".to_owned()),
+    }
+}
+
+/// A queue's own decision, from when the caller enters it.
+pub fn recording_in(queue: &Queue) -> Option<Decision> {
+    queue.record.map(|record| Decision::new(record, format!("queue {} record={record}", queue.name)))
+}
+
+/// The rule's own word goes before its trunk's, and that before the default.
+fn decide(
+    direction: &str,
+    pattern: &Pattern,
+    own: Option<Record>,
+    of_trunk: Option<(TrunkName, Record)>,
+    default: Record,
+) -> Decision {
+    match (own, of_trunk) {
+        (Some(record), _) => {
             let pattern = match pattern {
                 Pattern::Exact(p) => p.clone(),
                 Pattern::Prefix(p) => format!("{p}*"),
             };
-            Decision { record, rule: format!("{direction} {pattern} record={record}") }
+            Decision::new(record, format!("{direction} {pattern} record={record}"))
         }
+        (None, Some((trunk, record))) => Decision::new(record, format!("trunk {trunk} record={record}")),
+        (None, None) => Decision::new(default, format!("{direction} default")),
     }
 }

@@ -20,6 +20,7 @@ use crate::media::{Clip, Clips, Command, Quality, Report};
 use crate::media_engine::{Engine, sounds};
 use crate::recorder::Recorder;
 use crate::store::Store;
+use crate::store::disk::{Disk as _, RealDisk};
 use crate::store::journal_file::JournalFile;
 use crate::store::ladders::Way;
 use crate::switch::input::{Actor, Recovered};
@@ -52,6 +53,13 @@ pub enum Order {
         leg: LegId,
         recording: RecordingId,
         clip: Option<Arc<Clip>>,
+    },
+    /// A take has become a prompt, with the sounds as they are now; or could not.
+    PromptKept {
+        leg: LegId,
+        prompt: String,
+        recording: RecordingId,
+        loaded: Option<Box<Loaded>>,
     },
     /// It was read.
     Loaded {
@@ -322,6 +330,7 @@ impl Driver {
                     Output::Media { worker, command } => self.media(run, worker, command),
                     Output::Recorder(command) => self.recorder.command(command),
                     Output::Fetch { worker, leg, recording } => self.fetch(worker, leg, recording),
+                    Output::KeepPrompt { leg, prompt, recording } => self.keep_prompt(leg, prompt, recording),
                     Output::Event(event) => {
                         super::story::tell(&event);
                         if let (Kind::CallEnded(_), Some(conversation)) = (&event.kind, event.conversation) {
@@ -373,6 +382,21 @@ impl Driver {
         });
     }
 
+    /// Replaces a prompt's file as a whole and reads the configuration anew; [`Order::PromptKept`] follows.
+    fn keep_prompt(&self, leg: LegId, prompt: String, recording: RecordingId) {
+        let (audio, path) = (self.store.folder.audio(recording), self.place.config_file.clone());
+        let (running, orders) = (self.current.borrow().clone(), self.orders.clone());
+        #[allow(clippy::disallowed_methods, reason = "the driver owns its tasks")]
+        tokio::task::spawn_blocking(move || {
+            let kept = replace_prompt(&audio, &path.with_file_name("prompts"), &prompt)
+                .map_err(|error| vec![Problem::new(&path, 1, error)])
+                .and_then(|()| load(&path, &running));
+            let told = |problems: Vec<Problem>| problems.iter().for_each(|p| tracing::error!("prompt {prompt}: {p}"));
+            let loaded = kept.map_err(told).ok().map(Box::new);
+            let _ = orders.blocking_send(Order::PromptKept { leg, prompt, recording, loaded });
+        });
+    }
+
     async fn obey(&mut self, run: &mut Run, phase: &mut Phase, order: Order) -> bool {
         match order {
             Order::Stop => match *phase {
@@ -414,6 +438,13 @@ impl Driver {
             Order::Fetched { worker, leg, recording, clip } => {
                 let brought = clip.map(|clip| self.engine.bring(worker, leg, recorded(recording), clip));
                 self.take(run, Input::Fetched { leg, recording, there: matches!(brought, Some(Ok(()))) })
+            }
+            Order::PromptKept { leg, prompt, recording, loaded } => {
+                let kept = loaded.is_some();
+                if let Some(loaded) = loaded {
+                    self.reload(run, format!("prompt {prompt}"), *loaded);
+                }
+                self.take(run, Input::PromptKept { leg, prompt, recording, kept })
             }
             Order::Loaded { by, done, result } => {
                 let result = result.map(|loaded| self.reload(run, by, *loaded));
@@ -494,6 +525,17 @@ fn load(path: &Path, running: &Config) -> Result<Loaded, Vec<Problem>> {
     }
     let clips = clips(&source, &config, path);
     Ok(Loaded { source, config, clips })
+}
+
+/// What was said in a recording is a prompt from here on: the file is the old one or the new one at every moment.
+fn replace_prompt(audio: &Path, prompts: &Path, prompt: &str) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let wav = sounds::to_wav(&sounds::read_left(audio)?)?;
+    let file = prompts.join(prompt).with_added_extension("wav");
+    let folder = file.parent().unwrap_or(prompts);
+    RealDisk.create_folders(folder)?;
+    RealDisk.replace(&file, &wav)?;
+    RealDisk.sync_folder(folder)?;
+    Ok(())
 }
 
 #[cfg(test)]

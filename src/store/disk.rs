@@ -113,11 +113,12 @@ impl DiskFile for File {
 
 #[cfg(test)]
 pub mod faulty {
-    //! A disk that is full, or broken, when a test wants it.
+    //! A disk that is full, broken, or hangs, when a test wants it.
 
     use std::path::Path;
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+    use std::sync::{Condvar, Mutex};
 
     use super::*;
 
@@ -126,11 +127,13 @@ pub mod faulty {
     pub struct FaultyDisk {
         free: Arc<AtomicI64>,
         broken: Arc<AtomicBool>,
+        hangs: Arc<(Mutex<bool>, Condvar)>,
+        waiting: Arc<AtomicUsize>,
     }
 
     impl FaultyDisk {
         pub fn with_free(bytes: i64) -> Self {
-            FaultyDisk { free: Arc::new(AtomicI64::new(bytes)), broken: Arc::default() }
+            FaultyDisk { free: Arc::new(AtomicI64::new(bytes)), ..FaultyDisk::default() }
         }
 
         pub fn set_free(&self, bytes: i64) {
@@ -146,7 +149,24 @@ pub mod faulty {
             self.broken.store(broken, Ordering::SeqCst);
         }
 
+        /// From here on who writes or syncs waits until it hangs no more.
+        pub fn set_hanging(&self, hangs: bool) {
+            *self.hangs.0.lock().unwrap() = hangs;
+            self.hangs.1.notify_all();
+        }
+
+        /// How many threads wait for it.
+        pub fn waiting(&self) -> usize {
+            self.waiting.load(Ordering::SeqCst)
+        }
+
         fn check(&self) -> io::Result<()> {
+            let hangs = self.hangs.0.lock().unwrap();
+            if *hangs {
+                self.waiting.fetch_add(1, Ordering::SeqCst);
+                drop(self.hangs.1.wait_while(hangs, |hangs| *hangs));
+                self.waiting.fetch_sub(1, Ordering::SeqCst);
+            }
             if self.broken.load(Ordering::SeqCst) { Err(io::Error::other("broken disk")) } else { Ok(()) }
         }
 

@@ -243,6 +243,7 @@ fn can_be_taken_over(stage: &Stage) -> bool {
         | Stage::Parked { .. }
         | Stage::Leaving { .. }
         | Stage::Listening { .. }
+        | Stage::Studio { .. }
         | Stage::Ending => false,
     }
 }
@@ -284,6 +285,7 @@ impl Cx<'_> {
             | Stage::Parked { .. }
             | Stage::Leaving { .. }
             | Stage::Listening { .. }
+            | Stage::Studio { .. }
             | Stage::Ending) => {
                 conv.stage = other;
                 return None;

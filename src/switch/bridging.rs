@@ -163,6 +163,7 @@ impl Cx<'_> {
             self.silence(conv, id);
         }
         self.note_agents(conv, &[conv.subject, with]);
+        self.announce_recording(conv);
         self.hub.stirred = true;
     }
 

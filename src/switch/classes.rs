@@ -152,6 +152,7 @@ fn payer(conv: &Conversation) -> Option<Number> {
         | Stage::Offering { .. }
         | Stage::Leaving { .. }
         | Stage::Listening { .. }
+        | Stage::Studio { .. }
         | Stage::Ending => conv.subject,
     };
     let forwards = conv.diverted.last().map(|d| &d.phone);

@@ -73,6 +73,10 @@ pub enum Command {
         who: Option<Member>,
         digits: String,
     },
+    Record {
+        conversation: ConversationId,
+        action: RecordAction,
+    },
     SetAgent {
         agent: StaffNumber,
         state: WantedState,
@@ -127,6 +131,18 @@ pub enum Command {
     Trunks,
     /// Counters and gauges for /metrics and /readyz.
     Status,
+}
+
+/// What becomes of a conversation's recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordAction {
+    /// It begins, where the rule leaves that to people.
+    Start,
+    /// It is silent from here on.
+    Pause,
+    /// Until here.
+    Resume,
 }
 
 /// What a supervisor does in a conversation.

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::command::{
-    AgentView, Answer, Command, GreetingView, PhoneView, QueueView, Refusal, RegistrationView, Status, TrunkView, WantedState,
+    AgentView, Answer, Command, GreetingView, PhoneView, QueueView, RecordAction, Refusal, RegistrationView, Status, TrunkView,
+    WantedState,
 };
 use super::event::{self, By, ConfigReloaded, Kind, SystemDegraded, SystemStarted, SystemStopping};
 use super::forwarding::Unset;
-use super::hub::{Cx, For, View};
+use super::hub::{Cx, For, Told, View};
 use super::input::{Actor, RecorderReport, Recovered, Untold};
 use super::mailbox::Waits;
 use super::output::{RecorderCommand, Ticket};
@@ -23,7 +24,7 @@ use crate::ids::{ConversationId, LegId, TrunkName};
 use crate::ivr;
 use crate::route::{self, Cause, Condition, Rule, State};
 use crate::sip;
-use crate::voicemail::{self, Mailboxes};
+use crate::voicemail::Mailboxes;
 
 /// A phone that a command rings first has this long to answer.
 const ORIGINATE: Duration = Duration::from_secs(30);
@@ -67,6 +68,14 @@ impl Switch {
             Command::Press { conversation, who, digits } => {
                 self.on_live(conversation, now, out, |cx, conv| cx.press_by_command(conv, who.as_ref(), &digits))
             }
+            Command::Record { conversation, action } => self.on_live(conversation, now, out, |cx, conv| {
+                let by = By::Api(by.0.clone());
+                match action {
+                    RecordAction::Start => cx.record_on_demand(conv, by),
+                    RecordAction::Pause => cx.pause_recording(conv, by),
+                    RecordAction::Resume => cx.resume_recording(conv, by),
+                }
+            }),
             Command::SetAgent { agent, state, reason } => {
                 let wanted = match state {
                     WantedState::Ready => Wanted::Ready,
@@ -480,7 +489,8 @@ impl Cx<'_> {
     }
 
     /// What comes back is for a phone that waits for it.
-    pub fn recorder(&mut self, report: RecorderReport) -> Option<(LegId, voicemail::Event)> {
+    pub fn recorder(&mut self, report: RecorderReport) -> Option<(LegId, Told)> {
+        let mailbox = |(leg, event)| (leg, Told::Mailbox(event));
         match report {
             RecorderReport::Started { conversation, recording } => {
                 self.tell(Some(conversation), Kind::RecordingStarted(event::RecordingStarted { recording }));
@@ -494,13 +504,18 @@ impl Cx<'_> {
                 let (recording, duration_ms) = (finished.recording, finished.duration_ms);
                 self.tell(Some(conversation), Kind::RecordingFinished(finished));
                 self.message_left(recording, duration_ms);
-                return self.greeting_left(recording, duration_ms);
+                let prompt = self.prompt_left(recording, Some(duration_ms));
+                return prompt.or_else(|| self.greeting_left(recording, duration_ms).map(mailbox));
             }
-            RecorderReport::Kept { recording, gone } => return self.message_kept(recording, gone),
+            RecorderReport::Discarded { conversation, recording } => {
+                self.tell(Some(conversation), Kind::RecordingDiscarded(event::RecordingRefused { recording }));
+            }
+            RecorderReport::Kept { recording, gone } => return self.message_kept(recording, gone).map(mailbox),
             RecorderReport::Failed { conversation, recording, reason } => {
                 self.count("recordings_failed_total");
                 self.tell(Some(conversation), Kind::RecordingFailed(event::RecordingFailed { recording, reason }));
                 self.take_failed(recording);
+                return self.prompt_left(recording, None);
             }
         }
         None

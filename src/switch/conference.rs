@@ -142,22 +142,6 @@ impl Cx<'_> {
         stays
     }
 
-    /// A key within a call: the phone may want its other call in it.
-    pub fn code_pressed(&mut self, conv: &mut Conversation, id: LegId, digit: char) {
-        let talks = conv.other(id).is_some();
-        let Some(leg) = conv.legs.get_mut(&id).filter(|leg| talks && !leg.peer.is_trunk()) else { return };
-        let code = &self.hub.config.codes.conference;
-        // No code has its first key in it again.
-        leg.code_pressed = match code.chars().nth(leg.code_pressed) {
-            Some(next) if next == digit => leg.code_pressed + 1,
-            Some(_) | None => usize::from(code.starts_with(digit)),
-        };
-        if leg.code_pressed == code.chars().count() {
-            leg.code_pressed = 0;
-            self.hub.conferring = Some((conv.id, id));
-        }
-    }
-
     /// One of the two leaves and others are there: they go on, with a party in its place. Two trunks that may not be joined without a phone
     /// between them do not.
     pub fn carries_on(&mut self, conv: &mut Conversation, leaving: LegId, cause: Cause, by: By) {

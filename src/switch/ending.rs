@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use super::event::{By, CallEnded, Kind, LegSummary, MenuLeft, QueueLeft, Transfer, TransferOutcome};
 use super::hub::{Cx, Departing, Purpose};
-use super::output::RecorderCommand;
 use super::queueing::millis;
 use super::transfer::Notice;
 use crate::conversation::{Conversation, End, Gone, Stage, Transferring};
@@ -46,9 +45,8 @@ impl Cx<'_> {
         for id in legs {
             self.release(conv, id, cause, status, None);
         }
-        if let Some(recording) = conv.recording {
-            self.out.push(super::Output::Recorder(RecorderCommand::End { recording, at: self.now.mono }));
-        }
+        self.end_of_recording(conv, self.now.mono);
+        self.end_of_supervision(conv, None);
         let status = customer.and_then(|id| conv.leg(id)).and_then(|l| l.status).or_else(|| {
             conv.legs.values().filter(|l| conv.direction != Direction::Outbound || l.peer.is_trunk()).find_map(|l| l.status)
         });
@@ -77,6 +75,11 @@ impl Cx<'_> {
                 if let Some(left) = self.hub.acd.abandon(conv.id, self.now) {
                     let data = QueueLeft { queue: left.queue, waited_ms: millis(left.waited), to: None };
                     self.tell(Some(conv.id), Kind::QueueAbandoned(data));
+                }
+            }
+            Stage::Studio { session, .. } => {
+                if let Some(take) = session.undecided() {
+                    self.discard_greeting(take);
                 }
             }
             Stage::Routing

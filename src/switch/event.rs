@@ -1,5 +1,5 @@
 //! Everything that happens, as the log keeps it and the world sees it. This file is the one place where the types of events and their
-//! `data` are documented, those of conferences and supervisors in `talk`, of mailboxes in `voicemail` and of media in `media` beside it; the
+//! `data` are documented, those of conferences and supervisors in `talk`, of recordings in `recording`, of mailboxes in `voicemail` and of media in `media` beside it; the
 //! API's schema is generated from them.
 //!
 //! On the wire an event is a CloudEvents 1.0 object whose `type` is `cordboard.` and the name given in `#[serde(rename)]` here, whose
@@ -8,6 +8,7 @@
 //! Fields are only ever added, and then with `#[serde(default)]`: a log of last year must still be read.
 
 mod media;
+mod recording;
 mod talk;
 mod voicemail;
 
@@ -15,11 +16,15 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use self::media::{MediaDegraded, MediaMissing, MediaQuality, MissingCause};
+pub use self::recording::{
+    PromptRecorded, RecordingDecided, RecordingFailed, RecordingFinished, RecordingGap, RecordingPaused, RecordingRefused,
+    RecordingResumed, RecordingStarted,
+};
 pub use self::talk::{CallConferenced, CallMonitored, CallMuted, CallPlayed, ConferenceChange, MonitorChange, PlayChange};
 pub use self::voicemail::{Greeting, MailFailed, Mailed, Voicemail, VoicemailLock, VoicemailUnlock};
 
 use crate::clock::Wall;
-use crate::ids::{ConversationId, LegId, MenuName, Number, QueueName, RecordingId, StaffNumber, TrunkName};
+use crate::ids::{ConversationId, LegId, MenuName, Number, QueueName, StaffNumber, TrunkName};
 use crate::media::Quality;
 use crate::route::Cause;
 use crate::route::class::Denied;
@@ -156,6 +161,18 @@ pub enum Kind {
     RecordingStarted(RecordingStarted),
     #[serde(rename = "recording.gap")]
     RecordingGap(RecordingGap),
+    /// Silence on purpose begins in it.
+    #[serde(rename = "recording.paused")]
+    RecordingPaused(RecordingPaused),
+    /// And ends; where the recording ends first, `recording.finished` tells instead.
+    #[serde(rename = "recording.resumed")]
+    RecordingResumed(RecordingResumed),
+    /// The customer, who was told of it, does not want it: it ends here.
+    #[serde(rename = "recording.refused")]
+    RecordingRefused(RecordingRefused),
+    /// Nothing of a refused one is there any more.
+    #[serde(rename = "recording.discarded")]
+    RecordingDiscarded(RecordingRefused),
     #[serde(rename = "recording.finished")]
     RecordingFinished(RecordingFinished),
     /// Found unfinished at start and made whole.
@@ -164,6 +181,10 @@ pub enum Kind {
     /// Decided, but it could not be written: the call goes on without.
     #[serde(rename = "recording.failed")]
     RecordingFailed(RecordingFailed),
+
+    /// A prompt was recorded by phone, and is played from here on.
+    #[serde(rename = "prompt.recorded")]
+    PromptRecorded(PromptRecorded),
 
     /// A caller has left a message.
     #[serde(rename = "voicemail.left")]
@@ -656,47 +677,6 @@ pub struct AgentState {
     #[schema(value_type = Option<String>)]
     #[serde(default, with = "rfc3339_option")]
     pub until: Option<Wall>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct RecordingDecided {
-    pub record: bool,
-    /// The rule that decided: `inbound default`, `inbound +4930… record = false` …
-    pub rule: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct RecordingStarted {
-    #[schema(value_type = String)]
-    pub recording: RecordingId,
-}
-
-/// Audio that did not reach the file, filled with silence.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct RecordingGap {
-    #[schema(value_type = String)]
-    pub recording: RecordingId,
-    /// `queue_full`: the recorder did not keep up. `disk`: a write failed.
-    pub reason: String,
-    pub gap_ms: u64,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct RecordingFinished {
-    #[schema(value_type = String)]
-    pub recording: RecordingId,
-    pub duration_ms: u64,
-    pub bytes: u64,
-    pub sha256: String,
-    /// Silence that stands for packets which never came, left and right, in ms.
-    pub lost_ms: [u64; 2],
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct RecordingFailed {
-    #[schema(value_type = String)]
-    pub recording: RecordingId,
-    pub reason: String,
 }
 
 /// Events that a full disk cost.

@@ -23,13 +23,13 @@ use crate::clock::Mono;
 use crate::conversation::{Back, Conversation, Said, Stage};
 use crate::ids::{LegId, Number, RecordingId};
 use crate::media::{ClipName, Command};
-use crate::voicemail::Event;
+use crate::voicemail::{Event, studio};
 
 /// To be read from the disk; then callers hear the standard greeting.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Of the silence that ends a greeting, so much stays.
-const KEPT_SILENCE: Duration = Duration::from_millis(300);
+/// Of the silence that ends a greeting, or a prompt, so much stays.
+pub(super) const KEPT_SILENCE: Duration = Duration::from_millis(300);
 
 /// A greeting that is being recorded.
 #[derive(Debug)]
@@ -71,6 +71,7 @@ impl Cx<'_> {
             return self.greeting_waited_for(conv, own);
         }
         self.listening_event(conv, Event::Fetched(recording, there));
+        self.studio_event(conv, studio::Event::Fetched(recording, there));
     }
 
     /// Plays it, or the standard one.

@@ -194,7 +194,16 @@ impl Cx<'_> {
         conv.guests.remove(&id);
     }
 
-    fn guest_changed(&mut self, conv: &Conversation, id: GuestId, change: GuestChange) {
+    fn guest_changed(&mut self, conv: &mut Conversation, id: GuestId, change: GuestChange) {
+        match change {
+            GuestChange::Joined => self.record_supervisor(conv, id),
+            GuestChange::Left => {
+                if let Some(leg) = conv.guests.get(&id).and_then(Guest::leg) {
+                    self.end_of_supervision(conv, Some(leg));
+                }
+            }
+            GuestChange::Asked | GuestChange::Failed => {}
+        }
         let Some(guest) = conv.guests.get(&id) else { return };
         match guest.seat {
             GuestSeat::Party => {

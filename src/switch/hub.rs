@@ -26,7 +26,7 @@ use crate::route::{self, Conditions, Forwarding, Hosts};
 use crate::sdp::Fingerprint;
 use crate::sip::{Flow, HostPort, Method, NameAddr, Reason, Request, Response, SipUri, Status, Transport};
 use crate::transaction::{self, Sending, TransactionId, Transactions};
-use crate::voicemail::{Locks, Mailboxes, Message};
+use crate::voicemail::{self, Locks, Mailboxes, Message};
 
 use super::dead_flows::{self, Doubts};
 use super::door::Strike;
@@ -120,6 +120,8 @@ pub(super) struct Hub {
     pub greetings: BTreeMap<Number, RecordingId>,
     /// Greetings that are being recorded by phone.
     pub takes: BTreeMap<RecordingId, Take>,
+    /// Takes of prompts that are being recorded, and who speaks.
+    pub prompt_takes: BTreeMap<RecordingId, LegId>,
     /// Greetings that are to count, and do when that is durable.
     pub pending: BTreeMap<RecordingId, GreetingChange>,
     /// Greetings that go.
@@ -204,6 +206,13 @@ pub(super) struct Index {
     pub parked: BTreeMap<Number, ConversationId>,
     /// Numbers whose legs may have changed in this input.
     pub touched: BTreeSet<Number>,
+}
+
+/// What the recorder has done, for the phone that waits for it.
+#[derive(Debug)]
+pub enum Told {
+    Mailbox(voicemail::Event),
+    Studio(voicemail::studio::Event),
 }
 
 /// What the index knows of a live leg.

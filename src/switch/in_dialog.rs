@@ -296,12 +296,16 @@ impl Cx<'_> {
 
     pub fn digit(&mut self, conv: &mut Conversation, id: LegId, digit: char) {
         conv.forwards = 0;
+        if self.refuses_recording(conv, id, digit) {
+            return;
+        }
         self.code_pressed(conv, id, digit);
         if conv.subject == id {
             // One of them takes it: a key that leads somewhere is no key for what is there.
             match &conv.stage {
                 Stage::Leaving { .. } => self.leaving_digit(conv, digit),
                 Stage::Listening { .. } => self.listening_event(conv, voicemail::Event::Digit(digit)),
+                Stage::Studio { .. } => self.studio_event(conv, voicemail::studio::Event::Digit(digit)),
                 _ => self.menu_event(conv, ivr::Event::Digit(digit)),
             }
         }
@@ -317,6 +321,9 @@ impl Cx<'_> {
             Stage::Offering { play: current, .. } if *current == play => self.slot_said(conv),
             Stage::Listening { play: current, .. } if *current == play => {
                 self.listening_event(conv, voicemail::Event::PlayEnded);
+            }
+            Stage::Studio { play: current, .. } if *current == play => {
+                self.studio_event(conv, voicemail::studio::Event::PlayEnded);
             }
             Stage::Leaving { said: Said::Nothing { play: current }, .. } if *current == play => self.greeted(conv),
             _ => {}

@@ -84,6 +84,13 @@ pub enum Input {
         /// It can be played to the leg.
         there: bool,
     },
+    /// What came of `Output::KeepPrompt`; the configuration of the sounds is in force.
+    PromptKept {
+        leg: LegId,
+        prompt: String,
+        recording: RecordingId,
+        kept: bool,
+    },
     /// A message was mailed.
     Mailed {
         mailed: super::event::Mailed,
@@ -173,6 +180,8 @@ pub enum RecorderReport {
     Finished { conversation: ConversationId, finished: super::event::RecordingFinished },
     /// What was wished of a message or greeting is durable: it is marked as heard or kept, or is gone.
     Kept { recording: RecordingId, gone: bool },
+    /// It was refused, and nothing of it is there any more.
+    Discarded { conversation: ConversationId, recording: RecordingId },
     /// It cannot be written. The conversation goes on.
     Failed { conversation: ConversationId, recording: RecordingId, reason: String },
 }

@@ -5,12 +5,14 @@
 //! | in a mailbox, until its PIN was right | 0 |
 //! | at a masked node of a menu, or ahead of one | what stands for it there ([`StandIns`](crate::config::StandIns)): mostly 0 |
 //! | behind those, where nothing listens to digits | 0 |
+//! | by an outside party, while the recording is paused | 0 |
 //!
 //! `*`, `#` and letters are kept: they say nothing.
 
 use super::{Input, Switch};
 use crate::clock::Now;
-use crate::conversation::Stage;
+use crate::conversation::{Conversation, Stage};
+use crate::ids::LegId;
 use crate::media::Report;
 use crate::sip::{Message, Method, Request};
 
@@ -31,10 +33,15 @@ impl Switch {
         let conv = self.conversation_of(leg).and_then(|id| self.conversations.get(&id))?;
         let asked = match &conv.stage {
             Stage::Menu { session, .. } if conv.subject == leg => return session.stands_for(key.unwrap_or('0'), now),
-            _ => conv.keys_are_secret,
+            _ => conv.keys_are_secret || is_paused(conv, leg),
         };
         asked.then(|| key.filter(|key| !key.is_ascii_digit()).unwrap_or('0'))
     }
+}
+
+/// A recording is silent while a card number is told, by keys perhaps. Keys of phones are codes, and without these nothing could be replayed.
+fn is_paused(conv: &Conversation, leg: LegId) -> bool {
+    conv.pause.is_some() && conv.leg(leg).is_some_and(|leg| leg.peer.is_trunk())
 }
 
 /// The key that an INFO tells of; nothing where it tells of none, or of none that there is.

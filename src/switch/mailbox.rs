@@ -20,7 +20,7 @@ use crate::ids::{LegId, Number, RecordingId};
 use crate::ivr;
 use crate::media::{Audio, ClipName, Command, PlayId};
 use crate::route::{Cause, Decision};
-use crate::voicemail::{Action, Event, Lock, MOST_MESSAGES, Mailboxes, Message, Rules, Session, Trier, Whom};
+use crate::voicemail::{Action, Event, Lock, MOST_MESSAGES, Mailboxes, Message, Rules, Session, Trier, Whom, studio};
 
 /// A greeting whose end nobody reports is over by then.
 const LONGEST_GREETING: Duration = Duration::from_secs(60);
@@ -60,7 +60,7 @@ impl Cx<'_> {
         self.unpark(conv);
         if conv.answered.is_none() {
             // The greeting alone is no conversation.
-            conv.rule = Decision { record: false, rule: format!("voicemail:{number}") };
+            conv.rule = Decision::never(format!("voicemail:{number}"));
             self.decided(conv);
         }
         if !self.answer(conv) {
@@ -154,6 +154,7 @@ impl Cx<'_> {
             self.said(conv, self.now.mono.min(since + KEPT_SILENCE), false);
         } else if conv.subject == leg {
             self.listening_event(conv, Event::Silence(since));
+            self.studio_event(conv, studio::Event::Silence(since));
         }
     }
 

@@ -33,9 +33,11 @@ mod attended;
 mod bridging;
 mod challenges;
 mod classes;
+mod codes_in_call;
 pub mod command;
 mod commands;
 mod conference;
+mod consent;
 mod dead_flows;
 mod dialling;
 mod door;
@@ -76,6 +78,7 @@ mod recording;
 mod reliable;
 mod routing;
 mod sessions;
+mod studio;
 mod transfer;
 mod trunks;
 mod withdrawing;
@@ -183,6 +186,7 @@ impl Switch {
                 locks: Locks::default(),
                 greetings: BTreeMap::new(),
                 takes: BTreeMap::new(),
+                prompt_takes: BTreeMap::new(),
                 pending: BTreeMap::new(),
                 dropping: BTreeMap::new(),
                 degraded: BTreeMap::new(),
@@ -260,9 +264,13 @@ impl Switch {
                 if let Some((leg, event)) = told
                     && let Some(conversation) = self.conversation_of(leg)
                 {
-                    self.with(conversation, now, out, |cx, conv| cx.listening_event(conv, event));
+                    self.with(conversation, now, out, |cx, conv| match event {
+                        hub::Told::Mailbox(event) => cx.listening_event(conv, event),
+                        hub::Told::Studio(event) => cx.studio_event(conv, event),
+                    });
                 }
             }
+            Input::PromptKept { leg, prompt, recording, kept } => self.prompt_kept(leg, prompt, recording, kept, now, out),
             Input::Command { ticket, by, command } => match self.command(ticket, &by, command, now, out) {
                 Answer::Later => {}
                 answer => out.push(Output::Reply { ticket, answer }),
@@ -347,6 +355,7 @@ impl Switch {
             + hub.messages_relayed.len()
             + hub.ledger.open()
             + hub.takes.len()
+            + hub.prompt_takes.len()
             + hub.pending.len()
             + self.timers.len()
             + self.armed.len()
@@ -712,6 +721,7 @@ impl Switch {
 impl Cx<'_> {
     /// A conversation's deadline has come.
     fn deadline_came(&mut self, conv: &mut Conversation) {
+        self.pause_is_over(conv);
         self.lets_go(conv);
         self.probe(conv);
         self.sessions_due(conv);
@@ -733,6 +743,9 @@ impl Cx<'_> {
             Stage::Listening { session, .. } if session.deadline().is_some_and(|at| at <= now) => {
                 self.listening_event(conv, voicemail::Event::Deadline);
             }
+            Stage::Studio { session, .. } if session.deadline().is_some_and(|at| at <= now) => {
+                self.studio_event(conv, voicemail::studio::Event::Deadline);
+            }
             Stage::Originating { until, .. } if *until <= now => self.end(conv, Cause::NoAnswer, event::By::Switch),
             Stage::Menu { .. }
             | Stage::Dialling(_)
@@ -742,6 +755,7 @@ impl Cx<'_> {
             | Stage::Offering { .. }
             | Stage::Leaving { .. }
             | Stage::Listening { .. }
+            | Stage::Studio { .. }
             | Stage::Routing
             | Stage::Queue { .. }
             | Stage::Bridged { .. }

@@ -2,16 +2,19 @@
 //!
 //! A supervisor's leg is a guest of the conversation: it is rung, and when it answers it hears. How it is heard changes while it is there,
 //! by the same command; it ends when the supervisor hangs up, or with the conversation. Whatever becomes of it, the call does not notice:
-//! the customer's recording has what the customer said and heard, and a supervisor only where it spoke to the customer.
+//! the customer's recording has what the customer said and heard, and a supervisor only where it spoke to the customer. What a supervisor
+//! says and hears is recorded apart, where the configuration wants that.
 
-use super::Refusal;
 use super::command::MonitorMode;
 use super::event::{By, CallMonitored, Kind, MonitorChange};
 use super::guests::Found;
 use super::hub::Cx;
 use super::input::Actor;
-use crate::conversation::{Conversation, Guest, GuestId, GuestSeat, Role, Supervision, Whereabouts};
-use crate::ids::Number;
+use super::output::{About, RecorderCommand};
+use super::{Output, Refusal};
+use crate::conversation::{Conversation, Guest, GuestId, GuestSeat, NARROW, Role, Supervised, Supervision, Whereabouts};
+use crate::ids::{LegId, Number};
+use crate::media::Command;
 use crate::route::Cause;
 use crate::sip::Status;
 
@@ -73,6 +76,56 @@ impl Cx<'_> {
         }
     }
 
+    /// What the supervisor says and hears, in a recording of its own, where the configuration wants it and the customer is recorded.
+    pub fn record_supervisor(&mut self, conv: &mut Conversation, id: GuestId) {
+        let wanted = self.hub.config.recording.supervisors && conv.recording.is_some();
+        let Some(guest) = conv.guests.get(&id).filter(|guest| wanted && !guest.is_party()) else { return };
+        let Some(leg) = guest.leg() else { return };
+        let supervisor = self.hub.acd.agent_at(&Number::from(guest.to.as_str())).cloned();
+        let recording = self.hub.chance.recording(self.now.wall);
+        let track = Supervised { recording, since: self.now.wall, supervisor };
+        let about = self.about_supervision(conv, &track);
+        conv.supervised.insert(leg, track);
+        let at = self.now.mono;
+        self.out.push(Output::Recorder(RecorderCommand::Begin { at, about }));
+        if conv.pause.is_some() {
+            self.out.push(Output::Recorder(RecorderCommand::Pause { recording, at }));
+        }
+        self.media(conv.worker, Command::Tap { leg, recording });
+    }
+
+    fn about_supervision(&self, conv: &Conversation, track: &Supervised) -> About {
+        About {
+            started_at: track.since,
+            agents: track.supervisor.iter().cloned().collect(),
+            paused_ms: 0,
+            sample_rate: NARROW,
+            supervises: true,
+            ..self.about(conv, track.recording)
+        }
+    }
+
+    /// The customer is in these, too, and has refused.
+    pub fn supervision_refused(&mut self, conv: &mut Conversation) {
+        for track in conv.supervised.values() {
+            let about = self.about_supervision(conv, track);
+            self.out.push(Output::Recorder(RecorderCommand::Describe(about)));
+        }
+        self.end_of_supervision(conv, None);
+    }
+
+    /// Of one supervisor, or of all.
+    pub fn end_of_supervision(&mut self, conv: &mut Conversation, of: Option<LegId>) {
+        let at = self.now.mono;
+        let ends: Vec<LegId> = conv.supervised.keys().copied().filter(|leg| of.is_none_or(|of| of == *leg)).collect();
+        for leg in ends {
+            if let Some(Supervised { recording, .. }) = conv.supervised.remove(&leg) {
+                self.media(conv.worker, Command::Untap { leg });
+                self.out.push(Output::Recorder(RecorderCommand::End { recording, at }));
+            }
+        }
+    }
+
     /// The supervisor has the agent's place from here; the agent's leg goes.
     pub fn succeeds(&mut self, conv: &mut Conversation, id: GuestId, by: By) {
         let pair = conv.second().and_then(|second| Some((second, conv.other(second)?)));
@@ -86,6 +139,7 @@ impl Cx<'_> {
         let Some(guest) = conv.guests.remove(&id) else { return };
         let Some(leg) = guest.leg() else { return };
         self.monitored(conv, &Guest { seat: GuestSeat::Successor, by, ..guest }, MonitorChange::TookOver);
+        self.end_of_supervision(conv, Some(leg));
         self.unbridge(conv);
         let with = self.takes_place(conv, second, leg, partner);
         if let Some(leg) = conv.legs.get_mut(&leg) {

@@ -52,6 +52,12 @@ pub enum Output {
         leg: LegId,
         recording: RecordingId,
     },
+    /// What a recording has on its left is to be a prompt (`<language>/<name>`), in place of what it was; an `Input::PromptKept` comes back.
+    KeepPrompt {
+        leg: LegId,
+        prompt: String,
+        recording: RecordingId,
+    },
     Event(Event),
     /// To be durable: the bindings outlive the process.
     Registration(RegistrationChange),
@@ -162,6 +168,10 @@ pub enum RecorderCommand {
     Begin { at: Mono, about: About },
     /// What is known now; replaces what was said before and the index with it.
     Describe(About),
+    /// From `at` on both sides are silent in the file, whatever comes. Told again, it changes nothing.
+    Pause { recording: RecordingId, at: Mono },
+    /// Until `at` they are.
+    Resume { recording: RecordingId, at: Mono },
     /// The last sample is `at`.
     End { recording: RecordingId, at: Mono },
     /// Of a message that is finished: its owner has heard it. `RecorderReport::Kept` follows, as it does after `Discard`.
@@ -193,10 +203,30 @@ pub struct About {
     pub queue: Option<QueueName>,
     /// The rule that decided.
     pub rule: String,
+    /// Of it, silent on purpose: pauses that are over.
+    #[serde(default)]
+    pub paused_ms: u64,
+    /// Samples a second: 8,000 or 16,000.
+    #[serde(default = "narrow")]
+    pub sample_rate: u32,
+    /// The customer does not want it: at its end nothing of it is kept, now or after a kill. `RecorderReport::Discarded` follows then.
+    #[serde(default)]
+    pub refused: bool,
+    /// Left is a supervisor of the conversation, right what that one heard.
+    #[serde(default)]
+    pub supervises: bool,
+    /// It is a take of a prompt: at the next start, if it is still there, it goes.
+    #[serde(default)]
+    pub prompt: bool,
     /// Of a message: where it is left.
     #[serde(default)]
     pub mailbox: Option<Number>,
     /// It is what that mailbox says to callers.
     #[serde(default)]
     pub greeting: bool,
+}
+
+/// Of recordings in journals that do not say.
+fn narrow() -> u32 {
+    8_000
 }

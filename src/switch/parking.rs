@@ -234,7 +234,7 @@ impl Switch {
             let to = format!("{}{slot}", cx.hub.config.codes.park);
             conv.customer_number = phone.to_string();
             conv.called.clone_from(&to);
-            conv.rule = Decision { record: false, rule: "park".to_owned() };
+            conv.rule = Decision::never("park".to_owned());
             conv.stage = Stage::Originating { to, until: now.mono + RINGS_BACK };
             if !cx.ring_phone(&mut conv, &phone, &Role::Caller, slot.as_str(), Some(&format!("Park {slot}"))) {
                 continue;

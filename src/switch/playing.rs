@@ -39,15 +39,29 @@ impl Cx<'_> {
         };
         let by = By::Api(by.0.clone());
         for id in legs {
-            self.stop_playing(conv, id, &by);
-            conv.plays += 1;
-            let play = PlayId(conv.plays);
-            if let Some(leg) = conv.legs.get_mut(&id) {
-                leg.played = Some(Source::Play(play, audio.clone()));
-            }
-            self.tell_played(conv, id, PlayChange::Started, said(&Source::Play(play, audio.clone())), by.clone());
+            self.play_into(conv, id, audio.clone(), &by);
         }
         Ok(())
+    }
+
+    /// The leg hears this instead of what it hears, until its end.
+    pub fn play_into(&mut self, conv: &mut Conversation, id: LegId, audio: Audio, by: &By) {
+        self.stop_playing(conv, id, by);
+        conv.plays += 1;
+        let source = Source::Play(PlayId(conv.plays), audio);
+        let sound = said(&source);
+        if let Some(leg) = conv.legs.get_mut(&id) {
+            leg.played = Some(source);
+        }
+        self.tell_played(conv, id, PlayChange::Started, sound, by.clone());
+    }
+
+    /// Who has pressed a code within a call hears that it was taken.
+    pub fn beep(&mut self, conv: &mut Conversation, id: LegId) {
+        if let Ok(beep) = self.prompt(conv, "beep") {
+            let by = self.side(conv, id);
+            self.play_into(conv, id, Audio::Prompt(vec![beep]), &by);
+        }
     }
 
     /// Whatever commands play in it ends.
@@ -87,7 +101,7 @@ impl Cx<'_> {
     }
 
     /// `welcome` in the caller's language, else in English, else in any; `de/welcome` in that one.
-    fn prompt(&self, conv: &Conversation, name: &str) -> Result<ClipName, Refusal> {
+    pub fn prompt(&self, conv: &Conversation, name: &str) -> Result<ClipName, Refusal> {
         let clip = match name.contains('/') {
             true => name.to_owned(),
             false => self.spoken(&conv.language, name),

@@ -8,7 +8,7 @@ use crate::acd::{self, OfferEnd, OfferId, Stay, Why};
 use crate::conversation::{Conversation, Role, Stage};
 use crate::ids::{LegId, QueueName, StaffNumber};
 use crate::media::Audio;
-use crate::route::Cause;
+use crate::route::{self, Cause};
 use crate::sip::{Reason, Status};
 
 pub(super) fn millis(d: Duration) -> u64 {
@@ -43,6 +43,10 @@ impl Cx<'_> {
                 let waited_before_ms = stay.map_or(0, |stay| millis(stay.waited));
                 self.tell(Some(conv.id), Kind::QueueEntered(QueueEntered { queue: queue.clone(), position, waited_before_ms }));
                 self.describe(conv);
+                let own = self.hub.config.queues.get(queue).and_then(route::recording_in);
+                if let Some(decision) = own {
+                    self.decide_anew(conv, decision);
+                }
                 self.hub.stirred = true;
             }
             // A reload took it away between the check and now.

@@ -1,32 +1,89 @@
-//! The decision to record, and what the recorder is told.
+//! The decision to record, and what the recorder is told: from when to when, and what of it is to be silent.
 
-use super::Output;
-use super::event::{Kind, RecordingDecided};
+use std::time::Duration;
+
+use super::event::{By, Kind, RecordingDecided, RecordingPaused, RecordingResumed};
 use super::hub::Cx;
 use super::output::{About, RecorderCommand};
+use super::queueing::millis;
+use super::{Output, Refusal};
 use crate::clock::Mono;
-use crate::conversation::Conversation;
+use crate::config::RecordingRate;
+use crate::conversation::{Conversation, NARROW, Pause};
 use crate::ids::{LegId, Number, RecordingId};
 use crate::media::Command;
+use crate::route::Decision;
+
+/// Samples a second of a recording in which all of a wideband call can be heard.
+const WIDE: u32 = 16_000;
 
 impl Cx<'_> {
     pub fn decided(&mut self, conv: &Conversation) {
-        let data = RecordingDecided { record: conv.rule.record, rule: conv.rule.rule.clone() };
+        let Decision { record, on_demand, rule } = conv.rule.clone();
+        let data = RecordingDecided { record, on_demand, rule };
         self.tell(Some(conv.id), Kind::RecordingDecided(data));
     }
 
     /// From the customer's answer on, at the customer's leg: who is at the other end may change, the recording does not.
     pub fn record(&mut self, conv: &mut Conversation, customer: LegId) {
-        if !conv.rule.record || conv.recording.is_some() {
+        if !conv.rule.record || conv.refused || conv.recording.is_some() {
             return;
         }
         let recording = self.hub.chance.recording(self.now.wall);
         conv.tapped = customer;
+        conv.recording_rate = self.recording_rate(conv, customer);
         conv.recording = Some(recording);
         conv.recording_from = Some(self.now.wall);
+        conv.paused = Duration::ZERO;
         let about = self.about(conv, recording);
         self.out.push(Output::Recorder(RecorderCommand::Begin { at: self.now.mono, about }));
         self.media(conv.worker, Command::Tap { leg: customer, recording });
+    }
+
+    fn recording_rate(&self, conv: &Conversation, customer: LegId) -> u32 {
+        let codec = || conv.leg(customer).and_then(|leg| leg.negotiation.agreed()).map(|agreed| agreed.codec);
+        match self.hub.config.recording.sample_rate {
+            RecordingRate::Narrow => NARROW,
+            RecordingRate::Wide => WIDE,
+            RecordingRate::Auto => codec().filter(|codec| codec.sample_rate() > NARROW).map_or(NARROW, |_| WIDE),
+        }
+    }
+
+    /// It is another one's to decide from here on, and what runs by then goes on only where that one wants it.
+    pub fn decide_anew(&mut self, conv: &mut Conversation, decision: Decision) {
+        // What somebody has asked for goes on where anybody may.
+        let goes_on = conv.rule.on_demand && decision.on_demand && conv.rule.record;
+        if goes_on || conv.rule == decision {
+            return;
+        }
+        conv.rule = decision;
+        self.decided(conv);
+        let customer = conv.customer().filter(|_| conv.answered.is_some() && conv.mailbox.is_none());
+        match (conv.rule.record, customer) {
+            (true, Some(customer)) => {
+                self.record(conv, customer);
+                self.describe(conv);
+                self.announce_recording(conv);
+            }
+            (false, Some(_)) => self.stop_recording(conv),
+            (_, None) => {}
+        }
+    }
+
+    /// The recording begins where the rule leaves that to people, or goes on after a pause. Of one that runs nothing changes.
+    pub fn record_on_demand(&mut self, conv: &mut Conversation, by: By) -> Result<(), Refusal> {
+        if conv.recording.is_some() {
+            return self.resume_recording(conv, by);
+        }
+        if !conv.rule.on_demand || conv.refused {
+            return Err(Refusal::WrongState("by its rule it is not recorded"));
+        }
+        if conv.answered.is_none() {
+            return Err(Refusal::WrongState("the customer is not there"));
+        }
+        let rule = format!("{}, on demand", conv.rule.rule);
+        self.decide_anew(conv, Decision { record: true, on_demand: true, rule });
+        Ok(())
     }
 
     /// What the subject says from here on is a recording of its own, for a mailbox: a message, or what it says to callers. One of the
@@ -36,7 +93,9 @@ impl Cx<'_> {
         let recording = self.hub.chance.recording(self.now.wall);
         conv.recording = Some(recording);
         conv.recording_from = Some(self.now.wall);
+        conv.paused = Duration::ZERO;
         conv.tapped = conv.subject;
+        conv.recording_rate = NARROW;
         conv.mailbox = Some(mailbox.clone());
         let about = About { greeting, ..self.about(conv, recording) };
         self.out.push(Output::Recorder(RecorderCommand::Begin { at: self.now.mono, about: about.clone() }));
@@ -54,10 +113,61 @@ impl Cx<'_> {
 
     /// With its last sample in the past.
     pub fn stop_recording_at(&mut self, conv: &mut Conversation, at: Mono) {
+        self.end_of_recording(conv, at);
         conv.mailbox = None;
-        if let Some(recording) = conv.recording.take() {
+        if conv.recording.take().is_some() {
             self.media(conv.worker, Command::Untap { leg: conv.tapped });
-            self.out.push(Output::Recorder(RecorderCommand::End { recording, at }));
+        }
+    }
+
+    /// Its last sample is at `at`; one that is silent then stays so.
+    pub fn end_of_recording(&mut self, conv: &mut Conversation, at: Mono) {
+        let Some(recording) = conv.recording else { return };
+        if let Some(pause) = conv.pause.take() {
+            conv.paused += at.since(pause.since);
+            self.describe(conv);
+        }
+        self.out.push(Output::Recorder(RecorderCommand::End { recording, at }));
+    }
+
+    /// What the file has from here on is silence, for as long as the configuration lets it. Of one that is silent already nothing changes.
+    pub fn pause_recording(&mut self, conv: &mut Conversation, by: By) -> Result<(), Refusal> {
+        let recording = running(conv)?;
+        if conv.pause.is_some() {
+            return Ok(());
+        }
+        let longest = self.hub.config.recording.longest_pause;
+        conv.pause = Some(Pause { since: self.now.mono, until: self.now.mono + longest });
+        let at = self.now.mono;
+        for recording in all(conv, recording) {
+            self.out.push(Output::Recorder(RecorderCommand::Pause { recording, at }));
+        }
+        self.count("recording_pauses_total");
+        let data = RecordingPaused { recording, by, until: Some(self.now.wall + longest) };
+        self.tell(Some(conv.id), Kind::RecordingPaused(data));
+        Ok(())
+    }
+
+    /// The end of a pause.
+    pub fn resume_recording(&mut self, conv: &mut Conversation, by: By) -> Result<(), Refusal> {
+        let recording = running(conv)?;
+        let Some(pause) = conv.pause.take() else { return Ok(()) };
+        let lasted = self.now.mono.since(pause.since);
+        conv.paused += lasted;
+        let at = self.now.mono;
+        for recording in all(conv, recording) {
+            self.out.push(Output::Recorder(RecorderCommand::Resume { recording, at }));
+        }
+        let data = RecordingResumed { recording, by, paused_ms: millis(lasted) };
+        self.tell(Some(conv.id), Kind::RecordingResumed(data));
+        self.describe(conv);
+        Ok(())
+    }
+
+    /// A pause has lasted for as long as it may.
+    pub fn pause_is_over(&mut self, conv: &mut Conversation) {
+        if !conv.is_ending() && conv.pause.is_some_and(|pause| pause.until <= self.now.mono) {
+            drop(self.resume_recording(conv, By::Switch));
         }
     }
 
@@ -104,10 +214,25 @@ impl Cx<'_> {
             agents: conv.agents.clone(),
             queue: conv.queue.clone(),
             rule: conv.rule.rule.clone(),
+            paused_ms: millis(conv.paused),
+            sample_rate: conv.recording_rate,
+            refused: conv.refused && conv.mailbox.is_none(),
+            supervises: false,
+            prompt: self.hub.prompt_takes.contains_key(&recording),
             mailbox: conv.mailbox.clone(),
             greeting: self.hub.takes.contains_key(&recording),
         }
     }
+}
+
+/// The recording of a conversation; a message's is its caller's own, from tone to silence.
+fn running(conv: &Conversation) -> Result<RecordingId, Refusal> {
+    conv.recording.filter(|_| conv.mailbox.is_none()).ok_or(Refusal::WrongState("it is not recorded"))
+}
+
+/// That, and those of supervisors, in which the customer is heard.
+fn all(conv: &Conversation, recording: RecordingId) -> Vec<RecordingId> {
+    conv.supervised.values().map(|track| track.recording).chain([recording]).collect()
 }
 
 /// Whose voice is on the left: the customer's, and in a message that of a phone that was sent there.

@@ -135,6 +135,13 @@ impl Cx<'_> {
             Code::Park => return self.offer_slot(conv, phone),
             Code::Parked(slot) => return self.tell_slot(conv, &slot),
             Code::Messages(number) => return self.listen(conv, &number.unwrap_or(phone)),
+            Code::Prompt(prompt) => {
+                let may = self.hub.config.spoken.values().any(|spoken| spoken.prompt == prompt && spoken.phones.contains(&phone));
+                match may {
+                    true => return self.record_prompt(conv, prompt),
+                    false => Err(Cause::Forbidden),
+                }
+            }
             Code::DoNotDisturb { on } => self.disturb_by_code(&phone, on).map_err(|_| Cause::NotFound),
         };
         match done {

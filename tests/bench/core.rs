@@ -74,7 +74,7 @@ fn ten_minutes(record: bool) -> Duration {
     let mut worker = Worker::new(settings);
     let clips = sim::audio::clips(&[]);
     let mut now = Mono::from_millis(1_000);
-    let mut sink = Tap(Timeline::new(now));
+    let mut sink = Tap(Timeline::new(now, 8_000));
     let legs = [LegId(1), LegId(2)];
     let remotes: [std::net::SocketAddr; 2] = [([10, 0, 0, 2], 4_000).into(), ([10, 0, 0, 3], 4_000).into()];
     for (i, leg) in legs.into_iter().enumerate() {

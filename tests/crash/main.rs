@@ -16,7 +16,8 @@ use support::stream::assert_gapless;
 use support::tones::Audio;
 
 const SOON: Duration = Duration::from_secs(30);
-/// Rounds, unless the environment's `CRASH_ROUNDS` says another number.
+/// Rounds, and calls in each, unless the environment's `CRASH_ROUNDS` and `CRASH_CALLS` say other numbers: with 10 and 200 it takes longer
+/// than a test of the suite may, so it is run by `cargo test --test crash killed_with`.
 const ROUNDS: usize = 3;
 const CALLS: usize = 25;
 /// What a kill may cost of each recording.
@@ -46,11 +47,12 @@ fn killed_with_calls_in_progress_nothing_but_half_a_second_is_lost() {
     let _phone = Baresip::phone(site.folder(), "201").registrar(switch.sip(), &secret("201")).register_every(3_600).start();
     switch.wait_for_registration("201", SOON);
 
-    let rounds = std::env::var("CRASH_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(ROUNDS);
+    let given = |name: &str| std::env::var(name).ok().and_then(|number| number.parse::<usize>().ok());
+    let (rounds, calls) = (given("CRASH_ROUNDS").unwrap_or(ROUNDS), given("CRASH_CALLS").unwrap_or(CALLS));
     for round in 1..=rounds {
         let registered = switch.items("/api/v1/registrations");
         let story = switch.events("");
-        let callers: Vec<(Caller, Instant)> = (0..CALLS)
+        let callers: Vec<(Caller, Instant)> = (0..calls)
             .map(|index| {
                 let (name, from) = (format!("caller-{round}-{index}"), format!("+49301{index:04}"));
                 let caller = Caller::call(
@@ -60,7 +62,7 @@ fn killed_with_calls_in_progress_nothing_but_half_a_second_is_lost() {
                     &from,
                     "+4930600",
                     440.0,
-                    Stays::For(Duration::from_secs(120)),
+                    Stays::For(Duration::from_secs(900)),
                 );
                 caller.wait_for_answer(SOON);
                 (caller, Instant::now())
@@ -68,7 +70,7 @@ fn killed_with_calls_in_progress_nothing_but_half_a_second_is_lost() {
             .collect();
         let conversations = story.wait_in_events("recordings of all calls", SOON, |all| {
             let started: Vec<String> = all.iter().filter(|e| e.kind == "recording.started").map(|e| e.subject.clone()).collect();
-            (started.len() == CALLS).then_some(started)
+            (started.len() == calls).then_some(started)
         });
         support::process::wait_until("the last caller hears two seconds", SOON, || {
             callers.last().is_some_and(|(caller, _)| caller.heard().samples.len() > 16_000)
@@ -97,7 +99,7 @@ fn killed_with_calls_in_progress_nothing_but_half_a_second_is_lost() {
         // Calls were answered one after the other, so the longest recording is the first call's.
         durations.sort_by(|a, b| b.total_cmp(a));
         let lost = durations.iter().zip(&talked).map(|(recorded, talked)| talked - recorded).fold(f64::MIN, f64::max);
-        println!("round {round}: {CALLS} calls of up to {:.1} s, at most {lost:.3} s lost", talked[0]);
+        println!("round {round}: {calls} calls of up to {:.1} s, at most {lost:.3} s lost", talked[0]);
         assert!(lost <= LOST_S, "round {round}: {lost} s are lost; recorded {durations:?} of {talked:?}");
 
         let told = switch.events("since=0");

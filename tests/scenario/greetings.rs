@@ -144,7 +144,7 @@ fn who_sends_a_greeting_is_answered_when_it_is_kept_and_no_change_of_the_configu
             conversation: taken.conversation,
             began: at,
             ended: Some(at),
-            timeline: Timeline::new(at),
+            timeline: Timeline::new(at, 8_000),
             samples: vec![0; 32_000],
             about: taken.about.clone(),
             heard: false,

@@ -31,6 +31,7 @@ pub struct Site {
     /// Of [sip].
     sip_keys: String,
     /// Of [media].
+    recording_keys: String,
     media_keys: String,
     /// What its log says.
     log: &'static str,
@@ -64,6 +65,7 @@ impl Site {
             ip: Ipv4Addr::LOCALHOST.into(),
             sip_keys: String::new(),
             media_keys: String::new(),
+            recording_keys: String::new(),
             log: "info",
             body: String::new(),
         }
@@ -122,6 +124,13 @@ impl Site {
     pub fn sip_key(mut self, line: &str) -> Site {
         self.sip_keys.push_str(line);
         self.sip_keys.push('\n');
+        self
+    }
+
+    /// One more line of `[recording]`.
+    pub fn recording_key(mut self, line: &str) -> Site {
+        self.recording_keys.push_str(line);
+        self.recording_keys.push('\n');
         self
     }
 
@@ -191,12 +200,13 @@ impl Site {
             "[site]\nname = \"Test\"\ndomain = \"cordboard.test\"\ntime_zone = \"Europe/Berlin\"\ncountry = \"DE\"\n\n\
              [sip]\nudp = [\"{own}\"]\ntcp = [\"{own}\"]\n{tls}{sip_keys}\n\
              [media]\nlisten = \"{listen}\"\nadvertise = \"{advertise}\"\nports = \"{first}-{last}\"\n{media_keys}\n\
-             [http]\nlisten = \"127.0.0.1:{http}\"\n{https}\n[recording]\nfolder = \"../recordings\"\n\n{body}",
+             [http]\nlisten = \"127.0.0.1:{http}\"\n{https}\n[recording]\nfolder = \"../recordings\"\n{recording_keys}\n{body}",
             own = self.sip(),
             listen = if self.ip.is_ipv6() { "::".to_owned() } else { self.ip.to_string() },
             advertise = if self.ip.is_ipv6() { "auto".to_owned() } else { self.ip.to_string() },
             sip_keys = self.sip_keys,
             media_keys = self.media_keys,
+            recording_keys = self.recording_keys,
             http = self.http,
             tls = self.secure.map(|_| format!("tls = [\"{}\"]\n", self.tls())).unwrap_or_default(),
             https = self.secure.map(|[_, http]| format!("secure = \"127.0.0.1:{http}\"\n")).unwrap_or_default(),

@@ -22,6 +22,7 @@ mod matrix;
 mod next_hop;
 mod pairs;
 mod phones;
+mod recording;
 mod secure;
 mod sipvicious;
 mod talk;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Site, as_ann, posted};
 use crate::ids::{ConversationId, LegId};
-use crate::switch::command::{Member, MonitorMode, PlayTo, Sound, Tone};
+use crate::switch::command::{Member, MonitorMode, PlayTo, RecordAction, Sound, Tone};
 use crate::switch::{Answer, Command, Refusal};
 use axum::body::Body;
 use axum::http::Request;
@@ -34,6 +34,9 @@ async fn what_is_asked_reaches_the_core() {
         ("digits", json!({"digits": "*", "leg": 3}), press(Some(Member::Leg(LegId(3))), "*")),
         ("digits", json!({"digits": "A", "number": "201"}), press(Some(Member::Number("201".into())), "A")),
         ("play", json!({"tone": "music", "to": "agent"}), play(Sound::Tone(Tone::Music), PlayTo::Agent)),
+        ("recording", json!({"action": "start"}), Command::Record { conversation, action: RecordAction::Start }),
+        ("recording", json!({"action": "pause"}), Command::Record { conversation, action: RecordAction::Pause }),
+        ("recording", json!({"action": "resume"}), Command::Record { conversation, action: RecordAction::Resume }),
     ] {
         let (reply, heard) = site.served(request(conversation, verb, &body), vec![Answer::Done]).await;
         assert_eq!((reply.status, &heard[0].1), (204, &command), "{body}");
@@ -64,6 +67,8 @@ async fn what_is_wrong_is_a_problem() {
         ("digits", json!({}), 422),
         ("digits", json!({"digits": ""}), 422),
         ("digits", json!({"digits": "1", "leg": 3, "number": "201"}), 422),
+        ("recording", json!({"action": "stop"}), 400),
+        ("recording", json!({}), 422),
     ] {
         site.send(request(id, verb, &body)).await.problem(status);
     }
@@ -86,13 +91,19 @@ async fn what_is_wrong_is_a_problem() {
 #[test]
 fn all_of_it_is_described() {
     let document = serde_json::to_value(crate::api::openapi()).unwrap();
-    for (verb, method) in
-        [("conference", "post"), ("monitor", "post"), ("mute", "post"), ("play", "post"), ("play", "delete"), ("digits", "post")]
-    {
+    for (verb, method) in [
+        ("conference", "post"),
+        ("monitor", "post"),
+        ("mute", "post"),
+        ("play", "post"),
+        ("play", "delete"),
+        ("digits", "post"),
+        ("recording", "post"),
+    ] {
         assert!(document["paths"][format!("/api/v1/conversations/{{id}}/{verb}")][method].is_object(), "{verb}");
     }
     let text = document.to_string();
-    for name in ["call.conferenced", "call.monitored", "call.muted", "call.played"] {
+    for name in ["call.conferenced", "call.monitored", "call.muted", "call.played", "recording.paused", "recording.resumed"] {
         assert!(text.contains(name), "{name}");
     }
 }

@@ -129,7 +129,7 @@ impl Checking {
             (true, None) => None,
         };
         let tls = self.tls(given.tls, needs);
-        let recording = self.recording(given.recording);
+        let recording = self.recording(given.recording, &prompts);
         let codes = self.codes(given.codes);
         let ring_cycle = site.as_ref().map_or(Duration::from_secs(5), |s| s.country.ring_cycle());
         let classes = self.classes(given.classes);
@@ -144,6 +144,7 @@ impl Checking {
         let trunks = self.trunks(given.trunks, &sip);
         let inbound = self.inbound(given.inbound, &outbound);
         let users = self.users(given.users);
+        let spoken = self.spoken(given.prompts);
         Some(Config {
             site: site?,
             sip,
@@ -152,6 +153,7 @@ impl Checking {
             tls,
             http,
             recording,
+            spoken,
             codes,
             park,
             voicemail,

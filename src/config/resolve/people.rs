@@ -8,7 +8,7 @@ use serde_spanned::Spanned;
 use super::{Checking, Secretless, Seen};
 use crate::config::fault::Fault;
 use crate::config::units::{BadValue, MailAddress, Name, NumberPattern, Pin, is_name};
-use crate::config::{Agent, Class, MailTo, Mailbox, Outbound, Phone, Place, Queue, Secret, Strategy, Times, User, given};
+use crate::config::{Agent, Class, MailTo, Mailbox, Outbound, Phone, Place, Queue, Secret, Spoken, Strategy, Times, User, given};
 use crate::ids::{Number, QueueName, StaffNumber};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -223,6 +223,7 @@ impl Checking {
                 overflow: queue.overflow.map_or(Place::Hangup, |o| o.into_inner().0),
                 service_level: self.time("service_level", queue.service_level, 20 * SECOND, SECOND..=HOUR),
                 short_abandon: self.time("short_abandon", queue.short_abandon, 5 * SECOND, Duration::ZERO..=HOUR),
+                record: queue.record.map(|r| r.0),
             };
             queues.insert(name, resolved);
         }
@@ -247,6 +248,28 @@ impl Checking {
     }
 
     /// Who may use the API. Without any `[[user]]` there is `admin`, whose password and token the first start generates.
+    /// Prompts that are recorded by phone: each number and each prompt once, by phones that there are.
+    pub(super) fn spoken(&mut self, given: Vec<Spanned<given::Prompt>>) -> BTreeMap<Number, Spoken> {
+        let mut spoken = BTreeMap::new();
+        let (mut numbers, mut prompts) = (Seen::new("number"), Seen::new("prompt"));
+        for prompt in given.into_iter().map(Spanned::into_inner) {
+            let number = prompt.number.get_ref().0.clone();
+            numbers.is_new(self, &number, &prompt.number);
+            prompts.is_new(self, &prompt.prompt.get_ref().0, &prompt.prompt);
+            let there = self.named.phones.clone();
+            let mut phones = BTreeSet::new();
+            for phone in prompt.phones {
+                let named = phone.get_ref().0.clone();
+                if !there.contains(&named) {
+                    self.dangling(&phone, "phone", &named, &there);
+                }
+                phones.insert(Number::from(named.as_str()));
+            }
+            spoken.insert(Number::from(number.as_str()), Spoken { prompt: prompt.prompt.into_inner().0, phones });
+        }
+        spoken
+    }
+
     pub(super) fn users(&mut self, given: Vec<Spanned<given::User>>) -> Vec<User> {
         if given.is_empty() {
             let password = self.secrets.password.get(ADMIN);

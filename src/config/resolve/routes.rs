@@ -127,6 +127,7 @@ impl Checking {
                 register,
                 refresh: self.time("refresh", trunk.refresh, 10 * MINUTE, MINUTE..=DAY),
                 caller: trunk.caller.map(|c| c.0),
+                record: trunk.record.map(|r| r.0),
                 transit: trunk.transit.unwrap_or(false),
                 refer: trunk.refer.unwrap_or(false),
                 max_calls_per_second: trunk
@@ -168,7 +169,7 @@ impl Checking {
             seen.is_new(self, &format!("{number} on {trunk}"), &rule.number);
             let rejects_anonymous = rule.anonymous.is_some_and(|a| a.0);
             let to = rule.to.into_inner().0;
-            rules.push(Inbound { trunk: trunk.as_str().into(), number, to, rejects_anonymous, record: rule.record });
+            rules.push(Inbound { trunk: trunk.as_str().into(), number, to, rejects_anonymous, record: rule.record.map(|r| r.0) });
         }
         rules
     }
@@ -203,7 +204,7 @@ impl Checking {
                     trunks.push(Choice { trunk: TrunkName::from(name.get_ref().0.as_str()), priority, weight });
                 }
             }
-            rules.push(Outbound { pattern, strip, prepend, trunks, record: rule.record });
+            rules.push(Outbound { pattern, strip, prepend, trunks, record: rule.record.map(|r| r.0) });
         }
         rules
     }

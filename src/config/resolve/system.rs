@@ -12,8 +12,8 @@ use crate::config::fault::Fault;
 use crate::config::given;
 use crate::config::units::{Code, Digest, InCountry, Label, Listener, Net, Ports, Speaks};
 use crate::config::{
-    Codec, Country, DigestAlgorithm, FeatureCodes, Guard, Http, Mail, MailTls, Media, Network, Outbound, Park, Place, Recording,
-    Secret, Sip, Site, Tls, Voicemail,
+    Codec, Country, DigestAlgorithm, FeatureCodes, Guard, Http, Mail, MailTls, Media, Network, Outbound, Park, Place, Record,
+    Recording, RecordingRate, Secret, Sip, Site, Tls, Voicemail,
 };
 use crate::ids::{Number, TrunkName};
 
@@ -279,13 +279,27 @@ impl Checking {
         needs.map(|_| Tls { certificate, key, self_signed, ca })
     }
 
-    pub(super) fn recording(&mut self, given: Option<Spanned<given::Recording>>) -> Recording {
+    pub(super) fn recording(&mut self, given: Option<Spanned<given::Recording>>, prompts: &[String]) -> Recording {
         let given = given.map(Spanned::into_inner).unwrap_or_default();
+        if let Some(announcement) = &given.announcement {
+            let name = &announcement.get_ref().0;
+            if !prompts.iter().any(|prompt| prompt.split_once('/').is_some_and(|(_, other)| other == name)) {
+                self.fault(announcement, Fault::NoPrompt(name.clone()));
+            }
+        }
+        if let (Some(refuse), None) = (&given.refuse, &given.announcement) {
+            self.fault(refuse, Fault::RefusesUnasked);
+        }
         Recording {
             folder: self.path(given.folder.as_ref().map_or("../recordings", |f| &f.0)),
-            inbound: given.inbound.unwrap_or(true),
-            outbound: given.outbound.unwrap_or(true),
-            internal: given.internal.unwrap_or(false),
+            inbound: given.inbound.map_or(Record::Always, |r| r.0),
+            outbound: given.outbound.map_or(Record::Always, |r| r.0),
+            internal: given.internal.map_or(Record::Never, |r| r.0),
+            announcement: given.announcement.map(|a| a.into_inner().0),
+            refuse: given.refuse.map(|key| key.into_inner().0),
+            supervisors: given.supervisors.unwrap_or(false),
+            sample_rate: given.sample_rate.map_or(RecordingRate::Narrow, |r| r.0),
+            longest_pause: self.time("longest_pause", given.longest_pause, 5 * MINUTE, 10 * SECOND..=HOUR),
         }
     }
 
@@ -309,6 +323,9 @@ impl Checking {
             &codes.anonymous,
             &codes.park,
             &codes.conference,
+            &codes.prompt,
+            &codes.record_pause,
+            &codes.record,
         ];
         for code in given.into_iter().flatten() {
             seen.is_new(self, &code.get_ref().0, code);
@@ -332,6 +349,9 @@ impl Checking {
             anonymous: text(codes.anonymous, usual.anonymous),
             park: text(codes.park, usual.park),
             conference: text(codes.conference, usual.conference),
+            prompt: text(codes.prompt, usual.prompt),
+            record_pause: text(codes.record_pause, usual.record_pause),
+            record: text(codes.record, usual.record),
             pause_reasons: match codes.pause_reasons {
                 Some(reasons) => reasons.into_inner().into_iter().map(|r| r.0).collect(),
                 None => usual.pause_reasons,
@@ -354,6 +374,9 @@ impl Checking {
             &resolved.anonymous,
             &resolved.park,
             &resolved.conference,
+            &resolved.prompt,
+            &resolved.record_pause,
+            &resolved.record,
         ];
         for (i, code) in all.iter().enumerate() {
             if all.iter().take(i).any(|other| other == code) && self.reader.is_clean() {

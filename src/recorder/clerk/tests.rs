@@ -48,6 +48,9 @@ fn a_recording_exists_whole_before_it_is_reported_and_is_closed_at_the_exact_sam
     let row = rig.store.recordings.row(recording(1)).unwrap().unwrap();
     assert_eq!((row.finished().as_ref(), row.agents.len()), (Some(done[0]), 1));
     assert!(verify::row(&rig.folder(), &row, STRICT).is_empty());
+    let drawn = std::fs::read(rig.folder().drawing(recording(1))).unwrap();
+    let waveform = crate::store::recordings::peaks::Waveform::read(&drawn).unwrap();
+    assert_eq!((waveform.length, waveform.data.iter().any(|peak| *peak != 0)), (402, true), "drawn while it was written");
     assert_eq!((rig.clerk.open(), rig.reports.len()), (0, 2));
 }
 
@@ -212,6 +215,39 @@ fn a_greeting_counts_only_once_it_is_kept_and_a_lost_index_knows_that_too() {
         !json.contains("kept") && serde_json::from_str::<Recording>(&json).unwrap() == row,
         "one of before there were marks counts"
     );
+}
+
+#[test]
+fn of_a_refused_recording_nothing_is_left_on_disk_and_in_the_index_also_after_a_kill() {
+    let refused = |n: u64| RecorderCommand::Describe(About { refused: true, ..about(n) });
+    let lies = |folder: &Folder, n: u64| {
+        let id = recording(n);
+        [folder.audio(id), folder.drawing(id), folder.sidecar(id)].iter().any(|path| path.exists())
+    };
+    let mut rig = Rig::new();
+    for n in 1..=3 {
+        rig.begin(n);
+    }
+    rig.run(2_000);
+    rig.writer.command(refused(1));
+    rig.end(1);
+    rig.disk.set_broken(true);
+    rig.run(1_000);
+    let gone = |r: &RecorderReport| matches!(r, RecorderReport::Discarded { recording: id, .. } if *id == recording(1));
+    assert!(rig.clerk.trouble().is_some() && !rig.reports.iter().any(gone), "told when it is durable");
+    rig.disk.set_broken(false);
+    rig.run(1_000);
+    assert_eq!((rig.reports.iter().filter(|r| gone(r)).count(), finished(&rig.reports).len()), (1, 0));
+    assert!(rig.store.recordings.row(recording(1)).unwrap().is_none() && !lies(&rig.folder(), 1));
+    // It is known as refused when the power fails.
+    rig.writer.command(refused(2));
+    rig.run(200);
+    let (root, disk, _) = rig.kill();
+    let store = super::super::rig::open_store(root.path(), &disk);
+    let repaired = crate::recorder::repair::repair(&store, &disk).unwrap();
+    assert_eq!(repaired.iter().map(|r| r.finished.recording).collect::<Vec<_>>(), [recording(3)]);
+    assert!(store.recordings.row(recording(2)).unwrap().is_none() && !lies(&store.folder, 2) && lies(&store.folder, 3));
+    store.close();
 }
 
 /// `cargo test --release -- --ignored cost_of --nocapture`

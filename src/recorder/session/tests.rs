@@ -26,7 +26,7 @@ fn frame(at: Mono, side: Side) -> Frame {
 
 impl Scene {
     fn new() -> Scene {
-        let session = Session::begin(id(), ConversationId::from_parts(1, 1), Mono::ZERO);
+        let session = Session::begin(id(), ConversationId::from_parts(1, 1), Mono::ZERO, NARROW);
         let disk = FaultyDisk::with_free(1 << 30);
         Scene { folder: tempfile::TempDir::new().unwrap(), disk, now: Mono::ZERO, session, told: Vec::new() }
     }
@@ -36,7 +36,7 @@ impl Scene {
     }
 
     fn open(&mut self) {
-        let wav = WavFile::create(&self.disk, &self.path()).unwrap();
+        let wav = WavFile::create(&self.disk, &self.path(), NARROW).unwrap();
         self.session.opened(wav, self.now);
     }
 

@@ -1,11 +1,13 @@
 //! The threads, on real time: short, and waiting for facts.
 
 use super::*;
-use crate::media::Side;
+use crate::codec::Codec;
+use crate::media::{Payload, Side};
 use crate::recorder::repair::repair;
 use crate::recorder::rig::{about, frame, recording};
 use crate::store::LogOptions;
 use crate::store::disk::RealDisk;
+use crate::store::disk::faulty::FaultyDisk;
 use crate::store::recordings::State;
 
 fn until(what: &str, mut fact: impl FnMut() -> bool) {
@@ -67,4 +69,84 @@ fn a_full_queue_drops_frames_and_counts_them() {
     assert_eq!(dropped.take(), [(recording(1), [0, 3 * 160])].into());
     assert!(dropped.take().is_empty());
     drop(queue);
+}
+
+/// While the disk hangs the workers' side never waits; what finds the queue full is silence of its length, counted; and behind it every
+/// sample is where it belongs.
+#[test]
+fn a_disk_that_hangs_costs_what_the_queue_does_not_hold_and_nothing_moves() {
+    let root = tempfile::TempDir::new().unwrap();
+    let clock = System::start();
+    let deaf: Health = Arc::new(|_, _| {});
+    let options = LogOptions { reserve_bytes: 0, ..LogOptions::default() };
+    let store = Store::open(root.path(), options, Arc::new(RealDisk), clock, deaf.clone()).unwrap();
+    let reports = Arc::new(Mutex::new(Vec::new()));
+    let into = reports.clone();
+    let report: ReportTo = Arc::new(move |r| into.lock().unwrap().push(r));
+    let disk = FaultyDisk::with_free(1 << 30);
+    let (folder, table) = (store.folder.clone(), store.recordings.clone());
+    let recorder = Recorder::start_on(folder, table, Arc::new(disk.clone()), clock, report, deaf, 64).unwrap();
+    let tap = recorder.tap();
+
+    let id = recording(1);
+    let begun = clock.mono();
+    recorder.command(RecorderCommand::Begin { at: begun, about: about(1) });
+    // Each packet is of one level, its number's.
+    let byte = |n: u64| 0x80 + (n % 100) as u8;
+    let mut sent = 0;
+    let mut speak_until = |what: &str, fact: &mut dyn FnMut(u64) -> bool| {
+        until(what, || {
+            while begun + Duration::from_millis(sent * 20) < clock.mono() {
+                let at = begun + Duration::from_millis(sent * 20);
+                for side in [Side::Said, Side::Heard] {
+                    let payload = Payload::from(&[byte(sent); 160][..]);
+                    let (sequence, timestamp) = (sent as u16, (sent * 160) as u32);
+                    tap.offer(Frame { recording: id, side, at, ssrc: 1, sequence, timestamp, codec: Codec::Pcmu, payload });
+                }
+                sent += 1;
+            }
+            fact(sent)
+        });
+    };
+    speak_until("half a second", &mut |sent| sent >= 25);
+    disk.set_hanging(true);
+    let mut hung = None;
+    // The whole second passes while a thread waits for the disk.
+    speak_until("a second on a disk that hangs", &mut |sent| {
+        if hung.is_none() && disk.waiting() > 0 {
+            hung = Some(sent);
+        }
+        hung.is_some_and(|hung| sent >= hung + 100)
+    });
+    disk.set_hanging(false);
+    let mut after = None;
+    speak_until("a second more", &mut |sent| sent >= *after.get_or_insert(sent) + 50);
+    let end = begun + Duration::from_millis(sent * 20);
+    recorder.command(RecorderCommand::End { recording: id, at: end });
+    until("finished", || reports.lock().unwrap().iter().any(|r| matches!(r, RecorderReport::Finished { .. })));
+    recorder.close();
+
+    let row = store.recordings.row(id).unwrap().unwrap();
+    let samples: Vec<i16> =
+        hound::WavReader::open(store.folder.audio(id)).unwrap().samples::<i16>().map(Result::unwrap).collect();
+    assert_eq!((samples.len() as u64, row.duration_ms), (sent * 320, sent * 20));
+    let mut silent = [0; 2];
+    for (n, packet) in (0..).zip(samples.chunks(320)) {
+        let level = crate::codec::G711::Pcmu.decode(byte(n));
+        for (side, silent) in silent.iter_mut().enumerate() {
+            let all = |wanted: i16| packet.iter().skip(side).step_by(2).all(|sample| *sample == wanted);
+            assert!(all(level) || all(0), "packet {n} is not whole, or not in its place");
+            *silent += if all(level) { 0 } else { 20 };
+        }
+    }
+    assert!(silent[0] > 0 && silent[1] > 0, "{silent:?}");
+    assert_eq!(row.lost_ms, silent);
+    let gaps = |r: &RecorderReport| match r {
+        RecorderReport::Gap { gap_ms, reason, .. } if reason == "queue_full" => *gap_ms,
+        _ => 0,
+    };
+    // Told is that of the side that lost more, each time.
+    let told = reports.lock().unwrap().iter().map(gaps).sum::<u64>();
+    assert!((silent[0].max(silent[1])..=silent[0] + silent[1]).contains(&told), "{told} of {silent:?}");
+    store.close();
 }

@@ -194,8 +194,22 @@ impl Conversation {
             Kind::RecordingDecided(r) => self.recorded = Some(Recorded { record: r.record, rule: r.rule.clone() }),
             Kind::RecordingStarted(r) => self.recording(r.recording).state = RecordingOutcome::Recording,
             Kind::RecordingGap(r) => self.recording(r.recording).gap_ms += r.gap_ms,
-            Kind::RecordingFinished(r) => self.recording(r.recording).state = RecordingOutcome::Finished,
-            Kind::RecordingRepaired(r) => self.recording(r.recording).state = RecordingOutcome::Repaired,
+            Kind::RecordingPaused(r) => {
+                self.open_interval(at, Span::RecordingPaused { recording: r.recording, by: r.by.clone() });
+            }
+            Kind::RecordingResumed(r) => self.recorded_on(at, r.recording),
+            Kind::RecordingRefused(r) | Kind::RecordingDiscarded(r) => {
+                self.recorded_on(at, r.recording);
+                self.recording(r.recording).state = RecordingOutcome::Refused;
+            }
+            Kind::RecordingFinished(r) => {
+                self.recorded_on(at, r.recording);
+                self.recording(r.recording).state = RecordingOutcome::Finished;
+            }
+            Kind::RecordingRepaired(r) => {
+                self.recorded_on(at, r.recording);
+                self.recording(r.recording).state = RecordingOutcome::Repaired;
+            }
             Kind::RecordingFailed(r) => self.recording(r.recording).state = RecordingOutcome::Failed,
 
             Kind::MediaMissing(m) => {
@@ -224,6 +238,7 @@ impl Conversation {
             // An agent's state is told with the conversation that caused it, and is not part of it.
             Kind::AgentReady(_)
             | Kind::AgentPaused(_)
+            | Kind::PromptRecorded(_)
             | Kind::VoicemailLeft(_)
             | Kind::VoicemailHeard(_)
             | Kind::VoicemailDeleted(_)
@@ -256,6 +271,11 @@ impl Conversation {
             | Kind::SystemRecovered(_)
             | Kind::SystemStopping(_) => {}
         }
+    }
+
+    /// A pause of it ends, if there is one.
+    fn recorded_on(&mut self, at: Wall, of: RecordingId) {
+        self.close(at, |s| matches!(s, Span::RecordingPaused { recording, .. } if *recording == of), |_| {});
     }
 
     /// One interval for each mode that a supervisor was in.

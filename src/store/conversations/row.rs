@@ -209,6 +209,12 @@ pub enum Span {
         agent: Option<StaffNumber>,
         by: By,
     },
+    /// Its recording is silent on purpose.
+    RecordingPaused {
+        #[schema(value_type = String)]
+        recording: RecordingId,
+        by: By,
+    },
     /// A phone did not take the call; it takes no time.
     Forward {
         #[schema(value_type = String)]
@@ -276,6 +282,8 @@ pub enum RecordingOutcome {
     Recording,
     Finished,
     Repaired,
+    /// The customer did not want it: nothing of it is kept.
+    Refused,
     /// It could not be written; it is still tried, and may turn out finished.
     Failed,
 }

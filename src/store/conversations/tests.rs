@@ -37,7 +37,7 @@ fn story() -> Vec<(u64, Kind)> {
             }),
         ),
         (100, Kind::CallAnswered(CallProgress { leg: LegId(1) })),
-        (100, Kind::RecordingDecided(RecordingDecided { record: true, rule: "inbound default".into() })),
+        (100, Kind::RecordingDecided(RecordingDecided { record: true, on_demand: false, rule: "inbound default".into() })),
         (110, Kind::RecordingStarted(RecordingStarted { recording })),
         (100, Kind::MenuEntered(MenuEntered { menu: "main".into(), node: "top".into(), language: "en".into() })),
         (900, Kind::MenuDigit(MenuDigit { menu: "main".into(), node: "top".into(), digit: "1".into() })),

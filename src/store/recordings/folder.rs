@@ -1,4 +1,4 @@
-//! Where a recording's files lie: `YYYY/MM/DD/<id>.wav` and `.json`, by the UTC date on which its id was made.
+//! Where a recording's files lie: `YYYY/MM/DD/<id>.wav`, `.json` and `.peaks`, by the UTC date on which its id was made.
 //!
 //! A path is made from a [`RecordingId`] alone, which is 26 letters and digits of our own, so no name from outside can lead anywhere.
 
@@ -45,7 +45,12 @@ impl Folder {
         self.day(id).join(format!("{id}.json"))
     }
 
-    /// The folder of both.
+    /// Its waveform ([`peaks`](super::peaks)).
+    pub fn drawing(&self, id: RecordingId) -> PathBuf {
+        self.day(id).join(format!("{id}.peaks"))
+    }
+
+    /// The folder of all of them.
     pub fn day(&self, id: RecordingId) -> PathBuf {
         // A ULID of the far future is beyond jiff's years: it goes where 1970 goes.
         let ms = i64::try_from(id.timestamp_ms()).unwrap_or(0);

@@ -5,6 +5,7 @@
 
 pub mod folder;
 mod number;
+pub mod peaks;
 pub mod row;
 mod search;
 
@@ -142,7 +143,7 @@ impl Recordings {
                 (Kind::Greeting, Some(mailbox)) if row.kept => greetings.kept.push((mailbox, id)),
                 // One that can't be repaired yet is tried again at the next start.
                 (Kind::Greeting, _) if row.state != State::Recording => greetings.unkept.push(id),
-                (Kind::Greeting | Kind::Conversation | Kind::Voicemail, _) => {}
+                (Kind::Greeting | Kind::Conversation | Kind::Voicemail | Kind::Supervisor | Kind::Prompt, _) => {}
             }
         }
         Ok(greetings)

@@ -56,6 +56,13 @@ pub struct Recording {
     /// Silence that stands for packets which never came, left and right, in ms.
     #[serde(default)]
     pub lost_ms: [u64; 2],
+    /// Silence on purpose in it, in ms.
+    #[serde(default)]
+    pub paused_ms: u64,
+    /// The customer did not want it: it goes as soon as it has ended.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    pub refused: bool,
     #[serde(default)]
     pub kind: Kind,
     /// Whose mailbox a message is in.
@@ -91,6 +98,10 @@ pub enum Kind {
     Voicemail,
     /// What a mailbox says to callers.
     Greeting,
+    /// A take of a prompt, while it is spoken and heard.
+    Prompt,
+    /// Left what a supervisor of a conversation said, right what the supervisor heard.
+    Supervisor,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -104,9 +115,6 @@ pub enum State {
 
 /// Both sides of a conversation.
 pub const CHANNELS: u16 = 2;
-
-/// G.711 both ways is all that the line carries.
-pub const SAMPLE_RATE: u32 = 8_000;
 
 impl Recording {
     /// A recording that begins.
@@ -124,15 +132,19 @@ impl Recording {
             agents: about.agents.clone(),
             queue: about.queue.clone(),
             channels: CHANNELS,
-            sample_rate: SAMPLE_RATE,
+            sample_rate: about.sample_rate,
             bytes: 0,
             sha256: None,
             state: State::Recording,
             rule: about.rule.clone(),
             lost_ms: [0, 0],
+            paused_ms: about.paused_ms,
+            refused: about.refused,
             kind: match (&about.mailbox, about.greeting) {
                 (Some(_), true) => Kind::Greeting,
                 (Some(_), false) => Kind::Voicemail,
+                (None, _) if about.supervises => Kind::Supervisor,
+                (None, _) if about.prompt => Kind::Prompt,
                 (None, _) => Kind::Conversation,
             },
             mailbox: about.mailbox.clone(),

@@ -38,6 +38,8 @@ fn row(seed: (u64, usize, Vec<usize>, usize, usize, u64)) -> Recording {
         state: State::Finished,
         rule: String::new(),
         lost_ms: [0, 0],
+        paused_ms: 0,
+        refused: false,
         kind: Kind::Conversation,
         mailbox: None,
         heard: false,

@@ -45,6 +45,7 @@ impl OutputsDigest {
             | Output::Media { .. }
             | Output::Recorder(_)
             | Output::Fetch { .. }
+            | Output::KeepPrompt { .. }
             | Output::Event(_)
             | Output::Registration(_)
             | Output::AgentWish { .. }

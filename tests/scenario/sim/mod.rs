@@ -9,6 +9,7 @@ pub mod audio;
 pub mod invariants;
 pub mod looking;
 pub mod network;
+mod recorder;
 pub mod ua;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,16 +21,15 @@ use cordboard::clock::{Mono, Now, Wall};
 use cordboard::config::{Config, File, Source};
 use cordboard::ids::{ConversationId, LegId, RecordingId};
 use cordboard::media::{self, Clips, Datagram, Lease, Port, Worker};
-use cordboard::recorder::timeline::Timeline;
 use cordboard::sip::{self, Flow};
-use cordboard::switch::event::RecordingFinished;
-use cordboard::switch::input::{Actor, RecorderReport, Recovered};
+use cordboard::switch::input::{Actor, Recovered};
 use cordboard::switch::journal::{Ended, Journal};
-use cordboard::switch::output::{Banned, Known, RecorderCommand, Resolved, Server, Ticket, Wanted};
+use cordboard::switch::output::{Banned, Known, Resolved, Server, Ticket, Wanted};
 use cordboard::switch::{Answer, Command, Event, Input, Output, Switch, guarded};
 
 use audio::Loudspeaker;
 use network::{Network, Parcel};
+pub use recorder::Recorded;
 use ua::{OnInvite, Ua};
 
 pub const SWITCH: &str = "10.0.0.1:5060";
@@ -38,20 +38,6 @@ const FIRST_PORT: u16 = 20_000;
 const PAIRS: u16 = 2_000;
 /// A worker wakes at this pace when something plays; the simulation looks at its deadline besides.
 const START: Wall = Wall::from_micros(1_795_338_000_000_000);
-
-/// A recording as the recorder's pure part made it.
-pub struct Recorded {
-    pub conversation: ConversationId,
-    pub began: Mono,
-    pub ended: Option<Mono>,
-    pub timeline: Timeline,
-    /// Interleaved: left said, right heard.
-    pub samples: Vec<i16>,
-    pub about: cordboard::switch::output::About,
-    pub heard: bool,
-    /// Of a greeting: it counts.
-    pub kept: bool,
-}
 
 pub struct Sim {
     pub switch: Switch,
@@ -114,6 +100,8 @@ pub struct Sim {
     pub peers: BTreeMap<LegId, SocketAddr>,
     /// The clips of each prompt, as they were begun.
     pub said: Vec<String>,
+    /// Prompts that were recorded by phone.
+    pub prompts: BTreeMap<String, Vec<i16>>,
     pub registrations: BTreeMap<(String, String), cordboard::registrar::Binding>,
     wishes: BTreeMap<cordboard::ids::StaffNumber, Bytes>,
     settings_of: BTreeMap<cordboard::ids::Number, Bytes>,
@@ -168,6 +156,9 @@ pub fn centre() -> Source {
             "agent-offline",
             "forwarding-on",
             "forwarding-off",
+            "prompt-record",
+            "prompt-options",
+            "prompt-saved",
         ])
         .map(|p| format!("en/{p}"))
         .collect();
@@ -258,6 +249,7 @@ impl Sim {
             hears: BTreeMap::new(),
             peers: BTreeMap::new(),
             said: Vec::new(),
+            prompts: BTreeMap::new(),
             registrations: BTreeMap::new(),
             wishes: BTreeMap::new(),
             settings_of: BTreeMap::new(),
@@ -602,6 +594,12 @@ impl Sim {
                 }
                 later.push(Input::Fetched { leg, recording, there: there.is_some() });
             }
+            Output::KeepPrompt { leg, prompt, recording } => {
+                let said = self.recordings.get(&recording).map(|r| r.samples.iter().step_by(2).copied().collect());
+                let kept = !self.hung && said.is_some();
+                self.prompts.extend(said.filter(|_| kept).map(|said| (prompt.clone(), said)));
+                later.push(Input::PromptKept { leg, prompt, recording, kept });
+            }
             Output::Event(event) => self.events.push(event),
             Output::Registration(change) => match change {
                 cordboard::switch::output::RegistrationChange::Put(number, binding)
@@ -696,61 +694,6 @@ impl Sim {
         self.workers[usize::from(worker)].handle(command, &self.clips, now, &mut speaker);
         later.extend(std::mem::take(&mut speaker.reports).into_iter().map(Input::Media));
         self.heard(speaker);
-    }
-
-    fn record(&mut self, command: RecorderCommand, later: &mut Vec<Input>) {
-        match command {
-            RecorderCommand::Begin { at, about } => {
-                let (recording, conversation) = (about.recording, about.conversation);
-                let recorded = Recorded {
-                    conversation,
-                    began: at,
-                    ended: None,
-                    timeline: Timeline::new(at),
-                    samples: Vec::new(),
-                    about,
-                    heard: false,
-                    kept: false,
-                };
-                self.recordings.insert(recording, recorded);
-                later.push(Input::Recorder(RecorderReport::Started { conversation, recording }));
-            }
-            RecorderCommand::Describe(about) => {
-                if let Some(recorded) = self.recordings.get_mut(&about.recording) {
-                    recorded.about = about;
-                }
-            }
-            RecorderCommand::Heard { recording } => {
-                if let Some(recorded) = self.recordings.get_mut(&recording) {
-                    recorded.heard = true;
-                }
-                if !self.hung {
-                    later.push(Input::Recorder(RecorderReport::Kept { recording, gone: false }));
-                }
-            }
-            // A disk that hangs has not done it when the power fails.
-            RecorderCommand::Discard { .. } | RecorderCommand::Keep { .. } if self.hung => {}
-            RecorderCommand::Keep { recording } => {
-                if let Some(recorded) = self.recordings.get_mut(&recording) {
-                    recorded.kept = true;
-                }
-                later.push(Input::Recorder(RecorderReport::Kept { recording, gone: false }));
-            }
-            RecorderCommand::Discard { recording, .. } => {
-                self.recordings.remove(&recording);
-                later.push(Input::Recorder(RecorderReport::Kept { recording, gone: true }));
-            }
-            RecorderCommand::End { recording, at } => {
-                let Some(recorded) = self.recordings.get_mut(&recording) else { return };
-                recorded.ended = Some(at);
-                recorded.timeline.finish(at, &mut recorded.samples);
-                // An end that is told late lies before what was written.
-                recorded.samples.truncate(at.since(recorded.began).as_millis() as usize * 16);
-                let duration_ms = recorded.samples.len() as u64 / 2 / 8;
-                let finished = RecordingFinished { recording, duration_ms, bytes: 0, sha256: String::new(), lost_ms: [0, 0] };
-                later.push(Input::Recorder(RecorderReport::Finished { conversation: recorded.conversation, finished }));
-            }
-        }
     }
 
     /// What a peer wants sent.

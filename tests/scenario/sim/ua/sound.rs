@@ -1,4 +1,4 @@
-//! RTP: a byte of its own every 20 ms, and key presses.
+//! RTP: a byte of its own every 20 ms, or a tone, and key presses.
 
 use std::net::SocketAddr;
 

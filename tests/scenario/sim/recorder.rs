@@ -1,0 +1,97 @@
+//! The recorder of a simulation: its pure part, and reports as if the disk took everything at once.
+
+use cordboard::clock::Mono;
+use cordboard::ids::ConversationId;
+use cordboard::recorder::timeline::Timeline;
+use cordboard::switch::Input;
+use cordboard::switch::event::RecordingFinished;
+use cordboard::switch::input::RecorderReport;
+use cordboard::switch::output::RecorderCommand;
+
+use super::Sim;
+
+/// A recording as the recorder's pure part made it.
+pub struct Recorded {
+    pub conversation: ConversationId,
+    pub began: Mono,
+    pub ended: Option<Mono>,
+    pub timeline: Timeline,
+    /// Interleaved: left said, right heard.
+    pub samples: Vec<i16>,
+    pub about: cordboard::switch::output::About,
+    pub heard: bool,
+    /// Of a greeting: it counts.
+    pub kept: bool,
+}
+
+impl Sim {
+    pub(super) fn record(&mut self, command: RecorderCommand, later: &mut Vec<Input>) {
+        match command {
+            RecorderCommand::Begin { at, about } => {
+                let (recording, conversation) = (about.recording, about.conversation);
+                let recorded = Recorded {
+                    conversation,
+                    began: at,
+                    ended: None,
+                    timeline: Timeline::new(at, 8_000),
+                    samples: Vec::new(),
+                    about,
+                    heard: false,
+                    kept: false,
+                };
+                self.recordings.insert(recording, recorded);
+                later.push(Input::Recorder(RecorderReport::Started { conversation, recording }));
+            }
+            RecorderCommand::Describe(about) => {
+                if let Some(recorded) = self.recordings.get_mut(&about.recording) {
+                    recorded.about = about;
+                }
+            }
+            RecorderCommand::Pause { recording, at } => {
+                if let Some(recorded) = self.recordings.get_mut(&recording) {
+                    recorded.timeline.hush(at);
+                }
+            }
+            RecorderCommand::Resume { recording, at } => {
+                if let Some(recorded) = self.recordings.get_mut(&recording) {
+                    recorded.timeline.unhush(at);
+                }
+            }
+            RecorderCommand::Heard { recording } => {
+                if let Some(recorded) = self.recordings.get_mut(&recording) {
+                    recorded.heard = true;
+                }
+                if !self.hung {
+                    later.push(Input::Recorder(RecorderReport::Kept { recording, gone: false }));
+                }
+            }
+            // A disk that hangs has not done it when the power fails.
+            RecorderCommand::Discard { .. } | RecorderCommand::Keep { .. } if self.hung => {}
+            RecorderCommand::Keep { recording } => {
+                if let Some(recorded) = self.recordings.get_mut(&recording) {
+                    recorded.kept = true;
+                }
+                later.push(Input::Recorder(RecorderReport::Kept { recording, gone: false }));
+            }
+            RecorderCommand::Discard { recording, .. } => {
+                self.recordings.remove(&recording);
+                later.push(Input::Recorder(RecorderReport::Kept { recording, gone: true }));
+            }
+            RecorderCommand::End { recording, at } => {
+                let Some(recorded) = self.recordings.get_mut(&recording) else { return };
+                recorded.ended = Some(at);
+                recorded.timeline.finish(at, &mut recorded.samples);
+                // An end that is told late lies before what was written.
+                recorded.samples.truncate(at.since(recorded.began).as_millis() as usize * 16);
+                if recorded.about.refused {
+                    let conversation = recorded.conversation;
+                    self.recordings.remove(&recording);
+                    return later.push(Input::Recorder(RecorderReport::Discarded { conversation, recording }));
+                }
+                let duration_ms = recorded.samples.len() as u64 / 2 / 8;
+                let finished = RecordingFinished { recording, duration_ms, bytes: 0, sha256: String::new(), lost_ms: [0, 0] };
+                later.push(Input::Recorder(RecorderReport::Finished { conversation: recorded.conversation, finished }));
+            }
+        }
+    }
+}
