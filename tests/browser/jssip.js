@@ -13,6 +13,7 @@ class Phone {
       this.agent.on(name, (e) => window.tell(name, e?.response?.status_code ?? null));
     }
     this.agent.on('newRTCSession', ({ session, originator, request }) => {
+      this.before = this.session;
       this.session = session;
       if (originator === 'remote') window.tell('incoming', request.from.uri.user);
       for (const name of ['progress', 'accepted', 'confirmed', 'ended', 'failed', 'hold', 'unhold']) {
@@ -29,8 +30,11 @@ class Phone {
   hold() { this.session.hold(); }
   resume() { this.session.unhold(); }
   refer(to) { this.session.refer(`sip:${to}@${this.domain}`); }
+  close() { this.session.connection.close(); }
   listen() { listen(this.session.connection); }
-  press(digit) { this.session.sendDTMF(digit); }
+  attend() { this.before.refer(this.session.remote_identity.uri, { replaces: this.session }); }
+  press(digit) { this.session.sendDTMF(digit, { transportType: 'RFC2833' }); }
+  restart() { this.session.renegotiate({ rtcOfferConstraints: { iceRestart: true } }, () => window.tell('restarted', null)); }
 }
 
 window.begin = (settings) => { window.phone = new Phone(settings); window.phone.start(); };

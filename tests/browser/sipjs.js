@@ -36,6 +36,7 @@ class Phone {
   }
 
   take(session) {
+    this.before = this.session;
     this.session = session;
     session.stateChange.addListener((state) => { if (names[state]) window.tell(names[state], null); });
   }
@@ -57,6 +58,7 @@ class Phone {
 
   answer() { return this.session.accept({ sessionDescriptionHandlerOptions }); }
 
+  close() { this.session.sessionDescriptionHandler.peerConnection.close(); }
   listen() { listen(this.session.sessionDescriptionHandler.peerConnection); }
 
   hangup() {
@@ -64,6 +66,17 @@ class Phone {
     return this.session instanceof Inviter ? this.session.cancel() : this.session.reject();
   }
 
+  again(more, event) {
+    const options = { ...sessionDescriptionHandlerOptions, ...more };
+    this.session.sessionDescriptionHandlerOptionsReInvite = options;
+    return this.session.invite({ requestDelegate: { onAccept: () => { if (event) window.tell(event, null); } } });
+  }
+
+  hold() { return this.again({ hold: true }); }
+  resume() { return this.again({ hold: false }); }
+  restart() { return this.again({ offerOptions: { iceRestart: true } }, 'restarted'); }
+  press(digit) { this.session.sessionDescriptionHandler.sendDtmf(digit); }
+  attend() { return this.before.refer(this.session); }
   refer(to) { return this.session.refer(UserAgent.makeURI(`sip:${to}@${this.domain}`)); }
 }
 

@@ -50,7 +50,8 @@ impl Browser {
         browser
     }
 
-    /// A method of the page's phone: `call`, `answer`, `hangup`, `hold`, `resume`, `refer`, `press`, `listen`, `stop`.
+    /// A method of the page's phone: `call`, `answer`, `hangup`, `hold`, `resume`, `refer`, `attend` (refers the call before to the
+    /// one that it has), `press` (RFC 4733), `close` (its media, and says nothing), `restart` (of ICE), `listen`, `stop`.
     #[track_caller]
     pub fn tell(&mut self, what: &str, with: &[&str]) {
         self.process.say(&json!({ "do": what, "with": with }).to_string());
