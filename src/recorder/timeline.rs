@@ -762,6 +762,8 @@ mod tests {
     }
 
     proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config::with_cases(64))]
+
         /// Whatever the numbers say: no panic, and the recording is as long as the clock says.
         #[test]
         fn any_frames_give_the_exact_length(
