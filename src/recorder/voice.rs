@@ -222,15 +222,15 @@ mod tests {
         assert_eq!((bursts(&left).len(), timeline.losses(Side::Said).concealed_ms), (4, 0));
     }
 
-    /// Ten minutes of a clock that is 100 ppm fast, with 3 % loss.
+    /// Three minutes of a clock that is 100 ppm fast, with 3 % loss.
     #[test]
-    fn ten_minutes_are_as_long_as_the_clock_says() {
-        let frames = packets(Codec::L16, 600_000).into_iter().enumerate().filter(|(n, _)| n * 7_919 % 100 < 97);
-        let (timeline, left) = record(frames.map(|(_, (ms, f))| (ms - ms / 10_000, f)).collect(), 599_940);
+    fn minutes_are_as_long_as_the_clock_says() {
+        let frames = packets(Codec::L16, 180_000).into_iter().enumerate().filter(|(n, _)| n * 7_919 % 100 < 97);
+        let (timeline, left) = record(frames.map(|(_, (ms, f))| (ms - ms / 10_000, f)).collect(), 179_982);
         let losses = timeline.losses(Side::Said);
-        assert_eq!((losses.concealed_ms, losses.late), (18_000, 0));
+        assert_eq!((losses.concealed_ms, losses.late), (5_400, 0));
         let said = bursts(&left);
-        assert!(said.len() >= 590, "{}", said.len());
+        assert!(said.len() >= 177, "{}", said.len());
         for at in said {
             // The source's second is shorter than ours by 0.1 ms.
             let nth = (at as f64 / 999.9 - 0.5).round();
@@ -240,6 +240,8 @@ mod tests {
     }
 
     proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config::with_cases(64))]
+
         /// Whatever comes: no panic, and the recording is as long as the clock says.
         #[test]
         fn any_frames_give_the_exact_length(

@@ -3,11 +3,13 @@
 //! A target is a line in the table below: seeds, and a `run` that panics when an oracle fails. Each draws from its own seeded generator,
 //! so a failure repeats: the message names seed and execution, and shows the input. `FUZZ_EXECUTIONS` is how many are spread over all
 //! targets (a tenth of a million if not set), `FUZZ_EACH` how many each gets, `FUZZ_SEED` another seed. `scripts/fuzz` runs a million each.
+//! A target that says that it costs more gets fewer.
 
 mod config;
 mod media;
 mod mutate;
 mod sip;
+mod worker;
 
 use std::fmt::Write;
 
@@ -21,6 +23,11 @@ pub trait Target: Sync {
     /// Parses, and panics where an oracle fails. Says whether the input was taken: such inputs are mutated further. `chance` is for what
     /// the target itself wants to vary.
     fn run(&self, input: &[u8], chance: u64) -> bool;
+
+    /// As many executions of others take the time of one of this.
+    fn cost(&self) -> u64 {
+        1
+    }
 }
 
 macro_rules! targets {
@@ -44,6 +51,7 @@ targets! {
     rtp: media::Rtp;
     rtcp: media::Reports;
     srtp: media::Secured;
+    worker: worker::Garbage::new();
 }
 
 /// Inputs longer than this are cut: everything that is read has its own bound far below.
@@ -59,6 +67,7 @@ fn variable(name: &str) -> Option<u64> {
 fn fuzz(name: &'static str, target: &dyn Target) {
     let seed = variable("FUZZ_SEED").unwrap_or(1);
     let executions = variable("FUZZ_EACH").unwrap_or_else(|| variable("FUZZ_EXECUTIONS").unwrap_or(100_000).div_ceil(COUNT));
+    let executions = executions.div_ceil(target.cost());
     let mut corpus = target.seeds();
     let seeds = corpus.len();
     for input in corpus.clone() {

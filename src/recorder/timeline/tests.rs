@@ -248,6 +248,8 @@ fn one_call_gives_no_more_than_eight_seconds() {
 }
 
 proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config::with_cases(64))]
+
     /// Whatever the numbers say: no panic, and the recording is as long as the clock says.
     #[test]
     fn any_frames_give_the_exact_length(

@@ -1,0 +1,237 @@
+//! Datagrams at the ports of a media worker's legs: from the phone, from a stranger, to RTP and RTCP, of legs that are relayed, decoded and
+//! encrypted.
+//!
+//! Oracles beyond "no panic": nothing goes to anybody but the phones and, where the worker said that it listens to it, the sender;
+//! what a stranger sends once the phones have spoken goes nowhere and into no recording; nothing unauthentic passes an encrypted leg;
+//! afterwards the phones hear each other as before.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use cordboard::clock::Mono;
+use cordboard::codec::Codec;
+use cordboard::ids::{LegId, RecordingId};
+use cordboard::media::{Clips, Command, Datagram, Frame, Lease, Port, Report, Session, Settings, Sink, Slot, Source, Worker};
+use cordboard::rtp::srtp::{GROWTH, Master, Pair, Suite};
+use cordboard::rtp::{Fields, HEADER, rtcp};
+
+use super::Target;
+
+/// Relayed; decoded; encrypted, whose key no input has.
+const CALLS: [[Codec; 2]; 3] = [[Codec::Pcma, Codec::Pcma], [Codec::Pcma, Codec::L16], [Codec::Pcma, Codec::Pcma]];
+const ENCRYPTED: usize = 2;
+/// Longer than what is read from a socket.
+const LONGEST: usize = 2_048;
+
+#[derive(Default)]
+struct Out {
+    sent: Vec<SocketAddr>,
+    taped: usize,
+    latched: Vec<SocketAddr>,
+}
+
+impl Sink for Out {
+    fn send(&mut self, _: Slot, _: LegId, _: Port, to: SocketAddr, _: &[u8]) {
+        self.sent.push(to);
+    }
+
+    fn tap(&mut self, _: Frame) {
+        self.taped += 1;
+    }
+
+    fn report(&mut self, report: Report) {
+        if let Report::Latched { address, .. } = report {
+            self.latched.push(address);
+        }
+    }
+}
+
+/// One worker for all inputs, with new legs for each: its tones are made but once.
+struct Rig {
+    worker: Worker,
+    clips: Clips,
+    now: Mono,
+    out: Out,
+}
+
+pub struct Garbage(Mutex<Option<Rig>>);
+
+impl Garbage {
+    pub const fn new() -> Garbage {
+        Garbage(Mutex::new(None))
+    }
+}
+
+fn leg(phone: usize) -> LegId {
+    LegId(phone as u64 + 1)
+}
+
+fn address(phone: usize, port: Port) -> SocketAddr {
+    SocketAddr::from(([192, 0, 2, phone as u8 + 1], if port == Port::Rtp { 5_004 } else { 5_005 }))
+}
+
+fn stranger() -> SocketAddr {
+    SocketAddr::from(([203, 0, 113, 66], 666))
+}
+
+fn packet(codec: Codec, ssrc: u32, sequence: u16, payload: &[u8]) -> Vec<u8> {
+    let mut header = [0; HEADER];
+    let timestamp = u32::from(sequence) * codec.clock_rate() / 50;
+    Fields { marker: false, payload_type: codec.payload_type(), sequence, timestamp, ssrc }.write(&mut header);
+    [&header[..], payload].concat()
+}
+
+fn payload(codec: Codec) -> Vec<u8> {
+    vec![0x55; if codec == Codec::L16 { 640 } else { 160 }]
+}
+
+impl Rig {
+    fn new() -> Rig {
+        let settings = Settings {
+            missing_after: Duration::from_secs(3),
+            dead_after: Duration::from_secs(30),
+            country: *b"DE",
+            degraded_below: 3.6,
+            seed: 1,
+        };
+        Rig {
+            worker: Worker::new(settings),
+            clips: Clips::new(BTreeMap::new(), None),
+            now: Mono::from_millis(1),
+            out: Out::default(),
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        self.worker.handle(command, &self.clips, self.now, &mut self.out);
+    }
+
+    /// Two phones that hear each other, recorded at the first.
+    fn call(&mut self, which: usize) {
+        for phone in [0, 1] {
+            self.command(Command::Open { leg: leg(phone), lease: Lease { worker: 0, port: 20_000 } });
+            let codec = CALLS[which][phone];
+            let key = |byte: u8| Master::new(Suite::AesCm80, &[byte; 30]);
+            let keys = (key(1 + phone as u8), key(3 + phone as u8));
+            let session = Session {
+                remote: Some(address(phone, Port::Rtp)),
+                remote_rtcp: Some(address(phone, Port::Rtcp)),
+                codec,
+                payload_type: codec.payload_type(),
+                receives: [(codec.payload_type(), codec)].into_iter().collect(),
+                telephone_event: Some((101, codec.clock_rate())),
+                telephone_events_in: [(101, codec.clock_rate())].into_iter().collect(),
+                send: true,
+                receive: true,
+                ptime_ms: 20,
+                dtx: false,
+                extended: cordboard::sdp::Extended::default(),
+                srtp: keys.0.zip(keys.1).filter(|_| which == ENCRYPTED).map(|(ours, theirs)| Pair { ours, theirs }),
+            };
+            self.command(Command::Agree { leg: leg(phone), session });
+        }
+        for (phone, other) in [(0, 1), (1, 0)] {
+            self.command(Command::Hear { leg: leg(phone), source: Source::Leg(leg(other)) });
+        }
+        self.command(Command::Tap { leg: leg(0), recording: RecordingId::from_parts(1, 1) });
+    }
+
+    fn receive(&mut self, from: SocketAddr, phone: usize, port: Port, datagram: &[u8]) -> bool {
+        let Some(slot) = self.worker.slot(leg(phone)) else { return false };
+        let length = datagram.len().min(LONGEST);
+        let mut buffer = [&datagram[..length], &[0xee; GROWTH]].concat();
+        let forward = self.worker.receive(slot, port, from, Datagram { buffer: &mut buffer, length }, self.now, &mut self.out);
+        if let Some(forward) = forward {
+            assert!(forward.start + forward.len <= buffer.len());
+            self.out.sent.push(forward.to);
+        }
+        forward.is_some()
+    }
+
+    fn run(&mut self, ms: u64) {
+        let end = self.now + Duration::from_millis(ms);
+        while let Some(at) = self.worker.deadline().filter(|at| *at <= end) {
+            self.now = self.now.max(at);
+            self.worker.tick(self.now, &mut self.out);
+        }
+        self.now = end;
+    }
+
+    /// Each says a packet that nobody could take for old, and 40 ms go by: who of them was sent something.
+    fn talk(&mut self, which: usize, sequence: u16) -> [bool; 2] {
+        for phone in [0, 1] {
+            let codec = CALLS[which][phone];
+            for n in 0..2 {
+                self.receive(address(phone, Port::Rtp), phone, Port::Rtp, &packet(codec, 7, sequence + n, &payload(codec)));
+            }
+        }
+        self.run(40);
+        [0, 1].map(|phone| self.out.sent.contains(&address(phone, Port::Rtp)))
+    }
+}
+
+impl Target for Garbage {
+    fn seeds(&self) -> Vec<Vec<u8>> {
+        let mut seeds: Vec<Vec<u8>> = [Codec::Pcma, Codec::L16].map(|codec| packet(codec, 7, 3, &payload(codec))).into();
+        seeds.push(packet(Codec::Pcmu, 7, 4, &[0xff; 160]));
+        let mut event = packet(Codec::Pcma, 7, 5, &[5, 0x8a, 3, 0x20]);
+        event[1] = 101;
+        let mut noise = packet(Codec::Pcma, 7, 6, &[40, 1, 2, 3]);
+        noise[1] = 13;
+        seeds.extend([event, noise]);
+        let block = rtcp::Block { ssrc: 1, fraction_lost: 20, lost: 9, extended_newest: 70_000, ..rtcp::Block::default() };
+        let sender = rtcp::Sender { ntp: 1 << 60, timestamp: 5, packets: 9, octets: 99 };
+        seeds.push(rtcp::compound(7, Some(sender), Some(block), "phone", true).to_vec());
+        // STUN (RFC 5389 §6), a record of DTLS (RFC 6347 §4.1).
+        seeds.push([&[0, 1, 0, 8, 0x21, 0x12, 0xa4, 0x42][..], &[7; 12], &[0, 6, 0, 4, b'a', b':', b'b', b'c']].concat());
+        seeds.push([&[22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 1, 0, 20, 1, 0, 0, 8, 0, 0][..], &[9; 16]].concat());
+        seeds
+    }
+
+    /// Legs are opened, and talk, and are closed.
+    fn cost(&self) -> u64 {
+        8
+    }
+
+    fn run(&self, input: &[u8], chance: u64) -> bool {
+        let mut place = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // Taken out, so that after a panic nobody goes on with it.
+        let mut rig = place.take().unwrap_or_else(Rig::new);
+        let which = chance as usize % CALLS.len();
+        let phone = (chance >> 8) as usize % 2;
+        let port = if chance >> 16 & 1 == 0 { Port::Rtp } else { Port::Rtcp };
+        let is_stranger = chance >> 24 & 1 == 0;
+        let has_begun = which == ENCRYPTED || chance >> 32 & 1 == 0;
+        let from = if is_stranger { stranger() } else { address(phone, port) };
+        rig.call(which);
+        if has_begun {
+            rig.talk(which, 1);
+        }
+        rig.out = Out::default();
+        let passed = rig.receive(from, phone, port, input);
+        let taped = rig.out.taped;
+        if which == ENCRYPTED || (is_stranger && has_begun) {
+            assert!(!passed && taped == 0, "it went through");
+        }
+        rig.run(100);
+        let may = |to: &SocketAddr| to.ip() != stranger().ip() || rig.out.latched.iter().any(|l| l.ip() == to.ip());
+        assert!(rig.out.sent.iter().all(may), "{:?}", rig.out.sent);
+        assert!(rig.out.latched.is_empty() || (is_stranger && !has_begun), "{:?}", rig.out.latched);
+        // Another source's numbers, so that whatever the input's were they are none of these.
+        if which != ENCRYPTED {
+            rig.out = Out::default();
+            // A time of its own begins after two packets in a row (RFC 3550 appendix A.1).
+            rig.talk(which, 30_000);
+            assert_eq!(rig.talk(which, 30_002), [true; 2], "they hear each other no more");
+        }
+        for phone in [0, 1] {
+            rig.command(Command::Close { leg: leg(phone) });
+        }
+        assert_eq!(rig.worker.legs(), 0);
+        rig.out = Out::default();
+        *place = Some(rig);
+        passed || taped > 0 || (which == ENCRYPTED && input.first().is_some_and(|first| first >> 6 == 2))
+    }
+}
