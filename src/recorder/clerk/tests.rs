@@ -218,7 +218,7 @@ fn a_greeting_counts_only_once_it_is_kept_and_a_lost_index_knows_that_too() {
 }
 
 #[test]
-fn of_a_refused_recording_nothing_is_left_on_disk_and_in_the_index() {
+fn of_a_refused_recording_nothing_is_left_on_disk_and_in_the_index_also_after_a_kill() {
     let refused = |n: u64| RecorderCommand::Describe(About { refused: true, ..about(n) });
     let lies = |folder: &Folder, n: u64| {
         let id = recording(n);
@@ -239,10 +239,17 @@ fn of_a_refused_recording_nothing_is_left_on_disk_and_in_the_index() {
     rig.run(1_000);
     assert_eq!((rig.reports.iter().filter(|r| gone(r)).count(), finished(&rig.reports).len()), (1, 0));
     assert!(rig.store.recordings.row(recording(1)).unwrap().is_none() && !lies(&rig.folder(), 1));
-    // It is known as refused before it has ended.
+    // It is known as refused when the power fails.
     rig.writer.command(refused(2));
     rig.run(200);
-    assert!(rig.store.recordings.row(recording(2)).unwrap().unwrap().refused);
+    assert!(rig.store.recordings.row(recording(2)).unwrap().unwrap().refused, "the row says so");
+    let (root, disk, _) = rig.kill();
+    let store = super::super::rig::open_store(root.path(), &disk);
+    assert!(store.recordings.row(recording(2)).unwrap().unwrap().refused, "and still does");
+    let repaired = crate::recorder::repair::repair(&store, &disk).unwrap();
+    assert_eq!(repaired.iter().map(|r| r.finished.recording).collect::<Vec<_>>(), [recording(3)]);
+    assert!(store.recordings.row(recording(2)).unwrap().is_none() && !lies(&store.folder, 2) && lies(&store.folder, 3));
+    store.close();
 }
 
 /// `cargo test --release -- --ignored cost_of --nocapture`
