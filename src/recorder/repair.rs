@@ -73,7 +73,11 @@ pub fn repair(store: &Store, disk: &dyn Disk) -> Result<Vec<Repaired>, RepairErr
         match mender.remove_unwanted(id) {
             Ok(true) => continue,
             Ok(false) => {}
-            Err(error) => tracing::error!(recording = %id, %error, "a recording that nobody wants can't be taken away"),
+            // It is tried again at the next start, and closed never.
+            Err(error) => {
+                tracing::error!(recording = %id, %error, "a recording that nobody wants can't be taken away");
+                continue;
+            }
         }
         match mender.close(id) {
             Ok(row) => repaired.extend(row.finished().map(|finished| Repaired { conversation: row.conversation, finished })),

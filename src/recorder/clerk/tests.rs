@@ -242,8 +242,10 @@ fn of_a_refused_recording_nothing_is_left_on_disk_and_in_the_index_also_after_a_
     // It is known as refused when the power fails.
     rig.writer.command(refused(2));
     rig.run(200);
+    assert!(rig.store.recordings.row(recording(2)).unwrap().unwrap().refused, "the row says so");
     let (root, disk, _) = rig.kill();
     let store = super::super::rig::open_store(root.path(), &disk);
+    assert!(store.recordings.row(recording(2)).unwrap().unwrap().refused, "and still does");
     let repaired = crate::recorder::repair::repair(&store, &disk).unwrap();
     assert_eq!(repaired.iter().map(|r| r.finished.recording).collect::<Vec<_>>(), [recording(3)]);
     assert!(store.recordings.row(recording(2)).unwrap().is_none() && !lies(&store.folder, 2) && lies(&store.folder, 3));

@@ -102,7 +102,8 @@ impl Recordings {
                 changes.extend(untold(&old, true).into_iter().filter(|_| tell));
                 changes
             }
-            None => return Ok(()),
+            // A rebuild may have left it out, and what is not told of it never will be.
+            None => Vec::new(),
         };
         changes.push(Change::Remove(Tree::Recordings, id.to_bytes().to_vec()));
         changes.push(Change::Remove(Tree::Unannounced, id.to_bytes().to_vec()));
