@@ -38,8 +38,8 @@ const ROUND: Duration = Duration::from_millis(500);
 /// Bytes that a socket may hold: 200 ms of 50 packets a second are 10, and the kernel counts each as about 1 kB; the rest is room for
 /// a stall of the thread.
 const RECEIVE_BUFFER: usize = 128 * 1_024;
-/// Batches that a lease is emptied of at most: its buffer holds fewer, and a flood must not hold up the thread.
-const STALE: usize = 64;
+/// Datagrams that a lease is emptied of at most: its buffer holds fewer, and a flood must not hold up the thread.
+const STALE: usize = 512;
 /// Pairs that are tried at once when ports turn out to be in use by others.
 const TRIES: usize = 16;
 
@@ -167,7 +167,7 @@ impl Ports {
         let index = self.pairs.iter().position(leased).ok_or(io::ErrorKind::NotFound)?;
         let Some(pair) = &mut self.pairs[index] else { return Err(io::ErrorKind::NotFound.into()) };
         for kind in [Port::Rtp, Port::Rtcp] {
-            let _ = (0..STALE).take_while(|_| inbox.receive(pair.socket(kind).as_fd()) > 0).count();
+            let _ = (0..STALE).take_while(|_| inbox.receive(pair.socket(kind).as_fd())).count();
             poll.add(pair.socket(kind), token(index, kind))?;
         }
         pair.used = Use::Open { slot, leg };

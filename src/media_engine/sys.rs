@@ -1,4 +1,7 @@
-//! The system calls that the standard library has not: epoll, eventfd, recvmmsg, sendmmsg, the limit of open files.
+//! The system calls that the standard library has not: epoll, eventfd, receiving and sending that never wait, the limit of open files.
+//!
+//! A datagram is one call in and one out. A leg sends one every 20 ms, so a call for many (recvmmsg) finds one, and looks for the second
+//! in vain; what a stall has piled up comes with the next rounds, a datagram of each socket in turn.
 //!
 //! The one module of the crate that is allowed `unsafe`. Each block says why it is sound; the rule they share: every pointer that is
 //! handed to the kernel points into a value that is borrowed for the whole call, with the length that the value has, and file
@@ -12,8 +15,6 @@ use std::time::Duration;
 
 use crate::media::Datagram;
 
-/// Datagrams of one receiving call. A leg sends one every 20 ms; more are there only after a stall.
-pub const BATCH: usize = 8;
 /// Longest datagram; what is longer is cut, and dropped as cut.
 pub const LONGEST: usize = 1_600;
 /// Room behind a datagram, for what encryption adds.
@@ -137,61 +138,49 @@ impl AsFd for Wake {
     }
 }
 
-/// Room for the datagrams of one receiving call.
+/// Room for a datagram.
 pub struct Inbox {
-    bytes: Box<[[u8; LONGEST + ROOM]; BATCH]>,
-    from: [Option<SocketAddr>; BATCH],
-    lengths: [usize; BATCH],
+    bytes: Box<[u8; LONGEST + ROOM]>,
+    from: Option<SocketAddr>,
+    length: usize,
 }
 
 impl Inbox {
     pub fn new() -> Inbox {
-        Inbox { bytes: Box::new([[0; LONGEST + ROOM]; BATCH]), from: [None; BATCH], lengths: [0; BATCH] }
+        Inbox { bytes: Box::new([0; LONGEST + ROOM]), from: None, length: 0 }
     }
 
-    /// Reads what has come, at most [`BATCH`] datagrams; how many there are now.
-    pub fn receive(&mut self, socket: BorrowedFd<'_>) -> usize {
-        // SAFETY: all-zero bytes are valid values of these plain C structs.
-        let mut names: [libc::sockaddr_storage; BATCH] = unsafe { MaybeUninit::zeroed().assume_init() };
-        // SAFETY: as above; null pointers and zero lengths.
-        let mut messages: [libc::mmsghdr; BATCH] = unsafe { MaybeUninit::zeroed().assume_init() };
-        let mut parts = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; BATCH];
-        for i in 0..BATCH {
-            parts[i] = libc::iovec { iov_base: self.bytes[i].as_mut_ptr().cast(), iov_len: LONGEST };
-            messages[i].msg_hdr.msg_name = (&raw mut names[i]).cast();
-            messages[i].msg_hdr.msg_namelen = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
-            messages[i].msg_hdr.msg_iov = &raw mut parts[i];
-            messages[i].msg_hdr.msg_iovlen = 1;
-        }
-        // SAFETY: each header points to a name, one part and a buffer of this function's and `self`'s, with their lengths; none moves
-        // before the call returns. The timeout is null.
+    /// Reads the next datagram of a socket; `false`: there is none.
+    pub fn receive(&mut self, socket: BorrowedFd<'_>) -> bool {
+        // SAFETY: all-zero bytes are a valid value of this plain C struct.
+        let mut name: libc::sockaddr_storage = unsafe { MaybeUninit::zeroed().assume_init() };
+        let mut name_length = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
+        // SAFETY: the buffer is writable for LONGEST bytes, the name for the length that is said with it; both outlive the call.
         let n = unsafe {
-            libc::recvmmsg(
+            libc::recvfrom(
                 socket.as_raw_fd(),
-                messages.as_mut_ptr(),
-                BATCH as libc::c_uint,
-                libc::MSG_DONTWAIT as _,
-                std::ptr::null_mut(),
+                self.bytes.as_mut_ptr().cast(),
+                LONGEST,
+                // With MSG_TRUNC it tells how long the datagram was, not how much of it fitted.
+                libc::MSG_DONTWAIT | libc::MSG_TRUNC,
+                (&raw mut name).cast(),
+                &raw mut name_length,
             )
         };
-        let n = usize::try_from(n).unwrap_or(0).min(BATCH);
-        for i in 0..n {
-            let whole = messages[i].msg_hdr.msg_flags & libc::MSG_TRUNC == 0;
-            self.from[i] = address(&names[i]).filter(|_| whole);
-            self.lengths[i] = (messages[i].msg_len as usize).min(LONGEST);
-        }
-        n
+        let Ok(length) = usize::try_from(n) else { return false };
+        self.from = address(&name).filter(|_| length <= LONGEST);
+        self.length = length.min(LONGEST);
+        true
     }
 
-    /// The `i`th datagram of the last call; `None` if it was cut.
-    pub fn get(&mut self, i: usize) -> Option<(SocketAddr, Datagram<'_>)> {
-        let from = (*self.from.get(i)?)?;
-        Some((from, Datagram { buffer: &mut self.bytes[i][..], length: self.lengths[i] }))
+    /// The datagram that was read last; `None` if it was cut.
+    pub fn get(&mut self) -> Option<(SocketAddr, Datagram<'_>)> {
+        Some((self.from?, Datagram { buffer: &mut self.bytes[..], length: self.length }))
     }
 
-    /// Part of the `i`th datagram's buffer, as the worker left it.
-    pub fn part(&self, i: usize, start: usize, len: usize) -> &[u8] {
-        self.bytes.get(i).and_then(|b| b.get(start..start + len)).unwrap_or_default()
+    /// Part of its buffer, as the worker left it.
+    pub fn part(&self, start: usize, length: usize) -> &[u8] {
+        start.checked_add(length).and_then(|end| self.bytes.get(start..end)).unwrap_or_default()
     }
 }
 
@@ -217,32 +206,14 @@ fn address(name: &libc::sockaddr_storage) -> Option<SocketAddr> {
     }
 }
 
-/// A datagram to send.
-#[derive(Clone, Copy)]
-pub struct Outgoing<'a> {
-    pub to: SocketAddr,
-    pub bytes: &'a [u8],
-}
-
-/// Sends datagrams from one socket in one call, at most [`BATCH`]; how many the kernel took.
-pub fn send(socket: BorrowedFd<'_>, datagrams: &[Outgoing<'_>]) -> io::Result<usize> {
-    let count = datagrams.len().min(BATCH);
-    let mut names: [Option<socket2::SockAddr>; BATCH] = [const { None }; BATCH];
-    // SAFETY: all-zero bytes are valid values of this plain C struct.
-    let mut messages: [libc::mmsghdr; BATCH] = unsafe { MaybeUninit::zeroed().assume_init() };
-    let mut parts = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; BATCH];
-    for (i, datagram) in datagrams.iter().take(count).enumerate() {
-        let name = names[i].insert(datagram.to.into());
-        parts[i] = libc::iovec { iov_base: datagram.bytes.as_ptr().cast_mut().cast(), iov_len: datagram.bytes.len() };
-        messages[i].msg_hdr.msg_name = name.as_ptr().cast_mut().cast();
-        messages[i].msg_hdr.msg_namelen = name.len();
-        messages[i].msg_hdr.msg_iov = &raw mut parts[i];
-        messages[i].msg_hdr.msg_iovlen = 1;
-    }
-    // SAFETY: each of the `count` headers points to a name and one part of this function's and to bytes that the caller lends, with
-    // their lengths; sending only reads them, though the C structs have no const pointers.
-    let n = unsafe { libc::sendmmsg(socket.as_raw_fd(), messages.as_mut_ptr(), count as libc::c_uint, libc::MSG_DONTWAIT as _) };
-    Ok(usize::try_from(check(n)?).unwrap_or(0))
+/// Sends a datagram; `false`: the kernel had no room for it, or no way.
+pub fn send(socket: BorrowedFd<'_>, to: SocketAddr, bytes: &[u8]) -> bool {
+    let name = socket2::SockAddr::from(to);
+    // SAFETY: bytes and name are readable for the lengths that are said with them, and outlive the call, which only reads them.
+    let n = unsafe {
+        libc::sendto(socket.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), libc::MSG_DONTWAIT, name.as_ptr().cast(), name.len())
+    };
+    usize::try_from(n).is_ok()
 }
 
 /// Lets the process open as many files as it may: each leg has two sockets, and the usual soft limit of 1,024 is 400 legs.
@@ -263,28 +234,29 @@ mod tests {
     use std::net::UdpSocket;
 
     #[test]
-    fn datagrams_go_and_come_in_batches_with_their_addresses() {
+    fn datagrams_go_and_come_with_their_addresses() {
         let (a, b) = (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
-        let to = b.local_addr().unwrap();
-        let sent: Vec<Vec<u8>> = (0..5u8).map(|i| vec![i; 100 + usize::from(i)]).collect();
-        let datagrams: Vec<_> = sent.iter().map(|bytes| Outgoing { to, bytes }).collect();
-        assert_eq!(send(a.as_fd(), &datagrams).unwrap(), 5);
+        let (from, to) = (a.local_addr().unwrap(), b.local_addr().unwrap());
+        let sent: Vec<Vec<u8>> = (0..3u8).map(|i| vec![i; 100 + usize::from(i)]).collect();
+        assert!(sent.iter().all(|bytes| send(a.as_fd(), to, bytes)));
         a.send_to(&[9; LONGEST + 1], to).unwrap();
+        a.send_to(&[8; LONGEST], to).unwrap();
         let mut poll = Poll::new().unwrap();
         poll.add(&b, 7).unwrap();
-        assert_eq!(poll.wait(Some(Duration::from_secs(5))).collect::<Vec<_>>(), [7]);
         let mut inbox = Inbox::new();
-        assert_eq!(inbox.receive(b.as_fd()), 6);
-        for (i, bytes) in sent.iter().enumerate() {
-            assert_eq!(
-                inbox.get(i).map(|(f, d)| (f, d.buffer[..d.length].to_vec())),
-                Some((a.local_addr().unwrap(), bytes.clone()))
-            );
+        for bytes in &sent {
+            assert_eq!(poll.wait(Some(Duration::from_secs(5))).collect::<Vec<_>>(), [7]);
+            assert!(inbox.receive(b.as_fd()));
+            assert_eq!(inbox.get().map(|(f, d)| (f, d.buffer[..d.length].to_vec())), Some((from, bytes.clone())));
         }
-        assert!(inbox.get(5).is_none(), "cut, so dropped");
-        assert_eq!(inbox.part(1, 99, 2), [1, 1]);
-        assert_eq!(inbox.receive(b.as_fd()), 0);
-        assert_eq!((inbox.part(0, LONGEST, ROOM + 1), inbox.part(8, 0, 1)), (&[][..], &[][..]));
+        assert!(inbox.receive(b.as_fd()));
+        assert!(inbox.get().is_none(), "cut, so dropped");
+        assert!(inbox.receive(b.as_fd()));
+        assert_eq!(inbox.get().map(|(_, d)| d.length), Some(LONGEST));
+        assert_eq!(inbox.part(LONGEST - 1, 1), [8]);
+        assert!(!inbox.receive(b.as_fd()));
+        assert_eq!((inbox.part(LONGEST, ROOM + 1), inbox.part(usize::MAX, 2)), (&[][..], &[][..]));
+        assert!(!send(a.as_fd(), "[::1]:9".parse().unwrap(), &[1]), "no way from one family to the other");
     }
 
     #[test]

@@ -13,15 +13,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
 use std::time::Duration;
 
-use arrayvec::ArrayVec;
-
 use crate::clock::{Mono, System};
 use crate::ids::{LegId, RecordingId};
 use crate::media::{Clip, ClipName, Clips, Command, Datagram, Forward, Frame, Moving, Port, Quality, Report, Sink, Slot, Worker};
 
 use super::browser::{BROWSER, Doings, Peer, Peers};
 use super::ports::{Pair, Ports, Use, of_token};
-use super::sys::{BATCH, Inbox, Outgoing, Poll, Wake, send};
+use super::sys::{Inbox, Poll, Wake, send};
 use super::{Counters, Outlets, Share};
 
 /// Names the wake-up to epoll.
@@ -30,8 +28,6 @@ const WAKE: u64 = u64::MAX;
 const ROUND_US: u64 = 1_000;
 /// How often a recorder that is too slow is told of.
 const OVERFLOW_EVERY: Duration = Duration::from_secs(1);
-/// Batches read from one socket in one round, so that a flood on one port does not starve the others.
-const BATCHES: usize = 4;
 /// A leg that another thread has no room for is offered to it again for so long, and so often; then it ends here, with its port.
 const OFFERED_FOR: Duration = Duration::from_secs(2);
 const OFFERED_EVERY: Duration = Duration::from_millis(10);
@@ -94,7 +90,7 @@ pub struct Tapped {
 
 impl<O: Outlets> Sink for Doors<O> {
     fn send(&mut self, slot: Slot, _leg: LegId, port: Port, to: SocketAddr, datagram: &[u8]) {
-        self.put(slot, port, &[Outgoing { to, bytes: datagram }]);
+        self.put(slot, port, to, datagram);
     }
 
     fn tap(&mut self, frame: Frame) {
@@ -114,13 +110,12 @@ impl<O: Outlets> Sink for Doors<O> {
 
 impl<O: Outlets> Doors<O> {
     /// Sends what a leg is to hear or to be told: to a browser where ICE says, from the one port that it knows.
-    fn put(&self, slot: Slot, port: Port, datagrams: &[Outgoing<'_>]) {
+    fn put(&self, slot: Slot, port: Port, to: SocketAddr, datagram: &[u8]) {
         if !self.peers.has(slot) {
-            return self.send_all(slot, port, datagrams);
+            self.send_from(slot, port, to, datagram);
+        } else if let Some(to) = self.peers.target(slot) {
+            self.send_from(slot, Port::Rtp, to, datagram);
         }
-        let Some(to) = self.peers.target(slot) else { return };
-        let out: ArrayVec<Outgoing<'_>, BATCH> = datagrams.iter().map(|d| Outgoing { to, bytes: d.bytes }).collect();
-        self.send_all(slot, Port::Rtp, &out);
     }
 
     fn carry_out(&mut self, worker: &mut Worker, doings: Doings) {
@@ -129,7 +124,7 @@ impl<O: Outlets> Doors<O> {
             worker.key(slot, keys);
         }
         for (to, bytes) in send {
-            self.send_all(slot, Port::Rtp, &[Outgoing { to, bytes: &bytes }]);
+            self.send_from(slot, Port::Rtp, to, &bytes);
         }
         if let Some(why) = broken {
             self.outlets.report(Report::Broken { leg, why });
@@ -137,15 +132,11 @@ impl<O: Outlets> Doors<O> {
     }
 
     /// Sends from a leg's socket. What the kernel has no room for is lost, as on any network, and counted.
-    fn send_all(&self, slot: Slot, port: Port, datagrams: &[Outgoing<'_>]) {
-        let taken = match self.ports.of_slot(slot) {
-            Some(pair) => send(pair.socket(port).as_fd(), datagrams).unwrap_or(0),
-            None => 0,
-        };
-        self.counters.sent.fetch_add(taken as u64, Relaxed);
-        if taken < datagrams.len() {
-            self.counters.send_dropped.fetch_add((datagrams.len() - taken) as u64, Relaxed);
-        }
+    fn send_from(&self, slot: Slot, port: Port, to: SocketAddr, datagram: &[u8]) {
+        let pair = self.ports.of_slot(slot);
+        let is_sent = pair.is_some_and(|pair| send(pair.socket(port).as_fd(), to, datagram));
+        let count = if is_sent { &self.counters.sent } else { &self.counters.send_dropped };
+        count.fetch_add(1, Relaxed);
     }
 
     pub fn replenish(&mut self, now: Mono) {
@@ -395,56 +386,27 @@ impl<O: Outlets> WorkerThread<O> {
         self.doors.replenish(now);
     }
 
+    /// One datagram of a socket; if there are more, it is among the tokens of the next round, behind those that wait already.
     fn receive(&mut self, token: u64, now: Mono) {
         let (index, port) = of_token(token);
-        for _ in 0..BATCHES {
-            let Some(pair) = self.doors.ports.pair(index) else { return };
-            let count = self.inbox.receive(pair.socket(port).as_fd());
-            let slot = match pair.used {
-                Use::Open { slot, .. } => slot,
-                // Read to nothing.
-                Use::Draining { .. } | Use::Leased if count == BATCH => continue,
-                Use::Draining { .. } | Use::Leased => return,
-            };
-            self.doors.counters.received.fetch_add(count as u64, Relaxed);
-            if !self.take(slot, port, count, now) || count < BATCH {
-                return;
-            }
+        let Some(pair) = self.doors.ports.pair(index) else { return };
+        if !self.inbox.receive(pair.socket(port).as_fd()) {
+            return;
         }
-    }
-
-    /// The datagrams in the inbox. `false`: the leg is gone.
-    fn take(&mut self, slot: Slot, port: Port, count: usize, now: Mono) -> bool {
-        let mut forwards: ArrayVec<(usize, Forward), BATCH> = ArrayVec::new();
-        for i in 0..count {
-            let (worker, doors, inbox) = (&mut self.worker, &mut self.doors, &mut self.inbox);
-            let Some((from, datagram)) = inbox.get(i) else { continue };
-            let taken = catch_unwind(AssertUnwindSafe(|| match doors.peers.has(slot) {
-                true => hear(worker, doors, slot, port, (from, datagram), now),
-                false => worker.receive(slot, port, from, datagram, now, doors),
-            }));
-            match taken {
-                Ok(Some(forward)) => forwards.push((i, forward)),
-                Ok(None) => {}
-                Err(_) => {
-                    if let Some(Use::Open { leg, .. }) = self.doors.ports.of_slot(slot).map(|p| p.used) {
-                        self.evict(leg, now);
-                    }
-                    return false;
-                }
-            }
+        // Others are read to nothing.
+        let Use::Open { slot, leg } = pair.used else { return };
+        self.doors.counters.received.fetch_add(1, Relaxed);
+        let (worker, doors) = (&mut self.worker, &mut self.doors);
+        let Some((from, datagram)) = self.inbox.get() else { return };
+        let taken = catch_unwind(AssertUnwindSafe(|| match doors.peers.has(slot) {
+            true => hear(worker, doors, slot, port, (from, datagram), now),
+            false => worker.receive(slot, port, from, datagram, now, doors),
+        }));
+        match taken {
+            Ok(Some(forward)) => doors.put(forward.slot, Port::Rtp, forward.to, self.inbox.part(forward.start, forward.len)),
+            Ok(None) => {}
+            Err(_) => self.evict(leg, now),
         }
-        // All datagrams of a socket have one listener, so they go out in one call.
-        let mut rest = &forwards[..];
-        while let Some((_, first)) = rest.first() {
-            let alike = rest.iter().take_while(|(_, f)| f.slot == first.slot).count();
-            let (batch, others) = rest.split_at(alike);
-            let out: ArrayVec<Outgoing<'_>, BATCH> =
-                batch.iter().map(|(i, f)| Outgoing { to: f.to, bytes: self.inbox.part(*i, f.start, f.len) }).collect();
-            self.doors.put(first.slot, Port::Rtp, &out);
-            rest = others;
-        }
-        true
     }
 
     /// Ends a leg that cannot go on.
