@@ -45,6 +45,9 @@ enum Command {
     Replay { journal: PathBuf },
 }
 
+/// What is logged unless RUST_LOG says otherwise. DTLS warns of each extension of a ClientHello that it does not know, in every browser's call.
+const LOGGED: &str = "info,rtc_dtls=error";
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match run(&arguments) {
@@ -69,7 +72,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
 fn serve(path: &Path) -> Result<ExitCode> {
     let (log, _lines_are_written_while_this_lives) = Lines::to(std::io::stderr()).context("the log can't be written")?;
     tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into()))
+        .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| LOGGED.into()))
         .with_writer(log)
         .log_internal_errors(false)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))

@@ -295,6 +295,9 @@ const ADDED: &[(&str, &str)] = &[
     ("[user]\nname = 'a'\n", "1: there can be several of these: write [[user]]"),
     ("[tls]\ncertificate = 'x'\n", "1: tls needs certificate and key, both of them"),
     ("[tsl]\nself_signed = true\n", "1: unknown table `tsl`, expected one of site, sip"),
+    ("[turn]\nurls = ['http://x']\nsecret = 's'\n", "2: `http://x` is no address of a STUN or TURN server"),
+    ("[turn]\nurls = ['turn:x']\nuser = 'u'\n", "1: [turn] needs a secret, or a user and its password"),
+    ("[turn]\nurls = []\n", "2: urls names no server"),
 ];
 
 #[test]
@@ -533,7 +536,7 @@ fn the_reference_shows_every_key() {
         }
         *tables.entry(current).or_default() += &format!("{}\n", line.trim_start_matches("# ").trim_start_matches("e.g. "));
     }
-    let all = "[site] [sip] [guard] [media] [http] [recording] [codes] [park] [voicemail] [mail] [class.limited] [[phone]] [[agent]] [[queue]] [[extension]] [[trunk]] [[inbound]] \
+    let all = "[site] [sip] [guard] [media] [turn] [http] [recording] [codes] [park] [voicemail] [mail] [class.limited] [[phone]] [[agent]] [[queue]] [[extension]] [[trunk]] [[inbound]] \
                [[outbound]] [[prompt]] [[user]]";
     for table in all.split(' ') {
         let keys = keys_of(table);

@@ -79,6 +79,7 @@ pub(super) fn config(queues: Vec<Queue>, agents: Vec<Agent>) -> Config {
             srtp: Default::default(),
         },
         http: Http { listen: SocketAddr::new(any, 8080), secure: None, origins: Vec::new() },
+        turn: None,
         tls: None,
         recording: Recording {
             folder: "recordings".into(),

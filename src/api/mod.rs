@@ -19,6 +19,7 @@ mod conversations;
 mod core;
 mod guard;
 mod health;
+mod ice_servers;
 mod ladder;
 mod login;
 mod openapi;
@@ -172,6 +173,7 @@ pub fn router(parts: Parts, guarded: Router, open: Router) -> Router {
         .route("/api/v1/agents", get(agents::list))
         .route("/api/v1/agents/{staff_number}/state", post(agents::set))
         .route("/api/v1/queues", get(queues::list))
+        .route("/api/v1/ice-servers", get(ice_servers::list))
         .route("/api/v1/trunks", get(trunks::list))
         .route("/api/v1/recordings", get(recordings::list))
         .route("/api/v1/recordings/{id}", get(recordings::show))

@@ -5,8 +5,8 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    agents, bans, control, conversations, guard, health, ladder, login, phones, problem, queues, recordings, registrations,
-    trunks, voicemail,
+    agents, bans, control, conversations, guard, health, ice_servers, ladder, login, phones, problem, queues, recordings,
+    registrations, trunks, voicemail,
 };
 use crate::switch::event;
 
@@ -18,7 +18,7 @@ use crate::switch::event;
         conversations::list, conversations::show, conversations::originate, conversations::hangup, conversations::hold,
         conversations::resume, conversations::transfer, control::conference, control::monitor,
         control::mute, control::play, control::stop_play, control::digits, control::recording, ladder::show, ladder::pcap, ladder::strays,
-        ladder::strays_pcap,
+        ladder::strays_pcap, ice_servers::list,
         phones::list, phones::forwarding, phones::set_forwarding, agents::list, agents::set, queues::list, trunks::list,
         bans::list, bans::lift, recordings::list, recordings::show,
         recordings::audio, recordings::peaks, voicemail::list, voicemail::heard, voicemail::discard, voicemail::greeting,

@@ -20,6 +20,7 @@ pub fn differences(old: &Config, new: &Config) -> Vec<String> {
         ("sip", old.sip != new.sip),
         ("guard", old.guard != new.guard),
         ("media", old.media != new.media),
+        ("turn", old.turn != new.turn),
         ("tls", old.tls != new.tls),
         ("http", old.http != new.http),
         ("recording", old.recording != new.recording),

@@ -67,6 +67,10 @@ pub(crate) enum Fault {
     NoPrompt(String),
     #[error("nobody is told what `refuse` is for; give an `announcement` too")]
     RefusesUnasked,
+    #[error("`{0}` is no address of a STUN or TURN server: write stun:HOST, turn:HOST:PORT or turns:HOST:PORT")]
+    NoTurnUrl(String),
+    #[error("[turn] needs a secret, or a user and its password")]
+    NoTurnCredentials,
     #[error("there are no prompts in `{0}`; put them into prompts/{0}/")]
     NoLanguage(String),
     #[error("phone `{0}` has no secret, here or in secrets.toml; the first `cordboard serve` generates it")]

@@ -27,6 +27,7 @@ pub(crate) struct Given {
     pub sip: Option<Spanned<Sip>>,
     pub guard: Option<Spanned<Guard>>,
     pub media: Option<Spanned<Media>>,
+    pub turn: Option<Spanned<Turn>>,
     pub tls: Option<Spanned<Tls>>,
     pub http: Option<Spanned<Http>>,
     pub recording: Option<Spanned<Recording>>,
@@ -114,6 +115,16 @@ pub(crate) struct Media {
     pub hold_music: Option<Spanned<Label>>,
     pub tones: Option<Spanned<InCountry>>,
     pub srtp: Option<Encryption>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Turn {
+    pub urls: Option<Spanned<Vec<Label>>>,
+    pub secret: Option<Password>,
+    pub user: Option<Label>,
+    pub password: Option<Password>,
+    pub lifetime: Option<Spanned<Time>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -392,7 +403,7 @@ pub(crate) struct Secrets {
 
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "unknown table `{0}`, expected one of site, sip, guard, media, http, recording, codes, park, voicemail, mail, class, phone, agent, queue, extension, \
+    "unknown table `{0}`, expected one of site, sip, guard, media, turn, http, recording, codes, park, voicemail, mail, class, phone, agent, queue, extension, \
      trunk, inbound, \
      outbound, prompt, user"
 )]
@@ -410,6 +421,7 @@ impl Given {
                 "sip" => given.sip = reader.read(value),
                 "guard" => given.guard = reader.read(value),
                 "media" => given.media = reader.read(value),
+                "turn" => given.turn = reader.read(value),
                 "tls" => given.tls = reader.read(value),
                 "http" => given.http = reader.read(value),
                 "recording" => given.recording = reader.read(value),

@@ -17,6 +17,8 @@ pub struct Config {
     pub sip: Sip,
     pub guard: Guard,
     pub media: Media,
+    /// What browsers are told of STUN and TURN, if anything.
+    pub turn: Option<Turn>,
     /// Where there is a listener that needs it.
     pub tls: Option<Tls>,
     pub http: Http,
@@ -145,6 +147,30 @@ pub struct Media {
     pub tones: Option<Country>,
     /// Of phones and trunks that say nothing of their own.
     pub srtp: Srtp,
+}
+
+/// Servers that help browsers out of networks which let no UDP through. The switch uses none itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Turn {
+    /// `stun:`, `turn:` and `turns:` (RFC 7064, RFC 7065); at least one.
+    pub urls: Vec<String>,
+    pub credentials: TurnCredentials,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum TurnCredentials {
+    /// STUN alone asks for none.
+    None,
+    Fixed {
+        user: String,
+        password: Secret,
+    },
+    /// Shared with the server; each browser gets a user name that holds for so long, and its HMAC as the password
+    /// (draft-uberti-behave-turn-rest).
+    Shared {
+        secret: Secret,
+        lifetime: Duration,
+    },
 }
 
 /// What is wanted of encryption of a leg's audio (SRTP with keys in the description, RFC 4568).

@@ -129,6 +129,7 @@ impl Checking {
             (true, None) => None,
         };
         let tls = self.tls(given.tls, needs);
+        let turn = self.turn(given.turn);
         let recording = self.recording(given.recording, &prompts);
         let codes = self.codes(given.codes);
         let ring_cycle = site.as_ref().map_or(Duration::from_secs(5), |s| s.country.ring_cycle());
@@ -150,6 +151,7 @@ impl Checking {
             sip,
             guard,
             media,
+            turn,
             tls,
             http,
             recording,

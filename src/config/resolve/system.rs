@@ -13,7 +13,7 @@ use crate::config::given;
 use crate::config::units::{Code, Digest, InCountry, Label, Listener, Net, Ports, Speaks};
 use crate::config::{
     Codec, Country, DigestAlgorithm, FeatureCodes, Guard, Http, Mail, MailTls, Media, Network, Outbound, Park, Place, Record,
-    Recording, RecordingRate, Secret, Sip, Site, Tls, Voicemail,
+    Recording, RecordingRate, Secret, Sip, Site, Tls, Turn, TurnCredentials, Voicemail,
 };
 use crate::ids::{Number, TrunkName};
 
@@ -255,6 +255,33 @@ impl Checking {
             secure: given.secure.map(|l| l.into_inner().0),
             origins,
         }
+    }
+
+    pub(super) fn turn(&mut self, given: Option<Spanned<given::Turn>>) -> Option<Turn> {
+        let at = given.as_ref()?.span().start;
+        let turn = given?.into_inner();
+        let lifetime = self.time("lifetime", turn.lifetime, 12 * HOUR, MINUTE..=168 * HOUR);
+        let urls = turn.urls?;
+        for url in urls.get_ref() {
+            let host = ["stun:", "turn:", "turns:"].into_iter().find_map(|scheme| url.0.strip_prefix(scheme));
+            if host.is_none_or(|host| host.is_empty() || host.starts_with('/')) {
+                self.fault(&urls, Fault::NoTurnUrl(url.0.clone()));
+            }
+        }
+        if urls.get_ref().is_empty() {
+            self.fault(&urls, Fault::Empty { key: "urls", what: "server" });
+        }
+        let relays = urls.get_ref().iter().any(|url| url.0.starts_with("turn"));
+        let credentials = match (turn.secret, turn.user, turn.password) {
+            (Some(secret), _, _) => TurnCredentials::Shared { secret: Secret::new(secret.0), lifetime },
+            (None, Some(user), Some(password)) => TurnCredentials::Fixed { user: user.0, password: Secret::new(password.0) },
+            (None, None, None) if !relays => TurnCredentials::None,
+            (None, _, _) => {
+                self.reader.fault(at, Fault::NoTurnCredentials);
+                return None;
+            }
+        };
+        Some(Turn { urls: urls.into_inner().into_iter().map(|url| url.0).collect(), credentials })
     }
 
     /// `needs` is the first key that can't do without a certificate.
