@@ -200,7 +200,7 @@ impl Call {
             now: START,
             phones,
             chance: ChaCha8Rng::seed_from_u64(11),
-            timeline: Timeline::new(START),
+            timeline: Timeline::new(START, 8_000),
             recorded: Vec::new(),
             drained: START,
             wire: Vec::new(),

@@ -46,7 +46,7 @@ fn killed_with_calls_in_progress_nothing_but_half_a_second_is_lost() {
         .menu("wait", MENU)
         .prompt_of_tone("en", "long", 600.0, 120);
     // More than a block of ports has room for.
-    let site = if calls > CALLS { site.media_ports(40_000..=41_999) } else { site };
+    let site = if calls > CALLS { site.with_media_ports(40_000..=41_999) } else { site };
     let mut switch = site.start();
     let _phone = Baresip::phone(site.folder(), "201").registrar(switch.sip(), &secret("201")).register_every(3_600).start();
     switch.wait_for_registration("201", SOON);

@@ -129,6 +129,9 @@ impl Rig {
                 dtx: false,
                 extended: cordboard::sdp::Extended::default(),
                 srtp: keys.0.zip(keys.1).filter(|_| which == ENCRYPTED).map(|(ours, theirs)| Pair { ours, theirs }),
+                dtls: None,
+                keys_by_signalling: false,
+                comfort_noise: None,
             };
             self.command(Command::Agree { leg: leg(phone), session });
         }

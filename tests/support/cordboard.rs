@@ -103,7 +103,7 @@ impl Site {
     }
 
     /// Audio on these ports, of which nobody sees to it that they are free.
-    pub fn media_ports(mut self, ports: std::ops::RangeInclusive<u16>) -> Site {
+    pub fn with_media_ports(mut self, ports: std::ops::RangeInclusive<u16>) -> Site {
         self.media = ports;
         self
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::support::baresip::Baresip;
+use super::support::baresip::{Baresip, Builder};
 use super::support::cordboard::{Cordboard, Site, secret};
 use super::support::process::wait_until;
 
@@ -12,7 +12,7 @@ pub const SOON: Duration = Duration::from_secs(20);
 pub const TONES: [f64; 2] = [440.0, 1_000.0];
 
 /// Phone 201 or 202, registered, which is as `like` makes it.
-pub fn phone(site: &Site, switch: &Cordboard, number: &str, like: &dyn Fn(Baresip) -> Baresip) -> Baresip {
+pub fn phone(site: &Site, switch: &Cordboard, number: &str, like: &dyn Fn(Builder) -> Builder) -> Baresip {
     let tone = TONES[usize::from(number == "202")];
     let phone = like(Baresip::phone(site.folder(), number).tone(tone));
     let phone = phone.registrar(switch.sip(), &secret(number)).start();
@@ -21,7 +21,7 @@ pub fn phone(site: &Site, switch: &Cordboard, number: &str, like: &dyn Fn(Baresi
 }
 
 /// 201 calls 202; each hears the other and nothing else. What was measured of the two legs' audio. `media` stands under `[media]`.
-pub fn two_hear_each_other(name: &str, media: &str, like: [&dyn Fn(Baresip) -> Baresip; 2]) -> [Value; 2] {
+pub fn two_hear_each_other(name: &str, media: &str, like: [&dyn Fn(Builder) -> Builder; 2]) -> [Value; 2] {
     let site = Site::new(name).phone("201").phone("202").media_key(media);
     let switch = site.start();
     let story = switch.events("since=0");
