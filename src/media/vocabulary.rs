@@ -119,6 +119,10 @@ impl From<sdp::Agreed> for Session {
 
 /// From the core to the worker that has the leg: the one that its lease names, until it is handed over. All legs of a conversation are
 /// on one worker.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "an agreement is as frequent as the others, and boxed it would be one allocation more"
+)]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
     /// A leg begins on a leased port. Nothing is sent or accepted before `Agree`.

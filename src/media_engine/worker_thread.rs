@@ -33,6 +33,7 @@ const OFFERED_FOR: Duration = Duration::from_secs(2);
 const OFFERED_EVERY: Duration = Duration::from_millis(10);
 
 /// What the engine tells a thread, or one thread another.
+#[allow(clippy::large_enum_variant, reason = "nearly all of them are commands")]
 pub enum Order {
     Command(Command),
     Clips(Clips),
