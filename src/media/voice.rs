@@ -57,6 +57,11 @@ impl Voice {
         self.codec
     }
 
+    /// It has had something to decode.
+    pub fn is_under_way(&self) -> bool {
+        self.playout.counts().received > 0
+    }
+
     /// A packet of sound that was accepted; `false`: it came too late to be played.
     pub fn packet(&mut self, fields: &Fields, payload: &[u8], now: Mono) -> bool {
         let late = self.playout.counts().late;
