@@ -104,11 +104,13 @@ impl Blend {
         self.sum.resize(frames * samples(self.rate), 0);
     }
 
-    /// Adds a voice, from frame `first` of the grid on.
-    pub fn add(&mut self, voice: &mut Voice, first: u64, now: Mono) {
+    /// Adds a voice, from frame `first` of the grid on. `without_tones`: but for keys in the sound, which are sent as events.
+    pub fn add(&mut self, voice: &mut Voice, first: u64, now: Mono, without_tones: bool) {
         let rate = self.rate;
+        let is_left_out = without_tones && voice.has_tone(now);
         for (n, sum) in (first..).zip(self.sum.chunks_mut(samples(rate))) {
-            voice.add(n, rate, now, sum);
+            // Its time goes on all the same.
+            voice.add(n, rate, now, if is_left_out { &mut [] } else { sum });
         }
     }
 

@@ -128,7 +128,7 @@ impl Worker {
         let Some(leg) = self.leg_in(slot) else { return };
         let Some(path) = &leg.path else { return };
         let (session, target) = (&path.session, path.rtp.target());
-        let (codec, payload_type) = (session.codec, session.payload_type);
+        let (codec, payload_type, has_events) = (session.codec, session.payload_type, session.telephone_event.is_some());
         let count = usize::from(codec.packet_ms(session.ptime_ms) / 10);
         let sends = session.send;
         let target = target.filter(|_| sends);
@@ -150,7 +150,7 @@ impl Worker {
                 blend.begin(count);
                 for speaker in hears.speakers() {
                     if let Some(voice) = self.leg_at_mut(speaker).and_then(|leg| leg.voice.as_mut()) {
-                        blend.add(voice, number(from), now);
+                        blend.add(voice, number(from), now, has_events);
                     }
                 }
                 // What is not sent is not encoded either: the peer's decoder knows only what it gets.

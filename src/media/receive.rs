@@ -91,6 +91,9 @@ impl Worker {
                     Meaning::Sound(_) | Meaning::ComfortNoise => {}
                 }
                 let is_tone = keyed.suspected;
+                if is_tone && let Some(voice) = self.leg_in(slot).and_then(|leg| leg.voice.as_mut()) {
+                    voice.hold_tone(now);
+                }
                 if keyed.in_sound {
                     self.pass_keys(slot.index, keyed, now);
                 }
