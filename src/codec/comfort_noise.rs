@@ -4,8 +4,6 @@ use super::Undecodable;
 
 /// Coefficients of the spectrum that are used; more are left out, as §3 permits.
 const ORDER: usize = 10;
-/// Coefficients that we describe a spectrum by.
-const DESCRIBED: usize = 5;
 /// Magnitude of 0 dBov: the loudest square wave (§3.1).
 const OVERLOAD: f32 = 32_767.0;
 /// Share of a change of level that happens in a sample, so that none is heard as a click.
@@ -63,37 +61,6 @@ impl ComfortNoise {
     }
 }
 
-/// The payload that describes a silent stretch: its level, and its spectrum where it has one.
-pub fn describe(pcm: &[i16]) -> [u8; 1 + DESCRIBED] {
-    let mut correlation = [0f32; DESCRIBED + 1];
-    for (lag, sum) in correlation.iter_mut().enumerate() {
-        *sum = pcm.iter().zip(pcm.iter().skip(lag)).map(|(a, b)| f32::from(*a) * f32::from(*b)).sum();
-    }
-    let mut payload = [127; 1 + DESCRIBED];
-    let power = correlation[0] / pcm.len().max(1) as f32;
-    if power < 1.0 {
-        return payload;
-    }
-    let below = -10.0 * (power / (OVERLOAD * OVERLOAD)).log10();
-    payload[0] = below.round().clamp(0.0, 127.0) as u8;
-
-    // Levinson and Durbin.
-    let mut a = [0f32; DESCRIBED + 1];
-    a[0] = 1.0;
-    let mut error = correlation[0];
-    for i in 1..=DESCRIBED {
-        let sum: f32 = (0..i).map(|j| a[j] * correlation[i - j]).sum();
-        let k = (-sum / error).clamp(-STEEPEST, STEEPEST);
-        let before = a;
-        for j in 1..=i {
-            a[j] = before[j] + k * before[i - j];
-        }
-        error *= 1.0 - k * k;
-        payload[i] = (k * 32_768.0 / 258.0 + 127.0).round() as u8;
-    }
-    payload
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,18 +87,6 @@ mod tests {
             }
         }
         assert!(rms(&made(&[127])) < 1.0);
-    }
-
-    #[test]
-    fn what_is_described_is_made_again() {
-        for payload in [&[40u8, 127, 127, 127, 127, 127][..], &[45, 60, 150, 127, 127, 127], &[35, 180, 140, 120, 127, 127]] {
-            let again = describe(&made(payload));
-            for (a, b) in payload.iter().zip(again) {
-                assert!(a.abs_diff(b) <= 6, "{payload:?} {again:?}");
-            }
-        }
-        assert_eq!(describe(&[0; 160]), [127; 6]);
-        assert_eq!(describe(&[]), [127; 6]);
     }
 
     #[test]

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config;
 
-pub use comfort_noise::{ComfortNoise, describe as describe_noise};
+pub use comfort_noise::ComfortNoise;
 pub use conceal::Concealer;
 pub use decoder::{Decoder, Undecodable};
 pub use encoder::Encoder;

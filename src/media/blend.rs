@@ -1,7 +1,7 @@
 //! What a leg is sent where it is not relayed: a sum of voices, or a clip, encoded for it.
 
 use crate::clock::Mono;
-use crate::codec::{Codec, Encoder, Resampler, describe_noise};
+use crate::codec::{Codec, Encoder, Resampler};
 
 use super::limiter::Limiter;
 use super::play::Play;
@@ -10,29 +10,12 @@ use super::voice::{Voice, samples};
 /// Of clips, in Hz.
 pub const CLIPS: u32 = 8_000;
 
-/// Magnitude up to which a packet is silence that need not be sent: 42 dB below the loudest, as for Opus.
-const QUIET: u16 = 260;
-/// Silence is sent for so many ms before noise stands for it, so that no word loses its end (RFC 3389 leaves it open; 200 ms is what voice
-/// activity detectors hold on).
-const HANGOVER_MS: u32 = 200;
-/// Noise is described anew so often, so that what is lost of it is not missed for long, and that ways through NAT stay open.
-const DESCRIBED_EVERY_MS: u32 = 400;
-
 /// What Opus aims at, in bits a second: at first and where nothing is lost, and at the least.
 const BITRATES: std::ops::RangeInclusive<u32> = 12_000..=32_000;
 /// Shares of packets that are lost: above the one, less is sent; below the other, more again. Between them nothing changes (as the
 /// controllers of WebRTC have it: most networks lose this much without being full).
 const TOO_MUCH_LOST: f32 = 0.1;
 const LITTLE_LOST: f32 = 0.02;
-
-/// What there is to send.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Packet<'a> {
-    Sound(&'a [u8]),
-    /// Parameters of comfort noise (RFC 3389).
-    Noise(&'a [u8]),
-    Nothing,
-}
 
 /// The encoded side of one leg.
 #[derive(Debug)]
@@ -48,8 +31,8 @@ pub struct Blend {
     pcm: Vec<i16>,
     payload: Vec<u8>,
     bitrate: u32,
-    /// For how long it has been silent, in ms, as far as noise may stand for that.
-    silent_ms: u32,
+    /// The share of packets that the peer loses, as far as it has said.
+    loss: f32,
 }
 
 impl Blend {
@@ -67,8 +50,17 @@ impl Blend {
             pcm: Vec::new(),
             payload: Vec::new(),
             bitrate: *BITRATES.end(),
-            silent_ms: 0,
+            loss: 0.0,
         }
+    }
+
+    /// The same for sound of another rate: what the peer's reports have said of its network holds on.
+    pub fn at(&self, rate: u32, dtx: bool) -> Blend {
+        let mut blend = Blend::new(self.codec, rate, dtx);
+        (blend.bitrate, blend.loss) = (self.bitrate, self.loss);
+        blend.encoder.set_bitrate(self.bitrate);
+        blend.encoder.set_loss(self.loss);
+        blend
     }
 
     pub fn codec(&self) -> Codec {
@@ -79,6 +71,12 @@ impl Blend {
         self.rate
     }
 
+    /// What the encoder aims at, in bits a second, where it has a choice.
+    #[cfg(test)]
+    pub fn bitrate(&self) -> u32 {
+        self.bitrate
+    }
+
     /// Whether silence need not be sent.
     pub fn set_dtx(&mut self, on: bool) {
         self.encoder.set_dtx(on);
@@ -87,6 +85,7 @@ impl Blend {
     /// The share of our packets that the peer has lost lately, 0 to 1, as its reports say: Opus protects itself against it, and sends less
     /// where the network is full.
     pub fn set_loss(&mut self, share: f32) {
+        self.loss = share;
         self.encoder.set_loss(share);
         let bitrate = if share > TOO_MUCH_LOST {
             self.bitrate as f32 * (1.0 - share.min(1.0) / 2.0)
@@ -105,35 +104,21 @@ impl Blend {
         self.sum.resize(frames * samples(self.rate), 0);
     }
 
-    /// Adds a voice, from frame `first` of the grid on.
-    pub fn add(&mut self, voice: &mut Voice, first: u64, now: Mono) {
+    /// Adds a voice, from frame `first` of the grid on. `without_tones`: but for keys in the sound, which are sent as events.
+    pub fn add(&mut self, voice: &mut Voice, first: u64, now: Mono, without_tones: bool) {
         let rate = self.rate;
+        let is_left_out = without_tones && voice.has_tone(now);
         for (n, sum) in (first..).zip(self.sum.chunks_mut(samples(rate))) {
-            voice.add(n, rate, now, sum);
+            // Its time goes on all the same.
+            voice.add(n, rate, now, if is_left_out { &mut [] } else { sum });
         }
     }
 
-    /// The packet. `noise`: the peer takes comfort noise where nobody speaks.
-    pub fn packet(&mut self, noise: bool) -> Packet<'_> {
+    /// The packet; `None` where nothing is to be sent.
+    pub fn packet(&mut self) -> Option<&[u8]> {
         self.pcm.clear();
         self.limiter.process(&self.sum, &mut self.pcm);
-        if noise && self.pcm.iter().all(|sample| sample.unsigned_abs() <= QUIET) {
-            let length_ms = (self.pcm.len() / samples(self.rate)) as u32 * 10;
-            let before = self.silent_ms;
-            self.silent_ms = self.silent_ms.saturating_add(length_ms);
-            if let Some(since) = before.checked_sub(HANGOVER_MS) {
-                // It is one packet that tells of each of these times.
-                if since % DESCRIBED_EVERY_MS >= length_ms {
-                    return Packet::Nothing;
-                }
-                self.payload.clear();
-                self.payload.extend(describe_noise(&self.pcm));
-                return Packet::Noise(&self.payload);
-            }
-        } else {
-            self.silent_ms = 0;
-        }
-        self.encode().map_or(Packet::Nothing, Packet::Sound)
+        self.encode()
     }
 
     /// The packet of a play, of `frames` of the grid: whether it goes on, and what there is to send.
@@ -168,35 +153,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn noise_stands_for_silence_that_lasts_where_it_is_taken() {
-        let mut blend = Blend::new(Codec::Pcma, 8_000, false);
-        let mut kinds = |noise: bool, level: i32, packets: usize| -> String {
-            let one = |_| {
-                blend.begin(2);
-                blend.sum.fill(level);
-                match blend.packet(noise) {
-                    Packet::Sound(payload) => {
-                        assert_eq!(payload.len(), 160);
-                        's'
-                    }
-                    // The level of a square wave of 100, in dB below the overload.
-                    Packet::Noise(payload) => {
-                        assert!(payload[0].abs_diff(if level == 0 { 127 } else { 50 }) <= 1, "{payload:?}");
-                        'n'
-                    }
-                    Packet::Nothing => '-',
-                }
-            };
-            (0..packets).map(one).collect()
-        };
-        assert_eq!(kinds(false, 0, 60), "s".repeat(60));
-        let pause = "s".repeat(10) + &("n".to_owned() + &"-".repeat(19)).repeat(2);
-        assert_eq!(kinds(true, 100, 50), pause);
-        assert_eq!(kinds(true, 5_000, 3), "sss", "at once");
-        assert_eq!(kinds(true, 0, 50), pause, "and again only after a while");
-    }
-
-    #[test]
     fn opus_sends_less_where_much_is_lost_and_more_again() {
         let mut blend = Blend::new(Codec::Opus, 48_000, false);
         let mut chance = 1u32;
@@ -207,10 +163,7 @@ mod tests {
                     chance = chance.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
                     *sample = (chance >> 18) as i32 - 8_192;
                 }
-                match blend.packet(false) {
-                    Packet::Sound(payload) => payload.len(),
-                    Packet::Noise(_) | Packet::Nothing => 0,
-                }
+                blend.packet().map_or(0, <[u8]>::len)
             };
             (0..50).map(packet).sum()
         };
@@ -221,6 +174,10 @@ mod tests {
         assert!(poor * 3 < whole * 2, "{poor} of {whole}");
         blend.set_loss(0.05);
         assert_eq!(blend.bitrate, 12_000, "neither");
+        let mut wider = blend.at(16_000, false);
+        assert_eq!((wider.rate(), wider.bitrate, wider.loss), (16_000, 12_000, 0.05));
+        wider.set_loss(0.5);
+        assert_eq!(wider.bitrate, 12_000);
         (0..20).for_each(|_| blend.set_loss(0.0));
         assert_eq!(blend.bitrate, 32_000);
     }

@@ -8,7 +8,7 @@ use crate::ids::LegId;
 use crate::rtp::srtp::GROWTH;
 use crate::rtp::{Fields, HEADER, Press};
 
-use super::blend::{Blend, CLIPS, Packet};
+use super::blend::{Blend, CLIPS};
 use super::due::LATE;
 use super::keying::{self, Step};
 use super::leg::{Hears, Leg};
@@ -31,7 +31,7 @@ pub struct Keyed {
     pub clock_rate: Option<u32>,
     /// It is a tone in the sound: who has no telephone-event hears it there.
     pub in_sound: bool,
-    /// The packet may be the beginning of such a tone.
+    /// The packet is of such a tone, or may be the beginning of one: who is sent the key as an event is not to hear it.
     pub suspected: bool,
 }
 
@@ -61,6 +61,7 @@ impl Worker {
                 match &mut leg.blend {
                     // One that could do with less goes on as it is: an encoder that begins anew is heard.
                     Some(blend) if blend.codec() == codec && blend.rate() >= rate => blend.set_dtx(dtx),
+                    Some(blend) if blend.codec() == codec => **blend = blend.at(rate, dtx),
                     Some(_) | None => leg.blend = Some(Box::new(Blend::new(codec, rate, dtx))),
                 }
                 if leg.due.play.is_none() {
@@ -94,6 +95,8 @@ impl Worker {
         match (wanted.map(|rate| speaks.rate_for(rate)), &leg.voice) {
             (None, _) => leg.voice = None,
             (Some(rate), Some(voice)) if voice.codec() == speaks && voice.rate() >= rate => {}
+            // Those who hear it go on hearing it, at its rate: a jitter buffer that begins anew is heard by them all.
+            (Some(_), Some(voice)) if voice.codec() == speaks && voice.is_under_way() => {}
             (Some(rate), _) => leg.voice = Some(Box::new(Voice::new(speaks, rate))),
         }
         // What comes too late is what the playout says, where there is one.
@@ -125,8 +128,7 @@ impl Worker {
         let Some(leg) = self.leg_in(slot) else { return };
         let Some(path) = &leg.path else { return };
         let (session, target) = (&path.session, path.rtp.target());
-        let (codec, noise) = (session.codec, session.comfort_noise);
-        let mut payload_type = session.payload_type;
+        let (codec, payload_type, has_events) = (session.codec, session.payload_type, session.telephone_event.is_some());
         let count = usize::from(codec.packet_ms(session.ptime_ms) / 10);
         let sends = session.send;
         let target = target.filter(|_| sends);
@@ -135,7 +137,6 @@ impl Worker {
         let mut hears = std::mem::replace(&mut leg.hears, Hears::Nothing);
         let late = now.since(due) > LATE;
         let from = if late { now } else { due };
-        let mut is_noise = false;
         let (own, goes_on, payload) = match &mut hears {
             Hears::Nothing => (Own::Mix, false, None),
             // A peer that is answered where it sends from, and has not sent yet: it misses nothing.
@@ -149,28 +150,18 @@ impl Worker {
                 blend.begin(count);
                 for speaker in hears.speakers() {
                     if let Some(voice) = self.leg_at_mut(speaker).and_then(|leg| leg.voice.as_mut()) {
-                        blend.add(voice, number(from), now);
+                        blend.add(voice, number(from), now, has_events);
                     }
                 }
                 // What is not sent is not encoded either: the peer's decoder knows only what it gets.
-                let packet = if sounding || target.is_none() { Packet::Nothing } else { blend.packet(noise.is_some()) };
-                let payload = match packet {
-                    Packet::Sound(payload) => Some(payload),
-                    Packet::Noise(parameters) => {
-                        payload_type = noise.unwrap_or(payload_type);
-                        is_noise = true;
-                        Some(parameters)
-                    }
-                    Packet::Nothing => None,
-                };
+                let payload = if sounding || target.is_none() { None } else { blend.packet() };
                 (Own::Mix, true, payload)
             }
         };
         let length = (count as u64 * GRID.as_millis() as u64 * u64::from(codec.clock_rate()) / 1_000) as u32;
         let sent = target.zip(payload);
         if let (Some(leg), Some((to, payload))) = (self.leg_in(slot), sent) {
-            let sound = if is_noise { None } else { Some(codec) };
-            send(leg, to, own, payload_type, sound, payload, (length, late), now, out);
+            send(leg, to, own, payload_type, codec, payload, (length, late), now, out);
         } else if !sounding && let Some(leg) = self.leg_in(slot) {
             // Time passes without a packet: the next one says so.
             leg.outgoing.splice_anew();
@@ -277,7 +268,7 @@ impl Worker {
                     };
                     if let Some(payload) = encoder.tone(digit, pressed) {
                         let length = codec.clock_rate() / 50;
-                        send(leg, to, Own::Keys, payload_type, Some(codec), payload, (length, late), now, out);
+                        send(leg, to, Own::Keys, payload_type, codec, payload, (length, late), now, out);
                     }
                     (leg.blend, leg.tones) = (blend, tones);
                 }
@@ -287,14 +278,14 @@ impl Worker {
     }
 }
 
-/// A packet of our own, `length` ticks long; without a codec it has no sound.
+/// A packet of our own, `length` ticks long.
 #[allow(clippy::too_many_arguments, reason = "a packet has as many parts")]
 fn send(
     leg: &mut Leg,
     to: std::net::SocketAddr,
     own: Own,
     payload_type: u8,
-    codec: Option<Codec>,
+    codec: Codec,
     payload: &[u8],
     (length, late): (u32, bool),
     now: Mono,
@@ -306,9 +297,8 @@ fn send(
     let fields = leg.outgoing.own(own, payload_type, length, late, now);
     put(bytes, &fields, payload);
     leg.outgoing.sent(payload.len());
-    if let (Some(recording), Some(path)) = (leg.recording, &leg.path) {
-        let (codec, sound) = codec.map_or((path.session.codec, &[][..]), |codec| (codec, payload));
-        out.tap(tap::frame(recording, Side::Heard, &fields, codec, sound, now));
+    if let Some(recording) = leg.recording {
+        out.tap(tap::frame(recording, Side::Heard, &fields, codec, payload, now));
     }
     emit(leg, to, &mut packet, length_of_packet, out);
 }

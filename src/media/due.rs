@@ -74,8 +74,11 @@ impl Worker {
     pub(super) fn report_due(&mut self, slot: Slot, now: Mono, out: &mut impl Sink) {
         let degraded_below = self.settings.degraded_below;
         let Some(leg) = self.leg_in(slot) else { return };
-        if let (Some(blend), Some(share)) = (leg.blend.as_mut(), leg.incoming.remote.loss) {
-            blend.set_loss(share);
+        // What it has reported is news once.
+        if leg.watch.reported
+            && let Some(blend) = leg.blend.as_mut()
+        {
+            blend.set_loss(leg.incoming.remote.loss_lately);
         }
         if let Some((to, bytes)) = rtcp::report(leg, false, now) {
             out.send(slot, leg.id, Port::Rtcp, to, &bytes);

@@ -84,7 +84,7 @@ pub fn listen(leg: &mut Leg, codec: Codec, payload: &[u8], late: bool, now: Mono
             whole: ended.into_iter().skip(usize::from(released.is_some())).take(2).collect(),
             pressed: detector.pressed().filter(|_| before.is_none() || released.is_some()),
             in_sound: true,
-            suspected: detector.suspects(),
+            suspected: detector.suspects() || detector.pressed().is_some(),
             clock_rate: None,
         };
     }

@@ -223,8 +223,6 @@ pub struct Presence {
     /// Told, with this as the cause.
     missing: Option<Absence>,
     dead: bool,
-    /// Its last packet was of comfort noise, as agreed: it says nothing until it speaks.
-    pauses: bool,
 }
 
 /// What a check finds.
@@ -236,24 +234,22 @@ pub enum Finding {
 
 impl Presence {
     pub fn new(now: Mono) -> Presence {
-        Presence { heard: now, alive: now, missing: None, dead: false, pauses: false }
+        Presence { heard: now, alive: now, missing: None, dead: false }
     }
 
     /// Time counts from here: an agreement may have ended a hold.
     pub fn agree(&mut self, now: Mono) {
         self.heard = now;
         self.alive = now;
-        self.pauses = false;
         // One that was silent before its call was answered is judged from the answer on.
         self.dead = false;
     }
 
-    /// An RTP packet came: why they were missing, if they were. `pauses`: it says that none may come for a while.
+    /// An RTP packet came: why they were missing, if they were.
     #[inline]
-    pub fn heard(&mut self, pauses: bool, now: Mono) -> Option<Absence> {
+    pub fn heard(&mut self, now: Mono) -> Option<Absence> {
         self.heard = now;
         self.alive = now;
-        self.pauses = pauses;
         self.missing.take()
     }
 
@@ -267,7 +263,7 @@ impl Presence {
         if !self.dead && now.since(self.alive) >= settings.dead_after {
             self.dead = true;
             Some(Finding::Dead)
-        } else if self.missing.is_none() && !self.pauses && now.since(self.heard) >= settings.missing_after {
+        } else if self.missing.is_none() && now.since(self.heard) >= settings.missing_after {
             let cause = clues.cause(ever, self.heard, self.alive);
             self.missing = Some(cause);
             Some(Finding::Missing(cause))
@@ -279,8 +275,7 @@ impl Presence {
     /// When the next check may find something; packets until then move it. While packets are missing it looks every second, because
     /// what brings them back does not move the timer.
     pub fn deadline(&self, settings: &Settings, now: Mono) -> Mono {
-        let waits = self.missing.is_some() || self.pauses;
-        let missing = if waits { now + Duration::from_secs(1) } else { self.heard + settings.missing_after };
+        let missing = if self.missing.is_some() { now + Duration::from_secs(1) } else { self.heard + settings.missing_after };
         if self.dead { missing } else { missing.min(self.alive + settings.dead_after) }
     }
 }
@@ -310,13 +305,8 @@ mod tests {
         assert_eq!((p.deadline(&settings, s(30)), p.deadline(&settings, s(49))), (s(31), s(50)));
         assert_eq!(check(&mut p, 50), Some(Finding::Dead));
         assert_eq!(check(&mut p, 51), None);
-        assert!(p.heard(false, s(52)).is_some() && p.heard(false, s(53)).is_none());
-        // Comfort noise says that it pauses; not that it is there for ever.
-        assert!(p.heard(true, s(54)).is_none());
-        assert_eq!((check(&mut p, 60), p.deadline(&settings, s(60))), (None, s(61)));
+        assert!(p.heard(s(52)).is_some() && p.heard(s(53)).is_none());
         p.agree(s(61));
         assert_eq!((check(&mut p, 63), check(&mut p, 64)), (None, Some(Finding::Missing(Absence::NeverCame))));
-        p.heard(true, s(65));
-        assert_eq!((check(&mut p, 94), check(&mut p, 95)), (None, Some(Finding::Dead)));
     }
 }

@@ -91,6 +91,9 @@ impl Worker {
                     Meaning::Sound(_) | Meaning::ComfortNoise => {}
                 }
                 let is_tone = keyed.suspected;
+                if is_tone && let Some(voice) = self.leg_in(slot).and_then(|leg| leg.voice.as_mut()) {
+                    voice.hold_tone(now);
+                }
                 if keyed.in_sound {
                     self.pass_keys(slot.index, keyed, now);
                 }
@@ -131,7 +134,7 @@ struct Said {
     meaning: Meaning,
     /// The source's numbers began anew.
     restarted: bool,
-    /// It may be the beginning of a key in the sound.
+    /// It is of a key in the sound, or may be the beginning of one.
     is_tone: bool,
     now: Mono,
 }
@@ -165,8 +168,7 @@ fn accept(
             return None;
         }
     }
-    let pauses = meaning == Meaning::ComfortNoise && path.session.comfort_noise.is_some();
-    if let Some(cause) = leg.presence.heard(pauses, now) {
+    if let Some(cause) = leg.presence.heard(now) {
         out.report(Report::Present { leg: leg.id, cause });
     }
     let (timestamp, clock_rate) = match meaning {
@@ -256,7 +258,8 @@ fn pass(listener: &mut Leg, said: &Said, datagram: &mut Datagram<'_>, out: &mut 
         Meaning::Sound(codec) => (Some(session.payload_type), Kind::Sound(codec.ticks(packet.payload()))),
         // At another clock it is another event: those are sent anew.
         Meaning::Event(clock) => (session.telephone_event.filter(|(_, theirs)| *theirs == clock).map(|(n, _)| n), Kind::Event),
-        Meaning::ComfortNoise => (session.comfort_noise, Kind::Sound(0)),
+        // Negotiated with nobody.
+        Meaning::ComfortNoise => (None, Kind::Sound(0)),
     };
     let (Some(to), Some(payload_type)) = (target, payload_type) else {
         listener.outgoing.skip(said.speaker, said.fields.ssrc, said.fields.sequence);
@@ -275,7 +278,8 @@ fn pass(listener: &mut Leg, said: &Said, datagram: &mut Datagram<'_>, out: &mut 
         Meaning::Sound(codec) => {
             if let (Some(from), Some(to)) = (codec.g711(), session.codec.g711()) {
                 match said.is_tone && session.telephone_event.is_some() {
-                    // It is sent the key itself, as soon as that is one, and is not to hear it twice.
+                    // It is sent the key itself, as soon as that is one, and is to hear nothing of it: what would come through
+                    // before, between and after its events would be another key to it.
                     true => packet.payload_mut().fill(to.silence()),
                     false => from.transcode(to, packet.payload_mut()),
                 }

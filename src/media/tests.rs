@@ -76,7 +76,6 @@ fn session(leg: LegId, codec: Codec) -> Session {
         telephone_event: Some((101, codec.clock_rate())),
         telephone_events_in: [(101, codec.clock_rate())].into_iter().collect(),
         keys_by_signalling: false,
-        comfort_noise: None,
         send: true,
         receive: true,
         ptime_ms: 20,

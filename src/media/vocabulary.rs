@@ -71,8 +71,6 @@ pub struct Session {
     pub telephone_events_in: sdp::TelephoneEvents,
     /// The peer is told by signalling which keys others press: none is made a tone for it.
     pub keys_by_signalling: bool,
-    /// Payload type of comfort noise that the peer takes instead of silence (RFC 3389); of G.711 alone.
-    pub comfort_noise: Option<u8>,
     /// We may send (the peer is sendrecv or recvonly).
     pub send: bool,
     /// The peer may send (it is sendrecv or sendonly).
@@ -105,7 +103,6 @@ impl From<sdp::Agreed> for Session {
             telephone_event: a.telephone_event,
             telephone_events_in: a.telephone_events_in,
             keys_by_signalling: false,
-            comfort_noise: a.comfort_noise,
             send: a.send,
             receive: a.receive,
             ptime_ms: a.ptime_ms,

@@ -14,6 +14,8 @@ use super::playout::Playout;
 
 /// A frame of the grid.
 pub const GRID: Duration = Duration::from_millis(10);
+/// What lies between a packet's beginning and its end, and as much again for the listeners' own pace.
+const PACKET: Duration = Duration::from_millis(40);
 /// Resampled frames that are kept for a listener of another pace: 80 ms, more than the longest packet.
 const KEPT: usize = 8;
 
@@ -34,6 +36,8 @@ pub struct Voice {
     rate: u32,
     pub playout: Playout,
     rates: Vec<Resampled>,
+    /// Until then what is played may be a key in the sound.
+    tone_until: Option<Mono>,
 }
 
 #[derive(Debug)]
@@ -46,7 +50,7 @@ struct Resampled {
 impl Voice {
     /// Decoded at `rate`, as [`Codec::rate_for`] has it.
     pub fn new(codec: Codec, rate: u32) -> Voice {
-        Voice { codec, rate, playout: Playout::at(codec, rate), rates: Vec::new() }
+        Voice { codec, rate, playout: Playout::at(codec, rate), rates: Vec::new(), tone_until: None }
     }
 
     pub fn rate(&self) -> u32 {
@@ -57,11 +61,26 @@ impl Voice {
         self.codec
     }
 
+    /// It has had something to decode.
+    pub fn is_under_way(&self) -> bool {
+        self.playout.counts().received > 0
+    }
+
     /// A packet of sound that was accepted; `false`: it came too late to be played.
     pub fn packet(&mut self, fields: &Fields, payload: &[u8], now: Mono) -> bool {
         let late = self.playout.counts().late;
         self.playout.packet(fields, payload, now);
         self.playout.counts().late == late
+    }
+
+    /// The last packet was of a key in the sound, or may have been the beginning of one. It is played after the playout's delay.
+    pub fn hold_tone(&mut self, now: Mono) {
+        self.tone_until = Some(now + Duration::from_millis(self.playout.counts().delay_ms.into()) + PACKET);
+    }
+
+    /// What is played now may be a key in the sound.
+    pub fn has_tone(&self, now: Mono) -> bool {
+        self.tone_until.is_some_and(|until| now < until)
     }
 
     /// Adds frame `n` at `rate` to a sum of [`samples`].

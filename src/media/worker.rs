@@ -391,6 +391,8 @@ impl Worker {
 
     fn agree(&mut self, id: LegId, session: Session, now: Mono) {
         let Some(leg) = self.leg_by_id(id) else { return };
+        let keys_go_by = |session: &Session| (session.codec.clock_rate(), session.telephone_event);
+        let before = leg.path.as_ref().map(|path| keys_go_by(&path.session));
         let has_events = session.telephone_event.is_some() || !session.telephone_events_in.is_empty();
         let changed = match &mut leg.path {
             None => {
@@ -408,10 +410,15 @@ impl Worker {
                 leg.speaks = path.session.codec;
             }
             leg.outgoing.set_clock_rate(path.session.codec.clock_rate());
-            (leg.tones, leg.key_began) = (None, None);
+            leg.tones = None;
+            // A key that is being sent goes on as the event that it has begun as, where the numbers allow it.
+            if before != Some(keys_go_by(&path.session)) {
+                leg.key_began = None;
+            }
         }
         leg.presence.agree(now);
         let (slot, due, presence) = (leg.slot, leg.due, leg.presence);
+        let waits_for_keys = leg.keying.is_some() && due.key.is_none();
         let plays = matches!(leg.hears, Hears::Play(_));
         let check = presence.deadline(&self.settings, now);
         if changed {
@@ -427,6 +434,10 @@ impl Worker {
         }
         if plays && due.play.is_none() {
             self.schedule(slot, Timer::Play, now);
+        }
+        // They were pressed before there was anywhere to send them.
+        if waits_for_keys {
+            self.schedule(slot, Timer::Key, now);
         }
     }
 
@@ -568,6 +579,8 @@ impl Worker {
     fn remove(&mut self, id: LegId, now: Mono) -> Option<Leg> {
         let index = self.by_id.remove(&id)?;
         let left = self.leave_source(index);
+        // It may go on elsewhere, where nobody would let go of the key that it is being sent.
+        self.let_go(index, left.speakers(), now);
         let listeners = self.leg_at(index).map(|leg| leg.listeners.clone()).unwrap_or_default();
         listeners.iter().for_each(|listener| self.let_go(*listener, std::iter::once(index), now));
         left.speakers().for_each(|speaker| self.settle_voice(speaker));

@@ -265,7 +265,7 @@ impl<O: Outlets> WorkerThread<O> {
         match refused {
             None => {}
             Some(order) if until > now => self.offered.push_back(Offered { to, order, until }),
-            Some(Order::Adopt(moving, pair, _)) => self.keep(moving, pair, to, now),
+            Some(Order::Adopt(moving, pair, peer)) => self.keep(moving, pair, peer, to, now),
             // What waits for the leg there gives up by itself.
             Some(_) => {}
         }
@@ -278,12 +278,17 @@ impl<O: Outlets> WorkerThread<O> {
     }
 
     /// The other thread is stuck: the leg ends where it was, so that its port is drained and leased again.
-    fn keep(&mut self, moving: Moving, pair: Pair, to: u8, now: Mono) {
+    fn keep(&mut self, moving: Moving, pair: Pair, peer: Option<Box<Peer>>, to: u8, now: Mono) {
         let leg = moving.leg();
         tracing::error!(%leg, to, "a media worker does not take a leg");
         match self.worker.adopt(moving, now) {
-            // What can't be watched any more is drained all the same.
-            Some(slot) => drop(self.doors.ports.adopt(pair, slot, leg, &self.poll)),
+            Some(slot) => {
+                if let Some(peer) = peer {
+                    self.doors.peers.put(slot, leg, peer);
+                }
+                // What can't be watched any more is drained all the same.
+                drop(self.doors.ports.adopt(pair, slot, leg, &self.poll));
+            }
             None => self.doors.ports.drain_pair(pair, now),
         }
         self.evict(leg, now);
@@ -356,16 +361,21 @@ impl<O: Outlets> WorkerThread<O> {
             self.evict(leg, now);
         }
         if let Some(slot) = closing {
-            let doors = &mut self.doors;
-            if let Ok(Some(doings)) = catch_unwind(AssertUnwindSafe(|| doors.peers.close(slot, now))) {
-                doors.carry_out(&mut self.worker, doings);
-            }
-            doors.ports.drain(slot, now);
+            self.part(slot, now);
         }
         if let Some(port) = opening {
             self.open(leg, port, now);
         }
         self.count_legs();
+    }
+
+    /// A leg that is gone: a browser is told, and its port drains.
+    fn part(&mut self, slot: Slot, now: Mono) {
+        let doors = &mut self.doors;
+        if let Ok(Some(doings)) = catch_unwind(AssertUnwindSafe(|| doors.peers.close(slot, now))) {
+            doors.carry_out(&mut self.worker, doings);
+        }
+        doors.ports.drain(slot, now);
     }
 
     fn count_legs(&self) {
@@ -420,8 +430,7 @@ impl<O: Outlets> WorkerThread<O> {
             self.doors.report(Report::Closed { leg, quality: Quality::default() });
         }
         if let Some(slot) = slot {
-            self.doors.peers.take(slot);
-            self.doors.ports.drain(slot, now);
+            self.part(slot, now);
         }
         self.doors.untap(leg);
         self.count_legs();

@@ -28,9 +28,6 @@ pub struct Agreed {
     /// And all that it may send.
     #[serde(default)]
     pub telephone_events_in: TelephoneEvents,
-    /// Payload type of comfort noise (RFC 3389), where the peer has asked for it: silence need not be sent. Beside G.711 alone.
-    #[serde(default)]
-    pub comfort_noise: Option<u8>,
     /// We may send.
     pub send: bool,
     /// The peer may send.

@@ -297,6 +297,23 @@ mod tests {
         assert_eq!(n.answered(&Description::parse(plain.as_bytes()).unwrap()), Err(Refusal::NoAudio), "no way back to plain RTP");
     }
 
+    /// Trap: a browser's leg that is offered keys in the description would be neither the one nor the other.
+    #[test]
+    fn a_leg_over_dtls_stays_so() {
+        let keys = crate::sdp::Keys::new(crate::sdp::Security::Preferred, true, |key| key.fill(1));
+        let mut n = negotiation().with_keys(keys).with_dtls(dtls());
+        let (_, first) = answered(&mut n, &chromium(), Direction::SendRecv);
+        let plain = "v=0\r\nc=IN IP4 192.0.2.1\r\nm=audio 5004 RTP/AVP 0\r\n".to_owned();
+        let keyed = "v=0\r\nc=IN IP4 192.0.2.1\r\nm=audio 5004 RTP/SAVP 0\r\n\
+            a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:AAAAdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj\r\n"
+            .to_owned();
+        for offer in [plain, keyed] {
+            let offer = Description::parse(offer.as_bytes()).unwrap();
+            let refused = n.answer(&offer, &[Codec::Pcmu], None, Direction::SendRecv).unwrap_err();
+            assert_eq!((refused.status(), n.agreed()), (488, Some(&first)));
+        }
+    }
+
     #[test]
     fn a_line_over_dtls_that_lacks_what_it_needs_is_refused() {
         let parse = |text: &str| Description::parse(text.as_bytes()).unwrap();

@@ -6,7 +6,6 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::codec::Codec;
-use crate::rtp::COMFORT_NOISE;
 
 use super::address;
 use super::browser::{Fingerprint, IceCredentials, Setup, TheirDtls};
@@ -151,12 +150,6 @@ impl Audio {
     /// The one to use beside sound of this clock: one stream has one (RFC 4733 §2.1). Peers that have none but another one mean that.
     pub fn telephone_event(&self, clock_rate: u32) -> Option<(u8, u32)> {
         self.telephone_events().find(|(_, clock)| *clock == clock_rate).or_else(|| self.telephone_events().next())
-    }
-
-    /// The payload type of comfort noise beside sound of 8 kHz, where the peer has it: its own (RFC 3389 §4). Others are for other clocks.
-    pub fn comfort_noise(&self) -> Option<u8> {
-        let is_noise = |f: &&Format| f.payload_type == COMFORT_NOISE && (f.name.is_empty() || f.name.eq_ignore_ascii_case("CN"));
-        self.formats.iter().find(is_noise).map(|f| f.payload_type)
     }
 
     /// Whether `usedtx=1` is among the parameters of a payload type.

@@ -199,7 +199,6 @@ impl Negotiation {
         let audio = write::OurAudio {
             codecs: &numbered,
             events: &events,
-            comfort_noise: None,
             direction: wanted,
             ptime_ms,
             extended: true,
@@ -235,6 +234,9 @@ impl Negotiation {
             return Err(Refusal::Glare);
         }
         let (audio_at, audio, encrypted) = take(&self.keys, offer, self.dtls.is_some(), self.is_encrypted())?;
+        if self.agreed.as_ref().is_some_and(|a| a.dtls.is_some()) && audio.dtls.is_none() {
+            return Err(Refusal::NoAudio);
+        }
         let in_use = self.agreed.as_ref().map(|a| a.codec);
         let (payload_type, codec) = choose(audio, allowed, &[prefer, in_use]).ok_or_else(|| no_common_codec(audio))?;
         let telephone_event = audio.telephone_event(codec.clock_rate());
@@ -252,7 +254,6 @@ impl Negotiation {
             receives: std::iter::once((payload_type, codec)).collect(),
             telephone_event,
             telephone_events_in: audio.telephone_events().take(8).collect(),
-            comfort_noise: audio.comfort_noise().filter(|_| codec.g711().is_some()),
             send: direction.sends(),
             receive: direction.receives(),
             ptime_ms: audio.ptime_to_send(),
@@ -281,7 +282,6 @@ impl Negotiation {
         let ours = write::OurAudio {
             codecs: &codecs,
             events: telephone_event.as_slice(),
-            comfort_noise: agreed.comfort_noise,
             direction,
             ptime_ms: agreed.ptime_ms,
             extended: audio.extended.is_some(),
@@ -335,8 +335,6 @@ impl Negotiation {
             receives,
             telephone_event,
             telephone_events_in,
-            // We do not ask for it: phones that are asked leave out more than silence.
-            comfort_noise: None,
             send: direction.sends(),
             receive: direction.receives(),
             ptime_ms: audio.ptime_to_send(),

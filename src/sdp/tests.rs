@@ -503,25 +503,15 @@ mod encrypted {
     }
 }
 
+/// Trap: a phone that is answered it pauses, and whoever it is relayed to hears a dead line.
 #[test]
-fn comfort_noise_is_answered_beside_g711_and_asked_for_by_nobody() {
-    for (codecs, mapped, noise) in [
-        ("8 13 101", "", Some(13)),
-        ("0 13", "a=rtpmap:13 CN/8000\r\n", Some(13)),
-        ("8 101", "", None),
-        ("9 13", "", None),
-        ("8 98", "a=rtpmap:98 CN/16000\r\n", None),
-    ] {
+fn comfort_noise_is_neither_answered_nor_asked_for() {
+    for codecs in ["8 13 101", "0 13", "9 13", "8 98"] {
         let mut n = ours();
-        let offer = parsed(&audio(&format!("m=audio 5004 RTP/AVP {codecs}\r\na=rtpmap:101 telephone-event/8000\r\n{mapped}")));
-        let (body, agreed) = n.answer(&offer, &[Codec::Pcma, Codec::Pcmu, Codec::G722], None, Direction::SendRecv).unwrap();
-        assert_eq!(agreed.comfort_noise, noise, "{codecs}");
-        assert_eq!(
-            text(&body).contains(" 13") && text(&body).contains("a=rtpmap:13 CN/8000\r\n"),
-            noise.is_some(),
-            "{}",
-            text(&body)
-        );
-        assert!(!text(&n.offer(&BOTH, Direction::SendRecv)).contains("CN/8000"));
+        let mapped = "a=rtpmap:13 CN/8000\r\na=rtpmap:98 CN/16000\r\na=rtpmap:101 telephone-event/8000\r\n";
+        let offer = parsed(&audio(&format!("m=audio 5004 RTP/AVP {codecs}\r\n{mapped}")));
+        let (body, _) = n.answer(&offer, &[Codec::Pcma, Codec::Pcmu, Codec::G722], None, Direction::SendRecv).unwrap();
+        assert!(!text(&body).contains("CN/") && !text(&body).contains(" 13"), "{}", text(&body));
+        assert!(!text(&n.offer(&BOTH, Direction::SendRecv)).contains("CN/"));
     }
 }

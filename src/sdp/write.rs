@@ -20,8 +20,6 @@ pub struct OurAudio<'a> {
     pub codecs: &'a [(u8, Codec)],
     /// telephone-event: payload type and clock rate.
     pub events: &'a [(u8, u32)],
-    /// Payload type of comfort noise at 8 kHz.
-    pub comfort_noise: Option<u8>,
     pub direction: Direction,
     pub ptime_ms: u8,
     /// Extended reports are asked for: in every offer, in an answer where the offer knows of them (RFC 3611 §5.2).
@@ -76,8 +74,8 @@ fn write_audio(out: &mut String, local: &Local, line: &Shape, audio: &OurAudio<'
     for (payload_type, _) in audio.codecs {
         let _ = write!(out, " {payload_type}");
     }
-    for number in audio.comfort_noise.into_iter().chain(audio.events.iter().map(|(event, _)| *event)) {
-        let _ = write!(out, " {number}");
+    for (event, _) in audio.events {
+        let _ = write!(out, " {event}");
     }
     out.push_str("\r\n");
     for (payload_type, codec) in audio.codecs {
@@ -87,9 +85,6 @@ fn write_audio(out: &mut String, local: &Local, line: &Shape, audio: &OurAudio<'
             // What we understand (RFC 7587 §6.1): one channel is encoded, and packets protect the ones before them.
             let _ = write!(out, "a=fmtp:{payload_type} useinbandfec=1\r\n");
         }
-    }
-    if let Some(noise) = audio.comfort_noise {
-        let _ = write!(out, "a=rtpmap:{noise} CN/8000\r\n");
     }
     for (event, clock_rate) in audio.events {
         // Events 0 to 15: digits, star, pound, A to D.

@@ -100,7 +100,6 @@ fn call(codecs: [Codec; 2], streams: &[Vec<Vec<u8>>; 2]) -> f64 {
             telephone_event: Some((101, codecs[i].clock_rate())),
             telephone_events_in: [(101, codecs[i].clock_rate())].into_iter().collect(),
             keys_by_signalling: false,
-            comfort_noise: None,
             send: true,
             receive: true,
             ptime_ms: 20,

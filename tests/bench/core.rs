@@ -87,7 +87,6 @@ fn ten_minutes(record: bool) -> Duration {
             telephone_event: Some((101, 8_000)),
             telephone_events_in: [(101, 8_000)].into_iter().collect(),
             keys_by_signalling: false,
-            comfort_noise: None,
             send: true,
             receive: true,
             ptime_ms: 20,

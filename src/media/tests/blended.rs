@@ -211,6 +211,25 @@ fn a_supervisor_listens_whispers_and_barges_and_the_customers_stream_has_no_seam
     assert_eq!(taped, customer.packets.len());
 }
 
+/// Trap: a playout that begins anew for who joins is heard by those who have been listening.
+#[test]
+fn one_who_joins_with_a_wider_codec_interrupts_nobody() {
+    let mut bench = Bench::with_legs(&[(A, Codec::Opus), (B, Codec::Pcma), (C, Codec::G722)]);
+    bench.hear(A, Source::Leg(B));
+    bench.hear(B, Source::Leg(A));
+    let mut talker = [Talker::new(A, Codec::Opus, 440.0)];
+    bench.all_talk(&mut talker, 50);
+    let received = |bench: &Bench| bench.worker.leg_at(0).unwrap().voice.as_ref().unwrap().playout.counts().received;
+    let before = received(&bench);
+    assert!(before >= 50);
+    bench.hear(C, Source::Mix(vec![A, B]));
+    assert_eq!(received(&bench), before);
+    let heard = bench.all_talk(&mut talker, 120);
+    for (leg, codec) in [(B, Codec::Pcma), (C, Codec::G722)] {
+        assert!(level(&heard[&leg].samples(codec), codec.sample_rate(), 440.0) > -1.5, "{codec:?}");
+    }
+}
+
 #[test]
 fn one_who_leaves_a_conference_leaves_a_plain_bridge() {
     let mut bench = Bench::with_legs(&[(A, Codec::Pcma), (B, Codec::Pcma), (C, Codec::Opus)]);

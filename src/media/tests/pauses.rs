@@ -37,46 +37,12 @@ fn opus_does_not_send_silence_to_one_who_asks_for_that_and_time_goes_on() {
 }
 
 #[test]
-fn comfort_noise_stands_for_a_silent_mix_where_it_is_taken() {
-    for takes in [true, false] {
-        let mut bench = Bench::with_legs(&[(A, Codec::G722), (B, Codec::Pcma), (C, Codec::Pcmu)]);
-        let noise = takes.then_some(NOISE);
-        bench.command(Command::Agree { leg: B, session: Session { comfort_noise: noise, ..session(B, Codec::Pcma) } });
-        bench.command(Command::Tap { leg: B, recording: recording() });
-        bench.hear(B, Source::Mix(vec![A, C]));
-        let mut talker = Talker::new(A, Codec::G722, 440.0);
-        let before = says(&mut bench, &mut talker, 50);
-        assert!(before.packets.iter().all(|(fields, _)| fields.payload_type == 8));
-        talker.hz = 0.0;
-        bench.out.frames.clear();
-        let pause = says(&mut bench, &mut talker, 100);
-        let described = pause.packets.iter().filter(|(fields, _)| fields.payload_type == NOISE).count();
-        if !takes {
-            assert_eq!((described, pause.packets.len()), (0, 100));
-            continue;
-        }
-        assert!((3..=6).contains(&described) && pause.packets.len() < 30, "{described} of {}", pause.packets.len());
-        // The recorder takes it for no sound.
-        let silent = bench.out.frames.iter().filter(|frame| frame.payload.is_empty()).count();
-        assert_eq!(silent, described);
-        talker.hz = 440.0;
-        let after = says(&mut bench, &mut talker, 100);
-        assert_eq!(after.packets[0].0.sequence, pause.packets.last().unwrap().0.sequence.wrapping_add(1));
-        passed(8_000, &before.packets[49].0, &after.packets.last().unwrap().0, 100 * 20 + 100 * 20);
-        assert!(level(&after.samples(Codec::Pcma), 8_000, 440.0) > -1.5);
-    }
-}
-
-#[test]
-fn noise_of_one_goes_to_another_who_takes_it() {
+fn comfort_noise_goes_no_further_and_is_no_loss() {
     let mut bench = Bench::bridge(Codec::Pcmu, Codec::Pcmu);
-    assert!(bench.say(A, packet(7, 1, 0, 0, &[1; 160])).is_some());
+    let (_, before) = bench.say(A, packet(7, 1, 0, 0, &[1; 160])).unwrap();
     assert_eq!(bench.say(A, packet(7, 2, 160, NOISE, &[40])), None);
-    bench.agree(B, |s| s.comfort_noise = Some(NOISE));
-    let (_, sound) = bench.say(A, packet(7, 3, 320, 0, &[1; 160])).unwrap();
-    let (_, noise) = bench.say(A, packet(7, 4, 480, NOISE, &[40])).unwrap();
-    let (sound, noise) = (fields(&sound), fields(&noise));
-    assert_eq!((noise.payload_type, noise.timestamp), (NOISE, sound.timestamp.wrapping_add(160)));
+    let (_, after) = bench.say(A, packet(7, 3, 320, 0, &[1; 160])).unwrap();
+    assert_eq!(fields(&after).sequence, fields(&before).sequence.wrapping_add(1));
 }
 
 #[test]
@@ -205,6 +171,84 @@ fn a_key_in_the_sound_is_an_event_for_who_has_those_and_is_not_heard_twice() {
             assert_eq!(sound, if is_event { "" } else { "55" }, "{codec:?}");
         }
     }
+}
+
+/// As fast as phones dial by themselves, and one that is held for longer than a key that we send.
+#[test]
+fn keys_in_the_sound_that_follow_fast_or_last_are_not_heard_beside_their_events() {
+    for codec in [Codec::Pcmu, Codec::G722, Codec::Opus] {
+        let mut bench = Bench::bridge(Codec::Pcmu, codec);
+        bench.agree(A, |s| (s.telephone_event, s.telephone_events_in) = (None, Default::default()));
+        let pause = [0xff; 560];
+        let dialled: Vec<u8> = "5198".chars().flat_map(|digit| [tones_of(digit, 70), pause.to_vec()].concat()).collect();
+        let sound = [vec![0xff; 1_600], dialled, tones_of('7', 6_000), vec![0xff; 8_000]].concat();
+        let mut heard = Heard::default();
+        for (n, payload) in sound.chunks_exact(160).enumerate() {
+            if let Some((_, bytes)) = bench.say(A, packet(7, n as u16, n as u32 * 160, 0, payload)) {
+                bench.out.sent.push((B, Port::Rtp, phone(B), bytes));
+            }
+            bench.run(20);
+            heard.packets.extend(bench.rtp_sent());
+        }
+        let mut told = String::new();
+        for (fields, event) in keys(&heard) {
+            if fields.marker {
+                told.push(event.digit().unwrap());
+            }
+        }
+        assert_eq!(told, "51987", "{codec:?}");
+        let mut sound = String::new();
+        let samples = heard.samples(codec).into_iter().step_by((codec.sample_rate() / 8_000) as usize);
+        dtmf::Detector::default().samples(samples, |tone| sound.push(tone.digit));
+        assert_eq!(sound, "", "{codec:?}");
+    }
+}
+
+/// A key's tones for `ms`, in µ-law.
+fn tones_of(digit: char, ms: usize) -> Vec<u8> {
+    let mut sound = tones(digit, ms).concat();
+    sound.truncate(ms * 8);
+    sound
+}
+
+#[test]
+fn keys_that_are_pressed_before_the_first_agreement_are_sent_after_it() {
+    let mut bench = Bench::new();
+    bench.command(Command::Open { leg: A, lease: Lease { worker: 0, port: 20_000 } });
+    bench.command(Command::Press { leg: A, keys: vec![Key { digit: '5', duration_ms: 100 }] });
+    assert!(bench.rtp_sent_in(100).is_empty());
+    bench.agree(A, |_| {});
+    let sent = Heard { packets: bench.rtp_sent_in(400) };
+    assert_eq!(keys(&sent).iter().filter(|(_, event)| event.end && event.code == 5).count(), 3);
+}
+
+#[test]
+fn a_key_goes_on_as_one_event_over_an_agreement_that_changes_nothing_for_it() {
+    for changes in [false, true] {
+        let mut bench = Bench::with_legs(&[(A, Codec::Pcmu)]);
+        bench.command(Command::Press { leg: A, keys: vec![Key { digit: '5', duration_ms: 200 }] });
+        let mut sent = bench.rtp_sent_in(100);
+        let number = if changes { 96 } else { 101 };
+        bench.agree(A, |s| (s.ptime_ms, s.telephone_event) = (30, Some((number, 8_000))));
+        sent.extend(bench.rtp_sent_in(400));
+        let began: std::collections::BTreeSet<u32> = sent.iter().map(|(fields, _)| fields.timestamp).collect();
+        assert_eq!(began.len(), if changes { 2 } else { 1 });
+    }
+}
+
+#[test]
+fn a_key_that_is_held_is_let_go_for_one_who_goes_elsewhere() {
+    let mut bench = Bench::bridge(Codec::Pcma, Codec::Opus);
+    for n in 0..5 {
+        let event = Event { code: 5, end: false, volume: 10, duration: (n + 1) * 160 };
+        bench.say(A, packet(7, n, 0, 101, &event.to_bytes()));
+        bench.run(20);
+    }
+    let mut other = Bench::with_legs(&[(C, Codec::Pcma)]);
+    other.now = bench.now;
+    other.worker.adopt(bench.worker.hand_over(B, bench.now).unwrap(), other.now);
+    other.run(400);
+    assert!(other.worker.leg_at(1).unwrap().keying.is_none());
 }
 
 #[test]

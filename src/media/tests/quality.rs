@@ -76,6 +76,26 @@ fn what_the_peer_loses_degrades_its_leg_as_well() {
     assert!((0.23..0.24).contains(&q.remote_loss.unwrap()) && q.remote_mos.unwrap() < 3.0, "{q:?}");
 }
 
+/// Trap: the share since the start moves ever more slowly, and the same report is not news twice.
+#[test]
+fn opus_goes_by_what_the_peer_has_lost_lately() {
+    let mut b = Bench::bridge(Codec::Pcmu, Codec::Opus);
+    b.talk(A, 0, 300, |_| false);
+    let tell = |b: &mut Bench, fraction_lost| {
+        let out = b.worker.leg_at(1).unwrap();
+        let (ssrc, first) = (out.outgoing.ssrc, u32::from(out.control.first_sequence));
+        let block = rtcp::Block { ssrc, fraction_lost, lost: 150, extended_newest: first + 299, ..rtcp::Block::default() };
+        b.tell(B, &rtcp::compound(8, None, Some(block), "x", false));
+        b.run(10_000);
+        b.worker.leg_at(1).unwrap().blend.as_ref().unwrap().bitrate()
+    };
+    let poor = tell(&mut b, 128);
+    assert!(poor < 32_000, "{poor}");
+    b.run(20_000);
+    assert_eq!(b.worker.leg_at(1).unwrap().blend.as_ref().unwrap().bitrate(), poor, "nothing new");
+    assert!(tell(&mut b, 0) > poor, "half of all is lost, but nothing of late");
+}
+
 #[test]
 fn extended_reports_go_only_to_who_asks_for_them() {
     for extended in [

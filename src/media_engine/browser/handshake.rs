@@ -1,12 +1,13 @@
 //! Our certificate, and one DTLS association with a browser (RFC 5764, RFC 8842), whose other end has to have the certificate that its
 //! description gave the fingerprint of.
 
+use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use rtc::crypto::{HashAlgorithm, RTCCrypto, RTCCryptoProvider};
 use rtc::dtls::config::{ClientAuthType, ConfigBuilder, ExtendedMasterSecretType, HandshakeConfig};
 use rtc::dtls::crypto::Certificate;
@@ -18,13 +19,23 @@ use rtc::shared::error::Error;
 use crate::rtp::srtp::{Master, Pair, Suite};
 use crate::sdp::{DtlsRole, Fingerprint};
 
+use super::HANDSHAKE;
+
 /// The endpoint tells associations apart by address. Ours has one, wherever ICE has it come from.
 const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9);
 /// Datagrams that a handshake may take: four flights of a few, each repeated for as long as DTLS does. The crate keeps those that come too
 /// early without a bound of its own.
 const LONGEST_HANDSHAKE: u32 = 256;
-/// A flight that is not answered is repeated after so long (RFC 6347 §4.2.4.1 begins with 1 s; browsers with 50 ms).
-const FLIGHT: Duration = Duration::from_millis(200);
+/// A flight that is not answered is repeated after so long, and then after twice as long each time (RFC 6347 §4.2.4.1 begins with 1 s;
+/// browsers with 50 ms), but no later than the longest.
+const FIRST_GAP: Duration = Duration::from_millis(100);
+const LONGEST_GAP: Duration = Duration::from_secs(2);
+/// The crate (0.21.1) makes a flight anew after so long, as long as nothing has come in answer to it, and fails the handshake over the
+/// eighth time: not before [`HANDSHAKE`] is over. Its timer alone does not do: it is off as soon as anything comes, a ClientHello that the
+/// browser repeats because it has lost the answer to it included.
+const ANEW: Duration = Duration::from_millis(HANDSHAKE.as_millis() as u64 / 8);
+/// Content type of a handshake record (RFC 5246 §6.2.1).
+const HANDSHAKE_RECORD: u8 = 22;
 /// Fits a path of 1280 bytes with IPv6 and UDP.
 const MTU: usize = 1_200;
 /// RFC 5764 §4.2.
@@ -100,6 +111,16 @@ pub struct Handshake {
     stranger: Arc<AtomicBool>,
     datagrams: u32,
     complete: bool,
+    out: VecDeque<Bytes>,
+    /// The one that waits for its answer.
+    flight: Option<Flight>,
+}
+
+/// What was said last, as it was sent: the peer drops by their numbers those of its records that it has had (RFC 6347 §4.1.2.6).
+struct Flight {
+    datagrams: Vec<Bytes>,
+    again: Instant,
+    gap: Duration,
 }
 
 impl Handshake {
@@ -122,7 +143,7 @@ impl Handshake {
                 Err(Error::ErrNoMatchingCertificateFingerprint)
             })))
             .with_extended_master_secret(ExtendedMasterSecretType::Require)
-            .with_flight_interval(FLIGHT)
+            .with_flight_interval(ANEW)
             .with_mtu(MTU)
             .build(role == DtlsRole::Client, None)?;
         let config = Arc::new(config);
@@ -131,19 +152,43 @@ impl Handshake {
             DtlsRole::Client => (None, Some(config)),
         };
         let endpoint = Endpoint::new(PEER, TransportProtocol::UDP, server);
-        Ok(Handshake { endpoint, client, stranger, datagrams: 0, complete: false })
+        let (out, flight) = (VecDeque::new(), None);
+        Ok(Handshake { endpoint, client, stranger, datagrams: 0, complete: false, out, flight })
     }
 
     /// The peer has shown where it listens: the ClientHello goes out, if it is ours to send.
     pub fn reachable(&mut self, at: Instant) -> Progress {
         let Some(config) = self.client.take() else { return Progress::Nothing };
-        match self.endpoint.connect(at, PEER, config, None) {
+        let connected = self.endpoint.connect(at, PEER, config, None);
+        self.collect(at, true);
+        match connected {
             Ok(()) => Progress::Nothing,
             Err(_) => Progress::Failed,
         }
     }
 
     pub fn receive(&mut self, datagram: &[u8], at: Instant) -> Progress {
+        let progress = self.read(datagram, at);
+        self.collect(at, true);
+        progress
+    }
+
+    /// What the endpoint has to say goes out. `is_new`: a flight among it is another one than that which waits.
+    fn collect(&mut self, at: Instant, is_new: bool) {
+        let datagrams: Vec<Bytes> = std::iter::from_fn(|| self.endpoint.poll_transmit()).map(|t| t.message.freeze()).collect();
+        self.out.extend(datagrams.iter().cloned());
+        if self.complete {
+            // The last flight is the endpoint's to repeat, whenever the peer repeats its own.
+            self.flight = None;
+        } else if datagrams.iter().any(|d| d.first() == Some(&HANDSHAKE_RECORD)) {
+            match &mut self.flight {
+                Some(flight) if !is_new => flight.datagrams = datagrams,
+                _ => self.flight = Some(Flight { datagrams, again: at + FIRST_GAP, gap: FIRST_GAP }),
+            }
+        }
+    }
+
+    fn read(&mut self, datagram: &[u8], at: Instant) -> Progress {
         if !self.complete {
             self.datagrams += 1;
             if self.datagrams > LONGEST_HANDSHAKE {
@@ -206,19 +251,27 @@ impl Handshake {
         if self.endpoint.poll_timeout(&PEER).is_some_and(|due| due <= at) && self.endpoint.handle_timeout(PEER, at).is_err() {
             return Progress::Failed;
         }
+        self.collect(at, false);
+        if let Some(flight) = self.flight.as_mut().filter(|flight| flight.again <= at) {
+            flight.gap = (flight.gap * 2).min(LONGEST_GAP);
+            flight.again = at + flight.gap;
+            self.out.extend(flight.datagrams.iter().cloned());
+        }
         Progress::Nothing
     }
 
     pub fn deadline(&self) -> Option<Instant> {
-        self.endpoint.poll_timeout(&PEER)
+        let again = self.flight.as_ref().map(|flight| flight.again);
+        self.endpoint.poll_timeout(&PEER).into_iter().chain(again).min()
     }
 
     pub fn close(&mut self, at: Instant) {
         // What has no association has nobody to tell.
         let _ = self.endpoint.close(at);
+        self.collect(at, true);
     }
 
-    pub fn transmit(&mut self) -> Option<BytesMut> {
-        self.endpoint.poll_transmit().map(|t| t.message)
+    pub fn transmit(&mut self) -> Option<Bytes> {
+        self.out.pop_front()
     }
 }

@@ -154,7 +154,7 @@ impl Peer {
     fn flush(&mut self) {
         while let Some(message) = self.handshake.transmit() {
             if let Some(to) = self.ice.target() {
-                self.out.push_back((to, message.freeze()));
+                self.out.push_back((to, message));
             }
         }
     }

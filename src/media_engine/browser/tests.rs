@@ -51,6 +51,8 @@ struct Call {
     sent: usize,
     /// Neither hears the other.
     deaf: bool,
+    /// Handshake messages of ours, by type (RFC 5246 §7.4): a datagram that begins with one is lost, once.
+    losing: Vec<u8>,
 }
 
 impl Call {
@@ -85,7 +87,8 @@ impl Call {
     }
 
     fn of(clock: System, page: Page, peer: Peer) -> Call {
-        Call { clock, now: Mono::ZERO, page, peer, keyed: None, heard: Vec::new(), wire: VecDeque::new(), sent: 0, deaf: false }
+        let (heard, wire) = (Vec::new(), VecDeque::new());
+        Call { clock, now: Mono::ZERO, page, peer, keyed: None, heard, wire, sent: 0, deaf: false, losing: Vec::new() }
     }
 
     fn instant(&self) -> Instant {
@@ -115,7 +118,7 @@ impl Call {
                 quiet = false;
                 self.sent += 1;
                 assert_eq!(to, page_at());
-                if !self.deaf {
+                if !self.deaf && !self.loses(&bytes) {
                     self.page.hear(switch_at(), at, &bytes);
                 }
             }
@@ -124,6 +127,12 @@ impl Call {
                 break;
             }
         }
+    }
+
+    fn loses(&mut self, datagram: &[u8]) -> bool {
+        let kind = datagram.get(13).filter(|_| datagram[0] == 22);
+        let lost = kind.and_then(|kind| self.losing.iter().position(|losing| losing == kind));
+        lost.map(|at| self.losing.remove(at)).is_some()
     }
 
     /// Goes on for so long, from one deadline to the next.
@@ -216,6 +225,73 @@ fn a_page_that_is_called_is_heard_and_hears() {
 #[test]
 fn a_page_that_waits_for_our_client_hello_is_sent_one() {
     both_hear(Call::outgoing(RTCDtlsRole::Server).connect());
+}
+
+/// HelloVerifyRequest and ServerHello, where the page begins; ClientHello and our certificate, where we do.
+#[test]
+fn a_flight_of_ours_that_is_lost_is_sent_again_soon() {
+    for (mut call, losing) in [
+        (Call::incoming(), vec![2]),
+        (Call::incoming(), vec![3, 2, 2]),
+        (Call::outgoing(RTCDtlsRole::Server), vec![1, 1]),
+        (Call::outgoing(RTCDtlsRole::Server), vec![11, 11]),
+    ] {
+        call.losing = losing.clone();
+        let mut ms = 0;
+        while !(call.page.is_connected() && call.peer.target().is_some()) {
+            call.run(Duration::from_millis(10));
+            ms += 10;
+            assert!(ms < 2_500, "{losing:?}");
+        }
+        assert!(call.losing.is_empty(), "{losing:?}");
+        both_hear(call);
+    }
+}
+
+/// A DTLS client whose timer is shorter than ours, as browsers have it, repeats its ClientHello: the crate's timer is off from there on.
+/// What is lost is sent again all the same, and ever more seldom.
+#[test]
+fn a_lost_server_flight_is_sent_again_after_the_client_has_repeated_its_hello() {
+    let mut call = Call::incoming();
+    let username = format!("{}:{}", call.peer.terms.ours.ufrag, call.peer.terms.theirs.ufrag);
+    call.peer.receive(page_at(), &check(&username, &ours(1).pwd, &[]), call.now);
+    let is_server_hello = |d: &[u8]| d[0] == 22 && d[13] == 2;
+    let mut client = Endpoint::client();
+    let (mut lost, mut ms, mut times) = (None, 0, Vec::new());
+    // The cookie, then the flight.
+    for _ in 0..8 {
+        while let Some(hello) = client.poll_transmit() {
+            call.peer.receive(page_at(), &hello.message, call.now);
+        }
+        while let Some((_, sent)) = call.peer.transmit() {
+            match is_server_hello(&sent) {
+                true => lost = Some(sent),
+                false => {
+                    let _ = client.read(call.instant(), switch_at(), None, bytes::BytesMut::from(&sent[..]));
+                }
+            }
+        }
+    }
+    // At 50 ms: the same hello as another record.
+    let at = call.clock.instant(Mono::from_millis(60_000));
+    client.handle_timeout(switch_at(), at).unwrap();
+    call.now = Mono::from_millis(50);
+    let hello = client.poll_transmit().unwrap().message;
+    assert_eq!((hello[0], hello[13]), (22, 1));
+    call.peer.receive(page_at(), &hello, call.now);
+    while ms < 20_000 {
+        ms += 10;
+        call.now = Mono::from_millis(ms);
+        call.peer.tick(call.now);
+        while let Some((_, sent)) = call.peer.transmit() {
+            if is_server_hello(&sent) {
+                assert_eq!(Some(&sent), lost.as_ref());
+                times.push(ms);
+            }
+        }
+    }
+    assert_eq!((&times[..5], times.len()), (&[100, 300, 700, 1_500, 3_100][..], 13));
+    assert_eq!((call.peer.broken(), call.peer.keys().is_none()), (None, true));
 }
 
 /// Trap: DTLS that comes before a pair is nominated is dropped by the crate's connection, and comes again after a second.

@@ -38,7 +38,6 @@ impl Tab {
             telephone_event: None,
             telephone_events_in: Default::default(),
             keys_by_signalling: false,
-            comfort_noise: None,
             send: true,
             receive: true,
             ptime_ms: 20,
