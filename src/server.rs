@@ -252,6 +252,7 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
         transport,
         tls,
         engine,
+        clips,
         recorder,
         mailer,
         store,

@@ -109,7 +109,9 @@ pub(super) async fn list(State(shared): Api, Query(search): Query<Search>) -> Re
     let filter = search.filter()?;
     let recordings = shared.parts.recordings.clone();
     let page = blocking(move || recordings.search(&filter)).await??;
-    Ok(Json(List { items: page.items, next: page.next.map(|id| id.to_string()) }))
+    // What was refused is there only until the disk lets it go.
+    let items = page.items.into_iter().filter(|row| !row.refused).collect();
+    Ok(Json(List { items, next: page.next.map(|id| id.to_string()) }))
 }
 
 #[utoipa::path(get, path = "/api/v1/recordings/{id}", tag = "recordings", params(("id" = String, Path)),

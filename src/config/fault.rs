@@ -47,6 +47,8 @@ pub(crate) enum Fault {
     NoTones(Country),
     #[error("code `{code}` begins with the pause code `{pause}`, after which digits pick a reason; choose another")]
     CodeBehindPause { code: String, pause: String },
+    #[error("code `{code}` begins with the code `{other}`, which would be taken first within a call; choose another")]
+    CodeBehindCode { code: String, other: String },
     #[error("mailbox `{0}` has no pin: write 4 to 16 digits, or leave it out and start once")]
     NoPin(String),
     #[error("the pin of mailbox `{0}` must be 4 to 16 digits")]

@@ -32,6 +32,7 @@ use crate::clock::Mono;
 use crate::codec::Codec;
 use crate::dialog::MAX_FORWARDS;
 use crate::ids::{ConversationId, LegId, Number, QueueName, RecordingId, StaffNumber};
+use crate::media::{PlayId, Source};
 use crate::route::{Cause, Direction, Diverted};
 
 /// Samples a second of a recording, where nothing else is asked for, and of every message.
@@ -83,10 +84,11 @@ pub struct Conversation {
     pub recording_from: Option<crate::clock::Wall>,
     /// Its samples a second.
     pub recording_rate: u32,
-    /// The recording that the customer was told of, and until when it can be refused.
-    pub announced: Option<(RecordingId, Mono)>,
+    pub announced: Option<Announced>,
     /// The customer does not want to be recorded.
     pub refused: bool,
+    /// Recordings that the customer is in and that have ended, supervisors' among them: they go, too, if it refuses.
+    pub recorded: Vec<RecordingId>,
     /// What supervisors say and hear, by their legs.
     pub supervised: BTreeMap<LegId, Supervised>,
     /// The recording is silent for now.
@@ -124,6 +126,16 @@ pub struct Conversation {
     pub plays: u64,
     /// `Some` as soon as it is ending: the first cause stands.
     pub end: Option<End>,
+}
+
+/// The recording that the customer is told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Announced {
+    pub recording: RecordingId,
+    /// Until then it can be refused.
+    pub until: Mono,
+    /// What tells the customer, as long as that has not been heard to its end.
+    pub play: Option<PlayId>,
 }
 
 /// A stretch of the recording that is silent, whatever is said: a card number, say.
@@ -184,6 +196,7 @@ impl Conversation {
             recording_rate: NARROW,
             announced: None,
             refused: false,
+            recorded: Vec::new(),
             supervised: BTreeMap::new(),
             pause: None,
             paused: Duration::ZERO,
@@ -242,6 +255,24 @@ impl Conversation {
             | Stage::Listening { .. }
             | Stage::Studio { .. }
             | Stage::Ending => None,
+        }
+    }
+
+    /// Whether the customer was told of this recording, or hears it now.
+    pub fn is_told_of(&self, recording: RecordingId) -> bool {
+        let hears = |play: PlayId| {
+            let played = self.customer().and_then(|id| self.leg(id)).and_then(|leg| leg.played.as_ref());
+            matches!(played, Some(Source::Play(current, _)) if *current == play)
+        };
+        self.announced.is_some_and(|told| told.recording == recording && told.play.is_none_or(hears))
+    }
+
+    /// Keeps the id of a recording that has ended.
+    pub fn has_recorded(&mut self, recording: RecordingId) {
+        /// More than any call has; who goes to and fro between queues for days is not to fill the memory.
+        const MOST: usize = 256;
+        if !self.refused && self.recorded.len() < MOST {
+            self.recorded.push(recording);
         }
     }
 

@@ -58,6 +58,13 @@ impl Clips {
         Clips { prompts: Arc::new(prompts), music }
     }
 
+    /// The same with one more, or one in place of what it was.
+    pub fn with(&self, name: ClipName, clip: Arc<Clip>) -> Clips {
+        let mut prompts = (*self.prompts).clone();
+        prompts.insert(name, clip);
+        Clips { prompts: Arc::new(prompts), music: self.music.clone() }
+    }
+
     pub fn prompt(&self, name: &ClipName) -> Option<&Arc<Clip>> {
         self.prompts.get(name)
     }

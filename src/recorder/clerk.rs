@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use super::wav::{Sealed, Unsealed, WavFile, frames_ms};
 use super::{Reports, sidecar};
-use crate::ids::RecordingId;
+use crate::ids::{ConversationId, RecordingId};
 use crate::store::database::DatabaseError;
 use crate::store::disk::{Disk, DiskFile};
 use crate::store::recordings::{Folder, Recording, Recordings, State};
@@ -40,6 +40,11 @@ pub enum Job {
     Discard {
         recording: RecordingId,
         told: bool,
+    },
+    /// The customer does not want it, whether it is closed yet or not.
+    Refuse {
+        conversation: ConversationId,
+        recording: RecordingId,
     },
     /// Make what was written survive a power cut.
     Sync(Arc<dyn DiskFile>),
@@ -100,7 +105,13 @@ pub struct Clerk {
 enum Wish {
     Heard,
     Keep,
-    Discard { told: bool },
+    Discard {
+        told: bool,
+    },
+    /// Of no mailbox: the customer's doing.
+    Refuse {
+        conversation: ConversationId,
+    },
 }
 
 struct Desk {
@@ -198,6 +209,13 @@ impl Clerk {
             Job::Heard(recording) => drop(self.messages.entry(recording).or_insert(Wish::Heard)),
             Job::Keep(recording) => drop(self.messages.entry(recording).or_insert(Wish::Keep)),
             Job::Discard { recording, told } => drop(self.messages.insert(recording, Wish::Discard { told })),
+            Job::Refuse { conversation, recording } => match self.desks.get_mut(&recording) {
+                Some(desk) => {
+                    desk.about.refused = true;
+                    desk.stale = true;
+                }
+                None => drop(self.messages.insert(recording, Wish::Refuse { conversation })),
+            },
             Job::Sync(file) => {
                 if let Err(error) = file.sync() {
                     tracing::error!(%error, "a recording can't be synced");
@@ -269,7 +287,7 @@ impl Clerk {
                 }
                 Stage::Running | Stage::Vanished => Ok(()),
                 // It goes, as soon as the disk lets it.
-                Stage::Sealing { .. } if desk.about.refused => Ok(()),
+                Stage::Sealing { .. } | Stage::Closing { .. } if desk.about.refused => Ok(()),
                 Stage::Sealing { end, ordered } => {
                     if !*ordered {
                         let (frames, rate) = (end.frames, desk.about.sample_rate);
@@ -336,6 +354,7 @@ impl Clerk {
                 Wish::Heard => self.heard(id),
                 Wish::Keep => self.keep(id),
                 Wish::Discard { told } => self.discard(id, told),
+                Wish::Refuse { .. } => self.discard(id, false),
             };
             match done {
                 Ok(()) => drop(done_now.insert(id, wish)),
@@ -349,7 +368,11 @@ impl Clerk {
         match self.table.flush() {
             Ok(()) => {
                 for (recording, wish) in done_now {
-                    report(RecorderReport::Kept { recording, gone: matches!(wish, Wish::Discard { .. }) });
+                    report(match wish {
+                        Wish::Heard | Wish::Keep => RecorderReport::Kept { recording, gone: false },
+                        Wish::Discard { .. } => RecorderReport::Kept { recording, gone: true },
+                        Wish::Refuse { conversation } => RecorderReport::Discarded { conversation, recording },
+                    });
                 }
             }
             Err(error) => {
@@ -381,7 +404,8 @@ impl Clerk {
 
     /// What the customer did not want, and is complete.
     fn discard_refused(&mut self, report: &mut Reports<'_>) {
-        let is_due = |desk: &Desk| desk.about.refused && matches!(desk.stage, Stage::Sealing { ordered: false, .. });
+        let is_closed = |stage: &Stage| matches!(stage, Stage::Sealing { ordered: false, .. } | Stage::Closing { .. });
+        let is_due = |desk: &Desk| desk.about.refused && is_closed(&desk.stage);
         let due: Vec<RecordingId> = self.desks.iter().filter(|(_, desk)| is_due(desk)).map(|(id, _)| *id).collect();
         for recording in due {
             let gone = self.discard(recording, false).and_then(|()| Ok(self.table.flush()?));

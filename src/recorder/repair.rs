@@ -8,7 +8,7 @@
 //! | row or sidecar in state *recording* | file mended by its length, hashed; sidecar and row closed as *repaired*; told |
 //! | row closed, but the log has not heard | told again |
 //! | file or sidecar without a row, in the newest days | as a rebuild does, told |
-//! | row or sidecar of one that the customer refused, or of a prompt's take | file, sidecar and row removed |
+//! | row or sidecar of one that the customer refused (by its own word or the log's), or of a prompt's take | file, sidecar and row removed |
 //! | half-written files of ours | removed |
 
 use std::collections::BTreeSet;
@@ -22,6 +22,7 @@ use super::wav::{Unsealed, WavFile, frames_by_length, frames_ms, rate_of, seal};
 use crate::clock::Wall;
 use crate::ids::{ConversationId, RecordingId};
 use crate::route::Direction;
+use crate::store::conversations::{Conversation, RecordingOutcome};
 use crate::store::database::DatabaseError;
 use crate::store::disk::Disk;
 use crate::store::recordings::row::CHANNELS;
@@ -63,7 +64,12 @@ pub fn repair(store: &Store, disk: &dyn Disk) -> Result<Vec<Repaired>, RepairErr
     for day in store.folder.days().map_err(at(&store.folder))?.into_iter().take(DAYS) {
         mender.tidy(&day);
         for found in store.folder.in_day(&day).map_err(at(&store.folder))? {
-            if matches!(store.recordings.row(found.id), Ok(None) | Err(DatabaseError::Row { .. })) {
+            let is_due = match store.recordings.row(found.id) {
+                Ok(None) | Err(DatabaseError::Row { .. }) => true,
+                Ok(Some(row)) => mender.is_unwanted(&row),
+                Err(_) => false,
+            };
+            if is_due {
                 ids.insert(found.id);
             }
         }
@@ -113,8 +119,13 @@ pub fn rebuild(
     for day in folder.days().map_err(at(folder))? {
         mender.tidy(&day);
         for found in folder.in_day(&day).map_err(at(folder))? {
-            if mender.remove_unwanted(found.id)? {
-                continue;
+            match mender.remove_unwanted(found.id) {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(error) => {
+                    rebuilt.faults.push((found.id, error.to_string()));
+                    continue;
+                }
             }
             let done = sidecar::read(folder, found.id).map_err(at(folder)).and_then(|row| match row {
                 Some(row) if row.state != State::Recording && found.has_audio => {
@@ -141,9 +152,9 @@ pub fn rebuild(
     Ok(rebuilt)
 }
 
-/// Refused by the customer, or a take of a prompt that nobody decides on any more.
-fn is_unwanted(row: &Recording) -> bool {
-    row.refused || row.kind == Kind::Prompt
+/// What the log knows of it.
+fn was_refused(conversation: &Conversation, id: RecordingId) -> bool {
+    conversation.recordings.iter().any(|r| r.id == id && r.state == RecordingOutcome::Refused)
 }
 
 struct Mender<'a> {
@@ -154,11 +165,21 @@ struct Mender<'a> {
 }
 
 impl Mender<'_> {
+    /// Refused by the customer, also after its end; or a take of a prompt that nobody decides on any more.
+    fn is_unwanted(&self, row: &Recording) -> bool {
+        let told = || self.conversations.row(row.conversation).ok().flatten();
+        row.refused || row.kind == Kind::Prompt || told().is_some_and(|told| was_refused(&told, row.id))
+    }
+
     /// A kill came before it was gone; whether it was to go.
     fn remove_unwanted(&self, id: RecordingId) -> Result<bool, RepairError> {
         let row = self.table.row(id).ok().flatten();
         let beside = || sidecar::read(self.folder, id).ok().flatten();
-        if !row.or_else(beside).is_some_and(|row| is_unwanted(&row)) {
+        let is_unwanted = match row.or_else(beside) {
+            Some(row) => self.is_unwanted(&row),
+            None => self.conversations.of_recording(id)?.is_some_and(|told| was_refused(&told, id)),
+        };
+        if !is_unwanted {
             return Ok(false);
         }
         remove_files(self.disk, self.folder, id).map_err(|error| RepairError::Io { path: self.folder.audio(id), error })?;

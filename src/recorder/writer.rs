@@ -60,6 +60,9 @@ impl Writer {
             RecorderCommand::Heard { recording } => self.outbox.push_back(Job::Heard(recording)),
             RecorderCommand::Keep { recording } => self.outbox.push_back(Job::Keep(recording)),
             RecorderCommand::Discard { recording, told } => self.outbox.push_back(Job::Discard { recording, told }),
+            RecorderCommand::Refuse { conversation, recording } => {
+                self.outbox.push_back(Job::Refuse { conversation, recording });
+            }
         }
     }
 

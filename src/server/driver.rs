@@ -1,7 +1,7 @@
 //! The one task that drives the core: brings inputs and time, carries outputs out.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::config::{self, Config, Problem, Source};
 use crate::ids::{LegId, RecordingId};
 use crate::ivr;
 use crate::mail::Mailer;
-use crate::media::{Clip, Clips, Command, Quality, Report};
+use crate::media::{Clip, ClipName, Clips, Command, Quality, Report};
 use crate::media_engine::{Engine, sounds};
 use crate::recorder::Recorder;
 use crate::store::Store;
@@ -54,12 +54,13 @@ pub enum Order {
         recording: RecordingId,
         clip: Option<Arc<Clip>>,
     },
-    /// A take has become a prompt, with the sounds as they are now; or could not.
+    /// A take has become a prompt, with its sound; or could not.
     PromptKept {
         leg: LegId,
         prompt: String,
         recording: RecordingId,
-        loaded: Option<Box<Loaded>>,
+        kept: bool,
+        clip: Option<Arc<Clip>>,
     },
     /// It was read.
     Loaded {
@@ -91,6 +92,8 @@ pub(super) struct Driver {
     pub tls: Option<Tls>,
     pub transport: Transport,
     pub engine: Engine,
+    /// The sounds that are in force.
+    pub clips: Clips,
     pub recorder: Recorder,
     pub mailer: Mailer,
     pub store: Store,
@@ -142,6 +145,8 @@ impl Phase {
 /// The core with what a run of it needs.
 struct Run {
     switch: Switch,
+    /// The configuration that is in force, as it was read.
+    source: Source,
     /// `None` where the disk has no room for one, or it is full.
     journal: Option<(Journal, JournalFile)>,
     /// When what was appended to it is handed to the operating system.
@@ -175,6 +180,7 @@ impl Driver {
         let journal = self.begin_journal(seed, &source, &config.recording.folder);
         let mut run = Run {
             switch: Switch::new(seed, config).with_secret_keys(crate::chance::from_system()),
+            source,
             journal,
             journal_flush: None,
             backlog: Backlog::default(),
@@ -382,18 +388,18 @@ impl Driver {
         });
     }
 
-    /// Replaces a prompt's file as a whole and reads the configuration anew; [`Order::PromptKept`] follows.
+    /// Replaces a prompt's file as a whole; [`Order::PromptKept`] follows. What else has changed in files waits for a reload.
     fn keep_prompt(&self, leg: LegId, prompt: String, recording: RecordingId) {
         let (audio, path) = (self.store.folder.audio(recording), self.place.config_file.clone());
-        let (running, orders) = (self.current.borrow().clone(), self.orders.clone());
+        let orders = self.orders.clone();
         #[allow(clippy::disallowed_methods, reason = "the driver owns its tasks")]
         tokio::task::spawn_blocking(move || {
-            let kept = replace_prompt(&audio, &path.with_file_name("prompts"), &prompt)
-                .map_err(|error| vec![Problem::new(&path, 1, error)])
-                .and_then(|()| load(&path, &running));
-            let told = |problems: Vec<Problem>| problems.iter().for_each(|p| tracing::error!("prompt {prompt}: {p}"));
-            let loaded = kept.map_err(told).ok().map(Box::new);
-            let _ = orders.blocking_send(Order::PromptKept { leg, prompt, recording, loaded });
+            let file = replace_prompt(&audio, &path.with_file_name("prompts"), &prompt);
+            let file = file.map_err(|error| tracing::error!(prompt, %error, "a prompt can't be kept")).ok();
+            let read =
+                |file: &PathBuf| sounds::read(file).map_err(|error| tracing::warn!(%error, "a sound can't be played")).ok();
+            let (kept, clip) = (file.is_some(), file.as_ref().and_then(read).map(Arc::new));
+            let _ = orders.blocking_send(Order::PromptKept { leg, prompt, recording, kept, clip });
         });
     }
 
@@ -439,10 +445,9 @@ impl Driver {
                 let brought = clip.map(|clip| self.engine.bring(worker, leg, recorded(recording), clip));
                 self.take(run, Input::Fetched { leg, recording, there: matches!(brought, Some(Ok(()))) })
             }
-            Order::PromptKept { leg, prompt, recording, loaded } => {
-                let kept = loaded.is_some();
-                if let Some(loaded) = loaded {
-                    self.reload(run, format!("prompt {prompt}"), *loaded);
+            Order::PromptKept { leg, prompt, recording, kept, clip } => {
+                if let Some(clip) = clip {
+                    self.sounds_anew(run, &prompt, clip);
                 }
                 self.take(run, Input::PromptKept { leg, prompt, recording, kept })
             }
@@ -469,15 +474,40 @@ impl Driver {
 
     fn reload(&mut self, run: &mut Run, by: String, loaded: Loaded) {
         let Loaded { source, config, clips } = loaded;
+        self.set_clips(clips);
+        self.configured(run, by, source, config);
+        tracing::info!("the configuration was read anew");
+    }
+
+    /// One prompt has another sound, or there is one more; nothing else is read.
+    fn sounds_anew(&mut self, run: &mut Run, prompt: &str, clip: Arc<Clip>) {
+        self.set_clips(self.clips.with(ClipName(prompt.into()), clip));
+        if run.source.prompts.iter().any(|there| there == prompt) {
+            return;
+        }
+        let mut source = run.source.clone();
+        source.prompts.push(prompt.to_owned());
+        source.prompts.sort();
+        match Config::resolve(&source) {
+            Ok(config) => self.configured(run, format!("prompt {prompt}"), source, config),
+            Err(problems) => problems.iter().for_each(|problem| tracing::error!("prompt {prompt}: {problem}")),
+        }
+    }
+
+    fn set_clips(&mut self, clips: Clips) {
         if self.engine.set_clips(&clips).is_err() {
             tracing::error!("a media worker does not take the new sounds");
         }
-        self.take(run, Input::Configured { by: Actor(by), source: Box::new(source) });
+        self.clips = clips;
+    }
+
+    fn configured(&mut self, run: &mut Run, by: String, source: Source, config: Config) {
+        self.take(run, Input::Configured { by: Actor(by), source: Box::new(source.clone()) });
+        run.source = source;
         self.store.ladders.set_bounds((&config.sip).into());
         let config = Arc::new(config);
         self.transport.heed(config.clone());
         self.current.send_replace(config);
-        tracing::info!("the configuration was read anew");
     }
 
     /// In the order in which each needs the next.
@@ -528,14 +558,17 @@ fn load(path: &Path, running: &Config) -> Result<Loaded, Vec<Problem>> {
 }
 
 /// What was said in a recording is a prompt from here on: the file is the old one or the new one at every moment.
-fn replace_prompt(audio: &Path, prompts: &Path, prompt: &str) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+fn replace_prompt(audio: &Path, prompts: &Path, prompt: &str) -> Result<PathBuf, Box<dyn std::error::Error + Send + Sync>> {
     let wav = sounds::to_wav(&sounds::read_left(audio)?)?;
     let file = prompts.join(prompt).with_added_extension("wav");
     let folder = file.parent().unwrap_or(prompts);
     RealDisk.create_folders(folder)?;
     RealDisk.replace(&file, &wav)?;
-    RealDisk.sync_folder(folder)?;
-    Ok(())
+    // It is there; a power cut may still bring the old one back.
+    if let Err(error) = RealDisk.sync_folder(folder) {
+        tracing::warn!(%error, "a prompt's folder can't be synced");
+    }
+    Ok(file)
 }
 
 #[cfg(test)]

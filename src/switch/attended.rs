@@ -28,7 +28,7 @@ use super::queueing::millis;
 use super::transfer::Notice;
 use super::{Output, Refusal, Switch};
 use crate::clock::Now;
-use crate::conversation::{Conversation, Dialling, Guest, GuestId, Leg, Parked, Peer, Refer, Role, Stage, Transferring};
+use crate::conversation::{Conversation, Dialling, Guest, GuestId, Leg, Parked, Pause, Peer, Refer, Role, Stage, Transferring};
 use crate::ids::{ConversationId, LegId, MenuName, QueueName};
 use crate::media::{Audio, Command, Source};
 use crate::route::{Cause, Direction};
@@ -86,6 +86,14 @@ struct Moved {
     to: String,
     /// It went to an emergency number.
     for_help: bool,
+    consent: Consent,
+}
+
+/// What was asked for in the consultation about recording it: it holds for all who are joined.
+#[derive(Debug)]
+struct Consent {
+    refused: bool,
+    pause: Option<Pause>,
 }
 
 impl Switch {
@@ -291,6 +299,8 @@ impl Cx<'_> {
                 return None;
             }
         };
+        let consent = Consent { refused: conv.refused, pause: conv.pause };
+        // Supervisors', too, before their legs go.
         self.stop_recording(conv);
         // What comes of it, it is told there.
         let waits = join.asked_on(leg) && matches!(at, Consulted::Rings(_));
@@ -316,11 +326,11 @@ impl Cx<'_> {
             self.notify(conv, join.refer, Notice::Completed);
         }
         self.end(conv, Cause::Transferred, join.by.clone());
-        Some(Moved { legs, guests, at, to, for_help: conv.for_help })
+        Some(Moved { legs, guests, at, to, for_help: conv.for_help, consent })
     }
 
     /// What came from the consultation.
-    fn take_in(&mut self, conv: &mut Conversation, legs: Vec<Leg>, mut guests: BTreeMap<GuestId, Guest>) {
+    fn take_in(&mut self, conv: &mut Conversation, legs: Vec<Leg>, mut guests: BTreeMap<GuestId, Guest>, consent: &Consent) {
         for mut leg in legs {
             // Whoever began the consultation, the conversation has a caller of its own.
             if leg.role == Role::Caller {
@@ -330,14 +340,21 @@ impl Cx<'_> {
             conv.legs.insert(leg.id, leg);
         }
         conv.guests.append(&mut guests);
+        if consent.refused && !conv.refused {
+            // What this one has up to here has nothing of who refused in the other, and is kept.
+            self.stop_recording(conv);
+            self.never_again(conv);
+        }
+        self.stays_paused(conv, consent.pause);
+        self.record_supervisors(conv);
     }
 
     /// All of both talk with each other. The phone that was in both goes on by the leg on which it does not hold: its user has the other
     /// call at the ear and is to press nothing.
     fn confer(&mut self, conv: &mut Conversation, join: &Join, moved: Moved) {
-        let Moved { legs, guests, at, to, for_help: _ } = moved;
+        let Moved { legs, guests, at, to, for_help: _, consent } = moved;
         let Consulted::Talks(consulted) = at else { return };
-        self.take_in(conv, legs, guests);
+        self.take_in(conv, legs, guests, &consent);
         self.hub.acd.merged(join.child.conversation, conv.id, self.now);
         self.hub.stirred = true;
         self.merged(conv.id, join);
@@ -365,9 +382,9 @@ impl Cx<'_> {
     }
 
     fn take_over(&mut self, conv: &mut Conversation, join: &Join, moved: Moved) {
-        let Moved { legs, guests, at, to, for_help } = moved;
+        let Moved { legs, guests, at, to, for_help, consent } = moved;
         conv.for_help |= for_help;
-        self.take_in(conv, legs, guests);
+        self.take_in(conv, legs, guests, &consent);
         let leg = join.parent.leg;
         let other = conv.other(leg).unwrap_or(conv.subject);
         // That of a consultation which talks has been told already.
@@ -399,8 +416,12 @@ impl Cx<'_> {
                 conv.stage = Stage::Queue { queue: queue.clone() };
                 conv.queue = Some(queue.clone());
                 self.play(conv, conv.subject, Audio::Music);
-                self.tell(Some(conv.id), Kind::QueueEntered(QueueEntered { queue, position, waited_before_ms: 0 }));
+                self.tell(
+                    Some(conv.id),
+                    Kind::QueueEntered(QueueEntered { queue: queue.clone(), position, waited_before_ms: 0 }),
+                );
                 self.describe(conv);
+                self.queue_decides(conv, &queue);
             }
             Consulted::Chooses(menu) => self.enter_menu(conv, &menu),
             Consulted::Parks(Parked { slot, by, .. }) => self.put_in_slot(conv, slot, by, None),

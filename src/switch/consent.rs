@@ -1,16 +1,22 @@
 //! An outside party hears that it is recorded, and may refuse.
 //!
 //! Where the configuration names an announcement, both hear it when the customer, who is recorded, begins to talk to somebody, once for each
-//! recording. A key of the customer's within [`REFUSABLE`] of its beginning ends the recording: nothing of it is kept, also where a kill
-//! comes in between, and the conversation is not recorded any more, whatever another rule or anybody says.
+//! recording; where they are parted before its end, again with the next one. A key of the customer's within [`REFUSABLE`] of its beginning
+//! ends the recording: nothing of it is kept, nor of what was recorded of the customer before, by a menu's time or for a supervisor, also
+//! where a kill comes in between; and the conversation is not recorded any more, whatever another rule or anybody says. A call for help
+//! is interrupted by nothing.
 
 use std::time::Duration;
 
+use super::Output;
 use super::event::{By, Kind, RecordingRefused};
 use super::hub::Cx;
-use crate::conversation::Conversation;
-use crate::ids::LegId;
-use crate::media::Audio;
+use super::output::RecorderCommand;
+use super::recording::undecorated;
+use crate::clock::Mono;
+use crate::conversation::{Announced, Conversation, Stage};
+use crate::ids::{LegId, RecordingId};
+use crate::media::{Audio, PlayId};
 use crate::route::{Decision, Direction};
 
 /// For so long from the announcement's beginning the key counts: chosen by feel, twice what an announcement takes that also names the key.
@@ -20,38 +26,57 @@ impl Cx<'_> {
     /// Two talk, or a recording has begun while they do.
     pub fn announce_recording(&mut self, conv: &mut Conversation) {
         let Some(recording) = conv.recording.filter(|_| conv.mailbox.is_none()) else { return };
-        let is_new = conv.announced.is_none_or(|(told, _)| told != recording);
-        let talkers = conv.talkers();
+        let (talkers, customer) = (conv.talkers(), conv.customer());
         let Some(name) = self.hub.config.recording.announcement.clone() else { return };
-        if !is_new || talkers.is_empty() || conv.direction == Direction::Internal {
+        if conv.is_told_of(recording) || talkers.is_empty() || conv.direction == Direction::Internal || conv.for_help {
             return;
         }
-        conv.announced = Some((recording, self.now.mono + REFUSABLE));
+        conv.announced = Some(Announced { recording, until: self.now.mono + REFUSABLE, play: None });
         // A reload may have taken it away.
         let Ok(clip) = self.prompt(conv, &name) else { return self.count("clips_missing_total") };
         for id in talkers {
             self.play_into(conv, id, Audio::Prompt(vec![clip.clone()]), &By::Switch);
+            let play = PlayId(conv.plays);
+            if let Some(announced) = conv.announced.as_mut().filter(|_| customer == Some(id)) {
+                announced.play = Some(play);
+            }
         }
     }
 
     /// A key: whether it was the customer's refusal.
     pub fn refuses_recording(&mut self, conv: &mut Conversation, id: LegId, digit: char) -> bool {
-        let may = conv.announced.filter(|(told, until)| conv.recording == Some(*told) && self.now.mono <= *until);
-        let is_asked = self.hub.config.recording.refuse == Some(digit) && conv.customer() == Some(id);
-        let Some((recording, _)) = may.filter(|_| is_asked) else { return false };
+        let Some(recording) = refused(conv, id, digit, self.hub.config.recording.refuse, self.now.mono) else { return false };
         conv.refused = true;
         self.count("recordings_refused_total");
         self.tell(Some(conv.id), Kind::RecordingRefused(RecordingRefused { recording }));
         // What is on its way to the disk is known as refused before it ends.
         self.describe(conv);
-        self.stop_recording(conv);
         self.supervision_refused(conv);
-        conv.rule = Decision::never(format!("{}, refused", conv.rule.rule));
-        self.decided(conv);
+        self.stop_recording(conv);
+        for recording in std::mem::take(&mut conv.recorded) {
+            self.tell(Some(conv.id), Kind::RecordingRefused(RecordingRefused { recording }));
+            self.out.push(Output::Recorder(RecorderCommand::Refuse { conversation: conv.id, recording }));
+        }
+        self.never_again(conv);
         for id in conv.talkers() {
             self.stop_playing(conv, id, &By::Customer);
         }
         self.beep(conv, id);
         true
     }
+
+    /// One of those in it does not want to be recorded.
+    pub fn never_again(&mut self, conv: &mut Conversation) {
+        conv.refused = true;
+        conv.rule = Decision::never(format!("{}, refused", undecorated(&conv.rule.rule)));
+        self.decided(conv);
+    }
+}
+
+/// The recording that a key refuses, if it is the customer's, in time, and for nothing that listens to keys.
+pub(super) fn refused(conv: &Conversation, id: LegId, digit: char, refuse: Option<char>, now: Mono) -> Option<RecordingId> {
+    let told = conv.announced.filter(|told| conv.recording == Some(told.recording) && now <= told.until)?;
+    let asks = matches!(conv.stage, Stage::Menu { .. } | Stage::Leaving { .. } | Stage::Listening { .. } | Stage::Studio { .. });
+    let is_refusal = refuse == Some(digit) && conv.customer() == Some(id) && !(asks && conv.subject == id);
+    is_refusal.then_some(told.recording)
 }

@@ -440,6 +440,7 @@ impl Cx<'_> {
         let role = leg.role.clone();
         let session = self.session(leg, Some(flow.remote.ip()), agreed);
         self.media(conv.worker, Command::Agree { leg: id, session });
+        self.tell_next_key(conv, id);
         match role {
             Role::Agent { agent, offer } => self.agent_answered(conv, id, &agent, offer),
             Role::Callee => self.callee_taken(conv, id),
@@ -479,18 +480,24 @@ impl Cx<'_> {
         if conv.direction != Direction::Internal {
             return;
         }
+        let pause = conv.pause;
         self.stop_recording(conv);
+        // What was recorded before is of a call inside, and not this customer's to refuse.
+        conv.recorded.clear();
         conv.direction = Direction::Outbound;
         conv.customer_number.clone_from(&outside.number);
         conv.customer_e164 = route::on_trunk(&outside.number, self.hub.config.site.country);
         conv.called_e164.clone_from(&conv.customer_e164);
         conv.outside = id;
-        conv.rule = outside.rule;
+        if !conv.refused {
+            conv.rule = outside.rule;
+        }
         let data = CallWentOutside { leg: id, trunk, customer_number: outside.number, customer_e164: conv.customer_e164.clone() };
         self.tell(Some(conv.id), Kind::CallWentOutside(data));
         self.decided(conv);
         if conv.answered.is_some() {
             self.record(conv, id);
+            self.stays_paused(conv, pause);
         }
     }
 

@@ -313,6 +313,9 @@ impl Cx<'_> {
 
     pub fn play_ended(&mut self, conv: &mut Conversation, leg: LegId, play: PlayId) {
         if self.played(conv, leg, play) {
+            if let Some(announced) = conv.announced.as_mut().filter(|announced| announced.play == Some(play)) {
+                announced.play = None;
+            }
             return;
         }
         match &conv.stage {

@@ -6,9 +6,11 @@
 //! | at a masked node of a menu, or ahead of one | what stands for it there ([`StandIns`](crate::config::StandIns)): mostly 0 |
 //! | behind those, where nothing listens to digits | 0 |
 //! | by an outside party, while the recording is paused | 0 |
+//! | of these, one that refuses the recording | itself, or nothing could be replayed; 1 for another where 0 refuses |
 //!
 //! `*`, `#` and letters are kept: they say nothing.
 
+use super::consent::refused;
 use super::{Input, Switch};
 use crate::clock::Now;
 use crate::conversation::{Conversation, Stage};
@@ -31,11 +33,17 @@ impl Switch {
             _ => return None,
         };
         let conv = self.conversation_of(leg).and_then(|id| self.conversations.get(&id))?;
+        let refuse = self.hub.config.recording.refuse;
+        let refuses = |key: char| refused(conv, leg, key, refuse, now.mono).is_some();
+        if key.is_some_and(refuses) {
+            return None;
+        }
+        let hidden = if refuses('0') { '1' } else { '0' };
         let asked = match &conv.stage {
             Stage::Menu { session, .. } if conv.subject == leg => return session.stands_for(key.unwrap_or('0'), now),
             _ => conv.keys_are_secret || is_paused(conv, leg),
         };
-        asked.then(|| key.filter(|key| !key.is_ascii_digit()).unwrap_or('0'))
+        asked.then(|| key.filter(|key| !key.is_ascii_digit()).unwrap_or(hidden))
     }
 }
 

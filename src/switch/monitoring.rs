@@ -76,11 +76,19 @@ impl Cx<'_> {
         }
     }
 
+    /// All who are there, with the customer's recording.
+    pub fn record_supervisors(&mut self, conv: &mut Conversation) {
+        let all: Vec<GuestId> = conv.guests.keys().copied().collect();
+        for id in all {
+            self.record_supervisor(conv, id);
+        }
+    }
+
     /// What the supervisor says and hears, in a recording of its own, where the configuration wants it and the customer is recorded.
     pub fn record_supervisor(&mut self, conv: &mut Conversation, id: GuestId) {
         let wanted = self.hub.config.recording.supervisors && conv.recording.is_some();
         let Some(guest) = conv.guests.get(&id).filter(|guest| wanted && !guest.is_party()) else { return };
-        let Some(leg) = guest.leg() else { return };
+        let Some(leg) = guest.leg().filter(|leg| !conv.supervised.contains_key(leg)) else { return };
         let supervisor = self.hub.acd.agent_at(&Number::from(guest.to.as_str())).cloned();
         let recording = self.hub.chance.recording(self.now.wall);
         let track = Supervised { recording, since: self.now.wall, supervisor };
@@ -120,6 +128,7 @@ impl Cx<'_> {
         let ends: Vec<LegId> = conv.supervised.keys().copied().filter(|leg| of.is_none_or(|of| of == *leg)).collect();
         for leg in ends {
             if let Some(Supervised { recording, .. }) = conv.supervised.remove(&leg) {
+                conv.has_recorded(recording);
                 self.media(conv.worker, Command::Untap { leg });
                 self.out.push(Output::Recorder(RecorderCommand::End { recording, at }));
             }

@@ -180,6 +180,8 @@ pub enum RecorderCommand {
     Keep { recording: RecordingId },
     /// Of a message or greeting that is finished: file, sidecar and row go. `told`: an event says so; for one that never was in a mailbox none does.
     Discard { recording: RecordingId, told: bool },
+    /// The customer does not want one that has ended: it goes as others do. `RecorderReport::Discarded` follows.
+    Refuse { conversation: ConversationId, recording: RecordingId },
 }
 
 /// What a recording is of: its row, its index entries, its sidecar.

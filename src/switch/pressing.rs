@@ -79,7 +79,8 @@ impl Cx<'_> {
         self.tell_next_key(conv, id);
     }
 
-    fn tell_next_key(&mut self, conv: &mut Conversation, id: LegId) {
+    /// Those that came before its answer go with the answer.
+    pub fn tell_next_key(&mut self, conv: &mut Conversation, id: LegId) {
         let Some(leg) = conv.legs.get_mut(&id).filter(|leg| leg.is_answered()) else { return };
         let Some((body, key)) = leg.info.to_tell() else { return };
         let Some((mut request, flow)) = leg.call.request(Method::Info) else { return leg.info.done() };

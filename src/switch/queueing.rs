@@ -26,6 +26,8 @@ impl Cx<'_> {
     }
 
     fn waits_in(&mut self, conv: &mut Conversation, queue: &QueueName, stay: Option<&Stay>) {
+        // Before the answer, with which a recording would begin.
+        self.queue_decides(conv, queue);
         if !self.answer(conv) {
             return;
         }
@@ -43,14 +45,17 @@ impl Cx<'_> {
                 let waited_before_ms = stay.map_or(0, |stay| millis(stay.waited));
                 self.tell(Some(conv.id), Kind::QueueEntered(QueueEntered { queue: queue.clone(), position, waited_before_ms }));
                 self.describe(conv);
-                let own = self.hub.config.queues.get(queue).and_then(route::recording_in);
-                if let Some(decision) = own {
-                    self.decide_anew(conv, decision);
-                }
                 self.hub.stirred = true;
             }
             // A reload took it away between the check and now.
             Err(_) => self.fail(conv, Cause::NotFound, None),
+        }
+    }
+
+    /// Whether who waits in it is recorded, where the queue has a word of its own.
+    pub fn queue_decides(&mut self, conv: &mut Conversation, queue: &QueueName) {
+        if let Some(decision) = self.hub.config.queues.get(queue).and_then(route::recording_in) {
+            self.decide_anew(conv, decision);
         }
     }
 

@@ -9,10 +9,13 @@ use super::queueing::millis;
 use super::{Output, Refusal};
 use crate::clock::Mono;
 use crate::config::RecordingRate;
-use crate::conversation::{Conversation, NARROW, Pause};
+use crate::conversation::{Conversation, NARROW, Pause, Stage};
 use crate::ids::{LegId, Number, RecordingId};
 use crate::media::Command;
 use crate::route::Decision;
+
+/// Stands behind a rule's name where somebody has asked.
+const ON_DEMAND: &str = ", on demand";
 
 /// Samples a second of a recording in which all of a wideband call can be heard.
 const WIDE: u32 = 16_000;
@@ -38,6 +41,7 @@ impl Cx<'_> {
         let about = self.about(conv, recording);
         self.out.push(Output::Recorder(RecorderCommand::Begin { at: self.now.mono, about }));
         self.media(conv.worker, Command::Tap { leg: customer, recording });
+        self.record_supervisors(conv);
     }
 
     fn recording_rate(&self, conv: &Conversation, customer: LegId) -> u32 {
@@ -52,22 +56,24 @@ impl Cx<'_> {
     /// It is another one's to decide from here on, and what runs by then goes on only where that one wants it.
     pub fn decide_anew(&mut self, conv: &mut Conversation, decision: Decision) {
         // What somebody has asked for goes on where anybody may.
-        let goes_on = conv.rule.on_demand && decision.on_demand && conv.rule.record;
-        if goes_on || conv.rule == decision {
+        let goes_on = conv.rule.on_demand && decision.on_demand && conv.rule.record && conv.recording.is_some();
+        if conv.refused || goes_on || conv.rule == decision {
             return;
         }
         conv.rule = decision;
         self.decided(conv);
         let customer = conv.customer().filter(|_| conv.answered.is_some() && conv.mailbox.is_none());
         match (conv.rule.record, customer) {
-            (true, Some(customer)) => {
-                self.record(conv, customer);
-                self.describe(conv);
-                self.announce_recording(conv);
-            }
+            (true, Some(customer)) => self.record_and_say(conv, customer),
             (false, Some(_)) => self.stop_recording(conv),
             (_, None) => {}
         }
+    }
+
+    fn record_and_say(&mut self, conv: &mut Conversation, customer: LegId) {
+        self.record(conv, customer);
+        self.describe(conv);
+        self.announce_recording(conv);
     }
 
     /// The recording begins where the rule leaves that to people, or goes on after a pause. Of one that runs nothing changes.
@@ -81,8 +87,13 @@ impl Cx<'_> {
         if conv.answered.is_none() {
             return Err(Refusal::WrongState("the customer is not there"));
         }
-        let rule = format!("{}, on demand", conv.rule.rule);
-        self.decide_anew(conv, Decision { record: true, on_demand: true, rule });
+        let rule = format!("{}{ON_DEMAND}", undecorated(&conv.rule.rule));
+        let decision = Decision { record: true, on_demand: true, rule };
+        match conv.customer() {
+            // It was asked for before, and has ended with a leg.
+            Some(customer) if conv.rule == decision => self.record_and_say(conv, customer),
+            Some(_) | None => self.decide_anew(conv, decision),
+        }
         Ok(())
     }
 
@@ -114,8 +125,12 @@ impl Cx<'_> {
     /// With its last sample in the past.
     pub fn stop_recording_at(&mut self, conv: &mut Conversation, at: Mono) {
         self.end_of_recording(conv, at);
-        conv.mailbox = None;
+        let is_message = conv.mailbox.take().is_some();
         if conv.recording.take().is_some() {
+            // Theirs lasts no longer than the customer's.
+            if !is_message {
+                self.end_of_supervision(conv, None);
+            }
             self.media(conv.worker, Command::Untap { leg: conv.tapped });
         }
     }
@@ -128,6 +143,9 @@ impl Cx<'_> {
             self.describe(conv);
         }
         self.out.push(Output::Recorder(RecorderCommand::End { recording, at }));
+        if conv.mailbox.is_none() && !self.hub.prompt_takes.contains_key(&recording) {
+            conv.has_recorded(recording);
+        }
     }
 
     /// What the file has from here on is silence, for as long as the configuration lets it. Of one that is silent already nothing changes.
@@ -136,16 +154,28 @@ impl Cx<'_> {
         if conv.pause.is_some() {
             return Ok(());
         }
-        let longest = self.hub.config.recording.longest_pause;
-        conv.pause = Some(Pause { since: self.now.mono, until: self.now.mono + longest });
+        let until = self.now.mono + self.hub.config.recording.longest_pause;
+        self.pause_until(conv, recording, until, by);
+        Ok(())
+    }
+
+    fn pause_until(&mut self, conv: &mut Conversation, recording: RecordingId, until: Mono, by: By) {
         let at = self.now.mono;
+        conv.pause = Some(Pause { since: at, until });
         for recording in all(conv, recording) {
             self.out.push(Output::Recorder(RecorderCommand::Pause { recording, at }));
         }
         self.count("recording_pauses_total");
-        let data = RecordingPaused { recording, by, until: Some(self.now.wall + longest) };
+        let data = RecordingPaused { recording, by, until: Some(self.now.wall + until.since(at)) };
         self.tell(Some(conv.id), Kind::RecordingPaused(data));
-        Ok(())
+    }
+
+    /// A pause of the recording before holds for this one, too, and ends when it was to end.
+    pub fn stays_paused(&mut self, conv: &mut Conversation, pause: Option<Pause>) {
+        let runs = running(conv).ok().filter(|_| conv.pause.is_none());
+        if let (Some(recording), Some(pause)) = (runs, pause) {
+            self.pause_until(conv, recording, pause.until, By::Switch);
+        }
     }
 
     /// The end of a pause.
@@ -225,9 +255,15 @@ impl Cx<'_> {
     }
 }
 
-/// The recording of a conversation; a message's is its caller's own, from tone to silence.
+/// The recording of a conversation; a message's, or a prompt's, is its speaker's own, from tone to silence.
 fn running(conv: &Conversation) -> Result<RecordingId, Refusal> {
-    conv.recording.filter(|_| conv.mailbox.is_none()).ok_or(Refusal::WrongState("it is not recorded"))
+    let is_own = conv.mailbox.is_some() || matches!(conv.stage, Stage::Studio { .. });
+    conv.recording.filter(|_| !is_own).ok_or(Refusal::WrongState("it is not recorded"))
+}
+
+/// A rule's name without what was asked for in a call.
+pub(super) fn undecorated(rule: &str) -> &str {
+    rule.strip_suffix(ON_DEMAND).unwrap_or(rule)
 }
 
 /// That, and those of supervisors, in which the customer is heard.

@@ -17,6 +17,7 @@ mod carriers;
 mod challenges;
 mod class_of_service;
 mod conference;
+mod consent;
 mod day;
 mod dead_flows;
 mod edge;

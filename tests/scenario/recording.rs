@@ -14,7 +14,7 @@ use crate::sim::{Recorded, Sim, centre};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn with(more: &[(&str, &str)]) -> Source {
+pub fn with(more: &[(&str, &str)]) -> Source {
     let mut source = centre();
     for (old, new) in more {
         assert!(source.main.text.contains(old), "{old}");
@@ -24,7 +24,7 @@ fn with(more: &[(&str, &str)]) -> Source {
 }
 
 /// A customer talks to 201, by its own number.
-fn talking(seed: u8, source: Source) -> (Sim, SocketAddr, SocketAddr, ConversationId) {
+pub fn talking(seed: u8, source: Source) -> (Sim, SocketAddr, SocketAddr, ConversationId) {
     let mut sim = Sim::with(seed, source);
     let (phone, trunk) = (sim.phone("201"), sim.trunk());
     sim.act(trunk, |t, now| {
@@ -36,14 +36,14 @@ fn talking(seed: u8, source: Source) -> (Sim, SocketAddr, SocketAddr, Conversati
     (sim, phone, trunk, id)
 }
 
-fn press(sim: &mut Sim, at: SocketAddr, keys: &str) {
+pub fn press(sim: &mut Sim, at: SocketAddr, keys: &str) {
     for key in keys.chars() {
         sim.act(at, |ua, _| ua.digit(key));
         sim.run_for(SECOND / 2);
     }
 }
 
-fn action(sim: &mut Sim, conversation: ConversationId, action: RecordAction) -> Answer {
+pub fn action(sim: &mut Sim, conversation: ConversationId, action: RecordAction) -> Answer {
     sim.ask(Command::Record { conversation, action })
 }
 
@@ -327,13 +327,13 @@ fn left_and_right_keep_their_roles_whatever_becomes_of_the_call() {
 }
 
 /// With an announcement, and a key that refuses.
-fn announced() -> Source {
+pub fn announced() -> Source {
     let mut source = with(&[("folder = \"recordings\"", "folder = \"recordings\"\nannouncement = \"recorded\"\nrefuse = \"9\"")]);
     source.prompts.push("en/recorded".into());
     source
 }
 
-fn announcements(sim: &Sim) -> usize {
+pub fn announcements(sim: &Sim) -> usize {
     sim.said.iter().filter(|said| *said == "en/recorded").count()
 }
 

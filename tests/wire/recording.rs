@@ -148,6 +148,10 @@ fn a_prompt_that_a_phone_records_is_what_callers_hear_from_then_on() {
     story.wait_for("recording.finished", SOON, |_| true);
     // What to do and the tone, and then more than a second of itself.
     phone.wait_to_hear(Duration::from_millis(3_200), SOON);
+    // What is being edited waits for a reload.
+    let config = site.folder().path().join("config/cordboard.toml");
+    let text = std::fs::read_to_string(&config).expect("a configuration");
+    std::fs::write(&config, format!("{text}\n[nonsense]\n")).expect("written");
     phone.press("1");
     story.wait_for("prompt.recorded", SOON, |e| e.data()["prompt"] == "en/hello");
     story.wait_for("call.ended", SOON, |_| true);

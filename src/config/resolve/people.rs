@@ -247,7 +247,6 @@ impl Checking {
         members
     }
 
-    /// Who may use the API. Without any `[[user]]` there is `admin`, whose password and token the first start generates.
     /// Prompts that are recorded by phone: each number and each prompt once, by phones that there are.
     pub(super) fn spoken(&mut self, given: Vec<Spanned<given::Prompt>>) -> BTreeMap<Number, Spoken> {
         let mut spoken = BTreeMap::new();
@@ -270,6 +269,7 @@ impl Checking {
         spoken
     }
 
+    /// Who may use the API. Without any `[[user]]` there is `admin`, whose password and token the first start generates.
     pub(super) fn users(&mut self, given: Vec<Spanned<given::User>>) -> Vec<User> {
         if given.is_empty() {
             let password = self.secrets.password.get(ADMIN);

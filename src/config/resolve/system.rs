@@ -389,6 +389,13 @@ impl Checking {
                 self.reader.fault(at, Fault::CodeBehindPause { code: code.clone(), pause: resolved.pause.clone() });
             }
         }
+        // Pressed within a call, a code is known by its last key.
+        let in_call = [&resolved.conference, &resolved.record_pause, &resolved.record];
+        for (code, other) in in_call.iter().flat_map(|code| in_call.iter().map(move |other| (*code, *other))) {
+            if code != other && code.starts_with(other.as_str()) {
+                self.reader.fault(at, Fault::CodeBehindCode { code: code.clone(), other: other.clone() });
+            }
+        }
         // One that is given may be the default of another.
         let all = [
             &resolved.ready,

@@ -252,6 +252,32 @@ fn of_a_refused_recording_nothing_is_left_on_disk_and_in_the_index_also_after_a_
     store.close();
 }
 
+#[test]
+fn what_is_refused_when_it_has_ended_goes_too_whether_it_is_closed_or_not() {
+    let mut rig = Rig::new();
+    for n in 1..=2 {
+        rig.begin(n);
+    }
+    rig.run(1_000);
+    rig.end(1);
+    rig.run(1_000);
+    assert_eq!(finished(&rig.reports).len(), 1);
+    rig.end(2);
+    for n in 1..=2 {
+        let refuse = RecorderCommand::Refuse { conversation: about(n).conversation, recording: recording(n) };
+        rig.writer.command(refuse.clone());
+        rig.writer.command(refuse);
+    }
+    rig.run(1_000);
+    for n in 1..=2 {
+        let told = RecorderReport::Discarded { conversation: about(n).conversation, recording: recording(n) };
+        assert!(rig.reports.contains(&told));
+        assert!(rig.store.recordings.row(recording(n)).unwrap().is_none());
+        assert!(!rig.folder().audio(recording(n)).exists() && !rig.folder().sidecar(recording(n)).exists());
+    }
+    assert_eq!((finished(&rig.reports).len(), rig.clerk.open()), (1, 0));
+}
+
 /// `cargo test --release -- --ignored cost_of --nocapture`
 #[test]
 #[ignore = "a measurement"]

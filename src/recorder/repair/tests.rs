@@ -10,10 +10,11 @@ use super::super::rig::{Rig, open_store, recording};
 use super::super::verify::{self, How};
 use super::*;
 use crate::clock::Mono;
+use crate::ids::LegId;
 use crate::store::disk::RealDisk;
 use crate::store::index_folder;
 use crate::store::recordings::Filter;
-use crate::switch::event::{Event, Kind};
+use crate::switch::event::{CallStarted, Event, Kind, RecordingRefused};
 use crate::switch::input::RecorderReport;
 
 const STRICT: How = How { hash: true, live: false };
@@ -111,6 +112,49 @@ fn a_lost_index_is_made_anew_from_the_files() {
     after.retain(whole);
     assert_eq!((after.len(), after), (2, before));
     assert!(!folder.day(recording(1)).join("x.json.new").exists());
+    store.close();
+}
+
+#[test]
+fn what_the_log_knows_as_refused_goes_also_where_its_row_is_closed() {
+    let mut rig = Rig::new();
+    for n in 1..=2 {
+        rig.begin(n);
+    }
+    rig.run(1_000);
+    for n in 1..=2 {
+        rig.end(n);
+    }
+    rig.run(1_000);
+    let (root, disk, _) = rig.kill();
+    let store = open_store(root.path(), &disk);
+    let repaired = repair(&store, &RealDisk).unwrap();
+    assert_eq!(repaired.len(), 2);
+    tell(&store, &repaired);
+    // The power fails between the refusal and the end of the file.
+    let started = CallStarted {
+        direction: Direction::Inbound,
+        leg: LegId::NOBODY,
+        trunk: None,
+        phone: None,
+        customer_number: String::new(),
+        called: String::new(),
+        customer_e164: None,
+        called_e164: None,
+    };
+    let refused = RecordingRefused { recording: recording(1) };
+    let kinds = [Kind::CallStarted(started), Kind::RecordingRefused(refused)];
+    let conversation = Some(super::super::rig::about(1).conversation);
+    let last = store.log.last() + 2;
+    store.log.append(kinds.map(|kind| Event { at: Wall::default(), conversation, kind }));
+    store.log.wait_past(last - 1, std::time::Duration::from_secs(20));
+    store.close();
+    drop(store);
+    let store = open_store(root.path(), &disk);
+    assert_eq!(repair(&store, &RealDisk).unwrap(), []);
+    let left = |n| (store.recordings.row(recording(n)).unwrap().is_some(), store.folder.audio(recording(n)).exists());
+    assert_eq!((left(1), left(2)), ((false, false), (true, true)));
+    all_is_well(&store);
     store.close();
 }
 

@@ -77,6 +77,10 @@ impl Sim {
                 self.recordings.remove(&recording);
                 later.push(Input::Recorder(RecorderReport::Kept { recording, gone: true }));
             }
+            RecorderCommand::Refuse { conversation, recording } => {
+                self.recordings.remove(&recording);
+                later.push(Input::Recorder(RecorderReport::Discarded { conversation, recording }));
+            }
             RecorderCommand::End { recording, at } => {
                 let Some(recorded) = self.recordings.get_mut(&recording) else { return };
                 recorded.ended = Some(at);
