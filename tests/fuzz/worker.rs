@@ -131,7 +131,6 @@ impl Rig {
                 srtp: keys.0.zip(keys.1).filter(|_| which == ENCRYPTED).map(|(ours, theirs)| Pair { ours, theirs }),
                 dtls: None,
                 keys_by_signalling: false,
-                comfort_noise: None,
             };
             self.command(Command::Agree { leg: leg(phone), session });
         }
