@@ -87,7 +87,7 @@ def with_floor(tools, calls, seconds, name, measure):
     measured = {what: one(calls, seconds) for what, one in measure.items()}
     after = floor()
     both = {key: (before[key] + after[key]) / 2 for key in ("cpu_share", "delay_p50_us", "delay_p99_us", "loss")}
-    return both | {"again": after["cpu_share"]}, measured
+    return both, measured
 
 
 def beside_the_floor(table, tools, options, name, measure, goal):
@@ -123,6 +123,22 @@ def relay(table, tools, options):
         table.add("  its delay, p99", delay, one["delay_p99_us"] / floor["delay_p99_us"], DELAY_TO_FLOOR, " × floor")
         table.add("  beside rtpengine", "", one["cpu_share"] / other["cpu_share"], RELAYED_TO_RIVAL, " × rtpengine")
         table.add(f"{theirs}, {calls} calls", share(other, calls), other["cpu_share"] / floor["cpu_share"], None, " × floor")
+
+
+def uring(table, tools, options):
+    """Whether io_uring would be worth it: the forwarder on it, beside the one on epoll."""
+
+    def measure(calls, hold):
+        # Ports of its own: a ring's sockets are let go of some time after its end.
+        with rig.floor(tools, calls, ("fwd_uring", "address"), base=34000) as where:
+            return tools.medload(calls, hold, **where)
+
+    for calls in (options.calls, MANY):
+        name = f"io_uring forwarder, {calls} calls"
+        floor, measured = with_floor(tools, calls, options.seconds, name, {name: measure})
+        figures = measured[name]
+        table.add(f"floor beside it ({name})", share(floor, calls))
+        table.add(name, share(figures, calls), figures["cpu_share"] / floor["cpu_share"], None, " × floor")
 
 
 def record(table, tools, options):
@@ -287,9 +303,9 @@ def codecs(table, _tools, _options):
     cargo_bench(table, "codecs")
 
 
-SECTIONS = [relay, record, prompts, encrypted, thousand, calls, memory, registrar, core, codecs]
+SECTIONS = [relay, uring, record, prompts, encrypted, thousand, calls, memory, registrar, core, codecs]
 NAMES = {section.__name__: section for section in SECTIONS}
-ALONE = (core, codecs)
+ALONE = (uring, core, codecs)
 
 
 def main():

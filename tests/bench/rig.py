@@ -137,9 +137,8 @@ class Tools:
 
 
 @contextmanager
-def floor(tools, calls, forwarder=("fwd_epoll",)):
+def floor(tools, calls, forwarder=("fwd_epoll",), base=30000):
     """The plain forwarder, a program and what stands behind its arguments; gives what `Tools.medload` wants for it."""
-    base = 30000
     with open(tools.folder / "floor.map", "w") as out:
         for i in range(calls):
             out.write(f"{RTP_BASE + 2 * i} {RTP_BASE + 2 * i} {base + 4 * i} {base + 4 * i + 2}\n")

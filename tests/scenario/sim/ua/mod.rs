@@ -470,22 +470,6 @@ impl Ua {
         (call.call_id.clone(), tag(call.early.as_ref().unwrap_or(&call.remote)), tag(&call.local))
     }
 
-    pub fn digit(&mut self, digit: char) {
-        if let Some(i) = self.up() {
-            self.calls[i].digits.push_back(digit);
-        }
-    }
-
-    pub fn digit_by_info(&mut self, digit: char, now: Mono) {
-        let Some(i) = self.up() else { return };
-        let body = format!("Signal={digit}\r\nDuration=160\r\n");
-        let fill = |r: &mut Request| {
-            r.headers.push(HeaderName::ContentType, "application/dtmf-relay");
-            r.body = body.into();
-        };
-        self.in_dialog(i, Method::Info, fill, now);
-    }
-
     /// A part of a description, with candidates (RFC 8840 §4.4).
     pub fn trickle(&mut self, fragment: &'static str, now: Mono) {
         let Some(i) = self.up() else { return };

@@ -5,12 +5,29 @@ use std::net::SocketAddr;
 use cordboard::clock::Mono;
 use cordboard::codec::G711;
 use cordboard::rtp::{Event, Fields, HEADER};
+use cordboard::sip::{HeaderName, Method, Request};
 
 use super::call::Press;
 use super::{EVENT, PACKET, Phase, Ua};
 use crate::sim::network::Parcel;
 
 impl Ua {
+    pub fn digit(&mut self, digit: char) {
+        if let Some(i) = self.up() {
+            self.calls[i].digits.push_back(digit);
+        }
+    }
+
+    pub fn digit_by_info(&mut self, digit: char, now: Mono) {
+        let Some(i) = self.up() else { return };
+        let body = format!("Signal={digit}\r\nDuration=160\r\n");
+        let fill = |r: &mut Request| {
+            r.headers.push(HeaderName::ContentType, "application/dtmf-relay");
+            r.body = body.into();
+        };
+        self.in_dialog(i, Method::Info, fill, now);
+    }
+
     pub(super) fn begin_to_speak(&mut self, i: usize, now: Mono) {
         if self.mute {
             return;
