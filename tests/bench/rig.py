@@ -92,7 +92,7 @@ class Tools:
 
     def __init__(self):
         self.folder = Path(tempfile.mkdtemp(prefix="cordboard-bench-"))
-        for name, libraries in (("medload", ["-lsrtp2"]), ("fwd_epoll", []), ("fwd_uring", ["-luring"])):
+        for name, libraries in (("medload", ["-lsrtp2", "-luring"]), ("fwd_epoll", []), ("fwd_uring", ["-luring"])):
             subprocess.run(["cc", "-O2", "-pthread", "-o", self.folder / name, HERE / f"{name}.c", *libraries], check=True)
 
     def close(self):
