@@ -234,23 +234,7 @@ impl Call {
         if let (Some(pair), None) = (&srtp, &self.phones[phone].ends) {
             self.phones[phone].ends = Some((Outbound::new(&pair.theirs), Inbound::new(&pair.ours)));
         }
-        let session = Session {
-            remote: Some(address(phone, Port::Rtp)),
-            remote_rtcp: Some(address(phone, Port::Rtcp)),
-            codec,
-            payload_type: codec.payload_type(),
-            receives: [(codec.payload_type(), codec)].into_iter().collect(),
-            telephone_event: Some((101, codec.clock_rate())),
-            telephone_events_in: [(101, codec.clock_rate())].into_iter().collect(),
-            keys_by_signalling: false,
-            send: true,
-            receive: true,
-            ptime_ms: 20,
-            dtx: false,
-            extended: cordboard::sdp::Extended::default(),
-            srtp,
-            dtls: None,
-        };
+        let session = Session { srtp, ..Session::plain(codec, address(phone, Port::Rtp)) };
         self.command(Command::Agree { leg: leg(phone), session });
     }
 

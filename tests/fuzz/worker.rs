@@ -115,23 +115,8 @@ impl Rig {
             let codec = CALLS[which][phone];
             let key = |byte: u8| Master::new(Suite::AesCm80, &[byte; 30]);
             let keys = (key(1 + phone as u8), key(3 + phone as u8));
-            let session = Session {
-                remote: Some(address(phone, Port::Rtp)),
-                remote_rtcp: Some(address(phone, Port::Rtcp)),
-                codec,
-                payload_type: codec.payload_type(),
-                receives: [(codec.payload_type(), codec)].into_iter().collect(),
-                telephone_event: Some((101, codec.clock_rate())),
-                telephone_events_in: [(101, codec.clock_rate())].into_iter().collect(),
-                send: true,
-                receive: true,
-                ptime_ms: 20,
-                dtx: false,
-                extended: cordboard::sdp::Extended::default(),
-                srtp: keys.0.zip(keys.1).filter(|_| which == ENCRYPTED).map(|(ours, theirs)| Pair { ours, theirs }),
-                dtls: None,
-                keys_by_signalling: false,
-            };
+            let srtp = keys.0.zip(keys.1).filter(|_| which == ENCRYPTED).map(|(ours, theirs)| Pair { ours, theirs });
+            let session = Session { srtp, ..Session::plain(codec, address(phone, Port::Rtp)) };
             self.command(Command::Agree { leg: leg(phone), session });
         }
         for (phone, other) in [(0, 1), (1, 0)] {

@@ -2,10 +2,9 @@
 
 use rtc::sansio::Protocol;
 
-use arrayvec::ArrayVec;
-
 use super::*;
 use crate::media::Broken;
+use crate::media_engine::browser::BROWSER;
 use crate::media_engine::browser::page::{Page, described, theirs};
 use crate::sdp::{DtlsRole, IceCredentials, IceDtls};
 
@@ -29,23 +28,8 @@ impl Tab {
         let ours = IceCredentials::of_chance(&[id as u8; 24]);
         page.answered(now, described((LOCAL, lease.port).into(), &ours, r.engine.fingerprint(), "passive"));
         r.command(Command::Open { leg, lease });
-        let session = Session {
-            remote: None,
-            remote_rtcp: None,
-            codec: Codec::Pcmu,
-            payload_type: 0,
-            receives: ArrayVec::from_iter([(0, Codec::Pcmu)]),
-            telephone_event: None,
-            telephone_events_in: Default::default(),
-            keys_by_signalling: false,
-            send: true,
-            receive: true,
-            ptime_ms: 20,
-            dtx: false,
-            extended: crate::sdp::Extended::default(),
-            srtp: None,
-            dtls: Some(Box::new(IceDtls { ours, theirs, fingerprint, role: DtlsRole::Server })),
-        };
+        let dtls = Some(Box::new(IceDtls { ours, theirs, fingerprint, role: DtlsRole::Server }));
+        let session = Session { dtls, ..Session::plain(Codec::Pcmu, BROWSER) };
         r.command(Command::Agree { leg, session });
         (leg, Tab { page, socket, clock })
     }
