@@ -12,6 +12,7 @@ use rtc::shared::TransportProtocol;
 
 use super::page::{PAGE_SSRC, Page, described, theirs, value};
 use super::*;
+use crate::codec::Codec;
 use crate::rtp::srtp::{GROWTH, Inbound, Outbound};
 use crate::sdp::{DtlsRole, Fingerprint, IceCredentials};
 
@@ -67,7 +68,10 @@ impl Call {
         let mut page = Page::new(page_at(), clock.instant(Mono::ZERO));
         let offer = page.offer(clock.instant(Mono::ZERO));
         let (ice, fingerprint) = theirs(&offer);
-        page.answered(clock.instant(Mono::ZERO), described(switch_at(), &ours(1), identity.fingerprint(), "passive"));
+        page.answered(
+            clock.instant(Mono::ZERO),
+            described(Codec::Pcmu, switch_at(), &ours(1), identity.fingerprint(), "passive"),
+        );
         let terms = IceDtls { ours: ours(1), theirs: ice, fingerprint: doctor(fingerprint), role: DtlsRole::Server };
         let peer = Peer::new(&identity, clock, terms).unwrap();
         Call::of(clock, page, peer)
@@ -77,7 +81,8 @@ impl Call {
     fn outgoing(answering: RTCDtlsRole) -> Call {
         let (clock, identity) = (System::start(), identity());
         let mut page = Page::with(page_at(), clock.instant(Mono::ZERO), answering);
-        let answer = page.answer(clock.instant(Mono::ZERO), described(switch_at(), &ours(1), identity.fingerprint(), "actpass"));
+        let answer = page
+            .answer(clock.instant(Mono::ZERO), described(Codec::Pcmu, switch_at(), &ours(1), identity.fingerprint(), "actpass"));
         let (ice, fingerprint) = theirs(&answer);
         let role = if value(&answer, "setup") == "passive" { DtlsRole::Client } else { DtlsRole::Server };
         assert_eq!(role == DtlsRole::Client, answering == RTCDtlsRole::Server);
@@ -209,7 +214,7 @@ fn both_hear(mut call: Call) {
     let said: Vec<u8> = call.heard.iter().filter(|(port, _)| *port == Port::Rtp).map(|(_, p)| p[12]).collect();
     assert_eq!(said, [1, 2, 3, 4, 5]);
     assert!(call.heard.iter().all(|(port, p)| *port == Port::Rtcp || (p.len() == 172 && p[8..12] == PAGE_SSRC.to_be_bytes())));
-    assert_eq!(call.page.heard.iter().map(|p| p[0]).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+    assert_eq!(call.page.heard.iter().map(|p| p.payload[0]).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
 }
 
 #[test]
@@ -443,7 +448,7 @@ fn an_ice_restart_goes_on_with_the_same_keys() {
     assert!(call.peer.target().is_some());
     call.page.pc.set_local_description(at, offer).unwrap();
     call.page.listen();
-    call.page.answered(at, described(switch_at(), &ours(2), certificate, "passive"));
+    call.page.answered(at, described(Codec::Pcmu, switch_at(), &ours(2), certificate, "passive"));
     call.run(Duration::from_secs(40));
     assert_eq!((call.peer.broken(), call.peer.ice.is_of_one_generation()), (None, true));
     both_hear(call);

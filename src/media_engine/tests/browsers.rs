@@ -26,7 +26,7 @@ impl Tab {
         let mut page = Page::new(socket.local_addr().unwrap(), now);
         let (theirs, fingerprint) = theirs(&page.offer(now));
         let ours = IceCredentials::of_chance(&[id as u8; 24]);
-        page.answered(now, described((LOCAL, lease.port).into(), &ours, r.engine.fingerprint(), "passive"));
+        page.answered(now, described(Codec::Pcmu, (LOCAL, lease.port).into(), &ours, r.engine.fingerprint(), "passive"));
         r.command(Command::Open { leg, lease });
         let dtls = Some(Box::new(IceDtls { ours, theirs, fingerprint, role: DtlsRole::Server }));
         let session = Session { dtls, ..Session::plain(Codec::Pcmu, BROWSER) };
@@ -84,7 +84,7 @@ fn a_browser_and_a_phone_hear_each_other_and_either_may_hang_up() {
     tab.say(0x55);
     assert_eq!(phone.hear().1, 0x55);
     phone.say(0x2a);
-    tab.until("it hears the phone", |page| page.heard.iter().any(|p| p.len() == 160 && p[0] == 0x2a));
+    tab.until("it hears the phone", |page| page.heard.iter().any(|p| p.payload.len() == 160 && p.payload[0] == 0x2a));
 
     r.command(Command::Close { leg });
     tab.until("it is told goodbye", Page::was_told_goodbye);
@@ -122,5 +122,5 @@ fn a_browsers_leg_goes_on_in_another_worker() {
     }
     assert_eq!(bytes[HEADER], 0x55);
     phone.say(0x2a);
-    tab.until("it hears the phone", |page| page.heard.iter().any(|p| p[0] == 0x2a));
+    tab.until("it hears the phone", |page| page.heard.iter().any(|p| p.payload[0] == 0x2a));
 }
