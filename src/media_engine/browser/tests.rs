@@ -52,7 +52,8 @@ struct Call {
     sent: usize,
     /// Neither hears the other.
     deaf: bool,
-    /// Handshake messages of ours, by type (RFC 5246 §7.4): a datagram that begins with one is lost, once.
+    /// Handshake messages of ours, by type (RFC 5246 §7.4), and 20 for the ChangeCipherSpec before a Finished: a datagram that begins with
+    /// one is lost, once.
     losing: Vec<u8>,
 }
 
@@ -135,7 +136,7 @@ impl Call {
     }
 
     fn loses(&mut self, datagram: &[u8]) -> bool {
-        let kind = datagram.get(13).filter(|_| datagram[0] == 22);
+        let kind = if datagram[0] == 20 { Some(&20) } else { datagram.get(13).filter(|_| datagram[0] == 22) };
         let lost = kind.and_then(|kind| self.losing.iter().position(|losing| losing == kind));
         lost.map(|at| self.losing.remove(at)).is_some()
     }
@@ -232,12 +233,13 @@ fn a_page_that_waits_for_our_client_hello_is_sent_one() {
     both_hear(Call::outgoing(RTCDtlsRole::Server).connect());
 }
 
-/// HelloVerifyRequest and ServerHello, where the page begins; ClientHello and our certificate, where we do.
+/// HelloVerifyRequest, ServerHello, and the end, where the page begins; ClientHello and our certificate, where we do.
 #[test]
 fn a_flight_of_ours_that_is_lost_is_sent_again_soon() {
     for (mut call, losing) in [
         (Call::incoming(), vec![2]),
         (Call::incoming(), vec![3, 2, 2]),
+        (Call::incoming(), vec![20]),
         (Call::outgoing(RTCDtlsRole::Server), vec![1, 1]),
         (Call::outgoing(RTCDtlsRole::Server), vec![11, 11]),
     ] {
@@ -312,6 +314,40 @@ fn a_client_hello_that_comes_before_the_nomination_is_answered() {
     let hello = client.poll_transmit().unwrap().message;
     assert_eq!(call.peer.receive(page_at(), &hello, call.now), None);
     assert_eq!(call.peer.transmit().unwrap().1[0], 22, "HelloVerifyRequest");
+}
+
+/// Records, numbered from `first` on, with so many pieces each of one handshake message: nothing in them, and each fits the one before.
+fn in_pieces(first: u64, count: u64, pieces: u64) -> impl Iterator<Item = Vec<u8>> {
+    (first..first + count).map(move |n| {
+        let places = (n * pieces..(n + 1) * pieces).map(|at| (at as u32).to_be_bytes());
+        let body: Vec<u8> = places.flat_map(|[_, a, b, c]| [1, 0, 0, 0, 0, 0, a, b, c, 0, 0, 1]).collect();
+        [&[22, 254, 253, 0, 0][..], &n.to_be_bytes()[2..], &(body.len() as u16).to_be_bytes(), &body].concat()
+    })
+}
+
+/// The crate joins pieces by a recursion that is as deep as there are pieces: where the stack ended, so would the process.
+#[test]
+fn a_handshake_in_thousands_of_pieces_ends_its_leg_and_nothing_else() {
+    let mut call = Call::incoming();
+    let username = format!("{}:{}", call.peer.terms.ours.ufrag, call.peer.terms.theirs.ufrag);
+    call.peer.receive(page_at(), &check(&username, &ours(1).pwd, &[]), call.now);
+    for record in in_pieces(0, 250, 160) {
+        call.peer.receive(page_at(), &record, call.now);
+    }
+    assert_eq!(call.peer.broken(), Some(Broken::Handshake));
+}
+
+/// In the page's name, once it has keys.
+#[test]
+fn what_is_plain_after_the_handshake_is_nobodys() {
+    let mut call = Call::incoming().connect();
+    let alerts = [[2, 40], [1, 0]].map(|alert| [&[21, 254, 253, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2][..], &alert].concat());
+    let hello = Endpoint::client().poll_transmit().unwrap().message.to_vec();
+    for plain in in_pieces(1_000, 2_000, 100).chain(alerts).chain([hello]) {
+        assert_eq!(call.peer.receive(page_at(), &plain, call.now), None);
+    }
+    assert_eq!((call.peer.transmit(), call.peer.broken()), (None, None));
+    both_hear(call);
 }
 
 /// Who has sent no check is answered nothing.
