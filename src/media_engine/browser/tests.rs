@@ -1,5 +1,21 @@
 //! A [`Peer`] against the crate's whole peer connection, which stands for the browser: two stacks that share only what is below DTLS.
 //! Time is virtual; datagrams go straight from one to the other.
+//!
+//! What is to be known of the crate's connection when one drives it, and the test of what is done about it:
+//!
+//! | trap | test |
+//! |---|---|
+//! | 1 telephone-event of another clock, and codecs that nobody asked for | `sdp::browser::tests::a_browsers_keys_have_the_clock_of_its_codec` |
+//! | 2 the active part; 7 a second candidate | `sdp::browser::tests::a_browsers_offer_is_answered_with_one_candidate_and_the_passive_part` |
+//! | 3 DTLS before a nomination | `a_client_hello_that_comes_before_the_nomination_is_answered` |
+//! | 4 a close_notify that nobody is told of | `a_page_that_closes_ends_the_leg_at_once` |
+//! | 5 no RTCP | `reports_go_both_ways_on_the_one_port` |
+//! | 6 a hold answered with sendrecv | `sdp::browser::tests::a_browsers_hold_is_answered_with_the_mirrored_direction_and_the_same_credentials` |
+//! | 8 errors that are swallowed, and filled logs | `an_alert_amid_the_handshake_ends_the_leg_at_once`; `strangers_who_flood_a_browsers_call_change_nothing` in `tests/wire` |
+//! | 9 header extensions, foreign numbers and sources | `media::tests::a_header_extension_goes_no_further_than_here` |
+//! | 10 methods of a trait that must be named | `the_crates_connection_is_driven_by_its_trait_and_nothing_else` |
+//! | an address that is believed before its check is | `a_forged_check_moves_nothing_and_gets_no_answer` |
+//! | a look at all peers at each wake-up | `the_next_deadline_is_known_without_asking_all` |
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -348,6 +364,69 @@ fn what_is_plain_after_the_handshake_is_nobodys() {
     }
     assert_eq!((call.peer.transmit(), call.peer.broken()), (None, None));
     both_hear(call);
+}
+
+/// Trap: the crate's connection swallows errors. Before there are keys anybody in the page's place may end it (RFC 6347 §4.1.2.7).
+#[test]
+fn an_alert_amid_the_handshake_ends_the_leg_at_once() {
+    let mut call = Call::incoming();
+    let username = format!("{}:{}", call.peer.terms.ours.ufrag, call.peer.terms.theirs.ufrag);
+    call.peer.receive(page_at(), &check(&username, &ours(1).pwd, &[]), call.now);
+    let alert = [21, 254, 253, 0, 0, 0, 0, 0, 0, 0, 1, 0, 2, 2, 40];
+    assert_eq!(call.peer.receive(page_at(), &alert, call.now), None);
+    assert_eq!(call.peer.broken(), Some(Broken::Handshake));
+}
+
+/// Trap: what drives the crate's connection are methods of a trait, without which it has none: no socket, thread or clock of its own.
+#[test]
+fn the_crates_connection_is_driven_by_its_trait_and_nothing_else() {
+    let clock = System::start();
+    let at = clock.instant(Mono::ZERO);
+    let mut pages = [page_at(), switch_at()].map(|local| Page::new(local, at));
+    let offer = pages[0].offer(at);
+    let answer = pages[1].answer(at, offer);
+    pages[0].answered(at, answer);
+    let mut ms = 0;
+    while !pages.iter().all(Page::is_connected) {
+        ms += 10;
+        assert!(ms < 5_000, "{:?}", [0, 1].map(|n| pages[n].state));
+        let at = clock.instant(Mono::from_millis(ms));
+        for (of, to, from) in [(0, 1, page_at()), (1, 0, switch_at())] {
+            pages[of].pc.handle_timeout(at).unwrap();
+            while let Some(sent) = pages[of].pc.poll_write() {
+                pages[to].hear(from, at, &sent.message);
+            }
+            pages[of].notice();
+        }
+    }
+    assert!(pages.iter_mut().all(|page| page.pc.poll_timeout().is_some()), "it waits to be told of the time");
+}
+
+/// Trap: hundreds of legs would be asked for their next deadline by each datagram of one.
+#[test]
+fn the_next_deadline_is_known_without_asking_all() {
+    let (clock, identity) = (System::start(), identity());
+    let mut peers = Peers::new(identity.clone(), clock);
+    let theirs = IceCredentials::of_chance(&[9; 24]);
+    let slot = |index: u32| crate::media::Slot { index, generation: 1 };
+    for index in 0..100 {
+        let ours = ours(index as u8);
+        let terms = IceDtls { ours, theirs: theirs.clone(), fingerprint: Fingerprint([0; 32]), role: DtlsRole::Server };
+        peers.put(slot(index), crate::ids::LegId(index.into()), Box::new(Peer::new(&identity, clock, terms).unwrap()));
+    }
+    assert_eq!(peers.deadline(), None, "nobody has come");
+    for index in 0..100 {
+        let check = check(&format!("{}:{}", ours(index as u8).ufrag, theirs.ufrag), &ours(index as u8).pwd, &[]);
+        peers.receive(slot(index), page_at(), &check, Mono::from_millis(1_000 * u64::from(100 - index)));
+        assert_eq!(peers.doings(slot(index)).unwrap().send.len(), 1);
+    }
+    // The last one came first.
+    let first = Mono::from_millis(31_000);
+    assert_eq!(peers.deadline(), Some(first));
+    assert!(peers.tick(Mono::from_millis(30_999)).is_empty());
+    let done = peers.tick(first);
+    assert_eq!(done.iter().map(|d| (d.slot, d.broken)).collect::<Vec<_>>(), [(slot(99), Some(Broken::Consent))]);
+    assert_eq!(peers.deadline(), Some(Mono::from_millis(32_000)));
 }
 
 /// Who has sent no check is answered nothing.
