@@ -126,24 +126,8 @@ impl Running {
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         let leg = LegId(id);
         self.engine.command(worker, Command::Open { leg, lease }).unwrap();
-        let remote = Some(socket.local_addr().unwrap());
-        let session = Session {
-            remote,
-            remote_rtcp: None,
-            codec: Codec::Pcmu,
-            payload_type: 0,
-            receives: [(0, Codec::Pcmu)].into_iter().collect(),
-            telephone_event: Some((101, 8_000)),
-            telephone_events_in: [(101, 8_000)].into_iter().collect(),
-            keys_by_signalling: false,
-            send: true,
-            receive: true,
-            ptime_ms: 20,
-            dtx: false,
-            extended: crate::sdp::Extended::default(),
-            srtp: None,
-            dtls: None,
-        };
+        // No report is heard for sound.
+        let session = Session { remote_rtcp: None, ..Session::plain(Codec::Pcmu, socket.local_addr().unwrap()) };
         self.engine.command(worker, Command::Agree { leg, session }).unwrap();
         self.engine.wake();
         Peer { leg, socket, to: SocketAddr::new(LOCAL, lease.port), sequence: 0 }
