@@ -37,7 +37,7 @@ use crate::chance::Chance;
 use crate::clock::System;
 use crate::config::{Config, Secret, Source};
 use crate::mail::Mailer;
-use crate::media::{Clips, Frame, Lease, Report};
+use crate::media::{ClipName, Clips, Frame, Lease, Report};
 use crate::media_engine::{Outlets, sounds};
 use crate::recorder::import::import;
 use crate::recorder::{Recorder, Tap, repair};
@@ -333,6 +333,12 @@ pub(crate) fn clips(source: &Source, config: &Config, config_file: &std::path::P
     let (clips, errors) = sounds::load(&folder, source.prompts.iter().map(String::as_str), config.media.hold_music.as_deref());
     for error in errors {
         tracing::warn!(%error, "a sound can't be played");
+    }
+    if let Some(announcement) = &config.recording.announcement {
+        let says_it = |prompt: &&String| prompt.split_once('/').is_some_and(|(_, name)| name == announcement);
+        for prompt in source.prompts.iter().filter(says_it).filter(|p| clips.prompt(&ClipName(p.as_str().into())).is_none()) {
+            tracing::error!("calls that {prompt} should announce the recording of are not recorded: it can't be played");
+        }
     }
     clips
 }
