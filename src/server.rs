@@ -14,6 +14,7 @@
 mod backlog;
 mod driver;
 mod http;
+mod kept;
 pub mod lines;
 #[allow(unsafe_code, reason = "a call of the allocator that no crate offers")]
 mod memory;
@@ -253,6 +254,7 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
         tls,
         engine,
         clips,
+        kept: Default::default(),
         recorder,
         mailer,
         store,
