@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use rtc::media_stream::MediaStreamTrack;
 use rtc::peer_connection::configuration::interceptor_registry::configure_rtcp_reports;
 use rtc::peer_connection::configuration::media_engine::MediaEngine;
-use rtc::peer_connection::configuration::setting_engine::SettingEngineBuilder;
+use rtc::peer_connection::configuration::setting_engine::{SettingEngine, SettingEngineBuilder};
 use rtc::peer_connection::event::RTCPeerConnectionEvent;
 use rtc::peer_connection::message::RTCMessage;
 use rtc::peer_connection::sdp::RTCSessionDescription;
@@ -32,6 +32,7 @@ pub struct Page {
     pub sender: RTCRtpSenderId,
     /// Payloads of what it heard.
     pub heard: Vec<Vec<u8>>,
+    ssrc: u32,
     sequence: u16,
     pub state: RTCPeerConnectionState,
 }
@@ -42,26 +43,32 @@ impl Page {
     }
 
     pub fn with(local: SocketAddr, now: Instant, answering: RTCDtlsRole) -> Page {
+        let settings = SettingEngineBuilder::new().with_answering_dtls_role(answering).build();
+        Page::made(local, now, PAGE_SSRC, settings, true)
+    }
+
+    /// One that reports on what it hears, or not.
+    pub fn made(local: SocketAddr, now: Instant, ssrc: u32, settings: SettingEngine, reports: bool) -> Page {
         let rtp_codec = RTCRtpCodec { mime_type: "audio/PCMU".into(), clock_rate: 8_000, channels: 1, ..Default::default() };
         let mut media = MediaEngine::default();
         let codec = RTCRtpCodecParameters { rtp_codec: rtp_codec.clone(), payload_type: 0 };
         media.register_codec(codec, RtpCodecKind::Audio).unwrap();
-        let settings = SettingEngineBuilder::new().with_answering_dtls_role(answering).build();
+        let interceptors = Default::default();
         let mut pc = RTCPeerConnectionBuilder::new()
             .with_media_engine(media)
             .with_setting_engine(settings)
-            .with_interceptor_registry(configure_rtcp_reports(Default::default()))
+            .with_interceptor_registry(if reports { configure_rtcp_reports(interceptors) } else { interceptors })
             .build(now)
             .unwrap();
         let encoding = RTCRtpEncodingParameters {
-            rtp_coding_parameters: RTCRtpCodingParameters { ssrc: Some(PAGE_SSRC), ..Default::default() },
+            rtp_coding_parameters: RTCRtpCodingParameters { ssrc: Some(ssrc), ..Default::default() },
             codec: rtp_codec,
             active: true,
             ..Default::default()
         };
         let track = MediaStreamTrack::new("s".into(), "t".into(), "l".into(), RtpCodecKind::Audio, vec![encoding]);
         let sender = pc.add_track(track).unwrap();
-        Page { local, pc, sender, heard: Vec::new(), sequence: 0, state: RTCPeerConnectionState::New }
+        Page { local, pc, sender, heard: Vec::new(), ssrc, sequence: 0, state: RTCPeerConnectionState::New }
     }
 
     pub fn listen(&mut self) {
@@ -94,16 +101,21 @@ impl Page {
 
     /// 20 ms of sound.
     pub fn say(&mut self, now: Instant, byte: u8) {
-        self.sequence += 1;
+        self.send(now, vec![byte; 160].into());
+    }
+
+    /// What it has to send is a packet's payload, 20 ms behind the one before.
+    pub fn send(&mut self, now: Instant, payload: Bytes) {
+        self.sequence = self.sequence.wrapping_add(1);
         let header = rtc::rtp::Header {
             version: 2,
             payload_type: 0,
             sequence_number: self.sequence,
             timestamp: u32::from(self.sequence) * 160,
-            ssrc: PAGE_SSRC,
+            ssrc: self.ssrc,
             ..Default::default()
         };
-        let packet = rtc::rtp::Packet { header, payload: vec![byte; 160].into() };
+        let packet = rtc::rtp::Packet { header, payload };
         self.pc.rtp_sender(self.sender).unwrap().write_rtp(now, packet).unwrap();
     }
 
