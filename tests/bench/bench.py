@@ -298,9 +298,14 @@ def codecs(table, _tools, _options):
     cargo_bench(table, "codecs")
 
 
-SECTIONS = [relay, io, record, prompts, encrypted, thousand, calls, memory, registrar, core, codecs]
+def browser(table, _tools, _options):
+    """Packets between browsers, decrypted and encrypted, beside the bare crate."""
+    cargo_bench(table, "browser")
+
+
+SECTIONS = [relay, io, record, prompts, encrypted, browser, thousand, calls, memory, registrar, core, codecs]
 NAMES = {section.__name__: section for section in SECTIONS}
-ALONE = (core, codecs)
+ALONE = (browser, core, codecs)
 
 
 def main():

@@ -10,6 +10,11 @@
 //   to"
 //   -srtp 1       SDES-SRTP (RFC 4568, AES_CM_128_HMAC_SHA1_80) on both ends of calls by SIP; raw: packets as long and as dear to make,
 //                 under keys that both ends have
+//   -from PREFIX  each caller shows a number of its own: the prefix and four digits, those of the call
+//   -kill MS      so long after the first INVITE, whatever the calls are at, the processes of -pid are killed (SIGKILL); the line of JSON
+//                 says how many packets each end had sent by then, callers by the call's number (-1: not answered), callees by the
+//                 number in their packets, and which calls had ended
+//   -leave N      the first N calls are hung up LEAVE_MS before that
 //
 // Media goes by io_uring where there is any, so that as much as can be of a small machine is left to what is measured; else by epoll.
 //
@@ -21,6 +26,7 @@
 #include <liburing.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <signal.h>
 #include <srtp2/srtp.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -32,6 +38,7 @@
 #include <time.h>
 #include <unistd.h>
 #define MAXC 2000
+#define LEAVE_MS 300
 #define SETTLE_MS 1000 // media of the last call runs this long before the window opens
 static int mode = 0;   // 0 bridge 1 ivr 2 raw
 static int N = 10, cps = 20, hold = 20, mute_a = 0, mute_b = 0;
@@ -41,7 +48,8 @@ static int pids[8], npid = 0;
 static int sndb = 0;
 static int lazy = 0;
 static int secure = 0, answer_tag = 1; // tag of the crypto line that is answered with
-static const char *extra = "";
+static const char *extra = "", *prefix = NULL;
+static int kill_ms = 0, leave = 0;
 static uint64_t now_us() {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -480,6 +488,14 @@ static int sdp(char *o, const char *ip, int port, int tag) {
                    "PCMU/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\na=ptime:20\r\na=sendrecv\r\n",
                    ip, ip, port);
 }
+// Who calls, as the other side sees it.
+static const char *caller(int i) {
+    static char name[80];
+    if (!prefix)
+        return "trunk";
+    snprintf(name, sizeof name, "%s%04d", prefix, i);
+    return name;
+}
 static void invite(int i) {
     struct call *c = &C[i];
     char s[600], m[4000];
@@ -491,10 +507,10 @@ static void invite(int i) {
     c->cseq = 1;
     int l = sprintf(m,
                     "INVITE sip:%s@%s:%d SIP/2.0\r\nVia: SIP/2.0/UDP %s:%d;branch=z9hG4bK-%d-%d-i;rport\r\nMax-Forwards: "
-                    "70\r\nFrom: <sip:trunk@%s:%d>;tag=f%d\r\nTo: <sip:%s@%s:%d>\r\nCall-ID: %s\r\nCSeq: 1 INVITE\r\nContact: "
+                    "70\r\nFrom: <sip:%s@%s:%d>;tag=f%d\r\nTo: <sip:%s@%s:%d>\r\nCall-ID: %s\r\nCSeq: 1 INVITE\r\nContact: "
                     "<sip:trunk@%s:%d>\r\n%sContent-Type: application/sdp\r\nContent-Length: %d\r\n\r\n%s",
-                    dest, sw, swport, uacip, uacport, getpid(), i, uacip, uacport, i, dest, sw, swport, c->cid, uacip, uacport,
-                    extra, sl, s);
+                    dest, sw, swport, uacip, uacport, getpid(), i, caller(i), uacip, uacport, i, dest, sw, swport, c->cid, uacip,
+                    uacport, extra, sl, s);
     sendto(sa, m, l, 0, (void *)&swaddr, sizeof swaddr);
     c->tlast = now_us();
     c->st = 1;
@@ -504,10 +520,10 @@ static void inreq(int i, const char *meth, int cseq) {
     char m[4000];
     int l = sprintf(m,
                     "%s %s SIP/2.0\r\nVia: SIP/2.0/UDP %s:%d;branch=z9hG4bK-%d-%d-%c;rport\r\nMax-Forwards: 70\r\n%sFrom: "
-                    "<sip:trunk@%s:%d>;tag=f%d\r\nTo: %s\r\nCall-ID: %s\r\nCSeq: %d %s\r\nContact: "
+                    "<sip:%s@%s:%d>;tag=f%d\r\nTo: %s\r\nCall-ID: %s\r\nCSeq: %d %s\r\nContact: "
                     "<sip:trunk@%s:%d>\r\nContent-Length: 0\r\n\r\n",
-                    meth, c->contact, uacip, uacport, getpid(), i, meth[0], c->route, uacip, uacport, i, c->totag, c->cid, cseq,
-                    meth, uacip, uacport);
+                    meth, c->contact, uacip, uacport, getpid(), i, meth[0], c->route, caller(i), uacip, uacport, i, c->totag, c->cid,
+                    cseq, meth, uacip, uacport);
     sendto(sa, m, l, 0, (void *)&swaddr, sizeof swaddr);
 }
 static void reply(int fd, const char *m, struct sockaddr_in *from, int code, const char *rs, const char *ip, int port,
@@ -600,8 +616,8 @@ static void onmsg(int fd, char *m, struct sockaddr_in *from) {
                         sprintf(mm,
                                 "ACK sip:%s@%s:%d SIP/2.0\r\nVia: SIP/2.0/UDP "
                                 "%s:%d;branch=z9hG4bK-%d-%d-i;rport\r\nMax-Forwards: 70\r\nFrom: "
-                                "<sip:trunk@%s:%d>;tag=f%d\r\nTo: %s\r\nCall-ID: %s\r\nCSeq: 1 ACK\r\nContent-Length: 0\r\n\r\n",
-                                dest, sw, swport, uacip, uacport, getpid(), i, uacip, uacport, i, t, d->cid);
+                                "<sip:%s@%s:%d>;tag=f%d\r\nTo: %s\r\nCall-ID: %s\r\nCSeq: 1 ACK\r\nContent-Length: 0\r\n\r\n",
+                                dest, sw, swport, uacip, uacport, getpid(), i, caller(i), uacip, uacport, i, t, d->cid);
                     sendto(sa, mm, l, 0, (void *)&swaddr, sizeof swaddr);
                     if (c->st == 1) {
                         if (failures < 3)
@@ -798,6 +814,50 @@ static double sysbusy(double *tot) {
     *tot = t;
     return t - v[3] - v[4];
 }
+// Calls until the switch is killed, and what was sent by then: at most a packet of each end more than the switch may have had.
+static void until_killed(void) {
+    uint64_t begun = now_us(), end = begun + kill_ms * 1000ull;
+    static uint64_t sent[2][MAXC];
+    for (int i = 0, left = 0; now_us() < end;) {
+        if (i < N && now_us() >= begun + i * 1000000ull / cps)
+            invite(i++);
+        else
+            pump(1);
+        timers();
+        if (left || now_us() + LEAVE_MS * 1000 < end)
+            continue;
+        left = 1;
+        for (int k = 0; k < leave && k < N; k++)
+            if (C[k].st == 2) {
+                A[k].on = 0;
+                C[k].st = 3;
+                inreq(k, "BYE", 2);
+            }
+    }
+    for (int k = 0; k < npid; k++)
+        if (kill(pids[k], SIGKILL)) {
+            perror("kill");
+            exit(1);
+        }
+    for (int i = 0; i < N; i++) {
+        sent[0][i] = A[i].sent;
+        sent[1][i] = B[i].sent;
+    }
+    stop = 1;
+    printf("{\"calls\":%d,\"answered\":%ld,\"failed\":%ld,\"retransmissions\":%ld,\"callers\":[", N, answered, failures, retrans);
+    for (int i = 0; i < N; i++)
+        printf("%s%ld", i ? "," : "", C[i].t200 ? (long)sent[0][i] : -1);
+    printf("],\"callees\":[");
+    for (int i = 0; i < N; i++)
+        printf("%s%lu", i ? "," : "", sent[1][i]);
+    printf("],\"left\":[");
+    for (int i = 0, first = 1; i < N; i++)
+        if (C[i].st >= 3 && C[i].st <= 5) {
+            printf("%s%d", first ? "" : ",", i);
+            first = 0;
+        }
+    printf("]}\n");
+}
 int main(int c, char **v) {
     for (int i = 1; i < c; i++) {
         char *a = v[i], *n = i + 1 < c ? v[i + 1] : "";
@@ -842,6 +902,12 @@ int main(int c, char **v) {
             lazy = atoi(n);
         else if (O("-extra"))
             extra = n;
+        else if (O("-from"))
+            prefix = n;
+        else if (O("-kill"))
+            kill_ms = atoi(n);
+        else if (O("-leave"))
+            leave = atoi(n);
         else {
             fprintf(stderr, "? %s\n", a);
             return 1;
@@ -905,6 +971,12 @@ int main(int c, char **v) {
     pthread_t t1, t2;
     pthread_create(&t1, 0, recver, 0);
     pthread_create(&t2, 0, sender, 0);
+    if (kill_ms) {
+        until_killed();
+        pthread_join(t1, 0);
+        pthread_join(t2, 0);
+        return 0;
+    }
     uint64_t st = now_us();
     if (mode != 2) {
         for (int i = 0; i < N;) {
