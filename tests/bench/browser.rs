@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use cordboard::clock::{Mono, System};
+use cordboard::codec::Codec;
 use cordboard::config;
 use cordboard::ids::LegId;
 use cordboard::media::{Clips, Command, Frame, Lease, Report, Session, Source};
@@ -298,7 +299,7 @@ impl Bare {
     fn connection(&mut self, nth: usize, now: Instant) -> Tab {
         let mut tab = Tab::new(now);
         let settings = SettingEngineBuilder::new().with_lite(true).with_answering_dtls_role(RTCDtlsRole::Server).build();
-        let mut connection = Page::made(codec::Codec::Pcmu, 0x2222_0000 + nth as u32, self.local, now, settings, false);
+        let mut connection = Page::made(Codec::Pcmu, 0x2222_0000 + nth as u32, self.local, now, settings, false);
         let answer = connection.answer(now, tab.page.offer(now));
         tab.page.answered(now, answer);
         let address = tab.socket.local_addr().unwrap_or_else(|e| panic!("no address: {e}"));
