@@ -14,6 +14,7 @@
 mod backlog;
 mod driver;
 mod http;
+mod kept;
 pub mod lines;
 #[allow(unsafe_code, reason = "a call of the allocator that no crate offers")]
 mod memory;
@@ -37,7 +38,7 @@ use crate::chance::Chance;
 use crate::clock::System;
 use crate::config::{Config, Secret, Source};
 use crate::mail::Mailer;
-use crate::media::{Clips, Frame, Lease, Report};
+use crate::media::{ClipName, Clips, Frame, Lease, Report};
 use crate::media_engine::{Outlets, sounds};
 use crate::recorder::import::import;
 use crate::recorder::{Recorder, Tap, repair};
@@ -253,6 +254,7 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
         tls,
         engine,
         clips,
+        kept: Default::default(),
         recorder,
         mailer,
         store,
@@ -333,6 +335,12 @@ pub(crate) fn clips(source: &Source, config: &Config, config_file: &std::path::P
     let (clips, errors) = sounds::load(&folder, source.prompts.iter().map(String::as_str), config.media.hold_music.as_deref());
     for error in errors {
         tracing::warn!(%error, "a sound can't be played");
+    }
+    if let Some(announcement) = &config.recording.announcement {
+        let says_it = |prompt: &&String| prompt.split_once('/').is_some_and(|(_, name)| name == announcement);
+        for prompt in source.prompts.iter().filter(says_it).filter(|p| clips.prompt(&ClipName(p.as_str().into())).is_none()) {
+            tracing::error!("calls that {prompt} should announce the recording of are not recorded: it can't be played");
+        }
     }
     clips
 }

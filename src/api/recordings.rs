@@ -102,16 +102,27 @@ impl Search {
     }
 }
 
-/// Newest first; everything given must hold.
+/// Newest first; everything given must hold. A page has `limit` items, unless none follow.
 #[utoipa::path(get, path = "/api/v1/recordings", tag = "recordings", params(Search),
     responses((status = 200, body = List<Recording>), (status = 400, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn list(State(shared): Api, Query(search): Query<Search>) -> Result<Json<List<Recording>>, Problem> {
-    let filter = search.filter()?;
-    let recordings = shared.parts.recordings.clone();
-    let page = blocking(move || recordings.search(&filter)).await??;
-    // What was refused is there only until the disk lets it go.
-    let items = page.items.into_iter().filter(|row| !row.refused).collect();
-    Ok(Json(List { items, next: page.next.map(|id| id.to_string()) }))
+    let mut filter = search.filter()?;
+    let wanted = filter.per_page();
+    let mut items = Vec::new();
+    // A search that finds little lets others at the thread now and then, and goes on for as long as its client waits.
+    let next = loop {
+        let recordings = shared.parts.recordings.clone();
+        filter.limit = wanted - items.len();
+        let part = filter.clone();
+        let page = blocking(move || recordings.search(&part)).await??;
+        // What was refused is there only until the disk lets it go.
+        items.extend(page.items.into_iter().filter(|row| !row.refused));
+        match page.next {
+            Some(next) if items.len() < wanted => filter.cursor = Some(next),
+            next => break next,
+        }
+    };
+    Ok(Json(List { items, next: next.map(|id| id.to_string()) }))
 }
 
 #[utoipa::path(get, path = "/api/v1/recordings/{id}", tag = "recordings", params(("id" = String, Path)),

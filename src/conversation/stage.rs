@@ -1,12 +1,12 @@
 //! What the subject of a conversation is at.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::Conversation;
 use crate::acd::Stay;
 use crate::clock::Mono;
 use crate::config::Place;
-use crate::ids::{LegId, MenuName, Number, QueueName};
+use crate::ids::{LegId, MenuName, Number, QueueName, TrunkName};
 use crate::ivr;
 use crate::media::PlayId;
 use crate::route::{Attempt, Cause, Decision};
@@ -175,7 +175,8 @@ impl Dialling {
 #[derive(Clone, Debug)]
 pub struct OutsideParty {
     pub number: String,
-    pub rule: Decision,
+    /// Whether it is recorded, by each of the trunks that may have it.
+    pub rules: BTreeMap<TrunkName, Decision>,
 }
 
 /// Trunks that are still to be tried, and further addresses of the one that is.

@@ -30,5 +30,5 @@ pub use forwarding::{Diverted, Forwarding, MOST_FORWARDS, When, Why};
 pub use inbound::{Hosts, addresses, has_address, identify, inbound, is_called};
 pub use number::{national, normal, on_trunk, spellings, tidy};
 pub use order::order;
-pub use recording::{Decision, Direction, Rule, recording, recording_in};
+pub use recording::{Decision, Direction, Rule, recording, recording_by, recording_in};
 pub use side::Side;

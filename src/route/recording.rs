@@ -55,19 +55,32 @@ impl Decision {
     }
 }
 
-/// Decides when the conversation is routed. A later reload does not change it.
+/// Decides when the conversation is routed; of an outbound one, by what its first trunk says, until one has taken it ([`recording_by`]). A
+/// later reload does not change it.
 pub fn recording(config: &Config, rule: Rule<'_>) -> Decision {
     let recording = &config.recording;
-    let of_trunk = |name: &TrunkName| config.trunks.get(name).and_then(|trunk| Some((name.clone(), trunk.record?)));
     match rule {
-        Rule::Inbound(r) => decide("inbound", &r.number, r.record, of_trunk(&r.trunk), recording.inbound),
-        Rule::Outbound(r) => {
-            let first = r.trunks.iter().min_by_key(|choice| choice.priority);
-            decide("outbound", &r.pattern, r.record, first.and_then(|choice| of_trunk(&choice.trunk)), recording.outbound)
-        }
+        Rule::Inbound(r) => decide("inbound", &r.number, r.record, of_trunk(config, &r.trunk), recording.inbound),
+        Rule::Outbound(r) => match r.trunks.iter().min_by_key(|choice| choice.priority) {
+            Some(first) => recording_by(config, rule, &first.trunk),
+            None => decide("outbound", &r.pattern, r.record, None, recording.outbound),
+        },
         Rule::Emergency => Decision::new(recording.outbound, "emergency".to_owned()),
         Rule::Internal => Decision::new(recording.internal, "internal default".to_owned()),
     }
+}
+
+/// Decides once one of the rule's trunks, among which calls are shared, has the call.
+pub fn recording_by(config: &Config, rule: Rule<'_>, trunk: &TrunkName) -> Decision {
+    match rule {
+        Rule::Outbound(r) => decide("outbound", &r.pattern, r.record, of_trunk(config, trunk), config.recording.outbound),
+        Rule::Inbound(_) | Rule::Emergency | Rule::Internal => recording(config, rule),
+    }
+}
+
+fn of_trunk(config: &Config, name: &TrunkName) -> Option<(TrunkName, Record)> {
+    let record = config.trunks.get(name)?.record?;
+    Some((name.clone(), record))
 }
 
 /// A queue's own decision, from when the caller enters it.

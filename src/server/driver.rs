@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::backlog::Backlog;
+use super::kept::Kept;
 use super::{Ended, LAST_WORDS, Place, clips};
 use crate::api::Asked;
 use crate::clock::{Mono, System};
@@ -66,6 +67,8 @@ pub enum Order {
     Loaded {
         by: String,
         done: Option<Done>,
+        /// What [`Kept::reads`] has said.
+        began: u64,
         result: Result<Box<Loaded>, Vec<Problem>>,
     },
 }
@@ -78,6 +81,21 @@ pub struct Loaded {
     source: Source,
     config: Config,
     clips: Clips,
+}
+
+impl Loaded {
+    /// With what was kept by phone while it was read.
+    fn and(mut self, kept: Vec<(String, Arc<Clip>)>) -> Loaded {
+        for (prompt, clip) in kept {
+            self.clips = self.clips.with(ClipName(prompt.as_str().into()), clip);
+            if let Some(source) = with_prompt(&self.source, &prompt)
+                && let Ok(config) = Config::resolve(&source)
+            {
+                (self.source, self.config) = (source, config);
+            }
+        }
+        self
+    }
 }
 
 pub(super) struct Driver {
@@ -94,6 +112,7 @@ pub(super) struct Driver {
     pub engine: Engine,
     /// The sounds that are in force.
     pub clips: Clips,
+    pub kept: Kept,
     pub recorder: Recorder,
     pub mailer: Mailer,
     pub store: Store,
@@ -429,7 +448,7 @@ impl Driver {
                 // Files, and sounds that may have to be resampled: seconds, in which calls go on.
                 let (path, running, orders) =
                     (self.place.config_file.clone(), self.current.borrow().clone(), self.orders.clone());
-                let tls = self.tls.clone();
+                let (tls, began) = (self.tls.clone(), self.kept.reads());
                 #[allow(clippy::disallowed_methods, reason = "the driver owns its tasks")]
                 tokio::task::spawn_blocking(move || {
                     let result = load(&path, &running).and_then(|loaded| {
@@ -437,7 +456,7 @@ impl Driver {
                         renewed.map_err(|error| vec![Problem::new(&path, 1, format!("[tls]: {error}"))])?;
                         Ok(Box::new(loaded))
                     });
-                    let _ = orders.blocking_send(Order::Loaded { by, done, result });
+                    let _ = orders.blocking_send(Order::Loaded { by, done, began, result });
                 });
                 true
             }
@@ -447,12 +466,14 @@ impl Driver {
             }
             Order::PromptKept { leg, prompt, recording, kept, clip } => {
                 if let Some(clip) = clip {
+                    self.kept.keep(&prompt, &clip);
                     self.sounds_anew(run, &prompt, clip);
                 }
                 self.take(run, Input::PromptKept { leg, prompt, recording, kept })
             }
-            Order::Loaded { by, done, result } => {
-                let result = result.map(|loaded| self.reload(run, by, *loaded));
+            Order::Loaded { by, done, began, result } => {
+                let kept = self.kept.has_read(began);
+                let result = result.map(|loaded| self.reload(run, by, loaded.and(kept)));
                 if let Err(problems) = &result {
                     for problem in problems {
                         tracing::error!("{problem}");
@@ -482,12 +503,7 @@ impl Driver {
     /// One prompt has another sound, or there is one more; nothing else is read.
     fn sounds_anew(&mut self, run: &mut Run, prompt: &str, clip: Arc<Clip>) {
         self.set_clips(self.clips.with(ClipName(prompt.into()), clip));
-        if run.source.prompts.iter().any(|there| there == prompt) {
-            return;
-        }
-        let mut source = run.source.clone();
-        source.prompts.push(prompt.to_owned());
-        source.prompts.sort();
+        let Some(source) = with_prompt(&run.source, prompt) else { return };
         match Config::resolve(&source) {
             Ok(config) => self.configured(run, format!("prompt {prompt}"), source, config),
             Err(problems) => problems.iter().for_each(|problem| tracing::error!("prompt {prompt}: {problem}")),
@@ -555,6 +571,17 @@ fn load(path: &Path, running: &Config) -> Result<Loaded, Vec<Problem>> {
     }
     let clips = clips(&source, &config, path);
     Ok(Loaded { source, config, clips })
+}
+
+/// The same with one prompt more; `None`: it has that one.
+fn with_prompt(source: &Source, prompt: &str) -> Option<Source> {
+    if source.prompts.iter().any(|there| there == prompt) {
+        return None;
+    }
+    let mut source = source.clone();
+    source.prompts.push(prompt.to_owned());
+    source.prompts.sort();
+    Some(source)
 }
 
 /// What was said in a recording is a prompt from here on: the file is the old one or the new one at every moment.
@@ -643,6 +670,40 @@ token = "token-of-admin-0123456789"
         let halting = Phase::Halting { until: at(2_000) };
         assert_eq!(halting.next(1, false, at(1_999)), Some(halting));
         assert_eq!((halting.next(0, true, at(1_000)), halting.next(1, false, at(2_000))), (None, None));
+    }
+
+    #[test]
+    fn what_is_kept_while_a_reload_reads_is_what_sounds_after_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cordboard.toml");
+        std::fs::write(&path, CENTRE).unwrap();
+        std::fs::create_dir_all(folder.path().join("prompts/en")).unwrap();
+        let sound = |sample: i16| Arc::new(Clip::new(vec![sample; 800]));
+        let lay = |clip: &Clip| std::fs::write(folder.path().join("prompts/en/old.wav"), sounds::to_wav(clip).unwrap()).unwrap();
+        lay(&sound(1_000));
+        let running = Config::resolve(&config::load_or_generate(&path).unwrap().0).unwrap();
+        let read = |kept: Vec<(String, Arc<Clip>)>| load(&path, &running).unwrap_or_else(|p| panic!("{p:?}")).and(kept);
+        let heard = |loaded: &Loaded, name: &str| loaded.clips.prompt(&ClipName(name.into())).map(|clip| clip.pcm()[0] / 100);
+
+        let mut kept = Kept::default();
+        let first = kept.reads();
+        let second = kept.reads();
+        kept.keep("en/old", &sound(2_000));
+        let third = kept.reads();
+        kept.keep("en/new", &sound(3_000));
+        let loaded = read(kept.has_read(second));
+        assert_eq!((heard(&loaded, "en/old"), heard(&loaded, "en/new")), (Some(20), Some(30)));
+        assert!(
+            loaded.source.prompts.is_sorted() && loaded.config.prompts.contains(&"en/new".to_owned()),
+            "{:?}",
+            loaded.source.prompts
+        );
+        // Whoever began later has the file as it is now.
+        let loaded = read(kept.has_read(third));
+        assert_eq!((heard(&loaded, "en/old").map(|s| s < 11), heard(&loaded, "en/new")), (Some(true), Some(30)));
+        assert_eq!(kept.has_read(first).len(), 2);
+        let later = kept.reads();
+        assert!(kept.has_read(later).is_empty());
     }
 
     #[test]

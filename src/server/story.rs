@@ -76,6 +76,10 @@ pub(super) fn tell(event: &Event) {
         Kind::RecordingFailed(r) => {
             tracing::error!(conversation = id, recording = %r.recording, "the recording failed: {}", r.reason);
         }
+        Kind::RecordingNotAnnounced(r) => {
+            let (recording, prompt) = (r.recording, &r.prompt);
+            tracing::error!(conversation = id, %recording, "prompt {prompt} can't be played, which says that a call is recorded: this one is not");
+        }
         Kind::LogLost(lost) => tracing::error!("{} events were lost", lost.events),
         Kind::SystemDegraded(s) => tracing::error!("{} is in trouble: {}", s.part, s.reason),
         Kind::SystemRecovered(s) => tracing::info!("{} works again", s.part),

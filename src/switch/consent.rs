@@ -5,18 +5,21 @@
 //! ends the recording: nothing of it is kept, nor of what was recorded of the customer before, by a menu's time or for a supervisor, also
 //! where a kill comes in between; and the conversation is not recorded any more, whatever another rule or anybody says. A call for help
 //! is interrupted by nothing.
+//!
+//! Who cannot be told, since the announcement's sound is not there, is not recorded either: it ends at once, nothing of it is kept, and that
+//! is said loudly.
 
 use std::time::Duration;
 
 use super::Output;
-use super::event::{By, Kind, RecordingRefused};
+use super::event::{By, Kind, RecordingNotAnnounced, RecordingRefused};
 use super::hub::Cx;
 use super::output::RecorderCommand;
 use super::recording::undecorated;
 use crate::clock::Mono;
 use crate::conversation::{Announced, Conversation, Stage};
 use crate::ids::{LegId, RecordingId};
-use crate::media::{Audio, PlayId};
+use crate::media::{Audio, ClipName, PlayId, Source};
 use crate::route::{Decision, Direction};
 
 /// For so long from the announcement's beginning the key counts: chosen by feel, twice what an announcement takes that also names the key.
@@ -32,8 +35,7 @@ impl Cx<'_> {
             return;
         }
         conv.announced = Some(Announced { recording, until: self.now.mono + REFUSABLE, play: None });
-        // A reload may have taken it away.
-        let Ok(clip) = self.prompt(conv, &name) else { return self.count("clips_missing_total") };
+        let Ok(clip) = self.prompt(conv, &name) else { return self.cannot_announce(conv, recording, name) };
         for id in talkers {
             self.play_into(conv, id, Audio::Prompt(vec![clip.clone()]), &By::Switch);
             let play = PlayId(conv.plays);
@@ -46,13 +48,9 @@ impl Cx<'_> {
     /// A key: whether it was the customer's refusal.
     pub fn refuses_recording(&mut self, conv: &mut Conversation, id: LegId, digit: char) -> bool {
         let Some(recording) = refused(conv, id, digit, self.hub.config.recording.refuse, self.now.mono) else { return false };
-        conv.refused = true;
         self.count("recordings_refused_total");
         self.tell(Some(conv.id), Kind::RecordingRefused(RecordingRefused { recording }));
-        // What is on its way to the disk is known as refused before it ends.
-        self.describe(conv);
-        self.supervision_refused(conv);
-        self.stop_recording(conv);
+        self.drop_recording(conv);
         for recording in std::mem::take(&mut conv.recorded) {
             self.tell(Some(conv.id), Kind::RecordingRefused(RecordingRefused { recording }));
             self.out.push(Output::Recorder(RecorderCommand::Refuse { conversation: conv.id, recording }));
@@ -63,6 +61,34 @@ impl Cx<'_> {
         }
         self.beep(conv, id);
         true
+    }
+
+    /// A leg was to hear a clip that is not there.
+    pub fn clip_is_missing(&mut self, conv: &mut Conversation, id: LegId, clip: &ClipName) {
+        self.count("clips_missing_total");
+        let played = conv.leg(id).filter(|leg| conv.customer() == Some(leg.id)).and_then(|leg| leg.played.as_ref());
+        let Some(Source::Play(play, Audio::Prompt(clips))) = played else { return };
+        let is_it = |told: &Announced| told.play == Some(*play) && conv.recording == Some(told.recording) && clips.contains(clip);
+        if let Some(told) = conv.announced.filter(is_it) {
+            self.cannot_announce(conv, told.recording, clip.0.to_string());
+        }
+    }
+
+    fn cannot_announce(&mut self, conv: &mut Conversation, recording: RecordingId, prompt: String) {
+        self.count("recordings_not_announced_total");
+        self.tell(Some(conv.id), Kind::RecordingNotAnnounced(RecordingNotAnnounced { recording, prompt }));
+        self.drop_recording(conv);
+        conv.rule = Decision::never(format!("{}, not announced", undecorated(&conv.rule.rule)));
+        self.decided(conv);
+    }
+
+    /// Nothing is kept of what is recorded now, and no more to come of this conversation.
+    fn drop_recording(&mut self, conv: &mut Conversation) {
+        conv.refused = true;
+        // What is on its way to the disk is known as refused before it ends.
+        self.describe(conv);
+        self.supervision_refused(conv);
+        self.stop_recording(conv);
     }
 
     /// One of those in it does not want to be recorded.

@@ -169,7 +169,10 @@ impl Cx<'_> {
 
     pub fn party_outside(&self, outside: &Outside) -> OutsideParty {
         let number = outside.attempts.first().map_or_else(String::new, |a| a.number.clone());
-        OutsideParty { number, rule: route::recording(&self.hub.config, outside.rule(&self.hub.config)) }
+        let config = &self.hub.config;
+        let rule = |trunk| route::recording_by(config, outside.rule(config), trunk);
+        let rules = outside.attempts.iter().map(|attempt| (attempt.trunk.clone(), rule(&attempt.trunk))).collect();
+        OutsideParty { number, rules }
     }
 
     /// An answered subject hears that it rings somewhere; an unanswered one gets 180 when it does.
@@ -474,10 +477,14 @@ impl Cx<'_> {
     }
 
     /// An internal call has an outside party now: direction, customer and the decision to record are that party's from here on. A call
-    /// that had one keeps it, and its recording.
-    pub fn went_outside(&mut self, conv: &mut Conversation, id: LegId, outside: OutsideParty) {
+    /// that had one keeps it, and its recording; one to the outside is decided by the trunk that has it now.
+    pub fn went_outside(&mut self, conv: &mut Conversation, id: LegId, mut outside: OutsideParty) {
         let Some(Peer::Trunk(trunk)) = conv.leg(id).map(|l| l.peer.clone()) else { return };
+        let rule = outside.rules.remove(&trunk);
         if conv.direction != Direction::Internal {
+            if let Some(rule) = rule.filter(|_| conv.direction == Direction::Outbound && conv.answered.is_none()) {
+                self.decide_anew(conv, rule);
+            }
             return;
         }
         let pause = conv.pause;
@@ -489,8 +496,8 @@ impl Cx<'_> {
         conv.customer_e164 = route::on_trunk(&outside.number, self.hub.config.site.country);
         conv.called_e164.clone_from(&conv.customer_e164);
         conv.outside = id;
-        if !conv.refused {
-            conv.rule = outside.rule;
+        if let Some(rule) = rule.filter(|_| !conv.refused) {
+            conv.rule = rule;
         }
         let data = CallWentOutside { leg: id, trunk, customer_number: outside.number, customer_e164: conv.customer_e164.clone() };
         self.tell(Some(conv.id), Kind::CallWentOutside(data));

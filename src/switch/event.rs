@@ -17,8 +17,8 @@ use utoipa::ToSchema;
 
 pub use self::media::{MediaDegraded, MediaMissing, MediaQuality, MissingCause};
 pub use self::recording::{
-    PromptRecorded, RecordingDecided, RecordingFailed, RecordingFinished, RecordingGap, RecordingPaused, RecordingRefused,
-    RecordingResumed, RecordingStarted,
+    PromptRecorded, RecordingDecided, RecordingFailed, RecordingFinished, RecordingGap, RecordingNotAnnounced, RecordingPaused,
+    RecordingRefused, RecordingResumed, RecordingStarted,
 };
 pub use self::talk::{CallConferenced, CallMonitored, CallMuted, CallPlayed, ConferenceChange, MonitorChange, PlayChange};
 pub use self::voicemail::{Greeting, MailFailed, Mailed, Voicemail, VoicemailLock, VoicemailUnlock};
@@ -170,7 +170,10 @@ pub enum Kind {
     /// The customer, who was told of it, does not want it: it ends here.
     #[serde(rename = "recording.refused")]
     RecordingRefused(RecordingRefused),
-    /// Nothing of a refused one is there any more.
+    /// The announcement that the customer is recorded has no sound: without it nobody is, and it ends here. Nothing of it is kept.
+    #[serde(rename = "recording.not_announced")]
+    RecordingNotAnnounced(RecordingNotAnnounced),
+    /// Nothing of one that was refused, or not announced, is there any more.
     #[serde(rename = "recording.discarded")]
     RecordingDiscarded(RecordingRefused),
     #[serde(rename = "recording.finished")]

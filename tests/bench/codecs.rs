@@ -6,6 +6,8 @@
 
 #![allow(clippy::indexing_slicing, reason = "a bench that asks for what it did not make is broken")]
 
+mod cpu;
+
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -14,6 +16,8 @@ use cordboard::codec::{Codec, Decoder, Encoder, Resampler};
 use cordboard::ids::LegId;
 use cordboard::media::{Clips, Command, Datagram, Frame, Lease, Port, Report, Session, Settings, Sink, Slot, Source, Worker};
 use cordboard::rtp::{Fields, HEADER};
+
+use cpu::cpu;
 
 /// What a call between Opus and PCMU may cost beside Opus alone.
 const OPUS_TO_CODEC: f64 = 1.15;
@@ -32,16 +36,6 @@ fn voice(rate: u32) -> Vec<i16> {
         (wave * 4_000.0 * (1.0 + (std::f32::consts::TAU * 3.0 * t).sin())) as i16
     };
     (0..rate * 2).map(sample).collect()
-}
-
-/// CPU that this thread has had.
-#[allow(unsafe_code, reason = "std has no clock of CPU time")]
-fn cpu() -> Duration {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // Sound: the pointer is to a timespec of ours that lives through the call.
-    let done = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
-    assert_eq!(done, 0, "no clock of CPU time");
-    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }
 
 /// What one of `count` takes, in µs.

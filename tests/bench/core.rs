@@ -7,6 +7,7 @@
 #![allow(clippy::indexing_slicing, reason = "a bench that asks for what it did not make is broken")]
 #![allow(dead_code, reason = "the simulation is the scenarios', and this uses a part of it")]
 
+mod cpu;
 #[path = "../scenario/sim/mod.rs"]
 mod sim;
 
@@ -19,6 +20,7 @@ use cordboard::media::{Command, Datagram, Frame, Lease, Port, Report, Session, S
 use cordboard::recorder::timeline::Timeline;
 use cordboard::rtp::{Fields, HEADER};
 
+use cpu::cpu;
 use sim::Sim;
 use sim::ua::OnInvite;
 
@@ -39,16 +41,6 @@ fn main() {
     let (queued, queued_inputs) = calls("601");
     println!("call_queued_cpu_us\t{:.1}", queued.as_secs_f64() * 1e6 / f64::from(CALLS));
     println!("call_queued_inputs\t{:.1}", queued_inputs as f64 / f64::from(CALLS));
-}
-
-/// CPU that this thread has had. Asked for around every input, so by the system call itself: /proc would cost more than the input.
-#[allow(unsafe_code, reason = "std has no clock of CPU time")]
-fn cpu() -> Duration {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // Sound: the pointer is to a timespec of ours that lives through the call.
-    let done = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
-    assert_eq!(done, 0, "no clock of CPU time");
-    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }
 
 struct Tap(Timeline);

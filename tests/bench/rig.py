@@ -20,6 +20,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 TOP = HERE.parent.parent
 CALLER, CALLEE, SECURE, SIP_PORT = "127.0.0.2", "127.0.0.3", "127.0.0.4", 5080
+TOKEN = "of-the-bench"
 RTP_BASE = 20000  # of medload's two ends, on their own loopback addresses
 TICK_MS = 1000 / os.sysconf("SC_CLK_TCK")
 PAGE_KB = os.sysconf("SC_PAGE_SIZE") // 1024
@@ -92,23 +93,27 @@ class Tools:
 
     def __init__(self):
         self.folder = Path(tempfile.mkdtemp(prefix="cordboard-bench-"))
-        for name, libraries in (("medload", ["-lsrtp2"]), ("fwd_epoll", []), ("fwd_uring", ["-luring"])):
+        for name, libraries in (("medload", ["-lsrtp2", "-luring"]), ("fwd_epoll", [])):
             subprocess.run(["cc", "-O2", "-pthread", "-o", self.folder / name, HERE / f"{name}.c", *libraries], check=True)
 
     def close(self):
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def medload(self, calls, hold_s, **options):
+    def load(self, **options):
         """Runs medload to its end; its last line as a dictionary."""
-        command = [self.folder / "medload", "-n", calls, "-hold", hold_s]
+        command = [self.folder / "medload"]
         for name, value in options.items():
             command += [f"-{name}", value]
-        done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=120 + hold_s)
+        done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=120 + options.get("hold", 0))
         if done.returncode != 0 or not done.stdout.strip():
             raise Failed(f"medload: {done.stderr.strip() or 'no output'}")
-        figures = json.loads(done.stdout.strip().splitlines()[-1])
+        return json.loads(done.stdout.strip().splitlines()[-1]) | {"complaints": done.stderr.strip()}
+
+    def medload(self, calls, hold_s, **options):
+        """Calls that are all answered and hung up: medload's figures, and what follows from them."""
+        figures = self.load(n=calls, hold=hold_s, **options)
         if options.get("mode") != "raw" and figures["answered"] < calls:
-            raise Failed(f"only {figures['answered']} of {calls} calls were answered: {done.stderr.strip()}")
+            raise Failed(f"only {figures['answered']} of {calls} calls were answered: {figures['complaints']}")
         figures["cpu_share"] = figures["cpu_s"] / figures["window_s"]
         figures["loss"] = 1 - figures["received"] / max(figures["sent"], 1)
         return figures
@@ -137,13 +142,12 @@ class Tools:
 
 
 @contextmanager
-def floor(tools, calls, forwarder=("fwd_epoll",), base=30000):
-    """The plain forwarder, a program and what stands behind its arguments; gives what `Tools.medload` wants for it."""
+def floor(tools, calls, base=30000):
+    """The plain forwarder; gives what `Tools.medload` wants for it."""
     with open(tools.folder / "floor.map", "w") as out:
         for i in range(calls):
             out.write(f"{RTP_BASE + 2 * i} {RTP_BASE + 2 * i} {base + 4 * i} {base + 4 * i + 2}\n")
-    program, *more = forwarder
-    with running([tools.folder / program, calls, base, RTP_BASE, *more], tools.folder / "floor.log") as child:
+    with running([tools.folder / "fwd_epoll", calls, base, RTP_BASE], tools.folder / "floor.log") as child:
         wait_for("the floor listens", 5, lambda: udp_bound("127.0.0.1", base + 4 * (calls - 1)))
         yield {"mode": "raw", "map": tools.folder / "floor.map", "pid": child.pid}
 
@@ -151,14 +155,29 @@ def floor(tools, calls, forwarder=("fwd_epoll",), base=30000):
 class Switch:
     """A running Cordboard with the bench configuration."""
 
-    def __init__(self, child, sip, tls, http, site):
-        self.pid, self.sip, self.tls, self.http, self.recordings = child.pid, sip, tls, http, site / "recordings"
+    def __init__(self, child, site):
+        self.pid, self.sip, self.tls, self.http, self.recordings = child.pid, site.sip, site.tls, site.http, site.folder / "recordings"
 
     def ready(self):
         try:
             return urllib.request.urlopen(f"http://127.0.0.1:{self.http}/readyz", timeout=1).status == 200
         except OSError:
             return False
+
+    def asked(self, path, timeout=30):
+        """The answer of the API to a GET."""
+        request = urllib.request.Request(f"http://127.0.0.1:{self.http}{path}", headers={"Authorization": f"Bearer {TOKEN}"})
+        return urllib.request.urlopen(request, timeout=timeout)
+
+    def items(self, path):
+        """Every item of a list of the API, whatever pages it comes in."""
+        found, cursor = [], ""
+        while True:
+            page = json.load(self.asked(f"{path}?limit=1000{cursor}"))
+            found += page["items"]
+            if not page["next"]:
+                return found
+            cursor = f"&cursor={page['next']}"
 
     def metric(self, name):
         """A total of /metrics without labels."""
@@ -210,6 +229,7 @@ tcp = ["127.0.0.1:{sip}"]
 listen = "127.0.0.1"
 advertise = "127.0.0.1"
 ports = "20000-29999"
+io = "{io}"
 
 [http]
 listen = "127.0.0.1:{http}"
@@ -278,29 +298,44 @@ def binary():
     return Path(json.loads(metadata.stdout)["target_directory"]) / "release" / "cordboard"
 
 
+class Site:
+    """A folder with the bench configuration and `more` behind it, and the ports that it names; `secure` gives it a listener for TLS.
+    A switch may be started in it again, and has what the one before left."""
+
+    def __init__(self, tools, more="", secure=False, io="auto"):
+        self.folder = Path(tempfile.mkdtemp(dir=tools.folder, prefix="site-"))
+        for part in ("config", "config/menus", "config/prompts", "config/prompts/en"):
+            (self.folder / part).mkdir()
+        (self.folder / "config/menus/long.toml").write_text(MENU)
+        with wave.open(str(self.folder / "config/prompts/en/long.wav"), "wb") as prompt:
+            prompt.setparams((1, 2, 8000, 0, "NONE", ""))
+            prompt.writeframes(b"".join(int(8000 * math.sin(n / 5)).to_bytes(2, "little", signed=True) for n in range(180 * 8000)))
+        (self.folder / "recordings").mkdir()
+        self.sip, self.tls, self.http = free_port(), free_port(), free_port()
+        tls = f'tls = ["127.0.0.1:{self.tls}"]\n\n[tls]\nself_signed = true' if secure else ""
+        names = {"caller": CALLER, "callee": CALLEE, "secure": SECURE, "port": SIP_PORT, "io": io}
+        text = CONFIGURATION.format(sip=self.sip, tls=tls, http=self.http, **names)
+        (self.folder / "config/cordboard.toml").write_text(text + more)
+
+    @contextmanager
+    def started(self, program):
+        log = self.folder / "log"
+        environment = os.environ | {"CORDBOARD_ADMIN_TOKEN": TOKEN}
+        with running([program, "serve", "--config", "config/cordboard.toml"], log, cwd=self.folder, env=environment) as child:
+            one = Switch(child, self)
+            try:
+                wait_for("the switch is ready", 15, lambda: child.poll() is not None or one.ready())
+            except Failed as failed:
+                raise Failed(f"{failed}\n{log.read_text()[-2000:]}") from None
+            if child.poll() is not None:
+                raise Failed(f"the switch ended at once:\n{log.read_text()[-2000:]}")
+            yield one
+
+
 @contextmanager
-def switch(tools, program, more="", secure=False):
-    """The switch with the bench configuration and `more` behind it; `secure` gives it a listener for TLS."""
-    site = Path(tempfile.mkdtemp(dir=tools.folder, prefix="site-"))
-    for part in ("config", "config/menus", "config/prompts", "config/prompts/en"):
-        (site / part).mkdir()
-    (site / "config/menus/long.toml").write_text(MENU)
-    with wave.open(str(site / "config/prompts/en/long.wav"), "wb") as prompt:
-        prompt.setparams((1, 2, 8000, 0, "NONE", ""))
-        prompt.writeframes(b"".join(int(8000 * math.sin(n / 5)).to_bytes(2, "little", signed=True) for n in range(180 * 8000)))
-    (site / "recordings").mkdir()
-    sip, tls, http = free_port(), free_port(), free_port()
-    listener = f'tls = ["127.0.0.1:{tls}"]\n\n[tls]\nself_signed = true' if secure else ""
-    text = CONFIGURATION.format(caller=CALLER, callee=CALLEE, secure=SECURE, port=SIP_PORT, sip=sip, tls=listener, http=http)
-    (site / "config/cordboard.toml").write_text(text + more)
-    with running([program, "serve", "--config", "config/cordboard.toml"], site / "log", cwd=site) as child:
-        one = Switch(child, sip, tls, http, site)
-        try:
-            wait_for("the switch is ready", 15, lambda: child.poll() is not None or one.ready())
-        except Failed as failed:
-            raise Failed(f"{failed}\n{(site / 'log').read_text()[-2000:]}") from None
-        if child.poll() is not None:
-            raise Failed(f"the switch ended at once:\n{(site / 'log').read_text()[-2000:]}")
+def switch(tools, program, more="", secure=False, io="auto"):
+    """The switch in a site of its own."""
+    with Site(tools, more, secure, io).started(program) as one:
         yield one
 
 

@@ -16,9 +16,9 @@ use support::stream::assert_gapless;
 use support::tones::Audio;
 
 const SOON: Duration = Duration::from_secs(30);
-/// Rounds, and calls in each, unless the environment's `CRASH_ROUNDS` and `CRASH_CALLS` say other numbers: with 10 and 200 it takes longer
-/// than a test of the suite may, so it is run by `cargo test --test crash killed_with`.
+/// `scripts/crash` does ten with 200 calls in each, which takes longer than a test of the suite may.
 const ROUNDS: usize = 3;
+/// In each round.
 const CALLS: usize = 25;
 /// What a kill may cost of each recording.
 const LOST_S: f64 = 0.5;
@@ -37,24 +37,20 @@ digits = { "1" = "hangup" }
 
 #[test]
 fn killed_with_calls_in_progress_nothing_but_half_a_second_is_lost() {
-    let given = |name: &str| std::env::var(name).ok().and_then(|number| number.parse::<usize>().ok());
-    let (rounds, calls) = (given("CRASH_ROUNDS").unwrap_or(ROUNDS), given("CRASH_CALLS").unwrap_or(CALLS));
     let site = Site::new("crash")
         .phone("201")
         .trunk("carrier", TRUNK)
         .inbound("carrier", "+4930600", "menu:wait")
         .menu("wait", MENU)
         .prompt_of_tone("en", "long", 600.0, 120);
-    // More than a block of ports has room for.
-    let site = if calls > CALLS { site.with_media_ports(40_000..=41_999) } else { site };
     let mut switch = site.start();
     let _phone = Baresip::phone(site.folder(), "201").registrar(switch.sip(), &secret("201")).register_every(3_600).start();
     switch.wait_for_registration("201", SOON);
 
-    for round in 1..=rounds {
+    for round in 1..=ROUNDS {
         let registered = switch.items("/api/v1/registrations");
         let story = switch.events("");
-        let callers: Vec<(Caller, Instant)> = (0..calls)
+        let callers: Vec<(Caller, Instant)> = (0..CALLS)
             .map(|index| {
                 let (name, from) = (format!("caller-{round}-{index}"), format!("+49301{index:04}"));
                 let caller = Caller::call(
@@ -72,7 +68,7 @@ fn killed_with_calls_in_progress_nothing_but_half_a_second_is_lost() {
             .collect();
         let conversations = story.wait_in_events("recordings of all calls", SOON, |all| {
             let started: Vec<String> = all.iter().filter(|e| e.kind == "recording.started").map(|e| e.subject.clone()).collect();
-            (started.len() == calls).then_some(started)
+            (started.len() == CALLS).then_some(started)
         });
         support::process::wait_until("the last caller hears two seconds", SOON, || {
             callers.last().is_some_and(|(caller, _)| caller.heard().samples.len() > 16_000)
@@ -101,7 +97,7 @@ fn killed_with_calls_in_progress_nothing_but_half_a_second_is_lost() {
         // Calls were answered one after the other, so the longest recording is the first call's.
         durations.sort_by(|a, b| b.total_cmp(a));
         let lost = durations.iter().zip(&talked).map(|(recorded, talked)| talked - recorded).fold(f64::MIN, f64::max);
-        println!("round {round}: {calls} calls of up to {:.1} s, at most {lost:.3} s lost", talked[0]);
+        println!("round {round}: {CALLS} calls of up to {:.1} s, at most {lost:.3} s lost", talked[0]);
         assert!(lost <= LOST_S, "round {round}: {lost} s are lost; recorded {durations:?} of {talked:?}");
 
         let told = switch.events("since=0");

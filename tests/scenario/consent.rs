@@ -11,6 +11,7 @@ use cordboard::switch::journal::{Ended, replay};
 use cordboard::switch::{Answer, Command, Kind, Refusal};
 
 use crate::recording::{action, announced, announcements, press, talking, with};
+use crate::sim::audio::clips;
 use crate::sim::ua::{Hold, Ua};
 use crate::sim::{Sim, centre};
 
@@ -295,4 +296,38 @@ fn a_take_of_a_prompt_is_no_recording_of_the_call() {
     sim.act(phone, |p, now| p.hang_up(now));
     sim.run_until("over", |s| s.has("call.ended"));
     sim.assert_clean();
+}
+
+/// The prompt is there by name, and its file can't be read.
+#[test]
+fn who_cannot_be_told_is_not_recorded() {
+    for outbound in [false, true] {
+        let mut sim = Sim::with(12, announced());
+        sim.clips = clips(&centre().prompts);
+        let (phone, trunk) = (sim.phone("201"), sim.trunk());
+        let (caller, number) = if outbound { (phone, "0049301234567") } else { (trunk, "+4930555201") };
+        sim.act(caller, |ua, now| {
+            ua.call(number, now);
+        });
+        sim.run_until("they talk", |s| s.ua(trunk).is_up() && s.ua(phone).is_up());
+        sim.run_until("it is gone", |s| s.has("recording.discarded"));
+        sim.run_for(2 * SECOND);
+        sim.hear_each_other_only(trunk, phone);
+        assert_eq!((sim.count("recording.not_announced"), sim.recordings.len()), (1, 0), "{}", sim.story());
+        assert!(
+            decided(&sim).last().is_some_and(|d| !d.record && d.rule.ends_with(" default, not announced")),
+            "{}",
+            sim.story()
+        );
+        let id = conversations(&sim)[0];
+        assert!(matches!(action(&mut sim, id, RecordAction::Start), Answer::Refused(Refusal::WrongState(_))));
+        let next = sim.phone("202");
+        sim.act(phone, |p, now| p.refer("202", now));
+        sim.run_until("transferred", |s| s.ua(next).is_up() && s.ua(phone).is_idle());
+        sim.run_for(2 * SECOND);
+        sim.act(trunk, |t, now| t.hang_up(now));
+        sim.run_until("over", |s| s.has("call.ended"));
+        assert_eq!((sim.recordings.len(), sim.count("recording.not_announced")), (0, 1));
+        sim.assert_clean();
+    }
 }

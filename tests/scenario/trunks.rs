@@ -406,12 +406,7 @@ fn trunks_of_one_priority_share_calls_by_their_weights_and_others_stand_behind()
     let trunks = [1, 2, 3].map(|last| sim.add(Ua::trunk([10, 2, 0, last].into())));
     let phone = sim.phone("210");
     for _ in 0..60 {
-        sim.act(phone, |p, now| {
-            p.call("04940123", now);
-        });
-        sim.run_until("they talk", |s| s.ua(phone).is_up());
-        sim.act(phone, |p, now| p.hang_up(now));
-        sim.run_for(SECOND);
+        goes_by_any(&mut sim, phone);
     }
     let [carrier, backup, partner] = trunks.map(|t| sim.ua(t).invites.len());
     assert_eq!((carrier + backup, partner), (60, 0));
@@ -420,6 +415,46 @@ fn trunks_of_one_priority_share_calls_by_their_weights_and_others_stand_behind()
     sim.set(trunks[1], OnInvite::Refuse(503));
     goes_by(&mut sim, phone, trunks[2]);
     sim.assert_clean();
+}
+
+/// Whichever is the first of them in the file.
+#[test]
+fn a_trunk_among_those_that_share_calls_says_whether_its_own_are_recorded() {
+    let shared = "trunk = [{ name = \"carrier\", priority = 1 }, { name = \"backup\", priority = 1 }]";
+    for (nth, silent) in ["carrier", "backup"].into_iter().enumerate() {
+        let [name, other] = [format!("name = \"{silent}\"\n"), format!("name = \"{silent}\"\nrecord = false\n")];
+        let source = centre_with(&[("trunk = [\"carrier\", \"backup\"]", shared), (&name, &other)]);
+        let mut sim = Sim::with(9, source);
+        let trunks = [1, 2].map(|last| sim.add(Ua::trunk([10, 2, 0, last].into())));
+        let phone = sim.phone("210");
+        for _ in 0..20 {
+            goes_by_any(&mut sim, phone);
+        }
+        let had = trunks.map(|t| sim.ua(t).invites.len());
+        assert!(had.iter().all(|calls| *calls > 0), "{had:?}");
+        assert_eq!(sim.recordings.len(), had[1 - nth], "{had:?}, {silent}");
+        // Who has it at last decides.
+        for at in [1 - nth, nth] {
+            sim.set(trunks[at], OnInvite::Refuse(503));
+            sim.set(trunks[1 - at], OnInvite::Answer(Duration::ZERO));
+            let before = sim.recordings.len();
+            for _ in 0..3 {
+                goes_by_any(&mut sim, phone);
+            }
+            let are_recorded = if at == nth { 3 } else { 0 };
+            assert_eq!(sim.recordings.len() - before, are_recorded, "{silent}");
+        }
+        sim.assert_clean();
+    }
+}
+
+fn goes_by_any(sim: &mut Sim, phone: SocketAddr) {
+    sim.act(phone, |p, now| {
+        p.call("04940123", now);
+    });
+    sim.run_until("they talk", |s| s.ua(phone).is_up());
+    sim.act(phone, |p, now| p.hang_up(now));
+    sim.run_for(SECOND);
 }
 
 /// The centre with `carrier` at a domain whose records name three servers, 10.2.1.1 first, then 10.2.1.2 and 10.2.1.3 in any order.

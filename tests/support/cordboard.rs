@@ -102,12 +102,6 @@ impl Site {
         self
     }
 
-    /// Audio on these ports, of which nobody sees to it that they are free.
-    pub fn with_media_ports(mut self, ports: std::ops::RangeInclusive<u16>) -> Site {
-        self.media = ports;
-        self
-    }
-
     /// Listens with TLS too, with a certificate of its own.
     pub fn secure(mut self) -> Site {
         self.secure = Some([super::ports::port(), super::ports::port()]);

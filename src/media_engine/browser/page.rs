@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use rtc::media_stream::MediaStreamTrack;
 use rtc::peer_connection::configuration::interceptor_registry::configure_rtcp_reports;
 use rtc::peer_connection::configuration::media_engine::MediaEngine;
-use rtc::peer_connection::configuration::setting_engine::SettingEngineBuilder;
+use rtc::peer_connection::configuration::setting_engine::{SettingEngine, SettingEngineBuilder};
 use rtc::peer_connection::event::RTCPeerConnectionEvent;
 use rtc::peer_connection::message::RTCMessage;
 use rtc::peer_connection::sdp::RTCSessionDescription;
@@ -32,6 +32,7 @@ pub struct Page {
     pub pc: RTCPeerConnection,
     pub sender: RTCRtpSenderId,
     pub heard: Vec<rtc::rtp::Packet>,
+    ssrc: u32,
     sequence: u16,
     pub state: RTCPeerConnectionState,
 }
@@ -46,6 +47,12 @@ impl Page {
     }
 
     pub fn speaking(codec: Codec, ssrc: u32, local: SocketAddr, now: Instant, answering: RTCDtlsRole) -> Page {
+        let settings = SettingEngineBuilder::new().with_answering_dtls_role(answering).build();
+        Page::made(codec, ssrc, local, now, settings, true)
+    }
+
+    /// One that reports on what it hears, or not.
+    pub fn made(codec: Codec, ssrc: u32, local: SocketAddr, now: Instant, settings: SettingEngine, reports: bool) -> Page {
         let rtp_codec = RTCRtpCodec {
             mime_type: format!("audio/{}", codec.name()),
             clock_rate: codec.clock_rate(),
@@ -55,11 +62,11 @@ impl Page {
         let mut media = MediaEngine::default();
         let parameters = RTCRtpCodecParameters { rtp_codec: rtp_codec.clone(), payload_type: codec.payload_type() };
         media.register_codec(parameters, RtpCodecKind::Audio).unwrap();
-        let settings = SettingEngineBuilder::new().with_answering_dtls_role(answering).build();
+        let interceptors = Default::default();
         let mut pc = RTCPeerConnectionBuilder::new()
             .with_media_engine(media)
             .with_setting_engine(settings)
-            .with_interceptor_registry(configure_rtcp_reports(Default::default()))
+            .with_interceptor_registry(if reports { configure_rtcp_reports(interceptors) } else { interceptors })
             .build(now)
             .unwrap();
         let encoding = RTCRtpEncodingParameters {
@@ -70,7 +77,7 @@ impl Page {
         };
         let track = MediaStreamTrack::new("s".into(), "t".into(), "l".into(), RtpCodecKind::Audio, vec![encoding]);
         let sender = pc.add_track(track).unwrap();
-        Page { local, pc, sender, heard: Vec::new(), sequence: 0, state: RTCPeerConnectionState::New }
+        Page { local, pc, sender, heard: Vec::new(), ssrc, sequence: 0, state: RTCPeerConnectionState::New }
     }
 
     pub fn listen(&mut self) {
@@ -103,16 +110,21 @@ impl Page {
 
     /// 20 ms of PCMU.
     pub fn say(&mut self, now: Instant, byte: u8) {
-        self.sequence += 1;
+        self.say_in(now, vec![byte; 160].into());
+    }
+
+    /// 20 ms of PCMU, encoded.
+    pub fn say_in(&mut self, now: Instant, payload: Bytes) {
+        self.sequence = self.sequence.wrapping_add(1);
         let header = rtc::rtp::Header {
             version: 2,
             payload_type: 0,
             sequence_number: self.sequence,
             timestamp: u32::from(self.sequence) * 160,
-            ssrc: PAGE_SSRC,
+            ssrc: self.ssrc,
             ..Default::default()
         };
-        self.send(now, rtc::rtp::Packet { header, payload: vec![byte; 160].into() });
+        self.send(now, rtc::rtp::Packet { header, payload });
     }
 
     pub fn send(&mut self, now: Instant, packet: rtc::rtp::Packet) {

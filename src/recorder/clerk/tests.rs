@@ -277,18 +277,3 @@ fn what_is_refused_when_it_has_ended_goes_too_whether_it_is_closed_or_not() {
     }
     assert_eq!((finished(&rig.reports).len(), rig.clerk.open()), (1, 0));
 }
-
-/// `cargo test --release -- --ignored cost_of --nocapture`
-#[test]
-#[ignore = "a measurement"]
-fn cost_of_a_hundred_recordings() {
-    let mut rig = Rig::new();
-    for n in 0..100 {
-        rig.begin(n);
-    }
-    rig.run(1_000);
-    let clock = crate::clock::System::start();
-    rig.run(20_000);
-    let spent = clock.mono().as_micros() as f64 / 1e6;
-    println!("100 recordings: {:.2} % of a core, {:.1} us a frame", spent / 20.0 * 100.0, spent * 1e6 / 200_000.0);
-}

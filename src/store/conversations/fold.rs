@@ -202,6 +202,7 @@ impl Conversation {
                 self.recorded_on(at, r.recording);
                 self.recording(r.recording).state = RecordingOutcome::Refused;
             }
+            Kind::RecordingNotAnnounced(r) => self.recording(r.recording).state = RecordingOutcome::Refused,
             Kind::RecordingFinished(r) => {
                 self.recorded_on(at, r.recording);
                 self.recording(r.recording).state = RecordingOutcome::Finished;

@@ -282,7 +282,7 @@ pub enum RecordingOutcome {
     Recording,
     Finished,
     Repaired,
-    /// The customer did not want it: nothing of it is kept.
+    /// The customer did not want it, or could not be told of it: nothing of it is kept.
     Refused,
     /// It could not be written; it is still tried, and may turn out finished.
     Failed,

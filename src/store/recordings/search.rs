@@ -64,7 +64,7 @@ impl Filter {
             && self.max_s.is_none_or(|s| row.duration_ms <= s.saturating_mul(1_000))
     }
 
-    fn per_page(&self) -> usize {
+    pub fn per_page(&self) -> usize {
         if self.limit == 0 { PER_PAGE } else { self.limit.min(MOST_PER_PAGE) }
     }
 }

@@ -79,6 +79,14 @@ pub struct RecordingRefused {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RecordingNotAnnounced {
+    #[schema(value_type = String)]
+    pub recording: RecordingId,
+    /// What was to say that it is recorded.
+    pub prompt: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PromptRecorded {
     /// `<language>/<name>`
     pub prompt: String,

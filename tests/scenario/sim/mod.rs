@@ -53,7 +53,8 @@ pub struct Sim {
     /// The disk hangs: what is done to messages is not done, and not reported.
     pub hung: bool,
     settings: media::Settings,
-    clips: Clips,
+    /// What workers have of sounds.
+    pub clips: Clips,
     legs: BTreeMap<u16, LegId>,
     ports: BTreeMap<LegId, u16>,
     pairs: u16,
