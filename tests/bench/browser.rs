@@ -252,7 +252,7 @@ fn leg(engine: &mut Engine, leg: LegId, lease: Lease, clock: System) -> Tab {
     let mut tab = Tab::new(now);
     let (theirs, fingerprint) = theirs(&tab.page.offer(now));
     let ours = IceCredentials::of_chance(&[leg.0 as u8; 24]);
-    tab.page.answered(now, described((LOCAL, lease.port).into(), &ours, engine.fingerprint(), "passive"));
+    tab.page.answered(now, described(Codec::Pcmu, (LOCAL, lease.port).into(), &ours, engine.fingerprint(), "passive"));
     let session = Session {
         remote: None,
         remote_rtcp: None,

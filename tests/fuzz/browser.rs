@@ -30,6 +30,8 @@ const THROUGH: Duration = Duration::from_secs(5);
 /// As often as an input comes where it is to fill the memory, and what it may fill: what a handshake may bring at most, and room around it.
 const FLOOD: u64 = 1_000;
 const MOST_KEPT: isize = 1 << 20;
+/// A page says fewer datagrams until it is through: what comes before this one comes after the handshake.
+const LAST: u64 = 11;
 /// Datagrams in answer to one.
 const MOST_ANSWERS: usize = 8;
 
@@ -171,9 +173,14 @@ impl End<'_> {
         let (keyed, broken) = (self.keys.is_some(), *self.broken);
         let source = if whose == Whose::Stranger { stranger() } else { page() };
         let (before, mut acted) = (heap::live(), false);
-        for _ in 0..times {
+        let mut input = input.to_vec();
+        for n in 0..times {
+            // Another record each time: what has been there is dropped by its number.
+            if let (Some(20..64), Some(number), true) = (input.first().copied(), input.get_mut(7..11), n > 0) {
+                number.copy_from_slice(&(1_000 + n as u32).to_be_bytes());
+            }
             let answers = self.out.len();
-            let port = self.receive(source, input, now);
+            let port = self.receive(source, &input, now);
             let answered = self.out.len() - answers;
             acted |= answered > 0 || port.is_some() || *self.broken != broken;
             assert!(answered <= MOST_ANSWERS, "{answered} answers");
@@ -219,20 +226,30 @@ impl Target for Datagrams {
 
     /// Each is a handshake or two.
     fn cost(&self) -> u64 {
-        64
+        8
     }
 
     fn run(&self, input: &[u8], chance: u64) -> bool {
         // Longer ones are not read from a socket.
         let input = &input[..input.len().min(2_048)];
-        let whose = [Whose::Stranger, Whose::Forger, Whose::Spoilt][chance as usize % 3];
-        // A page says fewer than ten datagrams until it is through.
-        let place = (chance >> 8) % 12;
+        let all = [Whose::Stranger, Whose::Forger, Whose::Spoilt];
+        // Seeds come in every way: first of all, amid the handshake, and after it.
+        if chance == 0 {
+            let ways = all.into_iter().flat_map(|whose| [0, 3, LAST].map(|place| (whose, place)));
+            return ways.fold(true, |_, (whose, place)| self.call(input, whose, place, FLOOD, 0));
+        }
         let times = if (chance >> 16).is_multiple_of(16) { FLOOD } else { 1 + (chance >> 24) % 2 };
+        self.call(input, all[chance as usize % 3], (chance >> 8) % (LAST + 1), times, chance >> 32)
+    }
+}
+
+impl Datagrams {
+    /// A call in which the input comes so many times, before the datagram of the page with that number. Spoilt is what begins `at` there.
+    fn call(&self, input: &[u8], whose: Whose, place: u64, times: u64, at: u64) -> bool {
         let mut call = Call::new(self.identity());
         let mut acted = false;
         call.shake_hands(|end, datagram, said, now| {
-            let spoilt = spoil(datagram, input, chance >> 32);
+            let spoilt = spoil(datagram, input, at);
             let bytes = if whose == Whose::Spoilt { &spoilt } else { input };
             if said == place && bytes != datagram {
                 acted = end.strike(whose, bytes, times, now);
