@@ -281,7 +281,7 @@ fn a_prompt_is_paced_at_20_ms_with_every_sample_once() {
     b.command(Command::Tap { leg: A, recording: recording() });
     let names = ["en/welcome", "en/none", "en/menu"].map(|n| ClipName(n.into()));
     b.hear(A, Source::Play(PlayId(4), Audio::Prompt(names.to_vec())));
-    assert_eq!(b.out.reports, [Report::ClipMissing { leg: A, clip: ClipName("en/none".into()) }]);
+    assert_eq!(b.out.reports, [Report::ClipMissing { leg: A, play: PlayId(4), clip: ClipName("en/none".into()) }]);
     b.out.reports.clear();
     b.run(199);
     let sent = b.rtp_sent();

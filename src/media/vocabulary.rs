@@ -257,6 +257,7 @@ pub enum Report {
     /// A clip that was to be played is not there.
     ClipMissing {
         leg: LegId,
+        play: PlayId,
         clip: ClipName,
     },
     /// Nothing is heard, or the peer hears nothing: no packet for `missing_after` while it should send, or another [`Absence`].

@@ -25,7 +25,7 @@ use super::rating::Watch;
 use super::relay::Outgoing;
 use super::rtcp::{self, Control};
 use super::stats::Incoming;
-use super::{Audio, Clip, ClipName, Clips, Command, DigitVia, Frame, Quality, Report, Session, Source, dtmf, tone};
+use super::{Audio, Clip, ClipName, Clips, Command, DigitVia, Frame, PlayId, Quality, Report, Session, Source, dtmf, tone};
 
 /// A leg that another worker is to hand over is waited for so long: longer than that worker tries to.
 const EXPECTED_FOR: Duration = Duration::from_secs(5);
@@ -477,7 +477,7 @@ impl Worker {
             Source::Mix(others) => self.hear_legs(slot.index, others),
             Source::Play(play, audio) => {
                 let music_at = self.leg_in(slot).map_or(0, |l| l.music_at);
-                let tape = self.tape(id, audio, music_at, clips, out);
+                let tape = self.tape(id, play, audio, music_at, clips, out);
                 let under = match &left {
                     Hears::Play(play) => play.under(),
                     Hears::Nothing | Hears::Legs(_) => None,
@@ -531,7 +531,7 @@ impl Worker {
         leg.brought.as_ref().filter(|(brought, _)| brought == name).map(|(_, clip)| clip)
     }
 
-    fn tape(&self, leg: LegId, audio: Audio, music_at: usize, clips: &Clips, out: &mut impl Sink) -> Tape {
+    fn tape(&self, leg: LegId, play: PlayId, audio: Audio, music_at: usize, clips: &Clips, out: &mut impl Sink) -> Tape {
         match audio {
             Audio::Prompt(names) => {
                 let mut found = std::collections::VecDeque::with_capacity(names.len());
@@ -539,7 +539,7 @@ impl Worker {
                     let own = || self.brought(leg, &clip);
                     match clips.prompt(&clip).or_else(own) {
                         Some(sound) => found.push_back(sound.clone()),
-                        None => out.report(Report::ClipMissing { leg, clip }),
+                        None => out.report(Report::ClipMissing { leg, play, clip }),
                     }
                 }
                 Tape::Once { clips: found, at: 0 }

@@ -168,7 +168,7 @@ pub fn start(
     for share in &counters.workers {
         share.beat.store(clock.mono().as_micros(), Ordering::Relaxed);
     }
-    let by_ring = by_ring(config.io)?;
+    let networks = networks(config.io, workers)?;
     let identity = Arc::new(Identity::new()?);
     let mut engine = Engine { threads: Vec::new(), counters: counters.clone(), identity: identity.clone(), watch: None };
     let mut inlets = Vec::new();
@@ -180,7 +180,7 @@ pub fn start(
         neighbours.push(Neighbour { orders, wake });
     }
     let neighbours: Arc<[Neighbour]> = neighbours.into();
-    for (worker, (orders, wake)) in (0..workers).zip(inlets) {
+    for ((worker, (orders, wake)), network) in (0..workers).zip(inlets).zip(networks) {
         let seed = seed.wrapping_add(u64::from(worker));
         let mut ports = Ports::new(worker, workers, config.listen, &config.ports, seed);
         if ports.is_empty() {
@@ -208,7 +208,7 @@ pub fn start(
             neighbours: neighbours.clone(),
             doors: Doors {
                 ports,
-                network: if by_ring { Network::ring() } else { Network::epoll() }.map_err(system)?,
+                network,
                 outlets: outlets.clone(),
                 counters: counters.clone(),
                 overflow: Default::default(),
@@ -228,15 +228,20 @@ pub fn start(
     Ok(engine)
 }
 
-/// Whether workers read and write by io_uring: where they may, and it works.
-fn by_ring(io: config::MediaIo) -> Result<bool, sys::Refused> {
-    match (io, Network::try_ring()) {
-        (config::MediaIo::Epoll, _) => Ok(false),
-        (config::MediaIo::IoUring | config::MediaIo::Auto, Ok(())) => Ok(true),
-        (config::MediaIo::IoUring, Err(why)) => Err(why),
-        (config::MediaIo::Auto, Err(why)) => {
+/// What each worker reads and writes by: io_uring where they may, and it works for all.
+fn networks(io: config::MediaIo, workers: u8) -> Result<Vec<Network>, StartError> {
+    let epoll =
+        || (0..workers).map(|_| Network::epoll()).collect::<io::Result<_>>().map_err(|error| StartError::Thread { error });
+    if io == config::MediaIo::Epoll {
+        return epoll();
+    }
+    let rings = Network::try_ring().and_then(|()| Ok((0..workers).map(|_| Network::ring()).collect::<io::Result<_>>()?));
+    match rings {
+        Ok(rings) => Ok(rings),
+        Err(why) if io == config::MediaIo::IoUring => Err(why.into()),
+        Err(why) => {
             tracing::info!(%why, "media workers use epoll; io_uring would cost less processor time");
-            Ok(false)
+            epoll()
         }
     }
 }

@@ -24,6 +24,8 @@ use super::{Counters, Outlets, Share};
 
 /// Deadlines are met to this, so that what is due within one millisecond is done in one round.
 const ROUND_US: u64 = 1_000;
+/// Datagrams of one round; what is left is the next one's, after orders and timers.
+const IN_A_ROUND: usize = 128;
 /// How often a recorder that is too slow is told of.
 const OVERFLOW_EVERY: Duration = Duration::from_secs(1);
 /// A leg that another thread has no room for is offered to it again for so long, and so often; then it ends here, with its port.
@@ -72,8 +74,9 @@ pub struct Offered {
 
 /// The worker's [`Sink`]: sockets and outlets.
 pub struct Doors<O: Outlets> {
-    pub ports: Ports,
+    /// Goes before the sockets of the ports, which it has requests for.
     pub network: Network,
+    pub ports: Ports,
     pub outlets: O,
     pub counters: Arc<Counters>,
     /// Frames that the recorder did not take, by recording, since the last report.
@@ -183,7 +186,7 @@ impl<O: Outlets> WorkerThread<O> {
             if let Some(share) = self.share() {
                 share.beat.store(now.as_micros(), Relaxed);
             }
-            self.receive_all(now);
+            self.receive_some(now);
             if self.doors.network.woken() {
                 self.wake.clear();
                 if self.doors.counters.stop.load(Relaxed) {
@@ -404,7 +407,14 @@ impl<O: Outlets> WorkerThread<O> {
         self.doors.replenish(now);
     }
 
-    /// What the last wait has brought.
+    /// Of what has come, as much as keeps nobody waiting for his timer.
+    fn receive_some(&mut self, now: Mono) {
+        for _ in 0..IN_A_ROUND {
+            let Some(token) = self.doors.network.next(&mut self.inbox) else { return };
+            self.receive(token, now);
+        }
+    }
+
     fn receive_all(&mut self, now: Mono) {
         while let Some(token) = self.doors.network.next(&mut self.inbox) {
             self.receive(token, now);

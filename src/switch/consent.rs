@@ -19,7 +19,7 @@ use super::recording::undecorated;
 use crate::clock::Mono;
 use crate::conversation::{Announced, Conversation, Stage};
 use crate::ids::{LegId, RecordingId};
-use crate::media::{Audio, ClipName, PlayId, Source};
+use crate::media::{Audio, ClipName, PlayId};
 use crate::route::{Decision, Direction};
 
 /// For so long from the announcement's beginning the key counts: chosen by feel, twice what an announcement takes that also names the key.
@@ -64,11 +64,9 @@ impl Cx<'_> {
     }
 
     /// A leg was to hear a clip that is not there.
-    pub fn clip_is_missing(&mut self, conv: &mut Conversation, id: LegId, clip: &ClipName) {
+    pub fn clip_is_missing(&mut self, conv: &mut Conversation, play: PlayId, clip: &ClipName) {
         self.count("clips_missing_total");
-        let played = conv.leg(id).filter(|leg| conv.customer() == Some(leg.id)).and_then(|leg| leg.played.as_ref());
-        let Some(Source::Play(play, Audio::Prompt(clips))) = played else { return };
-        let is_it = |told: &Announced| told.play == Some(*play) && conv.recording == Some(told.recording) && clips.contains(clip);
+        let is_it = |told: &Announced| told.play == Some(play) && conv.recording == Some(told.recording);
         if let Some(told) = conv.announced.filter(is_it) {
             self.cannot_announce(conv, told.recording, clip.0.to_string());
         }

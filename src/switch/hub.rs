@@ -284,8 +284,13 @@ impl Index {
         self.phones.get(phone).into_iter().flatten().filter_map(|id| Some((*id, self.legs.get(id)?)))
     }
 
-    fn legs_of(&self, worker: u8) -> usize {
-        self.legs.values().filter(|at| at.worker == worker).count()
+    /// How many legs each worker has that has some.
+    fn legs_by_worker(&self) -> BTreeMap<u8, usize> {
+        let mut legs = BTreeMap::new();
+        for at in self.legs.values() {
+            *legs.entry(at.worker).or_default() += 1;
+        }
+        legs
     }
 
     pub fn calls_on(&self, trunk: &TrunkName) -> u32 {
@@ -497,11 +502,14 @@ impl Cx<'_> {
         ports.pop_front()
     }
 
-    /// The worker with the fewest legs, of those that have a port for this; of equals the first.
+    /// The worker with the fewest legs, of those that have a port for this; of equals the first. One that has far fewer ports in waiting
+    /// than another does not bind new ones: it stands still, or its range is used up.
     pub fn idlest_worker(&self, purpose: For) -> Option<u8> {
-        let kept = self.kept(purpose);
-        let room = self.hub.ports.iter().filter(|(_, ports)| ports.len() > kept);
-        room.min_by_key(|(worker, _)| self.hub.index.legs_of(**worker)).map(|(worker, _)| *worker)
+        let fullest = self.hub.ports.values().map(VecDeque::len).max().unwrap_or(0);
+        let kept = self.kept(purpose).max(fullest / 2);
+        let room = |kept: usize| self.hub.ports.iter().filter(move |(_, ports)| ports.len() > kept).map(|(worker, _)| *worker);
+        let legs = self.hub.index.legs_by_worker();
+        room(kept).min_by_key(|worker| legs.get(worker).copied().unwrap_or(0))
     }
 
     fn kept(&self, purpose: For) -> usize {

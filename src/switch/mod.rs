@@ -773,7 +773,7 @@ impl Cx<'_> {
                 self.digit(conv, id, digit);
             }
             Report::PlayEnded { play, .. } => self.play_ended(conv, id, play),
-            Report::ClipMissing { clip, .. } => self.clip_is_missing(conv, id, &clip),
+            Report::ClipMissing { play, clip, .. } => self.clip_is_missing(conv, play, &clip),
             Report::Missing { cause, .. } => self.absent(conv, id, cause, true),
             Report::Present { cause, .. } => self.absent(conv, id, cause, false),
             Report::Degraded { mos, way, quality, .. } => self.scored(conv, id, mos, Some(way), quality),

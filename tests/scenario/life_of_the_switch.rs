@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cordboard::media::Lease;
 use cordboard::route::Cause;
 use cordboard::switch::input::OpenConversation;
 use cordboard::switch::{Answer, Command, Input, Kind};
@@ -184,4 +185,26 @@ fn a_caller_who_rings_while_codecs_are_taken_away_is_answered_all_the_same() {
     });
     sim.run_until("488", |s| s.ua(trunk).final_status() == Some(488));
     sim.assert_clean();
+}
+
+/// Legs of both workers while six callers hear the menu, where the first worker has so many more ports in waiting.
+fn spread(more: u16) -> Vec<usize> {
+    let mut sim = Sim::new(58);
+    let leases = (0..more).map(|n| Lease { worker: 0, port: 40_000 + 2 * n }).collect();
+    sim.input(Input::Ports(leases));
+    let trunk = sim.trunk();
+    for calls in 1..=6 {
+        sim.act(trunk, |t, now| {
+            t.call("+4930555000", now);
+        });
+        sim.run_until("the menu", |s| s.legs_of_workers().iter().sum::<usize>() == calls);
+    }
+    sim.legs_of_workers()
+}
+
+#[test]
+fn calls_are_shared_by_the_workers_that_have_ports_enough() {
+    assert_eq!(spread(20), [3, 3]);
+    // The second one seems to bind no new ones.
+    assert_eq!(spread(10_000), [6, 0]);
 }

@@ -237,6 +237,8 @@ impl Handshake {
 
     fn keyed(&mut self) -> Progress {
         self.complete = true;
+        // What came plain, from whomever, is not the page's.
+        self.pieces = 0;
         match self.keys() {
             Some(keys) => Progress::Keyed(Box::new(keys)),
             None => Progress::Failed,

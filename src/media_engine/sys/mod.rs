@@ -3,7 +3,7 @@
 //! [`Network`] is what a worker's thread knows: sockets are watched under tokens, a wait brings tokens of sockets that have a datagram,
 //! and datagrams go out. With io_uring what goes out is handed over by the next wait at the latest.
 //!
-//! The one module of the crate that is allowed `unsafe`. Each block says why it is sound; the rule they share: every pointer that is
+//! `unsafe` is allowed here. Each block says why it is sound; the rule they share: every pointer that is
 //! handed to the kernel points into a value that is borrowed for the whole call, with the length that the value has (`ring` says what
 //! holds beyond a call), and file descriptors are owned (`OwnedFd`) or borrowed (`BorrowedFd`) so that none is closed while it is used.
 
@@ -78,7 +78,7 @@ impl Network {
     /// Whether io_uring does all that is needed here: a datagram is sent and comes.
     pub fn try_ring() -> Result<(), Refused> {
         // On a thread of its own: what is left of a ring interrupts calls of the thread that had it.
-        std::thread::spawn(Network::try_ring_here).join().unwrap_or(Err(Refused::Lost))
+        std::thread::Builder::new().spawn(Network::try_ring_here)?.join().unwrap_or(Err(Refused::Lost))
     }
 
     fn try_ring_here() -> Result<(), Refused> {

@@ -5,9 +5,11 @@
 //! goes back as soon as the datagram is copied out. A datagram that goes out lies in a slot of its own until the kernel has told that it
 //! is done with it.
 //!
-//! Every pointer that is handed to the kernel points into one of two blocks of memory ([`Pool`], [`Slots`]) or at the boxed `name`. They
-//! live as long as the ring, and are let go of only when no request is under way any more ([`Drop`]). What the kernel may write to,
-//! the pool, is read only in the one buffer that it has just given back.
+//! Every pointer that is handed to the kernel points into one of two blocks of memory ([`Pool`], [`Slots`]) or at the boxed `name`, which
+//! is read when a request is handed over and not later. The blocks live as long as the ring, and are let go of only when no request is
+//! under way any more ([`Drop`]). What the kernel may write to, the pool, is read only in the one buffer that it has just given back.
+//! Whoever owns sockets that are watched or sent by has them longer than the ring, or takes them off it ([`Ring::unwatch`]) before they
+//! are closed: requests know descriptors by number.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::collections::{BTreeMap, VecDeque};
@@ -35,7 +37,7 @@ const SLOTS: usize = 256;
 const BUNCH: usize = 32;
 /// Requests that can be queued before the kernel is called.
 const QUEUE: u32 = 512;
-/// More than there can be buffers and slots.
+/// More than there can be buffers and slots; what the rest does not fit in, ends of requests, the kernel keeps until there is room.
 const COMPLETIONS: u32 = 4_096;
 /// Marks the completions of what has gone out, and of the end of a watch; tokens of watches are smaller.
 const SENT: u64 = 1 << 62;
@@ -43,6 +45,8 @@ const ENDED: u64 = 1 << 63;
 /// The end of a watch takes one call, or two. Longer than this it cannot be waited for.
 const ATTEMPTS: usize = 100;
 const PATIENCE: Duration = Duration::from_millis(10);
+/// A socket that cannot be read is asked again no sooner.
+const AFTER_TROUBLE: Duration = Duration::from_millis(1);
 
 const _: () = assert!(BUFFER >= 16 + size_of::<libc::sockaddr_in6>() + LONGEST + 1 && BUFFERS.is_power_of_two());
 
@@ -56,9 +60,9 @@ struct Pool {
 impl Pool {
     const ENTRIES: usize = BUFFERS as usize * size_of::<BufRingEntry>();
 
-    /// The kernel wants the ring on a page of its own.
+    /// The kernel wants the ring to begin on a page; the largest there are have 64 KB.
     fn layout() -> Option<Layout> {
-        Layout::from_size_align(Pool::ENTRIES + BUFFERS as usize * BUFFER, 4_096).ok()
+        Layout::from_size_align(Pool::ENTRIES + BUFFERS as usize * BUFFER, 65_536).ok()
     }
 
     fn new() -> Option<Pool> {
@@ -181,9 +185,12 @@ pub struct Ring {
     /// Requests that the kernel still answers.
     live: usize,
     ending: Option<u64>,
+    /// The kernel has been told so, and has not said that it does not find the request: it was just being answered.
+    cancelled: bool,
     came: VecDeque<Came>,
     pub woken: bool,
-    queued: usize,
+    /// A request has come to its end by an error that may come again at once.
+    troubled: bool,
     pub tally: Tally,
 }
 
@@ -215,9 +222,10 @@ impl Ring {
             idle: Vec::new(),
             live: 0,
             ending: None,
+            cancelled: false,
             came: VecDeque::new(),
             woken: false,
-            queued: 0,
+            troubled: false,
             tally: Tally::default(),
         })
     }
@@ -249,30 +257,33 @@ impl Ring {
             return;
         }
         self.ending = Some(token);
-        if self.push(&opcode::AsyncCancel::new(token).build().user_data(ENDED)) {
-            self.live += 1;
-        }
+        self.cancelled = false;
         for _ in 0..ATTEMPTS {
+            if !self.cancelled && self.push(&opcode::AsyncCancel::new(token).build().user_data(ENDED)) {
+                self.cancelled = true;
+                self.live += 1;
+            }
+            self.enter(PATIENCE);
             if self.ending.is_none() {
                 return;
             }
-            self.enter(PATIENCE);
         }
         tracing::error!("io_uring does not let go of a socket");
     }
 
     /// Hands over what is to go out, and waits for a datagram or to be woken.
     pub fn wait(&mut self, timeout: Duration) {
+        if std::mem::take(&mut self.troubled) {
+            #[allow(clippy::disallowed_methods, reason = "a socket that fails at once would use up the core")]
+            std::thread::sleep(AFTER_TROUBLE);
+        }
         for token in std::mem::take(&mut self.idle) {
-            if !self.ask(token) {
+            if self.watched.contains_key(&token) && !self.ask(token) {
                 self.idle.push(token);
             }
         }
-        if self.came.is_empty() && !self.woken {
-            self.enter(timeout);
-        } else {
-            self.submit();
-        }
+        let is_idle = self.came.is_empty() && !self.woken;
+        self.enter(if is_idle { timeout } else { Duration::ZERO });
     }
 
     /// The next datagram, laid into the inbox; the token of its socket.
@@ -299,7 +310,7 @@ impl Ring {
         if !self.push(&entry) {
             self.slots.free.push(slot);
             self.tally.add(false);
-        } else if self.queued >= BUNCH {
+        } else if self.ring.submission().len() >= BUNCH {
             self.submit();
         }
     }
@@ -318,10 +329,9 @@ impl Ring {
 
     fn push(&mut self, entry: &squeue::Entry) -> bool {
         for _ in 0..2 {
-            // SAFETY: what the entry points at lives as long as the ring, as the module says. Of its descriptor nothing but which socket is
-            // meant depends.
+            // SAFETY: what the entry points at lives as long as the ring, and its descriptor is open until it has been handed over, as the
+            // module says.
             if unsafe { self.ring.submission().push(entry) }.is_ok() {
-                self.queued += 1;
                 return true;
             }
             self.submit();
@@ -331,9 +341,9 @@ impl Ring {
 
     /// Hands over what is queued, without a wait.
     fn submit(&mut self) {
-        if self.queued > 0 {
+        if !self.ring.submission().is_empty() {
             // What could not be handed over stays queued for the next time.
-            self.queued = if self.ring.submit().is_ok() { 0 } else { self.queued };
+            let _ = self.ring.submit();
             self.harvest();
         }
     }
@@ -345,7 +355,6 @@ impl Ring {
         let wanted = self.slots.under_way() + 1;
         // Interrupted or too late or full: what is there is looked at in any case.
         let _ = self.ring.submitter().submit_with_args(wanted, &SubmitArgs::new().timespec(&limit));
-        self.queued = 0;
         self.harvest();
     }
 
@@ -358,13 +367,17 @@ impl Ring {
                 self.woken = true;
             } else if token & ENDED != 0 {
                 self.live = self.live.saturating_sub(1);
+                self.cancelled = done.result() >= 0;
                 continue;
             } else if token & SENT != 0 {
                 self.slots.free.push((token & !SENT) as u16);
                 self.tally.add(done.result() >= 0);
                 continue;
-            } else if let (Ok(length), Some(buffer)) = (usize::try_from(done.result()), cqueue::buffer_select(done.flags())) {
-                self.came.push_back(Came { token, buffer, length });
+            } else if let Some(buffer) = cqueue::buffer_select(done.flags()) {
+                match usize::try_from(done.result()) {
+                    Ok(length) => self.came.push_back(Came { token, buffer, length }),
+                    Err(_) => self.pool.give(buffer),
+                }
             }
             if !cqueue::more(done.flags()) {
                 self.come_to_an_end(token, done.result());
@@ -381,6 +394,7 @@ impl Ring {
             tracing::error!(error = %io::Error::from_raw_os_error(-result), "io_uring does not read a socket");
             self.watched.remove(&token);
         } else if self.watched.contains_key(&token) {
+            self.troubled |= result < 0 && result != -libc::ENOBUFS;
             self.idle.push(token);
         }
     }

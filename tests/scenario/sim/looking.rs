@@ -113,6 +113,11 @@ impl Sim {
         self.events.iter().filter(|e| kind_name(e) == kind).count()
     }
 
+    /// Open legs of each media worker.
+    pub fn legs_of_workers(&self) -> Vec<usize> {
+        self.workers.iter().map(Worker::legs).collect()
+    }
+
     /// For the message of a failed test.
     pub fn story(&self) -> String {
         let mut lines: Vec<String> = self
