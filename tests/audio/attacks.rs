@@ -167,7 +167,8 @@ fn assert_unharmed(name: &str, calm: &Trace, attacked: Trace) {
 
 #[test]
 fn strangers_change_nothing_of_a_call() {
-    let calls: [(&str, [Codec; 2], fn(Phone) -> Phone); 4] = [
+    type Kind = fn(Phone) -> Phone;
+    let calls: [(&str, [Codec; 2], Kind); 4] = [
         ("plain", [Codec::Pcma, Codec::Pcma], |phone| phone),
         ("plain", [Codec::Pcma, Codec::L16], |phone| phone),
         ("SDES", [Codec::Pcma, Codec::Pcmu], |phone| phone.encrypted(Suite::AesCm80)),

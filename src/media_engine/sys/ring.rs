@@ -48,7 +48,7 @@ const PATIENCE: Duration = Duration::from_millis(10);
 /// A socket that cannot be read is asked again no sooner.
 const AFTER_TROUBLE: Duration = Duration::from_millis(1);
 
-const _: () = assert!(BUFFER >= 16 + size_of::<libc::sockaddr_in6>() + LONGEST + 1 && BUFFERS.is_power_of_two());
+const _: () = assert!(BUFFER > 16 + size_of::<libc::sockaddr_in6>() + LONGEST && BUFFERS.is_power_of_two());
 
 /// Buffers for datagrams that come, with the ring in which they are offered to the kernel.
 struct Pool {
