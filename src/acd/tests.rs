@@ -70,6 +70,7 @@ pub(super) fn config(queues: Vec<Queue>, agents: Vec<Agent>) -> Config {
             advertise: Advertised::default(),
             ports: 20_000..=20_999,
             workers: 1,
+            io: Default::default(),
             missing_after: s(3),
             dead_after: s(30),
             degraded_below: 3.6,

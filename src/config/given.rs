@@ -16,8 +16,8 @@ use super::Advertised;
 use super::text::Reader;
 use super::units::{
     Address, Code, Daily, Digest, Domain, Encryption, Every, Extension, Goto, Host, InCountry, InLanguage, Key, Label, Listener,
-    MailAddress, Name, Nameless, Net, NumberPattern, Password, Picks, Pin, Ports, Prepend, Records, Samples, Secured, Slots,
-    Speaks, Telephone, Time, Weekdays, Written, Zone,
+    MailAddress, Name, Nameless, Net, NumberPattern, Password, Picks, Pin, Ports, Prepend, ReadBy, Records, Samples, Secured,
+    Slots, Speaks, Telephone, Time, Weekdays, Written, Zone,
 };
 
 /// The whole file. Tables that were not given, or that could not be read, are missing.
@@ -109,6 +109,7 @@ pub(crate) struct Media {
     pub ports: Option<Spanned<Ports>>,
     pub codecs: Option<Spanned<Vec<Speaks>>>,
     pub workers: Option<Spanned<u64>>,
+    pub io: Option<ReadBy>,
     pub missing_after: Option<Spanned<Time>>,
     pub dead_after: Option<Spanned<Time>>,
     pub degraded_below: Option<Spanned<f64>>,

@@ -135,6 +135,7 @@ pub struct Media {
     pub codecs: Vec<Codec>,
     /// Threads that move audio; default: as many as there are cores, at most 4.
     pub workers: u8,
+    pub io: MediaIo,
     /// A `media.missing` event after this long without a packet.
     pub missing_after: Duration,
     /// The leg is ended after this long without a packet, unless it is on hold.
@@ -147,6 +148,16 @@ pub struct Media {
     pub tones: Option<Country>,
     /// Of phones and trunks that say nothing of their own.
     pub srtp: Srtp,
+}
+
+/// The system's way in which media workers read and write datagrams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MediaIo {
+    /// io_uring where it is to be had (Linux 6.1, and no sandbox that refuses it), else epoll.
+    #[default]
+    Auto,
+    IoUring,
+    Epoll,
 }
 
 /// Servers that help browsers out of networks which let no UDP through. The switch uses none itself.

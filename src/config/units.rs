@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, de};
 
 use super::{
-    Advertise, BadPlace, CallerFormat, Carrier, Codec, Country, DigestAlgorithm, MailTls, Network, Pattern, Peer, Place, Record,
-    RecordingRate, Srtp, Strategy, UnknownCountry,
+    Advertise, BadPlace, CallerFormat, Carrier, Codec, Country, DigestAlgorithm, MailTls, MediaIo, Network, Pattern, Peer, Place,
+    Record, RecordingRate, Srtp, Strategy, UnknownCountry,
 };
 
 /// Reads a type from a TOML string through a function.
@@ -165,6 +165,10 @@ from_text!(
     Carried(Carrier) = carried
 );
 from_text!(
+    /// `auto`, `io_uring` or `epoll`.
+    ReadBy(MediaIo) = read_by
+);
+from_text!(
     /// `off`, `preferred` or `required`.
     Encryption(Srtp) = encryption
 );
@@ -246,6 +250,8 @@ pub(crate) enum BadValue {
     Slots(String),
     #[error("`{0}` is no way to write numbers: write \"as-is\", \"e164\" or \"national\"")]
     Written(String),
+    #[error("`{0}` is no way to read datagrams: write \"auto\", \"io_uring\" or \"epoll\"")]
+    ReadBy(String),
     #[error("`{0}` says not whether audio is encrypted: write \"off\", \"preferred\" or \"required\"")]
     Encryption(String),
     #[error("`{0}` is no prompt of a language: write \"de/welcome\"")]
@@ -605,6 +611,15 @@ fn written(text: &str) -> Result<CallerFormat, BadValue> {
         "e164" => Ok(CallerFormat::E164),
         "national" => Ok(CallerFormat::National),
         _ => Err(BadValue::Written(text.to_owned())),
+    }
+}
+
+fn read_by(text: &str) -> Result<MediaIo, BadValue> {
+    match text {
+        "auto" => Ok(MediaIo::Auto),
+        "io_uring" => Ok(MediaIo::IoUring),
+        "epoll" => Ok(MediaIo::Epoll),
+        _ => Err(BadValue::ReadBy(text.to_owned())),
     }
 }
 

@@ -67,23 +67,7 @@ fn phone(leg: LegId) -> SocketAddr {
 }
 
 fn session(leg: LegId, codec: Codec) -> Session {
-    Session {
-        remote: Some(phone(leg)),
-        remote_rtcp: Some(SocketAddr::new(phone(leg).ip(), 5_005)),
-        codec,
-        payload_type: codec.payload_type(),
-        receives: [(codec.payload_type(), codec)].into_iter().collect(),
-        telephone_event: Some((101, codec.clock_rate())),
-        telephone_events_in: [(101, codec.clock_rate())].into_iter().collect(),
-        keys_by_signalling: false,
-        send: true,
-        receive: true,
-        ptime_ms: 20,
-        dtx: false,
-        extended: crate::sdp::Extended::default(),
-        srtp: None,
-        dtls: None,
-    }
+    Session::plain(codec, phone(leg))
 }
 
 fn packet(ssrc: u32, sequence: u16, timestamp: u32, payload_type: u8, payload: &[u8]) -> Vec<u8> {

@@ -92,6 +92,31 @@ pub struct Session {
 /// Codecs that a peer may send, by payload type: as many as we offer.
 pub type Receives = ArrayVec<(u8, Codec), 5>;
 
+impl Session {
+    /// With a peer at `remote` that asks for nothing but this codec: under the number that we give it, with digits at its clock, both ways,
+    /// in packets of 20 ms, and with RTCP on the port above (RFC 3550 §11).
+    pub fn plain(codec: Codec, remote: SocketAddr) -> Session {
+        let telephone_event = (sdp::TELEPHONE_EVENT, codec.clock_rate());
+        Session {
+            remote: Some(remote),
+            remote_rtcp: remote.port().checked_add(1).map(|port| SocketAddr::new(remote.ip(), port)),
+            codec,
+            payload_type: codec.payload_type(),
+            receives: [(codec.payload_type(), codec)].into_iter().collect(),
+            telephone_event: Some(telephone_event),
+            telephone_events_in: [telephone_event].into_iter().collect(),
+            keys_by_signalling: false,
+            send: true,
+            receive: true,
+            ptime_ms: 20,
+            dtx: false,
+            extended: sdp::Extended::default(),
+            srtp: None,
+            dtls: None,
+        }
+    }
+}
+
 impl From<sdp::Agreed> for Session {
     fn from(a: sdp::Agreed) -> Session {
         Session {

@@ -34,7 +34,7 @@ use crate::sdp::Fingerprint;
 
 use browser::{Identity, NoIdentity, Peers};
 use ports::Ports;
-use sys::{Inbox, Poll, Wake};
+use sys::{Inbox, Network, Wake};
 use worker_thread::{Doors, Neighbour, Order, WorkerThread};
 
 /// Commands that wait for a worker: a few for each leg that it can have. A worker takes all at once within a millisecond, so a full
@@ -118,6 +118,8 @@ pub enum StartError {
     Thread { error: io::Error },
     #[error(transparent)]
     Identity(#[from] NoIdentity),
+    #[error("io_uring cannot be used here: {0}")]
+    Refused(#[from] sys::Refused),
 }
 
 /// The worker's queue is full, or its thread is gone: its legs are to be given up.
@@ -166,6 +168,7 @@ pub fn start(
     for share in &counters.workers {
         share.beat.store(clock.mono().as_micros(), Ordering::Relaxed);
     }
+    let by_ring = by_ring(config.io)?;
     let identity = Arc::new(Identity::new()?);
     let mut engine = Engine { threads: Vec::new(), counters: counters.clone(), identity: identity.clone(), watch: None };
     let mut inlets = Vec::new();
@@ -203,9 +206,9 @@ pub fn start(
             orders,
             wake: wake.clone(),
             neighbours: neighbours.clone(),
-            poll: Poll::new().map_err(system)?,
             doors: Doors {
                 ports,
+                network: if by_ring { Network::ring() } else { Network::epoll() }.map_err(system)?,
                 outlets: outlets.clone(),
                 counters: counters.clone(),
                 overflow: Default::default(),
@@ -223,6 +226,19 @@ pub fn start(
     let watch = watch::start(counters, clock, outlets.clone());
     engine.watch = Some(watch.map_err(|error| StartError::Thread { error })?);
     Ok(engine)
+}
+
+/// Whether workers read and write by io_uring: where they may, and it works.
+fn by_ring(io: config::MediaIo) -> Result<bool, sys::Refused> {
+    match (io, Network::try_ring()) {
+        (config::MediaIo::Epoll, _) => Ok(false),
+        (config::MediaIo::IoUring | config::MediaIo::Auto, Ok(())) => Ok(true),
+        (config::MediaIo::IoUring, Err(why)) => Err(why),
+        (config::MediaIo::Auto, Err(why)) => {
+            tracing::info!(%why, "media workers use epoll; io_uring would cost less processor time");
+            Ok(false)
+        }
+    }
 }
 
 impl Engine {

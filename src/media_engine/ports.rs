@@ -22,7 +22,7 @@ use crate::clock::Mono;
 use crate::ids::LegId;
 use crate::media::{Lease, Port, Slot};
 
-use super::sys::{Inbox, Poll};
+use super::sys::{Inbox, Network};
 
 /// Pairs that are bound and waiting, so that a call never waits for a socket: more than calls begin in the time that the core takes to
 /// hear of new ones, besides those that are kept for emergency calls.
@@ -57,6 +57,15 @@ pub struct Pair {
     pub rtp: UdpSocket,
     pub rtcp: UdpSocket,
     pub used: Use,
+    /// Under which its sockets are watched here.
+    watch: Watch,
+}
+
+/// Names a pair among all that a worker has had: what still comes under an earlier one is nobody's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Watch {
+    index: u32,
+    generation: u32,
 }
 
 impl Pair {
@@ -66,16 +75,27 @@ impl Pair {
             Port::Rtcp => &self.rtcp,
         }
     }
+
+    fn unwatch(&self, network: &mut Network) {
+        for kind in [Port::Rtp, Port::Rtcp] {
+            network.unwatch(self.socket(kind), self.watch.token(kind));
+        }
+    }
 }
 
-/// Names a pair and one of its sockets to epoll.
-pub fn token(pair: usize, port: Port) -> u64 {
-    (pair as u64) << 1 | u64::from(port == Port::Rtcp)
-}
+/// Generations of watches; a token has 62 bits.
+const GENERATIONS: u32 = 1 << 29;
 
-pub fn of_token(token: u64) -> (usize, Port) {
-    let port = if token & 1 == 0 { Port::Rtp } else { Port::Rtcp };
-    (usize::try_from(token >> 1).unwrap_or(usize::MAX), port)
+impl Watch {
+    /// Names one of the pair's sockets.
+    fn token(self, port: Port) -> u64 {
+        u64::from(self.generation % GENERATIONS) << 33 | u64::from(self.index) << 1 | u64::from(port == Port::Rtcp)
+    }
+
+    fn of_token(token: u64) -> (Watch, Port) {
+        let port = if token & 1 == 0 { Port::Rtp } else { Port::Rtcp };
+        (Watch { index: (token >> 1) as u32, generation: (token >> 33) as u32 }, port)
+    }
 }
 
 /// All ports of one worker.
@@ -84,8 +104,9 @@ pub struct Ports {
     listen: IpAddr,
     free: Vec<u16>,
     resting: VecDeque<(Mono, u16)>,
-    /// By index, which epoll's tokens hold.
+    /// By index, which tokens hold.
     pairs: Vec<Option<Pair>>,
+    generation: u32,
     empty: Vec<usize>,
     /// Pair of an open leg, by the index of its slot.
     by_slot: Vec<Option<usize>>,
@@ -105,6 +126,7 @@ impl Ports {
             free,
             resting: VecDeque::new(),
             pairs: Vec::new(),
+            generation: 0,
             empty: Vec::new(),
             by_slot: Vec::new(),
             draining: VecDeque::new(),
@@ -134,7 +156,7 @@ impl Ports {
             let port = self.free.swap_remove(at);
             match bind(self.listen, port) {
                 Ok((rtp, rtcp)) => {
-                    self.put(Pair { port, rtp, rtcp, used: Use::Leased });
+                    self.put(Pair { port, rtp, rtcp, used: Use::Leased, watch: Watch::default() });
                     self.leased += 1;
                     leases.push(Lease { worker: self.worker, port });
                 }
@@ -152,23 +174,25 @@ impl Ports {
         self.leased + BUNCH <= AHEAD
     }
 
-    fn put(&mut self, pair: Pair) -> usize {
+    fn put(&mut self, mut pair: Pair) -> usize {
         let index = self.empty.pop().unwrap_or_else(|| {
             self.pairs.push(None);
             self.pairs.len() - 1
         });
+        self.generation = (self.generation + 1) % GENERATIONS;
+        pair.watch = Watch { index: index as u32, generation: self.generation };
         self.pairs[index] = Some(pair);
         index
     }
 
     /// A leg takes its lease. What strangers have sent there meanwhile is thrown away.
-    pub fn open(&mut self, port: u16, slot: Slot, leg: LegId, poll: &Poll, inbox: &mut Inbox) -> io::Result<()> {
+    pub fn open(&mut self, port: u16, slot: Slot, leg: LegId, network: &mut Network, inbox: &mut Inbox) -> io::Result<()> {
         let leased = |p: &Option<Pair>| p.as_ref().is_some_and(|p| p.port == port && p.used == Use::Leased);
         let index = self.pairs.iter().position(leased).ok_or(io::ErrorKind::NotFound)?;
         let Some(pair) = &mut self.pairs[index] else { return Err(io::ErrorKind::NotFound.into()) };
         for kind in [Port::Rtp, Port::Rtcp] {
             let _ = (0..STALE).take_while(|_| inbox.receive(pair.socket(kind).as_fd())).count();
-            poll.add(pair.socket(kind), token(index, kind))?;
+            network.watch(pair.socket(kind), pair.watch.token(kind))?;
         }
         pair.used = Use::Open { slot, leg };
         self.leased -= 1;
@@ -192,25 +216,28 @@ impl Ports {
         self.draining.push_back((now + DRAIN, index));
     }
 
-    /// An open leg's sockets, for another worker: its port is that worker's from here on.
-    pub fn take(&mut self, slot: Slot, poll: &Poll) -> Option<Pair> {
+    /// No more is read of an open leg's sockets; what has come can still be asked for.
+    pub fn unwatch(&self, slot: Slot, network: &mut Network) {
+        if let Some(pair) = self.of_slot(slot) {
+            pair.unwatch(network);
+        }
+    }
+
+    /// An open leg's sockets, which nobody watches any more, for another worker: its port is that worker's from here on.
+    pub fn take(&mut self, slot: Slot) -> Option<Pair> {
         let index = self.by_slot.get_mut(slot.index as usize).and_then(Option::take)?;
         let pair = self.pairs.get_mut(index).and_then(Option::take)?;
         self.empty.push(index);
-        for kind in [Port::Rtp, Port::Rtcp] {
-            // It was added when the leg was opened; were it not, there would be nothing to remove.
-            let _ = poll.remove(pair.socket(kind));
-        }
         Some(pair)
     }
 
     /// Sockets that another worker has handed over.
-    pub fn adopt(&mut self, mut pair: Pair, slot: Slot, leg: LegId, poll: &Poll) -> io::Result<()> {
+    pub fn adopt(&mut self, mut pair: Pair, slot: Slot, leg: LegId, network: &mut Network) -> io::Result<()> {
         pair.used = Use::Open { slot, leg };
         let index = self.put(pair);
         self.belongs(slot, index);
         let Some(pair) = self.pair(index) else { return Err(io::ErrorKind::NotFound.into()) };
-        [Port::Rtp, Port::Rtcp].into_iter().try_for_each(|kind| poll.add(pair.socket(kind), token(index, kind)))
+        [Port::Rtp, Port::Rtcp].into_iter().try_for_each(|kind| network.watch(pair.socket(kind), pair.watch.token(kind)))
     }
 
     fn belongs(&mut self, slot: Slot, index: usize) {
@@ -222,12 +249,13 @@ impl Ports {
     }
 
     /// Closes what has drained and frees what has rested. `true`: there are free ports again, and some are wanted.
-    pub fn tick(&mut self, now: Mono) -> bool {
+    pub fn tick(&mut self, now: Mono, network: &mut Network) -> bool {
         while let Some((at, index)) = self.draining.front().copied()
             && at <= now
         {
             self.draining.pop_front();
             if let Some(pair) = self.pairs.get_mut(index).and_then(Option::take) {
+                pair.unwatch(network);
                 self.resting.push_back((now + QUARANTINE, pair.port));
                 self.empty.push(index);
             }
@@ -249,8 +277,15 @@ impl Ports {
         [drained, rested].into_iter().flatten().min().map(|at| Mono::from_micros(at.as_micros().div_ceil(round) * round))
     }
 
-    pub fn pair(&self, index: usize) -> Option<&Pair> {
+    fn pair(&self, index: usize) -> Option<&Pair> {
         self.pairs.get(index)?.as_ref()
+    }
+
+    /// The socket that is watched under this token.
+    pub fn of_token(&self, token: u64) -> Option<(&Pair, Port)> {
+        let (watch, port) = Watch::of_token(token);
+        let pair = self.pair(watch.index as usize).filter(|pair| pair.watch == watch)?;
+        Some((pair, port))
     }
 
     /// The sockets of an open leg.
@@ -290,7 +325,7 @@ mod tests {
     fn a_port_drains_and_rests_before_it_is_leased_again() {
         let range = 31_500..=31_503;
         let mut ports = Ports::new(0, 1, LOCAL, &range, 1);
-        let (mut poll, mut inbox) = (Poll::new().unwrap(), Inbox::new());
+        let (mut network, mut inbox) = (Network::epoll().unwrap(), Inbox::new());
         let (leases, error) = ports.replenish(Mono::ZERO);
         assert!(leases.len() == 2 && error.is_none(), "{error:?}");
         let (slot, leg) = (Slot { index: 3, generation: 1 }, LegId(1));
@@ -298,21 +333,24 @@ mod tests {
         // What came before the leg is thrown away.
         let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
         stranger.send_to(b"early", (LOCAL, port)).unwrap();
-        ports.open(port, slot, leg, &poll, &mut inbox).unwrap();
-        assert!(ports.open(port, slot, leg, &poll, &mut inbox).is_err());
-        assert_eq!(poll.wait(Some(Duration::ZERO)).count(), 0);
+        ports.open(port, slot, leg, &mut network, &mut inbox).unwrap();
+        assert!(ports.open(port, slot, leg, &mut network, &mut inbox).is_err());
+        network.wait(Duration::ZERO);
+        assert_eq!(network.next(&mut inbox), None);
         stranger.send_to(b"now", (LOCAL, port + 1)).unwrap();
-        let tokens: Vec<_> = poll.wait(Some(Duration::from_secs(5))).map(of_token).collect();
-        assert!(matches!(tokens[..], [(index, Port::Rtcp)] if ports.pair(index).unwrap().port == port));
+        network.wait(Duration::from_secs(5));
+        let token = network.next(&mut inbox).unwrap();
+        assert!(ports.of_token(token).is_some_and(|(pair, kind)| (pair.port, kind) == (port, Port::Rtcp)));
+        assert!(ports.of_token(token ^ 1 << 33).is_none(), "of an earlier pair in its place");
         assert_eq!(ports.of_slot(slot).unwrap().used, Use::Open { slot, leg });
         ports.drain(slot, Mono::ZERO);
         assert!(ports.of_slot(slot).is_none());
         assert!(ports.replenish(Mono::ZERO).0.is_empty(), "the other one is leased, this one drains");
-        assert!(!ports.tick(Mono::from_millis(4_999)));
+        assert!(!ports.tick(Mono::from_millis(4_999), &mut network));
         assert!(UdpSocket::bind((LOCAL, port)).is_err());
-        ports.tick(Mono::from_millis(5_000));
+        ports.tick(Mono::from_millis(5_000), &mut network);
         assert!(UdpSocket::bind((LOCAL, port)).is_ok());
-        assert!(!ports.tick(Mono::from_millis(14_999)) && ports.tick(Mono::from_millis(15_000)));
+        assert!(!ports.tick(Mono::from_millis(14_999), &mut network) && ports.tick(Mono::from_millis(15_000), &mut network));
         assert_eq!(ports.replenish(Mono::from_millis(15_000)).0, [Lease { worker: 0, port }]);
     }
 
@@ -323,7 +361,7 @@ mod tests {
         let (leases, _) = ports.replenish(Mono::ZERO);
         assert_eq!(leases, [Lease { worker: 0, port: 31_602 }]);
         drop(taken);
-        assert!(ports.tick(Mono::from_millis(10_000)));
+        assert!(ports.tick(Mono::from_millis(10_000), &mut Network::epoll().unwrap()));
         assert_eq!(ports.replenish(Mono::from_millis(10_000)).0.len(), 1);
     }
 }

@@ -66,6 +66,7 @@ fn config(ports: std::ops::RangeInclusive<u16>, workers: u8) -> config::Media {
         advertise: Advertised::default(),
         ports,
         workers,
+        io: config::MediaIo::Auto,
         missing_after: Duration::from_secs(3),
         dead_after: Duration::from_secs(30),
         degraded_below: 3.6,
@@ -81,11 +82,20 @@ fn clips() -> Clips {
     Clips::new([(ClipName("en/welcome".into()), clip.clone())].into(), Some(clip))
 }
 
+/// epoll, and io_uring where there is any.
+fn ways() -> impl Iterator<Item = config::MediaIo> {
+    [config::MediaIo::Epoll].into_iter().chain(Network::try_ring().is_ok().then_some(config::MediaIo::IoUring))
+}
+
 fn run(ports: std::ops::RangeInclusive<u16>, workers: u8) -> Running {
+    run_by(config::MediaIo::Auto, ports, workers)
+}
+
+fn run_by(io: config::MediaIo, ports: std::ops::RangeInclusive<u16>, workers: u8) -> Running {
     let (reports, leases, frames) = (sync_channel(100), sync_channel(100), sync_channel(40));
     let again = sync_channel(1);
     let outs = Outs { reports: reports.0, leases: leases.0, frames: frames.0, again: again.0, fatal: recording(666) };
-    let config = config(ports, workers);
+    let config = config::Media { io, ..config(ports, workers) };
     let engine = start(&config, Country(*b"DE"), &clips(), System::start(), 1, &outs).unwrap();
     Running { engine, reports: reports.1, leases: leases.1, frames: frames.1, again: again.1, ready: Vec::new() }
 }
@@ -116,24 +126,8 @@ impl Running {
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         let leg = LegId(id);
         self.engine.command(worker, Command::Open { leg, lease }).unwrap();
-        let remote = Some(socket.local_addr().unwrap());
-        let session = Session {
-            remote,
-            remote_rtcp: None,
-            codec: Codec::Pcmu,
-            payload_type: 0,
-            receives: [(0, Codec::Pcmu)].into_iter().collect(),
-            telephone_event: Some((101, 8_000)),
-            telephone_events_in: [(101, 8_000)].into_iter().collect(),
-            keys_by_signalling: false,
-            send: true,
-            receive: true,
-            ptime_ms: 20,
-            dtx: false,
-            extended: crate::sdp::Extended::default(),
-            srtp: None,
-            dtls: None,
-        };
+        // No report is heard for sound.
+        let session = Session { remote_rtcp: None, ..Session::plain(Codec::Pcmu, socket.local_addr().unwrap()) };
         self.engine.command(worker, Command::Agree { leg, session }).unwrap();
         self.engine.wake();
         Peer { leg, socket, to: SocketAddr::new(LOCAL, lease.port), sequence: 0 }
@@ -194,7 +188,10 @@ impl Peer {
 
 #[test]
 fn two_peers_hear_each_other_and_a_stranger_is_not_heard() {
-    let mut r = run(28_000..=28_099, 2);
+    ways().for_each(|io| two_peers_hear_each_other(run_by(io, 28_000..=28_099, 2)));
+}
+
+fn two_peers_hear_each_other(mut r: Running) {
     let (mut a, mut b) = (r.leg(1), r.leg(2));
     r.bridge(&a, &b);
     a.reach(&b);
@@ -312,7 +309,10 @@ fn what_could_not_be_taken_is_asked_for_again_though_nothing_happens() {
 
 #[test]
 fn a_leg_goes_on_in_another_worker_with_its_port_and_its_peer_hears_whom_it_is_joined_with() {
-    let mut running = run(33_700..=33_760, 2);
+    ways().for_each(|io| goes_on_in_another_worker(run_by(io, 33_700..=33_760, 2)));
+}
+
+fn goes_on_in_another_worker(mut running: Running) {
     let mut a = running.leg(1);
     let lease = running.lease(1);
     let mut b = running.peer_of(2, 1, lease);

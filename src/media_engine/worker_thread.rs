@@ -1,6 +1,6 @@
-//! One worker's thread: an epoll loop around a [`media::Worker`].
+//! One worker's thread: a loop around a [`media::Worker`].
 //!
-//! Each round: wait for datagrams, a command or a deadline; carry out commands; receive, relay and answer; do what is due. The worker
+//! Each round: wait for datagrams, a command or a deadline; receive, relay and answer; carry out commands; do what is due. The worker
 //! decides everything; the thread only owns sockets and calls. A panic over a datagram, a command or a timer ends the leg that it was for
 //! (reported dead), and no other.
 
@@ -18,12 +18,10 @@ use crate::ids::{LegId, RecordingId};
 use crate::media::{Clip, ClipName, Clips, Command, Datagram, Forward, Frame, Moving, Port, Quality, Report, Sink, Slot, Worker};
 
 use super::browser::{BROWSER, Doings, Peer, Peers};
-use super::ports::{Pair, Ports, Use, of_token};
-use super::sys::{Inbox, Poll, Wake, send};
+use super::ports::{Pair, Ports, Use};
+use super::sys::{Inbox, Network, Tally, Wake};
 use super::{Counters, Outlets, Share};
 
-/// Names the wake-up to epoll.
-const WAKE: u64 = u64::MAX;
 /// Deadlines are met to this, so that what is due within one millisecond is done in one round.
 const ROUND_US: u64 = 1_000;
 /// How often a recorder that is too slow is told of.
@@ -59,7 +57,6 @@ pub struct WorkerThread<O: Outlets> {
     pub wake: Arc<Wake>,
     /// All workers' threads by number, this one among them.
     pub neighbours: Arc<[Neighbour]>,
-    pub poll: Poll,
     pub doors: Doors<O>,
     pub inbox: Inbox,
     /// What other threads had no room for. As many as legs are moved by in [`OFFERED_FOR`].
@@ -76,6 +73,7 @@ pub struct Offered {
 /// The worker's [`Sink`]: sockets and outlets.
 pub struct Doors<O: Outlets> {
     pub ports: Ports,
+    pub network: Network,
     pub outlets: O,
     pub counters: Arc<Counters>,
     /// Frames that the recorder did not take, by recording, since the last report.
@@ -111,7 +109,7 @@ impl<O: Outlets> Sink for Doors<O> {
 
 impl<O: Outlets> Doors<O> {
     /// Sends what a leg is to hear or to be told: to a browser where ICE says, from the one port that it knows.
-    fn put(&self, slot: Slot, port: Port, to: SocketAddr, datagram: &[u8]) {
+    fn put(&mut self, slot: Slot, port: Port, to: SocketAddr, datagram: &[u8]) {
         if !self.peers.has(slot) {
             self.send_from(slot, port, to, datagram);
         } else if let Some(to) = self.peers.target(slot) {
@@ -133,11 +131,16 @@ impl<O: Outlets> Doors<O> {
     }
 
     /// Sends from a leg's socket. What the kernel has no room for is lost, as on any network, and counted.
-    fn send_from(&self, slot: Slot, port: Port, to: SocketAddr, datagram: &[u8]) {
-        let pair = self.ports.of_slot(slot);
-        let is_sent = pair.is_some_and(|pair| send(pair.socket(port).as_fd(), to, datagram));
-        let count = if is_sent { &self.counters.sent } else { &self.counters.send_dropped };
-        count.fetch_add(1, Relaxed);
+    fn send_from(&mut self, slot: Slot, port: Port, to: SocketAddr, datagram: &[u8]) {
+        if let Some(pair) = self.ports.of_slot(slot) {
+            self.network.send(pair.socket(port).as_fd(), to, datagram);
+        }
+    }
+
+    fn count_sent(&mut self) {
+        let Tally { sent, dropped } = self.network.tally();
+        self.counters.sent.fetch_add(sent, Relaxed);
+        self.counters.send_dropped.fetch_add(dropped, Relaxed);
     }
 
     pub fn replenish(&mut self, now: Mono) {
@@ -168,28 +171,25 @@ impl<O: Outlets> Doors<O> {
 impl<O: Outlets> WorkerThread<O> {
     /// Runs until the engine is gone.
     pub fn run(mut self) {
-        if let Err(error) = self.poll.add(&*self.wake, WAKE) {
-            tracing::error!(%error, "a media worker cannot be woken");
+        if let Err(error) = self.doors.network.begin(&self.wake) {
+            tracing::error!(%error, "a media worker cannot begin");
             return;
         }
         let mut overflow_at = self.clock.mono() + OVERFLOW_EVERY;
         loop {
             let timeout = self.timeout(overflow_at);
-            let tokens = self.poll.wait(Some(timeout));
+            self.doors.network.wait(timeout);
             let now = self.clock.mono();
             if let Some(share) = self.share() {
                 share.beat.store(now.as_micros(), Relaxed);
             }
-            for token in tokens {
-                if token == WAKE {
-                    self.wake.clear();
-                    if self.doors.counters.stop.load(Relaxed) {
-                        return;
-                    }
-                    self.take_orders(now);
-                } else {
-                    self.receive(token, now);
+            self.receive_all(now);
+            if self.doors.network.woken() {
+                self.wake.clear();
+                if self.doors.counters.stop.load(Relaxed) {
+                    return;
                 }
+                self.take_orders(now);
             }
             self.offer_again(now);
             let (worker, doors) = (&mut self.worker, &mut self.doors);
@@ -203,9 +203,11 @@ impl<O: Outlets> WorkerThread<O> {
             for doings in self.doors.peers.tick(now) {
                 self.doors.carry_out(&mut self.worker, doings);
             }
-            if self.doors.ports.tick(now) {
+            let Doors { ports, network, .. } = &mut self.doors;
+            if ports.tick(now, network) {
                 self.doors.replenish(now);
             }
+            self.doors.count_sent();
             if now >= overflow_at {
                 self.doors.report_overflow();
                 self.doors.outlets.again();
@@ -240,7 +242,12 @@ impl<O: Outlets> WorkerThread<O> {
             return;
         }
         let slot = self.worker.slot(leg);
-        let pair = slot.and_then(|slot| self.doors.ports.take(slot, &self.poll));
+        if let Some(slot) = slot {
+            self.doors.ports.unwatch(slot, &mut self.doors.network);
+            // What has come goes by this worker.
+            self.receive_all(now);
+        }
+        let pair = slot.and_then(|slot| self.doors.ports.take(slot));
         let peer = slot.and_then(|slot| self.doors.peers.take(slot));
         self.doors.untap(leg);
         let order = match (self.worker.hand_over(leg, now), pair) {
@@ -287,7 +294,7 @@ impl<O: Outlets> WorkerThread<O> {
                     self.doors.peers.put(slot, leg, peer);
                 }
                 // What can't be watched any more is drained all the same.
-                drop(self.doors.ports.adopt(pair, slot, leg, &self.poll));
+                drop(self.doors.ports.adopt(pair, slot, leg, &mut self.doors.network));
             }
             None => self.doors.ports.drain_pair(pair, now),
         }
@@ -304,7 +311,7 @@ impl<O: Outlets> WorkerThread<O> {
             self.doors.peers.put(slot, leg, peer);
         }
         let opened = match slot {
-            Some(slot) => self.doors.ports.adopt(pair, slot, leg, &self.poll),
+            Some(slot) => self.doors.ports.adopt(pair, slot, leg, &mut self.doors.network),
             None => {
                 self.doors.ports.drain_pair(pair, now);
                 Err(std::io::ErrorKind::NotFound.into())
@@ -390,18 +397,24 @@ impl<O: Outlets> WorkerThread<O> {
 
     fn open(&mut self, leg: LegId, port: u16, now: Mono) {
         let Some(slot) = self.worker.slot(leg) else { return };
-        if let Err(error) = self.doors.ports.open(port, slot, leg, &self.poll, &mut self.inbox) {
+        if let Err(error) = self.doors.ports.open(port, slot, leg, &mut self.doors.network, &mut self.inbox) {
             tracing::error!(%leg, port, %error, "a leg's port cannot be opened");
             self.evict(leg, now);
         }
         self.doors.replenish(now);
     }
 
-    /// One datagram of a socket; if there are more, it is among the tokens of the next round, behind those that wait already.
+    /// What the last wait has brought.
+    fn receive_all(&mut self, now: Mono) {
+        while let Some(token) = self.doors.network.next(&mut self.inbox) {
+            self.receive(token, now);
+        }
+    }
+
+    /// One datagram of a socket; if there are more, they come behind those that wait already.
     fn receive(&mut self, token: u64, now: Mono) {
-        let (index, port) = of_token(token);
-        let Some(pair) = self.doors.ports.pair(index) else { return };
-        if !self.inbox.receive(pair.socket(port).as_fd()) {
+        let Some((pair, port)) = self.doors.ports.of_token(token) else { return };
+        if !self.doors.network.read(pair.socket(port), &mut self.inbox) {
             return;
         }
         // Others are read to nothing.
@@ -523,8 +536,14 @@ mod tests {
                 orders,
                 wake,
                 neighbours: neighbours.clone(),
-                poll: Poll::new().unwrap(),
-                doors: Doors { ports, outlets: Outs::default(), counters, overflow: BTreeMap::new(), peers },
+                doors: Doors {
+                    ports,
+                    network: Network::epoll().unwrap(),
+                    outlets: Outs::default(),
+                    counters,
+                    overflow: BTreeMap::new(),
+                    peers,
+                },
                 inbox: Inbox::new(),
                 offered: VecDeque::new(),
             }
@@ -567,9 +586,11 @@ mod tests {
         let told = first.doors.outlets.0.lock().unwrap().take();
         assert!(matches!(told[..], [Report::Dead { .. }, Report::Closed { .. }]), "{told:?}");
         assert!(is_bound(port), "it drains");
-        first.doors.ports.tick(now + OFFERED_FOR + DRAIN);
+        let Doors { ports, network, .. } = &mut first.doors;
+        ports.tick(now + OFFERED_FOR + DRAIN, network);
         assert!(!is_bound(port));
-        first.doors.ports.tick(now + OFFERED_FOR + DRAIN + QUARANTINE);
+        let Doors { ports, network, .. } = &mut first.doors;
+        ports.tick(now + OFFERED_FOR + DRAIN + QUARANTINE, network);
         assert_eq!(first.doors.ports.replenish(now).0, [Lease { worker: 0, port }]);
 
         // And the other one waits for it no longer than that.

@@ -186,7 +186,7 @@ impl Switch {
             return Answer::Refused(Refusal::NotPermitted(format!("phone:{}", phone.number), denied));
         }
         let for_help = matches!(&target, route::Target::Outside(outside) if outside.is_emergency());
-        let Some(worker) = cx.roomiest_worker(For::call(for_help)) else { return Answer::Refused(Refusal::NoPort) };
+        let Some(worker) = cx.idlest_worker(For::call(for_help)) else { return Answer::Refused(Refusal::NoPort) };
         let rule = match &target {
             route::Target::Outside(outside) => outside.rule(&config),
             _ => Rule::Internal,

@@ -220,6 +220,8 @@ pub enum Told {
 pub(super) struct At {
     pub conversation: ConversationId,
     pub peer: Peer,
+    /// Of the media.
+    pub worker: u8,
     /// Belongs to an offer of the acd.
     pub offered: bool,
     /// Is rung by us and not answered.
@@ -239,8 +241,8 @@ impl Index {
             self.phones.entry(number.clone()).or_default().insert(leg.id);
             self.touched.insert(number.clone());
         }
-        self.legs
-            .insert(leg.id, At { conversation, peer: leg.peer.clone(), offered, rings: leg.call.is_inviting(), over: false });
+        let (peer, worker, rings) = (leg.peer.clone(), leg.lease.worker, leg.call.is_inviting());
+        self.legs.insert(leg.id, At { conversation, peer, worker, offered, rings, over: false });
     }
 
     pub fn answered(&mut self, leg: LegId) {
@@ -280,6 +282,10 @@ impl Index {
 
     pub fn of_phone(&self, phone: &Number) -> impl Iterator<Item = (LegId, &At)> {
         self.phones.get(phone).into_iter().flatten().filter_map(|id| Some((*id, self.legs.get(id)?)))
+    }
+
+    fn legs_of(&self, worker: u8) -> usize {
+        self.legs.values().filter(|at| at.worker == worker).count()
     }
 
     pub fn calls_on(&self, trunk: &TrunkName) -> u32 {
@@ -491,11 +497,11 @@ impl Cx<'_> {
         ports.pop_front()
     }
 
-    /// The worker with the most ports in waiting, if one has any for this; of equals the first.
-    pub fn roomiest_worker(&self, purpose: For) -> Option<u8> {
+    /// The worker with the fewest legs, of those that have a port for this; of equals the first.
+    pub fn idlest_worker(&self, purpose: For) -> Option<u8> {
         let kept = self.kept(purpose);
         let room = self.hub.ports.iter().filter(|(_, ports)| ports.len() > kept);
-        room.max_by_key(|(worker, ports)| (ports.len(), std::cmp::Reverse(**worker))).map(|(worker, _)| *worker)
+        room.min_by_key(|(worker, _)| self.hub.index.legs_of(**worker)).map(|(worker, _)| *worker)
     }
 
     fn kept(&self, purpose: For) -> usize {

@@ -304,7 +304,7 @@ impl Cx<'_> {
             return None;
         }
         let purpose = For::call(emergency);
-        let worker = self.roomiest_worker(purpose);
+        let worker = self.idlest_worker(purpose);
         let Some(lease) = worker.and_then(|w| self.lease(w, purpose)) else {
             self.count("media_ports_exhausted_total");
             self.busy_now(transaction, &request, 5);

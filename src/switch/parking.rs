@@ -228,7 +228,7 @@ impl Switch {
     pub(super) fn tell_parkers(&mut self, now: Now, out: &mut Vec<Output>) {
         for (phone, slot) in std::mem::take(&mut self.hub.to_tell) {
             let mut cx = self.cx(now, out);
-            let Some(worker) = cx.roomiest_worker(For::AnyCall) else { continue };
+            let Some(worker) = cx.idlest_worker(For::AnyCall) else { continue };
             let id = cx.hub.chance.conversation(now.wall);
             let mut conv = Conversation::new(id, Direction::Internal, Peer::Phone(phone.clone()), worker);
             let to = format!("{}{slot}", cx.hub.config.codes.park);

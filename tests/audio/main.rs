@@ -9,9 +9,15 @@
 
 #[path = "../support/skip.rs"]
 mod skip;
+#[allow(dead_code, reason = "other suites use the rest")]
+#[path = "../support/tab.rs"]
+mod tab;
 #[allow(dead_code, reason = "clients over real sockets use the rest")]
 #[path = "../support/tones.rs"]
 mod tones;
+
+// As `tab` names them.
+use cordboard::{codec, sdp};
 
 mod attacks;
 mod drift;

@@ -3,17 +3,21 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use cordboard::clock::Mono;
+use cordboard::clock::{Mono, System};
 use cordboard::codec::{Codec, Decoder, Encoder};
 use cordboard::ids::{LegId, RecordingId};
 use cordboard::media::{Clips, Command, Datagram, Frame, Lease, Port, Report, Session, Settings, Sink, Slot, Source, Worker};
+use cordboard::media_engine::browser::{BROWSER, Identity, Peers};
 use cordboard::recorder::timeline::Timeline;
 use cordboard::rtp::srtp::{GROWTH, Inbound, Master, Outbound, Pair, Suite};
 use cordboard::rtp::{Fields, HEADER, Packet, rtcp};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
+
+use super::tab::Tab;
 
 pub const A: usize = 0;
 pub const B: usize = 1;
@@ -52,15 +56,18 @@ pub struct Phone {
     /// The share of its packets that do not arrive.
     loss: f64,
     suite: Option<Suite>,
+    in_a_browser: bool,
     said: u64,
     /// What it was sent, in order.
     pub heard: Vec<(Fields, Vec<u8>)>,
     ends: Option<(Outbound, Inbound)>,
+    tab: Option<Tab>,
 }
 
 impl Phone {
     pub fn new(codec: Codec, says: Vec<Vec<u8>>) -> Phone {
-        Phone { codec, says, ppm: 0, loss: 0.0, suite: None, said: 0, heard: Vec::new(), ends: None }
+        let (suite, ends, tab) = (None, None, None);
+        Phone { codec, says, ppm: 0, loss: 0.0, suite, in_a_browser: false, said: 0, heard: Vec::new(), ends, tab }
     }
 
     pub fn fast_by(self, ppm: i64) -> Phone {
@@ -74,6 +81,11 @@ impl Phone {
     /// With SDES-SRTP.
     pub fn encrypted(self, suite: Suite) -> Phone {
         Phone { suite: Some(suite), ..self }
+    }
+
+    /// With DTLS-SRTP, as a page.
+    pub fn in_a_browser(self) -> Phone {
+        Phone { in_a_browser: true, ..self }
     }
 
     pub fn codec(&self) -> Codec {
@@ -91,7 +103,10 @@ impl Phone {
         decoded(self.codec, self.heard.iter().map(|(_, payload)| &payload[..]))
     }
 
-    fn hears(&mut self, datagram: &[u8]) {
+    fn hears(&mut self, datagram: &[u8], now: Mono) {
+        if let Some(tab) = &mut self.tab {
+            return self.heard.extend(tab.hear(datagram, now));
+        }
         let mut bytes = datagram.to_vec();
         let length = match &mut self.ends {
             Some((_, inbound)) => inbound.rtp(&mut bytes).unwrap_or_else(|e| panic!("not for this phone: {e}")),
@@ -102,7 +117,7 @@ impl Phone {
     }
 
     /// The next packet, as it goes out.
-    fn next(&mut self, ssrc: u32) -> Vec<u8> {
+    fn next(&mut self, ssrc: u32, now: Mono) -> Vec<u8> {
         let n = self.said;
         self.said += 1;
         let payload = &self.says[n as usize % self.says.len()];
@@ -115,6 +130,9 @@ impl Phone {
             timestamp: (n as u32).wrapping_mul(self.codec.clock_rate() / 50).wrapping_add(u32::MAX - 1_000_000),
             ssrc,
         };
+        if let Some(tab) = &mut self.tab {
+            return tab.say(fields, payload, now);
+        }
         fields.write(&mut header);
         let mut bytes = [&header[..], payload].concat();
         if let Some((outbound, _)) = &mut self.ends {
@@ -130,14 +148,14 @@ impl Phone {
 /// What a worker does, in order.
 #[derive(Default)]
 pub struct Out {
-    pub sent: Vec<(Port, SocketAddr, Vec<u8>)>,
+    pub sent: Vec<(LegId, Port, SocketAddr, Vec<u8>)>,
     pub frames: Vec<Frame>,
     pub reports: Vec<Report>,
 }
 
 impl Sink for Out {
-    fn send(&mut self, _: Slot, _: LegId, port: Port, to: SocketAddr, datagram: &[u8]) {
-        self.sent.push((port, to, datagram.to_vec()));
+    fn send(&mut self, _: Slot, leg: LegId, port: Port, to: SocketAddr, datagram: &[u8]) {
+        self.sent.push((leg, port, to, datagram.to_vec()));
     }
 
     fn tap(&mut self, frame: Frame) {
@@ -167,9 +185,25 @@ fn master(suite: Suite, byte: u8) -> Master {
     Master::new(suite, &bytes).unwrap_or_else(|| panic!("a key of {suite:?}"))
 }
 
+/// The switch's ends of those legs that are pages.
+struct Browsers {
+    identity: Arc<Identity>,
+    clock: System,
+    peers: Peers,
+}
+
+impl Browsers {
+    fn new() -> Browsers {
+        let identity = Arc::new(Identity::new().unwrap_or_else(|e| panic!("{e}")));
+        let clock = System::start();
+        Browsers { peers: Peers::new(identity.clone(), clock), identity, clock }
+    }
+}
+
 /// Two phones that hear each other, recorded at the first one.
 pub struct Call {
     pub worker: Worker,
+    browsers: Browsers,
     clips: Clips,
     pub out: Out,
     pub now: Mono,
@@ -195,6 +229,7 @@ impl Call {
         };
         let mut call = Call {
             worker: Worker::new(settings),
+            browsers: Browsers::new(),
             clips: Clips::new(BTreeMap::new(), None),
             out: Out::default(),
             now: START,
@@ -208,6 +243,9 @@ impl Call {
         };
         for phone in [A, B] {
             call.command(Command::Open { leg: leg(phone), lease: Lease { worker: 0, port: 20_000 + phone as u16 * 2 } });
+            if call.phones[phone].in_a_browser {
+                call.shake_hands(phone);
+            }
             call.agree(phone);
         }
         for (phone, other) in [(A, B), (B, A)] {
@@ -227,6 +265,17 @@ impl Call {
         self.worker.handle(command, &self.clips, self.now, &mut self.out);
     }
 
+    /// A page's handshake, which is over when the call begins, so that all phones begin to speak at the same time.
+    fn shake_hands(&mut self, phone: usize) {
+        let Browsers { identity, clock, peers } = &mut self.browsers;
+        let (mut tab, mut peer) = Tab::call(identity, *clock, address(phone, Port::Rtp), self.phones[phone].codec, ssrc(phone));
+        let through = tab.connect(&mut peer, Mono::ZERO);
+        assert!(through < START, "{through:?}");
+        let slot = self.worker.slot(leg(phone)).unwrap_or_else(|| panic!("no leg"));
+        peers.put(slot, leg(phone), Box::new(peer));
+        self.phones[phone].tab = Some(tab);
+    }
+
     /// An offer and its answer: the first, or another one with the same outcome.
     pub fn agree(&mut self, phone: usize) {
         let Phone { codec, suite, .. } = self.phones[phone];
@@ -234,28 +283,23 @@ impl Call {
         if let (Some(pair), None) = (&srtp, &self.phones[phone].ends) {
             self.phones[phone].ends = Some((Outbound::new(&pair.theirs), Inbound::new(&pair.ours)));
         }
-        let session = Session {
-            remote: Some(address(phone, Port::Rtp)),
-            remote_rtcp: Some(address(phone, Port::Rtcp)),
-            codec,
-            payload_type: codec.payload_type(),
-            receives: [(codec.payload_type(), codec)].into_iter().collect(),
-            telephone_event: Some((101, codec.clock_rate())),
-            telephone_events_in: [(101, codec.clock_rate())].into_iter().collect(),
-            keys_by_signalling: false,
-            send: true,
-            receive: true,
-            ptime_ms: 20,
-            dtx: false,
-            extended: cordboard::sdp::Extended::default(),
-            srtp,
-            dtls: None,
-        };
+        let mut session = Session { srtp, ..Session::plain(codec, address(phone, Port::Rtp)) };
+        let Some(tab) = &self.phones[phone].tab else { return self.command(Command::Agree { leg: leg(phone), session }) };
+        // As a worker's thread does.
+        session.dtls = Some(Box::new(tab.terms.clone()));
+        let slot = self.worker.slot(leg(phone)).unwrap_or_else(|| panic!("no leg"));
+        self.browsers.peers.agree(slot, leg(phone), &mut session, self.now);
         self.command(Command::Agree { leg: leg(phone), session });
+        if let Some(keys) = self.browsers.peers.doings(slot).and_then(|doings| doings.keys) {
+            self.worker.key(slot, keys);
+        }
     }
 
-    /// A phone's first report, before it says anything.
+    /// A phone's first report, before it says anything. A page reports when it wants to.
     fn report(&mut self, phone: usize) {
+        if self.phones[phone].in_a_browser {
+            return;
+        }
         let mut bytes = rtcp::compound(ssrc(phone), None, None, "phone", false).to_vec();
         if let Some((outbound, _)) = &mut self.phones[phone].ends {
             let length = bytes.len();
@@ -269,11 +313,20 @@ impl Call {
     /// A datagram at a phone's leg. Whether it was passed on.
     pub fn receive(&mut self, from: SocketAddr, phone: usize, port: Port, datagram: &[u8]) -> bool {
         let Some(slot) = self.worker.slot(leg(phone)) else { return false };
+        let (from, port) = match self.browsers.peers.has(slot) {
+            // Nobody but a stranger sends to the port that would be RTCP's.
+            true if port == Port::Rtcp => return false,
+            true => match self.browsers.peers.receive(slot, from, datagram, self.now) {
+                Some(port) => (BROWSER, port),
+                None => return false,
+            },
+            false => (from, port),
+        };
         let mut buffer = [datagram, &[0xee; GROWTH]].concat();
         let length = datagram.len();
         let forward = self.worker.receive(slot, port, from, Datagram { buffer: &mut buffer, length }, self.now, &mut self.out);
         if let Some(f) = forward {
-            self.out.sent.push((Port::Rtp, f.to, buffer[f.start..f.start + f.len].to_vec()));
+            self.out.sent.push((f.leg, Port::Rtp, f.to, buffer[f.start..f.start + f.len].to_vec()));
         }
         self.settle();
         forward.is_some()
@@ -281,11 +334,15 @@ impl Call {
 
     /// What the worker has done reaches phones and recorder.
     fn settle(&mut self) {
-        for (port, to, bytes) in std::mem::take(&mut self.out.sent) {
+        for (of, mut port, mut to, bytes) in std::mem::take(&mut self.out.sent) {
+            if let Some(slot) = self.worker.slot(of).filter(|slot| self.browsers.peers.has(*slot)) {
+                let Some(target) = self.browsers.peers.target(slot) else { continue };
+                (port, to) = (Port::Rtp, target);
+            }
             if port == Port::Rtp
                 && let Some(phone) = [A, B].into_iter().find(|phone| address(*phone, Port::Rtp) == to)
             {
-                self.phones[phone].hears(&bytes);
+                self.phones[phone].hears(&bytes, self.now);
             }
             if self.keeps_wire {
                 self.wire.push((port, to, bytes));
@@ -317,7 +374,7 @@ impl Call {
                 None => self.worker.tick(self.now, &mut self.out),
                 Some(phone) => {
                     between(self);
-                    let packet = self.phones[phone].next(ssrc(phone));
+                    let packet = self.phones[phone].next(ssrc(phone), self.now);
                     let lost = f64::from(self.chance.next_u32()) < self.phones[phone].loss * f64::from(u32::MAX);
                     if !lost {
                         self.receive(address(phone, Port::Rtp), phone, Port::Rtp, &packet);

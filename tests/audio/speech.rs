@@ -4,6 +4,8 @@
 //! |---|---|
 //! | alone | speech encoded and decoded by the first codec, brought to the second one's rate, encoded and decoded by that |
 //! | call | what the second phone hears of the first one through the worker |
+//! | SDES | the same packets come where both phones are encrypted under keys of their descriptions |
+//! | DTLS | the same where both are pages (`rtc`'s peer connections), under the keys of their handshakes with the switch |
 //! | PESQ | by both against the speech itself: wide band where both codecs are, else narrow band |
 //!
 //! Both phones speak at the same time, each its own sentence first; then each says a tone.
@@ -76,18 +78,12 @@ struct Cell {
     to: Codec,
     alone: Vec<i16>,
     call: Vec<i16>,
-    /// Encrypted, the same packets came.
-    encrypted: bool,
+    /// The same packets came under keys of SDES, and of DTLS.
+    encrypted: [bool; 2],
 }
 
-fn call(codecs: [Codec; 2], said: &[Vec<Vec<u8>>; 2], suites: Option<[Suite; 2]>, packets: u64) -> Call {
-    let phone = |n: usize| {
-        let phone = Phone::new(codecs[n], said[n].clone());
-        match suites {
-            Some(suites) => phone.encrypted(suites[n]),
-            None => phone,
-        }
-    };
+fn call(codecs: [Codec; 2], said: &[Vec<Vec<u8>>; 2], packets: u64, keyed: impl Fn(usize, Phone) -> Phone) -> Call {
+    let phone = |n: usize| keyed(n, Phone::new(codecs[n], said[n].clone()));
     let mut call = Call::new([phone(A), phone(B)]);
     call.run(Duration::from_millis(20 * packets - 10));
     call
@@ -98,9 +94,10 @@ fn pair(of_a: Codec, of_b: Codec) -> Vec<Cell> {
     let codecs = [of_a, of_b];
     let said = [packets(of_a, A), packets(of_b, B)];
     // Nobody begins anew what he said.
-    let plain = call(codecs, &said, None, said[A].len().min(said[B].len()) as u64);
+    let plain = call(codecs, &said, said[A].len().min(said[B].len()) as u64, |_, phone| phone);
     // Any two suites; and for as long as it takes to see that nothing but encryption is new.
-    let secret = call(codecs, &said, Some([Suite::AesCm80, Suite::Aes256Gcm]), 100);
+    let sdes = call(codecs, &said, 100, |n, phone| phone.encrypted([Suite::AesCm80, Suite::Aes256Gcm][n]));
+    let dtls = call(codecs, &said, 100, |_, phone| phone.in_a_browser());
     let ways = if of_a == of_b { &[(A, B)][..] } else { &[(A, B), (B, A)] };
     ways.iter()
         .map(|(from, to)| {
@@ -116,7 +113,10 @@ fn pair(of_a: Codec, of_b: Codec) -> Vec<Cell> {
                 from: codecs[*from],
                 to: codecs[*to],
                 alone: alone(codecs[*from], codecs[*to], &said[*from]),
-                encrypted: plain.phones[*to].heard.starts_with(&secret.phones[*to].heard) && secret.phones[*to].heard.len() > 90,
+                encrypted: [&sdes, &dtls].map(|secret| {
+                    let heard = &secret.phones[*to].heard;
+                    plain.phones[*to].heard.starts_with(heard) && heard.len() > 90
+                }),
                 call: samples,
             }
         })
@@ -216,7 +216,10 @@ fn speech_is_as_good_as_its_codecs_between_any_two_and_encrypted_too() {
         skipped("PESQ", "tests/audio/venv is not there (scripts/setup test makes it)");
         Vec::new()
     };
-    let mut table = format!("\n{:16} {:>6} {:>6} {:>6} {:>12} {:>5}\n", "speech", "alone", "call", "SDES", "correlation", "band");
+    let mut table = format!(
+        "\n{:16} {:>6} {:>6} {:>6} {:>6} {:>12} {:>5}\n",
+        "speech", "alone", "call", "SDES", "DTLS", "correlation", "band"
+    );
     let mut failures = Vec::new();
     for (n, cell) in cells.iter().enumerate() {
         let name = format!("{} → {}", cell.from.name(), cell.to.name());
@@ -225,12 +228,12 @@ fn speech_is_as_good_as_its_codecs_between_any_two_and_encrypted_too() {
         let alike = (cell.from == cell.to).then(|| correlation(&cell.alone, &cell.call));
         let band = if wide(cell.from) && wide(cell.to) { "wide" } else { "narrow" };
         let shown = |x: Option<f64>, digits: usize| x.map_or("-".to_owned(), |x| format!("{x:.digits$}"));
-        let same = if cell.encrypted { "same" } else { "OTHER" };
-        let _ =
-            writeln!(table, "{name:16} {:>6} {:>6} {same:>6} {:>12} {band:>6}", shown(alone, 3), shown(call, 3), shown(alike, 5));
+        let [sdes, dtls] = cell.encrypted.map(|same| if same { "same" } else { "OTHER" });
+        let (alone_shown, call_shown, alike_shown) = (shown(alone, 3), shown(call, 3), shown(alike, 5));
+        let _ = writeln!(table, "{name:16} {alone_shown:>6} {call_shown:>6} {sdes:>6} {dtls:>6} {alike_shown:>12} {band:>6}");
         if alone.zip(call).is_some_and(|(alone, call)| call < alone - WORSE)
             || alike.is_some_and(|a| a < ALIKE)
-            || !cell.encrypted
+            || cell.encrypted != [true; 2]
         {
             failures.push(name);
         }

@@ -75,12 +75,12 @@ def share(figures, calls):
     return f"{per_100:.2f} % of a core for 100 calls, {delay}, lost {100 * figures['loss']:.3f} %"
 
 
-def with_floor(tools, calls, seconds, name, measure):
+def with_floor(tools, calls, seconds, name, measure, **load):
     """Floor, measurements, floor again: the mean of the two floors, then what was measured, by name."""
 
     def floor():
         with rig.floor(tools, calls) as where:
-            return tools.medload(calls, seconds, **where)
+            return tools.medload(calls, seconds, **where, **load)
 
     say(f"{name}, with the floor before and after ({calls} calls, {seconds} s each)")
     before = floor()
@@ -90,19 +90,19 @@ def with_floor(tools, calls, seconds, name, measure):
     return both, measured
 
 
-def beside_the_floor(table, tools, options, name, measure, goal):
+def beside_the_floor(table, tools, options, name, measure, goal, **load):
     """One row of ratio beside the floor's."""
-    floor, measured = with_floor(tools, options.calls, options.seconds, name, {name: measure})
+    floor, measured = with_floor(tools, options.calls, options.seconds, name, {name: measure}, **load)
     figures = measured[name]
     table.add(f"floor beside it ({name})", share(floor, options.calls))
     table.add(name, share(figures, options.calls), figures["cpu_share"] / floor["cpu_share"], goal, " × floor")
 
 
-def through(tools, options, dest, **more):
+def through(tools, options, dest, way="auto", **more):
     """Calls through the switch, to a number of the bench configuration."""
 
     def measure(calls, hold):
-        with rig.switch(tools, options.binary) as switch:
+        with rig.switch(tools, options.binary, io=way) as switch:
             return tools.medload(calls, hold, dest=dest, port=switch.sip, pid=switch.pid, cps=50, **more)
 
     return measure
@@ -125,20 +125,14 @@ def relay(table, tools, options):
         table.add(f"{theirs}, {calls} calls", share(other, calls), other["cpu_share"] / floor["cpu_share"], None, " × floor")
 
 
-def uring(table, tools, options):
-    """Whether io_uring would be worth it: the forwarder on it, beside the one on epoll."""
-
-    def measure(calls, hold):
-        # Ports of its own: a ring's sockets are let go of some time after its end.
-        with rig.floor(tools, calls, ("fwd_uring", "address"), base=34000) as where:
-            return tools.medload(calls, hold, **where)
-
+def io(table, tools, options):
+    """Both ways of reading and writing, beside the floor in one run."""
     for calls in (options.calls, MANY):
-        name = f"io_uring forwarder, {calls} calls"
-        floor, measured = with_floor(tools, calls, options.seconds, name, {name: measure})
-        figures = measured[name]
-        table.add(f"floor beside it ({name})", share(floor, calls))
-        table.add(name, share(figures, calls), figures["cpu_share"] / floor["cpu_share"], None, " × floor")
+        ways = {f"cordboard by {way}, {calls} calls": through(tools, options, 5000, way) for way in ("epoll", "io_uring")}
+        floor, measured = with_floor(tools, calls, options.seconds, "epoll and io_uring", ways)
+        table.add(f"floor beside them, {calls} calls", share(floor, calls))
+        for name, figures in measured.items():
+            table.add(name, share(figures, calls), figures["cpu_share"] / floor["cpu_share"], None, " × floor")
 
 
 def record(table, tools, options):
@@ -152,7 +146,7 @@ def prompts(table, tools, options):
 
 def encrypted(table, tools, options):
     name = "cordboard, relayed with SDES-SRTP on both sides"
-    beside_the_floor(table, tools, options, name, through(tools, options, 5003, srtp=1, uas=rig.SECURE), SRTP_TO_FLOOR)
+    beside_the_floor(table, tools, options, name, through(tools, options, 5003, srtp=1, uas=rig.SECURE), SRTP_TO_FLOOR, srtp=1)
 
 
 THOUSAND, TWO_MINUTES = 1000, 120
@@ -162,8 +156,9 @@ def thousand(table, tools, options):
     """A thousand recorded calls for two minutes, and then every file: each packet that was sent is in it, where it belongs."""
     with rig.switch(tools, options.binary) as switch:
         say(f"{THOUSAND} recorded calls for {TWO_MINUTES} s (4 GB of disk)")
-        figures = tools.medload(THOUSAND, TWO_MINUTES, dest=5001, port=switch.sip, pid=switch.pid, cps=50)
-        table.add(f"cordboard, {THOUSAND} recorded calls", share(figures, THOUSAND))
+        figures = tools.medload(THOUSAND, TWO_MINUTES, dest=5001, port=switch.sip, pid=switch.pid, cps=50, lazy=1)
+        per_100 = 100 * figures["cpu_share"] * 100 / THOUSAND
+        table.add(f"cordboard, {THOUSAND} recorded calls", f"{per_100:.2f} % of a core for 100 calls")
         dropped = switch.metric("media_datagrams_not_sent_total") + switch.metric("media_frames_not_recorded_total")
         lost = figures["sent"] - figures["received"]
         seen = f"{lost} of {figures['sent']} packets lost on the way, {figures['socket_drops']} of them in the load's own sockets"
@@ -308,9 +303,9 @@ def browser(table, _tools, _options):
     cargo_bench(table, "browser")
 
 
-SECTIONS = [relay, uring, record, prompts, encrypted, browser, thousand, calls, memory, registrar, core, codecs]
+SECTIONS = [relay, io, record, prompts, encrypted, browser, thousand, calls, memory, registrar, core, codecs]
 NAMES = {section.__name__: section for section in SECTIONS}
-ALONE = (uring, browser, core, codecs)
+ALONE = (browser, core, codecs)
 
 
 def main():

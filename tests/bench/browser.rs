@@ -1,8 +1,8 @@
 //! What a packet costs between two browsers that talk through a media worker, beside the bare crate that does the same: rows for
 //! `scripts/bench`.
 //!
-//! On either side stand pages with sockets and DTLS keys of their own, each of which sends 50 packets a second. Every one is received,
-//! decrypted, encrypted and sent: by the worker to the other page of the call, by the bare crate to the page that it came from. CPU is that of the one thread that does it, as the scheduler counts it,
+//! On either side stand pages with sockets and DTLS keys of their own, two in a call, each of which sends 50 packets a second. Every one is
+//! received, decrypted, encrypted for the other page and sent. CPU is that of the one thread that does it, as the scheduler counts it,
 //! a packet that a page has heard. The bare crate is the whole peer connection of `rtc`, ICE-lite and without RTCP reports, all on one
 //! socket; a machine's speed moves both alike, so what is judged is brought to what the crate took where the goal was set.
 
@@ -28,9 +28,9 @@ use cordboard::config;
 use cordboard::ids::LegId;
 use cordboard::media::{Clips, Command, Frame, Lease, Report, Session, Source};
 use cordboard::media_engine::{self, Engine, Outlets};
-// The page names it as its crate's.
-use cordboard::sdp;
+// The page names them as its crate's.
 use cordboard::sdp::{DtlsRole, IceCredentials, IceDtls};
+use cordboard::{codec, sdp};
 use rtc::peer_connection::configuration::setting_engine::SettingEngineBuilder;
 use rtc::peer_connection::message::RTCMessage;
 use rtc::peer_connection::transport::RTCDtlsRole;
@@ -102,7 +102,8 @@ impl Tab {
         while let Ok((len, from)) = self.socket.recv_from(&mut bytes) {
             self.page.hear(from, now, &bytes[..len]);
         }
-        self.heard += self.page.heard.drain(..).filter(|payload| payload.len() == 160 && payload[0] == 0x55).count() as u64;
+        self.heard +=
+            self.page.heard.drain(..).filter(|packet| packet.payload.len() == 160 && packet.payload[0] == 0x55).count() as u64;
         let _ = self.page.pc.handle_timeout(now);
         self.page.notice();
         if talks {
@@ -210,6 +211,7 @@ fn through_a_worker(clock: System) -> (Engine, Side) {
         advertise: config::Advertised::default(),
         ports: 36_000..=36_399,
         workers: 1,
+        io: Default::default(),
         missing_after: Duration::from_secs(3),
         dead_after: Duration::from_secs(30),
         degraded_below: 3.6,
@@ -273,7 +275,7 @@ fn leg(engine: &mut Engine, leg: LegId, lease: Lease, clock: System) -> Tab {
     tab
 }
 
-/// The bare crate: a peer connection for each page, which sends back what it hears, as it did when the goal was set.
+/// The bare crate: a peer connection for each page, and what one hears, the other one of the call is sent.
 struct Bare {
     clock: System,
     socket: UdpSocket,
@@ -297,7 +299,7 @@ impl Bare {
     fn connection(&mut self, nth: usize, now: Instant) -> Tab {
         let mut tab = Tab::new(now);
         let settings = SettingEngineBuilder::new().with_lite(true).with_answering_dtls_role(RTCDtlsRole::Server).build();
-        let mut connection = Page::made(self.local, now, 0x2222_0000 + nth as u32, settings, false);
+        let mut connection = Page::made(Codec::Pcmu, 0x2222_0000 + nth as u32, self.local, now, settings, false);
         let answer = connection.answer(now, tab.page.offer(now));
         tab.page.answered(now, answer);
         let address = tab.socket.local_addr().unwrap_or_else(|e| panic!("no address: {e}"));
@@ -330,8 +332,9 @@ impl Bare {
             TransportContext { local_addr: self.local, peer_addr: from, transport_protocol: TransportProtocol::UDP, ecn: None };
         let _ = self.connections[nth].pc.handle_read(TaggedBytesMut { now, transport, message: BytesMut::from(datagram) });
         while let Some(payload) = self.heard(nth) {
-            if self.connections[nth].is_connected() {
-                self.connections[nth].send(now, payload);
+            if self.connections[nth ^ 1].is_connected() {
+                self.connections[nth ^ 1].say_in(now, payload);
+                self.drain(nth ^ 1);
             }
         }
         self.drain(nth);

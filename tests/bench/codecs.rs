@@ -85,23 +85,7 @@ fn call(codecs: [Codec; 2], streams: &[Vec<Vec<u8>>; 2]) -> f64 {
     let (mut now, legs) = (Mono::from_millis(1_000), [LegId(1), LegId(2)]);
     let remotes: [std::net::SocketAddr; 2] = [([10, 0, 0, 2], 4_000).into(), ([10, 0, 0, 3], 4_000).into()];
     for (i, leg) in legs.into_iter().enumerate() {
-        let session = Session {
-            remote: Some(remotes[i]),
-            remote_rtcp: None,
-            codec: codecs[i],
-            payload_type: codecs[i].payload_type(),
-            receives: [(codecs[i].payload_type(), codecs[i])].into_iter().collect(),
-            telephone_event: Some((101, codecs[i].clock_rate())),
-            telephone_events_in: [(101, codecs[i].clock_rate())].into_iter().collect(),
-            keys_by_signalling: false,
-            send: true,
-            receive: true,
-            ptime_ms: 20,
-            dtx: false,
-            extended: cordboard::sdp::Extended::default(),
-            srtp: None,
-            dtls: None,
-        };
+        let session = Session { remote_rtcp: None, ..Session::plain(codecs[i], remotes[i]) };
         worker.handle(Command::Open { leg, lease: Lease { worker: 0, port: 20_000 + 2 * i as u16 } }, &clips, now, &mut sink);
         worker.handle(Command::Agree { leg, session }, &clips, now, &mut sink);
     }

@@ -70,23 +70,7 @@ fn ten_minutes(record: bool) -> Duration {
     let legs = [LegId(1), LegId(2)];
     let remotes: [std::net::SocketAddr; 2] = [([10, 0, 0, 2], 4_000).into(), ([10, 0, 0, 3], 4_000).into()];
     for (i, leg) in legs.into_iter().enumerate() {
-        let session = Session {
-            remote: Some(remotes[i]),
-            remote_rtcp: None,
-            codec: Codec::Pcmu,
-            payload_type: 0,
-            receives: [(0, Codec::Pcmu)].into_iter().collect(),
-            telephone_event: Some((101, 8_000)),
-            telephone_events_in: [(101, 8_000)].into_iter().collect(),
-            keys_by_signalling: false,
-            send: true,
-            receive: true,
-            ptime_ms: 20,
-            dtx: false,
-            extended: cordboard::sdp::Extended::default(),
-            srtp: None,
-            dtls: None,
-        };
+        let session = Session { remote_rtcp: None, ..Session::plain(Codec::Pcmu, remotes[i]) };
         worker.handle(Command::Open { leg, lease: Lease { worker: 0, port: 20_000 } }, &clips, now, &mut sink);
         worker.handle(Command::Agree { leg, session }, &clips, now, &mut sink);
     }

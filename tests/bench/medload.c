@@ -5,20 +5,25 @@
 //   medload -n 100 -cps 40 -hold 10 -dest 5000 -sw 127.0.0.1 -port 5060 -pid PID
 //   -mode bridge  caller on -uac (127.0.0.2), callee on -uas (127.0.0.3), SIP on -uacport and -uasport, media both ways (default)
 //   -mode ivr     the caller only: sends media and counts what comes back; -dtmf 1 presses a digit 3 s after the answer
+//   -lazy 1       arriving media is looked at every 2 ms and wakes nobody: costs the least, and tells nothing of delay
 //   -mode raw     no SIP: -map FILE with "caller's port, callee's port, port that the caller sends to, port that the callee sends
 //   to"
-//   -srtp 1       SDES-SRTP (RFC 4568, AES_CM_128_HMAC_SHA1_80) on both ends of calls by SIP
+//   -srtp 1       SDES-SRTP (RFC 4568, AES_CM_128_HMAC_SHA1_80) on both ends of calls by SIP; raw: packets as long and as dear to make,
+//                 under keys that both ends have
 //   -from PREFIX  each caller shows a number of its own: the prefix and four digits, those of the call
 //   -kill MS      so long after the first INVITE, whatever the calls are at, the processes of -pid are killed (SIGKILL); the line of JSON
 //                 says how many packets each end had sent by then, callers by the call's number (-1: not answered), callees by the
 //                 number in their packets, and which calls had ended
 //   -leave N      the first N calls are hung up LEAVE_MS before that
 //
-// Build: cc -O2 -pthread -o medload medload.c -lsrtp2
+// Media goes by io_uring where there is any, so that as much as can be of a small machine is left to what is measured; else by epoll.
+//
+// Build: cc -O2 -pthread -o medload medload.c -lsrtp2 -luring
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <liburing.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
@@ -41,6 +46,7 @@ static const char *dest = "1000", *sw = "127.0.0.1", *uacip = "127.0.0.2", *uasi
 static int swport = 5060, uacport = 5080, uasport = 5080, rtpbase = 20000;
 static int pids[8], npid = 0;
 static int sndb = 0;
+static int lazy = 0;
 static int secure = 0, answer_tag = 1; // tag of the crypto line that is answered with
 static const char *extra = "", *prefix = NULL;
 static int kill_ms = 0, leave = 0;
@@ -113,15 +119,41 @@ static int mk(const char *ip, int port) {
     inet_pton(AF_INET, ip, &a.sin_addr);
     int s = 4 << 20;
     setsockopt(f, SOL_SOCKET, SO_RCVBUF, &s, sizeof s);
-    if (bind(f, (void *)&a, sizeof a)) {
+    // The sockets of a ring are let go of some time after its end: those of the run before may still be there.
+    int bound;
+    for (int i = 0; (bound = bind(f, (void *)&a, sizeof a)) && errno == EADDRINUSE && i < 300; i++)
+        usleep(10000);
+    if (bound) {
         perror("bind");
         fprintf(stderr, "%s:%d\n", ip, port);
         exit(1);
     }
     return f;
 }
+// What is queued for sending: at most a bunch, so that a packet does not wait long after it was stamped.
+#define BUNCH 16
+static struct io_uring outring;
+static int outring_on = 0, queued = 0;
+static uint8_t outgoing[BUNCH][172 + SRTP_MAX_TRAILER_LEN];
+static void flush(void) {
+    if (!queued)
+        return;
+    io_uring_submit_and_wait(&outring, queued);
+    struct io_uring_cqe *e;
+    unsigned head, seen = 0;
+    io_uring_for_each_cqe(&outring, head, e) {
+        struct leg *l = io_uring_cqe_get_data(e);
+        if (e->res < 0) {
+            l->sent--;
+            sndb++;
+        }
+        seen++;
+    }
+    io_uring_cq_advance(&outring, seen);
+    queued = 0;
+}
 static void sendrtp(struct leg *l, int i) {
-    uint8_t b[172 + SRTP_MAX_TRAILER_LEN];
+    uint8_t *b = outgoing[queued];
     b[0] = 0x80;
     b[1] = 0 | (l->sent == 0 ? 0x80 : 0);
     b[2] = l->seq >> 8;
@@ -143,7 +175,15 @@ static void sendrtp(struct leg *l, int i) {
     int length = 172;
     if (l->out && srtp_protect(l->out, b, &length))
         length = 0;
-    if (length && sendto(l->fd, b, length, 0, (void *)&l->peer, sizeof l->peer) == length)
+    if (length && outring_on) {
+        struct io_uring_sqe *q = io_uring_get_sqe(&outring);
+        io_uring_prep_send(q, l->fd, b, length, MSG_DONTWAIT);
+        io_uring_prep_send_set_addr(q, (void *)&l->peer, sizeof l->peer);
+        io_uring_sqe_set_data(q, l);
+        l->sent++;
+        if (++queued == BUNCH)
+            flush();
+    } else if (length && sendto(l->fd, b, length, 0, (void *)&l->peer, sizeof l->peer) == length)
         l->sent++;
     else
         sndb++;
@@ -174,6 +214,8 @@ static void senddtmf(struct leg *l, int d, int k) {
 }
 static void *sender(void *unused) {
     (void)unused;
+    struct io_uring_params p = {.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN};
+    outring_on = io_uring_queue_init_params(2 * BUNCH, &outring, &p) == 0;
     uint64_t next = now_us();
     int slot = 0;
     while (!stop) {
@@ -193,70 +235,128 @@ static void *sender(void *unused) {
             if (B[i].on && !mute_b)
                 sendrtp(&B[i], i);
         }
+        flush();
         slot = (slot + 1) % 20;
     }
     return 0;
 }
 static int epr;
+static void take(struct leg *l, uint8_t *b, int len, uint64_t n) {
+    if (l->in && srtp_unprotect(l->in, b, &len)) {
+        l->badpay++;
+        return;
+    }
+    if (len < 28 || (b[0] & 0xc0) != 0x80)
+        return;
+    int pt = b[1] & 127;
+    if (pt != 0 && pt != 8)
+        return;
+    uint16_t rs = b[2] << 8 | b[3];
+    if (l->rany) {
+        int16_t d = rs - l->rseq;
+        if (d > 1 && d < 1000)
+            l->rlost += d - 1;
+    }
+    l->rseq = rs;
+    l->rany = 1;
+    l->recv++;
+    if (l->last) {
+        uint64_t g = n - l->last;
+        if (g > l->maxgap)
+            l->maxgap = g;
+        if (g > 40000)
+            l->late++;
+    }
+    l->last = n;
+    uint8_t *p = b + 12;
+    if (len >= 60 && p[0] == 0x95 && p[1] == 0x9a && p[2] == 0x95) {
+        uint32_t x = dec(p + 12);
+        if (!l->any || x > l->maxx)
+            l->maxx = x;
+        l->any = 1;
+        uint32_t d = (uint32_t)(n - T0) - dec(p + 20);
+        if (measuring && ndly < capdly)
+            dly[ndly++] = d;
+    } else
+        l->badpay++;
+}
+// One multishot receive a socket, into buffers of a common ring. 0: there is no io_uring.
+#define BUFFERS 4096
+#define SIZE 512
+static struct io_uring inring;
+static void listen_to(struct leg *l) {
+    struct io_uring_sqe *q;
+    while (!(q = io_uring_get_sqe(&inring)))
+        io_uring_submit(&inring);
+    io_uring_prep_recv_multishot(q, l->fd, NULL, 0, 0);
+    q->flags |= IOSQE_BUFFER_SELECT;
+    q->buf_group = 0;
+    io_uring_sqe_set_data(q, l);
+}
+static int receive_by_ring(void) {
+    struct io_uring_params p = {.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE,
+                                .cq_entries = 2 * BUFFERS};
+    if (io_uring_queue_init_params(1024, &inring, &p))
+        return 0;
+    struct io_uring_buf_ring *ring;
+    uint8_t *memory = malloc((size_t)BUFFERS * SIZE);
+    if (!memory || posix_memalign((void **)&ring, 4096, BUFFERS * sizeof(struct io_uring_buf)))
+        return 0;
+    struct io_uring_buf_reg reg = {.ring_addr = (uintptr_t)ring, .ring_entries = BUFFERS};
+    if (io_uring_register_buf_ring(&inring, &reg, 0))
+        return 0;
+    io_uring_buf_ring_init(ring);
+    for (int i = 0; i < BUFFERS; i++)
+        io_uring_buf_ring_add(ring, memory + (size_t)i * SIZE, SIZE, i, io_uring_buf_ring_mask(BUFFERS), i);
+    io_uring_buf_ring_advance(ring, BUFFERS);
+    for (int i = 0; i < N; i++) {
+        listen_to(&A[i]);
+        if (mode != 1)
+            listen_to(&B[i]);
+    }
+    while (!stop) {
+        struct __kernel_timespec limit = {.tv_nsec = 50000000};
+        struct io_uring_cqe *e;
+        if (lazy) {
+            usleep(2000);
+            io_uring_submit(&inring);
+            io_uring_get_events(&inring);
+        } else
+            io_uring_submit_and_wait_timeout(&inring, &e, 1, &limit, NULL);
+        uint64_t n = now_us();
+        unsigned head, seen = 0;
+        int given = 0;
+        io_uring_for_each_cqe(&inring, head, e) {
+            struct leg *l = io_uring_cqe_get_data(e);
+            seen++;
+            if (e->flags & IORING_CQE_F_BUFFER) {
+                int id = e->flags >> IORING_CQE_BUFFER_SHIFT;
+                uint8_t *b = memory + (size_t)id * SIZE;
+                if (e->res > 0)
+                    take(l, b, e->res, n);
+                io_uring_buf_ring_add(ring, b, SIZE, id, io_uring_buf_ring_mask(BUFFERS), given++);
+            }
+            if (!(e->flags & IORING_CQE_F_MORE))
+                listen_to(l);
+        }
+        io_uring_buf_ring_advance(ring, given);
+        io_uring_cq_advance(&inring, seen);
+    }
+    return 1;
+}
 static void *recver(void *unused) {
     (void)unused;
+    if (receive_by_ring())
+        return 0;
     struct epoll_event ev[256];
-    uint8_t buf[64][2048];
-    struct mmsghdr m[64];
-    struct iovec iv[64];
-    for (int i = 0; i < 64; i++) {
-        iv[i].iov_base = buf[i];
-        iv[i].iov_len = 2048;
-        memset(&m[i], 0, sizeof m[i]);
-        m[i].msg_hdr.msg_iov = &iv[i];
-        m[i].msg_hdr.msg_iovlen = 1;
-    }
+    static uint8_t b[2048];
     while (!stop) {
         int k = epoll_wait(epr, ev, 256, 50);
         for (int e = 0; e < k; e++) {
             struct leg *l = ev[e].data.ptr;
-            int c = recvmmsg(l->fd, m, 64, 0, 0);
-            uint64_t n = now_us();
-            for (int j = 0; j < c; j++) {
-                int len = m[j].msg_len;
-                if (l->in && srtp_unprotect(l->in, buf[j], &len)) {
-                    l->badpay++;
-                    continue;
-                }
-                if (len < 28 || (buf[j][0] & 0xc0) != 0x80)
-                    continue;
-                int pt = buf[j][1] & 127;
-                if (pt != 0 && pt != 8)
-                    continue;
-                uint16_t rs = buf[j][2] << 8 | buf[j][3];
-                if (l->rany) {
-                    int16_t d = rs - l->rseq;
-                    if (d > 1 && d < 1000)
-                        l->rlost += d - 1;
-                }
-                l->rseq = rs;
-                l->rany = 1;
-                l->recv++;
-                if (l->last) {
-                    uint64_t g = n - l->last;
-                    if (g > l->maxgap)
-                        l->maxgap = g;
-                    if (g > 40000)
-                        l->late++;
-                }
-                l->last = n;
-                uint8_t *p = buf[j] + 12;
-                if (len >= 60 && p[0] == 0x95 && p[1] == 0x9a && p[2] == 0x95) {
-                    uint32_t x = dec(p + 12);
-                    if (!l->any || x > l->maxx)
-                        l->maxx = x;
-                    l->any = 1;
-                    uint32_t d = (uint32_t)(n - T0) - dec(p + 20);
-                    if (measuring && ndly < capdly)
-                        dly[ndly++] = d;
-                } else
-                    l->badpay++;
-            }
+            int len;
+            while ((len = recv(l->fd, b, sizeof b, MSG_DONTWAIT)) > 0)
+                take(l, b, len, now_us());
         }
     }
     return 0;
@@ -798,6 +898,8 @@ int main(int c, char **v) {
             mute_b = atoi(n);
         else if (O("-srtp"))
             secure = atoi(n);
+        else if (O("-lazy"))
+            lazy = atoi(n);
         else if (O("-extra"))
             extra = n;
         else if (O("-from"))
@@ -848,6 +950,13 @@ int main(int c, char **v) {
             A[i].peer = d;
             d.sin_port = htons(bd);
             B[i].peer = d;
+            if (secure) {
+                static uint8_t there[30] = {1}, back[30] = {2};
+                A[i].out = session(there, ssrc_any_outbound);
+                B[i].in = session(there, ssrc_any_inbound);
+                B[i].out = session(back, ssrc_any_outbound);
+                A[i].in = session(back, ssrc_any_inbound);
+            }
             A[i].on = B[i].on = 1;
         }
     }

@@ -93,7 +93,7 @@ class Tools:
 
     def __init__(self):
         self.folder = Path(tempfile.mkdtemp(prefix="cordboard-bench-"))
-        for name, libraries in (("medload", ["-lsrtp2"]), ("fwd_epoll", []), ("fwd_uring", ["-luring"])):
+        for name, libraries in (("medload", ["-lsrtp2", "-luring"]), ("fwd_epoll", [])):
             subprocess.run(["cc", "-O2", "-pthread", "-o", self.folder / name, HERE / f"{name}.c", *libraries], check=True)
 
     def close(self):
@@ -142,13 +142,12 @@ class Tools:
 
 
 @contextmanager
-def floor(tools, calls, forwarder=("fwd_epoll",), base=30000):
-    """The plain forwarder, a program and what stands behind its arguments; gives what `Tools.medload` wants for it."""
+def floor(tools, calls, base=30000):
+    """The plain forwarder; gives what `Tools.medload` wants for it."""
     with open(tools.folder / "floor.map", "w") as out:
         for i in range(calls):
             out.write(f"{RTP_BASE + 2 * i} {RTP_BASE + 2 * i} {base + 4 * i} {base + 4 * i + 2}\n")
-    program, *more = forwarder
-    with running([tools.folder / program, calls, base, RTP_BASE, *more], tools.folder / "floor.log") as child:
+    with running([tools.folder / "fwd_epoll", calls, base, RTP_BASE], tools.folder / "floor.log") as child:
         wait_for("the floor listens", 5, lambda: udp_bound("127.0.0.1", base + 4 * (calls - 1)))
         yield {"mode": "raw", "map": tools.folder / "floor.map", "pid": child.pid}
 
@@ -230,6 +229,7 @@ tcp = ["127.0.0.1:{sip}"]
 listen = "127.0.0.1"
 advertise = "127.0.0.1"
 ports = "20000-29999"
+io = "{io}"
 
 [http]
 listen = "127.0.0.1:{http}"
@@ -302,7 +302,7 @@ class Site:
     """A folder with the bench configuration and `more` behind it, and the ports that it names; `secure` gives it a listener for TLS.
     A switch may be started in it again, and has what the one before left."""
 
-    def __init__(self, tools, more="", secure=False):
+    def __init__(self, tools, more="", secure=False, io="auto"):
         self.folder = Path(tempfile.mkdtemp(dir=tools.folder, prefix="site-"))
         for part in ("config", "config/menus", "config/prompts", "config/prompts/en"):
             (self.folder / part).mkdir()
@@ -313,7 +313,8 @@ class Site:
         (self.folder / "recordings").mkdir()
         self.sip, self.tls, self.http = free_port(), free_port(), free_port()
         tls = f'tls = ["127.0.0.1:{self.tls}"]\n\n[tls]\nself_signed = true' if secure else ""
-        text = CONFIGURATION.format(caller=CALLER, callee=CALLEE, secure=SECURE, port=SIP_PORT, sip=self.sip, tls=tls, http=self.http)
+        names = {"caller": CALLER, "callee": CALLEE, "secure": SECURE, "port": SIP_PORT, "io": io}
+        text = CONFIGURATION.format(sip=self.sip, tls=tls, http=self.http, **names)
         (self.folder / "config/cordboard.toml").write_text(text + more)
 
     @contextmanager
@@ -332,9 +333,9 @@ class Site:
 
 
 @contextmanager
-def switch(tools, program, more="", secure=False):
+def switch(tools, program, more="", secure=False, io="auto"):
     """The switch in a site of its own."""
-    with Site(tools, more, secure).started(program) as one:
+    with Site(tools, more, secure, io).started(program) as one:
         yield one
 
 

@@ -5,15 +5,26 @@
 //! targets (a tenth of a million if not set), `FUZZ_EACH` how many each gets, `FUZZ_SEED` another seed. `scripts/fuzz` runs a million each.
 //! A target that says that it costs more gets fewer.
 
+mod browser;
 mod config;
+mod heap;
 mod media;
 mod mutate;
 mod sip;
+#[allow(dead_code, reason = "other suites use the rest")]
+#[path = "../support/tab.rs"]
+mod tab;
 mod worker;
+
+// As `tab` names them.
+use cordboard::{codec, sdp};
 
 use std::fmt::Write;
 
 use mutate::Mutator;
+
+#[global_allocator]
+static HEAP: heap::Counted = heap::Counted;
 
 /// A parser with what must hold for any input.
 pub trait Target: Sync {
@@ -52,6 +63,7 @@ targets! {
     rtcp: media::Reports;
     srtp: media::Secured;
     worker: worker::Garbage::new();
+    browser: browser::Datagrams::new();
 }
 
 /// Inputs longer than this are cut: everything that is read has its own bound far below.

@@ -33,8 +33,8 @@ pub struct Site {
     /// Of [media].
     recording_keys: String,
     media_keys: String,
-    /// What its log says.
-    log: &'static str,
+    /// What its log says; `None`: what it says by itself.
+    log: Option<&'static str>,
     body: String,
 }
 
@@ -66,7 +66,7 @@ impl Site {
             sip_keys: String::new(),
             media_keys: String::new(),
             recording_keys: String::new(),
-            log: "info",
+            log: None,
             body: String::new(),
         }
     }
@@ -143,7 +143,7 @@ impl Site {
 
     /// Its log says all that it can.
     pub fn verbose(mut self) -> Site {
-        self.log = "cordboard=trace";
+        self.log = Some("cordboard=trace");
         self
     }
 
@@ -240,7 +240,8 @@ impl Site {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cordboard"));
         command.args(arguments).arg("--config").arg(self.config_path()).current_dir(self.folder.path());
-        command.env("CORDBOARD_ADMIN_TOKEN", TOKEN).env("RUST_LOG", self.log);
+        command.env("CORDBOARD_ADMIN_TOKEN", TOKEN).env_remove("RUST_LOG");
+        command.envs(self.log.map(|log| ("RUST_LOG", log)));
         command
     }
 }

@@ -16,7 +16,8 @@ const SOON: Duration = Duration::from_secs(30);
 /// What the browser says, the phone, and a third.
 const TONES: [f64; 3] = [700.0, 1_000.0, 1_500.0];
 
-fn browser(site: &Site, library: &str, over: &str, user: &str, tone: f64) -> Browser {
+/// A page that registers.
+pub fn browser(site: &Site, library: &str, over: &str, user: &str, tone: f64) -> Browser {
     let (page, at) = if over == "wss" { ("https", site.https()) } else { ("http", site.http()) };
     let settings = Settings {
         library,

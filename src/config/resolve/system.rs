@@ -184,6 +184,7 @@ impl Checking {
             ports: self.ports(media.ports),
             codecs: self.codecs(media.codecs),
             workers: u8::try_from(self.count("workers", media.workers, default_workers(), 1..=64)).unwrap_or(1),
+            io: media.io.map(|io| io.0).unwrap_or_default(),
             missing_after,
             dead_after,
             degraded_below: self.score("degraded_below", media.degraded_below, 3.6),

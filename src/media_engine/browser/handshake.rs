@@ -20,12 +20,16 @@ use crate::rtp::srtp::{Master, Pair, Suite};
 use crate::sdp::{DtlsRole, Fingerprint};
 
 use super::HANDSHAKE;
+use super::record::{is_encrypted, is_handshake, pieces, records};
 
 /// The endpoint tells associations apart by address. Ours has one, wherever ICE has it come from.
 const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9);
 /// Datagrams that a handshake may take: four flights of a few, each repeated for as long as DTLS does. The crate keeps those that come too
 /// early without a bound of its own.
 const LONGEST_HANDSHAKE: u32 = 256;
+/// Pieces of handshake messages that an association may bring in all, as `record` counts them. A handshake has some fifteen, of which two
+/// thirds come again with each flight that is lost; what the crate does with so many costs no stack and no time to speak of.
+const MOST_PIECES: usize = 512;
 /// A flight that is not answered is repeated after so long, and then after twice as long each time (RFC 6347 §4.2.4.1 begins with 1 s;
 /// browsers with 50 ms), but no later than the longest.
 const FIRST_GAP: Duration = Duration::from_millis(100);
@@ -34,8 +38,6 @@ const LONGEST_GAP: Duration = Duration::from_secs(2);
 /// eighth time: not before [`HANDSHAKE`] is over. Its timer alone does not do: it is off as soon as anything comes, a ClientHello that the
 /// browser repeats because it has lost the answer to it included.
 const ANEW: Duration = Duration::from_millis(HANDSHAKE.as_millis() as u64 / 8);
-/// Content type of a handshake record (RFC 5246 §6.2.1).
-const HANDSHAKE_RECORD: u8 = 22;
 /// Fits a path of 1280 bytes with IPv6 and UDP.
 const MTU: usize = 1_200;
 /// RFC 5764 §4.2.
@@ -110,6 +112,7 @@ pub struct Handshake {
     client: Option<Arc<HandshakeConfig>>,
     stranger: Arc<AtomicBool>,
     datagrams: u32,
+    pieces: usize,
     complete: bool,
     out: VecDeque<Bytes>,
     /// The one that waits for its answer.
@@ -153,7 +156,7 @@ impl Handshake {
         };
         let endpoint = Endpoint::new(PEER, TransportProtocol::UDP, server);
         let (out, flight) = (VecDeque::new(), None);
-        Ok(Handshake { endpoint, client, stranger, datagrams: 0, complete: false, out, flight })
+        Ok(Handshake { endpoint, client, stranger, datagrams: 0, pieces: 0, complete: false, out, flight })
     }
 
     /// The peer has shown where it listens: the ClientHello goes out, if it is ours to send.
@@ -180,7 +183,7 @@ impl Handshake {
         if self.complete {
             // The last flight is the endpoint's to repeat, whenever the peer repeats its own.
             self.flight = None;
-        } else if datagrams.iter().any(|d| d.first() == Some(&HANDSHAKE_RECORD)) {
+        } else if datagrams.iter().any(|d| is_handshake(d)) {
             match &mut self.flight {
                 Some(flight) if !is_new => flight.datagrams = datagrams,
                 _ => self.flight = Some(Flight { datagrams, again: at + FIRST_GAP, gap: FIRST_GAP }),
@@ -189,13 +192,27 @@ impl Handshake {
     }
 
     fn read(&mut self, datagram: &[u8], at: Instant) -> Progress {
-        if !self.complete {
+        let mut bytes = BytesMut::with_capacity(datagram.len());
+        if self.complete {
+            // Who has keys speaks under them; what is plain is anybody's. A Finished that is repeated is enough to be sent ours again.
+            for record in records(datagram).filter(|record| is_encrypted(record)) {
+                self.pieces += if is_handshake(record) { pieces(record) } else { 0 };
+                if !is_handshake(record) || self.pieces <= MOST_PIECES {
+                    bytes.extend_from_slice(record);
+                }
+            }
+            if bytes.is_empty() {
+                return Progress::Nothing;
+            }
+        } else {
             self.datagrams += 1;
-            if self.datagrams > LONGEST_HANDSHAKE {
+            self.pieces += records(datagram).map(pieces).sum::<usize>();
+            if self.datagrams > LONGEST_HANDSHAKE || self.pieces > MOST_PIECES {
                 return Progress::Failed;
             }
+            bytes.extend_from_slice(datagram);
         }
-        let read = self.endpoint.read(at, PEER, None, BytesMut::from(datagram));
+        let read = self.endpoint.read(at, PEER, None, bytes);
         if self.stranger.load(Relaxed) {
             return Progress::Stranger;
         }

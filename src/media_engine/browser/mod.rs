@@ -4,7 +4,7 @@
 //! | what | whose |
 //! |---|---|
 //! | which address is believed, consent | `ice`, over `stun` |
-//! | certificate, DTLS association, keys | `handshake`, over `rtc::dtls` |
+//! | certificate, DTLS association, keys | `handshake`, over `rtc::dtls`; `record` guards it |
 //! | which legs of a worker are browsers | `peers` |
 //! | packets encrypted and decrypted under those keys, who hears whom, RTCP, digits, silence | `media::Worker`, as for any leg |
 //! | descriptions | `sdp`, in the core |
@@ -19,6 +19,7 @@
 mod handshake;
 mod ice;
 mod peers;
+mod record;
 mod stun;
 
 use std::collections::VecDeque;

@@ -1,4 +1,4 @@
-//! A browser's page for tests: the crate's whole peer connection, with one track of PCMU.
+//! A browser's page for tests: the crate's whole peer connection, with one track of one codec.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -21,6 +21,7 @@ use rtc::rtp_transceiver::rtp_sender::{
 use rtc::sansio::Protocol;
 use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
 
+use crate::codec::Codec;
 use crate::sdp::{Fingerprint, IceCredentials};
 
 pub const PAGE_SSRC: u32 = 0x1111_1111;
@@ -30,8 +31,7 @@ pub struct Page {
     local: SocketAddr,
     pub pc: RTCPeerConnection,
     pub sender: RTCRtpSenderId,
-    /// Payloads of what it heard.
-    pub heard: Vec<Vec<u8>>,
+    pub heard: Vec<rtc::rtp::Packet>,
     ssrc: u32,
     sequence: u16,
     pub state: RTCPeerConnectionState,
@@ -43,16 +43,25 @@ impl Page {
     }
 
     pub fn with(local: SocketAddr, now: Instant, answering: RTCDtlsRole) -> Page {
+        Page::speaking(Codec::Pcmu, PAGE_SSRC, local, now, answering)
+    }
+
+    pub fn speaking(codec: Codec, ssrc: u32, local: SocketAddr, now: Instant, answering: RTCDtlsRole) -> Page {
         let settings = SettingEngineBuilder::new().with_answering_dtls_role(answering).build();
-        Page::made(local, now, PAGE_SSRC, settings, true)
+        Page::made(codec, ssrc, local, now, settings, true)
     }
 
     /// One that reports on what it hears, or not.
-    pub fn made(local: SocketAddr, now: Instant, ssrc: u32, settings: SettingEngine, reports: bool) -> Page {
-        let rtp_codec = RTCRtpCodec { mime_type: "audio/PCMU".into(), clock_rate: 8_000, channels: 1, ..Default::default() };
+    pub fn made(codec: Codec, ssrc: u32, local: SocketAddr, now: Instant, settings: SettingEngine, reports: bool) -> Page {
+        let rtp_codec = RTCRtpCodec {
+            mime_type: format!("audio/{}", codec.name()),
+            clock_rate: codec.clock_rate(),
+            channels: codec.channels().into(),
+            ..Default::default()
+        };
         let mut media = MediaEngine::default();
-        let codec = RTCRtpCodecParameters { rtp_codec: rtp_codec.clone(), payload_type: 0 };
-        media.register_codec(codec, RtpCodecKind::Audio).unwrap();
+        let parameters = RTCRtpCodecParameters { rtp_codec: rtp_codec.clone(), payload_type: codec.payload_type() };
+        media.register_codec(parameters, RtpCodecKind::Audio).unwrap();
         let interceptors = Default::default();
         let mut pc = RTCPeerConnectionBuilder::new()
             .with_media_engine(media)
@@ -99,13 +108,13 @@ impl Page {
         self.state == RTCPeerConnectionState::Connected
     }
 
-    /// 20 ms of sound.
+    /// 20 ms of PCMU.
     pub fn say(&mut self, now: Instant, byte: u8) {
-        self.send(now, vec![byte; 160].into());
+        self.say_in(now, vec![byte; 160].into());
     }
 
-    /// What it has to send is a packet's payload, 20 ms behind the one before.
-    pub fn send(&mut self, now: Instant, payload: Bytes) {
+    /// 20 ms of PCMU, encoded.
+    pub fn say_in(&mut self, now: Instant, payload: Bytes) {
         self.sequence = self.sequence.wrapping_add(1);
         let header = rtc::rtp::Header {
             version: 2,
@@ -115,7 +124,10 @@ impl Page {
             ssrc: self.ssrc,
             ..Default::default()
         };
-        let packet = rtc::rtp::Packet { header, payload };
+        self.send(now, rtc::rtp::Packet { header, payload });
+    }
+
+    pub fn send(&mut self, now: Instant, packet: rtc::rtp::Packet) {
         self.pc.rtp_sender(self.sender).unwrap().write_rtp(now, packet).unwrap();
     }
 
@@ -125,10 +137,11 @@ impl Page {
         self.pc.handle_read(TaggedBytesMut { now, transport, message: BytesMut::from(datagram) }).unwrap();
         while let Some(message) = self.pc.poll_read() {
             if let RTCMessage::RtpPacket(_, packet) = message.message {
-                self.heard.push(packet.payload.to_vec());
+                self.heard.push(packet);
             }
         }
     }
+
     pub fn notice(&mut self) {
         while let Some(event) = self.pc.poll_event() {
             if let RTCPeerConnectionEvent::OnConnectionStateChangeEvent(state) = event {
@@ -155,13 +168,16 @@ pub fn theirs(text: &str) -> (IceCredentials, Fingerprint) {
     (ice, Fingerprint::read(value(text, "fingerprint")).unwrap())
 }
 
-/// A description of ours for PCMU, as short as the page takes it.
-pub fn described(at: SocketAddr, ours: &IceCredentials, fingerprint: Fingerprint, setup: &str) -> String {
+/// A description of ours for one codec, as short as the page takes it.
+pub fn described(codec: Codec, at: SocketAddr, ours: &IceCredentials, fingerprint: Fingerprint, setup: &str) -> String {
     let IceCredentials { ufrag, pwd } = ours;
     let (ip, port) = (at.ip(), at.port());
+    let (number, name, clock) = (codec.payload_type(), codec.name(), codec.clock_rate());
+    let channels = if codec.channels() > 1 { format!("/{}", codec.channels()) } else { String::new() };
     format!(
         "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\na=ice-lite\r\n\
-         m=audio {port} UDP/TLS/RTP/SAVPF 0\r\nc=IN IP4 {ip}\r\na=mid:0\r\na=rtpmap:0 PCMU/8000\r\na=sendrecv\r\na=rtcp-mux\r\n\
+         m=audio {port} UDP/TLS/RTP/SAVPF {number}\r\nc=IN IP4 {ip}\r\na=mid:0\r\na=rtpmap:{number} {name}/{clock}{channels}\r\n\
+         a=sendrecv\r\na=rtcp-mux\r\n\
          a=ice-ufrag:{ufrag}\r\na=ice-pwd:{pwd}\r\na=fingerprint:{fingerprint}\r\na=setup:{setup}\r\n\
          a=candidate:1 1 udp 2130706431 {ip} {port} typ host\r\na=end-of-candidates\r\n"
     )

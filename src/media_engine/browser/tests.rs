@@ -1,5 +1,21 @@
 //! A [`Peer`] against the crate's whole peer connection, which stands for the browser: two stacks that share only what is below DTLS.
 //! Time is virtual; datagrams go straight from one to the other.
+//!
+//! What is to be known of the crate's connection when one drives it, and the test of what is done about it:
+//!
+//! | trap | test |
+//! |---|---|
+//! | 1 telephone-event of another clock, and codecs that nobody asked for | `sdp::browser::tests::a_browsers_keys_have_the_clock_of_its_codec` |
+//! | 2 the active part; 7 a second candidate | `sdp::browser::tests::a_browsers_offer_is_answered_with_one_candidate_and_the_passive_part` |
+//! | 3 DTLS before a nomination | `a_client_hello_that_comes_before_the_nomination_is_answered` |
+//! | 4 a close_notify that nobody is told of | `a_page_that_closes_ends_the_leg_at_once` |
+//! | 5 no RTCP | `reports_go_both_ways_on_the_one_port` |
+//! | 6 a hold answered with sendrecv | `sdp::browser::tests::a_browsers_hold_is_answered_with_the_mirrored_direction_and_the_same_credentials` |
+//! | 8 errors that are swallowed, and filled logs | `an_alert_amid_the_handshake_ends_the_leg_at_once`; `strangers_who_flood_a_browsers_call_change_nothing` in `tests/wire` |
+//! | 9 header extensions, foreign numbers and sources | `media::tests::a_header_extension_goes_no_further_than_here` |
+//! | 10 methods of a trait that must be named | `the_crates_connection_is_driven_by_its_trait_and_nothing_else` |
+//! | an address that is believed before its check is | `a_forged_check_moves_nothing_and_gets_no_answer` |
+//! | a look at all peers at each wake-up | `the_next_deadline_is_known_without_asking_all` |
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -12,6 +28,7 @@ use rtc::shared::TransportProtocol;
 
 use super::page::{PAGE_SSRC, Page, described, theirs, value};
 use super::*;
+use crate::codec::Codec;
 use crate::rtp::srtp::{GROWTH, Inbound, Outbound};
 use crate::sdp::{DtlsRole, Fingerprint, IceCredentials};
 
@@ -51,7 +68,8 @@ struct Call {
     sent: usize,
     /// Neither hears the other.
     deaf: bool,
-    /// Handshake messages of ours, by type (RFC 5246 §7.4): a datagram that begins with one is lost, once.
+    /// Handshake messages of ours, by type (RFC 5246 §7.4), and 20 for the ChangeCipherSpec before a Finished: a datagram that begins with
+    /// one is lost, once.
     losing: Vec<u8>,
 }
 
@@ -67,7 +85,10 @@ impl Call {
         let mut page = Page::new(page_at(), clock.instant(Mono::ZERO));
         let offer = page.offer(clock.instant(Mono::ZERO));
         let (ice, fingerprint) = theirs(&offer);
-        page.answered(clock.instant(Mono::ZERO), described(switch_at(), &ours(1), identity.fingerprint(), "passive"));
+        page.answered(
+            clock.instant(Mono::ZERO),
+            described(Codec::Pcmu, switch_at(), &ours(1), identity.fingerprint(), "passive"),
+        );
         let terms = IceDtls { ours: ours(1), theirs: ice, fingerprint: doctor(fingerprint), role: DtlsRole::Server };
         let peer = Peer::new(&identity, clock, terms).unwrap();
         Call::of(clock, page, peer)
@@ -77,7 +98,8 @@ impl Call {
     fn outgoing(answering: RTCDtlsRole) -> Call {
         let (clock, identity) = (System::start(), identity());
         let mut page = Page::with(page_at(), clock.instant(Mono::ZERO), answering);
-        let answer = page.answer(clock.instant(Mono::ZERO), described(switch_at(), &ours(1), identity.fingerprint(), "actpass"));
+        let answer = page
+            .answer(clock.instant(Mono::ZERO), described(Codec::Pcmu, switch_at(), &ours(1), identity.fingerprint(), "actpass"));
         let (ice, fingerprint) = theirs(&answer);
         let role = if value(&answer, "setup") == "passive" { DtlsRole::Client } else { DtlsRole::Server };
         assert_eq!(role == DtlsRole::Client, answering == RTCDtlsRole::Server);
@@ -130,7 +152,7 @@ impl Call {
     }
 
     fn loses(&mut self, datagram: &[u8]) -> bool {
-        let kind = datagram.get(13).filter(|_| datagram[0] == 22);
+        let kind = if datagram[0] == 20 { Some(&20) } else { datagram.get(13).filter(|_| datagram[0] == 22) };
         let lost = kind.and_then(|kind| self.losing.iter().position(|losing| losing == kind));
         lost.map(|at| self.losing.remove(at)).is_some()
     }
@@ -209,7 +231,7 @@ fn both_hear(mut call: Call) {
     let said: Vec<u8> = call.heard.iter().filter(|(port, _)| *port == Port::Rtp).map(|(_, p)| p[12]).collect();
     assert_eq!(said, [1, 2, 3, 4, 5]);
     assert!(call.heard.iter().all(|(port, p)| *port == Port::Rtcp || (p.len() == 172 && p[8..12] == PAGE_SSRC.to_be_bytes())));
-    assert_eq!(call.page.heard.iter().map(|p| p[0]).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+    assert_eq!(call.page.heard.iter().map(|p| p.payload[0]).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
 }
 
 #[test]
@@ -227,12 +249,13 @@ fn a_page_that_waits_for_our_client_hello_is_sent_one() {
     both_hear(Call::outgoing(RTCDtlsRole::Server).connect());
 }
 
-/// HelloVerifyRequest and ServerHello, where the page begins; ClientHello and our certificate, where we do.
+/// HelloVerifyRequest, ServerHello, and the end, where the page begins; ClientHello and our certificate, where we do.
 #[test]
 fn a_flight_of_ours_that_is_lost_is_sent_again_soon() {
     for (mut call, losing) in [
         (Call::incoming(), vec![2]),
         (Call::incoming(), vec![3, 2, 2]),
+        (Call::incoming(), vec![20]),
         (Call::outgoing(RTCDtlsRole::Server), vec![1, 1]),
         (Call::outgoing(RTCDtlsRole::Server), vec![11, 11]),
     ] {
@@ -307,6 +330,103 @@ fn a_client_hello_that_comes_before_the_nomination_is_answered() {
     let hello = client.poll_transmit().unwrap().message;
     assert_eq!(call.peer.receive(page_at(), &hello, call.now), None);
     assert_eq!(call.peer.transmit().unwrap().1[0], 22, "HelloVerifyRequest");
+}
+
+/// Records, numbered from `first` on, with so many pieces each of one handshake message: nothing in them, and each fits the one before.
+fn in_pieces(first: u64, count: u64, pieces: u64) -> impl Iterator<Item = Vec<u8>> {
+    (first..first + count).map(move |n| {
+        let places = (n * pieces..(n + 1) * pieces).map(|at| (at as u32).to_be_bytes());
+        let body: Vec<u8> = places.flat_map(|[_, a, b, c]| [1, 0, 0, 0, 0, 0, a, b, c, 0, 0, 1]).collect();
+        [&[22, 254, 253, 0, 0][..], &n.to_be_bytes()[2..], &(body.len() as u16).to_be_bytes(), &body].concat()
+    })
+}
+
+/// The crate joins pieces by a recursion that is as deep as there are pieces: where the stack ended, so would the process.
+#[test]
+fn a_handshake_in_thousands_of_pieces_ends_its_leg_and_nothing_else() {
+    let mut call = Call::incoming();
+    let username = format!("{}:{}", call.peer.terms.ours.ufrag, call.peer.terms.theirs.ufrag);
+    call.peer.receive(page_at(), &check(&username, &ours(1).pwd, &[]), call.now);
+    for record in in_pieces(0, 250, 160) {
+        call.peer.receive(page_at(), &record, call.now);
+    }
+    assert_eq!(call.peer.broken(), Some(Broken::Handshake));
+}
+
+/// In the page's name, once it has keys.
+#[test]
+fn what_is_plain_after_the_handshake_is_nobodys() {
+    let mut call = Call::incoming().connect();
+    let alerts = [[2, 40], [1, 0]].map(|alert| [&[21, 254, 253, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2][..], &alert].concat());
+    let hello = Endpoint::client().poll_transmit().unwrap().message.to_vec();
+    for plain in in_pieces(1_000, 2_000, 100).chain(alerts).chain([hello]) {
+        assert_eq!(call.peer.receive(page_at(), &plain, call.now), None);
+    }
+    assert_eq!((call.peer.transmit(), call.peer.broken()), (None, None));
+    both_hear(call);
+}
+
+/// Trap: the crate's connection swallows errors. Before there are keys anybody in the page's place may end it (RFC 6347 §4.1.2.7).
+#[test]
+fn an_alert_amid_the_handshake_ends_the_leg_at_once() {
+    let mut call = Call::incoming();
+    let username = format!("{}:{}", call.peer.terms.ours.ufrag, call.peer.terms.theirs.ufrag);
+    call.peer.receive(page_at(), &check(&username, &ours(1).pwd, &[]), call.now);
+    let alert = [21, 254, 253, 0, 0, 0, 0, 0, 0, 0, 1, 0, 2, 2, 40];
+    assert_eq!(call.peer.receive(page_at(), &alert, call.now), None);
+    assert_eq!(call.peer.broken(), Some(Broken::Handshake));
+}
+
+/// Trap: what drives the crate's connection are methods of a trait, without which it has none: no socket, thread or clock of its own.
+#[test]
+fn the_crates_connection_is_driven_by_its_trait_and_nothing_else() {
+    let clock = System::start();
+    let at = clock.instant(Mono::ZERO);
+    let mut pages = [page_at(), switch_at()].map(|local| Page::new(local, at));
+    let offer = pages[0].offer(at);
+    let answer = pages[1].answer(at, offer);
+    pages[0].answered(at, answer);
+    let mut ms = 0;
+    while !pages.iter().all(Page::is_connected) {
+        ms += 10;
+        assert!(ms < 5_000, "{:?}", [0, 1].map(|n| pages[n].state));
+        let at = clock.instant(Mono::from_millis(ms));
+        for (of, to, from) in [(0, 1, page_at()), (1, 0, switch_at())] {
+            pages[of].pc.handle_timeout(at).unwrap();
+            while let Some(sent) = pages[of].pc.poll_write() {
+                pages[to].hear(from, at, &sent.message);
+            }
+            pages[of].notice();
+        }
+    }
+    assert!(pages.iter_mut().all(|page| page.pc.poll_timeout().is_some()), "it waits to be told of the time");
+}
+
+/// Trap: hundreds of legs would be asked for their next deadline by each datagram of one.
+#[test]
+fn the_next_deadline_is_known_without_asking_all() {
+    let (clock, identity) = (System::start(), identity());
+    let mut peers = Peers::new(identity.clone(), clock);
+    let theirs = IceCredentials::of_chance(&[9; 24]);
+    let slot = |index: u32| crate::media::Slot { index, generation: 1 };
+    for index in 0..100 {
+        let ours = ours(index as u8);
+        let terms = IceDtls { ours, theirs: theirs.clone(), fingerprint: Fingerprint([0; 32]), role: DtlsRole::Server };
+        peers.put(slot(index), crate::ids::LegId(index.into()), Box::new(Peer::new(&identity, clock, terms).unwrap()));
+    }
+    assert_eq!(peers.deadline(), None, "nobody has come");
+    for index in 0..100 {
+        let check = check(&format!("{}:{}", ours(index as u8).ufrag, theirs.ufrag), &ours(index as u8).pwd, &[]);
+        peers.receive(slot(index), page_at(), &check, Mono::from_millis(1_000 * u64::from(100 - index)));
+        assert_eq!(peers.doings(slot(index)).unwrap().send.len(), 1);
+    }
+    // The last one came first.
+    let first = Mono::from_millis(31_000);
+    assert_eq!(peers.deadline(), Some(first));
+    assert!(peers.tick(Mono::from_millis(30_999)).is_empty());
+    let done = peers.tick(first);
+    assert_eq!(done.iter().map(|d| (d.slot, d.broken)).collect::<Vec<_>>(), [(slot(99), Some(Broken::Consent))]);
+    assert_eq!(peers.deadline(), Some(Mono::from_millis(32_000)));
 }
 
 /// Who has sent no check is answered nothing.
@@ -443,7 +563,7 @@ fn an_ice_restart_goes_on_with_the_same_keys() {
     assert!(call.peer.target().is_some());
     call.page.pc.set_local_description(at, offer).unwrap();
     call.page.listen();
-    call.page.answered(at, described(switch_at(), &ours(2), certificate, "passive"));
+    call.page.answered(at, described(Codec::Pcmu, switch_at(), &ours(2), certificate, "passive"));
     call.run(Duration::from_secs(40));
     assert_eq!((call.peer.broken(), call.peer.ice.is_of_one_generation()), (None, true));
     both_hear(call);

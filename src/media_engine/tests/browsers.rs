@@ -2,10 +2,9 @@
 
 use rtc::sansio::Protocol;
 
-use arrayvec::ArrayVec;
-
 use super::*;
 use crate::media::Broken;
+use crate::media_engine::browser::BROWSER;
 use crate::media_engine::browser::page::{Page, described, theirs};
 use crate::sdp::{DtlsRole, IceCredentials, IceDtls};
 
@@ -27,25 +26,10 @@ impl Tab {
         let mut page = Page::new(socket.local_addr().unwrap(), now);
         let (theirs, fingerprint) = theirs(&page.offer(now));
         let ours = IceCredentials::of_chance(&[id as u8; 24]);
-        page.answered(now, described((LOCAL, lease.port).into(), &ours, r.engine.fingerprint(), "passive"));
+        page.answered(now, described(Codec::Pcmu, (LOCAL, lease.port).into(), &ours, r.engine.fingerprint(), "passive"));
         r.command(Command::Open { leg, lease });
-        let session = Session {
-            remote: None,
-            remote_rtcp: None,
-            codec: Codec::Pcmu,
-            payload_type: 0,
-            receives: ArrayVec::from_iter([(0, Codec::Pcmu)]),
-            telephone_event: None,
-            telephone_events_in: Default::default(),
-            keys_by_signalling: false,
-            send: true,
-            receive: true,
-            ptime_ms: 20,
-            dtx: false,
-            extended: crate::sdp::Extended::default(),
-            srtp: None,
-            dtls: Some(Box::new(IceDtls { ours, theirs, fingerprint, role: DtlsRole::Server })),
-        };
+        let dtls = Some(Box::new(IceDtls { ours, theirs, fingerprint, role: DtlsRole::Server }));
+        let session = Session { dtls, ..Session::plain(Codec::Pcmu, BROWSER) };
         r.command(Command::Agree { leg, session });
         (leg, Tab { page, socket, clock })
     }
@@ -100,7 +84,7 @@ fn a_browser_and_a_phone_hear_each_other_and_either_may_hang_up() {
     tab.say(0x55);
     assert_eq!(phone.hear().1, 0x55);
     phone.say(0x2a);
-    tab.until("it hears the phone", |page| page.heard.iter().any(|p| p.len() == 160 && p[0] == 0x2a));
+    tab.until("it hears the phone", |page| page.heard.iter().any(|p| p.payload.len() == 160 && p.payload[0] == 0x2a));
 
     r.command(Command::Close { leg });
     tab.until("it is told goodbye", Page::was_told_goodbye);
@@ -138,5 +122,5 @@ fn a_browsers_leg_goes_on_in_another_worker() {
     }
     assert_eq!(bytes[HEADER], 0x55);
     phone.say(0x2a);
-    tab.until("it hears the phone", |page| page.heard.iter().any(|p| p[0] == 0x2a));
+    tab.until("it hears the phone", |page| page.heard.iter().any(|p| p.payload[0] == 0x2a));
 }
