@@ -1,12 +1,14 @@
-//! The durable side of the recorder: makes files, sidecars and rows, syncs them, and says so only then.
+//! The durable side of the recorder: syncs files, makes sidecars and rows durable, and says so only then.
 //!
 //! The clerk keeps a desk for each recording with what is wanted of it, and works until disk and index agree. What fails stays on the
-//! desk and is tried again; what is asked meanwhile replaces what was asked before. All rows of a round share one flush of the index.
+//! desk and is tried again; what is asked meanwhile replaces what was asked before. All rows of a round share a sync of their folder and
+//! one flush of the index; a round takes no more than [`BATCH`] of them, so that what is asked meanwhile is not kept waiting.
 //!
 //! | step | order on disk |
 //! |---|---|
-//! | begin | sidecar, WAV (synced), folders (synced), row (flushed), then `Started` |
+//! | begin | the layer made sidecar and WAV; sidecar, WAV (synced), folders (synced), row (flushed), then `Started` |
 //! | describe | sidecar, folder, row |
+//! | sync | the WAV, every ten seconds |
 //! | finish | length and header, sync, hash, what the waveform lacks; sidecar, folder, row (flushed), then `Finished` |
 //! | finish of a refused one | WAV, waveform, sidecar go, folder, row (flushed), then `Discarded` |
 //! | heard, keep, discard | sidecar; or WAV, sidecar, folder, row; all rows flushed, then `Kept` |
@@ -14,12 +16,12 @@
 //! A kill between any two leaves what the repair at start completes. The hash is taken by reading the file back at its end, because its
 //! first bytes, the header, are the last to be known; that is some 0.3 s for an hour, from the page cache, in a thread of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::wav::{Sealed, Unsealed, WavFile, frames_ms};
+use super::wav::{Sealed, Unsealed, frames_ms};
 use super::{Reports, sidecar};
 use crate::ids::{ConversationId, RecordingId};
 use crate::store::database::DatabaseError;
@@ -28,9 +30,18 @@ use crate::store::recordings::{Folder, Recording, Recordings, State};
 use crate::switch::input::RecorderReport;
 use crate::switch::output::About;
 
+/// What a round syncs at most, of sidecars with their rows, and of files that are being written. Chosen by feel: large enough that the
+/// sync of the folder and the flush of the index are few, small enough that a round on a slow disk does not last for seconds.
+const BATCH: usize = 32;
+
 /// To the clerk.
 pub enum Job {
     Begin(About),
+    /// Its files are there, unsynced; or can't be made for now.
+    Laid {
+        recording: RecordingId,
+        result: io::Result<()>,
+    },
     Describe(About),
     /// The message was heard.
     Heard(RecordingId),
@@ -47,7 +58,10 @@ pub enum Job {
         recording: RecordingId,
     },
     /// Make what was written survive a power cut.
-    Sync(Arc<dyn DiskFile>),
+    Sync {
+        recording: RecordingId,
+        file: Arc<dyn DiskFile>,
+    },
     /// No more samples come; the file is to have this length.
     Finish {
         recording: RecordingId,
@@ -78,12 +92,6 @@ pub struct ToSeal {
     pub unsealed: Unsealed,
 }
 
-/// To the writer.
-pub struct Opened {
-    pub recording: RecordingId,
-    pub wav: WavFile,
-}
-
 pub struct Clerk {
     disk: Arc<dyn Disk>,
     folder: Folder,
@@ -91,6 +99,10 @@ pub struct Clerk {
     desks: BTreeMap<RecordingId, Desk>,
     /// What is still to be done with messages that are finished; no more than there are messages.
     messages: BTreeMap<RecordingId, Wish>,
+    /// Files with samples that are not synced; a recording's once, however often it was asked.
+    unsynced: BTreeMap<RecordingId, Arc<dyn DiskFile>>,
+    /// The last round left something for the next.
+    has_more: bool,
     /// The last day's folder that was synced with all above it.
     synced_day: PathBuf,
     /// What failed in the last round.
@@ -122,12 +134,16 @@ struct Desk {
 }
 
 enum Stage {
-    /// Nothing is durable yet. `told`: that it can't be written was reported.
+    /// There are no files yet.
     Beginning {
         end: Option<End>,
-        told: bool,
+        failed: Option<Unlaid>,
     },
-    /// File and sidecar are there, the row is not yet.
+    /// File and sidecar are there, and a power cut may take them.
+    Laid {
+        end: Option<End>,
+    },
+    /// File and sidecar are durable, the row is not yet.
     Unindexed {
         end: Option<End>,
     },
@@ -146,6 +162,12 @@ enum Stage {
     Vanished,
 }
 
+/// Why there are no files, and whether that was reported.
+struct Unlaid {
+    reason: String,
+    told: bool,
+}
+
 #[derive(Clone, Copy)]
 struct End {
     frames: u64,
@@ -154,7 +176,6 @@ struct End {
 
 /// What a round asks of its surroundings.
 pub trait Surroundings {
-    fn opened(&mut self, opened: Opened);
     /// `false`: not now.
     fn seal(&mut self, order: ToSeal) -> bool;
 }
@@ -167,6 +188,8 @@ impl Clerk {
             table,
             desks: BTreeMap::new(),
             messages: BTreeMap::new(),
+            unsynced: BTreeMap::new(),
+            has_more: false,
             synced_day: PathBuf::new(),
             trouble: None,
             failed: None,
@@ -188,6 +211,11 @@ impl Clerk {
         self.desks.len()
     }
 
+    /// The next round need not wait for a job. In trouble it waits: a disk is not asked again at once.
+    pub fn has_more(&self) -> bool {
+        self.has_more && self.trouble.is_none()
+    }
+
     pub fn trouble(&self) -> Option<&str> {
         self.trouble.as_deref()
     }
@@ -195,8 +223,16 @@ impl Clerk {
     pub fn take(&mut self, job: Job) {
         match job {
             Job::Begin(about) => {
-                let stage = Stage::Beginning { end: None, told: false };
+                let stage = Stage::Beginning { end: None, failed: None };
                 self.desks.entry(about.recording).or_insert(Desk { about, stage, stale: true });
+            }
+            Job::Laid { recording, result } => {
+                let Some(desk) = self.desks.get_mut(&recording) else { return };
+                let Stage::Beginning { end, failed } = &mut desk.stage else { return };
+                match result {
+                    Ok(()) => desk.stage = Stage::Laid { end: *end },
+                    Err(error) => *failed = Some(Unlaid { reason: error.to_string(), told: false }),
+                }
             }
             Job::Describe(about) => {
                 if let Some(desk) = self.desks.get_mut(&about.recording)
@@ -216,17 +252,14 @@ impl Clerk {
                 }
                 None => drop(self.messages.insert(recording, Wish::Refuse { conversation })),
             },
-            Job::Sync(file) => {
-                if let Err(error) = file.sync() {
-                    tracing::error!(%error, "a recording can't be synced");
-                    self.failed = Some(error.to_string());
-                }
-            }
+            Job::Sync { recording, file } => drop(self.unsynced.insert(recording, file)),
             Job::Finish { recording, frames, lost_ms } => {
+                // Sealing syncs it whole.
+                self.unsynced.remove(&recording);
                 if let Some(desk) = self.desks.get_mut(&recording) {
                     let given = End { frames, lost_ms };
                     match &mut desk.stage {
-                        Stage::Beginning { end, .. } | Stage::Unindexed { end } => *end = Some(given),
+                        Stage::Beginning { end, .. } | Stage::Laid { end } | Stage::Unindexed { end } => *end = Some(given),
                         Stage::Running => desk.stage = Stage::Sealing { end: given, ordered: false },
                         Stage::Sealing { .. } | Stage::Closing { .. } | Stage::Vanished => {}
                     }
@@ -256,38 +289,68 @@ impl Clerk {
         self.tell_vanished(report);
         self.messages_wished(report);
         self.discard_refused(report);
-        let mut rows = Vec::new();
+        self.has_more = false;
+        let mut rows = self.written_sidecars(around, report);
+        self.sync_days(&mut rows);
         for (id, desk) in &mut self.desks {
-            let done = match &mut desk.stage {
-                Stage::Beginning { told, end } => match begin(&*self.disk, &self.folder, &desk.about, &mut self.synced_day) {
-                    Ok(wav) => {
-                        // Audio does not wait for an index in trouble.
-                        around.opened(Opened { recording: *id, wav });
-                        desk.stage = Stage::Unindexed { end: *end };
-                        rows.push(Recording::begun(&desk.about));
-                        Ok(())
-                    }
-                    Err(error) => {
-                        if !std::mem::replace(told, true) {
-                            report(RecorderReport::Failed {
-                                conversation: desk.about.conversation,
-                                recording: *id,
-                                reason: error.to_string(),
-                            });
-                        }
-                        Err(error)
-                    }
-                },
-                Stage::Running | Stage::Unindexed { .. } if desk.stale => {
-                    describe(&*self.disk, &self.folder, &Recording::begun(&desk.about)).map(|row| rows.push(row))
+            match &desk.stage {
+                Stage::Laid { end } if rows.contains_key(id) => desk.stage = Stage::Unindexed { end: *end },
+                // Only the index was in trouble.
+                Stage::Unindexed { .. } if !desk.stale => {
+                    rows.entry(*id).or_insert_with(|| Recording::begun(&desk.about));
                 }
-                Stage::Unindexed { .. } => {
-                    rows.push(Recording::begun(&desk.about));
-                    Ok(())
+                Stage::Beginning { .. }
+                | Stage::Laid { .. }
+                | Stage::Unindexed { .. }
+                | Stage::Running
+                | Stage::Sealing { .. }
+                | Stage::Closing { .. }
+                | Stage::Vanished => {}
+            }
+        }
+        if !rows.is_empty() {
+            let written = rows.values().try_for_each(|row| self.table.put(row, false)).and_then(|()| self.table.flush());
+            match written {
+                Ok(()) => self.written(rows.values(), report),
+                Err(error) => self.not_written(error),
+            }
+        }
+        self.sync_files();
+    }
+
+    /// A pass over all desks: writes the sidecars that are due, and what else is to be on disk before their rows. Their folders are not
+    /// synced.
+    fn written_sidecars(&mut self, around: &mut dyn Surroundings, report: &mut Reports<'_>) -> BTreeMap<RecordingId, Recording> {
+        let mut rows = BTreeMap::new();
+        for (id, desk) in &mut self.desks {
+            let mut is_new = false;
+            let row = match &mut desk.stage {
+                Stage::Vanished => continue,
+                Stage::Beginning { failed: None, .. } => {
+                    if self.writer_ended {
+                        self.trouble.get_or_insert_with(|| "a recording has no file at the end".to_owned());
+                    }
+                    continue;
                 }
-                Stage::Running | Stage::Vanished => Ok(()),
+                Stage::Beginning { failed: Some(Unlaid { reason, told }), .. } => {
+                    if !std::mem::replace(told, true) {
+                        report(RecorderReport::Failed {
+                            conversation: desk.about.conversation,
+                            recording: *id,
+                            reason: reason.clone(),
+                        });
+                    }
+                    self.trouble.get_or_insert_with(|| reason.clone());
+                    continue;
+                }
+                Stage::Running | Stage::Unindexed { .. } if !desk.stale => continue,
+                Stage::Running | Stage::Unindexed { .. } => Recording::begun(&desk.about),
+                Stage::Laid { .. } => {
+                    is_new = true;
+                    Recording::begun(&desk.about)
+                }
                 // It goes, as soon as the disk lets it.
-                Stage::Sealing { .. } | Stage::Closing { .. } if desk.about.refused => Ok(()),
+                Stage::Sealing { .. } | Stage::Closing { .. } if desk.about.refused => continue,
                 Stage::Sealing { end, ordered } => {
                     if !*ordered {
                         let (frames, rate) = (end.frames, desk.about.sample_rate);
@@ -295,29 +358,50 @@ impl Clerk {
                         let unsealed = Unsealed { audio, drawing, frames, rate, is_torn: false };
                         *ordered = around.seal(ToSeal { recording: *id, unsealed });
                     }
-                    Ok(())
+                    continue;
                 }
-                Stage::Closing { end, sealed } => {
-                    let row = closed(&desk.about, end.frames, end.lost_ms, sealed);
-                    describe(&*self.disk, &self.folder, &row).map(|row| rows.push(row))
-                }
+                Stage::Closing { end, sealed } => closed(&desk.about, end.frames, end.lost_ms, sealed),
             };
-            if let Err(error) = done {
-                self.trouble.get_or_insert_with(|| error.to_string());
+            if rows.len() >= BATCH {
+                self.has_more = true;
+                continue;
+            }
+            let written = sidecar::write(&*self.disk, &self.folder, &row)
+                .and_then(|()| if is_new { sync_audio(&*self.disk, &self.folder, *id) } else { Ok(()) });
+            match written {
+                Ok(()) => drop(rows.insert(*id, row)),
+                Err(error) => drop(self.trouble.get_or_insert_with(|| error.to_string())),
             }
         }
-        if rows.is_empty() {
-            return;
-        }
-        let written = rows.iter().try_for_each(|row| self.table.put(row, false)).and_then(|()| self.table.flush());
-        match written {
-            Ok(()) => self.written(&rows, report),
-            Err(error) => self.not_written(error),
+        rows
+    }
+
+    /// One sync for each folder, of which there is more than one only around midnight. What lies in one that can't be synced waits.
+    fn sync_days(&mut self, rows: &mut BTreeMap<RecordingId, Recording>) {
+        let days: BTreeSet<PathBuf> = rows.keys().map(|id| self.folder.day(*id)).collect();
+        for day in days {
+            if let Err(error) = sync_day(&*self.disk, &self.folder, day.clone(), &mut self.synced_day) {
+                self.trouble.get_or_insert_with(|| error.to_string());
+                rows.retain(|id, _| self.folder.day(*id) != day);
+            }
         }
     }
 
+    /// The recordings that are being written, last, since somebody waits for the others.
+    fn sync_files(&mut self) {
+        for _ in 0..BATCH {
+            let Some((recording, file)) = self.unsynced.pop_first() else { return };
+            // It is asked for again.
+            if let Err(error) = file.sync() {
+                tracing::error!(%recording, %error, "a recording can't be synced");
+                self.trouble.get_or_insert_with(|| error.to_string());
+            }
+        }
+        self.has_more |= !self.unsynced.is_empty();
+    }
+
     /// All of these rows are durable.
-    fn written(&mut self, rows: &[Recording], report: &mut Reports<'_>) {
+    fn written<'a>(&mut self, rows: impl Iterator<Item = &'a Recording>, report: &mut Reports<'_>) {
         for row in rows {
             let Some(desk) = self.desks.get_mut(&row.id) else { continue };
             desk.stale = false;
@@ -336,7 +420,12 @@ impl Clerk {
                 }
                 (
                     None,
-                    Stage::Beginning { .. } | Stage::Running | Stage::Sealing { .. } | Stage::Closing { .. } | Stage::Vanished,
+                    Stage::Beginning { .. }
+                    | Stage::Laid { .. }
+                    | Stage::Running
+                    | Stage::Sealing { .. }
+                    | Stage::Closing { .. }
+                    | Stage::Vanished,
                 ) => {}
             }
         }
@@ -440,17 +529,17 @@ impl Clerk {
     }
 }
 
-/// Sidecar and WAV, synced with their folders. Can be repeated: nothing was written to the file before this has succeeded.
-pub(super) fn begin(disk: &dyn Disk, folder: &Folder, about: &About, synced_day: &mut PathBuf) -> io::Result<WavFile> {
-    let day = folder.day(about.recording);
-    disk.create_folders(&day)?;
-    sidecar::write(disk, folder, &Recording::begun(about))?;
-    let mut wav = WavFile::create(disk, &folder.audio(about.recording), about.sample_rate)?;
-    wav.file().sync()?;
-    // Nobody's call waits for a waveform, and what is not there is drawn at the end.
-    if let Err(error) = disk.create(&folder.drawing(about.recording)).and_then(|file| wav.draw_into(file)) {
-        tracing::warn!(recording = %about.recording, %error, "a waveform can't be begun");
+/// What the layer made. A file that somebody took away meanwhile is found missing at its end.
+fn sync_audio(disk: &dyn Disk, folder: &Folder, id: RecordingId) -> io::Result<()> {
+    match disk.open(&folder.audio(id)) {
+        Ok(file) => file.sync(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
     }
+}
+
+/// The names in a day's folder; and, where it is not the one that was synced last, the names of it and of all above it.
+pub(super) fn sync_day(disk: &dyn Disk, folder: &Folder, day: PathBuf, synced_day: &mut PathBuf) -> io::Result<()> {
     disk.sync_folder(&day)?;
     if day != *synced_day {
         for parent in day.ancestors().skip(1).take_while(|p| p.starts_with(folder.root())) {
@@ -458,7 +547,7 @@ pub(super) fn begin(disk: &dyn Disk, folder: &Folder, about: &About, synced_day:
         }
         *synced_day = day;
     }
-    Ok(wav)
+    Ok(())
 }
 
 /// All that lies on disk of a recording; can be repeated.

@@ -3,7 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::clerk::{begin, closed, describe};
+use super::clerk::{closed, describe, sync_day};
+use super::layer::lay;
 use super::wav::{MOST_FRAMES, Unsealed, frames_ms, seal};
 use crate::store::database::DatabaseError;
 use crate::store::disk::Disk;
@@ -22,7 +23,7 @@ pub enum ImportError {
 /// Writes samples of the rate that `about` names as what was said; nothing was heard. Durable when this returns; its length in ms is what comes back. What a kill
 /// leaves half done the repair at the next start completes.
 pub fn import(disk: &dyn Disk, folder: &Folder, table: &Recordings, about: &About, samples: &[i16]) -> Result<u64, ImportError> {
-    let mut wav = begin(disk, folder, about, &mut PathBuf::new())?;
+    let mut wav = lay(disk, folder, about)?;
     let both: Vec<i16> = samples.iter().flat_map(|said| [*said, 0]).collect();
     wav.append(&both)?;
     wav.checkpoint()?;
@@ -32,6 +33,7 @@ pub fn import(disk: &dyn Disk, folder: &Folder, table: &Recordings, about: &Abou
     let (audio, drawing, rate) = (folder.audio(about.recording), folder.drawing(about.recording), about.sample_rate);
     let sealed = seal(disk, &Unsealed { audio, drawing, frames, rate, is_torn: false })?;
     let row = describe(disk, folder, &closed(about, frames, [0, 0], &sealed))?;
+    sync_day(disk, folder, folder.day(about.recording), &mut PathBuf::new())?;
     table.put(&row, true)?;
     table.flush()?;
     Ok(frames_ms(frames, rate))

@@ -1,17 +1,21 @@
 //! Writes what the tap copies to stereo WAV, and keeps files, sidecars and index in step.
 //!
 //! ```text
-//! media workers ── frames (bounded; dropped and counted when full) ──┐
+//!                                                                    layer ──> sidecar and WAV, unsynced
+//!                                                                 begin ^ │ laid
+//! media workers ── frames (bounded; dropped and counted when full) ──┐  │ v
 //! core ────────── commands (bounded) ────────────────────────────────┴─> writer ──> page cache, every 200 ms
-//!                                                              opened ^   │ begin, describe, sync, finish
-//!                                                                     └── clerk ──> fsync, sidecar, row, report
-//!                                                                          │ ^
-//!                                                                          v │ hash
-//!                                                                         sealer
+//!                                                                         │ begin, laid, describe, sync, finish
+//!                                                                         v
+//!                                                                        clerk ──> fsync, sidecar, row, report
+//!                                                                         │ ^
+//!                                                                         v │ hash
+//!                                                                        sealer
 //! ```
 //! The rule: audio never waits for a disk, and nothing is reported that is not durable. What was spoken reaches the page cache within
-//! 0.4 s and so survives a kill of the process; it is synced every ten seconds and at the end, for a power cut. On trouble with the
-//! disk the calls go on, the file's length stays the time that has passed, and the part `recording` is reported as degraded.
+//! 0.4 s and so survives a kill of the process, however far behind the syncs are. For a power cut, `Started` is reported when files,
+//! folder and row are synced; what is spoken is synced every ten seconds and at the end. On trouble with the disk the calls go on, the
+//! file's length stays the time that has passed, and the part `recording` is reported as degraded.
 
 pub mod catalogue;
 mod clerk;
@@ -19,6 +23,7 @@ pub mod command_line;
 mod export;
 mod hushed;
 pub mod import;
+mod layer;
 pub mod repair;
 #[cfg(test)]
 mod rig;

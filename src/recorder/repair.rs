@@ -30,8 +30,8 @@ use crate::store::recordings::{Folder, Kind, Recording, Recordings, State};
 use crate::store::{Conversations, Store};
 use crate::switch::input::Repaired;
 
-/// Folders of days that are searched for files without a row. A recording is made row and all in one second, so a kill can only leave
-/// such a file on the last day that the switch ran; the others are for clocks that were set.
+/// Folders of days that are searched for files without a row. The row follows the files as fast as the disk syncs, so a kill can only
+/// leave such a file on the last day that the switch ran; the others are for clocks that were set.
 const DAYS: usize = 3;
 
 #[derive(Debug, thiserror::Error)]

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::clerk::{Clerk, Job, Opened, Surroundings, ToSeal};
+use super::clerk::{Clerk, Job, Surroundings, ToSeal};
+use super::layer::Layer;
 use super::wav::seal;
 use super::writer::Writer;
 use crate::clock::{Mono, System, Wall};
@@ -25,22 +26,20 @@ pub struct Rig {
     pub disk: FaultyDisk,
     pub store: Store,
     pub writer: Writer,
+    pub layer: Layer,
     pub clerk: Clerk,
     pub now: Mono,
     pub reports: Vec<RecorderReport>,
     pub talking: Vec<RecordingId>,
+    /// On a disk whose syncs take long: it does nothing yet.
+    pub clerk_is_behind: bool,
 }
 
 struct Around {
-    opened: Vec<Opened>,
     seals: Vec<ToSeal>,
 }
 
 impl Surroundings for Around {
-    fn opened(&mut self, opened: Opened) {
-        self.opened.push(opened);
-    }
-
     fn seal(&mut self, order: ToSeal) -> bool {
         self.seals.push(order);
         true
@@ -91,8 +90,9 @@ impl Rig {
         let disk = FaultyDisk::with_free(1 << 30);
         let store = open_store(root.path(), &disk);
         let clerk = Clerk::new(Arc::new(disk.clone()), store.folder.clone(), store.recordings.clone());
+        let layer = Layer::new(Arc::new(disk.clone()), store.folder.clone());
         let (writer, now) = (Writer::default(), Mono::ZERO);
-        Rig { root, disk, store, writer, clerk, now, reports: vec![], talking: vec![] }
+        Rig { root, disk, store, writer, layer, clerk, now, reports: vec![], talking: vec![], clerk_is_behind: false }
     }
 
     pub fn folder(&self) -> Folder {
@@ -129,18 +129,28 @@ impl Rig {
         self.round();
     }
 
+    /// What is asked of the layer, as its thread does it while the clerk's is behind.
+    pub fn lay(&mut self) {
+        for about in self.writer.to_lay.drain(..) {
+            self.layer.take(about);
+        }
+        let (writer, now) = (&mut self.writer, self.now);
+        self.layer.work(true, &mut |laid| writer.laid(laid, now));
+    }
+
     pub fn round(&mut self) {
+        self.lay();
+        if self.clerk_is_behind {
+            return;
+        }
         for job in self.writer.outbox.drain(..) {
             self.clerk.take(job);
         }
         // Twice: what was sealed in the first is closed in the second.
         for _ in 0..2 {
-            let mut around = Around { opened: vec![], seals: vec![] };
+            let mut around = Around { seals: vec![] };
             let reports = &mut self.reports;
             self.clerk.work(&mut around, &mut |r| reports.push(r));
-            for opened in around.opened {
-                self.writer.opened(opened, self.now);
-            }
             for ToSeal { recording, unsealed } in around.seals {
                 let result = seal(&self.disk, &unsealed);
                 self.clerk.take(Job::Hashed { recording, result });

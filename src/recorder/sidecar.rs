@@ -8,9 +8,18 @@ use crate::store::recordings::{Folder, Recording};
 
 /// Writes it as a whole. Its folder is not synced.
 pub fn write(disk: &dyn Disk, folder: &Folder, row: &Recording) -> io::Result<()> {
+    disk.replace(&folder.sidecar(row.id), &json(row)?)
+}
+
+/// The same without any sync.
+pub fn lay(disk: &dyn Disk, folder: &Folder, row: &Recording) -> io::Result<()> {
+    disk.place(&folder.sidecar(row.id), &json(row)?)
+}
+
+fn json(row: &Recording) -> io::Result<Vec<u8>> {
     let mut json = serde_json::to_vec_pretty(row).map_err(io::Error::other)?;
     json.push(b'\n');
-    disk.replace(&folder.sidecar(row.id), &json)
+    Ok(json)
 }
 
 /// `Ok(None)`: there is none, or it is not whole.

@@ -1,4 +1,4 @@
-//! The recorder's three threads.
+//! The recorder's four threads.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,7 +7,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::clerk::{Clerk, Job, Opened, Surroundings, ToSeal};
+use super::clerk::{Clerk, Job, Surroundings, ToSeal};
+use super::layer::{Laid, Layer};
 use super::tap::{Dropped, FRAMES, Tap};
 use super::wav::seal;
 use super::writer::{WRITE_EVERY, Writer};
@@ -18,14 +19,18 @@ use crate::store::recordings::{Folder, Recordings};
 use crate::store::thread::{PANICKED, watched};
 use crate::store::{Health, Store};
 use crate::switch::input::RecorderReport;
-use crate::switch::output::RecorderCommand;
+use crate::switch::output::{About, RecorderCommand};
 
 /// Commands from the core that wait while the writer hangs on a disk: a few a call, so this is hours of a hundred agents. The core must
 /// never wait for a disk; what comes beyond is refused, and told.
 pub const COMMANDS: usize = 65_536;
 
-/// Jobs between writer, sealer and clerk. When full they stay in the writer's own outbox.
+/// Jobs from writer and sealer to the clerk. When full they stay in the writer's own outbox.
 const JOBS: usize = 1_024;
+
+/// Recordings that wait for the layer, and files from it. When full the first stay in the writer's own outbox, and for the other the layer
+/// waits: the writer looks often.
+const LAYS: usize = 1_024;
 
 /// Files that wait for their hash. When full they stay on the clerk's desk.
 const SEALS: usize = 256;
@@ -38,7 +43,7 @@ const LOOK_IDLE: Duration = Duration::from_millis(200);
 /// Frames taken before commands are looked at again.
 const FRAMES_AT_ONCE: usize = 2_048;
 
-/// The clerk looks again at what failed.
+/// The clerk looks again at what failed, and so does the layer.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Rounds in trouble after the recorder was told to stop, before what is left is left to the repair.
@@ -82,7 +87,8 @@ impl Recorder {
         let commands = Arc::new(Commands::default());
         let (frames, frame_queue) = sync_channel(room);
         let (jobs, job_queue) = sync_channel(JOBS);
-        let (opened, opened_queue) = sync_channel(JOBS);
+        let (to_lay, lay_queue) = sync_channel(LAYS);
+        let (laid, laid_queue) = sync_channel(LAYS);
         let (seals, seal_queue) = sync_channel::<ToSeal>(SEALS);
         let dropped = Arc::new(Dropped::default());
         let stop = Arc::new(AtomicBool::new(false));
@@ -100,10 +106,14 @@ impl Recorder {
                 }
             }
         };
+        let layer = {
+            let layer = Layer::new(disk.clone(), folder.clone());
+            move || lay_all(layer, &lay_queue, &laid, clock)
+        };
         let clerk = ClerkThread {
             clerk: Clerk::new(disk, folder, table),
             jobs: job_queue,
-            around: Around { opened, seals },
+            around: Around { seals },
             report: report.clone(),
             clock,
             health: health.clone(),
@@ -113,7 +123,8 @@ impl Recorder {
             writer: Writer::default(),
             commands: commands.clone(),
             frames: frame_queue,
-            opened: opened_queue,
+            to_lay: Some(to_lay),
+            laid: laid_queue,
             dropped: dropped.clone(),
             jobs,
             clock,
@@ -127,6 +138,7 @@ impl Recorder {
         };
         let threads = vec![
             spawn("recorder", Box::new(move || writer.run()))?,
+            spawn("recorder-layer", Box::new(layer))?,
             spawn("recorder-clerk", Box::new(move || clerk.run()))?,
             spawn("recorder-seal", Box::new(sealer))?,
         ];
@@ -194,7 +206,9 @@ struct WriterThread {
     writer: Writer,
     commands: Arc<Commands>,
     frames: Receiver<Frame>,
-    opened: Receiver<Opened>,
+    /// `None` after the last one.
+    to_lay: Option<SyncSender<About>>,
+    laid: Receiver<Laid>,
     dropped: Arc<Dropped>,
     jobs: SyncSender<Job>,
     clock: System,
@@ -219,6 +233,7 @@ impl WriterThread {
                 self.health.say("disk", self.writer.is_stalled().then_some("a recording can't be written"));
             }
             if stop {
+                self.last_laid();
                 self.writer.dropped(self.dropped.take());
                 self.writer.finish_all(now, &mut report);
             }
@@ -243,12 +258,53 @@ impl WriterThread {
                 taken += 1;
             }
             let now = self.clock.mono();
-            while let Ok(opened) = self.opened.try_recv() {
-                self.writer.opened(opened, now);
+            // A call that just began has its file made while the frames of others are written.
+            self.send_to_lay();
+            while let Ok(laid) = self.laid.try_recv() {
+                self.writer.laid(laid, now);
             }
             if taken < FRAMES_AT_ONCE {
                 return now;
             }
+        }
+    }
+
+    fn send_to_lay(&mut self) {
+        let Some(to_lay) = &self.to_lay else { return };
+        while let Some(about) = self.writer.to_lay.pop_front() {
+            if let Err(TrySendError::Full(about)) = to_lay.try_send(about) {
+                self.writer.to_lay.push_front(about);
+                return;
+            }
+        }
+    }
+
+    /// What waits for its file gets it before the end, if the disk has one.
+    fn last_laid(&mut self) {
+        let Some(to_lay) = self.to_lay.take() else { return };
+        let mut last = std::mem::take(&mut self.writer.to_lay);
+        loop {
+            // Both queues are bounded, so one is emptied while the other is filled.
+            while let Ok(laid) = self.laid.try_recv() {
+                self.writer.laid(laid, self.clock.mono());
+            }
+            let Some(about) = last.pop_front() else { break };
+            match to_lay.try_send(about) {
+                Ok(()) => {}
+                Err(TrySendError::Full(about)) => {
+                    last.push_front(about);
+                    match self.laid.recv_timeout(RETRY) {
+                        Ok(laid) => self.writer.laid(laid, self.clock.mono()),
+                        Err(RecvTimeoutError::Timeout) => {}
+                        Err(RecvTimeoutError::Disconnected) => break,
+                    }
+                }
+                Err(TrySendError::Disconnected(_)) => break,
+            }
+        }
+        drop(to_lay);
+        while let Ok(laid) = self.laid.recv() {
+            self.writer.laid(laid, self.clock.mono());
         }
     }
 
@@ -266,6 +322,29 @@ impl WriterThread {
     }
 }
 
+/// Until the writer asks for no more, and then once more for what has failed.
+fn lay_all(mut layer: Layer, orders: &Receiver<About>, laid: &SyncSender<Laid>, clock: System) {
+    // The writer empties this on each look, and after its end nobody needs the handle.
+    let mut hand_over = |one| drop(laid.send(one));
+    let mut next_try = Mono::ZERO;
+    loop {
+        let order = if layer.is_done() { orders.recv().map_err(RecvTimeoutError::from) } else { orders.recv_timeout(RETRY) };
+        let is_end = matches!(order, Err(RecvTimeoutError::Disconnected));
+        if let Ok(about) = order {
+            layer.take(about);
+        }
+        // A disk in trouble is asked once in a while, not at each call.
+        let again = is_end || clock.mono() >= next_try;
+        layer.work(again, &mut hand_over);
+        if is_end {
+            return;
+        }
+        if again {
+            next_try = clock.mono() + RETRY;
+        }
+    }
+}
+
 struct ClerkThread {
     clerk: Clerk,
     jobs: Receiver<Job>,
@@ -277,16 +356,10 @@ struct ClerkThread {
 }
 
 struct Around {
-    opened: SyncSender<Opened>,
     seals: SyncSender<ToSeal>,
 }
 
 impl Surroundings for Around {
-    fn opened(&mut self, opened: Opened) {
-        // The writer empties this on each look, and after its end nobody needs the handle.
-        let _ = self.opened.send(opened);
-    }
-
     fn seal(&mut self, order: ToSeal) -> bool {
         self.seals.try_send(order).is_ok()
     }
@@ -300,7 +373,7 @@ impl ClerkThread {
         let mut next_loss = Mono::ZERO;
         let mut next_round = Mono::ZERO;
         loop {
-            match self.jobs.recv_timeout(RETRY) {
+            match self.jobs.recv_timeout(if self.clerk.has_more() { Duration::ZERO } else { RETRY }) {
                 Ok(job) => self.clerk.take(job),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }

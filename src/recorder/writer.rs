@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::Reports;
-use super::clerk::{Job, Opened};
+use super::clerk::Job;
+use super::layer::Laid;
 use super::session::{Progress, Session};
 use crate::clock::Mono;
 use crate::ids::RecordingId;
 use crate::media::Frame;
 use crate::switch::input::RecorderReport;
-use crate::switch::output::RecorderCommand;
+use crate::switch::output::{About, RecorderCommand};
 
 /// Samples go to the file, and its header is put right, this often. With what the time line holds back (200 ms), a kill costs at most
 /// 0.4 s; for 100 recordings it is 1,500 small writes a second.
@@ -29,6 +30,8 @@ pub struct Writer {
     sessions: BTreeMap<RecordingId, Session>,
     /// For the clerk, in order; bounded by what the core asks and a sync each [`SYNC_EVERY`].
     pub outbox: VecDeque<Job>,
+    /// For the layer, in order; one a recording.
+    pub to_lay: VecDeque<About>,
     /// Frames of recordings that have not begun, or have ended.
     pub strays: u64,
 }
@@ -39,6 +42,7 @@ impl Writer {
             RecorderCommand::Begin { at, about } => {
                 let session = Session::begin(about.recording, about.conversation, at, about.sample_rate);
                 self.sessions.entry(about.recording).or_insert(session);
+                self.to_lay.push_back(about.clone());
                 self.outbox.push_back(Job::Begin(about));
             }
             RecorderCommand::Describe(about) => self.outbox.push_back(Job::Describe(about)),
@@ -73,10 +77,15 @@ impl Writer {
         }
     }
 
-    pub fn opened(&mut self, opened: Opened, now: Mono) {
-        if let Some(session) = self.sessions.get_mut(&opened.recording) {
-            session.opened(opened.wav, now);
-        }
+    /// The clerk hears of it after `Begin`, and once a file that came too late is let go: that writes a header once more.
+    pub fn laid(&mut self, laid: Laid, now: Mono) {
+        let Laid { recording, result } = laid;
+        let result = result.map(|wav| {
+            if let Some(session) = self.sessions.get_mut(&recording) {
+                session.opened(wav, now);
+            }
+        });
+        self.outbox.push_back(Job::Laid { recording, result });
     }
 
     pub fn dropped(&mut self, dropped: BTreeMap<RecordingId, [u64; 2]>) {
@@ -101,7 +110,7 @@ impl Writer {
             if now.since(session.last_sync) >= SYNC_EVERY {
                 session.last_sync = now;
                 session.save_drawing();
-                self.outbox.extend(session.file().map(Job::Sync));
+                self.outbox.extend(session.file().map(|file| Job::Sync { recording: session.recording, file }));
                 let dropped_ms = session.take_dropped_ms();
                 if dropped_ms > 0 {
                     report(gap(session, "queue_full", dropped_ms));
@@ -123,7 +132,7 @@ impl Writer {
     }
 
     pub fn is_idle(&self) -> bool {
-        self.sessions.is_empty() && self.outbox.is_empty()
+        self.sessions.is_empty() && self.outbox.is_empty() && self.to_lay.is_empty()
     }
 
     pub fn is_stalled(&self) -> bool {

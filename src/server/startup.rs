@@ -17,7 +17,7 @@ use crate::transport::Addresses;
 pub fn tell_recovered(recovered: &Recovered) {
     if !recovered.open.is_empty() || !recovered.repaired.is_empty() {
         tracing::warn!(
-            conversations = recovered.open.len(),
+            conversations = recovered.open.len() + recovered.unlogged.len(),
             recordings = recovered.repaired.len(),
             "the last run did not end in order: its conversations are closed, its recordings made whole"
         );

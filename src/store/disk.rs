@@ -23,11 +23,21 @@ pub trait Disk: Send + Sync {
     /// Replaces a file as a whole: after a kill at any moment it is the old or the new one, never half of either. The folder is
     /// not synced here, so that a caller with several files in it syncs once.
     fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.replace_by(path, bytes, &|file| file.sync())
+    }
+
+    /// The same for a kill only: a power cut may leave an empty file, until one that is synced takes its place.
+    fn place(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.replace_by(path, bytes, &|_| Ok(()))
+    }
+
+    /// `settle` comes between the last byte and the name.
+    fn replace_by(&self, path: &Path, bytes: &[u8], settle: &dyn Fn(&dyn DiskFile) -> io::Result<()>) -> io::Result<()> {
         let mut name = path.as_os_str().to_owned();
         name.push(TEMPORARY);
         let temporary = Path::new(&name);
         let file = self.create(temporary)?;
-        let written = file.write_all_at(bytes, 0).and_then(|()| file.sync()).and_then(|()| self.rename(temporary, path));
+        let written = file.write_all_at(bytes, 0).and_then(|()| settle(&*file)).and_then(|()| self.rename(temporary, path));
         if written.is_err() {
             let _ = self.remove(temporary);
         }
@@ -127,8 +137,16 @@ pub mod faulty {
     pub struct FaultyDisk {
         free: Arc<AtomicI64>,
         broken: Arc<AtomicBool>,
-        hangs: Arc<(Mutex<bool>, Condvar)>,
+        hangs: Arc<(Mutex<Hangs>, Condvar)>,
         waiting: Arc<AtomicUsize>,
+    }
+
+    #[derive(Clone, Copy, Default, PartialEq, Eq)]
+    enum Hangs {
+        #[default]
+        Nothing,
+        Syncs,
+        All,
     }
 
     impl FaultyDisk {
@@ -151,7 +169,16 @@ pub mod faulty {
 
         /// From here on who writes or syncs waits until it hangs no more.
         pub fn set_hanging(&self, hangs: bool) {
-            *self.hangs.0.lock().unwrap() = hangs;
+            self.hang(if hangs { Hangs::All } else { Hangs::Nothing });
+        }
+
+        /// From here on who syncs waits, and who writes does not: a disk that is busy.
+        pub fn set_syncs_hanging(&self, hangs: bool) {
+            self.hang(if hangs { Hangs::Syncs } else { Hangs::Nothing });
+        }
+
+        fn hang(&self, what: Hangs) {
+            *self.hangs.0.lock().unwrap() = what;
             self.hangs.1.notify_all();
         }
 
@@ -161,10 +188,18 @@ pub mod faulty {
         }
 
         fn check(&self) -> io::Result<()> {
+            self.wait_while(|hangs| hangs == Hangs::All)
+        }
+
+        fn check_sync(&self) -> io::Result<()> {
+            self.wait_while(|hangs| hangs != Hangs::Nothing)
+        }
+
+        fn wait_while(&self, waits: impl Fn(Hangs) -> bool) -> io::Result<()> {
             let hangs = self.hangs.0.lock().unwrap();
-            if *hangs {
+            if waits(*hangs) {
                 self.waiting.fetch_add(1, Ordering::SeqCst);
-                drop(self.hangs.1.wait_while(hangs, |hangs| *hangs));
+                drop(self.hangs.1.wait_while(hangs, |hangs| waits(*hangs)));
                 self.waiting.fetch_sub(1, Ordering::SeqCst);
             }
             if self.broken.load(Ordering::SeqCst) { Err(io::Error::other("broken disk")) } else { Ok(()) }
@@ -212,7 +247,7 @@ pub mod faulty {
         }
 
         fn sync_folder(&self, path: &Path) -> io::Result<()> {
-            self.check()?;
+            self.check_sync()?;
             RealDisk.sync_folder(path)
         }
     }
@@ -255,7 +290,7 @@ pub mod faulty {
         }
 
         fn sync(&self) -> io::Result<()> {
-            self.disk.check()?;
+            self.disk.check_sync()?;
             self.file.sync()
         }
     }

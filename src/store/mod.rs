@@ -27,6 +27,7 @@ pub mod recordings;
 pub mod rfc3339;
 pub mod thread;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -40,9 +41,11 @@ use self::conversations::FoldError;
 use self::database::{Database, DatabaseError, SledDatabase};
 use self::disk::Disk;
 use self::projector::Projector;
-use self::recordings::Folder;
+use self::recordings::{Folder, Kind as RecordingKind};
 use crate::clock::System;
-use crate::switch::input::{Recovered, Repaired};
+use crate::ids::LegId;
+use crate::switch::event::CallStarted;
+use crate::switch::input::{Recovered, Repaired, UnloggedConversation};
 
 /// Hears that a part is in trouble (what is wrong), or out of it again (`None`). Called from the part's own thread; must not wait.
 pub type Health = Arc<dyn Fn(&'static str, Option<&str>) + Send + Sync>;
@@ -141,6 +144,7 @@ impl Store {
     /// The first input of a run. `repaired` is what the recorder found and mended.
     pub fn recovered(&self, repaired: Vec<Repaired>) -> Result<Recovered, StoreError> {
         let greetings = self.recordings.greetings()?;
+        let unlogged = self.unlogged(&repaired)?;
         Ok(Recovered {
             registrations: keeper::registrations(&*self.database)?,
             wishes: keeper::wishes(&*self.database)?,
@@ -152,8 +156,35 @@ impl Store {
             greetings: greetings.kept,
             unkept: greetings.unkept,
             open: self.conversations.unended(),
+            unlogged,
             repaired,
         })
+    }
+
+    /// Of calls only: a greeting may have come without one, and a prompt's take goes.
+    fn unlogged(&self, repaired: &[Repaired]) -> Result<Vec<UnloggedConversation>, StoreError> {
+        let mut unlogged = BTreeMap::new();
+        for Repaired { conversation, finished } in repaired {
+            let Some(row) = self.recordings.row(finished.recording)? else { continue };
+            let is_call = matches!(row.kind, RecordingKind::Conversation | RecordingKind::Voicemail | RecordingKind::Supervisor);
+            if !is_call || unlogged.contains_key(conversation) || self.conversations.row(*conversation)?.is_some() {
+                continue;
+            }
+            let started = CallStarted {
+                direction: row.direction,
+                leg: LegId::NOBODY,
+                trunk: None,
+                phone: None,
+                customer_number: row.customer_number,
+                called: row.called,
+                customer_e164: row.customer_e164,
+                called_e164: row.called_e164,
+            };
+            let (started_at, recorded_ms) = (row.started_at, row.duration_ms);
+            unlogged
+                .insert(*conversation, UnloggedConversation { conversation: *conversation, started_at, started, recorded_ms });
+        }
+        Ok(unlogged.into_values().collect())
     }
 
     /// The bindings that are remembered.

@@ -11,7 +11,7 @@ use super::command::{
 use super::event::{self, By, ConfigReloaded, Kind, SystemDegraded, SystemStarted, SystemStopping};
 use super::forwarding::Unset;
 use super::hub::{Cx, For, Told, View};
-use super::input::{Actor, RecorderReport, Recovered, Untold};
+use super::input::{Actor, RecorderReport, Recovered, UnloggedConversation, Untold};
 use super::mailbox::Waits;
 use super::output::{RecorderCommand, Ticket};
 use super::queueing::millis;
@@ -358,6 +358,7 @@ impl Switch {
             greetings,
             unkept,
             open,
+            unlogged,
             repaired,
         } = recovered;
         let wanted =
@@ -380,7 +381,7 @@ impl Switch {
         cx.restore_minutes(minutes);
         let data = SystemStarted {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            recovered_conversations: open.len() as u64,
+            recovered_conversations: (open.len() + unlogged.len()) as u64,
             repaired_recordings: repaired.len() as u64,
             registrations: cx.hub.registrar.all().count() as u64,
         };
@@ -397,6 +398,13 @@ impl Switch {
         for Untold { gone, message } in untold {
             cx.tell(None, if gone { Kind::VoicemailDeleted(message) } else { Kind::VoicemailHeard(message) });
         }
+        let mut unlogged_ends = Vec::with_capacity(unlogged.len());
+        for UnloggedConversation { conversation, started_at, started, recorded_ms } in unlogged {
+            let kind = Kind::CallStarted(started);
+            cx.out.push(Output::Event(event::Event { at: started_at, conversation: Some(conversation), kind }));
+            // A recording begins with the answer.
+            unlogged_ends.push((conversation, ended_by_restart(Some(recorded_ms), 0)));
+        }
         for repaired in repaired {
             let recording = repaired.finished.recording;
             cx.tell(Some(repaired.conversation), Kind::RecordingRepaired(repaired.finished));
@@ -406,15 +414,10 @@ impl Switch {
         cx.restore_subscriptions(subscriptions);
         for open in open {
             let answered_ms = open.answered_at.map(|at| millis(open.last_at.since(at)));
-            let ended = event::CallEnded {
-                cause: Cause::Restart,
-                status: None,
-                by: By::Switch,
-                answered_ms,
-                talk_ms: open.talk_ms,
-                legs: Vec::new(),
-            };
-            cx.tell(Some(open.conversation), Kind::CallEnded(ended));
+            cx.tell(Some(open.conversation), Kind::CallEnded(ended_by_restart(answered_ms, open.talk_ms)));
+        }
+        for (conversation, ended) in unlogged_ends {
+            cx.tell(Some(conversation), Kind::CallEnded(ended));
         }
         cx.hub.stirred = true;
     }
@@ -535,4 +538,9 @@ impl Cx<'_> {
             }
         }
     }
+}
+
+/// The end of a conversation that another process had.
+fn ended_by_restart(answered_ms: Option<u64>, talk_ms: u64) -> event::CallEnded {
+    event::CallEnded { cause: Cause::Restart, status: None, by: By::Switch, answered_ms, talk_ms, legs: Vec::new() }
 }

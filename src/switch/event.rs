@@ -376,7 +376,8 @@ pub struct GuardAlarm {
     pub failures: u32,
 }
 
-/// First INVITE of a conversation.
+/// First INVITE of a conversation. Of one that a kill left only a recording of, told by the next start: with the time of the recording's
+/// beginning, and leg 0.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CallStarted {
     pub direction: Direction,

@@ -142,6 +142,9 @@ pub struct Recovered {
     pub untold: Vec<Untold>,
     /// Conversations without an end in the log, by their first event.
     pub open: Vec<OpenConversation>,
+    /// Conversations of repaired recordings that the log knows nothing of.
+    #[serde(default)]
+    pub unlogged: Vec<UnloggedConversation>,
     pub repaired: Vec<Repaired>,
 }
 
@@ -161,6 +164,17 @@ pub struct OpenConversation {
     pub talk_ms: u64,
     /// The last thing that the log knows of it.
     pub last_at: Wall,
+}
+
+/// A conversation whose recording a kill left, but not its first event: files survive one at once, events when they are synced. What is
+/// known of it is what lay beside the recording.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UnloggedConversation {
+    pub conversation: ConversationId,
+    /// When the recording began.
+    pub started_at: Wall,
+    pub started: super::event::CallStarted,
+    pub recorded_ms: u64,
 }
 
 /// A recording that a kill left unfinished, made whole. Its row is already durable.

@@ -1,8 +1,8 @@
 //! What a packet costs between two browsers that talk through a media worker, beside the bare crate that does the same: rows for
 //! `scripts/bench`.
 //!
-//! On either side stand pages with sockets and DTLS keys of their own, each of which sends 50 packets a second. Every one is received,
-//! decrypted, encrypted and sent: by the worker to the other page of the call, by the bare crate to the page that it came from. CPU is that of the one thread that does it, as the scheduler counts it,
+//! On either side stand pages with sockets and DTLS keys of their own, two in a call, each of which sends 50 packets a second. Every one is
+//! received, decrypted, encrypted for the other page and sent. CPU is that of the one thread that does it, as the scheduler counts it,
 //! a packet that a page has heard. The bare crate is the whole peer connection of `rtc`, ICE-lite and without RTCP reports, all on one
 //! socket; a machine's speed moves both alike, so what is judged is brought to what the crate took where the goal was set.
 
@@ -275,7 +275,7 @@ fn leg(engine: &mut Engine, leg: LegId, lease: Lease, clock: System) -> Tab {
     tab
 }
 
-/// The bare crate: a peer connection for each page, which sends back what it hears, as it did when the goal was set.
+/// The bare crate: a peer connection for each page, and what one hears, the other one of the call is sent.
 struct Bare {
     clock: System,
     socket: UdpSocket,

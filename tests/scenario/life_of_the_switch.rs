@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use cordboard::ids::{ConversationId, LegId, RecordingId};
 use cordboard::media::Lease;
 use cordboard::route::Cause;
-use cordboard::switch::input::OpenConversation;
+use cordboard::switch::event::{CallStarted, Direction, RecordingFinished};
+use cordboard::switch::input::{OpenConversation, Recovered, Repaired, UnloggedConversation};
 use cordboard::switch::{Answer, Command, Input, Kind};
 
 use crate::sim::ua::OnInvite;
@@ -147,6 +149,43 @@ fn after_a_restart_phones_are_reached_and_open_conversations_have_their_end() {
     });
     sim.run_until("they talk again", |s| s.ua(b).is_up());
     sim.act(a, |a, now| a.hang_up(now));
+    sim.assert_clean();
+}
+
+#[test]
+fn a_conversation_that_only_its_recording_tells_of_begins_and_ends_in_the_log() {
+    let mut sim = Sim::new(7);
+    let conversation = ConversationId::from_parts(7, 7);
+    let started_at = sim.now.wall;
+    sim.run_for(2 * SECOND);
+    let started = CallStarted {
+        direction: Direction::Inbound,
+        leg: LegId::NOBODY,
+        trunk: None,
+        phone: None,
+        customer_number: "+4930123".into(),
+        called: "600".into(),
+        customer_e164: None,
+        called_e164: None,
+    };
+    let finished = RecordingFinished {
+        recording: RecordingId::from_parts(7, 8),
+        duration_ms: 480,
+        bytes: 15_404,
+        sha256: String::new(),
+        lost_ms: [0, 0],
+    };
+    sim.restart_with(Recovered {
+        unlogged: vec![UnloggedConversation { conversation, started_at, started, recorded_ms: 480 }],
+        repaired: vec![Repaired { conversation, finished }],
+        ..Recovered::default()
+    });
+    let told: Vec<_> = sim.events.iter().filter(|e| e.conversation == Some(conversation)).collect();
+    let [begun, repaired, ended] = told[..] else { panic!("{}", sim.story()) };
+    assert!(matches!(begun.kind, Kind::CallStarted(_)) && begun.at == started_at);
+    assert!(matches!(repaired.kind, Kind::RecordingRepaired(_)));
+    let Kind::CallEnded(end) = &ended.kind else { panic!("{}", sim.story()) };
+    assert_eq!((end.cause, end.answered_ms, ended.at), (Cause::Restart, Some(480), sim.now.wall));
     sim.assert_clean();
 }
 

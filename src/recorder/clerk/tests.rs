@@ -55,6 +55,46 @@ fn a_recording_exists_whole_before_it_is_reported_and_is_closed_at_the_exact_sam
 }
 
 #[test]
+fn a_rush_of_calls_is_made_durable_in_batches_and_each_has_its_file_before() {
+    let mut rig = Rig::new();
+    for n in 0..100 {
+        rig.begin(n);
+    }
+    rig.lay();
+    assert!((0..100).all(|n| rig.folder().audio(recording(n)).exists() && rig.folder().sidecar(recording(n)).exists()));
+    let mut rounds = Vec::new();
+    loop {
+        rig.round();
+        rounds.push(rig.reports.len());
+        if !rig.clerk.has_more() {
+            break;
+        }
+    }
+    assert_eq!(rounds, [2 * BATCH, 100], "a round of the rig is two of the clerk");
+    assert!(rig.reports.iter().all(|r| matches!(r, RecorderReport::Started { .. })));
+    for n in 0..100 {
+        let row = rig.store.recordings.row(recording(n)).unwrap().unwrap();
+        assert!(verify::row(&rig.folder(), &row, How { hash: true, live: true }).is_empty());
+    }
+}
+
+#[test]
+fn a_call_that_ends_before_its_file_is_made_is_as_long_as_it_was() {
+    let mut rig = Rig::new();
+    rig.disk.set_free(0);
+    rig.begin(1);
+    rig.run(1_000);
+    rig.end(1);
+    rig.run(1_000);
+    rig.disk.set_free(1 << 30);
+    rig.run(1_000);
+    let done = finished(&rig.reports);
+    assert_eq!((done.len(), done[0].duration_ms, rig.clerk.open()), (1, 1_000, 0));
+    let row = rig.store.recordings.row(recording(1)).unwrap().unwrap();
+    assert!(verify::row(&rig.folder(), &row, STRICT).is_empty());
+}
+
+#[test]
 fn a_full_disk_fails_the_beginning_aloud_and_the_recording_begins_when_there_is_room() {
     let mut rig = Rig::new();
     rig.disk.set_free(0);

@@ -80,6 +80,113 @@ fn a_kill_costs_at_most_half_a_second_and_is_told_until_the_log_has_it() {
 }
 
 #[test]
+fn a_kill_while_the_clerk_is_behind_costs_no_more_and_the_log_gets_to_know_the_calls() {
+    let mut rig = Rig::new();
+    rig.clerk_is_behind = true;
+    for n in 0..25 {
+        rig.begin(n);
+    }
+    rig.run(1_980);
+    let (root, disk, reports) = rig.kill();
+    assert_eq!(reports, []);
+    let store = open_store(root.path(), &disk);
+    let repaired = repair(&store, &RealDisk).unwrap();
+    assert_eq!(repaired.len(), 25);
+    assert!(repaired.iter().all(|r| (1_480..=1_980).contains(&r.finished.duration_ms)), "{repaired:?}");
+    all_is_well(&store);
+    let recovered = store.recovered(repaired.clone()).unwrap();
+    let told: Vec<_> = recovered.unlogged.iter().map(|u| (u.conversation, u.started.customer_number.clone())).collect();
+    let abouts = (0..25).map(super::super::rig::about);
+    assert_eq!(told, abouts.map(|about| (about.conversation, about.customer_number)).collect::<Vec<_>>());
+    // Killed again after the first of them.
+    let first = recovered.unlogged[0].clone();
+    let last = store.log.last() + 1;
+    let kind = Kind::CallStarted(first.started);
+    store.log.append([Event { at: Wall::default(), conversation: Some(first.conversation), kind }]);
+    store.log.wait_past(last - 1, std::time::Duration::from_secs(20));
+    store.close();
+    drop(store);
+    let store = open_store(root.path(), &disk);
+    let recovered = store.recovered(repair(&store, &RealDisk).unwrap()).unwrap();
+    assert_eq!((recovered.repaired.len(), recovered.unlogged.len()), (25, 24));
+    assert_eq!(recovered.open.iter().map(|open| open.conversation).collect::<Vec<_>>(), [first.conversation]);
+    store.close();
+}
+
+/// Everything that a kill between two steps of its beginning leaves, and what of it a power cut leaves.
+#[test]
+fn whatever_is_there_of_a_beginning_is_made_whole() {
+    let remove = |paths: &[PathBuf]| paths.iter().for_each(|path| std::fs::remove_file(path).unwrap());
+    let cut = |path: &PathBuf, len: u64| std::fs::OpenOptions::new().write(true).open(path).unwrap().set_len(len).unwrap();
+    let about = super::super::rig::about(1);
+    let unknown = ConversationId::from_bytes(recording(1).to_bytes());
+    // What is there; whether the row is; whose it is then.
+    let states = [
+        ("a sidecar", false, about.conversation),
+        ("a sidecar and a WAV without its header", false, about.conversation),
+        ("a sidecar and a WAV without samples", false, about.conversation),
+        ("all files", false, about.conversation),
+        ("a WAV", false, unknown),
+        ("a WAV and an empty sidecar", false, unknown),
+        ("an empty sidecar", false, unknown),
+        ("nothing", true, about.conversation),
+        ("a sidecar", true, about.conversation),
+        ("a WAV", true, about.conversation),
+        ("all files", true, about.conversation),
+    ];
+    for (there, has_row, conversation) in states {
+        let mut rig = Rig::new();
+        // As after any start: the index is not made anew at the next.
+        rig.store.recordings.set_whole().unwrap();
+        rig.clerk_is_behind = !has_row;
+        rig.begin(1);
+        rig.run(1_000);
+        let (root, disk, _) = rig.kill();
+        let store = open_store(root.path(), &disk);
+        let (audio, drawing) = (store.folder.audio(recording(1)), store.folder.drawing(recording(1)));
+        let sidecar = store.folder.sidecar(recording(1));
+        let half = sidecar.with_extension("json.new");
+        std::fs::write(&half, b"{").unwrap();
+        match there {
+            "nothing" => remove(&[audio, drawing, sidecar]),
+            "a sidecar" => remove(&[audio, drawing]),
+            "a sidecar and a WAV without its header" => cut(&audio, 7),
+            "a sidecar and a WAV without samples" => cut(&audio, 44),
+            "a WAV" => remove(&[drawing, sidecar]),
+            "a WAV and an empty sidecar" => cut(&sidecar, 0),
+            "an empty sidecar" => {
+                cut(&sidecar, 0);
+                remove(&[audio, drawing]);
+            }
+            _ => {}
+        }
+        let repaired = repair(&store, &RealDisk).unwrap();
+        assert_eq!(repaired.iter().map(|r| r.conversation).collect::<Vec<_>>(), [conversation], "{there}, row {has_row}");
+        all_is_well(&store);
+        assert!(!half.exists());
+        assert_eq!(store.recovered(repaired.clone()).unwrap().unlogged.len(), 1, "{there}, row {has_row}");
+        tell(&store, &repaired);
+        store.close();
+        drop(store);
+        let store = open_store(root.path(), &disk);
+        assert_eq!(repair(&store, &RealDisk).unwrap(), [], "{there}, row {has_row}");
+        store.close();
+    }
+}
+
+#[test]
+fn what_was_not_laid_whole_is_no_recording() {
+    let (root, disk, _) = Rig::new().kill();
+    let store = open_store(root.path(), &disk);
+    let half = store.folder.sidecar(recording(1)).with_extension("json.new");
+    std::fs::create_dir_all(half.parent().unwrap()).unwrap();
+    std::fs::write(&half, b"{").unwrap();
+    assert_eq!(repair(&store, &RealDisk).unwrap(), []);
+    assert!(!half.exists());
+    store.close();
+}
+
+#[test]
 fn a_lost_index_is_made_anew_from_the_files() {
     let mut rig = Rig::new();
     for n in 0..5 {

@@ -150,3 +150,40 @@ fn a_disk_that_hangs_costs_what_the_queue_does_not_hold_and_nothing_moves() {
     assert!((silent[0].max(silent[1])..=silent[0] + silent[1]).contains(&told), "{told} of {silent:?}");
     store.close();
 }
+
+/// Syncs that take long keep no call from its file: what is spoken is there for the next start if the process is killed now.
+#[test]
+fn what_is_spoken_is_in_its_file_while_the_disk_hangs_in_a_sync() {
+    let root = tempfile::TempDir::new().unwrap();
+    let clock = System::start();
+    let deaf: Health = Arc::new(|_, _| {});
+    let options = LogOptions { reserve_bytes: 0, ..LogOptions::default() };
+    let store = Store::open(root.path(), options, Arc::new(RealDisk), clock, deaf.clone()).unwrap();
+    let reports = Arc::new(Mutex::new(Vec::new()));
+    let into = reports.clone();
+    let report: ReportTo = Arc::new(move |r| into.lock().unwrap().push(r));
+    let disk = FaultyDisk::with_free(1 << 30);
+    let recorder = Recorder::start(&store, Arc::new(disk.clone()), clock, report, deaf).unwrap();
+    let tap = recorder.tap();
+    disk.set_syncs_hanging(true);
+    recorder.command(RecorderCommand::Begin { at: clock.mono(), about: about(1) });
+    until("the clerk hangs", || disk.waiting() > 0);
+    // This one comes when the clerk can do nothing.
+    let begun = clock.mono();
+    recorder.command(RecorderCommand::Begin { at: begun, about: about(2) });
+    let mut at = begun;
+    let half_a_second = crate::recorder::wav::HEADER + 4_000 * crate::recorder::wav::FRAME;
+    until("half a second in the file", || {
+        while at < clock.mono() {
+            tap.offer(frame(recording(2), at, Side::Said));
+            at += Duration::from_millis(20);
+        }
+        std::fs::metadata(store.folder.audio(recording(2))).is_ok_and(|file| file.len() >= half_a_second)
+    });
+    assert!(store.folder.sidecar(recording(2)).exists() && reports.lock().unwrap().is_empty());
+    disk.set_syncs_hanging(false);
+    recorder.close();
+    let finished = |r: &&RecorderReport| matches!(r, RecorderReport::Finished { .. });
+    assert_eq!(reports.lock().unwrap().iter().filter(finished).count(), 2);
+    store.close();
+}

@@ -22,7 +22,7 @@ use cordboard::config::{Config, File, Source};
 use cordboard::ids::{ConversationId, LegId, RecordingId};
 use cordboard::media::{self, Clips, Datagram, Lease, Port, Worker};
 use cordboard::sip::{self, Flow};
-use cordboard::switch::input::{Actor, Recovered};
+use cordboard::switch::input::{Actor, OpenConversation, Recovered};
 use cordboard::switch::journal::{Ended, Journal};
 use cordboard::switch::output::{Banned, Known, Resolved, Server, Ticket, Wanted};
 use cordboard::switch::{Answer, Command, Event, Input, Output, Switch, guarded};
@@ -275,7 +275,12 @@ impl Sim {
     }
 
     /// Another process on what the last one left on disk.
-    pub fn restart(&mut self, open: Vec<cordboard::switch::input::OpenConversation>) {
+    pub fn restart(&mut self, open: Vec<OpenConversation>) {
+        self.restart_with(Recovered { open, ..Recovered::default() });
+    }
+
+    /// The same, where the recorder has found something.
+    pub fn restart_with(&mut self, found: Recovered) {
         let source = self.source.clone().unwrap_or_else(centre);
         let config = Config::resolve(&source).unwrap_or_else(|_| panic!("the centre's configuration"));
         // No process has the chance of another: branches and tags would be taken for repeats.
@@ -320,8 +325,7 @@ impl Sim {
             messages,
             greetings,
             unkept,
-            open,
-            ..Recovered::default()
+            ..found
         })));
         self.input(Input::Ports(leases(self.pairs)));
     }
