@@ -160,13 +160,14 @@ def thousand(table, tools, options):
         per_100 = 100 * figures["cpu_share"] * 100 / THOUSAND
         table.add(f"cordboard, {THOUSAND} recorded calls", f"{per_100:.2f} % of a core for 100 calls")
         dropped = switch.metric("media_datagrams_not_sent_total") + switch.metric("media_frames_not_recorded_total")
-        lost = figures["sent"] - figures["received"]
+        lost = figures["sent"] - figures["received"] - figures["early"]
         seen = f"{lost} of {figures['sent']} packets lost on the way, {figures['socket_drops']} of them in the load's own sockets"
+        seen += f"; before them {figures['early']} that came before their call was answered"
         table.add("  packets that the switch lost", seen, lost - figures["socket_drops"] + dropped, 0, " packets")
         say("its recordings, packet by packet")
         switch.wait_until_written(THOUSAND)
-        files, whole, missing = recordings.judge(switch.recordings, TWO_MINUTES)
-        figure = f"{whole} of {files} files have every packet on both sides in its place, {missing} packets are missing"
+        files, whole, missing, moved = recordings.judge(switch.recordings, TWO_MINUTES)
+        figure = f"{whole} of {files} files have every packet on both sides, {missing} packets are missing; {moved} moves to keep to the clock"
         table.add("  recordings with a flaw", figure, files - whole + abs(files - THOUSAND), 0, " files")
 
 

@@ -62,7 +62,7 @@ struct leg {
     volatile int on;
     uint16_t seq;
     uint32_t ts, ssrc, xseq;
-    uint64_t sent, recv, badpay;
+    uint64_t sent, recv, badpay, early; // early: sent before the first that came
     uint32_t maxx;
     int any;
     uint64_t last;
@@ -274,6 +274,8 @@ static void take(struct leg *l, uint8_t *b, int len, uint64_t n) {
     uint8_t *p = b + 12;
     if (len >= 60 && p[0] == 0x95 && p[1] == 0x9a && p[2] == 0x95) {
         uint32_t x = dec(p + 12);
+        if (!l->any)
+            l->early = x;
         if (!l->any || x > l->maxx)
             l->maxx = x;
         l->any = 1;
@@ -1053,8 +1055,9 @@ int main(int c, char **v) {
     }
     usleep(300000);
     // final loss: everything sent vs received, after drain
-    uint64_t fas = 0, fbs = 0, far = 0, fbr = 0;
+    uint64_t fas = 0, fbs = 0, far = 0, fbr = 0, early = 0;
     for (int i = 0; i < N; i++) {
+        early += A[i].early + B[i].early;
         fas += A[i].sent;
         fbs += B[i].sent;
         far += A[i].recv;
@@ -1109,9 +1112,9 @@ int main(int c, char **v) {
            c2 - c1, u2 - u1, (c2 - c1) - (u2 - u1), 100 * (c2 - c1) / w, 100 * (c2 - c1) / w * 100 / N, (c1 - c0) * 1000 / N,
            (c3 - c2) * 1000 / N, r0, r2, (double)(r2 - r0) / N, r3, 100 * (b2 - b1) / (tt2 - tt1));
     printf("{\"calls\":%d,\"answered\":%ld,\"failed\":%ld,\"active\":%d,\"retransmissions\":%ld,\"window_s\":%.3f,\"cpu_s\":%.3f,"
-           "\"setup_p50_us\":%u,\"setup_p99_us\":%u,\"delay_p50_us\":%u,\"delay_p99_us\":%u,\"sent\":%lu,\"received\":%lu,"
+           "\"setup_p50_us\":%u,\"setup_p99_us\":%u,\"delay_p50_us\":%u,\"delay_p99_us\":%u,\"sent\":%lu,\"received\":%lu,\"early\":%lu,"
            "\"socket_drops\":%ld,\"rss_before_kb\":%ld,\"rss_window_kb\":%ld,\"rss_after_kb\":%ld}\n",
            N, answered, failures, act, retrans, w, c2 - c1, nlat ? lat[nlat / 2] : 0, nlat ? lat[nlat * 99 / 100] : 0,
-           ndly ? dly[ndly / 2] : 0, ndly ? dly[ndly * 99 / 100] : 0, fas + fbs, far + fbr, socket_drops(), r0, r2, r3);
+           ndly ? dly[ndly / 2] : 0, ndly ? dly[ndly * 99 / 100] : 0, fas + fbs, far + fbr, early, socket_drops(), r0, r2, r3);
     return 0;
 }

@@ -32,37 +32,46 @@ def number(samples, at, behind=12):
     return value
 
 
-def first_mark(samples):
-    """Where the first packet begins."""
-    return next((i for i in range(len(samples) - FRAME) if samples[i] == MARKED[0] and number(samples, i) is not None), None)
+def first_mark(samples, begin=0):
+    """Where the next packet begins."""
+    return next((i for i in range(begin, len(samples) - FRAME + 1) if samples[i] == MARKED[0] and number(samples, i) is not None), None)
+
+
+def packets(samples):
+    """Where each packet begins that is whole, its number and its call's."""
+    at = first_mark(samples)
+    while at is not None:
+        yield at, number(samples, at), number(samples, at, 4)
+        at += FRAME
+        if at + FRAME > len(samples):
+            return
+        if number(samples, at) is None:
+            at = first_mark(samples, at)
 
 
 def placed(samples):
-    """The number of the call that is heard, and how many of its packets stand where the first one says that they belong; `None` and 0
-    where nothing is heard."""
-    begin = first_mark(samples)
-    if begin is None:
+    """The number of the call that is heard, and how many of its packets; `None` and 0 where nothing is heard."""
+    heard = [(nth, call) for _, nth, call in packets(samples)]
+    if not heard:
         return None, 0
-    first, call = number(samples, begin), number(samples, begin, 4)
-    whole = range(begin, len(samples) - FRAME + 1, FRAME)
-    there = sum(number(samples, at) == first + nth and number(samples, at, 4) == call for nth, at in enumerate(whole))
-    return call, there
+    call = heard[0][1]
+    return call, len({nth for nth, of in heard if of == call})
 
 
 def side(samples, seconds):
-    """How many packets are missing between the first and the last, or stand elsewhere than their number says."""
-    begin = first_mark(samples)
-    if begin is None:
-        return seconds * 50
-    first, missing, last = number(samples, begin), 0, begin
-    for nth, at in enumerate(range(begin, len(samples) - FRAME, FRAME)):
-        if number(samples, at) == first + nth:
-            last = nth
+    """How many packets are missing from the first on, and how often one stands elsewhere than the one before it says: a load that falls
+    behind by more than 60 ms is followed, since a recording goes by the clock."""
+    missing, moved, before, first = 0, 0, None, None
+    for at, nth, _ in packets(samples):
+        if before is None:
+            first = nth
         else:
-            missing += 1
-    # Behind the last packet nothing was sent.
-    missing -= (len(samples) - FRAME - begin - 1) // FRAME - last
-    return missing + max(0, seconds * 50 - last - 1)
+            missing += max(0, nth - before[1] - 1)
+            moved += at - before[0] != FRAME * (nth - before[1])
+        before = at, nth
+    if before is None:
+        return seconds * 50, 0
+    return missing + max(0, seconds * 50 - (before[1] - first) - 1), moved
 
 
 def sides(path):
@@ -75,12 +84,13 @@ def sides(path):
 
 
 def judge(folder, seconds):
-    """Files, those in which both sides are whole, and packets that are missing or out of place."""
-    files, whole, lost = 0, 0, 0
+    """Files, those in which both sides are whole, packets that are missing, and how often a side was moved to keep to the clock."""
+    files, whole, missing, moved = 0, 0, 0, 0
     for path in sorted(folder.rglob("*.wav")):
-        missing = [side(samples, seconds) for samples in sides(path)]
-        files, whole, lost = files + 1, whole + (missing == [0, 0]), lost + sum(missing)
-    return files, whole, lost
+        both = [side(samples, seconds) for samples in sides(path)]
+        of_file = sum(lost for lost, _ in both)
+        files, whole, missing, moved = files + 1, whole + (of_file == 0), missing + of_file, moved + sum(times for _, times in both)
+    return files, whole, missing, moved
 
 
 if __name__ == "__main__":
