@@ -2,3 +2,4 @@
 
 pub mod command_line;
 pub mod erlang;
+pub mod survival;
