@@ -38,6 +38,7 @@ const TABLE: &[Module] = &[
     Module { name: "acd", layer: 3, may_name: &["route"] },
     Module { name: "voicemail", layer: 3, may_name: &[] },
     Module { name: "staffing", layer: 3, may_name: &[] },
+    Module { name: "report", layer: 3, may_name: &[] },
     Module {
         name: "conversation",
         layer: 3,
@@ -91,6 +92,7 @@ const CORE: &[&str] = &[
     "voicemail",
     "conversation",
     "staffing",
+    "report",
     "switch",
 ];
 const CORE_AND_STORE: &[&str] = &[
@@ -108,6 +110,7 @@ const CORE_AND_STORE: &[&str] = &[
     "voicemail",
     "conversation",
     "staffing",
+    "report",
     "switch",
     "store",
 ];
@@ -126,6 +129,7 @@ const EVERYTHING: &[&str] = &[
     "voicemail",
     "conversation",
     "staffing",
+    "report",
     "switch",
     "store",
     "transport",

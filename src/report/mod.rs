@@ -1,0 +1,3 @@
+//! Figures of the past: what the event log is folded into, over periods of a calendar.
+
+pub mod period;
