@@ -16,6 +16,7 @@ mod check;
 mod collect;
 mod context;
 mod exit;
+pub mod expression;
 mod fault;
 mod go;
 mod graph;

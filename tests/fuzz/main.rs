@@ -6,6 +6,7 @@
 //! A target that says that it costs more gets fewer.
 
 mod config;
+mod expression;
 mod media;
 mod mutate;
 mod sip;
@@ -44,6 +45,7 @@ targets! {
     config_main: config::Main;
     config_secrets: config::Secrets;
     config_menu: config::Menu;
+    expression: expression::Condition;
     sip_datagram: sip::Datagram;
     sip_stream: sip::Stream;
     sip_values: sip::Values;
