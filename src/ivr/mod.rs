@@ -4,6 +4,7 @@
 //! [`voicemail`], [`hangup`]). [`Graph::parse`] checks all that can be checked before a call: prompts in every language that a caller
 //! can have there, exits, nodes that nobody reaches, loops that go round without the caller. A [`Session`] then never has to ask
 //! whether something is there. It names configuration and time only; playing, dialling and queueing are the conversation's.
+//! What a menu computes is an [`expression`]; how numbers, times and money are put together of clips is [`say`]'s to know.
 //!
 //! | who owns | what |
 //! |---|---|
