@@ -138,7 +138,9 @@ impl Switch {
         let outward = trunks::outward(&config, &mut chance);
         let conditions = trunks::conditions(&config);
         let lookups = trunks::lookups(&config);
-        let acd = Acd::new(&config, acd::Snapshot::default(), Now::default());
+        // Chance of its own: what packets make us draw is not to change who is picked.
+        let picks = Chance::seeded(seed.map(|byte| byte ^ 0x55));
+        let acd = Acd::new(&config, acd::Snapshot::default(), picks, Now::default());
         Switch {
             hub: Hub {
                 config: Arc::new(config),
@@ -692,13 +694,13 @@ impl Switch {
             while let Some(action) = self.actions.pop_front() {
                 match action {
                     acd::Action::Offer(offer) => {
-                        self.with(offer.caller, now, out, |cx, conv| cx.offer(conv, &offer));
+                        self.with_caller(offer.entry, now, out, |cx, conv| cx.offer(conv, &offer));
                     }
                     acd::Action::OfferEnded { offer, end, rang } => {
-                        self.with(offer.caller, now, out, |cx, conv| cx.offer_ended(conv, &offer, end, rang));
+                        self.with_caller(offer.entry, now, out, |cx, conv| cx.offer_ended(conv, &offer, end, rang));
                     }
-                    acd::Action::Overflow { caller, queue, to, waited, .. } => {
-                        self.with(caller, now, out, |cx, conv| cx.overflow(conv, queue, &to, waited));
+                    acd::Action::Overflow { entry, queue, to, waited, .. } => {
+                        self.with_caller(entry, now, out, |cx, conv| cx.overflow(conv, queue, &to, waited));
                     }
                     acd::Action::Vanished(_) => self.cx(now, out).count("acd_vanished_total"),
                     acd::Action::AgentChanged { agent, to, .. } => self.cx(now, out).agent_changed(agent, to),
