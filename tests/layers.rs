@@ -37,6 +37,7 @@ const TABLE: &[Module] = &[
     Module { name: "ivr", layer: 3, may_name: &["route"] },
     Module { name: "acd", layer: 3, may_name: &["route"] },
     Module { name: "voicemail", layer: 3, may_name: &[] },
+    Module { name: "quality", layer: 3, may_name: &["route", "media", "event"] },
     Module {
         name: "conversation",
         layer: 3,
@@ -89,6 +90,7 @@ const CORE: &[&str] = &[
     "acd",
     "voicemail",
     "conversation",
+    "quality",
     "switch",
 ];
 const CORE_AND_STORE: &[&str] = &[
@@ -105,6 +107,7 @@ const CORE_AND_STORE: &[&str] = &[
     "acd",
     "voicemail",
     "conversation",
+    "quality",
     "switch",
     "store",
 ];
@@ -122,6 +125,7 @@ const EVERYTHING: &[&str] = &[
     "acd",
     "voicemail",
     "conversation",
+    "quality",
     "switch",
     "store",
     "transport",

@@ -136,6 +136,7 @@ pub(super) fn tell(event: &Event) {
         | Kind::RecordingDiscarded(_)
         | Kind::RecordingFinished(_)
         | Kind::RecordingRepaired(_)
+        | Kind::RecordingMeasured(_)
         | Kind::MediaPresent(_)
         | Kind::MediaQuality(_)
         | Kind::MediaRecovered(_)

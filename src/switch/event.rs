@@ -1,12 +1,13 @@
 //! Everything that happens, as the log keeps it and the world sees it. This file is the one place where the types of events and their
-//! `data` are documented, those of conferences and supervisors in `talk`, of recordings in `recording`, of mailboxes in `voicemail` and of media in `media` beside it; the
-//! API's schema is generated from them.
+//! `data` are documented, those of conferences and supervisors in `talk`, of recordings in `recording` and `measured`, of mailboxes in
+//! `voicemail` and of media in `media` beside it; the API's schema is generated from them.
 //!
 //! On the wire an event is a CloudEvents 1.0 object whose `type` is `cordboard.` and the name given in `#[serde(rename)]` here, whose
 //! `subject` is the conversation and whose `data` is the struct of its variant. A customer's number stands in `data` only.
 //!
 //! Fields are only ever added, and then with `#[serde(default)]`: a log of last year must still be read.
 
+mod measured;
 mod media;
 mod recording;
 mod talk;
@@ -15,6 +16,7 @@ mod voicemail;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use self::measured::{Overtalk, Part, RecordingMeasured, Silence, Sound};
 pub use self::media::{MediaDegraded, MediaMissing, MediaQuality, MissingCause};
 pub use self::recording::{
     PromptRecorded, RecordingDecided, RecordingFailed, RecordingFinished, RecordingGap, RecordingPaused, RecordingRefused,
@@ -178,6 +180,9 @@ pub enum Kind {
     /// Found unfinished at start and made whole.
     #[serde(rename = "recording.repaired")]
     RecordingRepaired(RecordingFinished),
+    /// What it sounds like: who talked when and how loud, and where nobody or both did.
+    #[serde(rename = "recording.measured")]
+    RecordingMeasured(RecordingMeasured),
     /// Decided, but it could not be written: the call goes on without.
     #[serde(rename = "recording.failed")]
     RecordingFailed(RecordingFailed),

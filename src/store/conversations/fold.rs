@@ -210,6 +210,8 @@ impl Conversation {
                 self.recorded_on(at, r.recording);
                 self.recording(r.recording).state = RecordingOutcome::Repaired;
             }
+            // Verdicts are made of it, and the row has those.
+            Kind::RecordingMeasured(_) => {}
             Kind::RecordingFailed(r) => self.recording(r.recording).state = RecordingOutcome::Failed,
 
             Kind::MediaMissing(m) => {
