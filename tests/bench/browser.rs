@@ -253,23 +253,10 @@ fn leg(engine: &mut Engine, leg: LegId, lease: Lease, clock: System) -> Tab {
     let (theirs, fingerprint) = theirs(&tab.page.offer(now));
     let ours = IceCredentials::of_chance(&[leg.0 as u8; 24]);
     tab.page.answered(now, described(Codec::Pcmu, (LOCAL, lease.port).into(), &ours, engine.fingerprint(), "passive"));
-    let session = Session {
-        remote: None,
-        remote_rtcp: None,
-        codec: Codec::Pcmu,
-        payload_type: 0,
-        receives: [(0, Codec::Pcmu)].into_iter().collect(),
-        telephone_event: None,
-        telephone_events_in: Default::default(),
-        keys_by_signalling: false,
-        send: true,
-        receive: true,
-        ptime_ms: 20,
-        dtx: false,
-        extended: sdp::Extended::default(),
-        srtp: None,
-        dtls: Some(Box::new(IceDtls { ours, theirs, fingerprint, role: DtlsRole::Server })),
-    };
+    let dtls = Some(Box::new(IceDtls { ours, theirs, fingerprint, role: DtlsRole::Server }));
+    // The peer's address is ICE's to find.
+    let plain = Session::plain(Codec::Pcmu, (LOCAL, 0).into());
+    let session = Session { remote: None, remote_rtcp: None, dtls, ..plain };
     command(engine, Command::Open { leg, lease });
     command(engine, Command::Agree { leg, session });
     tab

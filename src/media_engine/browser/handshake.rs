@@ -27,8 +27,8 @@ const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOS
 /// Datagrams that a handshake may take: four flights of a few, each repeated for as long as DTLS does. The crate keeps those that come too
 /// early without a bound of its own.
 const LONGEST_HANDSHAKE: u32 = 256;
-/// Pieces of handshake messages that an association may bring in all, as `record` counts them. A handshake has some fifteen, of which two
-/// thirds come again with each flight that is lost; what the crate does with so many costs no stack and no time to speak of.
+/// Pieces of handshake messages that an association may bring before it has keys, and again afterwards, as `record` counts them: far more
+/// than a handshake has with flights that come again, and no more than the crate's recursion has stack for.
 const MOST_PIECES: usize = 512;
 /// A flight that is not answered is repeated after so long, and then after twice as long each time (RFC 6347 §4.2.4.1 begins with 1 s;
 /// browsers with 50 ms), but no later than the longest.

@@ -45,7 +45,7 @@ const ENDED: u64 = 1 << 63;
 /// The end of a watch takes one call, or two. Longer than this it cannot be waited for.
 const ATTEMPTS: usize = 100;
 const PATIENCE: Duration = Duration::from_millis(10);
-/// A socket that cannot be read is asked again no sooner.
+/// A socket that cannot be read is asked again after so long, or with what comes of the others.
 const AFTER_TROUBLE: Duration = Duration::from_millis(1);
 
 const _: () = assert!(BUFFER > 16 + size_of::<libc::sockaddr_in6>() + LONGEST && BUFFERS.is_power_of_two());
@@ -273,15 +273,15 @@ impl Ring {
 
     /// Hands over what is to go out, and waits for a datagram or to be woken.
     pub fn wait(&mut self, timeout: Duration) {
-        if std::mem::take(&mut self.troubled) {
-            #[allow(clippy::disallowed_methods, reason = "a socket that fails at once would use up the core")]
-            std::thread::sleep(AFTER_TROUBLE);
-        }
-        for token in std::mem::take(&mut self.idle) {
+        let troubled = std::mem::take(&mut self.troubled);
+        // A socket that fails at once would use up the core: the others are waited for first.
+        let asked_again = if troubled { Vec::new() } else { std::mem::take(&mut self.idle) };
+        for token in asked_again {
             if self.watched.contains_key(&token) && !self.ask(token) {
                 self.idle.push(token);
             }
         }
+        let timeout = if troubled { timeout.min(AFTER_TROUBLE) } else { timeout };
         let is_idle = self.came.is_empty() && !self.woken;
         self.enter(if is_idle { timeout } else { Duration::ZERO });
     }
