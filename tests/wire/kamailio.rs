@@ -225,7 +225,7 @@ fn provisional_responses_are_reliable_through_an_edge_proxy_both_ways() {
     switch.wait_for_registration("202", SOON);
     let answers = script::xml(
         "< INVITE | Supported ~ 100rel | Record-Route => rr .*\n\
-         > 183 | Require: 100rel | RSeq: 7001 | Record-Route: [$rr] | sdp\n< PRACK | RAck ~ 7001 [0-9]+ INVITE\n> 200 of PRACK\n\
+         > 183 | Require: 100rel | RSeq: 7001 | Record-Route: [$rr] | sdp\n< PRACK | RAck ~ 7001 [0-9]+ INVITE\n> 200 of PRACK\nwait 1000\n\
          > 200 of INVITE | Record-Route: [$rr]\n< ACK\n< BYE\n> 200",
         &Player { number: "202", secret: "" },
     );

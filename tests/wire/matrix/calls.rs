@@ -51,7 +51,7 @@ fn cases() -> Vec<Case> {
             .events(ENDED).without("carrier < change 200/INVITE m=audio => m=video"),
         case("ringing is told", "RFC 3261 §13.3.1.1", "B2BUA", Success)
             .carrier("> INVITE {line} | sdp\n< 180 | To ~ tag=\n< 200\n> ACK\n> BYE\n< 200")
-            .phone('a', "< INVITE\n> 180\nwait 300\n> 200 of INVITE | sdp\n< ACK\n< BYE\n> 200")
+            .phone('a', "< INVITE\n> 180\nwait 1000\n> 200 of INVITE | sdp\n< ACK\n< BYE\n> 200")
             .events(&["call.started", "call.ringing", "call.answered"]).without("a > drop 180"),
         case("Supported, Allow and Accept in answer to OPTIONS", "RFC 3261 §11.2", "UAS", Success)
             .carrier("> OPTIONS {line}\n< 200 | Allow ~ INVITE.*BYE | Accept ~ application/sdp | Allow-Events ~ dialog")
@@ -142,12 +142,12 @@ fn cases() -> Vec<Case> {
             .events(ENDED).without("a < drop BYE#2"),
         case("two devices ring: one answers, the other is cancelled", "RFC 3261 §16.7", "forking UAC", Success)
             .carrier(CALLS)
-            .phone('a', "< INVITE\n> 180\nwait 300\n> 200 of INVITE | sdp\n< ACK\n< BYE\n> 200")
+            .phone('a', "< INVITE\n> 180\nwait 1000\n> 200 of INVITE | sdp\n< ACK\n< BYE\n> 200")
             .phone('a', "< INVITE\n> 180\n< CANCEL\n> 200\n> 487 of INVITE\n< ACK")
             .events(ENDED).without("a < drop CANCEL"),
         case("two devices answer: the late 200 gets ACK and BYE", "RFC 3261 §13.2.2.4", "forking UAC", Race)
             .carrier("> INVITE {line} | sdp\n< 180\n< 200\n> ACK\nwait 300\n> BYE\n< 200")
-            .phone('a', "< INVITE\n> 180\nwait 300\n> 200 of INVITE | sdp\n< ACK\n< BYE\n> 200")
+            .phone('a', "< INVITE\n> 180\nwait 1000\n> 200 of INVITE | sdp\n< ACK\n< BYE\n> 200")
             .phone('a', "< INVITE\n> 180\n< CANCEL\n> 200 of INVITE | sdp\n< ACK\n< BYE\n> 200")
             .events(ENDED).without("a < drop BYE"),
         case("the caller gives up while two devices ring", "RFC 3261 §9.1", "forking UAC", Race)
@@ -158,11 +158,11 @@ fn cases() -> Vec<Case> {
         case("one of two devices is busy and the other answers", "RFC 3261 §16.7", "forking UAC", Success)
             .carrier(CALLS)
             .phone('a', "< INVITE\n> 486\n< ACK")
-            .phone('a', "< INVITE\n> 180\nwait 300\n> 200 of INVITE | sdp\n< ACK\n< BYE\n> 200")
+            .phone('a', "< INVITE\n> 180\nwait 1000\n> 200 of INVITE | sdp\n< ACK\n< BYE\n> 200")
             .events(ENDED).without("a > change 486 SIP/2.0 486 => SIP/2.0 603"),
         case("one of two devices declines for all", "RFC 3261 §16.7", "forking UAC", Refusal)
             .carrier("> INVITE {line} | sdp\n<? 180\n< 603\n> ACK")
-            .phone('a', "< INVITE\n> 180\nwait 300\n> 603 of INVITE\n< ACK")
+            .phone('a', "< INVITE\n> 180\nwait 1000\n> 603 of INVITE\n< ACK")
             .phone('a', "< INVITE\n> 180\n< CANCEL\n> 200\n> 487 of INVITE\n< ACK")
             .events(&["call.ended cause=declined status=603"]).without("a > change 603 SIP/2.0 603 => SIP/2.0 486"),
         case("a phone calls a phone, with digest", "RFC 3261 §22.2", "UAS", Success)
@@ -179,7 +179,7 @@ fn cases() -> Vec<Case> {
             .events(&["!call.started"]).without("config number = \"9{i}78\" => number = \"9{i}77\""),
         case("early media goes through", "RFC 3960 §3", "B2BUA", Success)
             .line('b', ">> INVITE {out} | sdp\n< 183 | body ~ m=audio\n< 200\n> ACK\n> BYE\n< 200")
-            .far("< INVITE\n> 183 | sdp\nwait 300\n> 200 of INVITE | sdp\n< ACK\n< BYE\n> 200")
+            .far("< INVITE\n> 183 | sdp\nwait 1000\n> 200 of INVITE | sdp\n< ACK\n< BYE\n> 200")
             .events(&["call.started direction=outbound", "call.answered", "call.ended cause=normal"]).without("far > change 183 m=audio => m=video"),
     ]
 }

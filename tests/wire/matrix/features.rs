@@ -112,7 +112,7 @@ fn cases() -> Vec<Case> {
         ).without("line > change SUBSCRIBE Expires: 600 => Expires: 0"),
         case("a lamp follows a call", "RFC 6665 §4.2.2, RFC 4235 §3.7, §4.1", "notifier", Success)
             .line('b', LAMP)
-            .phone('a', "< INVITE\nwait 300\n> 180\nwait 300\n> 200 of INVITE | sdp\n< ACK\nwait 300\n> BYE\n< 200")
+            .phone('a', "< INVITE\nwait 300\n> 180\nwait 1000\n> 200 of INVITE | sdp\n< ACK\nwait 300\n> BYE\n< 200")
             .carrier("> INVITE {line} | sdp\n<? 180\n< 200\n> ACK\n< BYE\n> 200")
             .after("line", "NOTIFY ")
             .events(&["call.started", "call.ringing", "call.bridged phone={a}", "call.ended cause=normal by=phone"])

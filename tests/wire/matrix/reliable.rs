@@ -9,7 +9,7 @@ use super::{Case, Loss, Race, Refusal, Success, case, run};
 const MINUTE: Duration = Duration::from_secs(70);
 /// For a session of 10 s whose refresh is tried twice.
 const TWO_TRIES: Duration = Duration::from_secs(13);
-const LATE: &str = "< INVITE\n> 180\nwait 400\n> 200 of INVITE | sdp\n< ACK\n< BYE\n> 200";
+const LATE: &str = "< INVITE\n> 180\nwait 1000\n> 200 of INVITE | sdp\n< ACK\n< BYE\n> 200";
 const ENDED: &[&str] = &["call.answered", "call.bridged", "call.ended cause=normal by=customer"];
 const RELIABLE: &str = "< 180 | Require ~ 100rel | RSeq => rseq [0-9]+\n";
 const OUT: &[&str] = &["call.started direction=outbound", "call.answered", "call.ended cause=normal status=200"];
@@ -37,7 +37,7 @@ fn provisionals() -> Vec<Case> {
                 ">> INVITE {out} | sdp | Supported: 100rel\n< 183 | Require ~ 100rel | RSeq => rseq [0-9]+ | body ~ m=audio\n\
                  > PRACK | RAck: [$rseq] 2 INVITE\n< 200 of PRACK\n< 200 of INVITE\n> ACK\n> BYE\n< 200 of BYE",
             )
-            .far("< INVITE\n> 183 | sdp\nwait 400\n> 200 of INVITE | sdp\n< ACK\n< BYE\n> 200")
+            .far("< INVITE\n> 183 | sdp\nwait 1000\n> 200 of INVITE | sdp\n< ACK\n< BYE\n> 200")
             .events(OUT)
             .without("line > strip INVITE Supported"),
         case("ringing comes again until its PRACK", "RFC 3262 §3", "UAS", Loss)
