@@ -1,6 +1,7 @@
 //! Writer and clerk together, on virtual time and on disks in trouble.
 
-use super::super::rig::{Rig, about, recording};
+use super::super::repair::repair;
+use super::super::rig::{Rig, about, open_store, recording};
 use super::super::verify::{self, How};
 use super::*;
 use crate::ids::StaffNumber;
@@ -284,9 +285,9 @@ fn of_a_refused_recording_nothing_is_left_on_disk_and_in_the_index_also_after_a_
     rig.run(200);
     assert!(rig.store.recordings.row(recording(2)).unwrap().unwrap().refused, "the row says so");
     let (root, disk, _) = rig.kill();
-    let store = super::super::rig::open_store(root.path(), &disk);
+    let store = open_store(root.path(), &disk);
     assert!(store.recordings.row(recording(2)).unwrap().unwrap().refused, "and still does");
-    let repaired = crate::recorder::repair::repair(&store, &disk).unwrap();
+    let repaired = repair(&store, &disk).unwrap();
     assert_eq!(repaired.iter().map(|r| r.finished.recording).collect::<Vec<_>>(), [recording(3)]);
     assert!(store.recordings.row(recording(2)).unwrap().is_none() && !lies(&store.folder, 2) && lies(&store.folder, 3));
     store.close();
@@ -316,4 +317,49 @@ fn what_is_refused_when_it_has_ended_goes_too_whether_it_is_closed_or_not() {
         assert!(!rig.folder().audio(recording(n)).exists() && !rig.folder().sidecar(recording(n)).exists());
     }
     assert_eq!((finished(&rig.reports).len(), rig.clerk.open()), (1, 0));
+}
+
+/// What is reported outlives a power cut; and the cut takes what was not synced, or this would say nothing.
+#[test]
+fn what_is_reported_outlives_a_power_cut_and_of_a_running_one_what_was_synced() {
+    let cut = |rig: Rig| {
+        let (root, disk, _) = rig.kill();
+        disk.cut_power();
+        let store = open_store(root.path(), &disk);
+        (root, disk, store)
+    };
+    let mut rig = Rig::new();
+    rig.clerk_is_behind = true;
+    rig.begin(1);
+    rig.run(1_000);
+    assert!(rig.folder().audio(recording(1)).exists() && rig.folder().sidecar(recording(1)).exists());
+    let (_root, _, store) = cut(rig);
+    assert!(!store.folder.audio(recording(1)).exists() && !store.folder.sidecar(recording(1)).exists());
+    store.close();
+
+    let mut rig = Rig::new();
+    rig.begin(1);
+    rig.round();
+    assert!(matches!(rig.reports[..], [RecorderReport::Started { .. }]));
+    let (_root, _, store) = cut(rig);
+    let row = store.recordings.row(recording(1)).unwrap().unwrap();
+    let faults = verify::row(&store.folder, &row, How { hash: true, live: true });
+    assert!(faults.is_empty(), "{faults:?}");
+    store.close();
+
+    let mut rig = Rig::new();
+    rig.begin(1);
+    rig.begin(2);
+    rig.run(12_000);
+    rig.end(1);
+    rig.run(1_000);
+    assert_eq!(finished(&rig.reports).len(), 1);
+    let (_root, disk, store) = cut(rig);
+    let row = store.recordings.row(recording(1)).unwrap().unwrap();
+    let faults = verify::row(&store.folder, &row, STRICT);
+    assert!(faults.is_empty(), "{faults:?}");
+    let repaired = repair(&store, &disk).unwrap();
+    let lasts = repaired.iter().find(|r| r.finished.recording == recording(2)).unwrap().finished.duration_ms;
+    assert!((9_500..11_000).contains(&lasts), "{lasts}");
+    store.close();
 }
