@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::Reports;
 use super::clerk::{Clerk, Job, Surroundings, ToSeal};
 use super::layer::{Laid, Layer};
 use super::tap::{Dropped, FRAMES, Tap};
@@ -225,7 +226,7 @@ impl WriterThread {
         loop {
             let stop = self.stop.load(Ordering::Acquire);
             self.commands.wait(if self.writer.is_idle() { LOOK_IDLE } else { LOOK_EVERY });
-            let now = self.drain();
+            let now = self.drain(&mut report);
             if now >= next_tick {
                 next_tick = now + WRITE_EVERY;
                 self.writer.dropped(self.dropped.take());
@@ -245,7 +246,7 @@ impl WriterThread {
         }
     }
 
-    fn drain(&mut self) -> Mono {
+    fn drain(&mut self, report: &mut Reports<'_>) -> Mono {
         loop {
             while let Some(command) = self.commands.pop() {
                 self.writer.command(command);
@@ -254,7 +255,7 @@ impl WriterThread {
             while taken < FRAMES_AT_ONCE
                 && let Ok(frame) = self.frames.try_recv()
             {
-                self.writer.frame(&frame);
+                self.writer.frame(&frame, report);
                 taken += 1;
             }
             let now = self.clock.mono();

@@ -1,10 +1,11 @@
 //! Writer and clerk together, on virtual time and on disks in trouble.
 
 use super::super::repair::repair;
-use super::super::rig::{Rig, about, open_store, recording};
+use super::super::rig::{Rig, about, frame, open_store, recording};
 use super::super::verify::{self, How};
 use super::*;
 use crate::ids::StaffNumber;
+use crate::media::Side;
 use crate::store::recordings::{Filter, Kind};
 use crate::switch::event::RecordingFinished;
 use crate::switch::output::RecorderCommand;
@@ -165,6 +166,22 @@ fn frames_that_found_the_queue_full_are_told_as_a_gap() {
     rig.end(1);
     rig.run(1_000);
     assert!(rig.reports.iter().any(|r| matches!(r, RecorderReport::Gap { reason, gap_ms: 200, .. } if reason == "queue_full")));
+}
+
+#[test]
+fn the_first_frame_after_a_hang_finds_in_the_file_what_the_hang_left_out() {
+    let mut rig = Rig::new();
+    rig.begin(1);
+    rig.run(1_000);
+    rig.now += std::time::Duration::from_secs(300);
+    rig.writer.frame(&frame(recording(1), rig.now, Side::Said), &mut |_| {});
+    let length = std::fs::metadata(rig.folder().audio(recording(1))).unwrap().len();
+    assert!(length > 300_000 * 32, "{length}");
+    rig.end(1);
+    rig.run(1_000);
+    assert_eq!(finished(&rig.reports)[0].duration_ms, 301_000);
+    let row = rig.store.recordings.row(recording(1)).unwrap().unwrap();
+    assert!(verify::row(&rig.folder(), &row, STRICT).is_empty());
 }
 
 #[test]
