@@ -19,7 +19,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::wav::{Sealed, Unsealed, frames_ms};
 use super::{Reports, sidecar};
@@ -57,10 +57,10 @@ pub enum Job {
         conversation: ConversationId,
         recording: RecordingId,
     },
-    /// Make what was written survive a power cut.
+    /// Make what was written survive a power cut. A file that is closed by then is synced whole when it is sealed, so this holds none open.
     Sync {
         recording: RecordingId,
-        file: Arc<dyn DiskFile>,
+        file: Weak<dyn DiskFile>,
     },
     /// No more samples come; the file is to have this length.
     Finish {
@@ -100,7 +100,7 @@ pub struct Clerk {
     /// What is still to be done with messages that are finished; no more than there are messages.
     messages: BTreeMap<RecordingId, Wish>,
     /// Files with samples that are not synced; a recording's once, however often it was asked.
-    unsynced: BTreeMap<RecordingId, Arc<dyn DiskFile>>,
+    unsynced: BTreeMap<RecordingId, Weak<dyn DiskFile>>,
     /// The last round left something for the next.
     has_more: bool,
     /// The last day's folder that was synced with all above it.
@@ -391,6 +391,7 @@ impl Clerk {
     fn sync_files(&mut self) {
         for _ in 0..BATCH {
             let Some((recording, file)) = self.unsynced.pop_first() else { return };
+            let Some(file) = file.upgrade() else { continue };
             // It is asked for again.
             if let Err(error) = file.sync() {
                 tracing::error!(%recording, %error, "a recording can't be synced");

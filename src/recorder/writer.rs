@@ -3,6 +3,7 @@
 //! It touches the disk only by writes to the page cache, and never waits for a sync; what must be durable goes to the clerk.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Reports;
@@ -104,7 +105,7 @@ impl Writer {
             if now.since(session.last_sync) >= SYNC_EVERY {
                 session.last_sync = now;
                 session.save_drawing();
-                self.outbox.extend(session.file().map(|file| Job::Sync { recording: session.recording, file }));
+                self.outbox.extend(session.file().map(|file| Job::Sync { recording: session.recording, file: Arc::downgrade(&file) }));
                 let dropped_ms = session.take_dropped_ms();
                 if dropped_ms > 0 {
                     report(gap(session, "queue_full", dropped_ms));

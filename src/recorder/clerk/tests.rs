@@ -169,6 +169,24 @@ fn frames_that_found_the_queue_full_are_told_as_a_gap() {
 }
 
 #[test]
+fn no_file_of_a_call_that_has_ended_stays_open_while_the_clerk_is_behind() {
+    let mut rig = Rig::new();
+    rig.begin(1);
+    rig.run(1_000);
+    let open = rig.disk.open_files();
+    rig.clerk_is_behind = true;
+    rig.begin(2);
+    rig.run(11_000);
+    assert!(rig.writer.outbox.iter().any(|job| matches!(job, Job::Sync { recording: id, .. } if *id == recording(2))));
+    rig.end(2);
+    rig.run(1_000);
+    assert_eq!(rig.disk.open_files(), open);
+    rig.clerk_is_behind = false;
+    rig.run(400);
+    assert_eq!((finished(&rig.reports).len(), rig.clerk.trouble()), (1, None));
+}
+
+#[test]
 fn the_first_frame_after_a_hang_finds_in_the_file_what_the_hang_left_out() {
     let mut rig = Rig::new();
     rig.begin(1);
