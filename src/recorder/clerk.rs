@@ -103,6 +103,8 @@ pub struct Clerk {
     unsynced: BTreeMap<RecordingId, Weak<dyn DiskFile>>,
     /// The last round left something for the next.
     has_more: bool,
+    /// And it made something durable.
+    has_moved: bool,
     /// The last day's folder that was synced with all above it.
     synced_day: PathBuf,
     /// What failed in the last round.
@@ -190,6 +192,7 @@ impl Clerk {
             messages: BTreeMap::new(),
             unsynced: BTreeMap::new(),
             has_more: false,
+            has_moved: false,
             synced_day: PathBuf::new(),
             trouble: None,
             failed: None,
@@ -211,9 +214,10 @@ impl Clerk {
         self.desks.len()
     }
 
-    /// The next round need not wait for a job. In trouble it waits: a disk is not asked again at once.
+    /// The next round need not wait for a job. In trouble with all it does it waits: a disk is not asked again at once. But one recording
+    /// that can't be helped does not keep the others waiting.
     pub fn has_more(&self) -> bool {
-        self.has_more && self.trouble.is_none()
+        self.has_more && (self.has_moved || self.trouble.is_none())
     }
 
     pub fn trouble(&self) -> Option<&str> {
@@ -289,7 +293,7 @@ impl Clerk {
         self.tell_vanished(report);
         self.messages_wished(report);
         self.discard_refused(report);
-        self.has_more = false;
+        (self.has_more, self.has_moved) = (false, false);
         let mut rows = self.written_sidecars(around, report);
         self.sync_days(&mut rows);
         for (id, desk) in &mut self.desks {
@@ -311,7 +315,10 @@ impl Clerk {
         if !rows.is_empty() {
             let written = rows.values().try_for_each(|row| self.table.put(row, false)).and_then(|()| self.table.flush());
             match written {
-                Ok(()) => self.written(rows.values(), report),
+                Ok(()) => {
+                    self.has_moved = true;
+                    self.written(rows.values(), report);
+                }
                 Err(error) => self.not_written(error),
             }
         }
@@ -392,10 +399,13 @@ impl Clerk {
         for _ in 0..BATCH {
             let Some((recording, file)) = self.unsynced.pop_first() else { return };
             let Some(file) = file.upgrade() else { continue };
-            // It is asked for again.
-            if let Err(error) = file.sync() {
-                tracing::error!(%recording, %error, "a recording can't be synced");
-                self.trouble.get_or_insert_with(|| error.to_string());
+            match file.sync() {
+                Ok(()) => self.has_moved = true,
+                // It is asked for again.
+                Err(error) => {
+                    tracing::error!(%recording, %error, "a recording can't be synced");
+                    self.trouble.get_or_insert_with(|| error.to_string());
+                }
             }
         }
         self.has_more |= !self.unsynced.is_empty();
@@ -473,15 +483,23 @@ impl Clerk {
         self.messages = undone;
     }
 
+    /// A row that can't be read is written anew from what lies beside the file.
+    fn known(&self, id: RecordingId) -> Result<Option<Recording>, Unkept> {
+        match self.table.row(id) {
+            Err(DatabaseError::Row { .. }) => Ok(sidecar::read(&self.folder, id)?),
+            row => Ok(row?),
+        }
+    }
+
     fn heard(&self, id: RecordingId) -> Result<(), Unkept> {
-        let Some(row) = self.table.row(id)?.filter(|row| !row.heard) else { return Ok(()) };
+        let Some(row) = self.known(id)?.filter(|row| !row.heard) else { return Ok(()) };
         let row = describe(&*self.disk, &self.folder, &Recording { heard: true, ..row })?;
         let announced = !self.table.unannounced()?.contains(&id);
         Ok(self.table.hear(&row, announced)?)
     }
 
     fn keep(&self, id: RecordingId) -> Result<(), Unkept> {
-        let Some(row) = self.table.row(id)?.filter(|row| !row.kept) else { return Ok(()) };
+        let Some(row) = self.known(id)?.filter(|row| !row.kept) else { return Ok(()) };
         let row = describe(&*self.disk, &self.folder, &Recording { kept: true, ..row })?;
         let announced = !self.table.unannounced()?.contains(&id);
         Ok(self.table.put(&row, announced)?)

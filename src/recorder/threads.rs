@@ -381,9 +381,9 @@ impl ClerkThread {
             while let Ok(job) = self.jobs.try_recv() {
                 self.clerk.take(job);
             }
-            // A disk in trouble is asked once in a while, not at each job.
+            // A disk in trouble is asked once in a while, not at each job; but what it still takes it is given.
             let now = self.clock.mono();
-            if self.clerk.trouble().is_some() && now < next_round {
+            if self.clerk.trouble().is_some() && !self.clerk.has_more() && now < next_round {
                 continue;
             }
             next_round = now + RETRY;

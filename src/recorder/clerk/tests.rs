@@ -81,6 +81,31 @@ fn a_rush_of_calls_is_made_durable_in_batches_and_each_has_its_file_before() {
 }
 
 #[test]
+fn one_that_cannot_be_helped_does_not_keep_the_others_waiting() {
+    let mut rig = Rig::new();
+    // A file that can't be removed.
+    let stuck = rig.folder().audio(recording(500));
+    std::fs::create_dir_all(&stuck).unwrap();
+    rig.writer.command(RecorderCommand::Discard { recording: recording(500), told: true });
+    for n in 0..100 {
+        rig.begin(n);
+    }
+    let mut rounds = 0;
+    loop {
+        rig.round();
+        rounds += 1;
+        assert!(rig.clerk.trouble().is_some());
+        if !rig.clerk.has_more() {
+            break;
+        }
+    }
+    assert_eq!((rounds, rig.reports.len()), (2, 100));
+    std::fs::remove_dir(&stuck).unwrap();
+    rig.round();
+    assert!(rig.clerk.trouble().is_none());
+}
+
+#[test]
 fn a_call_that_ends_before_its_file_is_made_is_as_long_as_it_was() {
     let mut rig = Rig::new();
     rig.disk.set_free(0);
