@@ -133,6 +133,8 @@ struct Desk {
     stage: Stage,
     /// The index or the sidecar does not say yet what `about` says.
     stale: bool,
+    /// The sidecar says this and is durable, and the index does not say it yet.
+    beside: Option<Recording>,
 }
 
 enum Stage {
@@ -228,7 +230,7 @@ impl Clerk {
         match job {
             Job::Begin(about) => {
                 let stage = Stage::Beginning { end: None, failed: None };
-                self.desks.entry(about.recording).or_insert(Desk { about, stage, stale: true });
+                self.desks.entry(about.recording).or_insert(Desk { about, stage, stale: true, beside: None });
             }
             Job::Laid { recording, result } => {
                 let Some(desk) = self.desks.get_mut(&recording) else { return };
@@ -296,20 +298,11 @@ impl Clerk {
         (self.has_more, self.has_moved) = (false, false);
         let mut rows = self.written_sidecars(around, report);
         self.sync_days(&mut rows);
-        for (id, desk) in &mut self.desks {
-            match &desk.stage {
-                Stage::Laid { end } if rows.contains_key(id) => desk.stage = Stage::Unindexed { end: *end },
-                // Only the index was in trouble.
-                Stage::Unindexed { .. } if !desk.stale => {
-                    rows.entry(*id).or_insert_with(|| Recording::begun(&desk.about));
-                }
-                Stage::Beginning { .. }
-                | Stage::Laid { .. }
-                | Stage::Unindexed { .. }
-                | Stage::Running
-                | Stage::Sealing { .. }
-                | Stage::Closing { .. }
-                | Stage::Vanished => {}
+        for (id, row) in &rows {
+            let Some(desk) = self.desks.get_mut(id) else { continue };
+            desk.beside = Some(row.clone());
+            if let Stage::Laid { end } = desk.stage {
+                desk.stage = Stage::Unindexed { end };
             }
         }
         if !rows.is_empty() {
@@ -373,6 +366,11 @@ impl Clerk {
                 self.has_more = true;
                 continue;
             }
+            if desk.beside.as_ref() == Some(&row) {
+                // Only the index was in trouble.
+                rows.insert(*id, row);
+                continue;
+            }
             let written = sidecar::write(&*self.disk, &self.folder, &row)
                 .and_then(|()| if is_new { sync_audio(&*self.disk, &self.folder, *id) } else { Ok(()) });
             match written {
@@ -415,7 +413,7 @@ impl Clerk {
     fn written<'a>(&mut self, rows: impl Iterator<Item = &'a Recording>, report: &mut Reports<'_>) {
         for row in rows {
             let Some(desk) = self.desks.get_mut(&row.id) else { continue };
-            desk.stale = false;
+            (desk.stale, desk.beside) = (false, None);
             let conversation = desk.about.conversation;
             match (row.finished(), &desk.stage) {
                 (Some(finished), _) => {

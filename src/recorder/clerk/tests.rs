@@ -1,11 +1,14 @@
 //! Writer and clerk together, on virtual time and on disks in trouble.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
 use super::super::repair::repair;
 use super::super::rig::{Rig, about, frame, open_store, recording};
 use super::super::verify::{self, How};
 use super::*;
 use crate::ids::StaffNumber;
 use crate::media::Side;
+use crate::store::database::{Change, Database, Entry, Memory, Order, Tree};
 use crate::store::recordings::{Filter, Kind};
 use crate::switch::event::RecordingFinished;
 use crate::switch::output::RecorderCommand;
@@ -103,6 +106,69 @@ fn one_that_cannot_be_helped_does_not_keep_the_others_waiting() {
     std::fs::remove_dir(&stuck).unwrap();
     rig.round();
     assert!(rig.clerk.trouble().is_none());
+}
+
+/// An index that can be in trouble, and knows what it was told to keep.
+#[derive(Default)]
+struct Index {
+    rows: Memory,
+    broken: AtomicBool,
+    unflushed: AtomicUsize,
+}
+
+impl Database for Index {
+    fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, DatabaseError> {
+        self.rows.get(tree, key)
+    }
+
+    fn page(&self, tree: Tree, from: &[u8], to: Option<&[u8]>, order: Order, most: usize) -> Result<Vec<Entry>, DatabaseError> {
+        self.rows.page(tree, from, to, order, most)
+    }
+
+    fn commit(&self, changes: &[Change]) -> Result<(), DatabaseError> {
+        if self.broken.load(Ordering::SeqCst) {
+            return Err(DatabaseError::Closed);
+        }
+        self.unflushed.fetch_add(1, Ordering::SeqCst);
+        self.rows.commit(changes)
+    }
+
+    fn flush(&self) -> Result<(), DatabaseError> {
+        self.unflushed.store(0, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+fn rig_on(index: &Arc<Index>) -> Rig {
+    let mut rig = Rig::new();
+    rig.clerk = Clerk::new(Arc::new(rig.disk.clone()), rig.folder(), Recordings::new(index.clone()));
+    rig
+}
+
+#[test]
+fn while_the_index_is_in_trouble_no_sidecar_is_written_twice() {
+    let index = Arc::new(Index::default());
+    let mut rig = rig_on(&index);
+    rig.begin(2);
+    rig.run(1_000);
+    rig.end(2);
+    index.broken.store(true, Ordering::SeqCst);
+    rig.begin(1);
+    rig.run(1_000);
+    let before = rig.disk.files_made();
+    rig.run(2_000);
+    assert_eq!(rig.disk.files_made(), before);
+    assert!(rig.clerk.trouble().is_some() && rig.reports.len() == 1);
+    // What is known meanwhile is written.
+    rig.writer.command(RecorderCommand::Describe(About { queue: Some("support".into()), ..about(1) }));
+    rig.run(1_000);
+    assert_eq!(rig.disk.files_made(), before + 1);
+    index.broken.store(false, Ordering::SeqCst);
+    rig.run(400);
+    assert_eq!((finished(&rig.reports).len(), rig.reports.len(), rig.clerk.trouble()), (1, 3, None));
+    let row = Recordings::new(index.clone()).row(recording(1)).unwrap().unwrap();
+    assert_eq!(row.queue, Some("support".into()));
+    assert_eq!(index.unflushed.load(Ordering::SeqCst), 0);
 }
 
 #[test]

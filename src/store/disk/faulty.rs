@@ -102,6 +102,11 @@ impl FaultyDisk {
         platter.names = platter.durable.clone();
     }
 
+    /// How many files were made. One that is replaced is made again.
+    pub fn files_made(&self) -> usize {
+        self.platter().inodes.len()
+    }
+
     /// How many files are open.
     pub fn open_files(&self) -> usize {
         self.open.load(Ordering::SeqCst)
