@@ -10,15 +10,19 @@
 //! | describe | sidecar, folder, row |
 //! | sync | the WAV, every ten seconds |
 //! | finish | length and header, sync, hash, what the waveform lacks; sidecar, folder, row (flushed), then `Finished` |
-//! | finish of a refused one | WAV, waveform, sidecar go, folder, row (flushed), then `Discarded` |
-//! | heard, keep, discard | sidecar; or WAV, sidecar, folder, row; all rows flushed, then `Kept` |
+//! | finish of a refused one | as of one that is refused when it is closed |
+//! | refuse; discard of what was in no mailbox | sidecar says *refused*, folder; row goes (flushed); WAV, waveform, sidecar go, folder, then `Discarded` or `Kept` |
+//! | discard of a message | WAV, waveform, sidecar go, folder; row goes (flushed), then `Kept`: a message that is half gone can still be deleted |
+//! | heard, keep | sidecar, folder, row (flushed), then `Kept` |
 //!
-//! A kill between any two leaves what the repair at start completes. The hash is taken by reading the file back at its end, because its
+//! A kill between any two leaves what the repair at start completes, with two exceptions, neither of which was reported to anybody: what was
+//! heard or kept and stands in the sidecar alone stays so until it is asked again, or the index is rebuilt; and the row of a message whose files
+//! are gone stays until it is deleted again. The hash is taken by reading the file back at its end, because its
 //! first bytes, the header, are the last to be known; that is some 0.3 s for an hour, from the page cache, in a thread of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
 use super::wav::{Sealed, Unsealed, frames_ms};
@@ -77,7 +81,7 @@ pub enum Job {
     WriterEnded,
 }
 
-/// Why a message stays as it is for now.
+/// Why a recording stays as it is for now.
 #[derive(Debug, thiserror::Error)]
 enum Unkept {
     #[error(transparent)]
@@ -97,7 +101,7 @@ pub struct Clerk {
     folder: Folder,
     table: Recordings,
     desks: BTreeMap<RecordingId, Desk>,
-    /// What is still to be done with messages that are finished; no more than there are messages.
+    /// What is still to be done with recordings that are finished; no more than there are.
     messages: BTreeMap<RecordingId, Wish>,
     /// Files with samples that are not synced; a recording's once, however often it was asked.
     unsynced: BTreeMap<RecordingId, Weak<dyn DiskFile>>,
@@ -114,7 +118,7 @@ pub struct Clerk {
     writer_ended: bool,
 }
 
-/// What the owner of a mailbox has done with a message, or a greeting.
+/// What is wished of a recording that is finished: by the owner of a mailbox, of a message or a greeting; of a take; by the customer.
 #[derive(Clone, Copy)]
 enum Wish {
     Heard,
@@ -293,8 +297,8 @@ impl Clerk {
     pub fn work(&mut self, around: &mut dyn Surroundings, report: &mut Reports<'_>) {
         self.trouble = self.failed.take();
         self.tell_vanished(report);
+        self.take_refused();
         self.messages_wished(report);
-        self.discard_refused(report);
         (self.has_more, self.has_moved) = (false, false);
         let mut rows = self.written_sidecars(around, report);
         self.sync_days(&mut rows);
@@ -440,7 +444,7 @@ impl Clerk {
         }
     }
 
-    /// Each can be repeated: a row goes last, so that what is left of a message can still be discarded.
+    /// Each can be repeated.
     fn messages_wished(&mut self, report: &mut Reports<'_>) {
         if self.messages.is_empty() {
             return;
@@ -451,14 +455,13 @@ impl Clerk {
             let done = match wish {
                 Wish::Heard => self.heard(id),
                 Wish::Keep => self.keep(id),
-                Wish::Discard { told } => self.discard(id, told),
-                Wish::Refuse { .. } => self.discard(id, false),
+                Wish::Discard { told: true } => self.delete(id),
+                Wish::Discard { told: false } | Wish::Refuse { .. } => self.take_out(id),
             };
             match done {
                 Ok(()) => drop(done_now.insert(id, wish)),
                 Err(error) => {
-                    tracing::error!(recording = %id, %error, "a message can't be changed");
-                    self.trouble.get_or_insert_with(|| error.to_string());
+                    self.not_changed(id, &error);
                     undone.insert(id, wish);
                 }
             }
@@ -466,6 +469,12 @@ impl Clerk {
         match self.table.flush() {
             Ok(()) => {
                 for (recording, wish) in done_now {
+                    let files_go = matches!(wish, Wish::Discard { told: false } | Wish::Refuse { .. });
+                    if files_go && let Err(error) = remove_files(&*self.disk, &self.folder, recording) {
+                        self.not_changed(recording, &error.into());
+                        undone.insert(recording, wish);
+                        continue;
+                    }
                     report(match wish {
                         Wish::Heard | Wish::Keep => RecorderReport::Kept { recording, gone: false },
                         Wish::Discard { .. } => RecorderReport::Kept { recording, gone: true },
@@ -503,28 +512,41 @@ impl Clerk {
         Ok(self.table.put(&row, announced)?)
     }
 
-    fn discard(&self, id: RecordingId, told: bool) -> Result<(), Unkept> {
+    fn delete(&self, id: RecordingId) -> Result<(), Unkept> {
         remove_files(&*self.disk, &self.folder, id)?;
-        Ok(if told { self.table.delete(id) } else { self.table.remove(id) }?)
+        Ok(self.table.delete(id)?)
     }
 
-    /// What the customer did not want, and is complete.
-    fn discard_refused(&mut self, report: &mut Reports<'_>) {
+    /// The row of what nobody wants; the files go when that is durable. Its sidecar says so before, for a kill in between leaves files without a
+    /// row, which the repair takes in otherwise.
+    fn take_out(&self, id: RecordingId) -> Result<(), Unkept> {
+        let known = match self.known(id)? {
+            None => sidecar::read(&self.folder, id)?,
+            known => known,
+        };
+        if let Some(row) = known.filter(|row| !row.refused) {
+            let refused = Recording { refused: true, ..row };
+            match describe(&*self.disk, &self.folder, &refused) {
+                // Somebody removed the folder.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                    remove(&*self.disk, &self.folder.audio(id))?;
+                    describe(&*self.disk, &self.folder, &refused)?;
+                }
+                described => drop(described?),
+            }
+        }
+        Ok(self.table.remove(id)?)
+    }
+
+    /// What the customer did not want, and is complete, goes as if it had been refused now.
+    fn take_refused(&mut self) {
         let is_closed = |stage: &Stage| matches!(stage, Stage::Sealing { ordered: false, .. } | Stage::Closing { .. });
         let is_due = |desk: &Desk| desk.about.refused && is_closed(&desk.stage);
         let due: Vec<RecordingId> = self.desks.iter().filter(|(_, desk)| is_due(desk)).map(|(id, _)| *id).collect();
         for recording in due {
-            let gone = self.discard(recording, false).and_then(|()| Ok(self.table.flush()?));
-            match gone {
-                Ok(()) => {
-                    if let Some(desk) = self.desks.remove(&recording) {
-                        report(RecorderReport::Discarded { conversation: desk.about.conversation, recording });
-                    }
-                }
-                Err(error) => {
-                    tracing::error!(%recording, %error, "a refused recording can't be taken away");
-                    self.trouble.get_or_insert_with(|| error.to_string());
-                }
+            if let Some(desk) = self.desks.remove(&recording) {
+                self.messages.insert(recording, Wish::Refuse { conversation: desk.about.conversation });
             }
         }
     }
@@ -538,6 +560,11 @@ impl Clerk {
                 report(RecorderReport::Failed { conversation: desk.about.conversation, recording, reason });
             }
         }
+    }
+
+    fn not_changed(&mut self, recording: RecordingId, error: &Unkept) {
+        tracing::error!(%recording, %error, "what is wished of a recording can't be done");
+        self.trouble.get_or_insert_with(|| error.to_string());
     }
 
     fn not_written(&mut self, error: DatabaseError) {
@@ -570,12 +597,16 @@ pub(super) fn sync_day(disk: &dyn Disk, folder: &Folder, day: PathBuf, synced_da
 /// All that lies on disk of a recording; can be repeated.
 pub(super) fn remove_files(disk: &dyn Disk, folder: &Folder, id: RecordingId) -> io::Result<()> {
     for path in [folder.audio(id), folder.drawing(id), folder.sidecar(id)] {
-        match disk.remove(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
+        remove(disk, &path)?;
     }
     match disk.sync_folder(&folder.day(id)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn remove(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    match disk.remove(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         Ok(()) | Err(_) => Ok(()),
     }

@@ -8,7 +8,7 @@
 //! | row or sidecar in state *recording* | file mended by its length, hashed; sidecar and row closed as *repaired*; told |
 //! | row closed, but the log has not heard | told again |
 //! | file or sidecar without a row, in the newest days | as a rebuild does, told |
-//! | row or sidecar of one that the customer refused (by its own word or the log's), or of a prompt's take | file, sidecar and row removed |
+//! | row or sidecar of one that the customer refused (by its own word or the log's), or of a prompt's take | row removed, then the files |
 //! | half-written files of ours | removed |
 
 use std::collections::BTreeSet;
@@ -182,8 +182,10 @@ impl Mender<'_> {
         if !is_unwanted {
             return Ok(false);
         }
-        remove_files(self.disk, self.folder, id).map_err(|error| RepairError::Io { path: self.folder.audio(id), error })?;
+        // The row first: files without one are found at the next start, a row without files is not.
         self.table.remove(id)?;
+        self.table.flush()?;
+        remove_files(self.disk, self.folder, id).map_err(|error| RepairError::Io { path: self.folder.audio(id), error })?;
         Ok(true)
     }
 

@@ -8,6 +8,7 @@ use super::super::verify::{self, How};
 use super::*;
 use crate::ids::StaffNumber;
 use crate::media::Side;
+use crate::store::disk::RealDisk;
 use crate::store::database::{Change, Database, Entry, Memory, Order, Tree};
 use crate::store::recordings::{Filter, Kind};
 use crate::switch::event::RecordingFinished;
@@ -487,5 +488,45 @@ fn what_is_reported_outlives_a_power_cut_and_of_a_running_one_what_was_synced() 
     let repaired = repair(&store, &disk).unwrap();
     let lasts = repaired.iter().find(|r| r.finished.recording == recording(2)).unwrap().finished.duration_ms;
     assert!((9_500..11_000).contains(&lasts), "{lasts}");
+    store.close();
+}
+
+#[test]
+fn what_is_refused_when_it_is_closed_goes_with_its_row_first_and_a_kill_brings_nothing_back() {
+    let refuse = |n| RecorderCommand::Refuse { conversation: about(n).conversation, recording: recording(n) };
+    let mut rig = Rig::new();
+    for n in 1..=4 {
+        rig.begin(n);
+    }
+    rig.run(1_000);
+    (1..=3).for_each(|n| rig.end(n));
+    rig.run(1_000);
+    assert_eq!(finished(&rig.reports).len(), 3);
+    // Of a full disk too.
+    rig.disk.set_free(0);
+    rig.writer.command(refuse(3));
+    rig.round();
+    assert!(rig.reports.iter().any(|r| matches!(r, RecorderReport::Discarded { .. })), "{:?}", rig.clerk.trouble());
+    rig.disk.set_free(1 << 30);
+    // One is refused when it is closed, the other with its end; and of neither the sound can be removed.
+    for n in [1, 4] {
+        rig.disk.hold(&rig.folder().audio(recording(n)));
+        rig.writer.command(refuse(n));
+    }
+    rig.end(4);
+    rig.run(1_000);
+    assert!(rig.clerk.trouble().is_some());
+    assert_eq!(rig.reports.iter().filter(|r| matches!(r, RecorderReport::Discarded { .. })).count(), 1);
+    let (root, disk, _) = rig.kill();
+    let store = open_store(root.path(), &disk);
+    for n in [1, 4] {
+        assert!(store.recordings.row(recording(n)).unwrap().is_none() && store.folder.audio(recording(n)).exists());
+    }
+    let repaired = repair(&store, &RealDisk).unwrap();
+    assert_eq!(repaired.iter().map(|r| r.finished.recording).collect::<Vec<_>>(), [recording(2)]);
+    for n in [1, 3, 4] {
+        assert!(store.recordings.row(recording(n)).unwrap().is_none());
+        assert!(!store.folder.audio(recording(n)).exists() && !store.folder.sidecar(recording(n)).exists());
+    }
     store.close();
 }

@@ -33,6 +33,8 @@ struct Platter {
     fresh: BTreeSet<PathBuf>,
     /// The next sync of these fails.
     failing: BTreeSet<PathBuf>,
+    /// These can't be removed.
+    held: BTreeSet<PathBuf>,
 }
 
 /// As Linux has it: a sync that fails forgets what it was to write, and the next one succeeds without.
@@ -86,6 +88,11 @@ impl FaultyDisk {
     /// The next sync of this file fails, and what was not synced is written to the disk only where it is written to the file again.
     pub fn fail_sync(&self, path: &Path) {
         self.platter().failing.insert(path.to_owned());
+    }
+
+    /// This file can't be removed from here on.
+    pub fn hold(&self, path: &Path) {
+        self.platter().held.insert(path.to_owned());
     }
 
     /// Files are, in content and name, what the syncs have made of them. Who has one open is gone by then.
@@ -191,6 +198,9 @@ impl Disk for FaultyDisk {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
+        if self.platter().held.contains(path) {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
         let old = std::fs::metadata(path).map_or(0, |m| m.len());
         RealDisk.remove(path)?;
         self.platter().names.remove(path);
