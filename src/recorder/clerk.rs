@@ -51,7 +51,7 @@ pub enum Job {
     Heard(RecordingId),
     /// The greeting counts.
     Keep(RecordingId),
-    /// The message or greeting goes.
+    /// The message, greeting or take goes, whether it is closed yet or not.
     Discard {
         recording: RecordingId,
         told: bool,
@@ -139,6 +139,15 @@ struct Desk {
     stale: bool,
     /// The sidecar says this and is durable, and the index does not say it yet.
     beside: Option<Recording>,
+    /// Who asked that it goes, if the description does not say so.
+    goes: Option<Wish>,
+}
+
+impl Desk {
+    /// Of one that nobody wants.
+    fn last_wish(&self) -> Wish {
+        self.goes.unwrap_or(Wish::Refuse { conversation: self.about.conversation })
+    }
 }
 
 enum Stage {
@@ -234,7 +243,7 @@ impl Clerk {
         match job {
             Job::Begin(about) => {
                 let stage = Stage::Beginning { end: None, failed: None };
-                self.desks.entry(about.recording).or_insert(Desk { about, stage, stale: true, beside: None });
+                self.desks.entry(about.recording).or_insert(Desk { about, stage, stale: true, beside: None, goes: None });
             }
             Job::Laid { recording, result } => {
                 let Some(desk) = self.desks.get_mut(&recording) else { return };
@@ -245,23 +254,16 @@ impl Clerk {
                 }
             }
             Job::Describe(about) => {
-                if let Some(desk) = self.desks.get_mut(&about.recording)
-                    && desk.about != about
-                {
+                if let Some(desk) = self.desks.get_mut(&about.recording) {
+                    let about = About { refused: about.refused || desk.goes.is_some(), ..about };
+                    desk.stale |= desk.about != about;
                     desk.about = about;
-                    desk.stale = true;
                 }
             }
             Job::Heard(recording) => drop(self.messages.entry(recording).or_insert(Wish::Heard)),
             Job::Keep(recording) => drop(self.messages.entry(recording).or_insert(Wish::Keep)),
-            Job::Discard { recording, told } => drop(self.messages.insert(recording, Wish::Discard { told })),
-            Job::Refuse { conversation, recording } => match self.desks.get_mut(&recording) {
-                Some(desk) => {
-                    desk.about.refused = true;
-                    desk.stale = true;
-                }
-                None => drop(self.messages.insert(recording, Wish::Refuse { conversation })),
-            },
+            Job::Discard { recording, told } => self.unwanted(recording, Wish::Discard { told }),
+            Job::Refuse { conversation, recording } => self.unwanted(recording, Wish::Refuse { conversation }),
             Job::Sync { recording, file } => drop(self.unsynced.insert(recording, file)),
             Job::Finish { recording, frames, lost_ms } => {
                 // Sealing syncs it whole.
@@ -290,6 +292,17 @@ impl Clerk {
                 }
             }
             Job::WriterEnded => self.writer_ended = true,
+        }
+    }
+
+    /// It goes; one that is not closed yet when it is, whatever is described meanwhile.
+    fn unwanted(&mut self, recording: RecordingId, wish: Wish) {
+        match self.desks.get_mut(&recording) {
+            Some(desk) => {
+                desk.goes = Some(wish);
+                desk.stale |= !std::mem::replace(&mut desk.about.refused, true);
+            }
+            None => drop(self.messages.insert(recording, wish)),
         }
     }
 
@@ -539,14 +552,14 @@ impl Clerk {
         Ok(self.table.remove(id)?)
     }
 
-    /// What the customer did not want, and is complete, goes as if it had been refused now.
+    /// What nobody wants, and is complete, goes as if that had been said now.
     fn take_refused(&mut self) {
         let is_closed = |stage: &Stage| matches!(stage, Stage::Sealing { ordered: false, .. } | Stage::Closing { .. });
         let is_due = |desk: &Desk| desk.about.refused && is_closed(&desk.stage);
         let due: Vec<RecordingId> = self.desks.iter().filter(|(_, desk)| is_due(desk)).map(|(id, _)| *id).collect();
         for recording in due {
             if let Some(desk) = self.desks.remove(&recording) {
-                self.messages.insert(recording, Wish::Refuse { conversation: desk.about.conversation });
+                self.messages.insert(recording, desk.last_wish());
             }
         }
     }
@@ -556,6 +569,10 @@ impl Clerk {
         let ids: Vec<RecordingId> = self.desks.iter().filter_map(vanished).collect();
         for recording in ids {
             if let Some(desk) = self.desks.remove(&recording) {
+                if desk.about.refused {
+                    self.messages.insert(recording, desk.last_wish());
+                    continue;
+                }
                 let reason = "the file was removed while it was being recorded".to_owned();
                 report(RecorderReport::Failed { conversation: desk.about.conversation, recording, reason });
             }

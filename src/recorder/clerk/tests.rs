@@ -530,3 +530,25 @@ fn what_is_refused_when_it_is_closed_goes_with_its_row_first_and_a_kill_brings_n
     }
     store.close();
 }
+
+/// A take that could not be begun is discarded as failed, and begins when there is room.
+#[test]
+fn what_is_discarded_before_it_is_closed_goes_at_its_end() {
+    let mut rig = Rig::new();
+    rig.disk.set_free(0);
+    rig.writer.command(RecorderCommand::Begin { at: rig.now, about: About { prompt: true, ..about(1) } });
+    rig.run(400);
+    assert!(matches!(rig.reports[..], [RecorderReport::Failed { .. }]));
+    rig.writer.command(RecorderCommand::Discard { recording: recording(1), told: false });
+    rig.run(400);
+    rig.disk.set_free(1 << 30);
+    rig.run(2_000);
+    assert!(rig.folder().audio(recording(1)).exists());
+    rig.writer.command(RecorderCommand::Describe(About { prompt: true, ..about(1) }));
+    rig.end(1);
+    rig.run(1_000);
+    let gone = RecorderReport::Kept { recording: recording(1), gone: true };
+    assert!(rig.reports.contains(&gone) && finished(&rig.reports).is_empty(), "{:?}", rig.reports);
+    assert!(rig.store.recordings.row(recording(1)).unwrap().is_none());
+    assert!(!rig.folder().audio(recording(1)).exists() && !rig.folder().sidecar(recording(1)).exists());
+}
