@@ -8,7 +8,7 @@
 //! |---|---|
 //! | begin | the layer made sidecar and WAV; sidecar, WAV (synced), folders (synced), row (flushed), then `Started` |
 //! | describe | sidecar, folder, row |
-//! | sync | the WAV, every ten seconds |
+//! | sync | the WAV, every ten seconds; after one that failed, which the kernel does not repeat, the WAV is written anew at its end |
 //! | finish | length and header, sync, hash, what the waveform lacks; sidecar, folder, row (flushed), then `Finished` |
 //! | finish of a refused one | as of one that is refused when it is closed |
 //! | refuse; discard of what was in no mailbox | sidecar says *refused*, folder; row goes (flushed); WAV, waveform, sidecar go, folder, then `Discarded` or `Kept` |
@@ -24,8 +24,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
-use super::wav::{Sealed, Unsealed, frames_ms};
+use super::wav::{NotSealed, Sealed, Unsealed, frames_ms, rewrite_header};
+use super::writer::SYNC_EVERY;
 use super::{Reports, sidecar};
 use crate::ids::{ConversationId, RecordingId};
 use crate::store::database::DatabaseError;
@@ -75,7 +77,7 @@ pub enum Job {
     /// From the thread that hashes.
     Hashed {
         recording: RecordingId,
-        result: io::Result<Sealed>,
+        result: Result<Sealed, NotSealed>,
     },
     /// Nothing more comes from the writer.
     WriterEnded,
@@ -139,6 +141,10 @@ struct Desk {
     stale: bool,
     /// The sidecar says this and is durable, and the index does not say it yet.
     beside: Option<Recording>,
+    /// How much of it was to be made durable by syncs that failed: what was not on the disk by then may never get there, and the next sync
+    /// succeeds all the same. The file is written anew when it is sealed, and this is told at the end, since some of it may have been
+    /// lost from the page cache too.
+    doubt: Duration,
     /// Who asked that it goes, if the description does not say so.
     goes: Option<Wish>,
 }
@@ -243,7 +249,7 @@ impl Clerk {
         match job {
             Job::Begin(about) => {
                 let stage = Stage::Beginning { end: None, failed: None };
-                self.desks.entry(about.recording).or_insert(Desk { about, stage, stale: true, beside: None, goes: None });
+                self.desks.entry(about.recording).or_insert(Desk { about, stage, stale: true, beside: None, doubt: Duration::ZERO, goes: None });
             }
             Job::Laid { recording, result } => {
                 let Some(desk) = self.desks.get_mut(&recording) else { return };
@@ -283,9 +289,12 @@ impl Clerk {
                 match result {
                     Ok(sealed) => desk.stage = Stage::Closing { end: *end, sealed },
                     // Somebody removed it. The row still says that it is being recorded; the repair at the next start closes it.
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => desk.stage = Stage::Vanished,
+                    Err(NotSealed::Disk(error)) if error.kind() == io::ErrorKind::NotFound => desk.stage = Stage::Vanished,
                     Err(error) => {
                         *ordered = false;
+                        if let NotSealed::Unsynced(_) = error {
+                            desk.doubt = desk.doubt.max(SYNC_EVERY);
+                        }
                         tracing::error!(%recording, %error, "a recording can't be closed");
                         self.failed = Some(error.to_string());
                     }
@@ -372,7 +381,8 @@ impl Clerk {
                     if !*ordered {
                         let (frames, rate) = (end.frames, desk.about.sample_rate);
                         let (audio, drawing) = (self.folder.audio(*id), self.folder.drawing(*id));
-                        let unsealed = Unsealed { audio, drawing, frames, rate, is_torn: false };
+                        let is_in_doubt = !desk.doubt.is_zero();
+                        let unsealed = Unsealed { audio, drawing, frames, rate, is_torn: false, is_in_doubt };
                         *ordered = around.seal(ToSeal { recording: *id, unsealed });
                     }
                     continue;
@@ -389,7 +399,7 @@ impl Clerk {
                 continue;
             }
             let written = sidecar::write(&*self.disk, &self.folder, &row)
-                .and_then(|()| if is_new { sync_audio(&*self.disk, &self.folder, *id) } else { Ok(()) });
+                .and_then(|()| if is_new { sync_audio(&*self.disk, &self.folder, *id, &mut desk.doubt) } else { Ok(()) });
             match written {
                 Ok(()) => drop(rows.insert(*id, row)),
                 Err(error) => drop(self.trouble.get_or_insert_with(|| error.to_string())),
@@ -416,9 +426,11 @@ impl Clerk {
             let Some(file) = file.upgrade() else { continue };
             match file.sync() {
                 Ok(()) => self.has_moved = true,
-                // It is asked for again.
                 Err(error) => {
                     tracing::error!(%recording, %error, "a recording can't be synced");
+                    if let Some(desk) = self.desks.get_mut(&recording) {
+                        desk.doubt += SYNC_EVERY;
+                    }
                     self.trouble.get_or_insert_with(|| error.to_string());
                 }
             }
@@ -434,6 +446,10 @@ impl Clerk {
             let conversation = desk.about.conversation;
             match (row.finished(), &desk.stage) {
                 (Some(finished), _) => {
+                    let gap_ms = u64::try_from(desk.doubt.as_millis()).unwrap_or(u64::MAX).min(finished.duration_ms);
+                    if gap_ms > 0 {
+                        report(RecorderReport::Gap { conversation, recording: row.id, reason: "disk".to_owned(), gap_ms });
+                    }
                     self.desks.remove(&row.id);
                     report(RecorderReport::Finished { conversation, finished });
                 }
@@ -591,12 +607,16 @@ impl Clerk {
 }
 
 /// What the layer made. A file that somebody took away meanwhile is found missing at its end.
-fn sync_audio(disk: &dyn Disk, folder: &Folder, id: RecordingId) -> io::Result<()> {
-    match disk.open(&folder.audio(id)) {
-        Ok(file) => file.sync(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
+fn sync_audio(disk: &dyn Disk, folder: &Folder, id: RecordingId, doubt: &mut Duration) -> io::Result<()> {
+    let file = match disk.open(&folder.audio(id)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if !doubt.is_zero() {
+        rewrite_header(&*file)?;
     }
+    file.sync().inspect_err(|_| *doubt = SYNC_EVERY.max(*doubt))
 }
 
 /// The names in a day's folder; and, where it is not the one that was synced last, the names of it and of all above it.

@@ -216,8 +216,8 @@ impl Mender<'_> {
         let (frames, rate) =
             self.mend(id, known.sample_rate).map_err(|error| RepairError::Io { path: self.folder.audio(id), error })?;
         let (audio, drawing) = (self.folder.audio(id), self.folder.drawing(id));
-        let sealed = seal(self.disk, &Unsealed { audio, drawing, frames, rate, is_torn: true })
-            .map_err(|error| RepairError::Io { path: self.folder.audio(id), error })?;
+        let sealed = seal(self.disk, &Unsealed { audio, drawing, frames, rate, is_torn: true, is_in_doubt: false })
+            .map_err(|error| RepairError::Io { path: self.folder.audio(id), error: error.into() })?;
         let row = Recording {
             duration_ms: frames_ms(frames, rate),
             sample_rate: rate,

@@ -552,3 +552,40 @@ fn what_is_discarded_before_it_is_closed_goes_at_its_end() {
     assert!(rig.store.recordings.row(recording(1)).unwrap().is_none());
     assert!(!rig.folder().audio(recording(1)).exists() && !rig.folder().sidecar(recording(1)).exists());
 }
+
+/// As Linux has it, the next sync succeeds without what the one that failed was to write.
+#[test]
+fn what_a_failed_sync_may_have_lost_is_written_anew_and_told() {
+    let mut rig = Rig::new();
+    // Of the first its beginning fails, of the second a sync while it runs, of the third the last one.
+    let audio = |n| rig.folder().audio(recording(n));
+    let (first, second, third) = (audio(1), audio(2), audio(3));
+    rig.disk.fail_sync(&first);
+    (1..=4).for_each(|n| rig.begin(n));
+    rig.run(1_000);
+    assert_eq!(rig.reports.len(), 4, "begun: {:?}", rig.reports);
+    rig.disk.fail_sync(&second);
+    rig.run(10_000);
+    rig.disk.fail_sync(&third);
+    (1..=4).for_each(|n| rig.end(n));
+    rig.run(1_000);
+    let gaps: BTreeMap<RecordingId, u64> = rig
+        .reports
+        .iter()
+        .filter_map(|r| match r {
+            RecorderReport::Gap { recording, reason, gap_ms, .. } if reason == "disk" => Some((*recording, *gap_ms)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(gaps, (1..=3).map(|n| (recording(n), 10_000)).collect());
+    assert_eq!((finished(&rig.reports).len(), rig.clerk.trouble()), (4, None));
+    let (root, disk, _) = rig.kill();
+    disk.cut_power();
+    let store = open_store(root.path(), &disk);
+    for n in 1..=4 {
+        let row = store.recordings.row(recording(n)).unwrap().unwrap();
+        let faults = verify::row(&store.folder, &row, STRICT);
+        assert!(faults.is_empty(), "{n}: {faults:?}");
+    }
+    store.close();
+}
