@@ -189,7 +189,7 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
 
     let store = Store::open(&config.recording.folder, LogOptions::default(), disk.clone(), clock, health.clone())?;
     store.ladders.set_bounds((&config.sip).into());
-    let repaired = repair::repair(&store, &*disk)?;
+    let repaired = repair::repair(&store, &*disk, clock.now().wall)?;
     let recovered = store.recovered(repaired)?;
     startup::tell_recovered(&recovered);
 

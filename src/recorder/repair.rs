@@ -31,7 +31,8 @@ use crate::store::{Conversations, Store};
 use crate::switch::input::Repaired;
 
 /// Folders of days that are searched for files without a row. The row follows the files as fast as the disk syncs, so a kill can only
-/// leave such a file on the last day that the switch ran; the others are for clocks that were set.
+/// leave such a file on the last day that the switch ran; the others are for clocks that were set. As many again are searched that are later
+/// than today: a clock that once was years ahead must not hide what is left of the last run.
 const DAYS: usize = 3;
 
 #[derive(Debug, thiserror::Error)]
@@ -43,11 +44,11 @@ pub enum RepairError {
 }
 
 /// Repairs what the last run left. A recording that can't be repaired (its disk refuses) is logged and tried again at the next start;
-/// the switch starts without.
+/// the switch starts without. `today`: any time of it.
 ///
 /// # Errors
 /// Where index or folder can't be read at all.
-pub fn repair(store: &Store, disk: &dyn Disk) -> Result<Vec<Repaired>, RepairError> {
+pub fn repair(store: &Store, disk: &dyn Disk, today: Wall) -> Result<Vec<Repaired>, RepairError> {
     if store.index_is_new {
         let rebuilt = rebuild(&store.folder, &store.recordings, &store.conversations, disk)?;
         if rebuilt.rows > 0 || !rebuilt.faults.is_empty() {
@@ -61,7 +62,7 @@ pub fn repair(store: &Store, disk: &dyn Disk) -> Result<Vec<Repaired>, RepairErr
     }
     let mender = Mender { folder: &store.folder, table: &store.recordings, conversations: &store.conversations, disk };
     let mut ids: BTreeSet<RecordingId> = store.recordings.unannounced()?.into_iter().collect();
-    for day in store.folder.days().map_err(at(&store.folder))?.into_iter().take(DAYS) {
+    for day in newest(&store.folder, store.folder.days().map_err(at(&store.folder))?, today) {
         mender.tidy(&day);
         for found in store.folder.in_day(&day).map_err(at(&store.folder))? {
             let is_due = match store.recordings.row(found.id) {
@@ -92,6 +93,14 @@ pub fn repair(store: &Store, disk: &dyn Disk) -> Result<Vec<Repaired>, RepairErr
     }
     store.recordings.flush()?;
     Ok(repaired)
+}
+
+/// Of folders of days, newest first, those to be searched.
+fn newest(folder: &Folder, days: Vec<PathBuf>, today: Wall) -> impl Iterator<Item = PathBuf> {
+    let ms = u64::try_from(today.as_micros() / 1_000).unwrap_or(0);
+    let today = folder.day(RecordingId::from_parts(ms, 0));
+    let (later, until_today): (Vec<_>, Vec<_>) = days.into_iter().partition(|day| *day > today);
+    later.into_iter().take(DAYS).chain(until_today.into_iter().take(DAYS))
 }
 
 /// What a rebuild did.

@@ -6,6 +6,7 @@ use super::super::repair::repair;
 use super::super::rig::{Rig, about, frame, open_store, recording};
 use super::super::verify::{self, How};
 use super::*;
+use crate::clock::Wall;
 use crate::ids::StaffNumber;
 use crate::media::Side;
 use crate::store::disk::RealDisk;
@@ -414,7 +415,7 @@ fn of_a_refused_recording_nothing_is_left_on_disk_and_in_the_index_also_after_a_
     let (root, disk, _) = rig.kill();
     let store = open_store(root.path(), &disk);
     assert!(store.recordings.row(recording(2)).unwrap().unwrap().refused, "and still does");
-    let repaired = repair(&store, &disk).unwrap();
+    let repaired = repair(&store, &disk, Wall::default()).unwrap();
     assert_eq!(repaired.iter().map(|r| r.finished.recording).collect::<Vec<_>>(), [recording(3)]);
     assert!(store.recordings.row(recording(2)).unwrap().is_none() && !lies(&store.folder, 2) && lies(&store.folder, 3));
     store.close();
@@ -485,7 +486,7 @@ fn what_is_reported_outlives_a_power_cut_and_of_a_running_one_what_was_synced() 
     let row = store.recordings.row(recording(1)).unwrap().unwrap();
     let faults = verify::row(&store.folder, &row, STRICT);
     assert!(faults.is_empty(), "{faults:?}");
-    let repaired = repair(&store, &disk).unwrap();
+    let repaired = repair(&store, &disk, Wall::default()).unwrap();
     let lasts = repaired.iter().find(|r| r.finished.recording == recording(2)).unwrap().finished.duration_ms;
     assert!((9_500..11_000).contains(&lasts), "{lasts}");
     store.close();
@@ -522,7 +523,7 @@ fn what_is_refused_when_it_is_closed_goes_with_its_row_first_and_a_kill_brings_n
     for n in [1, 4] {
         assert!(store.recordings.row(recording(n)).unwrap().is_none() && store.folder.audio(recording(n)).exists());
     }
-    let repaired = repair(&store, &RealDisk).unwrap();
+    let repaired = repair(&store, &RealDisk, Wall::default()).unwrap();
     assert_eq!(repaired.iter().map(|r| r.finished.recording).collect::<Vec<_>>(), [recording(2)]);
     for n in [1, 3, 4] {
         assert!(store.recordings.row(recording(n)).unwrap().is_none());

@@ -1,6 +1,7 @@
 //! The threads, on real time: short, and waiting for facts.
 
 use super::*;
+use crate::clock::Wall;
 use crate::codec::Codec;
 use crate::media::{Payload, Side};
 use crate::recorder::repair::repair;
@@ -25,7 +26,7 @@ fn a_call_is_recorded_and_what_still_runs_at_the_end_is_closed() {
     let deaf: Health = Arc::new(|_, _| {});
     let options = LogOptions { reserve_bytes: 0, ..LogOptions::default() };
     let store = Store::open(root.path(), options, Arc::new(RealDisk), clock, deaf.clone()).unwrap();
-    assert_eq!(repair(&store, &RealDisk).unwrap(), []);
+    assert_eq!(repair(&store, &RealDisk, Wall::default()).unwrap(), []);
     let reports = Arc::new(Mutex::new(Vec::new()));
     let into = reports.clone();
     let report: ReportTo = Arc::new(move |r| into.lock().unwrap().push(r));
