@@ -25,6 +25,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -189,7 +190,7 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
 
     let store = Store::open(&config.recording.folder, LogOptions::default(), disk.clone(), clock, health.clone())?;
     store.ladders.set_bounds((&config.sip).into());
-    let repaired = repair::repair(&store, &*disk)?;
+    let repaired = repair::repair(&store, &*disk, clock.now().wall)?;
     let recovered = store.recovered(repaired)?;
     startup::tell_recovered(&recovered);
 
@@ -224,7 +225,7 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
         recordings: store.recordings.clone(),
         conversations: store.conversations.clone(),
         ladders: store.ladders.clone(),
-        figures: figures(transport.meter(), engine.counters().clone()),
+        figures: figures(transport.meter(), engine.counters().clone(), recorder.lost()),
         folder: store.folder.clone(),
         import: greetings(&store, disk.clone(), clock, current.subscribe()),
     };
@@ -311,11 +312,14 @@ fn greetings(store: &Store, disk: Arc<dyn Disk>, clock: System, config: watch::R
     })
 }
 
-fn figures(meter: transport::Meter, media: Arc<media_engine::Counters>) -> api::Figures {
-    Arc::new(move || api::Measured {
-        queue_delay: meter.queue_delay(),
-        totals: meter.counters().chain(media.collect()).collect(),
-        legs_of_workers: media.legs().collect(),
+fn figures(meter: transport::Meter, media: Arc<media_engine::Counters>, lost: Arc<AtomicU64>) -> api::Figures {
+    Arc::new(move || {
+        let lost = ("recorder_commands_lost_total".to_owned(), lost.load(Ordering::Relaxed));
+        api::Measured {
+            queue_delay: meter.queue_delay(),
+            totals: meter.counters().chain(media.collect()).chain([lost]).collect(),
+            legs_of_workers: media.legs().collect(),
+        }
     })
 }
 

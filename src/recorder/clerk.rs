@@ -8,20 +8,26 @@
 //! |---|---|
 //! | begin | the layer made sidecar and WAV; sidecar, WAV (synced), folders (synced), row (flushed), then `Started` |
 //! | describe | sidecar, folder, row |
-//! | sync | the WAV, every ten seconds |
+//! | sync | the WAV, every ten seconds; after one that failed, which the kernel does not repeat, the WAV is written anew at its end |
 //! | finish | length and header, sync, hash, what the waveform lacks; sidecar, folder, row (flushed), then `Finished` |
-//! | finish of a refused one | WAV, waveform, sidecar go, folder, row (flushed), then `Discarded` |
-//! | heard, keep, discard | sidecar; or WAV, sidecar, folder, row; all rows flushed, then `Kept` |
+//! | finish of a refused one | as of one that is refused when it is closed |
+//! | refuse; discard of what was in no mailbox | sidecar says *refused*, folder; row goes (flushed); WAV, waveform, sidecar go, folder, then `Discarded` or `Kept` |
+//! | discard of a message | WAV, waveform, sidecar go, folder; row goes (flushed), then `Kept`: a message that is half gone can still be deleted |
+//! | heard, keep | sidecar, folder, row (flushed), then `Kept` |
 //!
-//! A kill between any two leaves what the repair at start completes. The hash is taken by reading the file back at its end, because its
+//! A kill between any two leaves what the repair at start completes, with two exceptions, neither of which was reported to anybody: what was
+//! heard or kept and stands in the sidecar alone stays so until it is asked again, or the index is rebuilt; and the row of a message whose files
+//! are gone stays until it is deleted again. The hash is taken by reading the file back at its end, because its
 //! first bytes, the header, are the last to be known; that is some 0.3 s for an hour, from the page cache, in a thread of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
-use super::wav::{Sealed, Unsealed, frames_ms};
+use super::wav::{NotSealed, Sealed, Unsealed, frames_ms, rewrite_header};
+use super::writer::SYNC_EVERY;
 use super::{Reports, sidecar};
 use crate::ids::{ConversationId, RecordingId};
 use crate::store::database::DatabaseError;
@@ -47,7 +53,7 @@ pub enum Job {
     Heard(RecordingId),
     /// The greeting counts.
     Keep(RecordingId),
-    /// The message or greeting goes.
+    /// The message, greeting or take goes, whether it is closed yet or not.
     Discard {
         recording: RecordingId,
         told: bool,
@@ -57,10 +63,10 @@ pub enum Job {
         conversation: ConversationId,
         recording: RecordingId,
     },
-    /// Make what was written survive a power cut.
+    /// Make what was written survive a power cut. A file that is closed by then is synced whole when it is sealed, so this holds none open.
     Sync {
         recording: RecordingId,
-        file: Arc<dyn DiskFile>,
+        file: Weak<dyn DiskFile>,
     },
     /// No more samples come; the file is to have this length.
     Finish {
@@ -71,13 +77,13 @@ pub enum Job {
     /// From the thread that hashes.
     Hashed {
         recording: RecordingId,
-        result: io::Result<Sealed>,
+        result: Result<Sealed, NotSealed>,
     },
     /// Nothing more comes from the writer.
     WriterEnded,
 }
 
-/// Why a message stays as it is for now.
+/// Why a recording stays as it is for now.
 #[derive(Debug, thiserror::Error)]
 enum Unkept {
     #[error(transparent)]
@@ -97,12 +103,14 @@ pub struct Clerk {
     folder: Folder,
     table: Recordings,
     desks: BTreeMap<RecordingId, Desk>,
-    /// What is still to be done with messages that are finished; no more than there are messages.
+    /// What is still to be done with recordings that are finished; no more than there are.
     messages: BTreeMap<RecordingId, Wish>,
     /// Files with samples that are not synced; a recording's once, however often it was asked.
-    unsynced: BTreeMap<RecordingId, Arc<dyn DiskFile>>,
+    unsynced: BTreeMap<RecordingId, Weak<dyn DiskFile>>,
     /// The last round left something for the next.
     has_more: bool,
+    /// And it made something durable.
+    has_moved: bool,
     /// The last day's folder that was synced with all above it.
     synced_day: PathBuf,
     /// What failed in the last round.
@@ -112,7 +120,7 @@ pub struct Clerk {
     writer_ended: bool,
 }
 
-/// What the owner of a mailbox has done with a message, or a greeting.
+/// What is wished of a recording that is finished: by the owner of a mailbox, of a message or a greeting; of a take; by the customer.
 #[derive(Clone, Copy)]
 enum Wish {
     Heard,
@@ -131,6 +139,21 @@ struct Desk {
     stage: Stage,
     /// The index or the sidecar does not say yet what `about` says.
     stale: bool,
+    /// The sidecar says this and is durable, and the index does not say it yet.
+    beside: Option<Recording>,
+    /// How much of it was to be made durable by syncs that failed: what was not on the disk by then may never get there, and the next sync
+    /// succeeds all the same. The file is written anew when it is sealed, and this is told at the end, since some of it may have been
+    /// lost from the page cache too.
+    doubt: Duration,
+    /// Who asked that it goes, if the description does not say so.
+    goes: Option<Wish>,
+}
+
+impl Desk {
+    /// Of one that nobody wants.
+    fn last_wish(&self) -> Wish {
+        self.goes.unwrap_or(Wish::Refuse { conversation: self.about.conversation })
+    }
 }
 
 enum Stage {
@@ -190,6 +213,7 @@ impl Clerk {
             messages: BTreeMap::new(),
             unsynced: BTreeMap::new(),
             has_more: false,
+            has_moved: false,
             synced_day: PathBuf::new(),
             trouble: None,
             failed: None,
@@ -211,9 +235,10 @@ impl Clerk {
         self.desks.len()
     }
 
-    /// The next round need not wait for a job. In trouble it waits: a disk is not asked again at once.
+    /// The next round need not wait for a job. In trouble with all it does it waits: a disk is not asked again at once. But one recording
+    /// that can't be helped does not keep the others waiting.
     pub fn has_more(&self) -> bool {
-        self.has_more && self.trouble.is_none()
+        self.has_more && (self.has_moved || self.trouble.is_none())
     }
 
     pub fn trouble(&self) -> Option<&str> {
@@ -224,7 +249,7 @@ impl Clerk {
         match job {
             Job::Begin(about) => {
                 let stage = Stage::Beginning { end: None, failed: None };
-                self.desks.entry(about.recording).or_insert(Desk { about, stage, stale: true });
+                self.desks.entry(about.recording).or_insert(Desk { about, stage, stale: true, beside: None, doubt: Duration::ZERO, goes: None });
             }
             Job::Laid { recording, result } => {
                 let Some(desk) = self.desks.get_mut(&recording) else { return };
@@ -235,23 +260,16 @@ impl Clerk {
                 }
             }
             Job::Describe(about) => {
-                if let Some(desk) = self.desks.get_mut(&about.recording)
-                    && desk.about != about
-                {
+                if let Some(desk) = self.desks.get_mut(&about.recording) {
+                    let about = About { refused: about.refused || desk.goes.is_some(), ..about };
+                    desk.stale |= desk.about != about;
                     desk.about = about;
-                    desk.stale = true;
                 }
             }
             Job::Heard(recording) => drop(self.messages.entry(recording).or_insert(Wish::Heard)),
             Job::Keep(recording) => drop(self.messages.entry(recording).or_insert(Wish::Keep)),
-            Job::Discard { recording, told } => drop(self.messages.insert(recording, Wish::Discard { told })),
-            Job::Refuse { conversation, recording } => match self.desks.get_mut(&recording) {
-                Some(desk) => {
-                    desk.about.refused = true;
-                    desk.stale = true;
-                }
-                None => drop(self.messages.insert(recording, Wish::Refuse { conversation })),
-            },
+            Job::Discard { recording, told } => self.unwanted(recording, Wish::Discard { told }),
+            Job::Refuse { conversation, recording } => self.unwanted(recording, Wish::Refuse { conversation }),
             Job::Sync { recording, file } => drop(self.unsynced.insert(recording, file)),
             Job::Finish { recording, frames, lost_ms } => {
                 // Sealing syncs it whole.
@@ -271,9 +289,12 @@ impl Clerk {
                 match result {
                     Ok(sealed) => desk.stage = Stage::Closing { end: *end, sealed },
                     // Somebody removed it. The row still says that it is being recorded; the repair at the next start closes it.
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => desk.stage = Stage::Vanished,
+                    Err(NotSealed::Disk(error)) if error.kind() == io::ErrorKind::NotFound => desk.stage = Stage::Vanished,
                     Err(error) => {
                         *ordered = false;
+                        if let NotSealed::Unsynced(_) = error {
+                            desk.doubt = desk.doubt.max(SYNC_EVERY);
+                        }
                         tracing::error!(%recording, %error, "a recording can't be closed");
                         self.failed = Some(error.to_string());
                     }
@@ -283,35 +304,40 @@ impl Clerk {
         }
     }
 
+    /// It goes; one that is not closed yet when it is, whatever is described meanwhile.
+    fn unwanted(&mut self, recording: RecordingId, wish: Wish) {
+        match self.desks.get_mut(&recording) {
+            Some(desk) => {
+                desk.goes = Some(wish);
+                desk.stale |= !std::mem::replace(&mut desk.about.refused, true);
+            }
+            None => drop(self.messages.insert(recording, wish)),
+        }
+    }
+
     /// One round over all desks with something to do. What fails stays, to be tried in a later round.
     pub fn work(&mut self, around: &mut dyn Surroundings, report: &mut Reports<'_>) {
         self.trouble = self.failed.take();
         self.tell_vanished(report);
+        self.take_refused();
         self.messages_wished(report);
-        self.discard_refused(report);
-        self.has_more = false;
+        (self.has_more, self.has_moved) = (false, false);
         let mut rows = self.written_sidecars(around, report);
         self.sync_days(&mut rows);
-        for (id, desk) in &mut self.desks {
-            match &desk.stage {
-                Stage::Laid { end } if rows.contains_key(id) => desk.stage = Stage::Unindexed { end: *end },
-                // Only the index was in trouble.
-                Stage::Unindexed { .. } if !desk.stale => {
-                    rows.entry(*id).or_insert_with(|| Recording::begun(&desk.about));
-                }
-                Stage::Beginning { .. }
-                | Stage::Laid { .. }
-                | Stage::Unindexed { .. }
-                | Stage::Running
-                | Stage::Sealing { .. }
-                | Stage::Closing { .. }
-                | Stage::Vanished => {}
+        for (id, row) in &rows {
+            let Some(desk) = self.desks.get_mut(id) else { continue };
+            desk.beside = Some(row.clone());
+            if let Stage::Laid { end } = desk.stage {
+                desk.stage = Stage::Unindexed { end };
             }
         }
         if !rows.is_empty() {
             let written = rows.values().try_for_each(|row| self.table.put(row, false)).and_then(|()| self.table.flush());
             match written {
-                Ok(()) => self.written(rows.values(), report),
+                Ok(()) => {
+                    self.has_moved = true;
+                    self.written(rows.values(), report);
+                }
                 Err(error) => self.not_written(error),
             }
         }
@@ -355,7 +381,8 @@ impl Clerk {
                     if !*ordered {
                         let (frames, rate) = (end.frames, desk.about.sample_rate);
                         let (audio, drawing) = (self.folder.audio(*id), self.folder.drawing(*id));
-                        let unsealed = Unsealed { audio, drawing, frames, rate, is_torn: false };
+                        let is_in_doubt = !desk.doubt.is_zero();
+                        let unsealed = Unsealed { audio, drawing, frames, rate, is_torn: false, is_in_doubt };
                         *ordered = around.seal(ToSeal { recording: *id, unsealed });
                     }
                     continue;
@@ -366,8 +393,13 @@ impl Clerk {
                 self.has_more = true;
                 continue;
             }
+            if desk.beside.as_ref() == Some(&row) {
+                // Only the index was in trouble.
+                rows.insert(*id, row);
+                continue;
+            }
             let written = sidecar::write(&*self.disk, &self.folder, &row)
-                .and_then(|()| if is_new { sync_audio(&*self.disk, &self.folder, *id) } else { Ok(()) });
+                .and_then(|()| if is_new { sync_audio(&*self.disk, &self.folder, *id, &mut desk.doubt) } else { Ok(()) });
             match written {
                 Ok(()) => drop(rows.insert(*id, row)),
                 Err(error) => drop(self.trouble.get_or_insert_with(|| error.to_string())),
@@ -391,10 +423,16 @@ impl Clerk {
     fn sync_files(&mut self) {
         for _ in 0..BATCH {
             let Some((recording, file)) = self.unsynced.pop_first() else { return };
-            // It is asked for again.
-            if let Err(error) = file.sync() {
-                tracing::error!(%recording, %error, "a recording can't be synced");
-                self.trouble.get_or_insert_with(|| error.to_string());
+            let Some(file) = file.upgrade() else { continue };
+            match file.sync() {
+                Ok(()) => self.has_moved = true,
+                Err(error) => {
+                    tracing::error!(%recording, %error, "a recording can't be synced");
+                    if let Some(desk) = self.desks.get_mut(&recording) {
+                        desk.doubt += SYNC_EVERY;
+                    }
+                    self.trouble.get_or_insert_with(|| error.to_string());
+                }
             }
         }
         self.has_more |= !self.unsynced.is_empty();
@@ -404,10 +442,14 @@ impl Clerk {
     fn written<'a>(&mut self, rows: impl Iterator<Item = &'a Recording>, report: &mut Reports<'_>) {
         for row in rows {
             let Some(desk) = self.desks.get_mut(&row.id) else { continue };
-            desk.stale = false;
+            (desk.stale, desk.beside) = (false, None);
             let conversation = desk.about.conversation;
             match (row.finished(), &desk.stage) {
                 (Some(finished), _) => {
+                    let gap_ms = u64::try_from(desk.doubt.as_millis()).unwrap_or(u64::MAX).min(finished.duration_ms);
+                    if gap_ms > 0 {
+                        report(RecorderReport::Gap { conversation, recording: row.id, reason: "disk".to_owned(), gap_ms });
+                    }
                     self.desks.remove(&row.id);
                     report(RecorderReport::Finished { conversation, finished });
                 }
@@ -431,7 +473,7 @@ impl Clerk {
         }
     }
 
-    /// Each can be repeated: a row goes last, so that what is left of a message can still be discarded.
+    /// Each can be repeated.
     fn messages_wished(&mut self, report: &mut Reports<'_>) {
         if self.messages.is_empty() {
             return;
@@ -442,14 +484,13 @@ impl Clerk {
             let done = match wish {
                 Wish::Heard => self.heard(id),
                 Wish::Keep => self.keep(id),
-                Wish::Discard { told } => self.discard(id, told),
-                Wish::Refuse { .. } => self.discard(id, false),
+                Wish::Discard { told: true } => self.delete(id),
+                Wish::Discard { told: false } | Wish::Refuse { .. } => self.take_out(id),
             };
             match done {
                 Ok(()) => drop(done_now.insert(id, wish)),
                 Err(error) => {
-                    tracing::error!(recording = %id, %error, "a message can't be changed");
-                    self.trouble.get_or_insert_with(|| error.to_string());
+                    self.not_changed(id, &error);
                     undone.insert(id, wish);
                 }
             }
@@ -457,6 +498,12 @@ impl Clerk {
         match self.table.flush() {
             Ok(()) => {
                 for (recording, wish) in done_now {
+                    let files_go = matches!(wish, Wish::Discard { told: false } | Wish::Refuse { .. });
+                    if files_go && let Err(error) = remove_files(&*self.disk, &self.folder, recording) {
+                        self.not_changed(recording, &error.into());
+                        undone.insert(recording, wish);
+                        continue;
+                    }
                     report(match wish {
                         Wish::Heard | Wish::Keep => RecorderReport::Kept { recording, gone: false },
                         Wish::Discard { .. } => RecorderReport::Kept { recording, gone: true },
@@ -472,42 +519,63 @@ impl Clerk {
         self.messages = undone;
     }
 
+    /// A row that can't be read is written anew from what lies beside the file.
+    fn known(&self, id: RecordingId) -> Result<Option<Recording>, Unkept> {
+        match self.table.row(id) {
+            Err(DatabaseError::Row { .. }) => Ok(sidecar::read(&self.folder, id)?),
+            row => Ok(row?),
+        }
+    }
+
     fn heard(&self, id: RecordingId) -> Result<(), Unkept> {
-        let Some(row) = self.table.row(id)?.filter(|row| !row.heard) else { return Ok(()) };
+        let Some(row) = self.known(id)?.filter(|row| !row.heard) else { return Ok(()) };
         let row = describe(&*self.disk, &self.folder, &Recording { heard: true, ..row })?;
         let announced = !self.table.unannounced()?.contains(&id);
         Ok(self.table.hear(&row, announced)?)
     }
 
     fn keep(&self, id: RecordingId) -> Result<(), Unkept> {
-        let Some(row) = self.table.row(id)?.filter(|row| !row.kept) else { return Ok(()) };
+        let Some(row) = self.known(id)?.filter(|row| !row.kept) else { return Ok(()) };
         let row = describe(&*self.disk, &self.folder, &Recording { kept: true, ..row })?;
         let announced = !self.table.unannounced()?.contains(&id);
         Ok(self.table.put(&row, announced)?)
     }
 
-    fn discard(&self, id: RecordingId, told: bool) -> Result<(), Unkept> {
+    fn delete(&self, id: RecordingId) -> Result<(), Unkept> {
         remove_files(&*self.disk, &self.folder, id)?;
-        Ok(if told { self.table.delete(id) } else { self.table.remove(id) }?)
+        Ok(self.table.delete(id)?)
     }
 
-    /// What the customer did not want, and is complete.
-    fn discard_refused(&mut self, report: &mut Reports<'_>) {
+    /// The row of what nobody wants; the files go when that is durable. Its sidecar says so before, for a kill in between leaves files without a
+    /// row, which the repair takes in otherwise.
+    fn take_out(&self, id: RecordingId) -> Result<(), Unkept> {
+        let known = match self.known(id)? {
+            None => sidecar::read(&self.folder, id)?,
+            known => known,
+        };
+        if let Some(row) = known.filter(|row| !row.refused) {
+            let refused = Recording { refused: true, ..row };
+            match describe(&*self.disk, &self.folder, &refused) {
+                // Somebody removed the folder.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                    remove(&*self.disk, &self.folder.audio(id))?;
+                    describe(&*self.disk, &self.folder, &refused)?;
+                }
+                described => drop(described?),
+            }
+        }
+        Ok(self.table.remove(id)?)
+    }
+
+    /// What nobody wants, and is complete, goes as if that had been said now.
+    fn take_refused(&mut self) {
         let is_closed = |stage: &Stage| matches!(stage, Stage::Sealing { ordered: false, .. } | Stage::Closing { .. });
         let is_due = |desk: &Desk| desk.about.refused && is_closed(&desk.stage);
         let due: Vec<RecordingId> = self.desks.iter().filter(|(_, desk)| is_due(desk)).map(|(id, _)| *id).collect();
         for recording in due {
-            let gone = self.discard(recording, false).and_then(|()| Ok(self.table.flush()?));
-            match gone {
-                Ok(()) => {
-                    if let Some(desk) = self.desks.remove(&recording) {
-                        report(RecorderReport::Discarded { conversation: desk.about.conversation, recording });
-                    }
-                }
-                Err(error) => {
-                    tracing::error!(%recording, %error, "a refused recording can't be taken away");
-                    self.trouble.get_or_insert_with(|| error.to_string());
-                }
+            if let Some(desk) = self.desks.remove(&recording) {
+                self.messages.insert(recording, desk.last_wish());
             }
         }
     }
@@ -517,10 +585,19 @@ impl Clerk {
         let ids: Vec<RecordingId> = self.desks.iter().filter_map(vanished).collect();
         for recording in ids {
             if let Some(desk) = self.desks.remove(&recording) {
+                if desk.about.refused {
+                    self.messages.insert(recording, desk.last_wish());
+                    continue;
+                }
                 let reason = "the file was removed while it was being recorded".to_owned();
                 report(RecorderReport::Failed { conversation: desk.about.conversation, recording, reason });
             }
         }
+    }
+
+    fn not_changed(&mut self, recording: RecordingId, error: &Unkept) {
+        tracing::error!(%recording, %error, "what is wished of a recording can't be done");
+        self.trouble.get_or_insert_with(|| error.to_string());
     }
 
     fn not_written(&mut self, error: DatabaseError) {
@@ -530,12 +607,16 @@ impl Clerk {
 }
 
 /// What the layer made. A file that somebody took away meanwhile is found missing at its end.
-fn sync_audio(disk: &dyn Disk, folder: &Folder, id: RecordingId) -> io::Result<()> {
-    match disk.open(&folder.audio(id)) {
-        Ok(file) => file.sync(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
+fn sync_audio(disk: &dyn Disk, folder: &Folder, id: RecordingId, doubt: &mut Duration) -> io::Result<()> {
+    let file = match disk.open(&folder.audio(id)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if !doubt.is_zero() {
+        rewrite_header(&*file)?;
     }
+    file.sync().inspect_err(|_| *doubt = SYNC_EVERY.max(*doubt))
 }
 
 /// The names in a day's folder; and, where it is not the one that was synced last, the names of it and of all above it.
@@ -553,12 +634,16 @@ pub(super) fn sync_day(disk: &dyn Disk, folder: &Folder, day: PathBuf, synced_da
 /// All that lies on disk of a recording; can be repeated.
 pub(super) fn remove_files(disk: &dyn Disk, folder: &Folder, id: RecordingId) -> io::Result<()> {
     for path in [folder.audio(id), folder.drawing(id), folder.sidecar(id)] {
-        match disk.remove(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
+        remove(disk, &path)?;
     }
     match disk.sync_folder(&folder.day(id)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn remove(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    match disk.remove(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         Ok(()) | Err(_) => Ok(()),
     }

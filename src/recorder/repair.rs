@@ -8,7 +8,7 @@
 //! | row or sidecar in state *recording* | file mended by its length, hashed; sidecar and row closed as *repaired*; told |
 //! | row closed, but the log has not heard | told again |
 //! | file or sidecar without a row, in the newest days | as a rebuild does, told |
-//! | row or sidecar of one that the customer refused (by its own word or the log's), or of a prompt's take | file, sidecar and row removed |
+//! | row or sidecar of one that the customer refused (by its own word or the log's), or of a prompt's take | row removed, then the files |
 //! | half-written files of ours | removed |
 
 use std::collections::BTreeSet;
@@ -31,7 +31,8 @@ use crate::store::{Conversations, Store};
 use crate::switch::input::Repaired;
 
 /// Folders of days that are searched for files without a row. The row follows the files as fast as the disk syncs, so a kill can only
-/// leave such a file on the last day that the switch ran; the others are for clocks that were set.
+/// leave such a file on the last day that the switch ran; the others are for clocks that were set. As many again are searched that are later
+/// than today: a clock that once was years ahead must not hide what is left of the last run.
 const DAYS: usize = 3;
 
 #[derive(Debug, thiserror::Error)]
@@ -43,11 +44,11 @@ pub enum RepairError {
 }
 
 /// Repairs what the last run left. A recording that can't be repaired (its disk refuses) is logged and tried again at the next start;
-/// the switch starts without.
+/// the switch starts without. `today`: any time of it.
 ///
 /// # Errors
 /// Where index or folder can't be read at all.
-pub fn repair(store: &Store, disk: &dyn Disk) -> Result<Vec<Repaired>, RepairError> {
+pub fn repair(store: &Store, disk: &dyn Disk, today: Wall) -> Result<Vec<Repaired>, RepairError> {
     if store.index_is_new {
         let rebuilt = rebuild(&store.folder, &store.recordings, &store.conversations, disk)?;
         if rebuilt.rows > 0 || !rebuilt.faults.is_empty() {
@@ -61,7 +62,7 @@ pub fn repair(store: &Store, disk: &dyn Disk) -> Result<Vec<Repaired>, RepairErr
     }
     let mender = Mender { folder: &store.folder, table: &store.recordings, conversations: &store.conversations, disk };
     let mut ids: BTreeSet<RecordingId> = store.recordings.unannounced()?.into_iter().collect();
-    for day in store.folder.days().map_err(at(&store.folder))?.into_iter().take(DAYS) {
+    for day in newest(&store.folder, store.folder.days().map_err(at(&store.folder))?, today) {
         mender.tidy(&day);
         for found in store.folder.in_day(&day).map_err(at(&store.folder))? {
             let is_due = match store.recordings.row(found.id) {
@@ -92,6 +93,14 @@ pub fn repair(store: &Store, disk: &dyn Disk) -> Result<Vec<Repaired>, RepairErr
     }
     store.recordings.flush()?;
     Ok(repaired)
+}
+
+/// Of folders of days, newest first, those to be searched.
+fn newest(folder: &Folder, days: Vec<PathBuf>, today: Wall) -> impl Iterator<Item = PathBuf> {
+    let ms = u64::try_from(today.as_micros() / 1_000).unwrap_or(0);
+    let today = folder.day(RecordingId::from_parts(ms, 0));
+    let (later, until_today): (Vec<_>, Vec<_>) = days.into_iter().partition(|day| *day > today);
+    later.into_iter().take(DAYS).chain(until_today.into_iter().take(DAYS))
 }
 
 /// What a rebuild did.
@@ -182,8 +191,10 @@ impl Mender<'_> {
         if !is_unwanted {
             return Ok(false);
         }
-        remove_files(self.disk, self.folder, id).map_err(|error| RepairError::Io { path: self.folder.audio(id), error })?;
+        // The row first: files without one are found at the next start, a row without files is not.
         self.table.remove(id)?;
+        self.table.flush()?;
+        remove_files(self.disk, self.folder, id).map_err(|error| RepairError::Io { path: self.folder.audio(id), error })?;
         Ok(true)
     }
 
@@ -214,8 +225,8 @@ impl Mender<'_> {
         let (frames, rate) =
             self.mend(id, known.sample_rate).map_err(|error| RepairError::Io { path: self.folder.audio(id), error })?;
         let (audio, drawing) = (self.folder.audio(id), self.folder.drawing(id));
-        let sealed = seal(self.disk, &Unsealed { audio, drawing, frames, rate, is_torn: true })
-            .map_err(|error| RepairError::Io { path: self.folder.audio(id), error })?;
+        let sealed = seal(self.disk, &Unsealed { audio, drawing, frames, rate, is_torn: true, is_in_doubt: false })
+            .map_err(|error| RepairError::Io { path: self.folder.audio(id), error: error.into() })?;
         let row = Recording {
             duration_ms: frames_ms(frames, rate),
             sample_rate: rate,

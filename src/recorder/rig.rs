@@ -113,8 +113,10 @@ impl Rig {
     pub fn run(&mut self, ms: u64) {
         for _ in 0..ms / 20 {
             for id in &self.talking {
-                self.writer.frame(&frame(*id, self.now, Side::Said));
-                self.writer.frame(&frame(*id, self.now, Side::Heard));
+                for side in [Side::Said, Side::Heard] {
+                    let reports = &mut self.reports;
+                    self.writer.frame(&frame(*id, self.now, side), &mut |r| reports.push(r));
+                }
             }
             self.now += Duration::from_millis(20);
             if self.now.as_micros().is_multiple_of(200_000) {

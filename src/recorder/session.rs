@@ -27,6 +27,12 @@ use crate::store::disk::DiskFile;
 /// the recording's beginning.
 const WAIT_FOR_FILE: usize = 16_000;
 
+/// Room for samples that is kept from tick to tick, in samples. After a hang there was more.
+const ROOM: usize = 2 * WAIT_FOR_FILE;
+
+/// Silence of so many frames at once is a hole in the file: what a hang left out takes no space, and no time to write.
+const HOLE: usize = 16_000;
+
 /// Between two attempts at a disk that takes nothing.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -120,8 +126,22 @@ impl Session {
         }
     }
 
+    /// Takes a frame. Whoever has one for which the recording [is behind](Session::is_behind) ticks to it first.
     pub fn push(&mut self, frame: &Frame) {
-        self.timeline.push(frame);
+        if !self.is_over(frame.at) {
+            self.timeline.push(frame);
+        }
+    }
+
+    /// The writer was blocked for long: what is complete by `at` is to go to the file before a frame of then is taken, in pieces, so that
+    /// memory stays bounded. A tick to `at` makes this untrue, or brings it nearer.
+    pub fn is_behind(&self, at: Mono) -> bool {
+        !self.is_over(at) && self.timeline.is_behind(at)
+    }
+
+    /// What comes then is of the time after its end.
+    fn is_over(&self, at: Mono) -> bool {
+        self.end.is_some_and(|end| at > end + HOLD_BACK)
     }
 
     /// Silence on purpose begins.
@@ -192,11 +212,20 @@ impl Session {
 
     /// Ends it: its last sample is at `at`.
     pub fn finish(mut self, at: Mono) -> Ending {
+        let mut back_ms = 0;
+        let mut note = |progress: Progress| match progress {
+            Progress::Back { gap_ms } => back_ms += gap_ms,
+            Progress::Fine | Progress::Fell(_) | Progress::Full => {}
+        };
+        // What a hang has left is not taken at once.
+        while self.timeline.is_behind(at) {
+            note(self.tick(at));
+        }
         self.timeline.finish(at, &mut self.pending);
         if let File::Stalled { retry_at, .. } = &mut self.file {
             *retry_at = at;
         }
-        let _ = self.write(at);
+        note(self.write(at));
         if let File::Open(wav) = &mut self.file {
             wav.save_drawing(true);
         }
@@ -212,8 +241,8 @@ impl Session {
             File::Stalled { missing, .. } => (total, *missing, Why::Disk),
             File::Full { frames } => (*frames, total.saturating_sub(*frames), Why::TooLong),
         };
-        let gap = missing + self.untold;
-        Ending { frames: frames.min(exact).min(MOST_FRAMES), lost_ms, gap: (gap > 0).then(|| (why, frames_ms(gap, self.rate))) }
+        let gap_ms = back_ms + frames_ms(missing + self.untold, self.rate);
+        Ending { frames: frames.min(exact).min(MOST_FRAMES), lost_ms, gap: (gap_ms > 0).then_some((why, gap_ms)) }
     }
 
     fn write(&mut self, now: Mono) -> Progress {
@@ -231,6 +260,7 @@ impl Session {
         };
         self.file = next;
         self.pending.clear();
+        self.pending.shrink_to(ROOM);
         progress
     }
 
@@ -265,7 +295,12 @@ fn append(mut wav: WavFile, pending: &[i16], now: Mono) -> (File, Progress) {
     let room = MOST_FRAMES.saturating_sub(wav.frames()) as usize * 2;
     let fits = &pending[..pending.len().min(room)];
     let before = wav.frames();
-    match wav.append(fits).and_then(|()| wav.checkpoint()) {
+    let written = if fits.len() >= 2 * HOLE && fits.iter().all(|sample| *sample == 0) {
+        wav.silence(fits.len() as u64 / 2)
+    } else {
+        wav.append(fits).and_then(|()| wav.checkpoint())
+    };
+    match written {
         Ok(()) if fits.len() < pending.len() => (File::Full { frames: wav.frames() }, Progress::Full),
         Ok(()) => (File::Open(wav), Progress::Fine),
         Err(error) => {

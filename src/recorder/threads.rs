@@ -1,18 +1,20 @@
 //! The recorder's four threads.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::Reports;
 use super::clerk::{Clerk, Job, Surroundings, ToSeal};
 use super::layer::{Laid, Layer};
 use super::tap::{Dropped, FRAMES, Tap};
 use super::wav::seal;
 use super::writer::{WRITE_EVERY, Writer};
 use crate::clock::{Mono, System};
+use crate::ids::{ConversationId, RecordingId};
 use crate::media::Frame;
 use crate::store::disk::Disk;
 use crate::store::recordings::{Folder, Recordings};
@@ -22,8 +24,15 @@ use crate::switch::input::RecorderReport;
 use crate::switch::output::{About, RecorderCommand};
 
 /// Commands from the core that wait while the writer hangs on a disk: a few a call, so this is hours of a hundred agents. The core must
-/// never wait for a disk; what comes beyond is refused, and told.
+/// never wait for a disk; what comes beyond is lost, counted, and told.
 pub const COMMANDS: usize = 65_536;
+
+/// Of these, what may wait when another recording is begun, or a message changed. The rest is for those that run: one whose end is lost is
+/// written on, and one whose pause or refusal is lost keeps what must not be kept.
+const BEGINNINGS: usize = COMMANDS / 2;
+
+/// Told of recordings whose beginning was lost.
+const NO_ROOM: &str = "the recorder hung, and had no room for its beginning";
 
 /// Jobs from writer and sealer to the clerk. When full they stay in the writer's own outbox.
 const JOBS: usize = 1_024;
@@ -55,6 +64,7 @@ const PART: &str = "recording";
 /// A handle to the running recorder.
 pub struct Recorder {
     commands: Arc<Commands>,
+    health: Trouble,
     tap: Tap,
     stop: Arc<AtomicBool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -93,7 +103,7 @@ impl Recorder {
         let dropped = Arc::new(Dropped::default());
         let stop = Arc::new(AtomicBool::new(false));
         let health = Trouble { health, parts: Arc::default() };
-        let ill = health.clone();
+        let (ill, told) = (health.clone(), health.clone());
 
         let sealer = {
             let (disk, jobs) = (disk.clone(), jobs.clone());
@@ -142,14 +152,20 @@ impl Recorder {
             spawn("recorder-clerk", Box::new(move || clerk.run()))?,
             spawn("recorder-seal", Box::new(sealer))?,
         ];
-        Ok(Recorder { commands, tap: Tap::new(frames, dropped), stop, threads: Mutex::new(threads) })
+        Ok(Recorder { commands, health: told, tap: Tap::new(frames, dropped), stop, threads: Mutex::new(threads) })
     }
 
     /// For the driver of the core, in the order in which the core says it. Never waits.
     pub fn command(&self, command: RecorderCommand) {
         if !self.commands.push(command) {
             tracing::error!("the recorder hangs, and a command to it is lost");
+            self.health.say("commands", Some("the recorder hangs, and commands to it are lost"));
         }
+    }
+
+    /// How many commands were lost.
+    pub fn lost(&self) -> Arc<AtomicU64> {
+        self.commands.lost.clone()
     }
 
     /// For media workers; clone it for each.
@@ -172,33 +188,62 @@ impl Recorder {
 /// A bounded queue that the core puts into without waiting.
 #[derive(Default)]
 struct Commands {
-    queue: Mutex<VecDeque<RecorderCommand>>,
+    waiting: Mutex<Waiting>,
     came: Condvar,
+    lost: Arc<AtomicU64>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    queue: VecDeque<RecorderCommand>,
+    /// Recordings whose beginning was lost: as many as there may be commands.
+    not_begun: Vec<(ConversationId, RecordingId)>,
 }
 
 impl Commands {
     fn push(&self, command: RecorderCommand) -> bool {
-        let mut queue = self.lock();
-        let taken = queue.len() < COMMANDS;
+        let room = match &command {
+            RecorderCommand::Begin { .. } | RecorderCommand::Heard { .. } | RecorderCommand::Keep { .. } => BEGINNINGS,
+            RecorderCommand::Describe(_)
+            | RecorderCommand::Pause { .. }
+            | RecorderCommand::Resume { .. }
+            | RecorderCommand::End { .. }
+            | RecorderCommand::Discard { .. }
+            | RecorderCommand::Refuse { .. } => COMMANDS,
+        };
+        let mut waiting = self.lock();
+        let taken = waiting.queue.len() < room;
         if taken {
-            queue.push_back(command);
+            waiting.queue.push_back(command);
+        } else {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+            if let RecorderCommand::Begin { about, .. } = command
+                && waiting.not_begun.len() < COMMANDS
+            {
+                waiting.not_begun.push((about.conversation, about.recording));
+            }
         }
-        drop(queue);
+        drop(waiting);
         self.came.notify_one();
         taken
     }
 
     /// Sleeps until there is one, for `patience` at most.
     fn wait(&self, patience: Duration) {
-        drop(self.came.wait_timeout_while(self.lock(), patience, |queue| queue.is_empty()));
+        drop(self.came.wait_timeout_while(self.lock(), patience, |waiting| waiting.queue.is_empty()));
     }
 
     fn pop(&self) -> Option<RecorderCommand> {
-        self.lock().pop_front()
+        self.lock().queue.pop_front()
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<RecorderCommand>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Recordings that were to begin, and nobody was told to.
+    fn not_begun(&self) -> Vec<(ConversationId, RecordingId)> {
+        std::mem::take(&mut self.lock().not_begun)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -225,7 +270,11 @@ impl WriterThread {
         loop {
             let stop = self.stop.load(Ordering::Acquire);
             self.commands.wait(if self.writer.is_idle() { LOOK_IDLE } else { LOOK_EVERY });
-            let now = self.drain();
+            let now = self.drain(&mut report);
+            for (conversation, recording) in self.commands.not_begun() {
+                report(RecorderReport::Failed { conversation, recording, reason: NO_ROOM.to_owned() });
+            }
+            self.health.say("commands", None);
             if now >= next_tick {
                 next_tick = now + WRITE_EVERY;
                 self.writer.dropped(self.dropped.take());
@@ -245,7 +294,7 @@ impl WriterThread {
         }
     }
 
-    fn drain(&mut self) -> Mono {
+    fn drain(&mut self, report: &mut Reports<'_>) -> Mono {
         loop {
             while let Some(command) = self.commands.pop() {
                 self.writer.command(command);
@@ -254,7 +303,7 @@ impl WriterThread {
             while taken < FRAMES_AT_ONCE
                 && let Ok(frame) = self.frames.try_recv()
             {
-                self.writer.frame(&frame);
+                self.writer.frame(&frame, report);
                 taken += 1;
             }
             let now = self.clock.mono();
@@ -380,9 +429,9 @@ impl ClerkThread {
             while let Ok(job) = self.jobs.try_recv() {
                 self.clerk.take(job);
             }
-            // A disk in trouble is asked once in a while, not at each job.
+            // A disk in trouble is asked once in a while, not at each job; but what it still takes it is given.
             let now = self.clock.mono();
-            if self.clerk.trouble().is_some() && now < next_round {
+            if self.clerk.trouble().is_some() && !self.clerk.has_more() && now < next_round {
                 continue;
             }
             next_round = now + RETRY;

@@ -100,10 +100,15 @@ impl Timeline {
         self.hushed.end(self.samples_at(at));
     }
 
+    /// More than a ring has become complete by `at`: it is to be drained first, or [`Timeline::push`] keeps all of it.
+    pub fn is_behind(&self, at: Mono) -> bool {
+        self.samples_at(at) - ticks(HOLD_BACK, self.rate) > self.written + self.said.ring.len() as i64
+    }
+
     /// Takes a frame. Frames come about in the order of their `at`.
     pub fn push(&mut self, frame: &Frame) {
         let arrived = self.samples_at(frame.at);
-        // Whoever drains regularly never sees this: it makes room after the writer was blocked.
+        // Whoever drains regularly never sees this: it makes room after the writer was blocked for less than a ring.
         let complete = arrived - ticks(HOLD_BACK, self.rate);
         if complete > self.written + (self.said.ring.len() / 4) as i64 {
             let mut ready = std::mem::take(&mut self.ready);
@@ -119,7 +124,7 @@ impl Timeline {
 
     /// Appends interleaved samples (said, heard) that are complete at `now`. `true`: there are more than one call gives.
     pub fn drain(&mut self, now: Mono, out: &mut Vec<i16>) -> bool {
-        out.append(&mut self.ready);
+        out.append(&mut std::mem::take(&mut self.ready));
         let arrived = self.samples_at(now);
         for track in [&mut self.said, &mut self.heard] {
             track.release(arrived, self.written);

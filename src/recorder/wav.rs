@@ -30,6 +30,9 @@ pub const FRAME: u64 = 4;
 /// 8 kHz it is a call of 18 hours and 38 minutes.
 pub const MOST_FRAMES: u64 = ((1 << 31) - (1 << 16)) / FRAME;
 
+/// Bytes that are read at once.
+const CHUNK: usize = 256 << 10;
+
 /// Milliseconds that so many frames last.
 pub fn frames_ms(frames: u64, rate: u32) -> u64 {
     frames * 1_000 / u64::from(rate.max(1))
@@ -170,14 +173,58 @@ pub struct Unsealed {
     pub rate: u32,
     /// A kill may have torn the waveform.
     pub is_torn: bool,
+    /// A sync of it has failed.
+    pub is_in_doubt: bool,
+}
+
+/// Why a file is not sealed.
+#[derive(Debug, thiserror::Error)]
+pub enum NotSealed {
+    #[error(transparent)]
+    Disk(#[from] io::Error),
+    /// What it was to make durable the next sync may not even try to write.
+    #[error("it can't be synced: {0}")]
+    Unsynced(#[source] io::Error),
+}
+
+impl From<NotSealed> for io::Error {
+    fn from(error: NotSealed) -> Self {
+        match error {
+            NotSealed::Disk(error) | NotSealed::Unsynced(error) => error,
+        }
+    }
+}
+
+/// The header anew, as it is: for the next sync, after one that failed. Whoever writes to the file meanwhile puts it right with its next write.
+pub fn rewrite_header(file: &dyn DiskFile) -> io::Result<()> {
+    let mut head = [0; HEADER as usize];
+    let read = file.read_at(&mut head, 0)?;
+    file.write_all_at(head.get(..read).unwrap_or_default(), 0)
+}
+
+/// The same of all that is in it, as the page cache has it. Nobody may write to it meanwhile.
+fn rewrite(file: &dyn DiskFile) -> io::Result<()> {
+    let mut chunk = vec![0; CHUNK];
+    let mut at = 0;
+    loop {
+        let read = file.read_at(&mut chunk, at)?;
+        if read == 0 {
+            return Ok(());
+        }
+        file.write_all_at(&chunk[..read], at)?;
+        at += read as u64;
+    }
 }
 
 /// Gives a file its length and header, syncs it, and takes its hash. A waveform that is not whole is drawn in the same pass; one that can't be
 /// written is only left out.
-pub fn seal(disk: &dyn Disk, what: &Unsealed) -> io::Result<Sealed> {
+pub fn seal(disk: &dyn Disk, what: &Unsealed) -> Result<Sealed, NotSealed> {
     let file = disk.open(&what.audio)?;
     set_frames(&*file, what.frames, what.rate)?;
-    file.sync()?;
+    if what.is_in_doubt {
+        rewrite(&*file)?;
+    }
+    file.sync().map_err(NotSealed::Unsynced)?;
     let values = peaks::values(what.frames, what.rate);
     let length = peaks::HEADER + values * peaks::VALUE;
     let finish = |file: Arc<dyn DiskFile>| {
@@ -188,7 +235,7 @@ pub fn seal(disk: &dyn Disk, what: &Unsealed) -> io::Result<Sealed> {
         && disk.open(&what.drawing).is_ok_and(|file| file.length().is_ok_and(|has| has >= length) && finish(file).is_ok());
     let mut anew = (!is_whole).then(|| Peaks::new(what.rate));
     let mut hash = Sha256::new();
-    let mut chunk = vec![0; 256 << 10];
+    let mut chunk = vec![0; CHUNK];
     let mut at = 0;
     loop {
         let read = file.read_at(&mut chunk, at)?;
@@ -377,7 +424,7 @@ mod tests {
         wav.save_drawing(true);
         assert_eq!(wav.frames(), frames);
         drop(wav);
-        let mut what = Unsealed { audio, drawing: drawing.clone(), frames, rate: 16_000, is_torn: false };
+        let mut what = Unsealed { audio, drawing: drawing.clone(), frames, rate: 16_000, is_torn: false, is_in_doubt: false };
         let sealed = seal(&RealDisk, &what).unwrap();
         let written = std::fs::read(&drawing).unwrap();
         assert_eq!(written.len() as u64, peaks::HEADER + frames.div_ceil(160) * peaks::VALUE);

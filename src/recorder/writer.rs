@@ -3,6 +3,7 @@
 //! It touches the disk only by writes to the page cache, and never waits for a sync; what must be durable goes to the clerk.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Reports;
@@ -70,11 +71,12 @@ impl Writer {
         }
     }
 
-    pub fn frame(&mut self, frame: &Frame) {
-        match self.sessions.get_mut(&frame.recording) {
-            Some(session) => session.push(frame),
-            None => self.strays += 1,
+    pub fn frame(&mut self, frame: &Frame, report: &mut Reports<'_>) {
+        let Some(session) = self.sessions.get_mut(&frame.recording) else { return self.strays += 1 };
+        while session.is_behind(frame.at) {
+            tick(session, frame.at, report);
         }
+        session.push(frame);
     }
 
     /// The clerk hears of it after `Begin`, and once a file that came too late is let go: that writes a header once more.
@@ -99,18 +101,11 @@ impl Writer {
     /// Every [`WRITE_EVERY`]: writes, asks for syncs, ends what is due.
     pub fn tick(&mut self, now: Mono, report: &mut Reports<'_>) {
         for session in self.sessions.values_mut() {
-            match session.tick(now) {
-                Progress::Fine => {}
-                Progress::Fell(error) => {
-                    tracing::error!(recording = %session.recording, %error, "a recording can't be written");
-                }
-                Progress::Back { gap_ms } => report(gap(session, "disk", gap_ms)),
-                Progress::Full => tracing::error!(recording = %session.recording, "a recording has reached 2 GiB"),
-            }
+            tick(session, now, report);
             if now.since(session.last_sync) >= SYNC_EVERY {
                 session.last_sync = now;
                 session.save_drawing();
-                self.outbox.extend(session.file().map(|file| Job::Sync { recording: session.recording, file }));
+                self.outbox.extend(session.file().map(|file| Job::Sync { recording: session.recording, file: Arc::downgrade(&file) }));
                 let dropped_ms = session.take_dropped_ms();
                 if dropped_ms > 0 {
                     report(gap(session, "queue_full", dropped_ms));
@@ -152,6 +147,17 @@ impl Writer {
             report(RecorderReport::Gap { conversation, recording, reason: why.reason().to_owned(), gap_ms });
         }
         self.outbox.push_back(Job::Finish { recording, frames: ending.frames, lost_ms: ending.lost_ms });
+    }
+}
+
+fn tick(session: &mut Session, now: Mono, report: &mut Reports<'_>) {
+    match session.tick(now) {
+        Progress::Fine => {}
+        Progress::Fell(error) => {
+            tracing::error!(recording = %session.recording, %error, "a recording can't be written");
+        }
+        Progress::Back { gap_ms } => report(gap(session, "disk", gap_ms)),
+        Progress::Full => tracing::error!(recording = %session.recording, "a recording has reached 2 GiB"),
     }
 }
 

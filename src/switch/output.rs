@@ -178,7 +178,7 @@ pub enum RecorderCommand {
     Heard { recording: RecordingId },
     /// Of a greeting that is finished: callers are to hear it, after a start too. `RecorderReport::Kept` follows.
     Keep { recording: RecordingId },
-    /// Of a message or greeting that is finished: file, sidecar and row go. `told`: an event says so; for one that never was in a mailbox none does.
+    /// Of a message, greeting or take: file, sidecar and row go, at its end if it is not finished. `told`: an event says so; for one that never was in a mailbox none does.
     Discard { recording: RecordingId, told: bool },
     /// The customer does not want one that has ended: it goes as others do. `RecorderReport::Discarded` follows.
     Refuse { conversation: ConversationId, recording: RecordingId },

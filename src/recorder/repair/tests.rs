@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::super::catalogue::ApiAccess;
 use super::super::command_line::{Command, Format, Outcome, Which, run};
-use super::super::rig::{Rig, open_store, recording};
+use super::super::rig::{Rig, START_MS, open_store, recording};
 use super::super::verify::{self, How};
 use super::*;
 use crate::clock::Mono;
@@ -62,7 +62,7 @@ fn a_kill_costs_at_most_half_a_second_and_is_told_until_the_log_has_it() {
 
     for round in 0..2 {
         let store = open_store(root.path(), &disk);
-        let repaired = repair(&store, &RealDisk).unwrap();
+        let repaired = repair(&store, &RealDisk, Wall::default()).unwrap();
         assert_eq!(repaired.len(), 25, "round {round}: nobody has told the log");
         for r in &repaired {
             let least = if r.finished.recording == recording(3) { 2_980 } else { 3_980 - 500 };
@@ -75,7 +75,7 @@ fn a_kill_costs_at_most_half_a_second_and_is_told_until_the_log_has_it() {
         store.close();
     }
     let store = open_store(root.path(), &disk);
-    assert_eq!(repair(&store, &RealDisk).unwrap(), []);
+    assert_eq!(repair(&store, &RealDisk, Wall::default()).unwrap(), []);
     store.close();
 }
 
@@ -90,7 +90,7 @@ fn a_kill_while_the_clerk_is_behind_costs_no_more_and_the_log_gets_to_know_the_c
     let (root, disk, reports) = rig.kill();
     assert_eq!(reports, []);
     let store = open_store(root.path(), &disk);
-    let repaired = repair(&store, &RealDisk).unwrap();
+    let repaired = repair(&store, &RealDisk, Wall::default()).unwrap();
     assert_eq!(repaired.len(), 25);
     assert!(repaired.iter().all(|r| (1_480..=1_980).contains(&r.finished.duration_ms)), "{repaired:?}");
     all_is_well(&store);
@@ -107,7 +107,7 @@ fn a_kill_while_the_clerk_is_behind_costs_no_more_and_the_log_gets_to_know_the_c
     store.close();
     drop(store);
     let store = open_store(root.path(), &disk);
-    let recovered = store.recovered(repair(&store, &RealDisk).unwrap()).unwrap();
+    let recovered = store.recovered(repair(&store, &RealDisk, Wall::default()).unwrap()).unwrap();
     assert_eq!((recovered.repaired.len(), recovered.unlogged.len()), (25, 24));
     assert_eq!(recovered.open.iter().map(|open| open.conversation).collect::<Vec<_>>(), [first.conversation]);
     store.close();
@@ -160,7 +160,7 @@ fn whatever_is_there_of_a_beginning_is_made_whole() {
             }
             _ => {}
         }
-        let repaired = repair(&store, &RealDisk).unwrap();
+        let repaired = repair(&store, &RealDisk, Wall::default()).unwrap();
         assert_eq!(repaired.iter().map(|r| r.conversation).collect::<Vec<_>>(), [conversation], "{there}, row {has_row}");
         all_is_well(&store);
         assert!(!half.exists());
@@ -169,9 +169,28 @@ fn whatever_is_there_of_a_beginning_is_made_whole() {
         store.close();
         drop(store);
         let store = open_store(root.path(), &disk);
-        assert_eq!(repair(&store, &RealDisk).unwrap(), [], "{there}, row {has_row}");
+        assert_eq!(repair(&store, &RealDisk, Wall::default()).unwrap(), [], "{there}, row {has_row}");
         store.close();
     }
+}
+
+#[test]
+fn a_clock_that_was_years_ahead_hides_nothing() {
+    let mut rig = Rig::new();
+    rig.store.recordings.set_whole().unwrap();
+    rig.clerk_is_behind = true;
+    rig.begin(1);
+    rig.run(1_000);
+    let (root, disk, _) = rig.kill();
+    let store = open_store(root.path(), &disk);
+    for day in ["01", "02", "03"] {
+        std::fs::create_dir_all(store.folder.root().join("2090/01").join(day)).unwrap();
+    }
+    let today = Wall::from_micros(START_MS as i64 * 1_000);
+    let repaired = repair(&store, &RealDisk, today).unwrap();
+    assert_eq!(repaired.iter().map(|r| r.finished.recording).collect::<Vec<_>>(), [recording(1)]);
+    all_is_well(&store);
+    store.close();
 }
 
 #[test]
@@ -181,7 +200,7 @@ fn what_was_not_laid_whole_is_no_recording() {
     let half = store.folder.sidecar(recording(1)).with_extension("json.new");
     std::fs::create_dir_all(half.parent().unwrap()).unwrap();
     std::fs::write(&half, b"{").unwrap();
-    assert_eq!(repair(&store, &RealDisk).unwrap(), []);
+    assert_eq!(repair(&store, &RealDisk, Wall::default()).unwrap(), []);
     assert!(!half.exists());
     store.close();
 }
@@ -209,7 +228,7 @@ fn a_lost_index_is_made_anew_from_the_files() {
 
     let store = open_store(root.path(), &disk);
     assert!(store.index_is_new);
-    let repaired = repair(&store, &RealDisk).unwrap();
+    let repaired = repair(&store, &RealDisk, Wall::default()).unwrap();
     let ids: BTreeSet<_> = repaired.iter().map(|r| r.finished.recording).collect();
     assert_eq!(ids, [recording(0), recording(1), recording(4)].into());
     all_is_well(&store);
@@ -235,7 +254,7 @@ fn what_the_log_knows_as_refused_goes_also_where_its_row_is_closed() {
     rig.run(1_000);
     let (root, disk, _) = rig.kill();
     let store = open_store(root.path(), &disk);
-    let repaired = repair(&store, &RealDisk).unwrap();
+    let repaired = repair(&store, &RealDisk, Wall::default()).unwrap();
     assert_eq!(repaired.len(), 2);
     tell(&store, &repaired);
     // The power fails between the refusal and the end of the file.
@@ -258,7 +277,7 @@ fn what_the_log_knows_as_refused_goes_also_where_its_row_is_closed() {
     store.close();
     drop(store);
     let store = open_store(root.path(), &disk);
-    assert_eq!(repair(&store, &RealDisk).unwrap(), []);
+    assert_eq!(repair(&store, &RealDisk, Wall::default()).unwrap(), []);
     let left = |n| (store.recordings.row(recording(n)).unwrap().is_some(), store.folder.audio(recording(n)).exists());
     assert_eq!((left(1), left(2)), ((false, false), (true, true)));
     all_is_well(&store);
@@ -278,7 +297,7 @@ fn a_rebuild_that_was_interrupted_is_begun_anew_and_nothing_is_told_twice() {
     rig.run(1_000);
     let (root, disk, _) = rig.kill();
     let store = open_store(root.path(), &disk);
-    let repaired = repair(&store, &RealDisk).unwrap();
+    let repaired = repair(&store, &RealDisk, Wall::default()).unwrap();
     assert_eq!(repaired.len(), 5, "the log has not heard of them");
     tell(&store, &repaired);
     store.close();
@@ -294,7 +313,7 @@ fn a_rebuild_that_was_interrupted_is_begun_anew_and_nothing_is_told_twice() {
     drop(store);
 
     let store = open_store(root.path(), &disk);
-    assert_eq!(repair(&store, &RealDisk).unwrap(), []);
+    assert_eq!(repair(&store, &RealDisk, Wall::default()).unwrap(), []);
     let found = store.recordings.search(&Filter { limit: 100, ..Filter::default() }).unwrap().items;
     assert_eq!(found.iter().map(|r| r.id).collect::<Vec<_>>(), [4, 3, 2, 1, 0].map(recording));
     all_is_well(&store);
@@ -321,13 +340,13 @@ fn a_rebuild_that_was_interrupted_tells_the_log_what_it_had_not_heard_of() {
     drop(store);
 
     let store = open_store(root.path(), &disk);
-    let repaired = repair(&store, &RealDisk).unwrap();
+    let repaired = repair(&store, &RealDisk, Wall::default()).unwrap();
     assert_eq!(repaired.len(), 5);
     tell(&store, &repaired);
     store.close();
     drop(store);
     let store = open_store(root.path(), &disk);
-    assert_eq!(repair(&store, &RealDisk).unwrap(), []);
+    assert_eq!(repair(&store, &RealDisk, Wall::default()).unwrap(), []);
     store.close();
 }
 
@@ -432,11 +451,11 @@ proptest! {
             std::fs::remove_dir_all(index_folder(root.path())).unwrap();
         }
         let store = open_store(root.path(), &disk);
-        let first = repair(&store, &RealDisk).unwrap();
+        let first = repair(&store, &RealDisk, Wall::default()).unwrap();
         all_is_well(&store);
         let rows = store.recordings.search(&Filter::default()).unwrap().items;
         prop_assert!(rows.iter().all(|r| r.state != State::Recording));
-        prop_assert_eq!(repair(&store, &RealDisk).unwrap(), first);
+        prop_assert_eq!(repair(&store, &RealDisk, Wall::default()).unwrap(), first);
         prop_assert_eq!(store.recordings.search(&Filter::default()).unwrap().items, rows);
         store.close();
     }

@@ -150,3 +150,43 @@ fn a_disk_that_is_broken_stops_nothing() {
     let (ending, samples, told, _folder) = scene.finish();
     assert_eq!((ending.frames, samples.len(), told.len()), (64_000, 128_000, 2));
 }
+
+/// The writer hung for five minutes: the first frame after it finds those in the file, and the memory as it was.
+#[test]
+fn what_a_hang_leaves_out_goes_to_the_file_in_pieces_and_as_a_hole() {
+    let mut scene = Scene::new();
+    scene.open();
+    scene.talk(1_000);
+    let free = scene.disk.free();
+    let after = Mono::from_millis(301_000);
+    let mut pieces = 0;
+    while scene.session.is_behind(after) {
+        assert!(matches!(scene.session.tick(after), Progress::Fine));
+        assert!(scene.session.pending.capacity() <= ROOM);
+        pieces += 1;
+    }
+    assert!(pieces > 0);
+    scene.now = after;
+    scene.session.push(&frame(after, Side::Said));
+    let reader = hound::WavReader::open(scene.path()).unwrap();
+    assert!(reader.duration() > 299 * 8_000, "{}", reader.duration());
+    assert!(free - scene.disk.free() < 1 << 20, "{}", free - scene.disk.free());
+    scene.now += Duration::from_millis(20);
+    let (ending, samples, told, _folder) = scene.finish();
+    assert_eq!((ending.frames, samples.len(), told.len(), ending.gap), (301_020 * 8, 301_020 * 16, 0, None));
+    assert!(samples[..16_000].iter().all(|s| *s != 0) && samples[301_000 * 16] != 0);
+}
+
+#[test]
+fn a_stall_that_ends_with_the_recording_is_told() {
+    let mut scene = Scene::new();
+    scene.open();
+    scene.talk(1_000);
+    scene.disk.set_broken(true);
+    scene.talk(5_000);
+    scene.disk.set_broken(false);
+    let (ending, samples, told, _folder) = scene.finish();
+    assert_eq!((ending.frames, samples.len(), told), (48_000, 96_000, vec!["fell".to_owned()]));
+    let silent = samples.iter().filter(|s| **s == 0).count() as u64 / 16;
+    assert!(ending.gap.is_some_and(|(why, ms)| why == Why::Disk && ms.abs_diff(silent) <= 20), "{:?} {silent}", ending.gap);
+}

@@ -1,6 +1,7 @@
 //! The threads, on real time: short, and waiting for facts.
 
 use super::*;
+use crate::clock::Wall;
 use crate::codec::Codec;
 use crate::media::{Payload, Side};
 use crate::recorder::repair::repair;
@@ -25,7 +26,7 @@ fn a_call_is_recorded_and_what_still_runs_at_the_end_is_closed() {
     let deaf: Health = Arc::new(|_, _| {});
     let options = LogOptions { reserve_bytes: 0, ..LogOptions::default() };
     let store = Store::open(root.path(), options, Arc::new(RealDisk), clock, deaf.clone()).unwrap();
-    assert_eq!(repair(&store, &RealDisk).unwrap(), []);
+    assert_eq!(repair(&store, &RealDisk, Wall::default()).unwrap(), []);
     let reports = Arc::new(Mutex::new(Vec::new()));
     let into = reports.clone();
     let report: ReportTo = Arc::new(move |r| into.lock().unwrap().push(r));
@@ -185,5 +186,55 @@ fn what_is_spoken_is_in_its_file_while_the_disk_hangs_in_a_sync() {
     recorder.close();
     let finished = |r: &&RecorderReport| matches!(r, RecorderReport::Finished { .. });
     assert_eq!(reports.lock().unwrap().iter().filter(finished).count(), 2);
+    store.close();
+}
+
+#[test]
+fn a_queue_that_takes_no_beginnings_still_takes_ends() {
+    let commands = Commands::default();
+    let begin = |n| RecorderCommand::Begin { at: Mono::ZERO, about: about(n) };
+    let end = || RecorderCommand::End { recording: recording(1), at: Mono::ZERO };
+    for _ in 0..BEGINNINGS {
+        assert!(commands.push(RecorderCommand::Heard { recording: recording(1) }));
+    }
+    assert!(!commands.push(begin(1)) && !commands.push(begin(2)));
+    for _ in BEGINNINGS..COMMANDS {
+        assert!(commands.push(end()));
+    }
+    assert!(!commands.push(end()));
+    assert_eq!(commands.lost.load(Ordering::Relaxed), 3);
+    assert_eq!(commands.not_begun(), [1, 2].map(|n| (about(n).conversation, recording(n))));
+    assert_eq!(commands.not_begun(), []);
+}
+
+#[test]
+fn commands_that_are_lost_while_the_writer_hangs_are_told() {
+    let root = tempfile::TempDir::new().unwrap();
+    let clock = System::start();
+    let deaf: Health = Arc::new(|_, _| {});
+    let options = LogOptions { reserve_bytes: 0, ..LogOptions::default() };
+    let store = Store::open(root.path(), options, Arc::new(RealDisk), clock, deaf).unwrap();
+    let reports = Arc::new(Mutex::new(Vec::new()));
+    let into = reports.clone();
+    let report: ReportTo = Arc::new(move |r| into.lock().unwrap().push(r));
+    let trouble = Arc::new(Mutex::new(None));
+    let into = trouble.clone();
+    let health: Health = Arc::new(move |_, what| *into.lock().unwrap() = what.map(str::to_owned));
+    let disk = FaultyDisk::with_free(1 << 30);
+    let recorder = Recorder::start(&store, Arc::new(disk.clone()), clock, report, health).unwrap();
+    recorder.command(RecorderCommand::Begin { at: clock.mono(), about: about(1) });
+    until("begun", || reports.lock().unwrap().iter().any(|r| matches!(r, RecorderReport::Started { .. })));
+    disk.set_hanging(true);
+    until("lost", || {
+        // Of none that it knows.
+        recorder.command(RecorderCommand::Pause { recording: recording(9), at: clock.mono() });
+        recorder.lost().load(Ordering::Relaxed) > 0
+    });
+    recorder.command(RecorderCommand::Begin { at: clock.mono(), about: about(2) });
+    assert!(trouble.lock().unwrap().as_ref().is_some_and(|what| what.contains("commands to it are lost")));
+    disk.set_hanging(false);
+    let failed = |r: &RecorderReport| matches!(r, RecorderReport::Failed { recording: id, .. } if *id == recording(2));
+    until("told", || reports.lock().unwrap().iter().any(failed) && trouble.lock().unwrap().is_none());
+    recorder.close();
     store.close();
 }

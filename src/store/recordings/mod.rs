@@ -96,14 +96,17 @@ impl Recordings {
     }
 
     fn remove_and(&self, id: RecordingId, tell: bool) -> Result<(), DatabaseError> {
-        let mut changes = match self.row(id)? {
-            Some(old) => {
+        let mut changes = match self.row(id) {
+            Ok(Some(old)) => {
                 let mut changes = self.entries_gone(&old, None)?;
                 changes.extend(untold(&old, true).into_iter().filter(|_| tell));
                 changes
             }
             // A rebuild may have left it out, and what is not told of it never will be.
-            None => Vec::new(),
+            Ok(None) => Vec::new(),
+            // It goes all the same; `rebuild` takes away what it may have left in the indices.
+            Err(DatabaseError::Row { .. }) => Vec::new(),
+            Err(error) => return Err(error),
         };
         changes.push(Change::Remove(Tree::Recordings, id.to_bytes().to_vec()));
         changes.push(Change::Remove(Tree::Unannounced, id.to_bytes().to_vec()));

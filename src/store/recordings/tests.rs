@@ -158,3 +158,15 @@ fn a_sidecar_reads_back_as_the_row_that_it_was() {
     assert_eq!(serde_json::from_str::<Recording>(&json).unwrap(), row);
     assert!(json.contains("\"started_at\":\"2026-11-22T09:05:00.000Z\""));
 }
+
+#[test]
+fn a_row_that_cannot_be_read_can_be_taken_out() {
+    let database = Arc::new(Memory::default());
+    let table = Recordings::new(database.clone());
+    let row = row((1, 0, vec![], 0, 0, 1));
+    table.put(&row, false).unwrap();
+    database.commit(&[Change::Put(Tree::Recordings, row.id.to_bytes().to_vec(), b"{".to_vec())]).unwrap();
+    assert!(matches!(table.row(row.id), Err(DatabaseError::Row { .. })));
+    table.delete(row.id).unwrap();
+    assert_eq!((table.row(row.id).unwrap(), table.unannounced().unwrap()), (None, vec![]));
+}
