@@ -25,7 +25,7 @@ pub use guest::{Guest, GuestId, GuestSeat, Ringing, Whereabouts};
 pub use hearing::{Hears, Place, Seat, Supervision, hearing};
 pub use info_keys::{InfoKeys, Refused};
 pub use leg::{Gone, Leg, OtherFlow, Peer, Role};
-pub use missing::{Missing, MissingCause};
+pub use missing::Missing;
 pub use stage::{Back, Dialling, NextTrunks, Otherwise, OutsideParty, Parked, Refer, Said, Stage, Transferring, Try, Way};
 
 use crate::clock::Mono;

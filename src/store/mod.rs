@@ -43,8 +43,8 @@ use self::disk::Disk;
 use self::projector::Projector;
 use self::recordings::{Folder, Kind as RecordingKind};
 use crate::clock::System;
+use crate::event::CallStarted;
 use crate::ids::LegId;
-use crate::switch::event::CallStarted;
 use crate::switch::input::{Recovered, Repaired, UnloggedConversation};
 
 /// Hears that a part is in trouble (what is wrong), or out of it again (`None`). Called from the part's own thread; must not wait.
@@ -209,9 +209,9 @@ impl Store {
 mod tests {
     use super::*;
     use crate::clock::Wall;
+    use crate::event::{CallEnded, CallStarted, Direction, Event, Kind};
     use crate::ids::ConversationId;
     use crate::route::{Cause, Side};
-    use crate::switch::event::{CallEnded, CallStarted, Direction, Event, Kind};
 
     fn open(root: &tempfile::TempDir) -> Result<Store, StoreError> {
         let options = LogOptions { reserve_bytes: 0, ..LogOptions::default() };

@@ -22,13 +22,13 @@
 use std::collections::BTreeMap;
 
 use super::conference::MOST_PARTIES;
-use super::event::{By, CallMerged, Kind, MenuLeft, QueueEntered, QueueLeft, Transfer, TransferOutcome};
 use super::hub::Cx;
 use super::queueing::millis;
 use super::transfer::Notice;
 use super::{Output, Refusal, Switch};
 use crate::clock::Now;
 use crate::conversation::{Conversation, Dialling, Guest, GuestId, Leg, Parked, Pause, Peer, Refer, Role, Stage, Transferring};
+use crate::event::{By, CallMerged, Kind, MenuLeft, QueueEntered, QueueLeft, Transfer, TransferOutcome};
 use crate::ids::{ConversationId, LegId, MenuName, QueueName};
 use crate::media::{Audio, Command, Source};
 use crate::route::{Cause, Direction};

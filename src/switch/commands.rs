@@ -8,7 +8,6 @@ use super::command::{
     AgentView, Answer, Command, GreetingView, PhoneView, QueueView, RecordAction, Refusal, RegistrationView, Status, TrunkView,
     WantedState,
 };
-use super::event::{self, By, ConfigReloaded, Kind, SystemDegraded, SystemStarted, SystemStopping};
 use super::forwarding::Unset;
 use super::hub::{Cx, For, Told, View};
 use super::input::{Actor, RecorderReport, Recovered, UnloggedConversation, Untold};
@@ -20,6 +19,7 @@ use crate::acd::{AgentState, Formula, Wanted};
 use crate::clock::Now;
 use crate::config::{Config, Source};
 use crate::conversation::{Conversation, Peer, Role, Stage, Transferring};
+use crate::event::{self, By, ConfigReloaded, Kind, SystemDegraded, SystemStarted, SystemStopping};
 use crate::ids::{ConversationId, LegId, TrunkName};
 use crate::ivr;
 use crate::route::{self, Cause, Condition, Rule, State};

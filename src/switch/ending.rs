@@ -6,12 +6,12 @@
 
 use std::time::Duration;
 
-use super::event::{By, CallEnded, Kind, LegSummary, MenuLeft, QueueLeft, Transfer, TransferOutcome};
 use super::hub::{Cx, Departing, Purpose};
 use super::queueing::millis;
 use super::transfer::Notice;
 use crate::conversation::{Conversation, End, Gone, Stage, Transferring};
 use crate::dialog::Hangup;
+use crate::event::{By, CallEnded, Kind, LegSummary, MenuLeft, QueueLeft, Transfer, TransferOutcome};
 use crate::ids::LegId;
 use crate::media::{Command, Quality};
 use crate::route::{Cause, Direction};

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::attended::Attended;
-use super::event::By;
 use super::hub::{ALLOW, Cx};
 use super::keys::{duration, keyed};
 use super::pressing::Via;
 use crate::conversation::{Conversation, Refer, Said, Stage, Transferring};
 use crate::dialog::Asked;
+use crate::event::By;
 use crate::ids::LegId;
 use crate::ivr;
 use crate::media::{Key, PlayId};

@@ -93,14 +93,14 @@ pub enum Input {
     },
     /// A message was mailed.
     Mailed {
-        mailed: super::event::Mailed,
+        mailed: crate::event::Mailed,
         /// It goes with that.
         delete: bool,
         /// The log has it already: a kill kept the message from going.
         told: bool,
     },
     /// It was not.
-    MailFailed(super::event::MailFailed),
+    MailFailed(crate::event::MailFailed),
     /// No new calls from here on; live ones end by themselves or by `Halt`.
     Drain,
     /// Everything ends now: BYE to all.
@@ -152,7 +152,7 @@ pub struct Recovered {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Untold {
     pub gone: bool,
-    pub message: super::event::Voicemail,
+    pub message: crate::event::Voicemail,
 }
 
 /// A conversation that a kill left open in the log.
@@ -173,7 +173,7 @@ pub struct UnloggedConversation {
     pub conversation: ConversationId,
     /// When the recording began.
     pub started_at: Wall,
-    pub started: super::event::CallStarted,
+    pub started: crate::event::CallStarted,
     pub recorded_ms: u64,
 }
 
@@ -181,7 +181,7 @@ pub struct UnloggedConversation {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Repaired {
     pub conversation: ConversationId,
-    pub finished: super::event::RecordingFinished,
+    pub finished: crate::event::RecordingFinished,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -191,7 +191,7 @@ pub enum RecorderReport {
     /// Frames were dropped, or a write failed for a while.
     Gap { conversation: ConversationId, recording: RecordingId, reason: String, gap_ms: u64 },
     /// Synced, row and index durable.
-    Finished { conversation: ConversationId, finished: super::event::RecordingFinished },
+    Finished { conversation: ConversationId, finished: crate::event::RecordingFinished },
     /// What was wished of a message or greeting is durable: it is marked as heard or kept, or is gone.
     Kept { recording: RecordingId, gone: bool },
     /// It was refused, and nothing of it is there any more.

@@ -9,7 +9,6 @@
 
 use std::time::Duration;
 
-use super::event::{CallPickedUp, Kind, QueueAnswered, QueueLeft};
 use super::hub::{Cx, For, Index};
 use super::queueing::millis;
 use super::{Output, Switch};
@@ -17,6 +16,7 @@ use crate::acd::OfferId;
 use crate::clock::Now;
 use crate::conversation::{Conversation, InfoKeys, Leg, Peer, Role, Stage};
 use crate::dialog::{Call, Key, Own, Reach, SessionTimer};
+use crate::event::{CallPickedUp, Kind, QueueAnswered, QueueLeft};
 use crate::ids::{ConversationId, LegId, Number, StaffNumber};
 use crate::media::Command;
 use crate::route::Cause;

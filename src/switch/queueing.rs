@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::event::{Kind, QueueAnswered, QueueEntered, QueueLeft, QueueOffered, QueueUnanswered};
 use super::hub::Cx;
 use crate::acd::{self, OfferEnd, OfferId, Stay, Why};
 use crate::conversation::{Conversation, Role, Stage};
+use crate::event::{Kind, QueueAnswered, QueueEntered, QueueLeft, QueueOffered, QueueUnanswered};
 use crate::ids::{LegId, QueueName, StaffNumber};
 use crate::media::Audio;
 use crate::route::{self, Cause};

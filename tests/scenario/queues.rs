@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use cordboard::event::Kind;
 use cordboard::route::Cause;
 use cordboard::switch::command::WantedState;
-use cordboard::switch::{Answer, Command, Kind};
+use cordboard::switch::{Answer, Command};
 
 use crate::sim::Sim;
 use crate::sim::audio::MUSIC;
@@ -113,7 +114,7 @@ fn an_agent_who_answers_and_hangs_up_at_once_has_had_the_call() {
     sim.set(agent, OnInvite::AnswerThenBye(SECOND));
     call(&mut sim, trunk, "+4930555600");
     sim.run_until("over", |s| s.has("call.ended"));
-    assert_eq!(sim.ended()[0].by, cordboard::switch::event::By::Phone);
+    assert_eq!(sim.ended()[0].by, cordboard::event::By::Phone);
     sim.run_for(SECOND);
     assert!(sim.ua(trunk).is_idle());
     sim.assert_clean();

@@ -3,9 +3,9 @@
 use super::super::rig::{Rig, about, recording};
 use super::super::verify::{self, How};
 use super::*;
+use crate::event::RecordingFinished;
 use crate::ids::StaffNumber;
 use crate::store::recordings::{Filter, Kind};
-use crate::switch::event::RecordingFinished;
 use crate::switch::output::RecorderCommand;
 
 const STRICT: How = How { hash: true, live: false };

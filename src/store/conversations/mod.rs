@@ -23,8 +23,8 @@ use super::database::{Change, Database, DatabaseError, Descending, Order, Tree};
 use super::log::{Log, LogError, Reader, Stored};
 use super::recordings::{same_number, untold_key};
 use crate::clock::Wall;
+use crate::event::Kind;
 use crate::ids::{ConversationId, RecordingId};
-use crate::switch::event::Kind;
 use crate::switch::input::OpenConversation;
 
 /// Version of [`apply`]: rows of another version are folded anew from what the log keeps.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::clock::Wall;
+use crate::event::*;
 use crate::ids::{LegId, QueueName, StaffNumber};
 use crate::media::{Quality, Way};
 use crate::route::Cause;
@@ -11,7 +12,6 @@ use crate::store::database::{Entry, Memory};
 use crate::store::disk::RealDisk;
 use crate::store::log::LogOptions;
 use crate::switch::command::MonitorMode;
-use crate::switch::event::*;
 
 fn id() -> ConversationId {
     ConversationId::from_parts(1_000, 1)

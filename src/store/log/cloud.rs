@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::Stored;
 
-/// Stands before the names of `switch::event` in `type`.
+/// Stands before the names of `event` in `type`.
 pub const TYPE_PREFIX: &str = "cordboard.";
 
 /// What every `Kind` begins with as JSON: it is adjacently tagged, tag first.
@@ -36,8 +36,8 @@ const TYPE: &str = ",\"type\":\"";
 mod tests {
     use super::*;
     use crate::clock::Wall;
+    use crate::event::{CallProgress, Event, Kind, LogLost};
     use crate::ids::ConversationId;
-    use crate::switch::event::{CallProgress, Event, Kind, LogLost};
 
     #[test]
     fn an_event_becomes_a_cloudevents_object() {

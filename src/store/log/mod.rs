@@ -46,7 +46,7 @@ use super::Health;
 use super::disk::Disk;
 use super::thread::{PANICKED, watched};
 use crate::clock::System;
-use crate::switch::Event;
+use crate::event::Event;
 
 /// What is done with each batch of events as soon as it is durable.
 type Fold = Box<dyn Fn(&[Arc<Stored>]) + Send + Sync>;

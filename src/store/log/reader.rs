@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError};
 use super::frame::{self, HEAD, MAX_PAYLOAD, Parsed};
 use super::segment::{Damage, MAGIC, Segment};
 use super::{LogError, Shared, Stored};
-use crate::switch::Event;
+use crate::event::Event;
 
 /// Bytes fetched at once: some 600 events.
 const CHUNK: usize = 256 << 10;

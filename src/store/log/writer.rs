@@ -16,9 +16,9 @@ use super::reserve::Reserve;
 use super::segment::{self, MAGIC, Segment};
 use super::{LogError, LogOptions, Shared, Stored};
 use crate::clock::System;
+use crate::event::{Event, Kind, LogLost};
 use crate::store::Health;
 use crate::store::disk::{Disk, DiskFile};
-use crate::switch::event::{Event, Kind, LogLost};
 
 /// The part that [`Health`] is told about.
 const PART: &str = "event_log";

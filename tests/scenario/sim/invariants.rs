@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cordboard::event::Kind;
 use cordboard::ids::{ConversationId, QueueName};
-use cordboard::switch::{Answer, Command, Kind};
+use cordboard::switch::{Answer, Command};
 
 use super::Sim;
 use super::ua::Phase;
