@@ -119,6 +119,8 @@ impl Tally {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -158,5 +160,34 @@ mod tests {
     fn an_empty_queue_has_no_service_level() {
         assert!(Formula::ALL.iter().all(|f| Tally::default().service_level(*f).is_none()));
         assert_eq!(Tally::default().average_wait(), None);
+    }
+    /// A caller's wait in ms, and whether it ended with an answer.
+    fn callers() -> impl Strategy<Value = Vec<(u64, bool)>> {
+        prop::collection::vec((0..60_000u64, any::<bool>()), 1..200)
+    }
+
+    proptest! {
+        #[test]
+        fn every_formula_gives_a_share_and_the_default_is_the_strictest(callers in callers(), t in 0..40_000u64, short in 0..40_000u64) {
+            let ms = Duration::from_millis;
+            // Short is no longer than T.
+            let (threshold, short) = (ms(t), ms(short.min(t)));
+            let mut tally = Tally::default();
+            for (wait, answered) in &callers {
+                tally.count_entered();
+                match answered {
+                    true => tally.count_answered(ms(*wait), ms(0), threshold),
+                    false => tally.count_abandoned(ms(*wait), threshold, short),
+                }
+            }
+            prop_assert_eq!(tally.answered + tally.abandoned, tally.entered);
+            let levels: Vec<Option<f64>> = Formula::ALL.iter().map(|f| tally.service_level(*f)).collect();
+            prop_assert!(levels.iter().flatten().all(|level| (0.0..=1.0).contains(level)), "{:?}", levels);
+            let [f1, f2, Some(f3), f4, f5] = levels[..] else { panic!("somebody came: {levels:?}") };
+            for other in [f1, f2, f4, f5].into_iter().flatten() {
+                prop_assert!(other >= f3, "{:?}", levels);
+            }
+            prop_assert!(f1 >= f5, "short abandons are among those within T: {:?}", levels);
+        }
     }
 }
