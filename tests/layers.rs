@@ -38,6 +38,7 @@ const TABLE: &[Module] = &[
     Module { name: "event", layer: 3, may_name: &["media", "route"] },
     Module { name: "acd", layer: 3, may_name: &["route"] },
     Module { name: "voicemail", layer: 3, may_name: &[] },
+    Module { name: "staffing", layer: 3, may_name: &[] },
     Module {
         name: "conversation",
         layer: 3,
@@ -92,6 +93,7 @@ const CORE: &[&str] = &[
     "acd",
     "voicemail",
     "conversation",
+    "staffing",
     "switch",
 ];
 const CORE_AND_STORE: &[&str] = &[
@@ -109,6 +111,7 @@ const CORE_AND_STORE: &[&str] = &[
     "acd",
     "voicemail",
     "conversation",
+    "staffing",
     "switch",
     "store",
 ];
@@ -127,6 +130,7 @@ const EVERYTHING: &[&str] = &[
     "acd",
     "voicemail",
     "conversation",
+    "staffing",
     "switch",
     "store",
     "transport",
