@@ -29,6 +29,8 @@
 //! Nothing happens between steps: after any change, and when [`Acd::deadline`] is reached, the owner calls [`Acd::settle`].
 
 mod agent;
+mod announcer;
+mod expected;
 mod line;
 mod offer;
 mod queue;
@@ -46,6 +48,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use agent::{AgentState, StateKind, Wanted};
+pub use announcer::{Announcements, Announcer, Part, Seen};
+pub use expected::{Pace, Said, Staff, expected_wait};
 pub use line::{Acd, Elsewhere, Entered, Floor, Left, NoSuchAgent, NoSuchQueue};
 pub use offer::{Action, Answered, Offer, OfferEnd, OfferId, OverflowWhy, Stay, Why};
 pub use service_level::{Formula, Tally};
