@@ -514,6 +514,14 @@ pub struct Agent {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strategy {
     LongestIdle,
+    FewestCalls,
+    LeastTalk,
+    RoundRobin,
+    RingAll,
+    Progressive,
+    Fixed,
+    Random,
+    Weighted,
 }
 
 #[derive(Clone, Debug, PartialEq)]
