@@ -36,6 +36,7 @@ mod offer;
 mod queue;
 mod service_level;
 mod settle;
+mod skills;
 mod strategy;
 mod view;
 
