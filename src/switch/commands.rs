@@ -256,7 +256,9 @@ impl Switch {
                 AgentState::Paused { reason } => ("paused", reason.clone(), None, None),
                 AgentState::NotRegistered => ("unregistered", None, None, None),
                 AgentState::Ready { .. } => ("ready", None, None, None),
-                AgentState::Offered { caller, until, .. } => ("ringing", None, Some(wall(*until)), Some(caller.to_string())),
+                AgentState::Offered { entry, until, .. } => {
+                    ("ringing", None, Some(wall(*until)), entry.conversation().map(|caller| caller.to_string()))
+                }
                 AgentState::Talking { caller, .. } => ("talking", None, None, Some(caller.to_string())),
                 AgentState::Busy => ("busy", None, None, None),
                 AgentState::WrapUp { until, .. } => ("wrapup", None, Some(wall(*until)), None),
@@ -364,7 +366,7 @@ impl Switch {
         let wanted =
             wishes.iter().filter_map(|(agent, wish)| Some((agent.clone(), serde_json::from_slice(wish).ok()?))).collect();
         let snapshot = crate::acd::Snapshot { wanted, ..Default::default() };
-        self.hub.acd = crate::acd::Acd::new(&self.hub.config, snapshot, now);
+        self.hub.acd.restart(&self.hub.config, snapshot, now);
         // Of a phone that is gone nothing is kept; what can't be read is the default.
         let settings = phones.into_iter().filter(|(phone, _)| self.hub.config.phones.contains_key(phone));
         self.hub.forwarding =

@@ -141,7 +141,9 @@ impl Switch {
         let outward = trunks::outward(&config, &mut chance);
         let conditions = trunks::conditions(&config);
         let lookups = trunks::lookups(&config);
-        let acd = Acd::new(&config, acd::Snapshot::default(), Now::default());
+        // Chance of its own: what packets make us draw is not to change who is picked.
+        let picks = Chance::seeded(seed.map(|byte| byte ^ 0x55));
+        let acd = Acd::new(&config, acd::Snapshot::default(), picks, Now::default());
         Switch {
             hub: Hub {
                 config: Arc::new(config),

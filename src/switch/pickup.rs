@@ -188,7 +188,7 @@ impl Cx<'_> {
         self.hub.stirred = true;
         match agent {
             Some(agent) => {
-                let Some(answered) = self.hub.acd.picked_up(offer, &agent, phone, self.now) else {
+                let Some(answered) = self.hub.acd.picked_up(offer, &agent, phone, conv.id, self.now) else {
                     self.release(conv, id, Cause::Cancelled, Status::TEMPORARILY_UNAVAILABLE, None);
                     return Ok(());
                 };

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::hub::Cx;
+use super::{Output, Switch};
 use crate::acd::{self, OfferEnd, OfferId, Stay, Why};
+use crate::clock::Now;
 use crate::conversation::{Conversation, Role, Stage};
 use crate::event::{Kind, QueueAnswered, QueueEntered, QueueLeft, QueueOffered, QueueUnanswered};
 use crate::ids::{LegId, QueueName, StaffNumber};
@@ -13,6 +15,21 @@ use crate::sip::{Reason, Status};
 
 pub(super) fn millis(d: Duration) -> u64 {
     u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Switch {
+    /// On the call that waits. A callback has none before an agent is there for it.
+    pub(super) fn with_caller(
+        &mut self,
+        entry: acd::Entry,
+        now: Now,
+        out: &mut Vec<Output>,
+        act: impl FnOnce(&mut Cx<'_>, &mut Conversation),
+    ) {
+        if let Some(caller) = entry.conversation() {
+            self.with(caller, now, out, act);
+        }
+    }
 }
 
 impl Cx<'_> {
@@ -33,7 +50,7 @@ impl Cx<'_> {
         }
         let entered = match stay {
             Some(stay) => self.hub.acd.enter_again(stay, conv.id, self.now),
-            None => self.hub.acd.enter(queue, conv.id, self.now.mono, self.now),
+            None => self.hub.acd.enter(queue, acd::Arriving::new(conv.id, self.now.mono), self.now),
         };
         match entered {
             Ok(entered) => {
@@ -81,7 +98,7 @@ impl Cx<'_> {
     /// The agent's phone was answered: if the lease still holds, the two are bridged.
     pub fn agent_answered(&mut self, conv: &mut Conversation, id: LegId, agent: &StaffNumber, offer: OfferId) {
         let answered = match &conv.stage {
-            Stage::Queue { .. } => self.hub.acd.answered(offer, self.now),
+            Stage::Queue { .. } => self.hub.acd.answered(offer, conv.id, self.now),
             _ => None,
         };
         let Some(answered) = answered else {
@@ -137,6 +154,7 @@ impl Cx<'_> {
                 OfferEnd::Failed => Cause::PeerFault,
                 OfferEnd::NoAnswer
                 | OfferEnd::CallerLeft
+                | OfferEnd::Taken
                 | OfferEnd::AgentLeft
                 | OfferEnd::Unregistered
                 | OfferEnd::OtherCall => Cause::NoAnswer,

@@ -14,13 +14,13 @@ impl Switch {
             while let Some(action) = self.actions.pop_front() {
                 match action {
                     acd::Action::Offer(offer) => {
-                        self.with(offer.caller, now, out, |cx, conv| cx.offer(conv, &offer));
+                        self.with_caller(offer.entry, now, out, |cx, conv| cx.offer(conv, &offer));
                     }
                     acd::Action::OfferEnded { offer, end, rang } => {
-                        self.with(offer.caller, now, out, |cx, conv| cx.offer_ended(conv, &offer, end, rang));
+                        self.with_caller(offer.entry, now, out, |cx, conv| cx.offer_ended(conv, &offer, end, rang));
                     }
-                    acd::Action::Overflow { caller, queue, to, waited, .. } => {
-                        self.with(caller, now, out, |cx, conv| cx.overflow(conv, queue, &to, waited));
+                    acd::Action::Overflow { entry, queue, to, waited, .. } => {
+                        self.with_caller(entry, now, out, |cx, conv| cx.overflow(conv, queue, &to, waited));
                     }
                     acd::Action::Vanished(_) => self.cx(now, out).count("acd_vanished_total"),
                     acd::Action::AgentChanged { agent, to, .. } => self.cx(now, out).agent_changed(agent, to),
