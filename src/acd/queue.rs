@@ -57,16 +57,13 @@ impl Waiting {
         let waited = self.waited(now);
         let relaxed = self.wants.relaxes_after(waited).map(|after| now.mono + after.saturating_sub(waited));
         let is_progressive = rules.strategy == config::Strategy::Progressive;
-        let step = self.ring.filter(|_| is_progressive).map(|ring| ring.next_step(RING_STEP, now.mono));
+        let step = self.ring.filter(|_| is_progressive).map(|ring| ring.next_step(rules.ring_step, now.mono));
         let pinned = self.wants.pin_at(now.mono).map(|pin| pin.until);
         let held = self.not_before.filter(|at| *at > now.mono);
         // A step that rounding has made due at once is due a moment later: a deadline that stands still would be a hang.
         [relaxed, step, pinned, held].into_iter().flatten().min().map(|at| at.max(now.mono + Duration::from_micros(1)))
     }
 }
-
-/// Of a progressive ring: one ring cycle of most countries.
-pub(super) const RING_STEP: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Debug)]
 pub(super) struct Queue {
@@ -132,6 +129,9 @@ impl Queue {
 }
 
 fn members(rules: &config::Queue) -> BTreeMap<StaffNumber, Member> {
-    let one = |(place, agent): (usize, &StaffNumber)| (agent.clone(), Member { place, rank: 1, weight: 1 });
+    let one = |(place, agent): (usize, &StaffNumber)| {
+        let config::Standing { rank, weight } = rules.standing.get(agent).copied().unwrap_or_default();
+        (agent.clone(), Member { place, rank, weight })
+    };
     rules.agents.iter().enumerate().map(one).collect()
 }

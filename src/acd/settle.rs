@@ -7,7 +7,7 @@ use super::entry::Entry;
 use super::line::{Acd, Elsewhere, Floor, day_in};
 use super::matching::{Free, Pair, Ring, Seeker, Service, matched};
 use super::offer::{Action, Offer, OfferEnd, OfferId, OverflowWhy};
-use super::queue::{Queue, RING_STEP};
+use super::queue::Queue;
 use crate::clock::Now;
 use crate::ids::{QueueName, StaffNumber};
 
@@ -137,7 +137,7 @@ impl Acd {
             let Queue { rules, members, waiting, turn, .. } = queue;
             let seeking = waiting.iter().filter(|(_, waiting)| waiting.seeks(now));
             seekers.extend(seeking.map(|(ticket, waiting)| waiting.seeker(name, *ticket, now)));
-            services.insert(name, Service { strategy: rules.strategy, ring_step: RING_STEP, members, turn });
+            services.insert(name, Service { strategy: rules.strategy, ring_step: rules.ring_step, members, turn });
         }
         matched(&seekers, free, &mut services, &mut self.chance, now.mono)
     }

@@ -511,17 +511,54 @@ pub struct Agent {
     pub skills: BTreeMap<String, u8>,
 }
 
+/// Which of the free agents of a queue has the next caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strategy {
     LongestIdle,
+    /// Since the site's midnight.
     FewestCalls,
+    /// Since the site's midnight.
     LeastTalk,
+    /// In the order of the list, each in turn.
     RoundRobin,
     RingAll,
+    /// One, and one more after each `ring_step`.
     Progressive,
+    /// The first of the list who is free.
     Fixed,
     Random,
+    /// In exact shares.
     Weighted,
+}
+
+impl Strategy {
+    /// As the configuration writes it.
+    pub const NAMES: [(&str, Strategy); 9] = [
+        ("longest_idle", Strategy::LongestIdle),
+        ("fewest_calls", Strategy::FewestCalls),
+        ("least_talk", Strategy::LeastTalk),
+        ("round_robin", Strategy::RoundRobin),
+        ("ring_all", Strategy::RingAll),
+        ("progressive", Strategy::Progressive),
+        ("fixed", Strategy::Fixed),
+        ("random", Strategy::Random),
+        ("weighted", Strategy::Weighted),
+    ];
+}
+
+/// How an agent stands to a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Of the queue at this agent, 1..=9: callers of one of the next rank stand back there as if they had come a minute later.
+    pub rank: u8,
+    /// Share of the queue's calls where the strategy is `weighted`, 1..=100.
+    pub weight: u32,
+}
+
+impl Default for Standing {
+    fn default() -> Self {
+        Standing { rank: 1, weight: 1 }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -529,6 +566,8 @@ pub struct Queue {
     pub name: QueueName,
     pub strategy: Strategy,
     pub agents: Vec<StaffNumber>,
+    /// Of those of them whose standing is another than the default.
+    pub standing: BTreeMap<StaffNumber, Standing>,
     /// A phone may dial the queue by this number.
     pub number: Option<Number>,
     /// What the agent's phone shows as display name; default: `name`.
@@ -537,6 +576,8 @@ pub struct Queue {
     pub rings: u32,
     /// Length of one ring cycle; default: [`Country::ring_cycle`].
     pub ring_cycle: Duration,
+    /// `progressive`: one more agent is rung after each, while nobody answers. At least a second; default: `ring_cycle`.
+    pub ring_step: Duration,
     pub wrap_up: Duration,
     /// An agent who let an offer pass is not offered another for this long.
     pub rest_after_unanswered: Duration,

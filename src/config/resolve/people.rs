@@ -8,7 +8,7 @@ use serde_spanned::Spanned;
 use super::{Checking, Secretless, Seen};
 use crate::config::fault::Fault;
 use crate::config::units::{BadValue, MailAddress, Name, NumberPattern, Pin, is_name};
-use crate::config::{Agent, Class, MailTo, Mailbox, Outbound, Phone, Place, Queue, Secret, Spoken, Strategy, Times, User, given};
+use crate::config::{Agent, Class, MailTo, Mailbox, Outbound, Phone, Place, Queue, Secret, Spoken, Standing, Strategy, Times, User, given};
 use crate::ids::{Number, QueueName, StaffNumber};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -174,7 +174,7 @@ impl Checking {
             if let Some(number) = &queue.number {
                 self.take_number(&number.get_ref().0.clone(), number);
             }
-            let agents = self.members(queue.agents.unwrap_or_default());
+            let (agents, standing) = self.members(queue.agents.unwrap_or_default());
             match (&queue.voicemail, &queue.number) {
                 (Some(wanted), Some(number)) if *wanted.get_ref() => {
                     let title = queue.title.as_ref().map_or_else(|| name.clone(), |t| t.0.clone());
@@ -208,10 +208,12 @@ impl Checking {
                 name: name.clone(),
                 strategy: queue.strategy.map_or(Strategy::LongestIdle, |s| s.0),
                 agents,
+                standing,
                 number: queue.number.map(|n| Number::from(n.get_ref().0.as_str())),
                 title: queue.title.map_or_else(|| name.to_string(), |t| t.0),
                 rings,
                 ring_cycle,
+                ring_step: self.time("ring_step", queue.ring_step, ring_cycle, SECOND..=60 * SECOND),
                 wrap_up: self.time("wrap_up", queue.wrap_up, 15 * SECOND, Duration::ZERO..=HOUR),
                 rest_after_unanswered: self.time(
                     "rest_after_unanswered",
@@ -231,20 +233,28 @@ impl Checking {
     }
 
     /// A queue's agents: each exists, and is named once.
-    fn members(&mut self, given: Vec<Spanned<Name>>) -> Vec<StaffNumber> {
-        let mut members = Vec::new();
+    fn members(&mut self, given: Vec<Spanned<given::Member>>) -> (Vec<StaffNumber>, BTreeMap<StaffNumber, Standing>) {
+        let (mut members, mut standing) = (Vec::new(), BTreeMap::new());
         let mut seen = Seen::new("agent");
         for agent in given {
-            let staff_number = agent.get_ref().0.clone();
+            let staff_number = agent.get_ref().staff_number.0.clone();
             if !self.named.agents.contains(&staff_number) {
                 let there = self.named.agents.clone();
                 self.dangling(&agent, "agent with staff number", &staff_number, &there);
             }
-            if seen.is_new(self, &staff_number, &agent) {
-                members.push(StaffNumber::from(staff_number.as_str()));
+            let is_new = seen.is_new(self, &staff_number, &agent);
+            let given::Member { rank, weight, .. } = agent.into_inner();
+            let rank = u8::try_from(self.count("rank", rank, 1, 1..=9)).unwrap_or(1);
+            let of_it = Standing { rank, weight: self.count("weight", weight, 1, 1..=100) };
+            let staff_number = StaffNumber::from(staff_number.as_str());
+            if is_new && of_it != Standing::default() {
+                standing.insert(staff_number.clone(), of_it);
+            }
+            if is_new {
+                members.push(staff_number);
             }
         }
-        members
+        (members, standing)
     }
 
     /// Prompts that are recorded by phone: each number and each prompt once, by phones that there are.
