@@ -11,11 +11,11 @@ use super::entry::{Arrival, Entry};
 use super::offer::{Action, Answered, OfferEnd, OfferId, Stay, Why};
 use super::queue::{Queue, Ticket, Waiting};
 use super::service_level::Tally;
-use super::skills::{Levels, Wants};
+use super::skills::{Levels, Wants, levels};
 use crate::chance::Chance;
 use crate::clock::{Mono, Now};
 use crate::config::Config;
-use crate::ids::{ConversationId, Number, QueueName, Skill, StaffNumber};
+use crate::ids::{ConversationId, Number, QueueName, StaffNumber};
 
 /// Least rest after an unanswered offer. With none, a phone that refuses at once would be offered the same caller without end.
 pub(super) const LEAST_REST: Duration = Duration::from_secs(1);
@@ -62,6 +62,7 @@ pub struct Arriving {
     pub entry: Entry,
     /// Decides the order: the moment of entering, or an earlier one that is brought along. A later one counts as the moment of entering.
     pub arrived: Arrival,
+    /// Beside what the queue wants for all.
     pub wants: Wants,
     /// Holds its place, and is offered to nobody before.
     pub not_before: Option<Mono>,
@@ -172,16 +173,18 @@ impl Acd {
             });
             agent.name.clone_from(&given.name);
             agent.phone = given.phone.clone();
-            agent.skills = given.skills.iter().map(|(skill, level)| (Skill::from(skill.as_str()), *level)).collect();
+            agent.skills = levels(&given.skills);
         }
         for (staff_number, agent) in &mut self.agents {
             agent.leaving = !config.agents.contains_key(staff_number);
         }
     }
 
-    /// Somebody takes a place. Who waits elsewhere already leaves there.
+    /// Somebody takes a place, and wants what the queue wants for all, by the rules that hold now, beside its own. Who waits elsewhere
+    /// already leaves there.
     pub fn enter(&mut self, queue: &QueueName, who: Arriving, now: Now) -> Result<Entered, NoSuchQueue> {
-        self.join(queue, who, Duration::ZERO, now)
+        let wants = self.queues.get(queue).map_or_else(Wants::default, |queue| Wants::of(&queue.rules));
+        self.join(queue, Arriving { wants: wants.and(who.wants), ..who }, Duration::ZERO, now)
     }
 
     /// A caller whom an agent had, and nobody has any more, takes the place again that it had among those who wait, with the time that it

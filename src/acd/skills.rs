@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::clock::Mono;
+use crate::config;
 use crate::ids::{Skill, StaffNumber};
 
 /// Skill → level, 1..=5.
@@ -39,6 +40,28 @@ pub struct Pin {
 }
 
 impl Wants {
+    /// What a queue asks for all its callers.
+    pub(super) fn of(rules: &config::Queue) -> Wants {
+        let relax = rules.relax.iter().map(|step| Relax { after: step.after, skills: levels(&step.skills) });
+        Wants {
+            required: levels(&rules.skills),
+            preferred: levels(&rules.prefer),
+            relax: relax.collect(),
+            priority: rules.priority,
+            pinned: None,
+        }
+    }
+
+    /// Of both: of a skill that both name the higher level, and the sum of the priorities within its bounds. Steps of relaxing are of
+    /// all that is required, whoever asked for it.
+    pub(super) fn and(mut self, other: Wants) -> Wants {
+        higher(&mut self.required, other.required);
+        higher(&mut self.preferred, other.preferred);
+        self.relax.extend(other.relax);
+        let priority = self.priority.saturating_add(other.priority).clamp(-9, 9);
+        Wants { priority, pinned: other.pinned.or(self.pinned), ..self }
+    }
+
     /// Whether the caller may be offered to this agent, who is of its queue.
     pub(super) fn are_met_by(&self, agent: &StaffNumber, has: &Levels, waited: Duration, now: Mono) -> bool {
         match self.pin_at(now) {
@@ -71,6 +94,18 @@ impl Wants {
     /// The pin, while it holds.
     pub(super) fn pin_at(&self, now: Mono) -> Option<&Pin> {
         self.pinned.as_ref().filter(|pin| pin.until > now)
+    }
+}
+
+/// As the configuration has them.
+pub(super) fn levels(given: &BTreeMap<String, u8>) -> Levels {
+    given.iter().map(|(skill, level)| (Skill::from(skill.as_str()), *level)).collect()
+}
+
+fn higher(levels: &mut Levels, others: Levels) {
+    for (skill, level) in others {
+        let known = levels.entry(skill).or_insert(level);
+        *known = level.max(*known);
     }
 }
 
@@ -158,13 +193,20 @@ pub(super) mod tests {
         #[test]
         fn more_skill_never_fits_less(wants in some_wants(), has in some_levels(), more in some_levels(), at in 0..90u64) {
             let mut better = has.clone();
-            for (skill, level) in more {
-                let known = better.entry(skill).or_insert(level);
-                *known = level.max(*known);
-            }
+            higher(&mut better, more);
             let fits = |has| wants.are_met_by(&"1".into(), has, s(at), Mono::ZERO);
             prop_assert!(!fits(&has) || fits(&better));
             prop_assert!(wants.preferred_of(&has) <= wants.preferred_of(&better));
+        }
+
+        /// While nothing is relaxed: who fits two wants together is who fits each.
+        #[test]
+        fn two_wants_together_ask_for_what_each_asks(one in some_wants(), two in some_wants(), has in some_levels()) {
+            let plain = |wants: &Wants| Wants { relax: vec![], ..wants.clone() };
+            let fits = |wants: &Wants| wants.are_met_by(&"1".into(), &has, Duration::ZERO, Mono::ZERO);
+            let both = plain(&one).and(plain(&two));
+            prop_assert_eq!(fits(&both), fits(&plain(&one)) && fits(&plain(&two)));
+            prop_assert!((-9..=9).contains(&both.priority));
         }
 
         #[test]

@@ -262,6 +262,10 @@ pub(crate) struct Queue {
     pub name: Spanned<Name>,
     pub strategy: Option<Picks>,
     pub agents: Option<Vec<Spanned<Member>>>,
+    pub skills: Option<BTreeMap<String, Spanned<u64>>>,
+    pub prefer: Option<BTreeMap<String, Spanned<u64>>>,
+    pub relax: Option<Vec<Relax>>,
+    pub priority: Option<Spanned<i64>>,
     pub number: Option<Spanned<Extension>>,
     pub title: Option<Label>,
     pub rings: Option<Spanned<u64>>,
@@ -330,6 +334,13 @@ pub(crate) struct Outbound {
     pub prepend: Option<Prepend>,
     pub trunk: Spanned<Vec<Spanned<Pick>>>,
     pub record: Option<Records>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Relax {
+    pub after: Spanned<Time>,
+    pub skills: BTreeMap<String, Spanned<u64>>,
 }
 
 /// An agent of a queue: the staff number, or a table with rank and share.

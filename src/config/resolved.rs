@@ -561,6 +561,13 @@ impl Default for Standing {
     }
 }
 
+/// After a wait of this length no more is required than these skills.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RelaxStep {
+    pub after: Duration,
+    pub skills: BTreeMap<String, u8>,
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct Queue {
     pub name: QueueName,
@@ -568,6 +575,13 @@ pub struct Queue {
     pub agents: Vec<StaffNumber>,
     /// Of those of them whose standing is another than the default.
     pub standing: BTreeMap<StaffNumber, Standing>,
+    /// Required of an agent: skill → level, 1..=5.
+    pub skills: BTreeMap<String, u8>,
+    /// Better had than not.
+    pub prefer: BTreeMap<String, u8>,
+    pub relax: Vec<RelaxStep>,
+    /// -9..=9; each step is worth a minute of waiting.
+    pub priority: i8,
     /// A phone may dial the queue by this number.
     pub number: Option<Number>,
     /// What the agent's phone shows as display name; default: `name`.

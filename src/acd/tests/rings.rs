@@ -289,3 +289,25 @@ fn a_reload_while_several_ring_ends_none_of_them() {
     assert_eq!(ends(&c.settle(2)), [("1", OfferEnd::Taken), ("2", OfferEnd::Taken)]);
     assert_eq!(c.kind("3"), StateKind::Talking);
 }
+
+#[test]
+fn what_a_queue_asks_it_asks_of_all_that_enter_and_a_caller_adds_to_it() {
+    let mut c = Centre::of(2);
+    c.config.agents.get_mut("2").unwrap().skills = [("de".to_owned(), 2), ("uk".to_owned(), 1)].into();
+    let q = c.config.queues.get_mut("support").unwrap();
+    q.skills = [("de".to_owned(), 1)].into();
+    q.relax = vec![crate::config::RelaxStep { after: s(30), skills: BTreeMap::new() }];
+    q.priority = 2;
+    c.acd.reconfigure(&c.config, at(0));
+    waits(&mut c, 1, 0, Wants { required: levels(&[("de", 2), ("uk", 1)]), priority: 1, ..Wants::default() });
+    c.enter(2, 1);
+    let offer = c.offers(1).remove(0);
+    assert_eq!((offer.agent.as_str(), offer.entry), ("2", caller(1).into()));
+    let stay = c.answer(&offer, 2).stay;
+    assert_eq!((stay.wants.priority, &stay.wants.required), (3, &levels(&[("de", 2), ("uk", 1)])));
+    assert!(c.offers(2).is_empty(), "1 knows no German");
+    assert_eq!(who(&c.offers(31)), [("1", 2)], "relaxed");
+    c.acd.enter_again(&stay, caller(1), at(32)).unwrap();
+    let view = c.acd.queue(&"support".into(), &c.hall, at(32)).unwrap();
+    assert_eq!(view.waiting.len(), 2);
+}

@@ -137,7 +137,7 @@ impl Checking {
         let phones = self.phones(given.phones);
         let agents = self.agents(given.agents);
         let outbound = self.outbound(given.outbound);
-        let queues = self.queues(given.queues, ring_cycle, &outbound);
+        let queues = self.queues(given.queues, ring_cycle, &outbound, &agents);
         let extensions = self.extensions(given.extensions, &outbound);
         let park = self.park(given.park, &extensions, &outbound);
         let voicemail = self.voicemail(given.voicemail);

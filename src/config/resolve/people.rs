@@ -8,7 +8,10 @@ use serde_spanned::Spanned;
 use super::{Checking, Secretless, Seen};
 use crate::config::fault::Fault;
 use crate::config::units::{BadValue, MailAddress, Name, NumberPattern, Pin, is_name};
-use crate::config::{Agent, Class, MailTo, Mailbox, Outbound, Phone, Place, Queue, Secret, Spoken, Standing, Strategy, Times, User, given};
+use crate::config::{
+    Agent, Class, MailTo, Mailbox, Outbound, Phone, Place, Queue, RelaxStep, Secret, Spoken, Standing, Strategy, Times, User,
+    given,
+};
 use crate::ids::{Number, QueueName, StaffNumber};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -147,11 +150,7 @@ impl Checking {
             if let Some(other) = phones.insert(phone.clone(), staff_number.clone()) {
                 self.fault(&agent.phone, Fault::PhoneTaken { phone: phone.clone(), agent: other });
             }
-            let mut skills = BTreeMap::new();
-            for (skill, level) in agent.skills.unwrap_or_default() {
-                let level = self.count("skill", Some(level), 1, 1..=5);
-                skills.insert(skill, u8::try_from(level).unwrap_or(1));
-            }
+            let skills = self.levels(agent.skills.unwrap_or_default());
             let staff_number = StaffNumber::from(staff_number.as_str());
             let phone = Number::from(phone.as_str());
             agents.insert(staff_number.clone(), Agent { staff_number, name: agent.name.0, phone, skills });
@@ -164,7 +163,9 @@ impl Checking {
         given: Vec<Spanned<given::Queue>>,
         country_ring: Duration,
         outbound: &[Outbound],
+        agents: &BTreeMap<StaffNumber, Agent>,
     ) -> BTreeMap<QueueName, Queue> {
+        let known: BTreeSet<String> = agents.values().flat_map(|agent| agent.skills.keys().cloned()).collect();
         let mut queues = BTreeMap::new();
         let mut seen = Seen::new("queue");
         for given in given {
@@ -200,6 +201,14 @@ impl Checking {
                     self.fault(overflow, Fault::OverflowsIntoItself(name.clone()));
                 }
             }
+            let skills = self.wanted(queue.skills.unwrap_or_default(), &known);
+            let prefer = self.wanted(queue.prefer.unwrap_or_default(), &known);
+            let relax = queue.relax.unwrap_or_default().into_iter().map(|step| RelaxStep {
+                after: self.time("after", Some(step.after), Duration::ZERO, Duration::ZERO..=24 * HOUR),
+                skills: self.wanted(step.skills, &known),
+            });
+            let relax = relax.collect();
+            let priority = queue.priority.map_or(0, |given| self.priority(&given));
             let rings = self.count("rings", queue.rings, 3, 1..=20);
             let ring_cycle = self.time("ring_cycle", queue.ring_cycle, country_ring, SECOND..=30 * SECOND);
             let max_wait = queue.max_wait.map(|given| self.time("max_wait", Some(given), HOUR, SECOND..=24 * HOUR));
@@ -209,6 +218,10 @@ impl Checking {
                 strategy: queue.strategy.map_or(Strategy::LongestIdle, |s| s.0),
                 agents,
                 standing,
+                skills,
+                prefer,
+                relax,
+                priority,
                 number: queue.number.map(|n| Number::from(n.get_ref().0.as_str())),
                 title: queue.title.map_or_else(|| name.to_string(), |t| t.0),
                 rings,
@@ -230,6 +243,33 @@ impl Checking {
             queues.insert(name, resolved);
         }
         queues
+    }
+
+    fn levels(&mut self, given: BTreeMap<String, Spanned<u64>>) -> BTreeMap<String, u8> {
+        let mut skills = BTreeMap::new();
+        for (skill, level) in given {
+            let level = self.count("skill", Some(level), 1, 1..=5);
+            skills.insert(skill, u8::try_from(level).unwrap_or(1));
+        }
+        skills
+    }
+
+    /// Skills that a queue asks for. One that no agent has would have its callers wait in vain.
+    fn wanted(&mut self, given: BTreeMap<String, Spanned<u64>>, known: &BTreeSet<String>) -> BTreeMap<String, u8> {
+        for (skill, level) in given.iter().filter(|(skill, _)| !known.contains(*skill)) {
+            self.dangling(level, "agent with skill", skill, known);
+        }
+        self.levels(given)
+    }
+
+    fn priority(&mut self, given: &Spanned<i64>) -> i8 {
+        match i8::try_from(*given.get_ref()) {
+            Ok(priority) if (-9..=9).contains(&priority) => priority,
+            Ok(_) | Err(_) => {
+                self.out_of_range(given, "priority", given.get_ref(), -9, 9);
+                0
+            }
+        }
     }
 
     /// A queue's agents: each exists, and is named once.
