@@ -37,7 +37,7 @@ pub struct Announcements {
 pub struct Seen {
     /// 1 is the next to be served.
     pub position: u32,
-    /// See [`expected_wait`](super::expected::expected_wait).
+    /// See [`expected_wait`](super::expected_wait).
     pub expected: Option<Duration>,
 }
 

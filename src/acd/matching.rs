@@ -3,7 +3,8 @@
 //! One number orders everybody, for each pair of a waiting entry and an agent that fits it:
 //!
 //! ```text
-//! key = arrived − priority · PRIORITY_STEP + (rank of the queue at the agent − 1) · RANK_STEP − preferred skills met · PREFER_STEP
+//! key = arrived − priority · PRIORITY_STEP + (rank of the queue at the agent − 1) · RANK_STEP
+//!               − preferred skills that the agent has · PREFER_STEP
 //! ```
 //!
 //! Of all pairs of who waits without an offer and who is free, that with the smallest key is made first; of two at the same key that of

@@ -12,7 +12,7 @@
 //! - An offer is a lease: it ends by its deadline even if nobody reports anything. The caller keeps the place in the line; the agent
 //!   rests (`unanswered`) and comes back by itself, at the end of the line of the idle.
 //! - No agent, and no phone, has two offers or calls of queues; no idle fitting agent stands by while a caller waits without an offer.
-//! - Callers are served in the order of their arrival, over all queues that an agent works in, as far as [`matching`] has no reason
+//! - Callers are served in the order of their arrival, over all queues that an agent works in, as far as `matching` has no reason
 //!   against it (priority, rank, preferred skills), and that is worth a bounded time. Ties go by who was here first.
 //! - A caller rings at one agent, or at several where its queue's strategy says so. Of several the first to answer has it; the others'
 //!   offers end with that, and none of them rests for it.

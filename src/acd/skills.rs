@@ -19,7 +19,7 @@ pub struct Wants {
     pub preferred: Levels,
     /// In any order.
     pub relax: Vec<Relax>,
-    /// -9..=9; each step is worth [`PRIORITY_STEP`](super::matching::PRIORITY_STEP) of waiting.
+    /// -9..=9; each step is worth a minute of waiting (`matching`).
     pub priority: i8,
     pub pinned: Option<Pin>,
 }

@@ -319,8 +319,10 @@ mod tests {
             let (mut turn, mut chance) = (Turn::default(), chance());
             let mut passed: BTreeMap<StaffNumber, Vec<StaffNumber>> = BTreeMap::new();
             for bits in present {
-                let here: Vec<&Person> = people.iter().enumerate().filter(|(n, _)| bits & (1 << (n % 6)) != 0).map(|(_, p)| p).collect();
-                let Some(taken) = picked(Strategy::RoundRobin, &candidates(here.iter().copied()), &mut turn, &mut chance).pop() else { continue };
+                let is_here = |n: usize| bits & (1 << (n % 6)) != 0;
+                let here: Vec<&Person> = people.iter().enumerate().filter(|(n, _)| is_here(*n)).map(|(_, p)| p).collect();
+                let of = candidates(here.iter().copied());
+                let Some(taken) = picked(Strategy::RoundRobin, &of, &mut turn, &mut chance).pop() else { continue };
                 passed.remove(&taken);
                 for person in &here {
                     if person.staff_number != taken {
