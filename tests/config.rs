@@ -189,9 +189,15 @@ const ADDED: &[(&str, &str)] = &[
     ("[[queue]]\nname = 'a b'\n", "2: name: `a b` is no name"),
     ("[[queue]]\nname = 'sales'\nagents = ['1024', '7']\n", "3: there is no agent with staff number `7`; there is 1024"),
     ("[[queue]]\nname = 'sales'\nagents = ['1024', '1024']\n", "3: agent `1024` is already there"),
-    ("[[queue]]\nname = 'sales'\nagents = [{ staff_number = '7' }]\n", "3: there is no agent with staff number `7`; there is 1024"),
+    (
+        "[[queue]]\nname = 'sales'\nagents = [{ staff_number = '7' }]\n",
+        "3: there is no agent with staff number `7`; there is 1024",
+    ),
     ("[[queue]]\nname = 'sales'\nagents = [{ staff_number = '1024', rank = 0 }]\n", "3: rank is 0; it must be from 1 to 9"),
-    ("[[queue]]\nname = 'sales'\nagents = [{ staff_number = '1024', weight = 101 }]\n", "3: weight is 101; it must be from 1 to 100"),
+    (
+        "[[queue]]\nname = 'sales'\nagents = [{ staff_number = '1024', weight = 101 }]\n",
+        "3: weight is 101; it must be from 1 to 100",
+    ),
     ("[[queue]]\nname = 'sales'\nskills = { elvish = 1 }\n", "3: there is no agent with skill `elvish`; there is en, uk"),
     ("[[queue]]\nname = 'sales'\nprefer = { uk = 6 }\n", "3: skill is 6; it must be from 1 to 5"),
     ("[[queue]]\nname = 'sales'\nrelax = [{ after = '2d', skills = {} }]\n", "3: after is 2d; it must be from 0s to 1d"),

@@ -544,6 +544,10 @@ impl Strategy {
         ("random", Strategy::Random),
         ("weighted", Strategy::Weighted),
     ];
+
+    pub fn name(self) -> &'static str {
+        Strategy::NAMES.iter().find(|(_, strategy)| *strategy == self).map_or("", |(name, _)| name)
+    }
 }
 
 /// How an agent stands to a queue.

@@ -356,6 +356,9 @@ pub struct AgentView {
 pub struct QueueView {
     #[schema(value_type = String)]
     pub name: QueueName,
+    /// Who of the free agents has the next caller, as the configuration names it.
+    #[serde(default)]
+    pub strategy: String,
     pub waiting: u32,
     pub longest_wait_ms: u64,
     /// State → how many agents of this queue are in it.

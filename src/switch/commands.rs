@@ -286,7 +286,9 @@ impl Switch {
             crate::acd::StateKind::WrapUp => "wrapup",
             other => other.label(),
         };
+        let strategy = |name| self.hub.config.queues.get(name).map_or("", |queue| queue.strategy.name()).to_owned();
         let one = |q: crate::acd::QueueView| QueueView {
+            strategy: strategy(&q.name),
             name: q.name,
             waiting: u32::try_from(q.waiting.len()).unwrap_or(u32::MAX),
             longest_wait_ms: millis(q.longest_wait.unwrap_or_default()),

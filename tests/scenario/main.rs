@@ -50,6 +50,7 @@ mod reliable;
 mod secured;
 mod sessions;
 mod signalling;
+mod strategies;
 mod studio;
 mod transfers;
 mod trunks;
