@@ -24,7 +24,7 @@ pub use self::call::{
 };
 pub use self::media::{MediaDegraded, MediaMissing, MediaQuality, MissingCause};
 pub use self::menu::{MenuDigit, MenuEntered, MenuLeft};
-pub use self::queue::{AgentState, QueueAnswered, QueueEntered, QueueLeft, QueueOffered, QueueUnanswered};
+pub use self::queue::{AgentState, LeftWhy, QueueAnswered, QueueEntered, QueueLeft, QueueOffered, QueueUnanswered};
 pub use self::recording::{
     PromptRecorded, RecordingDecided, RecordingFailed, RecordingFinished, RecordingGap, RecordingNotAnnounced, RecordingPaused,
     RecordingRefused, RecordingResumed, RecordingStarted,

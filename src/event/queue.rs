@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::By;
 use crate::clock::Wall;
 use crate::ids::{Number, QueueName, StaffNumber};
 use crate::route::Cause;
@@ -62,6 +63,28 @@ pub struct QueueLeft {
     pub waited_ms: u64,
     /// Where to, on `queue.left`: `overflow hangup`, `transfer` …
     pub to: Option<String>,
+    /// Of `queue.left` alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<LeftWhy>,
+    /// Who had it end, of a call that `ended`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<By>,
+}
+
+/// Why a caller who waited does so no more, without having been answered by an agent or having hung up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LeftWhy {
+    /// As long as the queue lets callers wait: it goes to the overflow.
+    MaxWait,
+    /// A reload took the queue away.
+    QueueRemoved,
+    /// A consultation that waited there became part of the conversation that it was about.
+    Merged,
+    /// Another phone than the agent's took the call.
+    PickedUp,
+    /// The call was ended by somebody else than the caller: by command, or since the switch stops.
+    Ended,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -28,7 +28,7 @@ use super::transfer::Notice;
 use super::{Output, Refusal, Switch};
 use crate::clock::Now;
 use crate::conversation::{Conversation, Dialling, Guest, GuestId, Leg, Parked, Pause, Peer, Refer, Role, Stage, Transferring};
-use crate::event::{By, CallMerged, Kind, MenuLeft, QueueEntered, QueueLeft, Transfer, TransferOutcome};
+use crate::event::{By, CallMerged, Kind, LeftWhy, MenuLeft, QueueEntered, QueueLeft, Transfer, TransferOutcome};
 use crate::ids::{ConversationId, LegId, MenuName, QueueName};
 use crate::media::{Audio, Command, Source};
 use crate::route::{Cause, Direction};
@@ -270,8 +270,8 @@ impl Cx<'_> {
             Stage::Dialling(dialling) => (Consulted::Rings(Box::new(dialling)), conv.called.clone()),
             Stage::Queue { queue } => {
                 let waited_ms = self.hub.acd.waited(conv.id, self.now).map_or(0, millis);
-                let data =
-                    QueueLeft { queue: queue.clone(), waited_ms, to: Some(format!("conversation {}", join.parent.conversation)) };
+                let to = Some(format!("conversation {}", join.parent.conversation));
+                let data = QueueLeft { queue: queue.clone(), waited_ms, to, why: Some(LeftWhy::Merged), by: None };
                 self.tell(Some(conv.id), Kind::QueueLeft(data));
                 let to = format!("queue:{queue}");
                 (Consulted::Waits(queue), to)

@@ -16,7 +16,7 @@ use crate::acd::OfferId;
 use crate::clock::Now;
 use crate::conversation::{Conversation, InfoKeys, Leg, Peer, Role, Stage};
 use crate::dialog::{Call, Key, Own, Reach, SessionTimer};
-use crate::event::{CallPickedUp, Kind, QueueAnswered, QueueLeft};
+use crate::event::{CallPickedUp, Kind, LeftWhy, QueueAnswered, QueueLeft};
 use crate::ids::{ConversationId, LegId, Number, StaffNumber};
 use crate::media::Command;
 use crate::route::Cause;
@@ -202,7 +202,8 @@ impl Cx<'_> {
             }
             None => {
                 let waited = self.hub.acd.withdraw(conv.id, self.now).map_or(Duration::ZERO, |left| left.waited);
-                let data = QueueLeft { queue, waited_ms: millis(waited), to: Some(format!("picked up by phone:{phone}")) };
+                let to = Some(format!("picked up by phone:{phone}"));
+                let data = QueueLeft { queue, waited_ms: millis(waited), to, why: Some(LeftWhy::PickedUp), by: None };
                 self.tell(Some(conv.id), Kind::QueueLeft(data));
             }
         }

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use super::hub::Cx;
 use super::{Output, Switch};
-use crate::acd::{self, OfferEnd, OfferId, Stay, Why};
+use crate::acd::{self, OfferEnd, OfferId, OverflowWhy, Stay, Why};
 use crate::clock::Now;
+use crate::config::Place;
 use crate::conversation::{Conversation, Role, Stage};
-use crate::event::{Kind, QueueAnswered, QueueEntered, QueueLeft, QueueOffered, QueueUnanswered};
+use crate::event::{Kind, LeftWhy, QueueAnswered, QueueEntered, QueueLeft, QueueOffered, QueueUnanswered};
 use crate::ids::{LegId, QueueName, StaffNumber};
 use crate::media::Audio;
 use crate::route::{self, Cause};
@@ -165,17 +166,19 @@ impl Cx<'_> {
     }
 
     /// The acd sends a caller on.
-    pub fn overflow(&mut self, conv: &mut Conversation, queue: QueueName, to: &crate::config::Place, waited: Duration) {
+    pub fn overflow(&mut self, conv: &mut Conversation, queue: QueueName, to: &Place, why: OverflowWhy, waited: Duration) {
         if !matches!(conv.stage, Stage::Queue { .. }) {
             return;
         }
-        let data = QueueLeft { queue, waited_ms: millis(waited), to: Some(format!("overflow {to}")) };
+        let why = Some(match why {
+            OverflowWhy::MaxWait => LeftWhy::MaxWait,
+            OverflowWhy::QueueRemoved => LeftWhy::QueueRemoved,
+        });
+        let data = QueueLeft { queue, waited_ms: millis(waited), to: Some(format!("overflow {to}")), why, by: None };
         self.tell(Some(conv.id), Kind::QueueLeft(data));
         conv.stage = Stage::Routing;
         match to {
-            crate::config::Place::Hangup => {
-                self.announce(conv, "unavailable", crate::config::Place::Hangup, Cause::NoAnswer);
-            }
+            Place::Hangup => self.announce(conv, "queue-no-agent", Place::Hangup, Cause::NoAnswer),
             place => self.go(conv, place),
         }
     }

@@ -19,8 +19,8 @@ impl Switch {
                     acd::Action::OfferEnded { offer, end, rang } => {
                         self.with_caller(offer.entry, now, out, |cx, conv| cx.offer_ended(conv, &offer, end, rang));
                     }
-                    acd::Action::Overflow { entry, queue, to, waited, .. } => {
-                        self.with_caller(entry, now, out, |cx, conv| cx.overflow(conv, queue, &to, waited));
+                    acd::Action::Overflow { entry, queue, to, why, waited } => {
+                        self.with_caller(entry, now, out, |cx, conv| cx.overflow(conv, queue, &to, why, waited));
                     }
                     acd::Action::Vanished(_) => self.cx(now, out).count("acd_vanished_total"),
                     acd::Action::AgentChanged { agent, to, .. } => self.cx(now, out).agent_changed(agent, to),

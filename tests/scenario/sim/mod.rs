@@ -125,7 +125,7 @@ pub struct Sim {
 /// A small centre: phones 201–204 with agents 1001–1004, queues support and sales, a menu, one trunk.
 pub fn centre() -> Source {
     let menu = File { path: "menus/main.toml".into(), text: include_str!("main.toml").into() };
-    let prompts = ["welcome", "closed", "invalid", "no-voicemail", "unavailable"];
+    let prompts = ["welcome", "closed", "invalid", "no-voicemail", "queue-no-agent", "unavailable"];
     let prompts = prompts
         .iter()
         .chain(&[
