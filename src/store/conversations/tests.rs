@@ -102,7 +102,7 @@ fn events() -> Vec<Event> {
 }
 
 fn stored() -> Vec<Stored> {
-    (1..).zip(events()).map(|(sequence, event)| Stored { sequence, event }).collect()
+    (1..).zip(events()).map(|(sequence, event)| Stored::new(sequence, event)).collect()
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn what_a_leg_suffers_from_is_an_interval_each_and_ends_with_the_leg() {
     let mut states = Vec::new();
     for (n, kind) in suffering.into_iter().enumerate() {
         let event = Event { at: Wall::from_micros(1_000_000 * (100 + n as i64)), conversation: Some(id()), kind };
-        row = fold::apply(Some(row), &Stored { sequence: began.sequence + 1 + n as u64, event }).unwrap();
+        row = fold::apply(Some(row), &Stored::new(began.sequence + 1 + n as u64, event)).unwrap();
         let open = row.intervals.iter().filter(|i| i.to.is_none()).count();
         states.push((row.intervals.len(), open, row.legs.iter().find(|l| l.leg == LegId(2)).and_then(|l| l.quality?.mos)));
     }
@@ -208,7 +208,7 @@ fn parties_supervisors_and_mutes_are_intervals() {
     let at = |n: u64| Wall::from_micros((2_000 + n * 1_000) as i64 * 1_000);
     let later = (2..)
         .zip(happens)
-        .map(|(sequence, kind)| Stored { sequence, event: Event { at: at(sequence), conversation: Some(id()), kind } });
+        .map(|(sequence, kind)| Stored::new(sequence, Event { at: at(sequence), conversation: Some(id()), kind }));
     let row = std::iter::once(start).chain(later).fold(None, |row, stored| apply(row, &stored)).unwrap();
     let lasted: Vec<(&Span, u128)> = row.intervals.iter().map(|i| (&i.span, i.to.unwrap().since(i.from).as_millis())).collect();
     assert!(matches!(lasted[0], (Span::Conference { leg: LegId(3), .. }, 4_000)), "{lasted:?}");
@@ -330,7 +330,7 @@ fn a_list_is_newest_first_and_goes_on_at_its_cursor() {
         .map(|n| {
             let (_, kind) = story().swap_remove(0);
             let event = Event { at: Wall::from_micros(n as i64), conversation: Some(ConversationId::from_parts(n, 0)), kind };
-            Stored { sequence: n + 1, event }
+            Stored::new(n + 1, event)
         })
         .collect();
     // Some only in memory, some in both.
@@ -358,7 +358,7 @@ fn conversations_are_found_by_their_customers_number_in_any_spelling() {
             (started.customer_number, started.customer_e164) = (number.to_owned(), e164.map(str::to_owned));
         }
         let event = Event { at: Wall::from_micros(n as i64), conversation: Some(ConversationId::from_parts(n, 0)), kind };
-        rows.take([&Stored { sequence: n + 1, event }]);
+        rows.take([&Stored::new(n + 1, event)]);
         if n == 20 {
             rows.commit().unwrap();
         }
@@ -386,7 +386,7 @@ fn a_rare_number_among_many_rows_is_found_over_short_pages() {
             started.customer_e164 = None;
         }
         let event = Event { at: Wall::from_micros(n as i64), conversation: Some(ConversationId::from_parts(n, 0)), kind };
-        rows.take([&Stored { sequence: n + 1, event }]);
+        rows.take([&Stored::new(n + 1, event)]);
         if n % 5_000 == 0 {
             rows.commit().unwrap();
         }
@@ -413,10 +413,7 @@ fn a_consultation_that_was_merged_is_found_by_its_parent_and_not_in_the_list() {
     let events = [(ids[0], started.clone()), (ids[1], started), told(1), told(0)];
     let stored: Vec<Stored> = (1..)
         .zip(events)
-        .map(|(sequence, (id, kind))| Stored {
-            sequence,
-            event: Event { at: Wall::from_micros(1), conversation: Some(id), kind },
-        })
+        .map(|(sequence, (id, kind))| Stored::new(sequence, Event { at: Wall::from_micros(1), conversation: Some(id), kind }))
         .collect();
     // Written before it was merged, or after, or never.
     for written in [2, 4, 5] {
@@ -500,7 +497,7 @@ fn an_event_whose_row_the_index_does_not_give_is_folded_later_and_none_is_skippe
     let other = ConversationId::from_parts(2_000, 2);
     let mut events = events();
     events.push(Event { conversation: Some(other), ..events[0].clone() });
-    let stored: Vec<Stored> = (1..).zip(events.clone()).map(|(sequence, event)| Stored { sequence, event }).collect();
+    let stored: Vec<Stored> = (1..).zip(events.clone()).map(|(sequence, event)| Stored::new(sequence, event)).collect();
     log.append(events);
     assert!(log.wait_past(16, Duration::from_secs(20)));
 

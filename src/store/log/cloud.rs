@@ -47,7 +47,7 @@ mod tests {
             conversation: Some(conversation),
             kind: Kind::CallRinging(CallProgress { leg: crate::ids::LegId(3) }),
         };
-        let json = cloud_event(&Stored { sequence: 42, event }, "/cordboard/a\"b");
+        let json = cloud_event(&Stored::new(42, event), "/cordboard/a\"b");
         let value: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(
             value,
@@ -58,7 +58,7 @@ mod tests {
             })
         );
         let event = Event { at: Wall::default(), conversation: None, kind: Kind::LogLost(LogLost { events: 1 }) };
-        let json = cloud_event(&Stored { sequence: 1, event }, "x");
+        let json = cloud_event(&Stored::new(1, event), "x");
         assert!(serde_json::from_str::<serde_json::Value>(&json).unwrap().get("subject").is_none());
     }
 }

@@ -73,7 +73,7 @@ impl Reader {
                     open.at += size;
                     self.last = sequence;
                     match event {
-                        Ok(event) => return Ok(Some(Stored { sequence, event })),
+                        Ok(event) => return Ok(Some(Stored::new(sequence, event))),
                         // Written by a newer version, whose log an older one now reads: its number stays taken.
                         Err(error) => tracing::warn!(sequence, %error, "event of an unknown kind is passed over"),
                     }
