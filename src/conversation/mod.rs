@@ -19,6 +19,7 @@ mod missing;
 mod stage;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 pub use guest::{Guest, GuestId, GuestSeat, Ringing, Whereabouts};
@@ -85,8 +86,8 @@ pub struct Conversation {
     /// Its samples a second.
     pub recording_rate: u32,
     pub announced: Option<Announced>,
-    /// The customer does not want to be recorded.
-    pub refused: bool,
+    /// It is not recorded any more, whatever another rule or anybody says.
+    pub unrecorded: Option<Unrecorded>,
     /// Recordings that the customer is in and that have ended, supervisors' among them: they go, too, if it refuses.
     pub recorded: Vec<RecordingId>,
     /// What supervisors say and hear, by their legs.
@@ -126,6 +127,24 @@ pub struct Conversation {
     pub plays: u64,
     /// `Some` as soon as it is ending: the first cause stands.
     pub end: Option<End>,
+}
+
+/// Why nothing of a conversation is recorded any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unrecorded {
+    /// The customer does not want it.
+    Refused,
+    /// The customer could not be told.
+    NotAnnounced,
+}
+
+impl fmt::Display for Unrecorded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Unrecorded::Refused => "refused",
+            Unrecorded::NotAnnounced => "not announced",
+        })
+    }
 }
 
 /// The recording that the customer is told of.
@@ -195,7 +214,7 @@ impl Conversation {
             recording_from: None,
             recording_rate: NARROW,
             announced: None,
-            refused: false,
+            unrecorded: None,
             recorded: Vec::new(),
             supervised: BTreeMap::new(),
             pause: None,
@@ -271,7 +290,7 @@ impl Conversation {
     pub fn has_recorded(&mut self, recording: RecordingId) {
         /// More than any call has; who goes to and fro between queues for days is not to fill the memory.
         const MOST: usize = 256;
-        if !self.refused && self.recorded.len() < MOST {
+        if self.unrecorded.is_none() && self.recorded.len() < MOST {
             self.recorded.push(recording);
         }
     }

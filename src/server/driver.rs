@@ -450,14 +450,20 @@ impl Driver {
                 let (path, running, orders) =
                     (self.place.config_file.clone(), self.current.borrow().clone(), self.orders.clone());
                 let (tls, began) = (self.tls.clone(), self.kept.reads());
+                let file = path.clone();
                 #[allow(clippy::disallowed_methods, reason = "the driver owns its tasks")]
-                tokio::task::spawn_blocking(move || {
-                    let result = load(&path, &running).and_then(|loaded| {
-                        let renewed = tls.map_or(Ok(()), |tls| tls.renew());
-                        renewed.map_err(|error| vec![Problem::new(&path, 1, format!("[tls]: {error}"))])?;
-                        Ok(Box::new(loaded))
-                    });
-                    let _ = orders.blocking_send(Order::Loaded { by, done, began, result });
+                let reading = tokio::task::spawn_blocking(move || {
+                    let loaded = load(&path, &running)?;
+                    let renewed = tls.map_or(Ok(()), |tls| tls.renew());
+                    renewed.map_err(|error| vec![Problem::new(&path, 1, format!("[tls]: {error}"))])?;
+                    Ok(Box::new(loaded))
+                });
+                #[allow(clippy::disallowed_methods, reason = "the driver owns its tasks")]
+                tokio::spawn(async move {
+                    // Whoever asked is told of a panic, too, and what this reload had kept for it is let go of.
+                    let broken = |error| Err(vec![Problem::new(&file, 1, format!("could not be read to its end: {error}"))]);
+                    let result = reading.await.unwrap_or_else(broken);
+                    let _ = orders.send(Order::Loaded { by, done, began, result }).await;
                 });
                 true
             }

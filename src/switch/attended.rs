@@ -27,7 +27,9 @@ use super::queueing::millis;
 use super::transfer::Notice;
 use super::{Output, Refusal, Switch};
 use crate::clock::Now;
-use crate::conversation::{Conversation, Dialling, Guest, GuestId, Leg, Parked, Pause, Peer, Refer, Role, Stage, Transferring};
+use crate::conversation::{
+    Conversation, Dialling, Guest, GuestId, Leg, Parked, Pause, Peer, Refer, Role, Stage, Transferring, Unrecorded,
+};
 use crate::event::{By, CallMerged, Kind, LeftWhy, MenuLeft, QueueEntered, QueueLeft, Transfer, TransferOutcome};
 use crate::ids::{ConversationId, LegId, MenuName, QueueName};
 use crate::media::{Audio, Command, Source};
@@ -92,7 +94,7 @@ struct Moved {
 /// What was asked for in the consultation about recording it: it holds for all who are joined.
 #[derive(Debug)]
 struct Consent {
-    refused: bool,
+    unrecorded: Option<Unrecorded>,
     pause: Option<Pause>,
 }
 
@@ -299,7 +301,7 @@ impl Cx<'_> {
                 return None;
             }
         };
-        let consent = Consent { refused: conv.refused, pause: conv.pause };
+        let consent = Consent { unrecorded: conv.unrecorded, pause: conv.pause };
         // Supervisors', too, before their legs go.
         self.stop_recording(conv);
         // What comes of it, it is told there.
@@ -340,10 +342,10 @@ impl Cx<'_> {
             conv.legs.insert(leg.id, leg);
         }
         conv.guests.append(&mut guests);
-        if consent.refused && !conv.refused {
-            // What this one has up to here has nothing of who refused in the other, and is kept.
+        if let Some(why) = consent.unrecorded.filter(|_| conv.unrecorded.is_none()) {
+            // What this one has up to here has nothing of who is not recorded in the other, and is kept.
             self.stop_recording(conv);
-            self.never_again(conv);
+            self.never_again(conv, why);
         }
         self.stays_paused(conv, consent.pause);
         self.record_supervisors(conv);

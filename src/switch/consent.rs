@@ -16,7 +16,7 @@ use super::hub::Cx;
 use super::output::RecorderCommand;
 use super::recording::undecorated;
 use crate::clock::Mono;
-use crate::conversation::{Announced, Conversation, Stage};
+use crate::conversation::{Announced, Conversation, Stage, Unrecorded};
 use crate::event::{By, Kind, RecordingNotAnnounced, RecordingRefused};
 use crate::ids::{LegId, RecordingId};
 use crate::media::{Audio, ClipName, PlayId};
@@ -49,13 +49,13 @@ impl Cx<'_> {
     pub fn refuses_recording(&mut self, conv: &mut Conversation, id: LegId, digit: char) -> bool {
         let Some(recording) = refused(conv, id, digit, self.hub.config.recording.refuse, self.now.mono) else { return false };
         self.count("recordings_refused_total");
-        self.tell(Some(conv.id), Kind::RecordingRefused(RecordingRefused { recording }));
-        self.drop_recording(conv);
+        let told = |recording| Kind::RecordingRefused(RecordingRefused { recording });
+        self.tell(Some(conv.id), told(recording));
         for recording in std::mem::take(&mut conv.recorded) {
-            self.tell(Some(conv.id), Kind::RecordingRefused(RecordingRefused { recording }));
+            self.tell(Some(conv.id), told(recording));
             self.out.push(Output::Recorder(RecorderCommand::Refuse { conversation: conv.id, recording }));
         }
-        self.never_again(conv);
+        self.drop_recording(conv, Unrecorded::Refused, told);
         for id in conv.talkers() {
             self.stop_playing(conv, id, &By::Customer);
         }
@@ -74,25 +74,25 @@ impl Cx<'_> {
 
     fn cannot_announce(&mut self, conv: &mut Conversation, recording: RecordingId, prompt: String) {
         self.count("recordings_not_announced_total");
-        self.tell(Some(conv.id), Kind::RecordingNotAnnounced(RecordingNotAnnounced { recording, prompt }));
-        self.drop_recording(conv);
-        conv.rule = Decision::never(format!("{}, not announced", undecorated(&conv.rule.rule)));
-        self.decided(conv);
+        let told = |recording| Kind::RecordingNotAnnounced(RecordingNotAnnounced { recording, prompt: prompt.clone() });
+        self.tell(Some(conv.id), told(recording));
+        self.drop_recording(conv, Unrecorded::NotAnnounced, told);
     }
 
     /// Nothing is kept of what is recorded now, and no more to come of this conversation.
-    fn drop_recording(&mut self, conv: &mut Conversation) {
-        conv.refused = true;
+    fn drop_recording(&mut self, conv: &mut Conversation, why: Unrecorded, told: impl Fn(RecordingId) -> Kind) {
+        conv.unrecorded = Some(why);
         // What is on its way to the disk is known as refused before it ends.
         self.describe(conv);
-        self.supervision_refused(conv);
+        self.supervision_refused(conv, told);
         self.stop_recording(conv);
+        self.never_again(conv, why);
     }
 
-    /// One of those in it does not want to be recorded.
-    pub fn never_again(&mut self, conv: &mut Conversation) {
-        conv.refused = true;
-        conv.rule = Decision::never(format!("{}, refused", undecorated(&conv.rule.rule)));
+    /// One of those in it does not want to be recorded, or could not be told.
+    pub fn never_again(&mut self, conv: &mut Conversation, why: Unrecorded) {
+        conv.unrecorded = Some(why);
+        conv.rule = Decision::never(format!("{}, {why}", undecorated(&conv.rule.rule)));
         self.decided(conv);
     }
 }

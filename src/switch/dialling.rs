@@ -496,7 +496,7 @@ impl Cx<'_> {
         conv.customer_e164 = route::on_trunk(&outside.number, self.hub.config.site.country);
         conv.called_e164.clone_from(&conv.customer_e164);
         conv.outside = id;
-        if let Some(rule) = rule.filter(|_| !conv.refused) {
+        if let Some(rule) = rule.filter(|_| conv.unrecorded.is_none()) {
             conv.rule = rule;
         }
         let data = CallWentOutside { leg: id, trunk, customer_number: outside.number, customer_e164: conv.customer_e164.clone() };

@@ -13,7 +13,7 @@ use super::output::{About, RecorderCommand};
 use super::{Output, Refusal};
 use crate::conversation::{Conversation, Guest, GuestId, GuestSeat, NARROW, Role, Supervised, Supervision, Whereabouts};
 use crate::event::{By, CallMonitored, Kind, MonitorChange};
-use crate::ids::{LegId, Number};
+use crate::ids::{LegId, Number, RecordingId};
 use crate::media::Command;
 use crate::route::Cause;
 use crate::sip::Status;
@@ -113,9 +113,10 @@ impl Cx<'_> {
         }
     }
 
-    /// The customer is in these, too, and has refused.
-    pub fn supervision_refused(&mut self, conv: &mut Conversation) {
+    /// The customer is in these, too, and has refused, or could not be told; as with its own recording, the log knows it first.
+    pub fn supervision_refused(&mut self, conv: &mut Conversation, told: impl Fn(RecordingId) -> Kind) {
         for track in conv.supervised.values() {
+            self.tell(Some(conv.id), told(track.recording));
             let about = self.about_supervision(conv, track);
             self.out.push(Output::Recorder(RecorderCommand::Describe(about)));
         }

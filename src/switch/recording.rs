@@ -29,7 +29,7 @@ impl Cx<'_> {
 
     /// From the customer's answer on, at the customer's leg: who is at the other end may change, the recording does not.
     pub fn record(&mut self, conv: &mut Conversation, customer: LegId) {
-        if !conv.rule.record || conv.refused || conv.recording.is_some() {
+        if !conv.rule.record || conv.unrecorded.is_some() || conv.recording.is_some() {
             return;
         }
         let recording = self.hub.chance.recording(self.now.wall);
@@ -57,7 +57,7 @@ impl Cx<'_> {
     pub fn decide_anew(&mut self, conv: &mut Conversation, decision: Decision) {
         // What somebody has asked for goes on where anybody may.
         let goes_on = conv.rule.on_demand && decision.on_demand && conv.rule.record && conv.recording.is_some();
-        if conv.refused || goes_on || conv.rule == decision {
+        if conv.unrecorded.is_some() || goes_on || conv.rule == decision {
             return;
         }
         conv.rule = decision;
@@ -81,7 +81,7 @@ impl Cx<'_> {
         if conv.recording.is_some() {
             return self.resume_recording(conv, by);
         }
-        if !conv.rule.on_demand || conv.refused {
+        if !conv.rule.on_demand || conv.unrecorded.is_some() {
             return Err(Refusal::WrongState("by its rule it is not recorded"));
         }
         if conv.answered.is_none() {
@@ -246,7 +246,7 @@ impl Cx<'_> {
             rule: conv.rule.rule.clone(),
             paused_ms: millis(conv.paused),
             sample_rate: conv.recording_rate,
-            refused: conv.refused && conv.mailbox.is_none(),
+            refused: conv.unrecorded.is_some() && conv.mailbox.is_none(),
             supervises: false,
             prompt: self.hub.prompt_takes.contains_key(&recording),
             mailbox: conv.mailbox.clone(),

@@ -1,11 +1,12 @@
 //! Who is recorded is told and may refuse, and what was asked for goes with the customer, whatever becomes of the call.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use cordboard::config::Source;
 use cordboard::event::{Kind, RecordingDecided};
-use cordboard::ids::ConversationId;
+use cordboard::ids::{ConversationId, RecordingId};
 use cordboard::switch::command::{MonitorMode, RecordAction};
 use cordboard::switch::journal::{Ended, replay};
 use cordboard::switch::{Answer, Command, Refusal};
@@ -131,6 +132,33 @@ fn a_supervisors_recording_begins_and_ends_with_the_customers_and_goes_with_it()
     press(&mut sim, trunk, "9");
     sim.run_until("both are gone", |s| s.count("recording.discarded") == 2);
     assert!(sim.recordings.is_empty());
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.run_until("over", |s| s.has("call.ended"));
+    sim.assert_clean();
+}
+
+/// The log says so of each, for a kill before the recorder has come to it.
+#[test]
+fn who_refuses_while_a_supervisor_listens_refuses_that_recording_too() {
+    let source = more(announced(), "refuse = \"9\"", "refuse = \"9\"\nsupervisors = true");
+    let source = more(source, "name = \"carrier\"", "name = \"carrier\"\nrecord = \"on_demand\"");
+    let (mut sim, _, trunk, id) = talking(6, source);
+    let boss = sim.phone("210");
+    assert_eq!(sim.ask(Command::Monitor { conversation: id, who: "210".into(), mode: MonitorMode::Listen }), Answer::Done);
+    sim.run_until("it is there", |s| s.ua(boss).is_up());
+    assert_eq!(action(&mut sim, id, RecordAction::Start), Answer::Done);
+    sim.run_for(2 * SECOND);
+    assert_eq!((sim.recordings.len(), supervisors(&sim)), (2, (1, 0)));
+    press(&mut sim, trunk, "9");
+    sim.run_until("both are gone", |s| s.count("recording.discarded") == 2);
+    let of = |kind: &Kind| match kind {
+        Kind::RecordingRefused(refused) => Some((refused.recording, true)),
+        Kind::RecordingDiscarded(discarded) => Some((discarded.recording, false)),
+        _ => None,
+    };
+    let (refused, discarded): (Vec<_>, Vec<_>) = sim.events.iter().filter_map(|e| of(&e.kind)).partition(|(_, refused)| *refused);
+    let ids = |told: Vec<(RecordingId, bool)>| told.into_iter().map(|(id, _)| id).collect::<BTreeSet<_>>();
+    assert_eq!(ids(refused), ids(discarded));
     sim.act(trunk, |t, now| t.hang_up(now));
     sim.run_until("over", |s| s.has("call.ended"));
     sim.assert_clean();

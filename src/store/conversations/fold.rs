@@ -192,7 +192,7 @@ impl Conversation {
             Kind::QueueLeft(q) => self.queue_ended(at, &q.queue, QueueOutcome::Left, q.waited_ms),
 
             Kind::RecordingDecided(r) => self.recorded = Some(Recorded { record: r.record, rule: r.rule.clone() }),
-            Kind::RecordingStarted(r) => self.recording(r.recording).state = RecordingOutcome::Recording,
+            Kind::RecordingStarted(r) => self.recording_is(r.recording, RecordingOutcome::Recording),
             Kind::RecordingGap(r) => self.recording(r.recording).gap_ms += r.gap_ms,
             Kind::RecordingPaused(r) => {
                 self.open_interval(at, Span::RecordingPaused { recording: r.recording, by: r.by.clone() });
@@ -200,18 +200,18 @@ impl Conversation {
             Kind::RecordingResumed(r) => self.recorded_on(at, r.recording),
             Kind::RecordingRefused(r) | Kind::RecordingDiscarded(r) => {
                 self.recorded_on(at, r.recording);
-                self.recording(r.recording).state = RecordingOutcome::Refused;
+                self.recording_is(r.recording, RecordingOutcome::Refused);
             }
-            Kind::RecordingNotAnnounced(r) => self.recording(r.recording).state = RecordingOutcome::Refused,
+            Kind::RecordingNotAnnounced(r) => self.recording_is(r.recording, RecordingOutcome::Refused),
             Kind::RecordingFinished(r) => {
                 self.recorded_on(at, r.recording);
-                self.recording(r.recording).state = RecordingOutcome::Finished;
+                self.recording_is(r.recording, RecordingOutcome::Finished);
             }
             Kind::RecordingRepaired(r) => {
                 self.recorded_on(at, r.recording);
-                self.recording(r.recording).state = RecordingOutcome::Repaired;
+                self.recording_is(r.recording, RecordingOutcome::Repaired);
             }
-            Kind::RecordingFailed(r) => self.recording(r.recording).state = RecordingOutcome::Failed,
+            Kind::RecordingFailed(r) => self.recording_is(r.recording, RecordingOutcome::Failed),
 
             Kind::MediaMissing(m) => {
                 self.open_interval(at, Span::MediaMissing { leg: m.leg, peer: m.peer.clone(), cause: m.cause });
@@ -379,6 +379,15 @@ impl Conversation {
             self.legs.len() - 1
         });
         &mut self.legs[at]
+    }
+
+    /// What was refused stays so, whatever the recorder, which is behind the log, says of it later: a start asks this row what must not
+    /// be kept.
+    fn recording_is(&mut self, id: RecordingId, state: RecordingOutcome) {
+        let recording = self.recording(id);
+        if recording.state != RecordingOutcome::Refused {
+            recording.state = state;
+        }
     }
 
     fn recording(&mut self, id: RecordingId) -> &mut RecordingRef {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::clock::Wall;
 use crate::event::*;
-use crate::ids::{LegId, QueueName, StaffNumber};
+use crate::ids::{LegId, QueueName, RecordingId, StaffNumber};
 use crate::media::{Quality, Way};
 use crate::route::Cause;
 use crate::store::database::{Entry, Memory};
@@ -125,6 +125,20 @@ fn a_whole_stay_becomes_one_row() {
     assert_eq!(row.legs.len(), 2);
     let json = serde_json::to_string(&row).unwrap();
     assert_eq!(serde_json::from_str::<Conversation>(&json).unwrap(), row);
+}
+
+/// The recorder is behind the log: what was on its way when the customer refused is told after it.
+#[test]
+fn a_refused_recording_stays_refused_whatever_is_told_of_it_later() {
+    let recording = RecordingId::from_parts(1, 1);
+    let refused = Kind::RecordingRefused(RecordingRefused { recording });
+    let began = stored().into_iter().next().unwrap();
+    let mut row = fold::apply(None, &began).unwrap();
+    for (sequence, kind) in (began.sequence + 1..).zip([refused, Kind::RecordingStarted(RecordingStarted { recording })]) {
+        let event = Event { at: Wall::from_micros(2_000_000), conversation: Some(id()), kind };
+        row = fold::apply(Some(row), &Stored::new(sequence, event)).unwrap();
+    }
+    assert_eq!(row.recordings.iter().map(|r| r.state).collect::<Vec<_>>(), [RecordingOutcome::Refused]);
 }
 
 #[test]
