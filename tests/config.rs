@@ -563,7 +563,8 @@ fn the_reference_shows_every_key() {
     }
 }
 
-/// Every text of the table is there as a recording that the telephone can play.
+/// Every text of the table is there as a recording that the telephone can play; `-` is none. What numbers and dates are put together of is
+/// short.
 #[test]
 fn every_prompt_is_there_in_every_language_as_8_khz_mono() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/prompts");
@@ -573,12 +574,13 @@ fn every_prompt_is_there_in_every_language_as_8_khz_mono() {
     assert_eq!(languages, ["key", "en", "de", "uk", "it", "sv", "zh"]);
     for row in rows {
         assert_eq!(row.len(), languages.len(), "{row:?}");
-        for language in &languages[1..] {
+        let shortest = if row[0].starts_with("say-") { 1_000 } else { 3_000 };
+        for (language, _) in languages[1..].iter().zip(&row[1..]).filter(|(_, text)| **text != "-") {
             let path = folder.join(language).join(row[0]).with_extension("wav");
             let wav = hound::WavReader::open(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
             let spec = wav.spec();
             assert_eq!((spec.sample_rate, spec.channels, spec.bits_per_sample), (8_000, 1, 16), "{}", path.display());
-            assert!((3_000..160_000).contains(&wav.duration()), "{}", path.display());
+            assert!((shortest..160_000).contains(&wav.duration()), "{}", path.display());
         }
     }
 }
