@@ -18,19 +18,7 @@ use std::time::Duration;
 
 use super::expected::Said;
 use crate::clock::Mono;
-
-/// What a queue tells those who wait in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Announcements {
-    /// From entering to the first.
-    pub first: Duration,
-    /// From the end of one to the next.
-    pub every: Duration,
-    pub position: bool,
-    pub expected: bool,
-    /// Prompts, one an announcement, in turn.
-    pub comfort: Vec<String>,
-}
+use crate::config::Announcements;
 
 /// What there is to say at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

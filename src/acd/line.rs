@@ -14,7 +14,7 @@ use super::service_level::Tally;
 use super::skills::{Levels, Wants, levels};
 use crate::chance::Chance;
 use crate::clock::{Mono, Now};
-use crate::config::Config;
+use crate::config::{Config, Place};
 use crate::ids::{ConversationId, Number, QueueName, StaffNumber};
 
 /// Least rest after an unanswered offer. With none, a phone that refuses at once would be offered the same caller without end.
@@ -95,6 +95,19 @@ pub struct Left {
 #[error("there is no queue `{0}`")]
 pub struct NoSuchQueue(pub QueueName);
 
+/// Why somebody can't take a place.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotEntered {
+    #[error(transparent)]
+    NoSuchQueue(#[from] NoSuchQueue),
+    /// As many wait as may: it is to go there.
+    #[error("the queue is full")]
+    Full(Place),
+    /// Nobody is there who could answer: it is to go there.
+    #[error("none of the queue's agents is logged in")]
+    NoAgents(Place),
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no agent {0}")]
 pub struct NoSuchAgent(pub StaffNumber);
@@ -151,7 +164,7 @@ impl Acd {
             match self.queues.get_mut(name) {
                 Some(queue) => queue.adopt(rules),
                 None => {
-                    self.queues.insert(name.clone(), Queue::new(rules, Tally::default()));
+                    self.queues.insert(name.clone(), Queue::new(rules, Tally::default(), now.mono));
                 }
             }
         }
@@ -177,6 +190,18 @@ impl Acd {
         }
         for (staff_number, agent) in &mut self.agents {
             agent.leaving = !config.agents.contains_key(staff_number);
+        }
+    }
+
+    /// Whether somebody who comes now may take a place. A callback always may: it has waited already.
+    pub fn admits(&self, queue: &QueueName, now: Now) -> Result<(), NotEntered> {
+        let line = self.queues.get(queue).filter(|q| !q.draining).ok_or_else(|| NoSuchQueue(queue.clone()))?;
+        if line.rules.max_length.is_some_and(|most| line.waiting.len() >= most as usize) {
+            return Err(NotEntered::Full(line.rules.overflow_full.clone()));
+        }
+        match &line.rules.overflow_no_agents {
+            Some(to) if line.is_unstaffed(now) => Err(NotEntered::NoAgents(to.clone())),
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -316,6 +341,7 @@ impl Acd {
         let queue = self.queues.get_mut(&offer.queue)?;
         let (_, ticket) = self.places.get(&offer.entry)?;
         let (ticket, waiting) = queue.waiting.remove_entry(ticket)?;
+        queue.departed(offer.entry, now);
         self.places.remove(&offer.entry);
         let waited = waiting.waited(now);
         let (service_level, wrap_up) = (queue.rules.service_level, queue.rules.wrap_up);
@@ -350,7 +376,8 @@ impl Acd {
         let offered = self.offered();
         let waiting = || self.queues.values().flat_map(|q| q.waiting.values());
         let overflows = waiting().filter(|w| !offered.contains(&w.entry)).filter_map(|w| w.overflow_at);
-        work.chain(overflows).chain(waiting().filter_map(|w| w.looks_at)).min()
+        let unstaffed = self.queues.values().filter_map(Queue::gives_up_at);
+        work.chain(overflows).chain(unstaffed).chain(waiting().filter_map(|w| w.looks_at)).min()
     }
 
     /// Agents whose phones ring for an entry.
@@ -380,6 +407,7 @@ impl Acd {
         let (name, ticket) = self.places.remove(&entry)?;
         let queue = self.queues.get_mut(&name)?;
         let waiting = queue.waiting.remove(&ticket)?;
+        queue.departed(entry, now);
         let waited = waiting.waited(now);
         let short = waited <= queue.rules.short_abandon;
         for agent in self.rung_for(entry) {

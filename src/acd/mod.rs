@@ -55,10 +55,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use agent::{AgentState, StateKind, Wanted};
-pub use announcer::{Announcements, Announcer, Part, Seen};
+pub use announcer::{Announcer, Part, Seen};
 pub use entry::{Arrival, Entry};
 pub use expected::{Pace, Said, Staff, expected_wait};
-pub use line::{Acd, Arriving, Elsewhere, Entered, Floor, Left, NoSuchAgent, NoSuchQueue};
+pub use line::{Acd, Arriving, Elsewhere, Entered, Floor, Left, NoSuchAgent, NoSuchQueue, NotEntered};
 pub use offer::{Action, Answered, Offer, OfferEnd, OfferId, OverflowWhy, Stay, Why};
 pub use service_level::{Formula, Tally};
 pub use skills::{Levels, Pin, Relax, Wants};

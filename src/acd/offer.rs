@@ -98,6 +98,8 @@ impl From<Why> for OfferEnd {
 #[serde(rename_all = "snake_case")]
 pub enum OverflowWhy {
     MaxWait,
+    /// None of the queue's agents is logged in, and the queue has a place for that.
+    NoAgents,
     /// A reload took the queue away.
     QueueRemoved,
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::entry::{Arrival, Entry};
+use super::expected::Pace;
 use super::matching::{Member, Ring, Seeker, order};
 use super::service_level::Tally;
 use super::skills::Wants;
@@ -74,10 +75,16 @@ pub(super) struct Queue {
     pub tally: Tally,
     /// A reload took the queue away: nobody enters, who waits goes to the overflow.
     pub draining: bool,
+    /// Since when none of its agents is logged in with a phone that is registered.
+    pub unstaffed_since: Option<Mono>,
+    pub pace: Pace,
 }
 
+/// A phone that starts anew, or an agent who changes desks, is not the end of the shift.
+const UNSTAFFED: Duration = Duration::from_secs(10);
+
 impl Queue {
-    pub(super) fn new(rules: &config::Queue, tally: Tally) -> Self {
+    pub(super) fn new(rules: &config::Queue, tally: Tally, now: Mono) -> Self {
         Queue {
             rules: rules.clone(),
             members: members(rules),
@@ -85,7 +92,21 @@ impl Queue {
             turn: Turn::default(),
             tally,
             draining: false,
+            unstaffed_since: None,
+            pace: Pace::new(now),
         }
+    }
+
+    /// Long enough that it is no moment between two phones.
+    pub(super) fn is_unstaffed(&self, now: Now) -> bool {
+        self.unstaffed_since.is_some_and(|since| since + UNSTAFFED <= now.mono)
+    }
+
+    /// When those who wait are sent on for want of agents.
+    pub(super) fn gives_up_at(&self) -> Option<Mono> {
+        let is_asked =
+            self.rules.overflow_no_agents.is_some() && self.waiting.values().any(|w| matches!(w.entry, Entry::Caller(_)));
+        self.unstaffed_since.filter(|_| is_asked).map(|since| since + UNSTAFFED)
     }
 
     pub(super) fn adopt(&mut self, rules: &config::Queue) {
@@ -104,6 +125,14 @@ impl Queue {
         self.tally.turn_to(today);
         match entry {
             Entry::Caller(_) => count(&mut self.tally),
+            Entry::Callback(_) => {}
+        }
+    }
+
+    /// One of those who wait at the phone is out of the line.
+    pub(super) fn departed(&mut self, entry: Entry, now: Now) {
+        match entry {
+            Entry::Caller(_) => self.pace.departed(now.mono),
             Entry::Callback(_) => {}
         }
     }

@@ -19,6 +19,7 @@ impl Acd {
         self.end_calls(floor, now);
         self.end_offers(floor, now);
         self.end_rests(floor, now);
+        self.note_staff(floor, now);
         self.overflow(now);
         out.append(&mut self.pending);
         self.offer(floor, now, out);
@@ -86,15 +87,27 @@ impl Acd {
         }
     }
 
-    /// Who has waited too long, or waits in a queue that is gone. A caller for whom a phone rings is left there until the offer ends:
+    fn note_staff(&mut self, floor: &impl Floor, now: Now) {
+        let Acd { queues, agents, .. } = self;
+        let is_there = |agent: &Agent| !agent.leaving && agent.wanted != Wanted::Offline && floor.registered(&agent.phone);
+        for queue in queues.values_mut() {
+            let is_staffed = queue.members.keys().filter_map(|member| agents.get(member)).any(is_there);
+            queue.unstaffed_since = if is_staffed { None } else { queue.unstaffed_since.or(Some(now.mono)) };
+        }
+    }
+
+    /// Who has waited too long, or for nobody, or waits in a queue that is gone. A caller for whom a phone rings is left there until the offer ends:
     /// the agent may be reaching for it.
     fn overflow(&mut self, now: Now) {
         let offered = self.offered();
         let mut over: Vec<(Entry, OverflowWhy)> = Vec::new();
         for queue in self.queues.values() {
+            let gives_up = queue.rules.overflow_no_agents.is_some();
             for waiting in queue.waiting.values().filter(|w| !offered.contains(&w.entry)) {
                 if queue.draining {
                     over.push((waiting.entry, OverflowWhy::QueueRemoved));
+                } else if matches!(waiting.entry, Entry::Caller(_)) && gives_up && queue.is_unstaffed(now) {
+                    over.push((waiting.entry, OverflowWhy::NoAgents));
                 } else if waiting.overflow_at.is_some_and(|at| at <= now.mono) {
                     over.push((waiting.entry, OverflowWhy::MaxWait));
                 }
@@ -102,7 +115,11 @@ impl Acd {
         }
         for (entry, why) in over {
             let Some(left) = self.withdraw(entry, now) else { continue };
-            let Some(to) = self.queues.get(&left.queue).map(|q| q.rules.overflow.clone()) else { continue };
+            let Some(rules) = self.queues.get(&left.queue).map(|q| &q.rules) else { continue };
+            let to = match why {
+                OverflowWhy::NoAgents => rules.overflow_no_agents.as_ref().unwrap_or(&rules.overflow).clone(),
+                OverflowWhy::MaxWait | OverflowWhy::QueueRemoved => rules.overflow.clone(),
+            };
             self.pending.push(Action::Overflow { entry, queue: left.queue, to, why, waited: left.waited });
         }
     }
@@ -119,6 +136,8 @@ impl Acd {
         }
         for queue in self.queues.values_mut() {
             queue.look_ahead(now);
+            let somebody = queue.waiting.values().any(|w| matches!(w.entry, Entry::Caller(_)));
+            queue.pace.waits(somebody, now.mono);
         }
     }
 

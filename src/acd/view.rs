@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::agent::{Agent, AgentState, StateKind, Wanted, Work};
+use super::announcer::Seen;
 use super::entry::Entry;
+use super::expected::{Staff, expected_wait};
 use super::line::{Acd, Floor, NoSuchQueue};
+use super::queue::Queue;
 use super::service_level::Tally;
 use crate::clock::{Now, Wall};
 use crate::ids::{Number, QueueName, StaffNumber};
@@ -116,6 +119,28 @@ impl Acd {
 
     pub fn queues(&self, floor: &impl Floor, now: Now) -> Vec<QueueView> {
         self.queues.keys().filter_map(|name| self.queue(name, floor, now).ok()).collect()
+    }
+
+    /// What a caller who waits can be told of its wait.
+    pub fn seen(&self, entry: impl Into<Entry>, now: Now) -> Option<Seen> {
+        let (name, position) = self.position(entry)?;
+        let queue = self.queues.get(name)?;
+        let position = u32::try_from(position).unwrap_or(u32::MAX);
+        Some(Seen { position, expected: expected_wait(position, &queue.pace, self.staff(queue, now), now.mono) })
+    }
+
+    /// Who of a queue's agents works, as it was told last, and how long a call of theirs takes, with all the calls of their day.
+    fn staff(&self, queue: &Queue, now: Now) -> Staff {
+        let today = self.today(now);
+        let (mut working, mut calls, mut talk) = (0, 0, Duration::ZERO);
+        for agent in queue.members.keys().filter_map(|member| self.agents.get(member)) {
+            let works =
+                matches!(agent.told.kind(), StateKind::Ready | StateKind::Offered | StateKind::Talking | StateKind::WrapUp);
+            working += u32::from(works);
+            let (had, talked) = agent.today.so_far(today);
+            (calls, talk) = (calls + had, talk + talked);
+        }
+        Staff { working, handling: talk.checked_div(calls).filter(|talk| !talk.is_zero()).map(|talk| talk + queue.rules.wrap_up) }
     }
 
     /// Where an entry stands: the queue, and the place in its order of service (1 is next).

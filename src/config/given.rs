@@ -266,6 +266,10 @@ pub(crate) struct Queue {
     pub prefer: Option<BTreeMap<String, Spanned<u64>>>,
     pub relax: Option<Vec<Relax>>,
     pub priority: Option<Spanned<i64>>,
+    pub max_length: Option<Spanned<u64>>,
+    pub overflow_full: Option<Spanned<Goto>>,
+    pub overflow_no_agents: Option<Spanned<Goto>>,
+    pub announce: Option<Announce>,
     pub number: Option<Spanned<Extension>>,
     pub title: Option<Label>,
     pub rings: Option<Spanned<u64>>,
@@ -341,6 +345,16 @@ pub(crate) struct Outbound {
 pub(crate) struct Relax {
     pub after: Spanned<Time>,
     pub skills: BTreeMap<String, Spanned<u64>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Announce {
+    pub first: Option<Spanned<Time>>,
+    pub every: Option<Spanned<Time>>,
+    pub position: Option<Spanned<bool>>,
+    pub expected: Option<Spanned<bool>>,
+    pub comfort: Option<Vec<Spanned<Name>>>,
 }
 
 /// An agent of a queue: the staff number, or a table with rank and share.

@@ -77,6 +77,10 @@ pub struct QueueLeft {
 pub enum LeftWhy {
     /// As long as the queue lets callers wait: it goes to the overflow.
     MaxWait,
+    /// As many waited already as may. It has not entered.
+    Length,
+    /// None of the queue's agents is logged in. Who finds it so when it comes has not entered.
+    NoAgents,
     /// A reload took the queue away.
     QueueRemoved,
     /// A consultation that waited there became part of the conversation that it was about.

@@ -270,7 +270,7 @@ impl Cx<'_> {
                 (Consulted::Talks(other), self.reached(conv, other))
             }
             Stage::Dialling(dialling) => (Consulted::Rings(Box::new(dialling)), conv.called.clone()),
-            Stage::Queue { queue } => {
+            Stage::Queue { queue, .. } => {
                 let waited_ms = self.hub.acd.waited(conv.id, self.now).map_or(0, millis);
                 let to = Some(format!("conversation {}", join.parent.conversation));
                 let data = QueueLeft { queue: queue.clone(), waited_ms, to, why: Some(LeftWhy::Merged), by: None };
@@ -415,9 +415,7 @@ impl Cx<'_> {
             Consulted::Waits(queue) => {
                 let position = self.hub.acd.position(conv.id).map_or(1, |(_, position)| position);
                 let position = u32::try_from(position).unwrap_or(u32::MAX);
-                conv.stage = Stage::Queue { queue: queue.clone() };
-                conv.queue = Some(queue.clone());
-                self.play(conv, conv.subject, Audio::Music);
+                self.waits(conv, &queue);
                 self.tell(
                     Some(conv.id),
                     Kind::QueueEntered(QueueEntered { queue: queue.clone(), position, waited_before_ms: 0 }),

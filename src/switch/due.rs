@@ -116,6 +116,9 @@ impl Cx<'_> {
             Stage::Studio { session, .. } if session.deadline().is_some_and(|at| at <= now) => {
                 self.studio_event(conv, voicemail::studio::Event::Deadline);
             }
+            Stage::Queue { announcer: Some(announcer), .. } if announcer.deadline().is_some_and(|at| at <= now) => {
+                self.announce_in_queue(conv);
+            }
             Stage::Originating { until, .. } if *until <= now => self.end(conv, Cause::NoAnswer, By::Switch),
             Stage::Menu { .. }
             | Stage::Dialling(_)

@@ -29,6 +29,7 @@
 //! A panic in `handle` is caught by the driver, which then calls [`Switch::recover`]: the conversation that was at hand ends, its
 //! outputs are discarded, the indices are built anew.
 
+mod announcing;
 mod attended;
 mod bridging;
 mod challenges;

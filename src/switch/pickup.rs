@@ -170,7 +170,8 @@ impl Cx<'_> {
 
     /// Likewise one that rings on an offer of a queue.
     fn pick_up_offer(&mut self, conv: &mut Conversation, ringing: LegId, offer: OfferId, joining: &Joining) -> Result<(), u16> {
-        let (Stage::Queue { queue }, Some(from)) = (&conv.stage, conv.leg(ringing).and_then(|l| l.peer.phone().cloned())) else {
+        let (Stage::Queue { queue, .. }, Some(from)) = (&conv.stage, conv.leg(ringing).and_then(|l| l.peer.phone().cloned()))
+        else {
             return Err(486);
         };
         let (queue, phone, config) = (queue.clone(), &joining.phone, self.config());

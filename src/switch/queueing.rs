@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::hub::Cx;
 use super::{Output, Switch};
-use crate::acd::{self, OfferEnd, OfferId, OverflowWhy, Stay, Why};
+use crate::acd::{self, Announcer, NotEntered, OfferEnd, OfferId, OverflowWhy, Stay, Why};
 use crate::clock::Now;
 use crate::config::Place;
 use crate::conversation::{Conversation, Role, Stage};
@@ -13,6 +13,9 @@ use crate::ids::{LegId, QueueName, StaffNumber};
 use crate::media::Audio;
 use crate::route::{self, Cause};
 use crate::sip::{Reason, Status};
+
+/// Queues in a row that do not take a caller.
+const MOST_TURNS: u8 = 8;
 
 pub(super) fn millis(d: Duration) -> u64 {
     u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
@@ -44,6 +47,12 @@ impl Cx<'_> {
     }
 
     fn waits_in(&mut self, conv: &mut Conversation, queue: &QueueName, stay: Option<&Stay>) {
+        if stay.is_none()
+            && let Err(error) = self.hub.acd.admits(queue, self.now)
+        {
+            return self.turned_away(conv, queue, error);
+        }
+        conv.turned_away = 0;
         // Before the answer, with which a recording would begin.
         self.queue_decides(conv, queue);
         if !self.answer(conv) {
@@ -56,9 +65,7 @@ impl Cx<'_> {
         match entered {
             Ok(entered) => {
                 self.unpark(conv);
-                conv.stage = Stage::Queue { queue: queue.clone() };
-                conv.queue = Some(queue.clone());
-                self.play(conv, conv.subject, Audio::Music);
+                self.waits(conv, queue);
                 let position = u32::try_from(entered.position).unwrap_or(u32::MAX);
                 let waited_before_ms = stay.map_or(0, |stay| millis(stay.waited));
                 self.tell(Some(conv.id), Kind::QueueEntered(QueueEntered { queue: queue.clone(), position, waited_before_ms }));
@@ -68,6 +75,27 @@ impl Cx<'_> {
             // A reload took it away between the check and now.
             Err(_) => self.fail(conv, Cause::NotFound, None),
         }
+    }
+
+    /// In the line, with music.
+    pub fn waits(&mut self, conv: &mut Conversation, queue: &QueueName) {
+        let rules = self.hub.config.queues.get(queue).and_then(|queue| queue.announce.as_ref());
+        let announcer = rules.map(|rules| Box::new(Announcer::new(rules, self.now.mono)));
+        conv.stage = Stage::Queue { queue: queue.clone(), announcer, play: None };
+        conv.queue = Some(queue.clone());
+        self.play(conv, conv.subject, Audio::Music);
+    }
+
+    /// It may not even wait, and goes where the queue wants it then. Queues that send a caller in a circle are left at last.
+    fn turned_away(&mut self, conv: &mut Conversation, queue: &QueueName, error: NotEntered) {
+        let (to, why) = match error {
+            NotEntered::NoSuchQueue(_) => return self.fail(conv, Cause::NotFound, None),
+            NotEntered::Full(to) => (to, LeftWhy::Length),
+            NotEntered::NoAgents(to) => (to, LeftWhy::NoAgents),
+        };
+        conv.turned_away += 1;
+        let to = if conv.turned_away > MOST_TURNS { Place::Hangup } else { to };
+        self.leaves_for(conv, queue.clone(), &to, why, Duration::ZERO);
     }
 
     /// Whether who waits in it is recorded, where the queue has a word of its own.
@@ -170,11 +198,16 @@ impl Cx<'_> {
         if !matches!(conv.stage, Stage::Queue { .. }) {
             return;
         }
-        let why = Some(match why {
+        let why = match why {
             OverflowWhy::MaxWait => LeftWhy::MaxWait,
+            OverflowWhy::NoAgents => LeftWhy::NoAgents,
             OverflowWhy::QueueRemoved => LeftWhy::QueueRemoved,
-        });
-        let data = QueueLeft { queue, waited_ms: millis(waited), to: Some(format!("overflow {to}")), why, by: None };
+        };
+        self.leaves_for(conv, queue, to, why, waited);
+    }
+
+    fn leaves_for(&mut self, conv: &mut Conversation, queue: QueueName, to: &Place, why: LeftWhy, waited: Duration) {
+        let data = QueueLeft { queue, waited_ms: millis(waited), to: Some(format!("overflow {to}")), why: Some(why), by: None };
         self.tell(Some(conv.id), Kind::QueueLeft(data));
         conv.stage = Stage::Routing;
         match to {

@@ -55,3 +55,4 @@ mod studio;
 mod transfers;
 mod trunks;
 mod voicemail;
+mod waiting;
