@@ -1,5 +1,6 @@
 //! What a queue does, one behaviour a test, on a floor of three phones.
 
+mod limits;
 mod rings;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +32,10 @@ pub(super) fn queue(name: &str, agents: &[&str]) -> Queue {
         rest_after_unanswered: s(30),
         max_wait: None,
         overflow: Place::Hangup,
+        max_length: None,
+        overflow_full: Place::Hangup,
+        overflow_no_agents: None,
+        announce: None,
         service_level: s(20),
         short_abandon: s(5),
         record: None,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::Conversation;
-use crate::acd::Stay;
+use crate::acd::{Announcer, Stay};
 use crate::clock::Mono;
 use crate::config::Place;
 use crate::ids::{LegId, MenuName, Number, QueueName, TrunkName};
