@@ -134,6 +134,14 @@ impl Acd {
                 queue.tally = tally;
             }
         }
+        let today = acd.today(now);
+        let zone = acd.time_zone.clone();
+        for past in snapshot.past.iter().filter(|past| day_in(&zone, Now { wall: past.ended, ..now }) == today) {
+            if let Some(queue) = acd.queues.get_mut(&past.queue) {
+                queue.tally.turn_to(today);
+                queue.tally.count_past(past, queue.rules.service_level, queue.rules.short_abandon);
+            }
+        }
         acd
     }
 
@@ -153,6 +161,7 @@ impl Acd {
         Snapshot {
             wanted: self.agents.iter().filter(|(_, a)| !a.leaving).map(|(k, a)| (k.clone(), a.wanted.clone())).collect(),
             tallies: self.queues.iter().filter(|(_, q)| !q.draining).map(|(k, q)| (k.clone(), q.tally.clone())).collect(),
+            past: Vec::new(),
         }
     }
 

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Wall;
+use crate::ids::QueueName;
+
 /// What of the waits counts. T is the queue's `service_level`, short its `short_abandon`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub enum Formula {
@@ -62,7 +65,36 @@ pub struct Tally {
     pub answered_wait: Duration,
 }
 
+/// A caller's stay in a queue that is over, as the log tells it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PastStay {
+    pub queue: QueueName,
+    pub ended: Wall,
+    pub how: PastEnd,
+    pub waited: Duration,
+    /// Of it, before it came back from an agent.
+    pub before: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PastEnd {
+    Answered,
+    Abandoned,
+    Moved,
+}
+
 impl Tally {
+    /// One that an earlier process counted, by the thresholds of now.
+    pub fn count_past(&mut self, past: &PastStay, threshold: Duration, short: Duration) {
+        self.count_entered();
+        match past.how {
+            PastEnd::Answered => self.count_answered(past.waited, past.before, threshold),
+            PastEnd::Abandoned => self.count_abandoned(past.waited, threshold, short),
+            PastEnd::Moved => self.count_moved(),
+        }
+    }
+
     /// Starts anew when the day is another. `None` (no calendar) keeps counting.
     pub fn turn_to(&mut self, today: Option<jiff::civil::Date>) {
         if today.is_some() && self.day != today {

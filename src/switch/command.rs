@@ -363,7 +363,7 @@ pub struct QueueView {
     pub longest_wait_ms: u64,
     /// State → how many agents of this queue are in it.
     pub agents: std::collections::BTreeMap<String, u32>,
-    /// Since the start of the switch.
+    /// Since the site's midnight.
     pub offered: u64,
     pub answered: u64,
     pub abandoned: u64,

@@ -361,13 +361,14 @@ impl Switch {
             untold,
             greetings,
             unkept,
+            stays,
             open,
             unlogged,
             repaired,
         } = recovered;
         let wanted =
             wishes.iter().filter_map(|(agent, wish)| Some((agent.clone(), serde_json::from_slice(wish).ok()?))).collect();
-        let snapshot = crate::acd::Snapshot { wanted, ..Default::default() };
+        let snapshot = crate::acd::Snapshot { wanted, past: stays, ..Default::default() };
         self.hub.acd.restart(&self.hub.config, snapshot, now);
         // Of a phone that is gone nothing is kept; what can't be read is the default.
         let settings = phones.into_iter().filter(|(phone, _)| self.hub.config.phones.contains_key(phone));

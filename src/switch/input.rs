@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::command::Command;
 use super::output::{QueryId, SendId, Server, Ticket};
+use crate::acd::PastStay;
 use crate::clock::Wall;
 use crate::config::Source;
 use crate::ids::{ConversationId, LegId, Number, RecordingId, StaffNumber};
@@ -113,6 +114,9 @@ pub enum Input {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor(pub String);
 
+/// The longest day there is, in which the clocks go back, and an hour for calls that began before it.
+pub const FIGURES: Duration = Duration::from_secs(26 * 3_600);
+
 /// State that outlives the process.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Recovered {
@@ -140,6 +144,9 @@ pub struct Recovered {
     /// What was done with messages and never told.
     #[serde(default)]
     pub untold: Vec<Untold>,
+    /// How callers fared in queues in the last [`FIGURES`], for the figures of the day.
+    #[serde(default)]
+    pub stays: Vec<PastStay>,
     /// Conversations without an end in the log, by their first event.
     pub open: Vec<OpenConversation>,
     /// Conversations of repaired recordings that the log knows nothing of.

@@ -99,3 +99,29 @@ fn the_wait_to_expect_goes_by_the_line_and_before_it_moves_by_the_agents() {
     // The caller who was served at once departed, too: two in 120 s.
     assert!(wait.is_some_and(|wait| (s(110)..=s(250)).contains(&wait)), "{wait:?}");
 }
+
+/// What the log tells of callers who had come before the process began.
+#[test]
+fn the_figures_of_the_day_go_on_after_a_restart() {
+    let config = config(vec![queue("support", &["1"])], vec![agent("1", "201")]);
+    let stay = |day: i64, how, waited| PastStay {
+        queue: "support".into(),
+        ended: Wall::from_micros(at(0).wall.as_micros() + day * 86_400_000_000),
+        how,
+        waited: s(waited),
+        before: s(0),
+    };
+    let past = vec![
+        stay(0, PastEnd::Answered, 5),
+        stay(0, PastEnd::Answered, 25),
+        stay(0, PastEnd::Abandoned, 3),
+        stay(0, PastEnd::Moved, 60),
+        stay(-1, PastEnd::Answered, 1),
+        PastStay { queue: "gone".into(), ..stay(0, PastEnd::Answered, 1) },
+    ];
+    let snapshot = Snapshot { past, ..Snapshot::default() };
+    let acd = Acd::new(&config, snapshot, Chance::seeded([1; 32]), at(0));
+    let tally = acd.queue(&"support".into(), &Hall::default(), at(0)).unwrap().tally;
+    assert_eq!((tally.entered, tally.answered, tally.answered_in_time, tally.moved), (4, 2, 1, 1));
+    assert_eq!((tally.abandoned, tally.abandoned_short, tally.average_wait()), (1, 1, Some(s(15))));
+}

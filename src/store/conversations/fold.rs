@@ -170,7 +170,8 @@ impl Conversation {
                     self.queues.push(q.queue.clone());
                 }
                 let queue = q.queue.clone();
-                self.open_interval(at, Span::Queue { queue, outcome: QueueOutcome::Waiting, waited_ms: None });
+                let (outcome, waited_before_ms) = (QueueOutcome::Waiting, q.waited_before_ms);
+                self.open_interval(at, Span::Queue { queue, outcome, waited_ms: None, waited_before_ms });
             }
             Kind::QueueOffered(q) => self.open_interval(
                 at,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::acd::PastEnd;
 use crate::clock::Wall;
 use crate::event::*;
 use crate::ids::{LegId, QueueName, RecordingId, StaffNumber};
@@ -125,6 +126,16 @@ fn a_whole_stay_becomes_one_row() {
     assert_eq!(row.legs.len(), 2);
     let json = serde_json::to_string(&row).unwrap();
     assert_eq!(serde_json::from_str::<Conversation>(&json).unwrap(), row);
+}
+
+#[test]
+fn stays_in_queues_are_found_by_when_their_calls_began() {
+    let rows = Conversations::open(Arc::new(Memory::default())).unwrap();
+    rows.take(&stored());
+    let stays = rows.queue_stays(Wall::default()).unwrap();
+    let told: Vec<_> = stays.iter().map(|stay| (stay.queue.as_str(), stay.how, stay.waited)).collect();
+    assert_eq!(told, [("support", PastEnd::Answered, Duration::from_millis(2_100))]);
+    assert_eq!(rows.queue_stays(Wall::from_micros(i64::MAX)).unwrap(), []);
 }
 
 /// The recorder is behind the log: what was on its way when the customer refused is told after it.
