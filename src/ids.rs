@@ -70,6 +70,10 @@ ulid_id!(
     /// One stereo WAV with its row and sidecar.
     RecordingId
 );
+ulid_id!(
+    /// A wish to be called back, from the wish until it is done or given up.
+    CallbackId
+);
 
 /// Not an identifier of ours (26 characters of Crockford's base 32).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -160,6 +164,10 @@ name!(
 name!(
     /// A menu, by its configured name.
     MenuName
+);
+name!(
+    /// A skill of agents, by its configured name: a language, a product.
+    Skill
 );
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 //! | 0 | [`clock`] [`chance`] [`ids`] [`config`] | time and names as values; configuration as given and as resolved |
 //! | 1 | [`sip`] [`sdp`] [`rtp`] [`codec`] | bytes to values and back |
 //! | 2 | [`transaction`] [`dialog`] [`registrar`] [`media`] | the protocols' state machines, the audio path of a leg |
-//! | 3 | [`route`] [`ivr`] [`acd`] [`voicemail`] [`conversation`] | what a call centre is made of |
+//! | 3 | [`route`] [`event`] [`ivr`] [`acd`] [`voicemail`] [`conversation`] [`staffing`] | what a call centre is made of, and how many it takes |
 //! | 4 | [`switch`] | one owner of all state: `handle(input, now, &mut out)` |
 //! | 5 | [`store`] | event log, index, registrations on disk |
 //! | 6 | [`transport`] [`media_engine`] [`recorder`] [`events`] [`mail`] [`api`] [`console`] | sockets, threads, files |
@@ -34,8 +34,10 @@ pub mod transaction;
 
 pub mod acd;
 pub mod conversation;
+pub mod event;
 pub mod ivr;
 pub mod route;
+pub mod staffing;
 pub mod voicemail;
 
 pub mod switch;

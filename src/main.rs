@@ -11,6 +11,7 @@ use cordboard::config;
 use cordboard::recorder::catalogue::ApiAccess;
 use cordboard::recorder::command_line;
 use cordboard::server::lines::Lines;
+use cordboard::staffing;
 use cordboard::switch::journal;
 use cordboard::{ivr, server};
 
@@ -43,6 +44,8 @@ enum Command {
     Users,
     /// Plays a journal to a fresh core and compares all that comes of it with what came of it then; exits 1 where it differs.
     Replay { journal: PathBuf },
+    /// Says how callers fare with so many agents, or how many it takes, by Erlang C or A; and lines, by Erlang B.
+    Erlang(staffing::command_line::Question),
 }
 
 /// What is logged unless RUST_LOG says otherwise. DTLS warns of each extension of a ClientHello that it does not know, in every browser's call.
@@ -66,6 +69,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
         Command::Recordings { command, token } => recordings(&arguments.config, command, token.clone()),
         Command::Users => users(&arguments.config),
         Command::Replay { journal } => replay(journal),
+        Command::Erlang(question) => erlang(question),
     }
 }
 
@@ -171,5 +175,12 @@ fn replay(path: &Path) -> Result<ExitCode> {
         }
     );
     println!("{}", hex::encode(replayed.digest));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn erlang(question: &staffing::command_line::Question) -> Result<ExitCode> {
+    let mut out = std::io::stdout().lock();
+    staffing::command_line::run(question, &mut out)?;
+    out.flush()?;
     Ok(ExitCode::SUCCESS)
 }

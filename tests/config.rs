@@ -189,6 +189,25 @@ const ADDED: &[(&str, &str)] = &[
     ("[[queue]]\nname = 'a b'\n", "2: name: `a b` is no name"),
     ("[[queue]]\nname = 'sales'\nagents = ['1024', '7']\n", "3: there is no agent with staff number `7`; there is 1024"),
     ("[[queue]]\nname = 'sales'\nagents = ['1024', '1024']\n", "3: agent `1024` is already there"),
+    (
+        "[[queue]]\nname = 'sales'\nagents = [{ staff_number = '7' }]\n",
+        "3: there is no agent with staff number `7`; there is 1024",
+    ),
+    ("[[queue]]\nname = 'sales'\nagents = [{ staff_number = '1024', rank = 0 }]\n", "3: rank is 0; it must be from 1 to 9"),
+    (
+        "[[queue]]\nname = 'sales'\nagents = [{ staff_number = '1024', weight = 101 }]\n",
+        "3: weight is 101; it must be from 1 to 100",
+    ),
+    ("[[queue]]\nname = 'sales'\nskills = { elvish = 1 }\n", "3: there is no agent with skill `elvish`; there is en, uk"),
+    ("[[queue]]\nname = 'sales'\nprefer = { uk = 6 }\n", "3: skill is 6; it must be from 1 to 5"),
+    ("[[queue]]\nname = 'sales'\nrelax = [{ after = '2d', skills = {} }]\n", "3: after is 2d; it must be from 0s to 1d"),
+    ("[[queue]]\nname = 'sales'\npriority = 10\n", "3: priority is 10; it must be from -9 to 9"),
+    ("[[queue]]\nname = 'sales'\nmax_length = 0\n", "3: max_length is 0; it must be from 1 to 10000"),
+    ("[[queue]]\nname = 'sales'\noverflow_full = 'queue:sales'\n", "3: queue `sales` overflows into itself"),
+    ("[[queue]]\nname = 'sales'\noverflow_no_agents = 'phone:9'\n", "3: there is no phone `9`; there is 201"),
+    ("[[queue]]\nname = 'sales'\nannounce = { every = '1s' }\n", "3: every is 1s; it must be from 5s to 1h"),
+    ("[[queue]]\nname = 'sales'\nannounce = { comfort = ['nowhere'] }\n", "3: there is no prompt `nowhere`"),
+    ("[[queue]]\nname = 'sales'\nring_step = '2m'\n", "3: ring_step is 2m; it must be from 1s to 1m"),
     ("[[queue]]\nname = 'sales'\nrings = 0\n", "3: rings is 0; it must be from 1 to 20"),
     ("[[queue]]\nname = 'sales'\nwrap_up = '2h'\n", "3: wrap_up is 2h; it must be from 0s to 1h"),
     ("[[queue]]\nname = 'sales'\nwrap_up = 15\n", "3: wrap_up: invalid type: integer `15`, expected a string"),
@@ -196,7 +215,7 @@ const ADDED: &[(&str, &str)] = &[
     ("[[queue]]\nname = 'sales'\noverflow = 'queue:other'\n", "3: there is no queue `other`; there is sales, support"),
     ("[[queue]]\nname = 'sales'\noverflow = 'queue:sales'\n", "3: queue `sales` overflows into itself"),
     ("[[queue]]\nname = 'sales'\noverflow = 'somewhere'\n", "3: overflow: `somewhere` is not a place to go"),
-    ("[[queue]]\nname = 'sales'\nstrategy = 'random'\n", "3: strategy: `random` is no strategy"),
+    ("[[queue]]\nname = 'sales'\nstrategy = 'best'\n", "3: strategy: `best` is no strategy"),
     ("[[agent]]\nstaff_number = '1024'\nname = 'B'\nphone = '201'\n", "2: staff number `1024` is already there in line 28"),
     ("[[agent]]\nstaff_number = '7'\nname = 'B'\nphone = '201'\n", "4: phone `201` is already agent `1024`'s"),
     ("[[agent]]\nstaff_number = '7'\nname = 'B'\nphone = '202'\n", "4: there is no phone `202`; there is 201"),
@@ -549,7 +568,8 @@ fn the_reference_shows_every_key() {
     }
 }
 
-/// Every text of the table is there as a recording that the telephone can play.
+/// Every text of the table is there as a recording that the telephone can play; `-` is none. What numbers and dates are put together of is
+/// short.
 #[test]
 fn every_prompt_is_there_in_every_language_as_8_khz_mono() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/prompts");
@@ -559,12 +579,13 @@ fn every_prompt_is_there_in_every_language_as_8_khz_mono() {
     assert_eq!(languages, ["key", "en", "de", "uk", "it", "sv", "zh"]);
     for row in rows {
         assert_eq!(row.len(), languages.len(), "{row:?}");
-        for language in &languages[1..] {
+        let shortest = if row[0].starts_with("say-") { 1_000 } else { 3_000 };
+        for (language, _) in languages[1..].iter().zip(&row[1..]).filter(|(_, text)| **text != "-") {
             let path = folder.join(language).join(row[0]).with_extension("wav");
             let wav = hound::WavReader::open(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
             let spec = wav.spec();
             assert_eq!((spec.sample_rate, spec.channels, spec.bits_per_sample), (8_000, 1, 16), "{}", path.display());
-            assert!((3_000..160_000).contains(&wav.duration()), "{}", path.display());
+            assert!((shortest..160_000).contains(&wav.duration()), "{}", path.display());
         }
     }
 }

@@ -35,12 +35,14 @@ const TABLE: &[Module] = &[
     Module { name: "media", layer: 2, may_name: &["rtp", "codec", "sdp"] },
     Module { name: "route", layer: 3, may_name: &[] },
     Module { name: "ivr", layer: 3, may_name: &["route"] },
+    Module { name: "event", layer: 3, may_name: &["media", "route"] },
     Module { name: "acd", layer: 3, may_name: &["route"] },
     Module { name: "voicemail", layer: 3, may_name: &[] },
+    Module { name: "staffing", layer: 3, may_name: &[] },
     Module {
         name: "conversation",
         layer: 3,
-        may_name: &["sip", "sdp", "rtp", "codec", "dialog", "media", "route", "ivr", "acd", "voicemail"],
+        may_name: &["sip", "sdp", "rtp", "codec", "dialog", "media", "route", "event", "ivr", "acd", "voicemail"],
     },
     Module {
         name: "switch",
@@ -55,6 +57,7 @@ const TABLE: &[Module] = &[
             "registrar",
             "media",
             "route",
+            "event",
             "ivr",
             "acd",
             "voicemail",
@@ -85,10 +88,12 @@ const CORE: &[&str] = &[
     "registrar",
     "media",
     "route",
+    "event",
     "ivr",
     "acd",
     "voicemail",
     "conversation",
+    "staffing",
     "switch",
 ];
 const CORE_AND_STORE: &[&str] = &[
@@ -101,10 +106,12 @@ const CORE_AND_STORE: &[&str] = &[
     "registrar",
     "media",
     "route",
+    "event",
     "ivr",
     "acd",
     "voicemail",
     "conversation",
+    "staffing",
     "switch",
     "store",
 ];
@@ -118,10 +125,12 @@ const EVERYTHING: &[&str] = &[
     "registrar",
     "media",
     "route",
+    "event",
     "ivr",
     "acd",
     "voicemail",
     "conversation",
+    "staffing",
     "switch",
     "store",
     "transport",
@@ -433,10 +442,10 @@ mod rules {
 
     #[test]
     fn a_complaint_says_file_line_who_whom_and_why() {
-        let text = "\n\nuse crate::switch::Event;\n";
+        let text = "\n\nuse crate::switch::Switch;\n";
         let found = complaints("acd/queue.rs", text);
-        let expected = "src/acd/queue.rs:3: acd names crate::switch::Event: layer 3 may not name layer 4, which stands above it\n    \
-                        use crate::switch::Event;";
+        let expected = "src/acd/queue.rs:3: acd names crate::switch::Switch: layer 3 may not name layer 4, which stands above it\n    \
+                        use crate::switch::Switch;";
         assert_eq!(found, [expected]);
     }
 

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::entry::Entry;
 use super::line::{Elsewhere, Floor};
 use super::offer::Offer;
+use super::skills::Levels;
 use crate::clock::{Mono, Now};
 use crate::ids::{ConversationId, Number, QueueName, StaffNumber};
 
@@ -40,7 +42,7 @@ pub enum AgentState {
         since: Mono,
     },
     Offered {
-        caller: ConversationId,
+        entry: Entry,
         queue: QueueName,
         until: Mono,
     },
@@ -164,8 +166,10 @@ pub(super) struct Agent {
     pub name: String,
     /// Where the next offer rings.
     pub phone: Number,
+    pub skills: Levels,
     pub wanted: Wanted,
     pub work: Work,
+    pub today: Today,
     /// A reload took the agent away: what runs ends as it would, nothing new begins.
     pub leaving: bool,
     /// What was last told. A memory of speech, not of state: only differences to it are told.
@@ -184,7 +188,7 @@ impl Agent {
                 return AgentState::Talking { caller: *caller, queue: queue.clone(), since: *since };
             }
             Work::Offered { offer, .. } => {
-                return AgentState::Offered { caller: offer.caller, queue: offer.queue.clone(), until: offer.until };
+                return AgentState::Offered { entry: offer.entry, queue: offer.queue.clone(), until: offer.until };
             }
             Work::WrapUp { queue, until } => AgentState::WrapUp { queue: queue.clone(), until: *until },
             Work::Resting { until } => AgentState::Unanswered { until: *until },
@@ -203,6 +207,38 @@ impl Agent {
     /// On a call that is not this agent's of a queue: one of its own, or a colleague's who works at the same phone.
     pub(super) fn is_elsewhere(&self, floor: &impl Floor, taken: &Taken) -> bool {
         taken.get(&self.phone).is_some_and(|who| *who != self.staff_number) || floor.elsewhere(&self.phone) != Elsewhere::Nothing
+    }
+}
+
+/// An agent's calls of queues on one day of the site, for the strategies that spread work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Today {
+    day: Option<jiff::civil::Date>,
+    calls: u32,
+    /// Of calls that are over. One over midnight is of the day on which it ended.
+    talk: Duration,
+}
+
+impl Today {
+    /// Calls and talk so far.
+    pub(super) fn so_far(self, today: Option<jiff::civil::Date>) -> (u32, Duration) {
+        let Today { calls, talk, .. } = self.turned_to(today);
+        (calls, talk)
+    }
+
+    pub(super) fn count_call(&mut self, today: Option<jiff::civil::Date>) {
+        *self = self.turned_to(today);
+        self.calls = self.calls.saturating_add(1);
+    }
+
+    pub(super) fn count_talk(&mut self, talk: Duration, today: Option<jiff::civil::Date>) {
+        *self = self.turned_to(today);
+        self.talk = self.talk.saturating_add(talk);
+    }
+
+    /// Anew when the day is another. `None` (no calendar) keeps counting.
+    fn turned_to(self, today: Option<jiff::civil::Date>) -> Today {
+        if today.is_some() && self.day != today { Today { day: today, ..Today::default() } } else { self }
     }
 }
 

@@ -6,12 +6,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Snapshot;
-use super::agent::{Agent, AgentState, Wanted, Work};
+use super::agent::{Agent, AgentState, Today, Wanted, Work};
+use super::entry::{Arrival, Entry};
 use super::offer::{Action, Answered, OfferEnd, OfferId, Stay, Why};
 use super::queue::{Queue, Ticket, Waiting};
 use super::service_level::Tally;
+use super::skills::{Levels, Wants, levels};
+use crate::chance::Chance;
 use crate::clock::{Mono, Now};
-use crate::config::Config;
+use crate::config::{Config, Place};
 use crate::ids::{ConversationId, Number, QueueName, StaffNumber};
 
 /// Least rest after an unanswered offer. With none, a phone that refuses at once would be offered the same caller without end.
@@ -43,12 +46,33 @@ pub enum Elsewhere {
 pub struct Acd {
     pub(super) queues: BTreeMap<QueueName, Queue>,
     pub(super) agents: BTreeMap<StaffNumber, Agent>,
-    /// Where each waiting caller stands; the place itself is in the queue.
-    pub(super) places: BTreeMap<ConversationId, (QueueName, Ticket)>,
+    /// Where each entry stands; the place itself is in the queue.
+    pub(super) places: BTreeMap<Entry, (QueueName, Ticket)>,
     pub(super) time_zone: jiff::tz::TimeZone,
+    /// For the strategies alone: what is drawn elsewhere must not change who is picked, or no day could be run again.
+    pub(super) chance: Chance,
     pub(super) pending: Vec<Action>,
     next_ticket: u64,
     pub(super) next_offer: u64,
+}
+
+/// Who takes a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arriving {
+    pub entry: Entry,
+    /// Decides the order: the moment of entering, or an earlier one that is brought along. A later one counts as the moment of entering.
+    pub arrived: Arrival,
+    /// Beside what the queue wants for all.
+    pub wants: Wants,
+    /// Holds its place, and is offered to nobody before.
+    pub not_before: Option<Mono>,
+}
+
+impl Arriving {
+    /// One who asks for nothing but an agent.
+    pub fn new(entry: impl Into<Entry>, arrived: impl Into<Arrival>) -> Self {
+        Arriving { entry: entry.into(), arrived: arrived.into(), wants: Wants::default(), not_before: None }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +84,7 @@ pub struct Entered {
 /// How somebody's stay in a queue went who was not answered there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Left {
-    pub caller: ConversationId,
+    pub entry: Entry,
     pub queue: QueueName,
     pub waited: Duration,
     /// Hung up within the queue's `short_abandon`.
@@ -71,18 +95,32 @@ pub struct Left {
 #[error("there is no queue `{0}`")]
 pub struct NoSuchQueue(pub QueueName);
 
+/// Why somebody can't take a place.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotEntered {
+    #[error(transparent)]
+    NoSuchQueue(#[from] NoSuchQueue),
+    /// As many wait as may: it is to go there.
+    #[error("the queue is full")]
+    Full(Place),
+    /// Nobody is there who could answer: it is to go there.
+    #[error("none of the queue's agents is logged in")]
+    NoAgents(Place),
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no agent {0}")]
 pub struct NoSuchAgent(pub StaffNumber);
 
 impl Acd {
-    /// All agents as in `snapshot`, and ready where it does not know them.
-    pub fn new(config: &Config, snapshot: Snapshot, now: Now) -> Self {
+    /// All agents as in `snapshot`, and ready where it does not know them. The same `chance` and the same calls give the same offers.
+    pub fn new(config: &Config, snapshot: Snapshot, chance: Chance, now: Now) -> Self {
         let mut acd = Acd {
             queues: BTreeMap::new(),
             agents: BTreeMap::new(),
             places: BTreeMap::new(),
             time_zone: config.site.time_zone.clone(),
+            chance,
             pending: Vec::new(),
             next_ticket: 0,
             next_offer: 0,
@@ -96,7 +134,20 @@ impl Acd {
                 queue.tally = tally;
             }
         }
+        let today = acd.today(now);
+        let zone = acd.time_zone.clone();
+        for past in snapshot.past.iter().filter(|past| day_in(&zone, Now { wall: past.ended, ..now }) == today) {
+            if let Some(queue) = acd.queues.get_mut(&past.queue) {
+                queue.tally.turn_to(today);
+                queue.tally.count_past(past, queue.rules.service_level, queue.rules.short_abandon);
+            }
+        }
         acd
+    }
+
+    /// Anew, with what the last run left. To be called before anybody has entered.
+    pub fn restart(&mut self, config: &Config, snapshot: Snapshot, now: Now) {
+        *self = Acd::new(config, snapshot, self.chance.clone(), now);
     }
 
     /// What an agent wanted in the last run. Of an agent who is gone, nothing is kept.
@@ -110,6 +161,7 @@ impl Acd {
         Snapshot {
             wanted: self.agents.iter().filter(|(_, a)| !a.leaving).map(|(k, a)| (k.clone(), a.wanted.clone())).collect(),
             tallies: self.queues.iter().filter(|(_, q)| !q.draining).map(|(k, q)| (k.clone(), q.tally.clone())).collect(),
+            past: Vec::new(),
         }
     }
 
@@ -121,7 +173,7 @@ impl Acd {
             match self.queues.get_mut(name) {
                 Some(queue) => queue.adopt(rules),
                 None => {
-                    self.queues.insert(name.clone(), Queue::new(rules, Tally::default()));
+                    self.queues.insert(name.clone(), Queue::new(rules, Tally::default(), now.mono));
                 }
             }
         }
@@ -133,75 +185,88 @@ impl Acd {
                 staff_number: staff_number.clone(),
                 name: String::new(),
                 phone: given.phone.clone(),
+                skills: Levels::new(),
                 wanted: Wanted::default(),
                 work: Work::Idle { since: now.mono },
+                today: Today::default(),
                 leaving: false,
                 told: AgentState::Offline,
                 told_at: now,
             });
             agent.name.clone_from(&given.name);
             agent.phone = given.phone.clone();
+            agent.skills = levels(&given.skills);
         }
         for (staff_number, agent) in &mut self.agents {
             agent.leaving = !config.agents.contains_key(staff_number);
         }
     }
 
-    /// A caller takes a place. `arrived` decides the order: the moment of entering, or an earlier one that a caller brings from another
-    /// queue. Who waits elsewhere already leaves there.
-    pub fn enter(&mut self, queue: &QueueName, caller: ConversationId, arrived: Mono, now: Now) -> Result<Entered, NoSuchQueue> {
-        self.join(queue, caller, arrived, Duration::ZERO, now)
+    /// Whether somebody who comes now may take a place. A callback always may: it has waited already.
+    pub fn admits(&self, queue: &QueueName, now: Now) -> Result<(), NotEntered> {
+        let line = self.queues.get(queue).filter(|q| !q.draining).ok_or_else(|| NoSuchQueue(queue.clone()))?;
+        if line.rules.max_length.is_some_and(|most| line.waiting.len() >= most as usize) {
+            return Err(NotEntered::Full(line.rules.overflow_full.clone()));
+        }
+        match &line.rules.overflow_no_agents {
+            Some(to) if line.is_unstaffed(now) => Err(NotEntered::NoAgents(to.clone())),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Somebody takes a place, and wants what the queue wants for all, by the rules that hold now, beside its own. Who waits elsewhere
+    /// already leaves there.
+    pub fn enter(&mut self, queue: &QueueName, who: Arriving, now: Now) -> Result<Entered, NoSuchQueue> {
+        let wants = self.queues.get(queue).map_or_else(Wants::default, |queue| Wants::of(&queue.rules));
+        self.join(queue, Arriving { wants: wants.and(who.wants), ..who }, Duration::ZERO, now)
     }
 
     /// A caller whom an agent had, and nobody has any more, takes the place again that it had among those who wait, with the time that it
     /// waited then. `max_wait` is for a stay: who has waited nearly as long is not sent away for that a colleague did not answer.
     pub fn enter_again(&mut self, stay: &Stay, caller: ConversationId, now: Now) -> Result<Entered, NoSuchQueue> {
-        self.join(&stay.queue, caller, stay.arrived, stay.waited, now)
+        let who = Arriving { wants: stay.wants.clone(), ..Arriving::new(caller, stay.arrived) };
+        self.join(&stay.queue, who, stay.waited, now)
     }
 
-    fn join(
-        &mut self,
-        queue: &QueueName,
-        caller: ConversationId,
-        arrived: Mono,
-        before: Duration,
-        now: Now,
-    ) -> Result<Entered, NoSuchQueue> {
+    fn join(&mut self, queue: &QueueName, who: Arriving, before: Duration, now: Now) -> Result<Entered, NoSuchQueue> {
         if self.queues.get(queue).is_none_or(|q| q.draining) {
             return Err(NoSuchQueue(queue.clone()));
         }
-        self.withdraw(caller, now);
-        let ticket = Ticket { arrived: arrived.min(now.mono), nth: self.next_ticket };
+        let Arriving { entry, arrived, wants, not_before } = who;
+        self.withdraw(entry, now);
+        let ticket = Ticket { arrived: arrived.min(now.mono.into()), nth: self.next_ticket };
         self.next_ticket += 1;
         let today = self.today(now);
         let Some(line) = self.queues.get_mut(queue) else { return Err(NoSuchQueue(queue.clone())) };
-        line.tally.turn_to(today);
-        line.tally.count_entered();
-        let overflow_at = line.rules.max_wait.map(|most| now.mono + most);
-        line.waiting.insert(ticket, Waiting { caller, entered: now, before, overflow_at });
-        self.places.insert(caller, (queue.clone(), ticket));
-        Ok(Entered { position: self.position(caller).map_or(1, |(_, position)| position) })
+        let overflow_at = match entry {
+            Entry::Caller(_) => line.rules.max_wait.map(|most| now.mono + most),
+            // Nobody is there to be sent on.
+            Entry::Callback(_) => None,
+        };
+        line.count(entry, today, Tally::count_entered);
+        let waiting = Waiting { entry, entered: now, before, wants, not_before, overflow_at, ring: None, looks_at: None };
+        line.waiting.insert(ticket, waiting);
+        self.places.insert(entry, (queue.clone(), ticket));
+        Ok(Entered { position: self.position(entry).map_or(1, |(_, position)| position) })
     }
 
-    /// The caller hung up. `None` if this caller does not wait.
-    pub fn abandon(&mut self, caller: ConversationId, now: Now) -> Option<Left> {
+    /// The caller hung up. `None` if this one does not wait.
+    pub fn abandon(&mut self, entry: impl Into<Entry>, now: Now) -> Option<Left> {
         let today = self.today(now);
-        let left = self.take_out(caller, now)?;
+        let left = self.take_out(entry.into(), now)?;
         if let Some(queue) = self.queues.get_mut(&left.queue) {
             let (threshold, short) = (queue.rules.service_level, queue.rules.short_abandon);
-            queue.tally.turn_to(today);
-            queue.tally.count_abandoned(left.waited, threshold, short);
+            queue.count(left.entry, today, |tally| tally.count_abandoned(left.waited, threshold, short));
         }
         Some(left)
     }
 
-    /// The caller goes elsewhere without being answered here: transfer, callback, another queue. `None` if this caller does not wait.
-    pub fn withdraw(&mut self, caller: ConversationId, now: Now) -> Option<Left> {
+    /// It goes elsewhere without being answered here: transfer, callback, another queue. `None` if it does not wait.
+    pub fn withdraw(&mut self, entry: impl Into<Entry>, now: Now) -> Option<Left> {
         let today = self.today(now);
-        let left = self.take_out(caller, now)?;
+        let left = self.take_out(entry.into(), now)?;
         if let Some(queue) = self.queues.get_mut(&left.queue) {
-            queue.tally.turn_to(today);
-            queue.tally.count_moved();
+            queue.count(left.entry, today, Tally::count_moved);
         }
         Some(left)
     }
@@ -209,26 +274,27 @@ impl Acd {
     /// One conversation has become part of another: its place in a line (unless the other has one), the offers that ring for it and the
     /// call that an agent has with it are the other's from here on.
     pub fn merged(&mut self, child: ConversationId, into: ConversationId, now: Now) {
-        if self.places.contains_key(&into) {
-            self.withdraw(child, now);
-        } else if let Some((name, ticket)) = self.places.remove(&child) {
+        let (from, to) = (Entry::Caller(child), Entry::Caller(into));
+        if self.places.contains_key(&to) {
+            self.withdraw(from, now);
+        } else if let Some((name, ticket)) = self.places.remove(&from) {
             if let Some(waiting) = self.queues.get_mut(&name).and_then(|q| q.waiting.get_mut(&ticket)) {
-                waiting.caller = into;
+                waiting.entry = to;
             }
-            self.places.insert(into, (name, ticket));
+            self.places.insert(to, (name, ticket));
         }
         for agent in self.agents.values_mut() {
             match &mut agent.work {
-                Work::Offered { offer, .. } if offer.caller == child => offer.caller = into,
+                Work::Offered { offer, .. } if offer.entry == from => offer.entry = to,
                 Work::Talking { caller, .. } if *caller == child => *caller = into,
                 Work::Idle { .. } | Work::Offered { .. } | Work::Talking { .. } | Work::WrapUp { .. } | Work::Resting { .. } => {}
             }
         }
     }
 
-    /// How long a caller has waited; `None` if it does not wait.
-    pub fn waited(&self, caller: ConversationId, now: Now) -> Option<Duration> {
-        let (name, ticket) = self.places.get(&caller)?;
+    /// How long an entry has waited; `None` if it does not wait.
+    pub fn waited(&self, entry: impl Into<Entry>, now: Now) -> Option<Duration> {
+        let (name, ticket) = self.places.get(&entry.into())?;
         self.queues.get(name)?.waiting.get(ticket).map(|w| w.waited(now))
     }
 
@@ -248,46 +314,62 @@ impl Acd {
         Ok(())
     }
 
-    /// The phone was answered. `None`: the offer has ended before, the phone is to be hung up.
-    pub fn answered(&mut self, offer: OfferId, now: Now) -> Option<Answered> {
-        let today = self.today(now);
+    /// The phone was answered, in conversation `call`. Whoever else was offered the same is free again as if it had not rung.
+    /// `None`: the offer has ended before, the phone is to be hung up.
+    pub fn answered(&mut self, offer: OfferId, call: ConversationId, now: Now) -> Option<Answered> {
         let agent = self.offered_agent(offer)?;
-        let person = self.agents.get_mut(&agent)?;
-        let Work::Offered { offer, idle_since } = &person.work else { return None };
-        let (offer, idle_since) = (offer.clone(), *idle_since);
-        let (_, ticket) = self.places.remove(&offer.caller)?;
-        let queue = self.queues.get_mut(&offer.queue)?;
-        let waiting = queue.waiting.remove(&ticket)?;
-        let waited = waiting.waited(now);
-        queue.tally.turn_to(today);
-        queue.tally.count_answered(waited, waiting.before, queue.rules.service_level);
-        person.work = Work::Talking {
-            caller: offer.caller,
-            queue: offer.queue.clone(),
-            phone: offer.phone.clone(),
-            since: now.mono,
-            wrap_up: queue.rules.wrap_up,
-        };
-        let rang = now.mono.since(offer.began);
-        let stay = Stay { queue: offer.queue.clone(), arrived: ticket.arrived, waited };
-        Some(Answered { offer, stay, rang, idle_since })
+        self.serve(&agent, None, call, now)
     }
 
-    /// A colleague takes the call that an offer rings for: it is that one's now, with wrap-up and all, and who was offered it is idle as
-    /// before. `None`: the offer has ended before, or the colleague has a call of a queue.
-    pub fn picked_up(&mut self, offer: OfferId, by: &StaffNumber, phone: &Number, now: Now) -> Option<Answered> {
+    /// A colleague takes the call that an offer rings for, at `phone`: it is that one's now, with wrap-up and all, and whoever was offered
+    /// it is idle as before. `None`: the offer has ended before, or the colleague has a call of a queue.
+    pub fn picked_up(
+        &mut self,
+        offer: OfferId,
+        by: &StaffNumber,
+        phone: &Number,
+        call: ConversationId,
+        now: Now,
+    ) -> Option<Answered> {
         let is_free = |agent: &Agent| !matches!(agent.work, Work::Talking { .. });
         let offered = self.offered_agent(offer).filter(|offered| offered != by)?;
         self.agents.get(by).filter(|agent| is_free(agent))?;
-        let answered = self.answered(offer, now)?;
-        let rung = self.agents.get_mut(&offered)?;
-        let Work::Talking { caller, queue, since, wrap_up, .. } = rung.work.clone() else { return None };
-        rung.work = Work::Idle { since: answered.idle_since };
-        // What rings for the colleague has to look for somebody else.
+        self.serve(&offered, Some((by, phone)), call, now)
+    }
+
+    /// The entry that `offered` is offered leaves the line, and is that one's call or a colleague's.
+    fn serve(
+        &mut self,
+        offered: &StaffNumber,
+        taker: Option<(&StaffNumber, &Number)>,
+        call: ConversationId,
+        now: Now,
+    ) -> Option<Answered> {
+        let today = self.today(now);
+        let Work::Offered { offer, idle_since } = self.agents.get(offered)?.work.clone() else { return None };
+        let queue = self.queues.get_mut(&offer.queue)?;
+        let (_, ticket) = self.places.get(&offer.entry)?;
+        let (ticket, waiting) = queue.waiting.remove_entry(ticket)?;
+        queue.departed(offer.entry, now);
+        self.places.remove(&offer.entry);
+        let waited = waiting.waited(now);
+        let (service_level, wrap_up) = (queue.rules.service_level, queue.rules.wrap_up);
+        queue.count(offer.entry, today, |tally| tally.count_answered(waited, waiting.before, service_level));
+        if let Some(rung) = self.agents.get_mut(offered) {
+            rung.work = Work::Idle { since: idle_since };
+        }
+        for sibling in self.rung_for(offer.entry) {
+            self.end_offer(&sibling, OfferEnd::Taken, now);
+        }
+        let (by, phone) = taker.unwrap_or((offered, &offer.phone));
+        // What rings for a colleague beside it has to look for somebody else.
         self.end_offer(by, OfferEnd::OtherCall, now);
-        let taker = self.agents.get_mut(by)?;
-        taker.work = Work::Talking { caller, queue, phone: phone.clone(), since, wrap_up };
-        Some(answered)
+        let person = self.agents.get_mut(by)?;
+        person.today.count_call(today);
+        person.work = Work::Talking { caller: call, queue: offer.queue.clone(), phone: phone.clone(), since: now.mono, wrap_up };
+        let rang = now.mono.since(offer.began);
+        let stay = Stay { queue: offer.queue.clone(), arrived: ticket.arrived, wants: waiting.wants, waited };
+        Some(Answered { offer, stay, rang, idle_since })
     }
 
     /// The phone will not be answered. Of an offer that has ended already, nothing is changed.
@@ -301,8 +383,16 @@ impl Acd {
     pub fn deadline(&self) -> Option<Mono> {
         let work = self.agents.values().filter_map(|a| a.work.deadline());
         let offered = self.offered();
-        let waiting = self.queues.values().flat_map(|q| q.waiting.values());
-        work.chain(waiting.filter(|w| !offered.contains(&w.caller)).filter_map(|w| w.overflow_at)).min()
+        let waiting = || self.queues.values().flat_map(|q| q.waiting.values());
+        let overflows = waiting().filter(|w| !offered.contains(&w.entry)).filter_map(|w| w.overflow_at);
+        let unstaffed = self.queues.values().filter_map(Queue::gives_up_at);
+        work.chain(overflows).chain(unstaffed).chain(waiting().filter_map(|w| w.looks_at)).min()
+    }
+
+    /// Agents whose phones ring for an entry.
+    pub(super) fn rung_for(&self, entry: Entry) -> Vec<StaffNumber> {
+        let rung = self.agents.values().filter(|a| matches!(&a.work, Work::Offered { offer, .. } if offer.entry == entry));
+        rung.map(|a| a.staff_number.clone()).collect()
     }
 
     fn offered_agent(&self, id: OfferId) -> Option<StaffNumber> {
@@ -310,7 +400,7 @@ impl Acd {
         self.agents.values().find(holds).map(|a| a.staff_number.clone())
     }
 
-    /// Ends the agent's offer; the caller keeps the place.
+    /// Ends the agent's offer, if there is one; the entry keeps the place.
     pub(super) fn end_offer(&mut self, agent: &StaffNumber, end: OfferEnd, now: Now) {
         let Some(person) = self.agents.get_mut(agent) else { return };
         let Work::Offered { offer, idle_since } = &person.work else { return };
@@ -321,21 +411,25 @@ impl Acd {
         self.pending.push(Action::OfferEnded { offer, end, rang });
     }
 
-    /// Takes a waiting caller out of the line, with the offer that rings for it.
-    pub(super) fn take_out(&mut self, caller: ConversationId, now: Now) -> Option<Left> {
-        let (name, ticket) = self.places.remove(&caller)?;
+    /// Takes an entry out of the line, with the offers that ring for it.
+    pub(super) fn take_out(&mut self, entry: Entry, now: Now) -> Option<Left> {
+        let (name, ticket) = self.places.remove(&entry)?;
         let queue = self.queues.get_mut(&name)?;
         let waiting = queue.waiting.remove(&ticket)?;
+        queue.departed(entry, now);
         let waited = waiting.waited(now);
         let short = waited <= queue.rules.short_abandon;
-        let ringing = self.agents.values().find(|a| matches!(&a.work, Work::Offered { offer, .. } if offer.caller == caller));
-        if let Some(agent) = ringing.map(|a| a.staff_number.clone()) {
+        for agent in self.rung_for(entry) {
             self.end_offer(&agent, OfferEnd::CallerLeft, now);
         }
-        Some(Left { caller, queue: name, waited, short })
+        Some(Left { entry, queue: name, waited, short })
     }
 
     pub(super) fn today(&self, now: Now) -> Option<jiff::civil::Date> {
-        now.wall.timestamp().map(|t| self.time_zone.to_datetime(t).date())
+        day_in(&self.time_zone, now)
     }
+}
+
+pub(super) fn day_in(time_zone: &jiff::tz::TimeZone, now: Now) -> Option<jiff::civil::Date> {
+    now.wall.timestamp().map(|t| time_zone.to_datetime(t).date())
 }

@@ -2,7 +2,7 @@
 //!
 //! | fact | its one owner |
 //! |---|---|
-//! | that a caller waits, since when, in which queue | `Queue::waiting` here |
+//! | that a caller or a callback waits, since when, in which queue, what for | `Queue::waiting` here |
 //! | what an agent wants (ready, paused, offline) | `Agent::wanted` here; kept over a restart by a [`Snapshot`] |
 //! | that an agent is offered, talks, wraps up or rests | `Agent::work` here; an offer exists only there |
 //! | that a phone is registered, is on another call, still talks to the caller | the [`Floor`], asked at each step, never copied |
@@ -12,7 +12,10 @@
 //! - An offer is a lease: it ends by its deadline even if nobody reports anything. The caller keeps the place in the line; the agent
 //!   rests (`unanswered`) and comes back by itself, at the end of the line of the idle.
 //! - No agent, and no phone, has two offers or calls of queues; no idle fitting agent stands by while a caller waits without an offer.
-//! - Callers are served in the order of their arrival, over all queues that an agent works in. Ties go by who was here first.
+//! - Callers are served in the order of their arrival, over all queues that an agent works in, as far as `matching` has no reason
+//!   against it (priority, rank, preferred skills), and that is worth a bounded time. Ties go by who was here first.
+//! - A caller rings at one agent, or at several where its queue's strategy says so. Of several the first to answer has it; the others'
+//!   offers end with that, and none of them rests for it.
 //! - Wrap-up and rest are deadlines, set once. A reload of the configuration moves no deadline and ends no offer.
 //!
 //! An agent's life, as derived; `Offline`, `Paused`, `NotRegistered` and `Busy` cover the idle states while they hold:
@@ -29,11 +32,17 @@
 //! Nothing happens between steps: after any change, and when [`Acd::deadline`] is reached, the owner calls [`Acd::settle`].
 
 mod agent;
+mod announcer;
+mod entry;
+mod expected;
 mod line;
+mod matching;
 mod offer;
 mod queue;
 mod service_level;
 mod settle;
+mod skills;
+mod strategy;
 mod view;
 
 #[cfg(test)]
@@ -46,9 +55,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use agent::{AgentState, StateKind, Wanted};
-pub use line::{Acd, Elsewhere, Entered, Floor, Left, NoSuchAgent, NoSuchQueue};
+pub use announcer::{Announcer, Part, Seen};
+pub use entry::{Arrival, Entry};
+pub use expected::{Pace, Said, Staff, expected_wait};
+pub use line::{Acd, Arriving, Elsewhere, Entered, Floor, Left, NoSuchAgent, NoSuchQueue, NotEntered};
 pub use offer::{Action, Answered, Offer, OfferEnd, OfferId, OverflowWhy, Stay, Why};
-pub use service_level::{Formula, Tally};
+pub use service_level::{Formula, PastEnd, PastStay, Tally};
+pub use skills::{Levels, Pin, Relax, Wants};
 pub use view::{AgentView, QueueView, WaitingView};
 
 use crate::ids::{QueueName, StaffNumber};
@@ -58,4 +71,7 @@ use crate::ids::{QueueName, StaffNumber};
 pub struct Snapshot {
     pub wanted: BTreeMap<StaffNumber, Wanted>,
     pub tallies: BTreeMap<QueueName, Tally>,
+    /// Stays that those do not count yet; of them the ones that ended on this day are.
+    #[serde(default)]
+    pub past: Vec<PastStay>,
 }

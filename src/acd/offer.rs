@@ -5,21 +5,23 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::AgentState;
+use super::entry::{Arrival, Entry};
 use super::line::Left;
+use super::skills::Wants;
 use crate::clock::Mono;
 use crate::config::Place;
-use crate::ids::{ConversationId, Number, QueueName, StaffNumber};
+use crate::ids::{Number, QueueName, StaffNumber};
 
 /// Unique in this process, never reused: a late report of an ended offer finds nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct OfferId(pub u64);
 
-/// A queue's lease on an agent.
+/// A queue's lease on an agent. An entry has several at a time where its queue rings several agents.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
     pub id: OfferId,
-    pub caller: ConversationId,
+    pub entry: Entry,
     pub queue: QueueName,
     /// What the agent's phone shows as display name.
     pub title: String,
@@ -29,7 +31,7 @@ pub struct Offer {
     pub began: Mono,
     /// The lease ends here; the phone is not to ring longer.
     pub until: Mono,
-    /// How long the caller had waited when the offer began.
+    /// How long the entry had waited when the offer began.
     pub waited: Duration,
 }
 
@@ -60,6 +62,8 @@ pub enum OfferEnd {
     Failed,
     /// The caller hung up, or went elsewhere.
     CallerLeft,
+    /// Another agent who was offered the same took it.
+    Taken,
     /// The agent paused or went offline while the phone rang.
     AgentLeft,
     /// The phone's registration ended.
@@ -73,7 +77,7 @@ impl OfferEnd {
     pub fn unanswered(self) -> bool {
         match self {
             OfferEnd::NoAnswer | OfferEnd::Busy | OfferEnd::Declined | OfferEnd::Unreachable | OfferEnd::Failed => true,
-            OfferEnd::CallerLeft | OfferEnd::AgentLeft | OfferEnd::Unregistered | OfferEnd::OtherCall => false,
+            OfferEnd::CallerLeft | OfferEnd::Taken | OfferEnd::AgentLeft | OfferEnd::Unregistered | OfferEnd::OtherCall => false,
         }
     }
 }
@@ -94,6 +98,8 @@ impl From<Why> for OfferEnd {
 #[serde(rename_all = "snake_case")]
 pub enum OverflowWhy {
     MaxWait,
+    /// None of the queue's agents is logged in, and the queue has a place for that.
+    NoAgents,
     /// A reload took the queue away.
     QueueRemoved,
 }
@@ -106,8 +112,8 @@ pub enum Action {
     Offer(Offer),
     /// The offer is over without an answer: if the phone still rings, it is to stop. Reports about it are late from here on.
     OfferEnded { offer: Offer, end: OfferEnd, rang: Duration },
-    /// The caller has left the queue and goes on to `to`.
-    Overflow { caller: ConversationId, queue: QueueName, to: Place, why: OverflowWhy, waited: Duration },
+    /// The entry has left the queue and goes on to `to`.
+    Overflow { entry: Entry, queue: QueueName, to: Place, why: OverflowWhy, waited: Duration },
     /// The floor no longer knows this caller, and nobody said that it left.
     Vanished(Left),
     /// What was last told of this agent is no longer so.
@@ -119,7 +125,9 @@ pub enum Action {
 pub struct Stay {
     pub queue: QueueName,
     /// For the order of service.
-    pub arrived: Mono,
+    pub arrived: Arrival,
+    /// What it asked of an agent.
+    pub wants: Wants,
     /// The caller's whole wait in this queue, with that of stays before.
     pub waited: Duration,
 }

@@ -9,9 +9,10 @@ use proptest::prelude::*;
 
 use super::tests::{Hall, agent, at, caller, config, queue, s};
 use super::*;
+use crate::chance::Chance;
 use crate::clock::{Mono, Now};
-use crate::config::{Config, Place};
-use crate::ids::{ConversationId, Number, QueueName, StaffNumber};
+use crate::config::{self, Config, Place};
+use crate::ids::{CallbackId, ConversationId, Number, QueueName, StaffNumber};
 
 const QUEUES: [&str; 3] = ["a", "b", "c"];
 const AGENTS: [&str; 4] = ["1", "2", "3", "4"];
@@ -23,6 +24,13 @@ enum Happening {
     Enter {
         queue: usize,
         back_s: u64,
+        wants: Wants,
+    },
+    /// Before the process began, perhaps, and held back for a while.
+    Callback {
+        queue: usize,
+        back_s: u64,
+        due_s: u64,
     },
     Abandon(usize),
     Withdraw(usize),
@@ -43,6 +51,7 @@ enum Happening {
         agents: u8,
         max_wait: bool,
         swap: bool,
+        strategies: [config::Strategy; 3],
     },
     Time(u64),
 }
@@ -56,7 +65,8 @@ fn happening() -> impl Strategy<Value = Happening> {
     ];
     let why = prop_oneof![Just(Why::NoAnswer), Just(Why::Busy), Just(Why::Declined), Just(Why::Unreachable), Just(Why::Failed)];
     prop_oneof![
-        8 => (0..3usize, 0..30u64).prop_map(|(queue, back_s)| Happening::Enter { queue, back_s }),
+        8 => (0..3usize, 0..30u64, wants()).prop_map(|(queue, back_s, wants)| Happening::Enter { queue, back_s, wants }),
+        2 => (0..3usize, 0..200u64, 0..40u64).prop_map(|(queue, back_s, due_s)| Happening::Callback { queue, back_s, due_s }),
         2 => any::<usize>().prop_map(Happening::Abandon),
         1 => any::<usize>().prop_map(Happening::Withdraw),
         1 => any::<usize>().prop_map(Happening::Vanish),
@@ -68,13 +78,49 @@ fn happening() -> impl Strategy<Value = Happening> {
         3 => (any::<usize>(), why).prop_map(|(n, w)| Happening::Decline(n, w)),
         1 => (0..50u64).prop_map(Happening::Late),
         5 => any::<usize>().prop_map(Happening::Hangup),
-        1 => (1..8u8, any::<[u8; 3]>(), any::<u8>(), any::<bool>(), any::<bool>())
-            .prop_map(|(queues, members, agents, max_wait, swap)| Happening::Reload { queues, members, agents, max_wait, swap }),
+        1 => (1..8u8, any::<[u8; 3]>(), any::<u8>(), any::<bool>(), any::<bool>(), strategies()).prop_map(
+            |(queues, members, agents, max_wait, swap, strategies)| {
+                Happening::Reload { queues, members, agents, max_wait, swap, strategies }
+            }
+        ),
         6 => (0..40u64).prop_map(Happening::Time),
     ]
 }
 
-fn rules(queues: u8, members: [u8; 3], agents: u8, max_wait: bool, swap: bool) -> Config {
+fn strategies() -> impl Strategy<Value = [config::Strategy; 3]> {
+    use config::Strategy as S;
+    let all = [
+        S::LongestIdle,
+        S::FewestCalls,
+        S::LeastTalk,
+        S::RoundRobin,
+        S::RingAll,
+        S::Progressive,
+        S::Fixed,
+        S::Random,
+        S::Weighted,
+    ];
+    prop::array::uniform3(0..all.len()).prop_map(move |nth| nth.map(|n| all[n]))
+}
+
+/// Most ask for nothing.
+fn wants() -> impl Strategy<Value = Wants> {
+    let required = (2..4u8, 0..30u64).prop_map(|(required, after)| {
+        let level = |level: u8| Levels::from([("de".into(), level)]);
+        let relax = vec![Relax { after: s(after), skills: level(1) }, Relax { after: s(after + 10), skills: Levels::new() }];
+        Wants { required: level(required), relax, ..Wants::default() }
+    });
+    prop_oneof![
+        5 => Just(Wants::default()),
+        1 => (-1..3i8).prop_map(|priority| Wants { priority, ..Wants::default() }),
+        1 => (0..4usize, 0..60u64).prop_map(|(n, until)| {
+            Wants { pinned: Some(Pin { agent: AGENTS[n].into(), until: at(until).mono }), ..Wants::default() }
+        }),
+        1 => required,
+    ]
+}
+
+fn rules(queues: u8, members: [u8; 3], agents: u8, max_wait: bool, swap: bool, strategies: [config::Strategy; 3]) -> Config {
     let staff: Vec<&str> = AGENTS.iter().enumerate().filter(|(i, _)| agents & (1 << i) != 0).map(|(_, a)| *a).collect();
     let all = QUEUES.iter().enumerate().filter(|(i, _)| queues & (1 << i) != 0).map(|(i, name)| {
         let of: Vec<&str> =
@@ -83,6 +129,7 @@ fn rules(queues: u8, members: [u8; 3], agents: u8, max_wait: bool, swap: bool) -
         q.max_wait = max_wait.then(|| s(40));
         q.overflow = Place::Hangup;
         q.wrap_up = s(if swap { 0 } else { 10 });
+        q.strategy = strategies[i];
         q
     });
     let phone = |a: &str| match (a, swap) {
@@ -90,14 +137,52 @@ fn rules(queues: u8, members: [u8; 3], agents: u8, max_wait: bool, swap: bool) -
         ("2", false) | ("1", true) => PHONES[1],
         _ => PHONES[2],
     };
-    config(all.collect(), staff.iter().map(|a| agent(a, phone(a))).collect())
+    let person = |a: &&str| {
+        let level = level_of(a);
+        config::Agent { skills: (level > 0).then(|| ("de".to_owned(), level)).into_iter().collect(), ..agent(a, phone(a)) }
+    };
+    config(all.collect(), staff.iter().map(person).collect())
 }
 
-/// A caller in the harness's book.
+/// What agents know of German.
+fn level_of(agent: &str) -> u8 {
+    match agent {
+        "1" => 1,
+        "3" => 3,
+        _ => 0,
+    }
+}
+
+/// An entry in the harness's book.
 struct Waits {
     queue: QueueName,
-    arrived: Mono,
+    entered: Mono,
+    arrived: Arrival,
     nth: u64,
+    wants: Wants,
+    not_before: Mono,
+}
+
+impl Waits {
+    /// In µs: a minute a step of priority.
+    fn order(&self) -> (i64, u64) {
+        (self.arrived.as_micros() - i64::from(self.wants.priority) * 60_000_000, self.nth)
+    }
+
+    /// By what it asks, written once more.
+    fn takes(&self, agent: &str, now: Mono) -> bool {
+        if self.not_before > now {
+            return false;
+        }
+        if let Some(pin) = self.wants.pinned.as_ref().filter(|pin| pin.until > now) {
+            return pin.agent.as_str() == agent;
+        }
+        let waited = now.since(self.entered);
+        let relaxed = self.wants.relax.iter().filter(|step| step.after <= waited);
+        let least = relaxed.map(|step| step.skills.get("de").copied().unwrap_or(0)).min().unwrap_or(5);
+        let required = self.wants.required.get("de").copied().unwrap_or(0).min(least);
+        level_of(agent) >= required
+    }
 }
 
 struct Harness {
@@ -106,18 +191,20 @@ struct Harness {
     config: Config,
     second: u64,
     next: u64,
-    waiting: BTreeMap<ConversationId, Waits>,
+    waiting: BTreeMap<Entry, Waits>,
     ringing: BTreeMap<OfferId, Offer>,
+    /// Answered since the last step: what rings for these beside ends as taken.
+    taken: BTreeSet<Entry>,
     talking: BTreeMap<Number, ConversationId>,
     wrap_ups: BTreeMap<StaffNumber, Mono>,
     states: BTreeMap<StaffNumber, StateKind>,
 }
 
 impl Harness {
-    fn new() -> Self {
-        let config = rules(7, [0b0011, 0b0110, 0b1111], 0b1111, false, false);
+    fn new(strategies: [config::Strategy; 3]) -> Self {
+        let config = rules(7, [0b0011, 0b0110, 0b1111], 0b1111, false, false, strategies);
         let hall = Hall { registered: PHONES.iter().map(|p| (*p).into()).collect(), ..Hall::default() };
-        let acd = Acd::new(&config, Snapshot::default(), at(0));
+        let acd = Acd::new(&config, Snapshot::default(), Chance::seeded([5; 32]), at(0));
         let mut h = Harness {
             acd,
             hall,
@@ -126,6 +213,7 @@ impl Harness {
             next: 0,
             waiting: BTreeMap::new(),
             ringing: BTreeMap::new(),
+            taken: BTreeSet::new(),
             talking: BTreeMap::new(),
             wrap_ups: BTreeMap::new(),
             states: BTreeMap::new(),
@@ -138,7 +226,7 @@ impl Harness {
         at(self.second)
     }
 
-    fn nth_waiting(&self, n: usize) -> Option<ConversationId> {
+    fn nth_waiting(&self, n: usize) -> Option<Entry> {
         (!self.waiting.is_empty()).then(|| *self.waiting.keys().nth(n % self.waiting.len()).unwrap())
     }
 
@@ -149,15 +237,15 @@ impl Harness {
     fn happen(&mut self, what: Happening) {
         let now = self.now();
         match what {
-            Happening::Enter { queue, back_s } => {
-                let (queue, id): (QueueName, _) = (QUEUES[queue].into(), caller(self.next));
+            Happening::Enter { queue, back_s, wants } => {
                 let arrived = at(self.second.saturating_sub(back_s)).mono;
-                let entered = self.acd.enter(&queue, id, arrived, now);
-                assert_eq!(entered.is_ok(), self.config.queues.contains_key(&queue));
-                if entered.is_ok() {
-                    self.waiting.insert(id, Waits { queue, arrived, nth: self.next });
-                }
-                self.next += 1;
+                self.enter(queue, Arriving { wants, ..Arriving::new(caller(self.next), arrived) });
+            }
+            Happening::Callback { queue, back_s, due_s } => {
+                let callback = CallbackId::from_parts(self.next, 0);
+                let arrived = Arrival::at_wall(now.wall - s(back_s), now);
+                let not_before = Some(at(self.second + due_s).mono);
+                self.enter(queue, Arriving { not_before, ..Arriving::new(callback, arrived) });
             }
             Happening::Abandon(n) => {
                 if let Some(id) = self.nth_waiting(n) {
@@ -172,7 +260,7 @@ impl Harness {
                 }
             }
             Happening::Vanish(n) => {
-                if let Some(id) = self.nth_waiting(n) {
+                if let Some(id) = self.nth_waiting(n).and_then(Entry::conversation) {
                     self.hall.gone.insert(id);
                 }
             }
@@ -194,19 +282,22 @@ impl Harness {
             }
             Happening::Answer(n) => {
                 if let Some(offer) = self.nth_offer(n) {
-                    self.hall.talks.insert((offer.phone.clone(), offer.caller));
-                    let answered = self.acd.answered(offer.id, now);
+                    let call = self.call_of(offer.entry);
+                    self.hall.talks.insert((offer.phone.clone(), call));
+                    let answered = self.acd.answered(offer.id, call, now);
                     assert_eq!(answered.map(|a| a.offer), Some(offer.clone()));
                     self.ringing.remove(&offer.id);
-                    self.waiting.remove(&offer.caller);
-                    assert_eq!(self.talking.insert(offer.phone, offer.caller), None, "two calls on one phone");
+                    self.waiting.remove(&offer.entry);
+                    self.taken.insert(offer.entry);
+                    assert_eq!(self.talking.insert(offer.phone, call), None, "two calls on one phone");
                 }
             }
             Happening::AnswerAndCancel(n) => {
                 if let Some(offer) = self.nth_offer(n) {
-                    assert!(self.acd.answered(offer.id, now).is_some());
+                    assert!(self.acd.answered(offer.id, self.call_of(offer.entry), now).is_some());
                     self.ringing.remove(&offer.id);
-                    self.waiting.remove(&offer.caller);
+                    self.waiting.remove(&offer.entry);
+                    self.taken.insert(offer.entry);
                 }
             }
             Happening::Decline(n, why) => {
@@ -217,7 +308,7 @@ impl Harness {
             Happening::Late(id) => {
                 let id = OfferId(id);
                 if !self.ringing.contains_key(&id) {
-                    assert_eq!(self.acd.answered(id, now), None);
+                    assert_eq!(self.acd.answered(id, caller(0), now), None);
                     self.acd.declined(id, Why::NoAnswer, now);
                 }
             }
@@ -228,8 +319,8 @@ impl Harness {
                     self.hall.talks.remove(&(phone, id));
                 }
             }
-            Happening::Reload { queues, members, agents, max_wait, swap } => {
-                self.config = rules(queues, members, agents, max_wait, swap);
+            Happening::Reload { queues, members, agents, max_wait, swap, strategies } => {
+                self.config = rules(queues, members, agents, max_wait, swap, strategies);
                 self.acd.reconfigure(&self.config, now);
             }
             // Later in the same way as a driver: never past a deadline without a step at it.
@@ -244,6 +335,30 @@ impl Harness {
         }
     }
 
+    fn enter(&mut self, queue: usize, who: Arriving) {
+        let (queue, now): (QueueName, _) = (QUEUES[queue].into(), self.now());
+        let entered = self.acd.enter(&queue, who.clone(), now);
+        assert_eq!(entered.is_ok(), self.config.queues.contains_key(&queue));
+        let Arriving { entry, arrived, wants, not_before } = who;
+        if let Ok(Entered { position }) = entered {
+            let not_before = not_before.unwrap_or_default();
+            self.waiting
+                .insert(entry, Waits { queue: queue.clone(), entered: now.mono, arrived, nth: self.next, wants, not_before });
+            let mine = self.waiting[&entry].order();
+            let ahead = self.waiting.values().filter(|w| w.queue == queue && w.order() <= mine);
+            assert_eq!(position, ahead.count());
+        }
+        self.next += 1;
+    }
+
+    /// The conversation in which an agent answers.
+    fn call_of(&self, entry: Entry) -> ConversationId {
+        match entry {
+            Entry::Caller(caller) => caller,
+            Entry::Callback(callback) => caller(1_000_000 + callback.timestamp_ms()),
+        }
+    }
+
     fn settle(&mut self) {
         let now = self.now();
         let mut out = Vec::new();
@@ -255,20 +370,24 @@ impl Harness {
                         self.ringing.values().all(|o| o.agent != offer.agent && o.phone != offer.phone),
                         "two offers: {offer:?}"
                     );
-                    assert!(self.ringing.values().all(|o| o.caller != offer.caller), "one caller offered twice");
+                    let strategy = self.config.queues[&offer.queue].strategy;
+                    let several = matches!(strategy, config::Strategy::RingAll | config::Strategy::Progressive);
+                    assert!(several || self.ringing.values().all(|o| o.entry != offer.entry), "one entry offered twice");
+                    assert!(self.waiting[&offer.entry].takes(offer.agent.as_str(), now.mono), "not what it asks for: {offer:?}");
                     assert!(!self.talking.contains_key(&offer.phone), "an offer to a phone that talks");
                     assert!(
                         self.hall.registered.contains(&offer.phone) && self.hall.elsewhere(&offer.phone) == Elsewhere::Nothing
                     );
                     assert!(self.config.queues[&offer.queue].agents.contains(&offer.agent), "not an agent of the queue");
-                    assert_eq!(self.waiting[&offer.caller].queue, offer.queue);
+                    assert_eq!(self.waiting[&offer.entry].queue, offer.queue);
                     self.ringing.insert(offer.id, offer);
                 }
-                Action::OfferEnded { offer, .. } => {
+                Action::OfferEnded { offer, end, .. } => {
+                    assert_eq!(end == OfferEnd::Taken, self.taken.contains(&offer.entry), "{end:?}");
                     assert_eq!(self.ringing.remove(&offer.id), Some(offer), "the end of an offer that did not ring");
                 }
-                Action::Overflow { caller, .. } => assert!(self.waiting.remove(&caller).is_some(), "overflow of a ghost"),
-                Action::Vanished(left) => assert!(self.waiting.remove(&left.caller).is_some(), "a ghost vanished"),
+                Action::Overflow { entry, .. } => assert!(self.waiting.remove(&entry).is_some(), "overflow of a ghost"),
+                Action::Vanished(left) => assert!(self.waiting.remove(&left.entry).is_some(), "a ghost vanished"),
                 Action::AgentChanged { agent, from, to } => {
                     assert_ne!(from, to);
                     let before = self.states.insert(agent.clone(), to.kind()).unwrap_or(StateKind::Offline);
@@ -295,43 +414,50 @@ impl Harness {
         }
         // No ghosts, on either side.
         let queues = self.acd.queues(&self.hall, now);
-        let waits: BTreeSet<ConversationId> = queues.iter().flat_map(|q| q.waiting.iter().map(|w| w.caller)).collect();
+        let waits: BTreeSet<Entry> = queues.iter().flat_map(|q| q.waiting.iter().map(|w| w.entry)).collect();
         assert_eq!(waits, self.waiting.keys().copied().collect(), "who waits");
-        assert!(waits.iter().all(|c| !self.hall.gone.contains(c)));
-        let rings: BTreeMap<ConversationId, StaffNumber> =
-            queues.iter().flat_map(|q| q.waiting.iter()).filter_map(|w| Some((w.caller, w.offered_to.clone()?))).collect();
-        assert_eq!(rings, self.ringing.values().map(|o| (o.caller, o.agent.clone())).collect(), "who is offered");
+        assert!(waits.iter().filter_map(|e| e.conversation()).all(|c| !self.hall.gone.contains(&c)));
+        let rings: BTreeSet<(Entry, StaffNumber)> = queues
+            .iter()
+            .flat_map(|q| q.waiting.iter())
+            .flat_map(|w| w.offered_to.iter().map(|agent| (w.entry, agent.clone())))
+            .collect();
+        assert_eq!(rings, self.ringing.values().map(|o| (o.entry, o.agent.clone())).collect(), "who is offered");
+        let rung: BTreeSet<Entry> = rings.iter().map(|(entry, _)| *entry).collect();
         for q in &queues {
             let running = self.ringing.values().any(|o| o.queue == q.name);
             assert!(self.config.queues.contains_key(&q.name) || running, "a removed queue stays");
-            let line: Vec<(Mono, u64)> =
-                q.waiting.iter().map(|w| (self.waiting[&w.caller].arrived, self.waiting[&w.caller].nth)).collect();
-            assert!(line.is_sorted(), "not in the order of arrival");
+            let line: Vec<(i64, u64)> = q.waiting.iter().map(|w| self.waiting[&w.entry].order()).collect();
+            assert!(line.is_sorted(), "not in the order of service");
         }
         // Every offer has an end ahead, and nothing due is left.
         assert!(self.ringing.values().all(|o| o.until > now.mono), "an offer outlives its lease");
         assert!(self.acd.deadline().is_none_or(|d| d > now.mono), "something due is left");
         // No idle fitting agent while a caller waits without an offer; and who is offered came before all who are not.
         let ready = |a: &StaffNumber| self.states.get(a) == Some(&StateKind::Ready);
-        for (id, waits) in self.waiting.iter().filter(|(id, _)| !rings.contains_key(*id)) {
-            let Some(queue) = self.config.queues.get(&waits.queue) else { panic!("{id} waits in a removed queue") };
-            assert!(!queue.agents.iter().any(ready), "an idle agent stands by while {id} waits");
+        for (id, waits) in self.waiting.iter().filter(|(id, _)| !rung.contains(*id)) {
+            let Some(queue) = self.config.queues.get(&waits.queue) else { panic!("{id:?} waits in a removed queue") };
+            let stands_by = |a: &&StaffNumber| ready(a) && waits.takes(a.as_str(), now.mono);
+            assert_eq!(queue.agents.iter().find(stands_by), None, "idle while {id:?} waits");
         }
+        self.taken.clear();
         // Asking again changes nothing.
         let mut again = Vec::new();
         self.acd.settle(&self.hall, now, &mut again);
         assert_eq!(again, []);
     }
 
-    /// Of the offers made in one step, nobody was passed over who came earlier and could have had the same agent.
+    /// Of the offers made in one step, nobody was passed over who comes first and could have had the same agent.
     fn check_order(&self, before: &BTreeSet<OfferId>) {
+        let now = self.now().mono;
         for offer in self.ringing.values().filter(|o| !before.contains(&o.id)) {
-            let mine = &self.waiting[&offer.caller];
+            let mine = &self.waiting[&offer.entry];
             for (id, other) in &self.waiting {
-                let earlier = (other.arrived, other.nth) < (mine.arrived, mine.nth);
-                let fits = self.config.queues.get(&other.queue).is_some_and(|q| q.agents.contains(&offer.agent));
-                let rung = self.ringing.values().any(|o| o.caller == *id);
-                assert!(!(earlier && fits) || rung, "{id} was passed over");
+                let earlier = other.order() < mine.order();
+                let is_agent = self.config.queues.get(&other.queue).is_some_and(|q| q.agents.contains(&offer.agent));
+                let fits = is_agent && other.takes(offer.agent.as_str(), now);
+                let rung = self.ringing.values().any(|o| o.entry == *id);
+                assert!(!(earlier && fits) || rung, "{id:?} was passed over");
             }
         }
     }
@@ -341,8 +467,10 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn nothing_is_stuck_doubled_or_forgotten(events in prop::collection::vec(happening(), 1..120)) {
-        let mut h = Harness::new();
+    fn nothing_is_stuck_doubled_or_forgotten(
+        strategies in strategies(), events in prop::collection::vec(happening(), 1..120),
+    ) {
+        let mut h = Harness::new(strategies);
         for event in events {
             let before: BTreeSet<OfferId> = h.ringing.keys().copied().collect();
             let time = matches!(event, Happening::Time(_));
@@ -355,7 +483,15 @@ proptest! {
         }
         // Everybody goes home: in the end nothing rings, waits or runs, without anybody's help.
         for id in h.waiting.keys().copied().collect::<Vec<_>>() {
-            h.hall.gone.insert(id);
+            match id {
+                Entry::Caller(caller) => {
+                    h.hall.gone.insert(caller);
+                }
+                Entry::Callback(_) => {
+                    h.acd.withdraw(id, h.now());
+                    h.waiting.remove(&id);
+                }
+            }
         }
         h.hall.talks.clear();
         h.talking.clear();

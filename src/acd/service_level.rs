@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Wall;
+use crate::ids::QueueName;
+
 /// What of the waits counts. T is the queue's `service_level`, short its `short_abandon`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub enum Formula {
@@ -62,7 +65,36 @@ pub struct Tally {
     pub answered_wait: Duration,
 }
 
+/// A caller's stay in a queue that is over, as the log tells it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PastStay {
+    pub queue: QueueName,
+    pub ended: Wall,
+    pub how: PastEnd,
+    pub waited: Duration,
+    /// Of it, before it came back from an agent.
+    pub before: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PastEnd {
+    Answered,
+    Abandoned,
+    Moved,
+}
+
 impl Tally {
+    /// One that an earlier process counted, by the thresholds of now.
+    pub fn count_past(&mut self, past: &PastStay, threshold: Duration, short: Duration) {
+        self.count_entered();
+        match past.how {
+            PastEnd::Answered => self.count_answered(past.waited, past.before, threshold),
+            PastEnd::Abandoned => self.count_abandoned(past.waited, threshold, short),
+            PastEnd::Moved => self.count_moved(),
+        }
+    }
+
     /// Starts anew when the day is another. `None` (no calendar) keeps counting.
     pub fn turn_to(&mut self, today: Option<jiff::civil::Date>) {
         if today.is_some() && self.day != today {
@@ -119,6 +151,8 @@ impl Tally {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -158,5 +192,34 @@ mod tests {
     fn an_empty_queue_has_no_service_level() {
         assert!(Formula::ALL.iter().all(|f| Tally::default().service_level(*f).is_none()));
         assert_eq!(Tally::default().average_wait(), None);
+    }
+    /// A caller's wait in ms, and whether it ended with an answer.
+    fn callers() -> impl Strategy<Value = Vec<(u64, bool)>> {
+        prop::collection::vec((0..60_000u64, any::<bool>()), 1..200)
+    }
+
+    proptest! {
+        #[test]
+        fn every_formula_gives_a_share_and_the_default_is_the_strictest(callers in callers(), t in 0..40_000u64, short in 0..40_000u64) {
+            let ms = Duration::from_millis;
+            // Short is no longer than T.
+            let (threshold, short) = (ms(t), ms(short.min(t)));
+            let mut tally = Tally::default();
+            for (wait, answered) in &callers {
+                tally.count_entered();
+                match answered {
+                    true => tally.count_answered(ms(*wait), ms(0), threshold),
+                    false => tally.count_abandoned(ms(*wait), threshold, short),
+                }
+            }
+            prop_assert_eq!(tally.answered + tally.abandoned, tally.entered);
+            let levels: Vec<Option<f64>> = Formula::ALL.iter().map(|f| tally.service_level(*f)).collect();
+            prop_assert!(levels.iter().flatten().all(|level| (0.0..=1.0).contains(level)), "{:?}", levels);
+            let [f1, f2, Some(f3), f4, f5] = levels[..] else { panic!("somebody came: {levels:?}") };
+            for other in [f1, f2, f4, f5].into_iter().flatten() {
+                prop_assert!(other >= f3, "{:?}", levels);
+            }
+            prop_assert!(f1 >= f5, "short abandons are among those within T: {:?}", levels);
+        }
     }
 }

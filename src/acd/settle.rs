@@ -1,13 +1,15 @@
 //! One step of the acd: what is due ends, what the floor contradicts ends, then callers and agents are matched.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::agent::{Agent, AgentState, StateKind, Taken, Wanted, Work};
-use super::line::{Acd, Elsewhere, Floor};
+use super::entry::Entry;
+use super::line::{Acd, Elsewhere, Floor, day_in};
+use super::matching::{Free, Pair, Ring, Seeker, Service, matched};
 use super::offer::{Action, Offer, OfferEnd, OfferId, OverflowWhy};
-use super::queue::Ticket;
-use crate::clock::{Mono, Now};
-use crate::ids::{ConversationId, Number, QueueName, StaffNumber};
+use super::queue::Queue;
+use crate::clock::Now;
+use crate::ids::{QueueName, StaffNumber};
 
 impl Acd {
     /// Brings everything to where nothing more is due at `now`. To be called after every change here or on the floor that concerns a
@@ -17,6 +19,7 @@ impl Acd {
         self.end_calls(floor, now);
         self.end_offers(floor, now);
         self.end_rests(floor, now);
+        self.note_staff(floor, now);
         self.overflow(now);
         out.append(&mut self.pending);
         self.offer(floor, now, out);
@@ -26,9 +29,10 @@ impl Acd {
 
     /// Callers whose conversation is gone without a word: a fault elsewhere must not leave a ghost in the line.
     fn drop_vanished(&mut self, floor: &impl Floor, now: Now) {
-        let gone: Vec<ConversationId> = self.places.keys().copied().filter(|c| !floor.present(*c)).collect();
-        for caller in gone {
-            if let Some(left) = self.abandon(caller, now) {
+        let is_gone = |entry: &Entry| entry.conversation().is_some_and(|caller| !floor.present(caller));
+        let gone: Vec<Entry> = self.places.keys().copied().filter(is_gone).collect();
+        for entry in gone {
+            if let Some(left) = self.abandon(entry, now) {
                 self.pending.push(Action::Vanished(left));
             }
         }
@@ -36,9 +40,10 @@ impl Acd {
 
     fn end_calls(&mut self, floor: &impl Floor, now: Now) {
         for agent in self.agents.values_mut() {
-            if let Work::Talking { caller, queue, phone, wrap_up, .. } = &agent.work
+            if let Work::Talking { caller, queue, phone, since, wrap_up } = &agent.work
                 && !floor.talks(phone, *caller)
             {
+                agent.today.count_talk(now.mono.since(*since), day_in(&self.time_zone, now));
                 agent.work = Work::WrapUp { queue: queue.clone(), until: now.mono + *wrap_up };
             }
         }
@@ -82,93 +87,115 @@ impl Acd {
         }
     }
 
-    /// Who has waited too long, or waits in a queue that is gone. A caller for whom a phone rings is left there until the offer ends:
+    fn note_staff(&mut self, floor: &impl Floor, now: Now) {
+        let Acd { queues, agents, .. } = self;
+        let is_there = |agent: &Agent| !agent.leaving && agent.wanted != Wanted::Offline && floor.registered(&agent.phone);
+        for queue in queues.values_mut() {
+            let is_staffed = queue.members.keys().filter_map(|member| agents.get(member)).any(is_there);
+            queue.unstaffed_since = if is_staffed { None } else { queue.unstaffed_since.or(Some(now.mono)) };
+        }
+    }
+
+    /// Who has waited too long, or for nobody, or waits in a queue that is gone. A caller for whom a phone rings is left there until the offer ends:
     /// the agent may be reaching for it.
     fn overflow(&mut self, now: Now) {
         let offered = self.offered();
-        let mut over: Vec<(ConversationId, OverflowWhy)> = Vec::new();
+        let mut over: Vec<(Entry, OverflowWhy)> = Vec::new();
         for queue in self.queues.values() {
-            for waiting in queue.waiting.values().filter(|w| !offered.contains(&w.caller)) {
+            let gives_up = queue.rules.overflow_no_agents.is_some();
+            for waiting in queue.waiting.values().filter(|w| !offered.contains(&w.entry)) {
                 if queue.draining {
-                    over.push((waiting.caller, OverflowWhy::QueueRemoved));
+                    over.push((waiting.entry, OverflowWhy::QueueRemoved));
+                } else if matches!(waiting.entry, Entry::Caller(_)) && gives_up && queue.is_unstaffed(now) {
+                    over.push((waiting.entry, OverflowWhy::NoAgents));
                 } else if waiting.overflow_at.is_some_and(|at| at <= now.mono) {
-                    over.push((waiting.caller, OverflowWhy::MaxWait));
+                    over.push((waiting.entry, OverflowWhy::MaxWait));
                 }
             }
         }
-        for (caller, why) in over {
-            let Some(left) = self.withdraw(caller, now) else { continue };
-            let Some(to) = self.queues.get(&left.queue).map(|q| q.rules.overflow.clone()) else { continue };
-            self.pending.push(Action::Overflow { caller, queue: left.queue, to, why, waited: left.waited });
+        for (entry, why) in over {
+            let Some(left) = self.withdraw(entry, now) else { continue };
+            let Some(rules) = self.queues.get(&left.queue).map(|q| &q.rules) else { continue };
+            let to = match why {
+                OverflowWhy::NoAgents => rules.overflow_no_agents.as_ref().unwrap_or(&rules.overflow).clone(),
+                OverflowWhy::MaxWait | OverflowWhy::QueueRemoved => rules.overflow.clone(),
+            };
+            self.pending.push(Action::Overflow { entry, queue: left.queue, to, why, waited: left.waited });
         }
     }
 
     fn offer(&mut self, floor: &impl Floor, now: Now, out: &mut Vec<Action>) {
-        let mut idle = self.idle(floor);
-        if idle.is_empty() || self.places.is_empty() {
-            return;
-        }
         let offered = self.offered();
-        let mut line: Vec<(Ticket, QueueName, ConversationId)> = Vec::new();
-        for (name, queue) in &self.queues {
-            line.extend(
-                queue.waiting.iter().filter(|(_, w)| !offered.contains(&w.caller)).map(|(t, w)| (*t, name.clone(), w.caller)),
-            );
+        for waiting in self.queues.values_mut().flat_map(|q| q.waiting.values_mut()) {
+            waiting.ring = waiting.ring.filter(|_| offered.contains(&waiting.entry));
         }
-        line.sort_unstable_by_key(|(ticket, _, _)| *ticket);
-        for (ticket, name, caller) in line {
-            let Some(queue) = self.queues.get(&name) else { continue };
-            let Some(at) = idle.iter().position(|(_, staff_number, _)| queue.agents.contains(staff_number)) else { continue };
-            let (idle_since, staff_number, phone) = idle.remove(at);
-            // Two agents may share a phone (shifts): one call at a time there.
-            idle.retain(|(_, _, other)| *other != phone);
-            let Some(waiting) = queue.waiting.get(&ticket) else { continue };
-            let offer = Offer {
-                id: OfferId(self.next_offer),
-                caller,
-                queue: name,
-                title: queue.rules.title.clone(),
-                agent: staff_number.clone(),
-                phone,
-                began: now.mono,
-                until: now.mono + queue.rules.offer_lasts(),
-                waited: waiting.waited(now),
-            };
-            self.next_offer += 1;
-            if let Some(agent) = self.agents.get_mut(&staff_number) {
-                agent.work = Work::Offered { offer: offer.clone(), idle_since };
+        for pair in self.pairs(floor, now) {
+            if let Some(offer) = self.begin(&pair, now) {
+                out.push(Action::Offer(offer));
             }
-            out.push(Action::Offer(offer));
+        }
+        for queue in self.queues.values_mut() {
+            queue.look_ahead(now);
+            let somebody = queue.waiting.values().any(|w| matches!(w.entry, Entry::Caller(_)));
+            queue.pace.waits(somebody, now.mono);
         }
     }
 
-    /// Agents that can be offered something, the longest idle first.
-    fn idle(&self, floor: &impl Floor) -> Vec<(Mono, StaffNumber, Number)> {
-        let taken = self.taken();
-        let mut idle: Vec<_> = self
-            .agents
-            .values()
-            .filter(|a| !a.leaving && a.wanted == Wanted::Ready)
-            .filter_map(|a| match &a.work {
-                Work::Idle { since } => here(a, floor, &taken).then(|| (*since, a.staff_number.clone(), a.phone.clone())),
-                Work::Offered { .. } | Work::Talking { .. } | Work::WrapUp { .. } | Work::Resting { .. } => None,
-            })
-            .collect();
-        idle.sort_unstable();
-        idle
+    fn pairs(&mut self, floor: &impl Floor, now: Now) -> Vec<Pair> {
+        if self.places.is_empty() {
+            return Vec::new();
+        }
+        let (taken, today) = (self.taken(), self.today(now));
+        let free: Vec<Free<'_>> = self.agents.values().filter_map(|agent| agent.free(floor, &taken, today)).collect();
+        if free.is_empty() {
+            return Vec::new();
+        }
+        let mut seekers: Vec<Seeker<'_>> = Vec::new();
+        let mut services: BTreeMap<&QueueName, Service<'_>> = BTreeMap::new();
+        for (name, queue) in self.queues.iter_mut().filter(|(_, queue)| !queue.draining) {
+            let Queue { rules, members, waiting, turn, .. } = queue;
+            let seeking = waiting.iter().filter(|(_, waiting)| waiting.seeks(now));
+            seekers.extend(seeking.map(|(ticket, waiting)| waiting.seeker(name, *ticket, now)));
+            services.insert(name, Service { strategy: rules.strategy, ring_step: rules.ring_step, members, turn });
+        }
+        matched(&seekers, free, &mut services, &mut self.chance, now.mono)
+    }
+
+    /// The lease of an agent who is idle.
+    fn begin(&mut self, pair: &Pair, now: Now) -> Option<Offer> {
+        let queue = self.queues.get_mut(&pair.queue)?;
+        let waiting = queue.waiting.get_mut(&pair.ticket)?;
+        let agent = self.agents.get_mut(&pair.agent)?;
+        let Work::Idle { since: idle_since } = agent.work else { return None };
+        let ring = waiting.ring.unwrap_or(Ring { since: now.mono, offers: 0 });
+        waiting.ring = Some(Ring { offers: ring.offers.saturating_add(1), ..ring });
+        let offer = Offer {
+            id: OfferId(self.next_offer),
+            entry: waiting.entry,
+            queue: pair.queue.clone(),
+            title: queue.rules.title.clone(),
+            agent: pair.agent.clone(),
+            phone: agent.phone.clone(),
+            began: now.mono,
+            until: now.mono + queue.rules.offer_lasts(),
+            waited: waiting.waited(now),
+        };
+        self.next_offer += 1;
+        agent.work = Work::Offered { offer: offer.clone(), idle_since };
+        Some(offer)
     }
 
     pub(super) fn taken(&self) -> Taken {
         self.agents.values().filter_map(|a| Some((a.work.phone()?.clone(), a.staff_number.clone()))).collect()
     }
 
-    /// Callers for whom a phone rings.
-    pub(super) fn offered(&self) -> BTreeSet<ConversationId> {
-        let caller = |a: &Agent| match &a.work {
-            Work::Offered { offer, .. } => Some(offer.caller),
+    /// Entries for which a phone rings.
+    pub(super) fn offered(&self) -> BTreeSet<Entry> {
+        let entry = |a: &Agent| match &a.work {
+            Work::Offered { offer, .. } => Some(offer.entry),
             Work::Idle { .. } | Work::Talking { .. } | Work::WrapUp { .. } | Work::Resting { .. } => None,
         };
-        self.agents.values().filter_map(caller).collect()
+        self.agents.values().filter_map(entry).collect()
     }
 
     fn tell(&mut self, floor: &impl Floor, now: Now, out: &mut Vec<Action>) {
@@ -203,6 +230,23 @@ fn here(agent: &Agent, floor: &impl Floor, taken: &Taken) -> bool {
 }
 
 impl Agent {
+    /// `None` if nothing can be offered to this agent now.
+    fn free(&self, floor: &impl Floor, taken: &Taken, today: Option<jiff::civil::Date>) -> Option<Free<'_>> {
+        let Work::Idle { since } = self.work else { return None };
+        if self.leaving || self.wanted != Wanted::Ready || !here(self, floor, taken) {
+            return None;
+        }
+        let (calls_today, talk_today) = self.today.so_far(today);
+        Some(Free {
+            staff_number: &self.staff_number,
+            skills: &self.skills,
+            phones: std::slice::from_ref(&self.phone),
+            idle_since: since,
+            calls_today,
+            talk_today,
+        })
+    }
+
     /// Taken away by a reload, and nothing runs any more.
     fn is_done(&self) -> bool {
         self.leaving

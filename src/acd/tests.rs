@@ -1,10 +1,14 @@
 //! What a queue does, one behaviour a test, on a floor of three phones.
 
+mod limits;
+mod rings;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::*;
+use crate::chance::Chance;
 use crate::clock::{Mono, Now, Wall};
 use crate::config::*;
 use crate::ids::{ConversationId, Number};
@@ -14,14 +18,24 @@ pub(super) fn queue(name: &str, agents: &[&str]) -> Queue {
         name: name.into(),
         strategy: Strategy::LongestIdle,
         agents: agents.iter().map(|a| (*a).into()).collect(),
+        standing: BTreeMap::new(),
+        skills: BTreeMap::new(),
+        prefer: BTreeMap::new(),
+        relax: vec![],
+        priority: 0,
         number: None,
         title: name.to_uppercase(),
         rings: 3,
         ring_cycle: s(5),
+        ring_step: s(5),
         wrap_up: s(10),
         rest_after_unanswered: s(30),
         max_wait: None,
         overflow: Place::Hangup,
+        max_length: None,
+        overflow_full: Place::Hangup,
+        overflow_no_agents: None,
+        announce: None,
         service_level: s(20),
         short_abandon: s(5),
         record: None,
@@ -170,7 +184,7 @@ impl Centre {
 
     fn with(config: Config) -> Self {
         let hall = Hall { registered: config.agents.values().map(|a| a.phone.clone()).collect(), ..Hall::default() };
-        let acd = Acd::new(&config, Snapshot::default(), at(0));
+        let acd = Acd::new(&config, Snapshot::default(), Chance::seeded([1; 32]), at(0));
         let mut centre = Centre { acd, hall, config };
         centre.settle(0);
         centre
@@ -187,12 +201,13 @@ impl Centre {
     }
 
     fn enter(&mut self, n: u64, second: u64) {
-        self.acd.enter(&"support".into(), caller(n), at(second).mono, at(second)).unwrap();
+        self.acd.enter(&"support".into(), Arriving::new(caller(n), at(second).mono), at(second)).unwrap();
     }
 
     fn answer(&mut self, offer: &Offer, second: u64) -> Answered {
-        self.hall.talks.insert((offer.phone.clone(), offer.caller));
-        self.acd.answered(offer.id, at(second)).unwrap()
+        let call = offer.entry.conversation().unwrap();
+        self.hall.talks.insert((offer.phone.clone(), call));
+        self.acd.answered(offer.id, call, at(second)).unwrap()
     }
 
     fn state(&self, staff_number: &str) -> AgentState {
@@ -205,7 +220,7 @@ impl Centre {
 }
 
 fn who(offers: &[Offer]) -> Vec<(&str, u64)> {
-    offers.iter().map(|o| (o.agent.as_str(), o.caller.timestamp_ms())).collect()
+    offers.iter().map(|o| (o.agent.as_str(), o.entry.conversation().map_or(0, |c| c.timestamp_ms()))).collect()
 }
 
 #[test]
@@ -258,17 +273,17 @@ fn a_colleague_takes_an_offer_and_nobody_is_the_worse_for_it() {
     assert_eq!(who(&offers), [("1", 1), ("2", 2)]);
     // The second one takes the first one's, while it is rung itself.
     c.hall.talks.insert(("202".into(), caller(1)));
-    let answered = c.acd.picked_up(offers[0].id, &"2".into(), &"202".into(), at(3)).unwrap();
-    assert_eq!((answered.offer.caller, answered.stay.waited, answered.rang), (caller(1), s(3), s(2)));
+    let answered = c.acd.picked_up(offers[0].id, &"2".into(), &"202".into(), caller(1), at(3)).unwrap();
+    assert_eq!((answered.offer.entry, answered.stay.waited, answered.rang), (caller(1).into(), s(3), s(2)));
     assert!(c.acd.is_talking(&"2".into()));
     let told = c.settle(3);
     assert!(told.iter().any(|a| matches!(a, Action::OfferEnded { offer, end: OfferEnd::OtherCall, .. } if *offer == offers[1])));
     let next: Vec<Offer> = told.into_iter().filter_map(|a| if let Action::Offer(o) = a { Some(o) } else { None }).collect();
     assert_eq!(who(&next), [("1", 2)], "whose phone rang in vain is still idle for longest, and has the caller who was left");
     // Nobody has two; one's own offer is answered, not picked up; and an offer is picked up once.
-    assert!(c.acd.picked_up(next[0].id, &"2".into(), &"202".into(), at(4)).is_none());
-    assert!(c.acd.picked_up(next[0].id, &"1".into(), &"201".into(), at(4)).is_none());
-    assert!(c.acd.picked_up(offers[0].id, &"3".into(), &"203".into(), at(4)).is_none());
+    assert!(c.acd.picked_up(next[0].id, &"2".into(), &"202".into(), caller(1), at(4)).is_none());
+    assert!(c.acd.picked_up(next[0].id, &"1".into(), &"201".into(), caller(1), at(4)).is_none());
+    assert!(c.acd.picked_up(offers[0].id, &"3".into(), &"203".into(), caller(1), at(4)).is_none());
     c.hall.talks.clear();
     c.settle(60);
     assert_eq!(c.kind("2"), StateKind::WrapUp);
@@ -295,7 +310,7 @@ fn a_late_answer_finds_no_offer() {
     c.enter(1, 0);
     let offer = c.offers(0).remove(0);
     c.settle(15);
-    assert_eq!(c.acd.answered(offer.id, at(16)), None);
+    assert_eq!(c.acd.answered(offer.id, caller(1), at(16)), None);
     c.acd.declined(offer.id, Why::Busy, at(16));
     assert_eq!(c.state("1"), AgentState::Unanswered { until: at(45).mono }, "a late report moves no deadline");
 }
@@ -380,7 +395,7 @@ fn a_phone_that_answers_and_hangs_up_at_once_leaves_nothing_behind() {
     let mut c = Centre::of(1);
     c.enter(1, 0);
     let offer = c.offers(0).remove(0);
-    c.acd.answered(offer.id, at(1)).unwrap();
+    c.acd.answered(offer.id, caller(1), at(1)).unwrap();
     c.settle(1);
     assert_eq!(c.kind("1"), StateKind::WrapUp);
     c.settle(11);
@@ -415,8 +430,8 @@ fn a_colleague_who_rings_an_offered_phone_does_not_take_the_offer_away() {
 #[test]
 fn an_agent_in_several_queues_takes_the_caller_who_came_first() {
     let mut c = Centre::with(config(vec![queue("a", &["1"]), queue("b", &["1"])], vec![agent("1", "201")]));
-    c.acd.enter(&"b".into(), caller(1), at(1).mono, at(1)).unwrap();
-    c.acd.enter(&"a".into(), caller(2), at(2).mono, at(2)).unwrap();
+    c.acd.enter(&"b".into(), Arriving::new(caller(1), at(1).mono), at(1)).unwrap();
+    c.acd.enter(&"a".into(), Arriving::new(caller(2), at(2).mono), at(2)).unwrap();
     assert_eq!(who(&c.offers(3)), [("1", 1)]);
 }
 
@@ -424,7 +439,7 @@ fn an_agent_in_several_queues_takes_the_caller_who_came_first() {
 fn a_caller_who_comes_from_another_queue_keeps_the_time_of_arrival() {
     let mut c = Centre::of(1);
     c.enter(1, 5);
-    let entered = c.acd.enter(&"support".into(), caller(2), at(1).mono, at(6)).unwrap();
+    let entered = c.acd.enter(&"support".into(), Arriving::new(caller(2), at(1).mono), at(6)).unwrap();
     assert_eq!(entered.position, 1);
     assert_eq!(who(&c.offers(6)), [("1", 2)]);
     c.acd.withdraw(caller(2), at(8));
@@ -452,12 +467,11 @@ fn who_waits_too_long_goes_to_the_overflow_but_not_while_a_phone_rings() {
     c.enter(2, 0);
     c.settle(0);
     let told = c.settle(10);
-    let over =
-        |a: &Action| if let Action::Overflow { caller, to, why, .. } = a { Some((*caller, to.clone(), *why)) } else { None };
+    let over = |a: &Action| if let Action::Overflow { entry, to, why, .. } = a { Some((*entry, to.clone(), *why)) } else { None };
     let sorry = Place::Menu("sorry".into());
-    assert_eq!(told.iter().filter_map(over).collect::<Vec<_>>(), [(caller(2), sorry.clone(), OverflowWhy::MaxWait)]);
+    assert_eq!(told.iter().filter_map(over).collect::<Vec<_>>(), [(caller(2).into(), sorry.clone(), OverflowWhy::MaxWait)]);
     let told = c.settle(15);
-    assert_eq!(told.iter().filter_map(over).collect::<Vec<_>>(), [(caller(1), sorry, OverflowWhy::MaxWait)]);
+    assert_eq!(told.iter().filter_map(over).collect::<Vec<_>>(), [(caller(1).into(), sorry, OverflowWhy::MaxWait)]);
 }
 
 #[test]
@@ -476,7 +490,7 @@ fn a_reload_moves_no_wrap_up_and_ends_no_offer() {
     c.acd.reconfigure(&c.config, at(3));
     assert_eq!(c.settle(3), []);
     assert_eq!(c.state("1"), AgentState::WrapUp { queue: "support".into(), until: at(12).mono });
-    assert_eq!(c.state("2"), AgentState::Offered { caller: caller(2), queue: "support".into(), until: ringing.until });
+    assert_eq!(c.state("2"), AgentState::Offered { entry: caller(2).into(), queue: "support".into(), until: ringing.until });
     assert_eq!(c.answer(&ringing, 4).offer.phone.as_str(), "202");
 }
 
@@ -490,8 +504,8 @@ fn a_removed_queue_drains_into_its_overflow_and_a_removed_agent_ends_the_call_fi
     c.config.agents.clear();
     c.acd.reconfigure(&c.config, at(1));
     let told = c.settle(1);
-    assert!(matches!(&told[..], [Action::Overflow { caller: x, why: OverflowWhy::QueueRemoved, .. }] if *x == caller(2)));
-    assert!(c.acd.enter(&"support".into(), caller(3), at(1).mono, at(1)).is_err());
+    assert!(matches!(&told[..], [Action::Overflow { entry, why: OverflowWhy::QueueRemoved, .. }] if *entry == caller(2).into()));
+    assert!(c.acd.enter(&"support".into(), Arriving::new(caller(3), at(1).mono), at(1)).is_err());
     c.answer(&offer, 2);
     c.settle(2);
     assert_eq!(c.kind("1"), StateKind::Talking);
@@ -511,7 +525,7 @@ fn a_caller_who_comes_back_has_its_place_and_the_time_that_it_waited() {
     c.acd.set(&"1".into(), Wanted::Ready, at(30)).unwrap();
     let offer = c.offers(30).remove(0);
     let stay = c.answer(&offer, 32).stay;
-    assert_eq!((stay.arrived, stay.waited), (at(0).mono, s(32)));
+    assert_eq!((stay.arrived, stay.waited), (at(0).mono.into(), s(32)));
     c.enter(2, 40);
     c.hall.talks.clear();
     assert!(c.settle(100).is_empty() || c.kind("1") == StateKind::WrapUp);
@@ -520,7 +534,7 @@ fn a_caller_who_comes_back_has_its_place_and_the_time_that_it_waited() {
     assert_eq!(view.longest_wait, Some(s(61)), "the other's; this one has waited 33 s, and talked between");
     c.acd.set(&"1".into(), Wanted::Ready, at(104)).unwrap();
     let offer = c.offers(104).remove(0);
-    assert_eq!((offer.caller, offer.waited), (caller(1), s(36)));
+    assert_eq!((offer.entry, offer.waited), (caller(1).into(), s(36)));
     assert_eq!(c.answer(&offer, 106).stay.waited, s(38));
     let tally = c.acd.queue(&"support".into(), &c.hall, at(106)).unwrap().tally;
     assert_eq!((tally.answered, tally.answered_in_time, tally.answered_wait), (2, 0, s(38)));
@@ -537,7 +551,7 @@ fn a_caller_whose_conversation_is_gone_is_no_ghost() {
     c.settle(0);
     c.hall.gone.insert(caller(1));
     let told = c.settle(2);
-    assert!(told.iter().any(|a| matches!(a, Action::Vanished(left) if left.caller == caller(1))));
+    assert!(told.iter().any(|a| matches!(a, Action::Vanished(left) if left.entry == caller(1).into())));
     assert!(told.iter().any(|a| matches!(a, Action::OfferEnded { end: OfferEnd::CallerLeft, .. })));
     assert_eq!(c.kind("1"), StateKind::Ready);
 }
@@ -550,7 +564,7 @@ fn what_agents_wanted_and_the_days_figures_outlive_the_process() {
     let offer = c.offers(1).remove(0);
     c.answer(&offer, 2);
     let text = serde_json::to_string(&c.acd.snapshot()).unwrap();
-    let again = Acd::new(&c.config, serde_json::from_str(&text).unwrap(), at(3));
+    let again = Acd::new(&c.config, serde_json::from_str(&text).unwrap(), Chance::seeded([1; 32]), at(3));
     assert_eq!(again.snapshot(), c.acd.snapshot());
     let view = again.queue(&"support".into(), &c.hall, at(3)).unwrap();
     assert_eq!(view.tally.service_level(Formula::F3), Some(1.0));

@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::agent::{Agent, AgentState, StateKind, Wanted, Work};
+use super::announcer::Seen;
+use super::entry::Entry;
+use super::expected::{Staff, expected_wait};
 use super::line::{Acd, Floor, NoSuchQueue};
+use super::queue::Queue;
 use super::service_level::Tally;
 use crate::clock::{Now, Wall};
-use crate::ids::{ConversationId, Number, QueueName, StaffNumber};
+use crate::ids::{Number, QueueName, StaffNumber};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct AgentView {
@@ -23,11 +27,11 @@ pub struct AgentView {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct WaitingView {
-    pub caller: ConversationId,
+    pub entry: Entry,
     pub entered: Wall,
     pub waited: Duration,
-    /// For whom a phone rings, whose.
-    pub offered_to: Option<StaffNumber>,
+    /// Whose phones ring for it.
+    pub offered_to: Vec<StaffNumber>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -52,12 +56,12 @@ impl Acd {
         self.agents.get(agent).map(|a| a.state(floor, &self.taken()))
     }
 
-    /// The agent who works at a phone, for feature codes. Of several the one whose call it is, else the first by staff number.
     /// Has a call of a queue.
     pub fn is_talking(&self, agent: &StaffNumber) -> bool {
         self.agents.get(agent).is_some_and(|agent| matches!(agent.work, Work::Talking { .. }))
     }
 
+    /// The agent who works at a phone, for feature codes. Of several the one whose call it is, else the first by staff number.
     pub fn agent_at(&self, phone: &Number) -> Option<&StaffNumber> {
         let at = || self.agents.values().filter(|a| !a.leaving && a.phone == *phone);
         at().find(|a| a.work.phone().is_some()).or_else(|| at().next()).map(|a| &a.staff_number)
@@ -72,32 +76,31 @@ impl Acd {
             state: a.state(floor, &taken),
             since: a.told_at.wall,
             wanted: a.wanted.clone(),
-            queues: self.queues.values().filter(|q| q.agents.contains(&a.staff_number)).map(|q| q.rules.name.clone()).collect(),
+            queues: self
+                .queues
+                .values()
+                .filter(|q| q.members.contains_key(&a.staff_number))
+                .map(|q| q.rules.name.clone())
+                .collect(),
         };
         self.agents.values().map(view).collect()
     }
 
     pub fn queue(&self, name: &QueueName, floor: &impl Floor, now: Now) -> Result<QueueView, NoSuchQueue> {
         let queue = self.queues.get(name).ok_or_else(|| NoSuchQueue(name.clone()))?;
-        let offered_to = |caller: ConversationId| {
-            self.agents
-                .values()
-                .find(|a| matches!(&a.work, Work::Offered { offer, .. } if offer.caller == caller))
-                .map(|a| a.staff_number.clone())
-        };
         let waiting: Vec<WaitingView> = queue
-            .waiting
-            .values()
+            .line()
+            .into_iter()
             .map(|w| WaitingView {
-                caller: w.caller,
+                entry: w.entry,
                 entered: w.entered.wall,
                 waited: w.waited(now),
-                offered_to: offered_to(w.caller),
+                offered_to: self.rung_for(w.entry),
             })
             .collect();
         let taken = self.taken();
         let mut agents = BTreeMap::new();
-        for agent in queue.agents.iter().filter_map(|a| self.agents.get(a)) {
+        for agent in queue.members.keys().filter_map(|a| self.agents.get(a)) {
             *agents.entry(agent.state(floor, &taken).kind()).or_insert(0) += 1;
         }
         let mut tally = queue.tally.clone();
@@ -118,9 +121,31 @@ impl Acd {
         self.queues.keys().filter_map(|name| self.queue(name, floor, now).ok()).collect()
     }
 
-    /// Where a caller stands: the queue, and the place in it (1 is next).
-    pub fn position(&self, caller: ConversationId) -> Option<(&QueueName, usize)> {
-        let (name, ticket) = self.places.get(&caller)?;
-        Some((name, self.queues.get(name)?.waiting.range(..=*ticket).count()))
+    /// What a caller who waits can be told of its wait.
+    pub fn seen(&self, entry: impl Into<Entry>, now: Now) -> Option<Seen> {
+        let (name, position) = self.position(entry)?;
+        let queue = self.queues.get(name)?;
+        let position = u32::try_from(position).unwrap_or(u32::MAX);
+        Some(Seen { position, expected: expected_wait(position, &queue.pace, self.staff(queue, now), now.mono) })
+    }
+
+    /// Who of a queue's agents works, as it was told last, and how long a call of theirs takes, with all the calls of their day.
+    fn staff(&self, queue: &Queue, now: Now) -> Staff {
+        let today = self.today(now);
+        let (mut working, mut calls, mut talk) = (0, 0, Duration::ZERO);
+        for agent in queue.members.keys().filter_map(|member| self.agents.get(member)) {
+            let works =
+                matches!(agent.told.kind(), StateKind::Ready | StateKind::Offered | StateKind::Talking | StateKind::WrapUp);
+            working += u32::from(works);
+            let (had, talked) = agent.today.so_far(today);
+            (calls, talk) = (calls + had, talk + talked);
+        }
+        Staff { working, handling: talk.checked_div(calls).filter(|talk| !talk.is_zero()).map(|talk| talk + queue.rules.wrap_up) }
+    }
+
+    /// Where an entry stands: the queue, and the place in its order of service (1 is next).
+    pub fn position(&self, entry: impl Into<Entry>) -> Option<(&QueueName, usize)> {
+        let (name, ticket) = self.places.get(&entry.into())?;
+        Some((name, self.queues.get(name)?.position(*ticket)?))
     }
 }

@@ -8,7 +8,7 @@ use super::{
     agents, bans, control, conversations, guard, health, ice_servers, ladder, login, phones, problem, queues, recordings,
     registrations, trunks, voicemail,
 };
-use crate::switch::event;
+use crate::event;
 
 #[derive(OpenApi)]
 #[openapi(

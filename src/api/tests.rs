@@ -540,7 +540,7 @@ async fn a_conversation_that_has_just_begun_is_waited_for() {
         let folder = TempDir::new().unwrap();
         let options = LogOptions { reserve_bytes: 0, ..LogOptions::default() };
         let log = Log::open(folder.path(), options, Arc::new(RealDisk), System::start(), Arc::new(|_, _| {})).unwrap();
-        let started = crate::switch::event::CallStarted {
+        let started = crate::event::CallStarted {
             direction: Direction::Inbound,
             leg: crate::ids::LegId(1),
             trunk: Some("carrier".into()),
@@ -550,8 +550,8 @@ async fn a_conversation_that_has_just_begun_is_waited_for() {
             customer_e164: Some("+4930123".into()),
             called_e164: Some("+49305550".into()),
         };
-        let kind = crate::switch::event::Kind::CallStarted(started);
-        log.append([crate::switch::event::Event { at: now, conversation: Some(id), kind }]);
+        let kind = crate::event::Kind::CallStarted(started);
+        log.append([crate::event::Event { at: now, conversation: Some(id), kind }]);
         assert!(log.wait_past(0, std::time::Duration::from_secs(20)));
         site.conversations.catch_up(&log).unwrap();
         log.close();

@@ -261,11 +261,20 @@ pub(crate) struct Agent {
 pub(crate) struct Queue {
     pub name: Spanned<Name>,
     pub strategy: Option<Picks>,
-    pub agents: Option<Vec<Spanned<Name>>>,
+    pub agents: Option<Vec<Spanned<Member>>>,
+    pub skills: Option<BTreeMap<String, Spanned<u64>>>,
+    pub prefer: Option<BTreeMap<String, Spanned<u64>>>,
+    pub relax: Option<Vec<Relax>>,
+    pub priority: Option<Spanned<i64>>,
+    pub max_length: Option<Spanned<u64>>,
+    pub overflow_full: Option<Spanned<Goto>>,
+    pub overflow_no_agents: Option<Spanned<Goto>>,
+    pub announce: Option<Announce>,
     pub number: Option<Spanned<Extension>>,
     pub title: Option<Label>,
     pub rings: Option<Spanned<u64>>,
     pub ring_cycle: Option<Spanned<Time>>,
+    pub ring_step: Option<Spanned<Time>>,
     pub wrap_up: Option<Spanned<Time>>,
     pub rest_after_unanswered: Option<Spanned<Time>>,
     pub max_wait: Option<Spanned<Time>>,
@@ -329,6 +338,61 @@ pub(crate) struct Outbound {
     pub prepend: Option<Prepend>,
     pub trunk: Spanned<Vec<Spanned<Pick>>>,
     pub record: Option<Records>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Relax {
+    pub after: Spanned<Time>,
+    pub skills: BTreeMap<String, Spanned<u64>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Announce {
+    pub first: Option<Spanned<Time>>,
+    pub every: Option<Spanned<Time>>,
+    pub position: Option<Spanned<bool>>,
+    pub expected: Option<Spanned<bool>>,
+    pub comfort: Option<Vec<Spanned<Name>>>,
+}
+
+/// An agent of a queue: the staff number, or a table with rank and share.
+pub(crate) struct Member {
+    pub staff_number: Name,
+    pub rank: Option<Spanned<u64>>,
+    pub weight: Option<Spanned<u64>>,
+}
+
+impl<'de> Deserialize<'de> for Member {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Table {
+            staff_number: Name,
+            rank: Option<Spanned<u64>>,
+            weight: Option<Spanned<u64>>,
+        }
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = Member;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a staff number, or a table such as { staff_number = \"1024\", rank = 1, weight = 1 }")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Member, E> {
+                let staff_number = Name::deserialize(text.into_deserializer())?;
+                Ok(Member { staff_number, rank: None, weight: None })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Member, A::Error> {
+                let Table { staff_number, rank, weight } = Table::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(Member { staff_number, rank, weight })
+            }
+        }
+        d.deserialize_any(Either)
+    }
 }
 
 /// A trunk of an outbound rule: its name, or a table with its share.

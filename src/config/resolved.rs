@@ -511,45 +511,6 @@ pub struct Agent {
     pub skills: BTreeMap<String, u8>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Strategy {
-    LongestIdle,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct Queue {
-    pub name: QueueName,
-    pub strategy: Strategy,
-    pub agents: Vec<StaffNumber>,
-    /// A phone may dial the queue by this number.
-    pub number: Option<Number>,
-    /// What the agent's phone shows as display name; default: `name`.
-    pub title: String,
-    /// Ring cycles that an offer lasts (one cycle is `ring_cycle`). S1: answer within three rings.
-    pub rings: u32,
-    /// Length of one ring cycle; default: [`Country::ring_cycle`].
-    pub ring_cycle: Duration,
-    pub wrap_up: Duration,
-    /// An agent who let an offer pass is not offered another for this long.
-    pub rest_after_unanswered: Duration,
-    /// The caller goes to `overflow` after this long.
-    pub max_wait: Option<Duration>,
-    pub overflow: Place,
-    /// Answered within this long counts for the service level.
-    pub service_level: Duration,
-    /// Abandoned sooner is a short abandon.
-    pub short_abandon: Duration,
-    /// Whether its callers are recorded from here on, whatever was decided before.
-    pub record: Option<Record>,
-}
-
-impl Queue {
-    /// How long an offer rings.
-    pub fn offer_lasts(&self) -> Duration {
-        self.ring_cycle * self.rings
-    }
-}
-
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trunk {
     pub name: TrunkName,

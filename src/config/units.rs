@@ -306,7 +306,9 @@ pub(crate) enum BadValue {
     Digest(String),
     #[error("`{0}` is no codec: write \"PCMA\", \"PCMU\", \"G722\", \"opus\" or \"L16\"")]
     Codec(String),
-    #[error("`{0}` is no strategy: write \"longest_idle\"")]
+    #[error(
+        "`{0}` is no strategy: write longest_idle, fewest_calls, least_talk, round_robin, ring_all, progressive, fixed, random or weighted"
+    )]
     Strategy(String),
     #[error("`{0}` is no time zone: write its name in the IANA database, such as \"Europe/Berlin\"")]
     Zone(String),
@@ -594,10 +596,8 @@ fn slots(text: &str) -> Result<RangeInclusive<u32>, BadValue> {
 }
 
 fn strategy(text: &str) -> Result<Strategy, BadValue> {
-    match text {
-        "longest_idle" => Ok(Strategy::LongestIdle),
-        _ => Err(BadValue::Strategy(text.to_owned())),
-    }
+    let named = Strategy::NAMES.into_iter().find(|(name, _)| *name == text);
+    named.map(|(_, strategy)| strategy).ok_or_else(|| BadValue::Strategy(text.to_owned()))
 }
 
 /// From the database in the binary, so that the same text means the same on every machine.

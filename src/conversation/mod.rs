@@ -26,7 +26,7 @@ pub use guest::{Guest, GuestId, GuestSeat, Ringing, Whereabouts};
 pub use hearing::{Hears, Place, Seat, Supervision, hearing};
 pub use info_keys::{InfoKeys, Refused};
 pub use leg::{Gone, Leg, OtherFlow, Peer, Role};
-pub use missing::{Missing, MissingCause};
+pub use missing::Missing;
 pub use stage::{Back, Dialling, NextTrunks, Otherwise, OutsideParty, Parked, Refer, Said, Stage, Transferring, Try, Way};
 
 use crate::clock::Mono;
@@ -86,6 +86,8 @@ pub struct Conversation {
     /// Its samples a second.
     pub recording_rate: u32,
     pub announced: Option<Announced>,
+    /// Queues in a row that did not take it.
+    pub turned_away: u8,
     /// It is not recorded any more, whatever another rule or anybody says.
     pub unrecorded: Option<Unrecorded>,
     /// Recordings that the customer is in and that have ended, supervisors' among them: they go, too, if it refuses.
@@ -214,6 +216,7 @@ impl Conversation {
             recording_from: None,
             recording_rate: NARROW,
             announced: None,
+            turned_away: 0,
             unrecorded: None,
             recorded: Vec::new(),
             supervised: BTreeMap::new(),
@@ -452,7 +455,8 @@ impl Conversation {
                 | Stage::Offering { until, .. }
                 | Stage::Leaving { until, .. },
             ) => Some(*until),
-            (None, Stage::Routing | Stage::Queue { .. } | Stage::Bridged { .. } | Stage::Ending) => None,
+            (None, Stage::Queue { announcer, .. }) => announcer.as_ref().and_then(|announcer| announcer.deadline()),
+            (None, Stage::Routing | Stage::Bridged { .. } | Stage::Ending) => None,
         };
         let times = |l: &Leg| [l.lets_go_at, l.probe_at, l.session.map(|s| s.deadline()), l.provisionals.deadline()];
         let legs = self.legs.values().flat_map(times).flatten();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::Conversation;
-use crate::acd::Stay;
+use crate::acd::{Announcer, Stay};
 use crate::clock::Mono;
 use crate::config::Place;
 use crate::ids::{LegId, MenuName, Number, QueueName, TrunkName};
@@ -26,6 +26,10 @@ pub enum Stage {
     /// Waits; legs with `Role::Agent` ring for it.
     Queue {
         queue: QueueName,
+        /// Where the queue tells those who wait something.
+        announcer: Option<Box<Announcer>>,
+        /// What it is being told.
+        play: Option<PlayId>,
     },
     /// Legs with `Role::Callee` ring for it.
     Dialling(Dialling),

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::{Feed, Filter};
-use crate::store::log::{Follow, LogError, Stored, cloud_event};
+use crate::store::log::{Follow, LogError, Stored};
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
@@ -60,7 +60,7 @@ impl Subscription {
     }
 
     /// The next event that is wanted, with its line of JSON.
-    pub(super) async fn next(&mut self) -> Result<(Arc<Stored>, String), LogError> {
+    pub(super) async fn next(&mut self) -> Result<(Arc<Stored>, Arc<str>), LogError> {
         // A long stretch that the filter drops must not keep other tasks of this thread waiting.
         let mut dropped = 0_u32;
         loop {
@@ -71,7 +71,7 @@ impl Subscription {
                 // Also when nobody is left who could say it.
                 _ = self.stop.wait_for(|stop| *stop) => return Err(LogError::Closed),
             };
-            let json = cloud_event(&stored, &self.source);
+            let json = stored.line(&self.source);
             if self.filter.passes(&stored, &json) {
                 return Ok((stored, json));
             }

@@ -12,10 +12,10 @@ use tower::ServiceExt;
 
 use super::*;
 use crate::clock::{System, Wall};
+use crate::event::{CallProgress, Event, Kind, LogLost};
 use crate::ids::{ConversationId, LegId};
 use crate::store::disk::RealDisk;
 use crate::store::log::{Log, LogOptions};
-use crate::switch::event::{CallProgress, Event, Kind, LogLost};
 
 fn open(folder: &TempDir, options: LogOptions) -> Log {
     let options = LogOptions { reserve_bytes: 0, ..options };

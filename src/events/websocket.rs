@@ -49,7 +49,7 @@ async fn run(mut socket: WebSocket, mut subscription: Subscription) {
     loop {
         let send = tokio::select! {
             next = subscription.next() => match next {
-                Ok((_, json)) => Message::text(json),
+                Ok((_, json)) => Message::text(&*json),
                 Err(error) => {
                     tracing::info!(%error, "a reader of events is cut");
                     let _ = timeout(PATIENCE, socket.send(Message::Close(Some(closing(&error))))).await;

@@ -25,6 +25,7 @@ mod language;
 mod menu;
 mod play;
 mod prompts;
+pub mod say;
 mod session;
 #[cfg(test)]
 mod tests;

@@ -39,13 +39,13 @@ use self::outbox::{Entry, Outbox, Outcome};
 use self::smtp::{Step, Taken};
 use crate::clock::{Mono, System};
 use crate::config::Config;
+use crate::event::{Kind, MailFailed, Mailed};
 use crate::ids::{Number, RecordingId};
 use crate::route::Direction;
 use crate::store::database::{Database, DatabaseError};
 use crate::store::log::{Follow, Log, LogError, Stored};
 use crate::store::recordings::{Folder, Recording, Recordings};
 use crate::store::{Health, Store};
-use crate::switch::event::{Kind, MailFailed, Mailed};
 use crate::switch::input::Input;
 
 /// The part that [`Health`] is told about.

@@ -15,9 +15,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Wall;
+use crate::event::{MailFailed, Mailed, Voicemail};
 use crate::ids::{Number, RecordingId};
 use crate::store::database::{Change, Database, DatabaseError, Order, Tree};
-use crate::switch::event::{MailFailed, Mailed, Voicemail};
 
 /// Stands among the checkpoints: the last number of the log that was looked at.
 const POSITION: &[u8] = b"mail";

@@ -10,12 +10,12 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::config::{File, Source};
+use crate::event::{Event, Voicemail};
 use crate::ids::ConversationId;
 use crate::store::LogOptions;
 use crate::store::database::{Change, Order, Tree};
 use crate::store::disk::RealDisk;
 use crate::store::recordings::State;
-use crate::switch::event::{Event, Voicemail};
 use crate::switch::output::About;
 
 const SOON: Duration = Duration::from_secs(30);

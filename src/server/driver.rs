@@ -14,6 +14,7 @@ use super::{Ended, LAST_WORDS, Place, clips};
 use crate::api::Asked;
 use crate::clock::{Mono, System};
 use crate::config::{self, Config, Problem, Source};
+use crate::event::Kind;
 use crate::ids::{LegId, RecordingId};
 use crate::ivr;
 use crate::mail::Mailer;
@@ -27,7 +28,7 @@ use crate::store::ladders::Way;
 use crate::switch::input::{Actor, Recovered};
 use crate::switch::journal::{self, Journal};
 use crate::switch::output::{Ticket, recorded};
-use crate::switch::{Answer, Input, Kind, Output, Switch, guarded};
+use crate::switch::{Answer, Input, Output, Switch, guarded};
 use crate::transport::Transport;
 use crate::transport::tls::Tls;
 

@@ -1,8 +1,8 @@
 //! What happens, in the process's own log: a line for whoever reads along, without customers' numbers. The event log has all of it.
 
+use crate::event::{Event, GoneBy, Kind, MissingCause};
 use crate::media::Way;
 use crate::route::Trouble;
-use crate::switch::event::{Event, GoneBy, Kind, MissingCause};
 
 pub(super) fn tell(event: &Event) {
     let id = event.conversation.map(tracing::field::display);

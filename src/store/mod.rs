@@ -43,9 +43,9 @@ use self::disk::Disk;
 use self::projector::Projector;
 use self::recordings::{Folder, Kind as RecordingKind};
 use crate::clock::System;
+use crate::event::CallStarted;
 use crate::ids::LegId;
-use crate::switch::event::CallStarted;
-use crate::switch::input::{Recovered, Repaired, UnloggedConversation};
+use crate::switch::input::{FIGURES, Recovered, Repaired, UnloggedConversation};
 
 /// Hears that a part is in trouble (what is wrong), or out of it again (`None`). Called from the part's own thread; must not wait.
 pub type Health = Arc<dyn Fn(&'static str, Option<&str>) + Send + Sync>;
@@ -97,6 +97,7 @@ pub struct Store {
     /// anything else.
     pub index_is_new: bool,
     projector: Mutex<Option<Projector>>,
+    clock: System,
 }
 
 impl Store {
@@ -138,6 +139,7 @@ impl Store {
             log,
             index_is_new,
             projector: Mutex::new(Some(projector)),
+            clock,
         })
     }
 
@@ -155,6 +157,7 @@ impl Store {
             untold: self.recordings.untold()?,
             greetings: greetings.kept,
             unkept: greetings.unkept,
+            stays: self.conversations.queue_stays(self.clock.now().wall - FIGURES)?,
             open: self.conversations.unended(),
             unlogged,
             repaired,
@@ -209,9 +212,9 @@ impl Store {
 mod tests {
     use super::*;
     use crate::clock::Wall;
+    use crate::event::{CallEnded, CallStarted, Direction, Event, Kind};
     use crate::ids::ConversationId;
     use crate::route::{Cause, Side};
-    use crate::switch::event::{CallEnded, CallStarted, Direction, Event, Kind};
 
     fn open(root: &tempfile::TempDir) -> Result<Store, StoreError> {
         let options = LogOptions { reserve_bytes: 0, ..LogOptions::default() };

@@ -22,7 +22,6 @@
 use std::collections::BTreeMap;
 
 use super::conference::MOST_PARTIES;
-use super::event::{By, CallMerged, Kind, MenuLeft, QueueEntered, QueueLeft, Transfer, TransferOutcome};
 use super::hub::Cx;
 use super::queueing::millis;
 use super::transfer::Notice;
@@ -31,6 +30,7 @@ use crate::clock::Now;
 use crate::conversation::{
     Conversation, Dialling, Guest, GuestId, Leg, Parked, Pause, Peer, Refer, Role, Stage, Transferring, Unrecorded,
 };
+use crate::event::{By, CallMerged, Kind, LeftWhy, MenuLeft, QueueEntered, QueueLeft, Transfer, TransferOutcome};
 use crate::ids::{ConversationId, LegId, MenuName, QueueName};
 use crate::media::{Audio, Command, Source};
 use crate::route::{Cause, Direction};
@@ -270,10 +270,10 @@ impl Cx<'_> {
                 (Consulted::Talks(other), self.reached(conv, other))
             }
             Stage::Dialling(dialling) => (Consulted::Rings(Box::new(dialling)), conv.called.clone()),
-            Stage::Queue { queue } => {
+            Stage::Queue { queue, .. } => {
                 let waited_ms = self.hub.acd.waited(conv.id, self.now).map_or(0, millis);
-                let data =
-                    QueueLeft { queue: queue.clone(), waited_ms, to: Some(format!("conversation {}", join.parent.conversation)) };
+                let to = Some(format!("conversation {}", join.parent.conversation));
+                let data = QueueLeft { queue: queue.clone(), waited_ms, to, why: Some(LeftWhy::Merged), by: None };
                 self.tell(Some(conv.id), Kind::QueueLeft(data));
                 let to = format!("queue:{queue}");
                 (Consulted::Waits(queue), to)
@@ -415,9 +415,7 @@ impl Cx<'_> {
             Consulted::Waits(queue) => {
                 let position = self.hub.acd.position(conv.id).map_or(1, |(_, position)| position);
                 let position = u32::try_from(position).unwrap_or(u32::MAX);
-                conv.stage = Stage::Queue { queue: queue.clone() };
-                conv.queue = Some(queue.clone());
-                self.play(conv, conv.subject, Audio::Music);
+                self.waits(conv, &queue);
                 self.tell(
                     Some(conv.id),
                     Kind::QueueEntered(QueueEntered { queue: queue.clone(), position, waited_before_ms: 0 }),

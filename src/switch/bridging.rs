@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 
-use super::event::{Bridge, By, CallProgress, Kind, LegAction};
 use super::hub::{ALLOW, Cx};
 use super::sessions::granted;
 use crate::conversation::{Conversation, Hears, Leg, Role, Stage, hearing};
+use crate::event::{Bridge, By, CallProgress, Kind, LegAction};
 use crate::ids::LegId;
 use crate::media::{Audio, Command, PlayId, Session, Source};
 use crate::route::Cause;

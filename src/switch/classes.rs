@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Output;
-use super::event::{ClassRefused, Kind};
 use super::hub::Cx;
 use crate::config::Phone;
 use crate::conversation::{Conversation, Stage};
+use crate::event::{ClassRefused, Kind};
 use crate::ids::{ConversationId, LegId, Number};
 use crate::route::class::{Denied, has_calls_left, may_call_outside};
 use crate::route::{self, Caller, Target};

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::event::{Direction, TroubleKind};
+use crate::event::{Direction, TroubleKind};
 use crate::ids::{ConversationId, LegId, Number, QueueName, RecordingId, StaffNumber, TrunkName};
 use crate::route::Forwarding;
 use crate::route::class::Denied;
@@ -143,20 +143,6 @@ pub enum RecordAction {
     Pause,
     /// Until here.
     Resume,
-}
-
-/// What a supervisor does in a conversation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum MonitorMode {
-    /// Hears all, and is heard by nobody.
-    Listen,
-    /// And is heard by the agent alone.
-    Whisper,
-    /// And is heard by all.
-    Barge,
-    /// Has the agent's place, who leaves.
-    TakeOver,
 }
 
 /// Somebody in a conversation.
@@ -370,11 +356,14 @@ pub struct AgentView {
 pub struct QueueView {
     #[schema(value_type = String)]
     pub name: QueueName,
+    /// Who of the free agents has the next caller, as the configuration names it.
+    #[serde(default)]
+    pub strategy: String,
     pub waiting: u32,
     pub longest_wait_ms: u64,
     /// State → how many agents of this queue are in it.
     pub agents: std::collections::BTreeMap<String, u32>,
-    /// Since the start of the switch.
+    /// Since the site's midnight.
     pub offered: u64,
     pub answered: u64,
     pub abandoned: u64,

@@ -8,7 +8,6 @@ use super::command::{
     AgentView, Answer, Command, GreetingView, PhoneView, QueueView, RecordAction, Refusal, RegistrationView, Status, TrunkView,
     WantedState,
 };
-use super::event::{self, By, ConfigReloaded, Kind, SystemDegraded, SystemStarted, SystemStopping};
 use super::forwarding::Unset;
 use super::hub::{Cx, For, Told, View};
 use super::input::{Actor, RecorderReport, Recovered, UnloggedConversation, Untold};
@@ -20,6 +19,7 @@ use crate::acd::{AgentState, Formula, Wanted};
 use crate::clock::Now;
 use crate::config::{Config, Source};
 use crate::conversation::{Conversation, Peer, Role, Stage, Transferring};
+use crate::event::{self, By, ConfigReloaded, Kind, SystemDegraded, SystemStarted, SystemStopping};
 use crate::ids::{ConversationId, LegId, TrunkName};
 use crate::ivr;
 use crate::route::{self, Cause, Condition, Rule, State};
@@ -256,7 +256,9 @@ impl Switch {
                 AgentState::Paused { reason } => ("paused", reason.clone(), None, None),
                 AgentState::NotRegistered => ("unregistered", None, None, None),
                 AgentState::Ready { .. } => ("ready", None, None, None),
-                AgentState::Offered { caller, until, .. } => ("ringing", None, Some(wall(*until)), Some(caller.to_string())),
+                AgentState::Offered { entry, until, .. } => {
+                    ("ringing", None, Some(wall(*until)), entry.conversation().map(|caller| caller.to_string()))
+                }
                 AgentState::Talking { caller, .. } => ("talking", None, None, Some(caller.to_string())),
                 AgentState::Busy => ("busy", None, None, None),
                 AgentState::WrapUp { until, .. } => ("wrapup", None, Some(wall(*until)), None),
@@ -284,7 +286,9 @@ impl Switch {
             crate::acd::StateKind::WrapUp => "wrapup",
             other => other.label(),
         };
+        let strategy = |name| self.hub.config.queues.get(name).map_or("", |queue| queue.strategy.name()).to_owned();
         let one = |q: crate::acd::QueueView| QueueView {
+            strategy: strategy(&q.name),
             name: q.name,
             waiting: u32::try_from(q.waiting.len()).unwrap_or(u32::MAX),
             longest_wait_ms: millis(q.longest_wait.unwrap_or_default()),
@@ -357,14 +361,15 @@ impl Switch {
             untold,
             greetings,
             unkept,
+            stays,
             open,
             unlogged,
             repaired,
         } = recovered;
         let wanted =
             wishes.iter().filter_map(|(agent, wish)| Some((agent.clone(), serde_json::from_slice(wish).ok()?))).collect();
-        let snapshot = crate::acd::Snapshot { wanted, ..Default::default() };
-        self.hub.acd = crate::acd::Acd::new(&self.hub.config, snapshot, now);
+        let snapshot = crate::acd::Snapshot { wanted, past: stays, ..Default::default() };
+        self.hub.acd.restart(&self.hub.config, snapshot, now);
         // Of a phone that is gone nothing is kept; what can't be read is the default.
         let settings = phones.into_iter().filter(|(phone, _)| self.hub.config.phones.contains_key(phone));
         self.hub.forwarding =

@@ -7,7 +7,6 @@
 //! Parties come in by a command that rings them, or with a consultation whose phone stays (`attended`). While the customer is sent
 //! elsewhere, the parties wait with each other, or with music.
 
-use super::event::{By, CallConferenced, ConferenceChange, Kind};
 use super::guests::Found;
 use super::hub::Cx;
 use super::input::Actor;
@@ -15,6 +14,7 @@ use super::routing::caller;
 use super::{Output, Refusal, Switch};
 use crate::clock::Now;
 use crate::conversation::{Conversation, Guest, GuestId, GuestSeat, OutsideParty, Role, Stage, Whereabouts};
+use crate::event::{By, CallConferenced, ConferenceChange, Kind};
 use crate::ids::LegId;
 use crate::route::{self, Cause, Direction, Target};
 

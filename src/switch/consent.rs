@@ -12,12 +12,12 @@
 use std::time::Duration;
 
 use super::Output;
-use super::event::{By, Kind, RecordingNotAnnounced, RecordingRefused};
 use super::hub::Cx;
 use super::output::RecorderCommand;
 use super::recording::undecorated;
 use crate::clock::Mono;
 use crate::conversation::{Announced, Conversation, Stage, Unrecorded};
+use crate::event::{By, Kind, RecordingNotAnnounced, RecordingRefused};
 use crate::ids::{LegId, RecordingId};
 use crate::media::{Audio, ClipName, PlayId};
 use crate::route::{Decision, Direction};

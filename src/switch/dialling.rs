@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::event::{By, CallProgress, CallWentOutside, Kind};
 use super::hub::{Cx, Purpose};
 use super::identity::Shown;
 use super::outgoing::Invitation;
@@ -13,6 +12,7 @@ use crate::conversation::{
 };
 use crate::dialog::reliable::rseq;
 use crate::dialog::{Progress, Reach};
+use crate::event::{By, CallProgress, CallWentOutside, Kind};
 use crate::ids::{LegId, Number};
 use crate::media::{Audio, Command, Source};
 use crate::route::{self, Attempt, Cause, Direction, Forwarding, Outside};

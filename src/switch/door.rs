@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use super::command::BanView;
-use super::event::{By, GuardAlarm, GuardBanned, GuardLifted, Kind};
 use super::hub::Cx;
 use super::output::{Banned, Known, Output};
 use crate::conversation::{Conversation, Leg, Peer};
+use crate::event::{By, GuardAlarm, GuardBanned, GuardLifted, Kind};
 use crate::ids::{LegId, Number};
 use crate::registrar::bans::Proof;
 use crate::registrar::{Alarm, Binding, Change, From, bans};

@@ -6,12 +6,12 @@
 
 use std::time::Duration;
 
-use super::event::{By, CallEnded, Kind, LegSummary, MenuLeft, QueueLeft, Transfer, TransferOutcome};
 use super::hub::{Cx, Departing, Purpose};
 use super::queueing::millis;
 use super::transfer::Notice;
 use crate::conversation::{Conversation, End, Gone, Stage, Transferring};
 use crate::dialog::Hangup;
+use crate::event::{By, CallEnded, Kind, LeftWhy, LegSummary, MenuLeft, QueueLeft, Transfer, TransferOutcome};
 use crate::ids::LegId;
 use crate::media::{Command, Quality};
 use crate::route::{Cause, Direction};
@@ -72,9 +72,14 @@ impl Cx<'_> {
                 self.tell(Some(conv.id), kind);
             }
             Stage::Queue { .. } => {
-                if let Some(left) = self.hub.acd.abandon(conv.id, self.now) {
-                    let data = QueueLeft { queue: left.queue, waited_ms: millis(left.waited), to: None };
-                    self.tell(Some(conv.id), Kind::QueueAbandoned(data));
+                // Who gives up has abandoned; whom we send away has not.
+                let is_ours = matches!(cause, Cause::Api | Cause::Shutdown | Cause::Fault | Cause::Transferred);
+                let acd = &mut self.hub.acd;
+                let left = if is_ours { acd.withdraw(conv.id, self.now) } else { acd.abandon(conv.id, self.now) };
+                if let Some(acd::Left { queue, waited, .. }) = left {
+                    let (why, by) = if is_ours { (Some(LeftWhy::Ended), Some(by.clone())) } else { (None, None) };
+                    let data = QueueLeft { queue, waited_ms: millis(waited), to: None, why, by };
+                    self.tell(Some(conv.id), if is_ours { Kind::QueueLeft(data) } else { Kind::QueueAbandoned(data) });
                 }
             }
             Stage::Studio { session, .. } => {

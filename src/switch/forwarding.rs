@@ -6,9 +6,9 @@
 use std::net::SocketAddr;
 
 use super::Output;
-use super::event::{CallForwarded, Kind};
 use super::hub::Cx;
 use crate::conversation::{Conversation, Dialling, Peer, Stage, Transferring, Try, Way};
+use crate::event::{CallForwarded, Kind};
 use crate::ids::{LegId, Number};
 use crate::route::{self, Attempt, Caller, Cause, Diverted, Forwarding, MOST_FORWARDS, Target, When, Why};
 use crate::sip::{Contacts, Flow, HeaderName, Request, Response, SipUri, Status};

@@ -14,13 +14,13 @@ use std::time::Duration;
 
 use super::Output;
 use super::command::Answer;
-use super::event::{By, Greeting, Kind};
 use super::hub::Cx;
 use super::mailbox::Waits;
 use super::output::{RecorderCommand, recorded};
 use super::queueing::millis;
 use crate::clock::Mono;
 use crate::conversation::{Back, Conversation, Said, Stage};
+use crate::event::{By, Greeting, Kind};
 use crate::ids::{LegId, Number, RecordingId};
 use crate::media::{ClipName, Command};
 use crate::voicemail::{Event, studio};

@@ -2,10 +2,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::event::{By, Kind, SystemDegraded};
 use super::hub::{Cx, Index};
 use super::{Input, Output, Switch};
 use crate::clock::Now;
+use crate::event::{By, Kind, SystemDegraded};
 use crate::ids::ConversationId;
 use crate::route::Cause;
 

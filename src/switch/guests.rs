@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use super::dialling::{RINGS_OUTSIDE, SILENT};
-use super::event::{By, CallMuted, ConferenceChange, Kind, MonitorChange};
 use super::hub::Cx;
 use crate::conversation::{Conversation, Guest, GuestId, GuestSeat, NextTrunks, Ringing, Role, Try, Way, Whereabouts};
+use crate::event::{By, CallMuted, ConferenceChange, Kind, MonitorChange};
 use crate::ids::{LegId, Number};
 use crate::route::{Cause, Outside};
 use crate::sip::{Reason, Status};

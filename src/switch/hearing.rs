@@ -1,8 +1,8 @@
 //! What media workers say of how legs hear and are heard: told, counted, and with the cause that only signalling knows.
 
-use super::event::{Kind, MediaDegraded, MediaMissing, MediaQuality, MissingCause};
 use super::hub::Cx;
 use crate::conversation::{Conversation, Leg};
+use crate::event::{Kind, MediaDegraded, MediaMissing, MediaQuality, MissingCause};
 use crate::ids::LegId;
 use crate::media::{Absence, Broken, Quality, Way};
 use crate::route::Cause;

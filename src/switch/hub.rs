@@ -31,7 +31,6 @@ use crate::voicemail::{self, Locks, Mailboxes, Message};
 use super::dead_flows::{self, Doubts};
 use super::door::Strike;
 use super::edge::Ways;
-use super::event::Kind;
 use super::gateways::Unresolved;
 use super::greeting::{GreetingChange, Take};
 use super::mailbox::Keeping;
@@ -41,6 +40,7 @@ use super::pickup::Joining;
 use super::presence::{Presence, SubscriptionId};
 use super::withdrawing::Withdrawn;
 use super::{Event, Output};
+use crate::event::Kind;
 
 /// What we understand, for Allow (§20.5).
 pub(super) const ALLOW: &str =

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::attended::Attended;
-use super::event::By;
 use super::hub::{ALLOW, Cx};
 use super::keys::{duration, keyed};
 use super::pressing::Via;
 use crate::conversation::{Conversation, Refer, Said, Stage, Transferring};
 use crate::dialog::Asked;
+use crate::event::By;
 use crate::ids::LegId;
 use crate::ivr;
 use crate::media::{Key, PlayId};
@@ -322,6 +322,7 @@ impl Cx<'_> {
             Stage::Menu { play: current, .. } if *current == play => self.menu_event(conv, ivr::Event::PlayEnded),
             Stage::Announcing { play: current, .. } if *current == play => self.announced(conv),
             Stage::Offering { play: current, .. } if *current == play => self.slot_said(conv),
+            Stage::Queue { play: Some(current), .. } if *current == play => self.announced_in_queue(conv),
             Stage::Listening { play: current, .. } if *current == play => {
                 self.listening_event(conv, voicemail::Event::PlayEnded);
             }

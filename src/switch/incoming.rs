@@ -2,7 +2,6 @@
 
 use super::door::Strike;
 use super::encryption::NotTaken;
-use super::event::{By, CallStarted, Direction, Kind};
 use super::hub::{AGENT, ALLOW, Cx, For};
 use super::identity::{caller_number, wants_to_be_hidden};
 use super::pickup::{Joining, Replaced, Ringing, Wanted};
@@ -10,6 +9,7 @@ use super::presence::ALLOW_EVENTS;
 use super::routing::caller;
 use crate::conversation::{Conversation, InfoKeys, Leg, Peer, Role};
 use crate::dialog::{Asked, Call, MAX_FORWARDS, Own, Provisionals, Reach};
+use crate::event::{By, CallStarted, Direction, Kind};
 use crate::ids::{LegId, Number};
 use crate::media::Command;
 use crate::registrar::Verdict;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::command::Command;
 use super::output::{QueryId, SendId, Server, Ticket};
+use crate::acd::PastStay;
 use crate::clock::Wall;
 use crate::config::Source;
 use crate::ids::{ConversationId, LegId, Number, RecordingId, StaffNumber};
@@ -93,14 +94,14 @@ pub enum Input {
     },
     /// A message was mailed.
     Mailed {
-        mailed: super::event::Mailed,
+        mailed: crate::event::Mailed,
         /// It goes with that.
         delete: bool,
         /// The log has it already: a kill kept the message from going.
         told: bool,
     },
     /// It was not.
-    MailFailed(super::event::MailFailed),
+    MailFailed(crate::event::MailFailed),
     /// No new calls from here on; live ones end by themselves or by `Halt`.
     Drain,
     /// Everything ends now: BYE to all.
@@ -112,6 +113,9 @@ pub enum Input {
 /// Who gave a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor(pub String);
+
+/// The longest day there is, in which the clocks go back, and an hour for calls that began before it.
+pub const FIGURES: Duration = Duration::from_secs(26 * 3_600);
 
 /// State that outlives the process.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -140,6 +144,9 @@ pub struct Recovered {
     /// What was done with messages and never told.
     #[serde(default)]
     pub untold: Vec<Untold>,
+    /// How callers fared in queues in the last [`FIGURES`], for the figures of the day.
+    #[serde(default)]
+    pub stays: Vec<PastStay>,
     /// Conversations without an end in the log, by their first event.
     pub open: Vec<OpenConversation>,
     /// Conversations of repaired recordings that the log knows nothing of.
@@ -152,7 +159,7 @@ pub struct Recovered {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Untold {
     pub gone: bool,
-    pub message: super::event::Voicemail,
+    pub message: crate::event::Voicemail,
 }
 
 /// A conversation that a kill left open in the log.
@@ -173,7 +180,7 @@ pub struct UnloggedConversation {
     pub conversation: ConversationId,
     /// When the recording began.
     pub started_at: Wall,
-    pub started: super::event::CallStarted,
+    pub started: crate::event::CallStarted,
     pub recorded_ms: u64,
 }
 
@@ -181,7 +188,7 @@ pub struct UnloggedConversation {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Repaired {
     pub conversation: ConversationId,
-    pub finished: super::event::RecordingFinished,
+    pub finished: crate::event::RecordingFinished,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -191,7 +198,7 @@ pub enum RecorderReport {
     /// Frames were dropped, or a write failed for a while.
     Gap { conversation: ConversationId, recording: RecordingId, reason: String, gap_ms: u64 },
     /// Synced, row and index durable.
-    Finished { conversation: ConversationId, finished: super::event::RecordingFinished },
+    Finished { conversation: ConversationId, finished: crate::event::RecordingFinished },
     /// What was wished of a message or greeting is durable: it is marked as heard or kept, or is gone.
     Kept { recording: RecordingId, gone: bool },
     /// It was refused, and nothing of it is there any more.

@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use super::Output;
 use super::command::{Answer, MailboxLockView, MessageView, Refusal};
-use super::event::{By, Kind, MailFailed, Mailed, Voicemail, VoicemailLock, VoicemailUnlock};
 use super::hub::Cx;
 use super::output::{RecorderCommand, Ticket, recorded};
 use super::queueing::millis;
 use crate::clock::Mono;
 use crate::config::Place;
 use crate::conversation::{Back, Conversation, Peer, Said, Stage};
+use crate::event::{By, Kind, MailFailed, Mailed, Voicemail, VoicemailLock, VoicemailUnlock};
 use crate::ids::{LegId, Number, RecordingId};
 use crate::ivr;
 use crate::media::{Audio, ClipName, Command, PlayId};

@@ -1,8 +1,8 @@
 //! Menus: carries out what a session asks, and brings it what the caller does.
 
-use super::event::{By, Kind, MenuDigit, MenuEntered, MenuLeft};
 use super::hub::Cx;
 use crate::conversation::{Back, Conversation, Stage};
+use crate::event::{By, Kind, MenuDigit, MenuEntered, MenuLeft};
 use crate::ids::MenuName;
 use crate::ivr::{Action, Event, Session};
 use crate::media::{Audio, ClipName, PlayId};

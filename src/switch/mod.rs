@@ -29,6 +29,7 @@
 //! A panic in `handle` is caught by the driver, which then calls [`Switch::recover`]: the conversation that was at hand ends, its
 //! outputs are discarded, the indices are built anew.
 
+mod announcing;
 mod attended;
 mod bridging;
 mod challenges;
@@ -41,10 +42,10 @@ mod consent;
 mod dead_flows;
 mod dialling;
 mod door;
+mod due;
 mod edge;
 mod encryption;
 mod ending;
-pub mod event;
 mod finding;
 mod follow;
 mod forks;
@@ -76,8 +77,11 @@ mod probing;
 mod queueing;
 mod recording;
 mod reliable;
+mod reports;
+mod responses;
 mod routing;
 mod sessions;
+mod settling;
 mod studio;
 mod transfer;
 mod trunks;
@@ -87,7 +91,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 pub use command::{Answer, Command, Refusal};
-pub use event::{Event, Kind};
 pub use guard::{Fault, guarded};
 pub use input::Input;
 pub use output::Output;
@@ -97,6 +100,7 @@ use crate::chance::Chance;
 use crate::clock::{Mono, Now};
 use crate::config::Config;
 use crate::conversation::{Conversation, Stage};
+use crate::event::{self, Event, Kind};
 use crate::ids::{ConversationId, LegId};
 use crate::ivr;
 use crate::media::{Key, Report};
@@ -138,7 +142,9 @@ impl Switch {
         let outward = trunks::outward(&config, &mut chance);
         let conditions = trunks::conditions(&config);
         let lookups = trunks::lookups(&config);
-        let acd = Acd::new(&config, acd::Snapshot::default(), Now::default());
+        // Chance of its own: what packets make us draw is not to change who is picked.
+        let picks = Chance::seeded(seed.map(|byte| byte ^ 0x55));
+        let acd = Acd::new(&config, acd::Snapshot::default(), picks, Now::default());
         Switch {
             hub: Hub {
                 config: Arc::new(config),
@@ -294,35 +300,6 @@ impl Switch {
         self.tell_parkers(now, out);
         self.settle(now, out);
         self.lamps(now, out);
-    }
-
-    /// When it wants to be called next, if nothing happens before.
-    pub fn deadline(&self) -> Option<Mono> {
-        // What a fault has interrupted goes on at once.
-        let interrupted = !(self.actions.is_empty() && self.expired.is_empty() && self.unreachable.is_empty());
-        let conversations = self.timers.first().map(|(at, _)| *at);
-        let departing = self.hub.departing.values().map(|d| d.until).min();
-        [
-            conversations,
-            departing,
-            self.hub.transactions.deadline(),
-            self.hub.registrar.deadline(),
-            self.hub.bans.deadline(),
-            self.hub.doubts.deadline(),
-            self.hub.locks.deadline(),
-            self.hub.minutes_at,
-            self.hub.presence.deadline(),
-            self.hub.messages_relayed.deadline(),
-            self.hub.outward.values().filter_map(|o| o.deadline()).min(),
-            self.hub.conditions.values().filter_map(|c| c.deadline()).min(),
-            self.hub.acd.deadline(),
-            self.hub.lookups.values().map(|l| l.at).min(),
-            self.hub.unresolved.values().map(|waiting| waiting.until).min(),
-            interrupted.then_some(Mono::ZERO),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
     }
 
     /// Nothing waits for an answer any more: no conversation, no leg that says goodbye.
@@ -502,294 +479,6 @@ impl Switch {
             && let (_, Some((bye, to))) = departing.call.acked()
         {
             cx.request(bye, to, Purpose::Bye(leg));
-        }
-    }
-
-    fn responded(&mut self, id: TransactionId, response: &Response, flow: Flow, now: Now, out: &mut Vec<Output>) {
-        let Some(purpose) = self.hub.purposes.get(&id).cloned() else {
-            // Its INVITE has its answer already, or it would have a purpose.
-            return self.forked(id, response, flow, now, out);
-        };
-        if response.status.is_final() {
-            self.hub.purposes.remove(&id);
-            self.hub.answers.remove(&id);
-        }
-        match purpose {
-            Purpose::Invite(leg) => match self.conversation_of(leg) {
-                Some(conversation) => {
-                    self.with(conversation, now, out, |cx, conv| cx.invite_answered(conv, leg, id, response, flow));
-                }
-                None => self.cx(now, out).departing_answered(leg, id, response, flow),
-            },
-            Purpose::Told(_) | Purpose::InDialog => {}
-            Purpose::Key(leg) if response.status.is_final() => self.key_told(leg, Some(response.status), now, out),
-            Purpose::Key(_) => {}
-            Purpose::Notify(id) if response.status.is_final() => {
-                let retry_after = response.headers.retry_after().ok().flatten();
-                self.cx(now, out).notify_answered(id, response.status, retry_after);
-            }
-            Purpose::Notify(_) => {}
-            Purpose::Message(sender) if response.status.is_final() => {
-                self.cx(now, out).message_answered(sender, response.status);
-            }
-            Purpose::Message(_) => {}
-            Purpose::Refresh(leg) => {
-                if let Some(conversation) = self.conversation_of(leg) {
-                    self.with(conversation, now, out, |cx, conv| cx.refresh_answered(conv, leg, id, response));
-                }
-            }
-            Purpose::Probe(leg) => self.probed(leg, response.status, now, out),
-            Purpose::Bye(leg) if response.status.is_final() => self.bye_done(leg, now, out),
-            Purpose::Bye(_) => {}
-            Purpose::Register(trunk, at) => self.cx(now, out).registered_there(&trunk, at, response, flow),
-            Purpose::Withdraw(id) if response.status.is_final() => self.cx(now, out).withdraw_answered(id, Some(response)),
-            Purpose::Withdraw(_) => {}
-            Purpose::Options(trunk, at) => self.cx(now, out).trunk_answered(&trunk, at, response.status),
-            Purpose::Doubt(name) => self.cx(now, out).doubt_answered(&name, response.status),
-        }
-    }
-
-    /// Our BYE has its answer, or will have none.
-    fn bye_done(&mut self, leg: LegId, now: Now, out: &mut Vec<Output>) {
-        if let Some(conversation) = self.conversation_of(leg) {
-            self.with(conversation, now, out, |cx, conv| {
-                if let Some(leg) = conv.legs.get_mut(&leg) {
-                    leg.call.ended_by_peer();
-                }
-                cx.sweep(conv, leg);
-            });
-        } else if let Some(departing) = self.hub.departing.get_mut(&leg) {
-            departing.call.ended_by_peer();
-        }
-    }
-
-    fn key_told(&mut self, leg: LegId, status: Option<Status>, now: Now, out: &mut Vec<Output>) {
-        if let Some(conversation) = self.conversation_of(leg) {
-            self.with(conversation, now, out, |cx, conv| cx.key_told(conv, leg, status));
-        }
-    }
-
-    /// What came of a probe.
-    fn probed(&mut self, leg: LegId, status: Status, now: Now, out: &mut Vec<Output>) {
-        if status.is_final()
-            && let Some(conversation) = self.conversation_of(leg)
-        {
-            self.with(conversation, now, out, |cx, conv| cx.probed(conv, leg, status));
-        }
-    }
-
-    /// A request of ours has no answer and will have none.
-    fn failed(&mut self, id: TransactionId, cause: Cause, why: Option<String>, now: Now, out: &mut Vec<Output>) {
-        self.hub.answers.remove(&id);
-        self.doubt_receiver(id, now, out);
-        match self.hub.purposes.remove(&id) {
-            Some(Purpose::Invite(leg)) => match self.conversation_of(leg) {
-                Some(conversation) => {
-                    self.with(conversation, now, out, |cx, conv| cx.invite_failed(conv, leg, cause));
-                }
-                None => {
-                    if let Some(departing) = self.hub.departing.get_mut(&leg) {
-                        departing.call.failed();
-                    }
-                }
-            },
-            Some(Purpose::Register(trunk, at)) => self.cx(now, out).unregistered_there(&trunk, at),
-            Some(Purpose::Withdraw(id)) => self.cx(now, out).withdraw_answered(id, None),
-            Some(Purpose::Options(trunk, at)) => self.cx(now, out).trunk_silent(&trunk, at, cause, why),
-            Some(Purpose::Doubt(name)) => self.cx(now, out).doubt_unanswered(&name, cause),
-            Some(Purpose::Bye(leg)) => self.bye_done(leg, now, out),
-            Some(Purpose::Probe(leg)) => match (cause, self.conversation_of(leg)) {
-                (Cause::Unreachable, Some(conversation)) => {
-                    self.with(conversation, now, out, |cx, conv| cx.probe_found_no_way(conv, leg));
-                }
-                (_, _) => self.probed(leg, Status::REQUEST_TIMEOUT, now, out),
-            },
-            Some(Purpose::Notify(id)) if cause == Cause::Unreachable => self.cx(now, out).notify_found_no_way(id),
-            Some(Purpose::Notify(id)) => self.cx(now, out).notify_answered(id, Status::REQUEST_TIMEOUT, None),
-            Some(Purpose::Message(sender)) => self.cx(now, out).message_answered(sender, Status::REQUEST_TIMEOUT),
-            Some(Purpose::Refresh(leg)) => {
-                if let Some(conversation) = self.conversation_of(leg) {
-                    self.with(conversation, now, out, |cx, conv| cx.refresh_failed(conv, leg, cause));
-                }
-            }
-            Some(Purpose::Key(leg)) => self.key_told(leg, None, now, out),
-            Some(Purpose::Told(_) | Purpose::InDialog) | None => {}
-        }
-    }
-
-    fn media(&mut self, report: Report, now: Now, out: &mut Vec<Output>) {
-        let leg = report.leg();
-        let Some(conversation) = self.conversation_of(leg) else { return };
-        self.with(conversation, now, out, |cx, conv| cx.reported(conv, leg, report));
-    }
-
-    /// Whatever time has brought.
-    fn due(&mut self, now: Now, out: &mut Vec<Output>) {
-        let (mut expired, mut sends) = (Vec::new(), Vec::new());
-        self.hub.transactions.tick(now.mono, &mut expired, &mut sends);
-        self.cx(now, out).sends(sends);
-        self.expired.extend(expired);
-        self.whole = out.len();
-        while let Some(id) = self.unreachable.pop_front() {
-            self.failed(id, Cause::Unreachable, None, now, out);
-            self.whole = out.len();
-        }
-        while let Some(Expired { id, what }) = self.expired.pop_front() {
-            match what {
-                Expiry::NoResponse => self.failed(id, Cause::Timeout, None, now, out),
-                Expiry::NoAckToSuccess => self.unacknowledged(id, now, out),
-                Expiry::NoAckToFailure => self.cx(now, out).count("sip_unacknowledged_total"),
-            }
-            self.whole = out.len();
-        }
-        let mut changes = Vec::new();
-        self.hub.registrar.expire(now, &mut changes);
-        self.cx(now, out).bindings_changed(changes);
-        self.cx(now, out).trunks_due();
-        self.cx(now, out).bans_due();
-        self.cx(now, out).doubts_due();
-        self.cx(now, out).mailbox_locks_due();
-        self.cx(now, out).minutes_due();
-        self.cx(now, out).presence_due();
-        self.cx(now, out).messages_due();
-        self.names_due(now, out);
-        // Expired bindings and trunks: no conversation's, and said once.
-        self.whole = out.len();
-        while let Some((at, id)) = self.timers.first().copied().filter(|(at, _)| *at <= now.mono) {
-            self.timers.remove(&(at, id));
-            self.armed.remove(&id);
-            self.with(id, now, out, |cx, conv| cx.deadline_came(conv));
-        }
-        let over: Vec<LegId> =
-            self.hub.departing.iter().filter(|(_, d)| d.until <= now.mono || d.call.is_over()).map(|(id, _)| *id).collect();
-        for id in over {
-            if let Some(departing) = self.hub.departing.remove(&id) {
-                self.hub.index.forget(id, departing.call.key());
-            }
-        }
-    }
-
-    fn unacknowledged(&mut self, transaction: TransactionId, now: Now, out: &mut Vec<Output>) {
-        let awaits = |call: &crate::dialog::Call| call.awaits_ack_of() == Some(transaction);
-        let live = self.conversations.values().flat_map(|c| c.legs.values().map(move |l| (c.id, l)));
-        let found = live.into_iter().find(|(_, l)| awaits(&l.call)).map(|(c, l)| (c, l.id));
-        if let Some((conversation, leg)) = found {
-            self.with(conversation, now, out, |cx, conv| cx.unacked(conv, leg));
-            return;
-        }
-        let mut cx = self.cx(now, out);
-        let departing = cx.hub.departing.iter_mut().find(|(_, d)| awaits(&d.call));
-        if let Some((leg, (bye, to))) = departing.and_then(|(leg, d)| Some((*leg, d.call.unacked()?))) {
-            cx.request(bye, to, Purpose::Bye(leg));
-        }
-    }
-
-    /// What the acd makes of what has changed, until nothing changes any more.
-    fn settle(&mut self, now: Now, out: &mut Vec<Output>) {
-        // Each round ends an offer or begins one, and both are finite: an agent rests after each that came to nothing. The bound only
-        // keeps a fault from becoming a hang.
-        for _ in 0..10_000 {
-            while let Some(action) = self.actions.pop_front() {
-                match action {
-                    acd::Action::Offer(offer) => {
-                        self.with(offer.caller, now, out, |cx, conv| cx.offer(conv, &offer));
-                    }
-                    acd::Action::OfferEnded { offer, end, rang } => {
-                        self.with(offer.caller, now, out, |cx, conv| cx.offer_ended(conv, &offer, end, rang));
-                    }
-                    acd::Action::Overflow { caller, queue, to, waited, .. } => {
-                        self.with(caller, now, out, |cx, conv| cx.overflow(conv, queue, &to, waited));
-                    }
-                    acd::Action::Vanished(_) => self.cx(now, out).count("acd_vanished_total"),
-                    acd::Action::AgentChanged { agent, to, .. } => self.cx(now, out).agent_changed(agent, to),
-                }
-                self.whole = out.len();
-            }
-            let due = self.hub.acd.deadline().is_some_and(|at| at <= now.mono);
-            if !std::mem::take(&mut self.hub.stirred) && !due {
-                return;
-            }
-            let mut actions = Vec::new();
-            let view = View { index: &self.hub.index, registrar: &self.hub.registrar, conversations: &self.conversations };
-            self.hub.acd.settle(&view, now, &mut actions);
-            self.actions.extend(actions);
-        }
-        *self.hub.counters.entry("acd_unsettled_total".to_owned()).or_insert(0) += 1;
-    }
-}
-
-impl Cx<'_> {
-    /// A conversation's deadline has come.
-    fn deadline_came(&mut self, conv: &mut Conversation) {
-        self.pause_is_over(conv);
-        self.lets_go(conv);
-        self.probe(conv);
-        self.sessions_due(conv);
-        self.provisionals_due(conv);
-        self.guests_due(conv);
-        if conv.is_ending() {
-            return;
-        }
-        let now = self.now.mono;
-        match &conv.stage {
-            Stage::Menu { session, .. } if session.deadline().is_some_and(|at| at <= now) => {
-                self.menu_event(conv, ivr::Event::Deadline);
-            }
-            Stage::Dialling(dialling) if dialling.until.is_some_and(|at| at <= now) => self.dialling_expired(conv),
-            Stage::Announcing { until, .. } if *until <= now => self.announced(conv),
-            Stage::Parked { until } if *until <= now => self.parked_too_long(conv),
-            Stage::Offering { until, .. } if *until <= now => self.end(conv, Cause::Normal, event::By::Switch),
-            Stage::Leaving { until, .. } if *until <= now => self.leaving_expired(conv),
-            Stage::Listening { session, .. } if session.deadline().is_some_and(|at| at <= now) => {
-                self.listening_event(conv, voicemail::Event::Deadline);
-            }
-            Stage::Studio { session, .. } if session.deadline().is_some_and(|at| at <= now) => {
-                self.studio_event(conv, voicemail::studio::Event::Deadline);
-            }
-            Stage::Originating { until, .. } if *until <= now => self.end(conv, Cause::NoAnswer, event::By::Switch),
-            Stage::Menu { .. }
-            | Stage::Dialling(_)
-            | Stage::Announcing { .. }
-            | Stage::Originating { .. }
-            | Stage::Parked { .. }
-            | Stage::Offering { .. }
-            | Stage::Leaving { .. }
-            | Stage::Listening { .. }
-            | Stage::Studio { .. }
-            | Stage::Routing
-            | Stage::Queue { .. }
-            | Stage::Bridged { .. }
-            | Stage::Ending => {}
-        }
-    }
-
-    /// What a media worker says of a leg.
-    fn reported(&mut self, conv: &mut Conversation, id: LegId, report: Report) {
-        use event::RecordingGap;
-        match report {
-            Report::Digit { digit, duration_ms, via, .. } => {
-                let duration_ms = u16::try_from(duration_ms).unwrap_or(u16::MAX);
-                self.pass_key(conv, id, Key { digit, duration_ms }, Via::Media(via));
-                self.digit(conv, id, digit);
-            }
-            Report::PlayEnded { play, .. } => self.play_ended(conv, id, play),
-            Report::ClipMissing { play, clip, .. } => self.clip_is_missing(conv, play, &clip),
-            Report::Missing { cause, .. } => self.absent(conv, id, cause, true),
-            Report::Present { cause, .. } => self.absent(conv, id, cause, false),
-            Report::Degraded { mos, way, quality, .. } => self.scored(conv, id, mos, Some(way), quality),
-            Report::Recovered { mos, quality, .. } => self.scored(conv, id, mos, None, quality),
-            // What is agreed on before the answer binds nobody to speak.
-            Report::Dead { .. } if conv.leg(id).is_some_and(|l| l.is_live() && !l.is_answered()) => {}
-            Report::Dead { .. } => self.leg_fails(conv, id, Cause::NoMedia),
-            Report::Broken { why, .. } => self.browser_lost(conv, id, why),
-            Report::Latched { .. } => {}
-            Report::Silence { since, .. } => self.fell_silent(conv, id, since),
-            Report::Closed { quality, .. } => self.closed(conv, id, quality),
-            Report::TapOverflow { recording, frames, .. } => {
-                // 20 ms a frame, the length that nearly every peer sends.
-                let data = RecordingGap { recording, reason: "queue_full".to_owned(), gap_ms: frames * 20 };
-                self.tell(Some(conv.id), Kind::RecordingGap(data));
-            }
         }
     }
 }

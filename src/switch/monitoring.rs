@@ -6,13 +6,13 @@
 //! says and hears is recorded apart, where the configuration wants that.
 
 use super::command::MonitorMode;
-use super::event::{By, CallMonitored, Kind, MonitorChange};
 use super::guests::Found;
 use super::hub::Cx;
 use super::input::Actor;
 use super::output::{About, RecorderCommand};
 use super::{Output, Refusal};
 use crate::conversation::{Conversation, Guest, GuestId, GuestSeat, NARROW, Role, Supervised, Supervision, Whereabouts};
+use crate::event::{By, CallMonitored, Kind, MonitorChange};
 use crate::ids::{LegId, Number, RecordingId};
 use crate::media::Command;
 use crate::route::Cause;

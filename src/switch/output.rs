@@ -7,8 +7,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::command::Answer;
-use super::event::{Direction, Event};
 use crate::clock::{Mono, Wall};
+use crate::event::{Direction, Event};
 use crate::ids::{ConversationId, LegId, Number, QueueName, RecordingId, StaffNumber};
 use crate::media;
 use crate::registrar::Binding;

@@ -16,7 +16,6 @@
 
 use std::time::Duration;
 
-use super::event::{CallParkReturned, CallParked, Kind, ParkReturn};
 use super::hub::{Cx, For};
 use super::pickup::Joining;
 use super::transfer::Notice;
@@ -24,6 +23,7 @@ use super::{Output, Switch};
 use crate::clock::Now;
 use crate::config::Place;
 use crate::conversation::{Conversation, Otherwise, Parked, Peer, Role, Stage, Transferring};
+use crate::event::{CallParkReturned, CallParked, Kind, ParkReturn};
 use crate::ids::{LegId, Number};
 use crate::media::{Audio, PlayId};
 use crate::route::{Cause, Decision, Direction, tidy};

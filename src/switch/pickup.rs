@@ -9,7 +9,6 @@
 
 use std::time::Duration;
 
-use super::event::{CallPickedUp, Kind, QueueAnswered, QueueLeft};
 use super::hub::{Cx, For, Index};
 use super::queueing::millis;
 use super::{Output, Switch};
@@ -17,6 +16,7 @@ use crate::acd::OfferId;
 use crate::clock::Now;
 use crate::conversation::{Conversation, InfoKeys, Leg, Peer, Role, Stage};
 use crate::dialog::{Call, Key, Own, Reach, SessionTimer};
+use crate::event::{CallPickedUp, Kind, LeftWhy, QueueAnswered, QueueLeft};
 use crate::ids::{ConversationId, LegId, Number, StaffNumber};
 use crate::media::Command;
 use crate::route::Cause;
@@ -170,7 +170,8 @@ impl Cx<'_> {
 
     /// Likewise one that rings on an offer of a queue.
     fn pick_up_offer(&mut self, conv: &mut Conversation, ringing: LegId, offer: OfferId, joining: &Joining) -> Result<(), u16> {
-        let (Stage::Queue { queue }, Some(from)) = (&conv.stage, conv.leg(ringing).and_then(|l| l.peer.phone().cloned())) else {
+        let (Stage::Queue { queue, .. }, Some(from)) = (&conv.stage, conv.leg(ringing).and_then(|l| l.peer.phone().cloned()))
+        else {
             return Err(486);
         };
         let (queue, phone, config) = (queue.clone(), &joining.phone, self.config());
@@ -188,7 +189,7 @@ impl Cx<'_> {
         self.hub.stirred = true;
         match agent {
             Some(agent) => {
-                let Some(answered) = self.hub.acd.picked_up(offer, &agent, phone, self.now) else {
+                let Some(answered) = self.hub.acd.picked_up(offer, &agent, phone, conv.id, self.now) else {
                     self.release(conv, id, Cause::Cancelled, Status::TEMPORARILY_UNAVAILABLE, None);
                     return Ok(());
                 };
@@ -202,7 +203,8 @@ impl Cx<'_> {
             }
             None => {
                 let waited = self.hub.acd.withdraw(conv.id, self.now).map_or(Duration::ZERO, |left| left.waited);
-                let data = QueueLeft { queue, waited_ms: millis(waited), to: Some(format!("picked up by phone:{phone}")) };
+                let to = Some(format!("picked up by phone:{phone}"));
+                let data = QueueLeft { queue, waited_ms: millis(waited), to, why: Some(LeftWhy::PickedUp), by: None };
                 self.tell(Some(conv.id), Kind::QueueLeft(data));
             }
         }

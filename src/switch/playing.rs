@@ -2,10 +2,10 @@
 
 use super::Refusal;
 use super::command::{Member, PlayTo, Sound, Tone};
-use super::event::{By, CallMuted, CallPlayed, Kind, PlayChange};
 use super::hub::Cx;
 use super::input::Actor;
 use crate::conversation::Conversation;
+use crate::event::{By, CallMuted, CallPlayed, Kind, PlayChange};
 use crate::ids::LegId;
 use crate::media::{Audio, ClipName, PlayId, Source};
 

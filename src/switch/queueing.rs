@@ -2,17 +2,38 @@
 
 use std::time::Duration;
 
-use super::event::{Kind, QueueAnswered, QueueEntered, QueueLeft, QueueOffered, QueueUnanswered};
 use super::hub::Cx;
-use crate::acd::{self, OfferEnd, OfferId, Stay, Why};
+use super::{Output, Switch};
+use crate::acd::{self, Announcer, NotEntered, OfferEnd, OfferId, OverflowWhy, Stay, Why};
+use crate::clock::Now;
+use crate::config::Place;
 use crate::conversation::{Conversation, Role, Stage};
+use crate::event::{Kind, LeftWhy, QueueAnswered, QueueEntered, QueueLeft, QueueOffered, QueueUnanswered};
 use crate::ids::{LegId, QueueName, StaffNumber};
 use crate::media::Audio;
 use crate::route::{self, Cause};
 use crate::sip::{Reason, Status};
 
+/// Queues in a row that do not take a caller.
+const MOST_TURNS: u8 = 8;
+
 pub(super) fn millis(d: Duration) -> u64 {
     u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Switch {
+    /// On the call that waits. A callback has none before an agent is there for it.
+    pub(super) fn with_caller(
+        &mut self,
+        entry: acd::Entry,
+        now: Now,
+        out: &mut Vec<Output>,
+        act: impl FnOnce(&mut Cx<'_>, &mut Conversation),
+    ) {
+        if let Some(caller) = entry.conversation() {
+            self.with(caller, now, out, act);
+        }
+    }
 }
 
 impl Cx<'_> {
@@ -26,6 +47,12 @@ impl Cx<'_> {
     }
 
     fn waits_in(&mut self, conv: &mut Conversation, queue: &QueueName, stay: Option<&Stay>) {
+        if stay.is_none()
+            && let Err(error) = self.hub.acd.admits(queue, self.now)
+        {
+            return self.turned_away(conv, queue, error);
+        }
+        conv.turned_away = 0;
         // Before the answer, with which a recording would begin.
         self.queue_decides(conv, queue);
         if !self.answer(conv) {
@@ -33,14 +60,12 @@ impl Cx<'_> {
         }
         let entered = match stay {
             Some(stay) => self.hub.acd.enter_again(stay, conv.id, self.now),
-            None => self.hub.acd.enter(queue, conv.id, self.now.mono, self.now),
+            None => self.hub.acd.enter(queue, acd::Arriving::new(conv.id, self.now.mono), self.now),
         };
         match entered {
             Ok(entered) => {
                 self.unpark(conv);
-                conv.stage = Stage::Queue { queue: queue.clone() };
-                conv.queue = Some(queue.clone());
-                self.play(conv, conv.subject, Audio::Music);
+                self.waits(conv, queue);
                 let position = u32::try_from(entered.position).unwrap_or(u32::MAX);
                 let waited_before_ms = stay.map_or(0, |stay| millis(stay.waited));
                 self.tell(Some(conv.id), Kind::QueueEntered(QueueEntered { queue: queue.clone(), position, waited_before_ms }));
@@ -50,6 +75,27 @@ impl Cx<'_> {
             // A reload took it away between the check and now.
             Err(_) => self.fail(conv, Cause::NotFound, None),
         }
+    }
+
+    /// In the line, with music.
+    pub fn waits(&mut self, conv: &mut Conversation, queue: &QueueName) {
+        let rules = self.hub.config.queues.get(queue).and_then(|queue| queue.announce.as_ref());
+        let announcer = rules.map(|rules| Box::new(Announcer::new(rules, self.now.mono)));
+        conv.stage = Stage::Queue { queue: queue.clone(), announcer, play: None };
+        conv.queue = Some(queue.clone());
+        self.play(conv, conv.subject, Audio::Music);
+    }
+
+    /// It may not even wait, and goes where the queue wants it then. Queues that send a caller in a circle are left at last.
+    fn turned_away(&mut self, conv: &mut Conversation, queue: &QueueName, error: NotEntered) {
+        let (to, why) = match error {
+            NotEntered::NoSuchQueue(_) => return self.fail(conv, Cause::NotFound, None),
+            NotEntered::Full(to) => (to, LeftWhy::Length),
+            NotEntered::NoAgents(to) => (to, LeftWhy::NoAgents),
+        };
+        conv.turned_away += 1;
+        let to = if conv.turned_away > MOST_TURNS { Place::Hangup } else { to };
+        self.leaves_for(conv, queue.clone(), &to, why, Duration::ZERO);
     }
 
     /// Whether who waits in it is recorded, where the queue has a word of its own.
@@ -81,7 +127,7 @@ impl Cx<'_> {
     /// The agent's phone was answered: if the lease still holds, the two are bridged.
     pub fn agent_answered(&mut self, conv: &mut Conversation, id: LegId, agent: &StaffNumber, offer: OfferId) {
         let answered = match &conv.stage {
-            Stage::Queue { .. } => self.hub.acd.answered(offer, self.now),
+            Stage::Queue { .. } => self.hub.acd.answered(offer, conv.id, self.now),
             _ => None,
         };
         let Some(answered) = answered else {
@@ -137,6 +183,7 @@ impl Cx<'_> {
                 OfferEnd::Failed => Cause::PeerFault,
                 OfferEnd::NoAnswer
                 | OfferEnd::CallerLeft
+                | OfferEnd::Taken
                 | OfferEnd::AgentLeft
                 | OfferEnd::Unregistered
                 | OfferEnd::OtherCall => Cause::NoAnswer,
@@ -147,17 +194,24 @@ impl Cx<'_> {
     }
 
     /// The acd sends a caller on.
-    pub fn overflow(&mut self, conv: &mut Conversation, queue: QueueName, to: &crate::config::Place, waited: Duration) {
+    pub fn overflow(&mut self, conv: &mut Conversation, queue: QueueName, to: &Place, why: OverflowWhy, waited: Duration) {
         if !matches!(conv.stage, Stage::Queue { .. }) {
             return;
         }
-        let data = QueueLeft { queue, waited_ms: millis(waited), to: Some(format!("overflow {to}")) };
+        let why = match why {
+            OverflowWhy::MaxWait => LeftWhy::MaxWait,
+            OverflowWhy::NoAgents => LeftWhy::NoAgents,
+            OverflowWhy::QueueRemoved => LeftWhy::QueueRemoved,
+        };
+        self.leaves_for(conv, queue, to, why, waited);
+    }
+
+    fn leaves_for(&mut self, conv: &mut Conversation, queue: QueueName, to: &Place, why: LeftWhy, waited: Duration) {
+        let data = QueueLeft { queue, waited_ms: millis(waited), to: Some(format!("overflow {to}")), why: Some(why), by: None };
         self.tell(Some(conv.id), Kind::QueueLeft(data));
         conv.stage = Stage::Routing;
         match to {
-            crate::config::Place::Hangup => {
-                self.announce(conv, "unavailable", crate::config::Place::Hangup, Cause::NoAnswer);
-            }
+            Place::Hangup => self.announce(conv, "queue-no-agent", Place::Hangup, Cause::NoAnswer),
             place => self.go(conv, place),
         }
     }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::event::{By, Kind, RecordingDecided, RecordingPaused, RecordingResumed};
 use super::hub::Cx;
 use super::output::{About, RecorderCommand};
 use super::queueing::millis;
@@ -10,6 +9,7 @@ use super::{Output, Refusal};
 use crate::clock::Mono;
 use crate::config::RecordingRate;
 use crate::conversation::{Conversation, NARROW, Pause, Stage};
+use crate::event::{By, Kind, RecordingDecided, RecordingPaused, RecordingResumed};
 use crate::ids::{LegId, Number, RecordingId};
 use crate::media::Command;
 use crate::route::Decision;

@@ -1,10 +1,10 @@
 //! Reliable provisional responses (RFC 3262), in both roles.
 
-use super::event::By;
 use super::hub::{ALLOW, Cx, Purpose};
 use crate::conversation::Conversation;
 use crate::dialog::Provisional;
 use crate::dialog::reliable::Overdue;
+use crate::event::By;
 use crate::ids::LegId;
 use crate::route::Cause;
 use crate::sip::{Flow, HeaderName, Request, Response, Status};

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::event::{AgentState, By, Kind};
 use super::hub::Cx;
 use super::{Output, transfer::Notice};
 use crate::acd::Wanted;
 use crate::config::{Config, Place};
 use crate::conversation::{Conversation, Peer, Stage, Transferring};
+use crate::event::{AgentState, By, Kind};
 use crate::ids::Number;
 use crate::media::{Audio, ClipName};
 use crate::route::class::Denied;

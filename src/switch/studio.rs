@@ -3,7 +3,6 @@
 //! A take is a recording of its own kind, which nobody hears but who made it. Kept, its sound replaces the prompt's file, and menus play it
 //! from their next play on; the take itself goes in any case, after a kill at the next start.
 
-use super::event::{By, Kind, PromptRecorded};
 use super::greeting::KEPT_SILENCE;
 use super::hub::Cx;
 use super::output::{About, RecorderCommand, recorded};
@@ -11,6 +10,7 @@ use super::queueing::millis;
 use super::{Output, Switch, hub};
 use crate::clock::Now;
 use crate::conversation::{Conversation, NARROW, Stage};
+use crate::event::{By, Kind, PromptRecorded};
 use crate::ids::{LegId, RecordingId};
 use crate::media::{Audio, ClipName, Command, PlayId};
 use crate::route::{Cause, Decision};

@@ -6,12 +6,12 @@
 
 use std::time::Duration;
 
-use super::event::{Kind, Transfer, TransferOutcome};
 use super::hub::{Cx, Hub, Purpose};
 use super::routing::caller;
 use super::{Output, Refusal, Switch};
 use crate::clock::Now;
 use crate::conversation::{Conversation, Otherwise, Peer, Refer, Stage, Transferring};
+use crate::event::{Kind, Transfer, TransferOutcome};
 use crate::ids::{ConversationId, LegId};
 use crate::route::class::{Denied, may_transfer_blind};
 use crate::route::{self, Cause};

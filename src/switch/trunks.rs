@@ -5,13 +5,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::Output;
-use super::event::{self, GoneBy, Kind, Registration};
 use super::hub::{Cx, Lookup, Purpose};
 use super::output::{QueryId, RegistrationChange, Resolved, Server, Wanted};
 use crate::chance::Chance;
 use crate::clock::Mono;
 use crate::config::{Carrier, Config, Trunk};
 use crate::conversation::{Leg, NextTrunks, Peer, Try, Way};
+use crate::event::{self, GoneBy, Kind, Registration};
 use crate::ids::TrunkName;
 use crate::registrar::{Change, News, Outward, Step};
 use crate::route::{self, Attempt, Cause, Condition, Conditions, PROBED_REST, SILENT_REST, Trouble, TroubleKind};

@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use cordboard::event::{CallMerged, Kind, TransferOutcome};
 use cordboard::ids::ConversationId;
 use cordboard::route::Cause;
 use cordboard::switch::command::WantedState;
-use cordboard::switch::event::{CallMerged, TransferOutcome};
-use cordboard::switch::{Answer, Command, Kind, Refusal};
+use cordboard::switch::{Answer, Command, Refusal};
 
 use crate::sim::Sim;
 use crate::sim::audio::{MUSIC, PROMPT};
@@ -46,7 +46,7 @@ fn started(sim: &Sim) -> Vec<ConversationId> {
 }
 
 fn merged(sim: &Sim) -> Vec<(Option<ConversationId>, CallMerged)> {
-    let merged = |e: &cordboard::switch::Event| match &e.kind {
+    let merged = |e: &cordboard::event::Event| match &e.kind {
         Kind::CallMerged(data) => Some((e.conversation, data.clone())),
         _ => None,
     };
@@ -191,7 +191,7 @@ fn an_agent_whom_a_queue_gave_to_the_transferrer_goes_on_with_the_customer() {
     sim.hear_each_other_only(trunk, agent);
     sim.run_for(20 * SECOND);
     let wraps = |s: &Sim| {
-        let agent = |e: &cordboard::switch::Event| matches!(&e.kind, Kind::AgentWrapup(a) if a.agent.as_str() == "1004");
+        let agent = |e: &cordboard::event::Event| matches!(&e.kind, Kind::AgentWrapup(a) if a.agent.as_str() == "1004");
         s.events.iter().any(agent)
     };
     assert!(!wraps(&sim), "the agent talks");

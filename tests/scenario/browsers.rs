@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use cordboard::event::{By, Kind, MissingCause};
 use cordboard::media::{Broken, Report};
 use cordboard::route::Cause;
 use cordboard::sdp::Fingerprint;
 use cordboard::sip::Transport;
-use cordboard::switch::event::{By, MissingCause};
-use cordboard::switch::{Input, Kind};
+use cordboard::switch::Input;
 
 use crate::sim::Sim;
 use crate::sim::audio::MUSIC;

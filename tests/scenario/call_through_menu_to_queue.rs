@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use cordboard::event::{By, Kind};
 use cordboard::route::Cause;
-use cordboard::switch::Kind;
-use cordboard::switch::event::By;
 
 use crate::sim::audio::{MUSIC, PROMPT};
 use crate::sim::ua::OnInvite;

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use cordboard::event::Kind;
 use cordboard::route::Cause;
-use cordboard::switch::{Answer, Command, Kind};
+use cordboard::switch::{Answer, Command};
 
 use crate::sim::ua::{OnInvite, Ua};
 use crate::sim::{Sim, switch};

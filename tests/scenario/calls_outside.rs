@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use cordboard::event::{Bridge, Kind};
 use cordboard::route::Cause;
 use cordboard::sip::{self, HeaderName, Message, Status, Transport};
-use cordboard::switch::event::Bridge;
-use cordboard::switch::{Answer, Command, Kind};
+use cordboard::switch::{Answer, Command};
 
 use crate::sim::Sim;
 use crate::sim::network::Parcel;
@@ -36,7 +36,7 @@ fn a_call_goes_out_with_the_phones_outside_number_and_is_recorded() {
     sim.run_until("over", |s| s.has("recording.finished"));
     let started = sim.events.iter().find_map(|e| if let Kind::CallStarted(s) = &e.kind { Some(s.clone()) } else { None });
     assert_eq!(started.expect("started").customer_number, "4940123");
-    assert_eq!(sim.ended()[0].by, cordboard::switch::event::By::Customer);
+    assert_eq!(sim.ended()[0].by, cordboard::event::By::Customer);
     let recorded = sim.recordings.values().next().expect("a recording");
     let said = |at| cordboard::codec::G711::Pcmu.decode(sim.ua(at).byte);
     let (left, right) = (said(carrier), said(phone));

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cordboard::config::Source;
+use cordboard::event::{CallStarted, Kind};
 use cordboard::sip::{self, ConnectionId, Flow, HeaderName, Message, Method, Request, Response, Status, Transport};
-use cordboard::switch::event::CallStarted;
 use cordboard::switch::output::{Resolved, Server};
-use cordboard::switch::{Answer, Command, Input, Kind};
+use cordboard::switch::{Answer, Command, Input};
 
 use crate::flows::{OFFER, requests, responses, with};
 use crate::sim::ua::{Hold, OnInvite, Ua};

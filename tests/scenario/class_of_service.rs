@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use cordboard::config::Source;
+use cordboard::event::Kind;
 use cordboard::route::class::Denied;
 use cordboard::switch::command::WantedState;
-use cordboard::switch::{Answer, Command, Kind, Refusal};
+use cordboard::switch::{Answer, Command, Refusal};
 
 use crate::sim::ua::OnInvite;
 use crate::sim::{Sim, centre};

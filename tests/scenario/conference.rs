@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use cordboard::event::ConferenceChange::{self, Failed, Joined, Left, Ringing};
+use cordboard::event::Kind;
 use cordboard::ids::ConversationId;
 use cordboard::route::Cause;
-use cordboard::switch::event::ConferenceChange::{self, Failed, Joined, Left, Ringing};
-use cordboard::switch::{Answer, Command, Kind, Refusal};
+use cordboard::switch::{Answer, Command, Refusal};
 
 use crate::sim::Sim;
 use crate::sim::looking::Told;

@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use cordboard::config::Source;
+use cordboard::event::{Kind, RecordingDecided};
 use cordboard::ids::{ConversationId, RecordingId};
 use cordboard::switch::command::{MonitorMode, RecordAction};
-use cordboard::switch::event::RecordingDecided;
 use cordboard::switch::journal::{Ended, replay};
-use cordboard::switch::{Answer, Command, Kind, Refusal};
+use cordboard::switch::{Answer, Command, Refusal};
 
 use crate::recording::{action, announced, announcements, press, talking, with};
 use crate::sim::audio::clips;

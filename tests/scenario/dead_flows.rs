@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use cordboard::config::Source;
+use cordboard::event::{GoneBy, Kind};
 use cordboard::sip::{Flow, Method, Request, Status, Transport};
-use cordboard::switch::event::GoneBy;
-use cordboard::switch::{Input, Kind};
+use cordboard::switch::Input;
 
 use crate::flows::{Line, requests};
 use crate::sim::ua::OnInvite;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use cordboard::config::Config;
-use cordboard::switch::{Answer, Command, Input, Kind, Refusal};
+use cordboard::event::Kind;
+use cordboard::switch::{Answer, Command, Input, Refusal};
 
 use crate::sim::ua::{OnInvite, Ua};
 use crate::sim::{Sim, centre};

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use cordboard::event::{CallForwarded, Kind};
 use cordboard::route::{Forwarding, Why};
-use cordboard::switch::event::CallForwarded;
-use cordboard::switch::{Answer, Command, Kind, Refusal};
+use cordboard::switch::{Answer, Command, Refusal};
 
 use crate::sim::audio::PROMPT;
 use crate::sim::ua::{OnInvite, Ua};
@@ -32,7 +32,7 @@ fn call(sim: &mut Sim, from: SocketAddr, number: &str) {
 }
 
 fn forwarded(sim: &Sim) -> Vec<(String, String, Why)> {
-    let one = |e: &cordboard::switch::Event| match &e.kind {
+    let one = |e: &cordboard::event::Event| match &e.kind {
         Kind::CallForwarded(CallForwarded { phone, to, reason }) => Some((phone.to_string(), to.clone(), *reason)),
         _ => None,
     };

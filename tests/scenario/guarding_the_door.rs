@@ -4,9 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
+use cordboard::event::Kind;
 use cordboard::registrar::bans::Proof;
 use cordboard::sip::{self, Flow, HeaderName, Login, Message, Method, Transport, Uri};
-use cordboard::switch::{Answer, Command, Input, Kind};
+use cordboard::switch::{Answer, Command, Input};
 
 use crate::sim::{Sim, centre, switch};
 

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use cordboard::event::{By, Kind};
 use cordboard::route::Cause;
-use cordboard::switch::event::By;
-use cordboard::switch::{Answer, Command, Kind};
+use cordboard::switch::{Answer, Command};
 
 use crate::sim::Sim;
 use crate::sim::audio::MUSIC;
@@ -136,7 +136,7 @@ fn a_command_holds_and_resumes_and_says_who_gave_it() {
     sim.run_for(2 * SECOND);
     assert!(sim.ua(trunk).heard(p, since) > 80 && sim.ua(phone).heard(t, since) > 80);
     let by = sim.events.iter().find_map(|e| if let Kind::CallHeld(d) = &e.kind { Some(d.by.clone()) } else { None });
-    assert_eq!(by, Some(cordboard::switch::event::By::Api("admin".into())));
+    assert_eq!(by, Some(cordboard::event::By::Api("admin".into())));
     sim.act(trunk, |t, now| t.hang_up(now));
     sim.run_for(SECOND);
     assert!(matches!(sim.ask(Command::Resume { conversation }), Answer::Refused(_)));

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use cordboard::event::{CallStarted, Direction, Kind, RecordingFinished};
 use cordboard::ids::{ConversationId, LegId, RecordingId};
 use cordboard::media::Lease;
 use cordboard::route::Cause;
-use cordboard::switch::event::{CallStarted, Direction, RecordingFinished};
 use cordboard::switch::input::{OpenConversation, Recovered, Repaired, UnloggedConversation};
-use cordboard::switch::{Answer, Command, Input, Kind};
+use cordboard::switch::{Answer, Command, Input};
 
 use crate::sim::ua::OnInvite;
 use crate::sim::{Sim, centre};

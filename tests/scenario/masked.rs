@@ -35,7 +35,7 @@ fn keys_in(journal: &[u8]) -> String {
 /// Where the caller has got to, by the events.
 fn places(sim: &Sim) -> Vec<String> {
     let left = sim.events.iter().filter_map(|e| match &e.kind {
-        cordboard::switch::Kind::MenuLeft(left) => Some(left.to.clone()),
+        cordboard::event::Kind::MenuLeft(left) => Some(left.to.clone()),
         _ => None,
     });
     left.collect()

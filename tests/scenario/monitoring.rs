@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use cordboard::event::{Kind, MonitorChange};
 use cordboard::ids::ConversationId;
 use cordboard::route::Cause;
 use cordboard::switch::command::MonitorMode::{self, Barge, Listen, TakeOver, Whisper};
-use cordboard::switch::event::MonitorChange;
-use cordboard::switch::{Answer, Command, Kind, Refusal};
+use cordboard::switch::{Answer, Command, Refusal};
 
 use crate::sim::Sim;
 use crate::sim::looking::Told;
@@ -42,7 +42,7 @@ fn monitored(seed: u8, mode: MonitorMode) -> (Sim, SocketAddr, SocketAddr, Socke
 }
 
 fn changes(sim: &Sim) -> Vec<(MonitorChange, MonitorMode)> {
-    let change = |e: &cordboard::switch::Event| match &e.kind {
+    let change = |e: &cordboard::event::Event| match &e.kind {
         Kind::CallMonitored(m) => Some((m.change, m.mode)),
         _ => None,
     };

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use cordboard::switch::{Answer, Command, Kind};
+use cordboard::event::Kind;
+use cordboard::switch::{Answer, Command};
 
 use crate::sim::{Sim, centre};
 

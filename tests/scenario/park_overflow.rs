@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use cordboard::config::Source;
+use cordboard::event::{Kind, ParkReturn};
 use cordboard::route::{Cause, Forwarding};
-use cordboard::switch::event::ParkReturn;
-use cordboard::switch::{Answer, Command, Kind};
+use cordboard::switch::{Answer, Command};
 
 use crate::sim::audio::{MUSIC, PROMPT};
 use crate::sim::ua::OnInvite;

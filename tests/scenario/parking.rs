@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use cordboard::switch::{Answer, Command, Kind};
+use cordboard::event::Kind;
+use cordboard::switch::{Answer, Command};
 
 use crate::sim::Sim;
 use crate::sim::audio::{MUSIC, PROMPT};

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use cordboard::switch::event::CallPickedUp;
-use cordboard::switch::{Answer, Command, Kind};
+use cordboard::event::{CallPickedUp, Kind};
+use cordboard::switch::{Answer, Command};
 
 use crate::sim::ua::OnInvite;
 use crate::sim::{Sim, centre};

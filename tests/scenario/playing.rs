@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use cordboard::event::{Kind, PlayChange};
 use cordboard::ids::ConversationId;
 use cordboard::switch::command::{Member, PlayTo, Sound, Tone};
-use cordboard::switch::event::PlayChange;
-use cordboard::switch::{Answer, Command, Kind, Refusal};
+use cordboard::switch::{Answer, Command, Refusal};
 
 use crate::sim::Sim;
 use crate::sim::audio::{MUSIC, PROMPT};

@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use cordboard::event::{Kind, MissingCause};
 use cordboard::media::{Quality, Way};
 use cordboard::rtp::rtcp;
-use cordboard::switch::event::MissingCause;
-use cordboard::switch::{Answer, Command, Kind};
+use cordboard::switch::{Answer, Command};
 
 use crate::sim::Sim;
 use crate::sim::network::Weather;

@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use cordboard::event::{By, Kind, LeftWhy};
 use cordboard::route::Cause;
 use cordboard::switch::command::WantedState;
-use cordboard::switch::{Answer, Command, Kind};
+use cordboard::switch::{Answer, Command};
 
 use crate::sim::Sim;
 use crate::sim::audio::MUSIC;
@@ -113,7 +114,7 @@ fn an_agent_who_answers_and_hangs_up_at_once_has_had_the_call() {
     sim.set(agent, OnInvite::AnswerThenBye(SECOND));
     call(&mut sim, trunk, "+4930555600");
     sim.run_until("over", |s| s.has("call.ended"));
-    assert_eq!(sim.ended()[0].by, cordboard::switch::event::By::Phone);
+    assert_eq!(sim.ended()[0].by, cordboard::event::By::Phone);
     sim.run_for(SECOND);
     assert!(sim.ua(trunk).is_idle());
     sim.assert_clean();
@@ -187,6 +188,30 @@ fn a_caller_who_has_waited_too_long_overflows() {
     assert_eq!(sim.now.mono.since(entered), 30 * SECOND);
     sim.run_until("over", |s| s.has("call.ended"));
     assert_eq!(sim.count("queue.abandoned"), 0);
+    assert_eq!(left(&sim), (Some(LeftWhy::MaxWait), None));
+    assert!(sim.said.iter().any(|prompt| prompt.ends_with("queue-no-agent")), "{:?}", sim.said);
+    sim.assert_clean();
+}
+
+fn left(sim: &Sim) -> (Option<LeftWhy>, Option<By>) {
+    let one = |kind: &Kind| if let Kind::QueueLeft(left) = kind { Some((left.why, left.by.clone())) } else { None };
+    sim.events.iter().find_map(|e| one(&e.kind)).expect("somebody left")
+}
+
+/// The service level is of those who were not served in time, and not of those whom we sent away.
+#[test]
+fn whom_somebody_else_hangs_up_on_has_abandoned_nothing() {
+    let mut sim = Sim::new(32);
+    let trunk = sim.trunk();
+    call(&mut sim, trunk, "+4930555600");
+    sim.run_until("in the queue", |s| s.has("queue.entered"));
+    let conversation = sim.events.iter().find_map(|e| e.conversation).expect("a conversation");
+    assert_eq!(sim.ask(Command::Hangup { conversation }), Answer::Done);
+    sim.run_until("over", |s| s.has("call.ended"));
+    assert_eq!(sim.count("queue.abandoned"), 0);
+    assert_eq!(left(&sim), (Some(LeftWhy::Ended), Some(By::Api("admin".into()))));
+    let Answer::Queues(queues) = sim.ask(Command::Queues) else { panic!("queues") };
+    assert!(queues.iter().all(|q| (q.offered, q.abandoned) == (0, 0)), "{queues:?}");
     sim.assert_clean();
 }
 

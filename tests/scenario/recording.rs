@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use cordboard::config::Source;
+use cordboard::event::{By, ConferenceChange, Kind};
 use cordboard::ids::ConversationId;
 use cordboard::switch::command::{MonitorMode, RecordAction};
-use cordboard::switch::event::{By, ConferenceChange};
-use cordboard::switch::{Answer, Command, Kind, Refusal};
+use cordboard::switch::{Answer, Command, Refusal};
 
 use crate::sim::ua::Hold;
 use crate::sim::{Recorded, Sim, centre};

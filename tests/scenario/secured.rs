@@ -6,9 +6,9 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use cordboard::config::Source;
+use cordboard::event::Kind;
 use cordboard::route::Cause;
 use cordboard::sip::Transport;
-use cordboard::switch::Kind;
 use cordboard::switch::journal::{Ended, replay};
 
 use crate::sim::ua::Hold;

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use cordboard::codec::G711;
-use cordboard::switch::{Answer, Command, Kind};
+use cordboard::event::Kind;
+use cordboard::switch::{Answer, Command};
 
 use crate::sim::Sim;
 use crate::voicemail::press;

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use cordboard::config::Source;
+use cordboard::event::{Kind, TransferOutcome};
 use cordboard::route::Cause;
-use cordboard::switch::event::TransferOutcome;
-use cordboard::switch::{Answer, Command, Kind};
+use cordboard::switch::{Answer, Command};
 
 use crate::sim::audio::MUSIC;
 use crate::sim::ua::{Hold, OnInvite, Ua};
@@ -414,10 +414,10 @@ fn an_internal_call_that_is_transferred_outside_is_an_outbound_one_from_there_on
     assert_eq!(rules, [(false, "internal default"), (true, "outbound default")]);
     sim.act(trunk, |t, now| t.hang_up(now));
     sim.run_until("over", |s| s.has("recording.finished"));
-    assert_eq!(sim.ended()[0].by, cordboard::switch::event::By::Customer);
+    assert_eq!(sim.ended()[0].by, cordboard::event::By::Customer);
     let recorded = sim.recordings.values().next().expect("a recording");
     assert_eq!(recorded.about.customer_number, "4940123");
-    assert_eq!(recorded.about.direction, cordboard::switch::event::Direction::Outbound);
+    assert_eq!(recorded.about.direction, cordboard::event::Direction::Outbound);
     let said = |at| cordboard::codec::G711::Pcmu.decode(sim.ua(at).byte);
     assert_eq!(recorded.samples[8_000 * 2 * 2..][..2], [said(trunk), said(phone)], "left is the customer");
     sim.assert_clean();

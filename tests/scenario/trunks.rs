@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use cordboard::config::Source;
+use cordboard::event::{Kind, TroubleKind, TrunkDown, TrunkFailure};
 use cordboard::sip::{ConnectionId, Transport};
 use cordboard::switch::command::TrunkView;
-use cordboard::switch::event::{TroubleKind, TrunkDown, TrunkFailure};
-use cordboard::switch::{Answer, Command, Input, Kind};
+use cordboard::switch::{Answer, Command, Input};
 
 use crate::sim::ua::{OnInvite, Ua};
 use crate::sim::{Sim, centre, server};

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use cordboard::codec::G711;
+use cordboard::event::{Kind, Voicemail};
 use cordboard::ids::RecordingId;
 use cordboard::route::Forwarding;
 use cordboard::switch::command::MessageView;
-use cordboard::switch::event::Voicemail;
-use cordboard::switch::{Answer, Command, Kind, Refusal};
+use cordboard::switch::{Answer, Command, Refusal};
 use cordboard::voicemail::MOST_MESSAGES;
 
 use crate::sim::audio::PROMPT;
@@ -42,7 +42,7 @@ pub fn mailbox(sim: &mut Sim) -> Vec<MessageView> {
 }
 
 fn told(sim: &Sim) -> Vec<(&'static str, Voicemail)> {
-    let one = |e: &cordboard::switch::Event| match &e.kind {
+    let one = |e: &cordboard::event::Event| match &e.kind {
         Kind::VoicemailLeft(data) => Some(("left", data.clone())),
         Kind::VoicemailHeard(data) => Some(("heard", data.clone())),
         Kind::VoicemailDeleted(data) => Some(("deleted", data.clone())),
@@ -498,7 +498,7 @@ fn a_caller_who_falls_silent_has_said_it_all() {
     assert!((5_900..=6_500).contains(&sim.now.mono.since(since).as_millis()), "{:?}", sim.now.mono.since(since));
     let took = mailbox(&mut sim)[0].duration_ms;
     assert!((4_300..=4_700).contains(&took), "the silence is cut off: {took}");
-    assert_eq!(sim.ended()[0].by, cordboard::switch::event::By::Switch);
+    assert_eq!(sim.ended()[0].by, cordboard::event::By::Switch);
 
     // Who is silent from the start has left nothing.
     sim.act(caller, |p, now| {

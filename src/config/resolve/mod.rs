@@ -10,6 +10,7 @@
 //! and names are taken from what stands in the file, so that one mistake is reported once. The result is used only if there was none.
 
 mod people;
+mod queues;
 mod routes;
 mod system;
 
@@ -137,7 +138,7 @@ impl Checking {
         let phones = self.phones(given.phones);
         let agents = self.agents(given.agents);
         let outbound = self.outbound(given.outbound);
-        let queues = self.queues(given.queues, ring_cycle, &outbound);
+        let queues = self.queues(given.queues, ring_cycle, &outbound, &agents, &prompts);
         let extensions = self.extensions(given.extensions, &outbound);
         let park = self.park(given.park, &extensions, &outbound);
         let voicemail = self.voicemail(given.voicemail);

@@ -1,4 +1,4 @@
-//! Phones, agents, queues, users.
+//! Phones, agents, users.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -8,8 +8,8 @@ use serde_spanned::Spanned;
 use super::{Checking, Secretless, Seen};
 use crate::config::fault::Fault;
 use crate::config::units::{BadValue, MailAddress, Name, NumberPattern, Pin, is_name};
-use crate::config::{Agent, Class, MailTo, Mailbox, Outbound, Phone, Place, Queue, Secret, Spoken, Strategy, Times, User, given};
-use crate::ids::{Number, QueueName, StaffNumber};
+use crate::config::{Agent, Class, MailTo, Mailbox, Phone, Secret, Spoken, Times, User, given};
+use crate::ids::{Number, StaffNumber};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -18,12 +18,12 @@ const HOUR: Duration = Duration::from_secs(3_600);
 pub(in crate::config) const ADMIN: &str = "admin";
 
 /// What phones and queues say of their mailboxes.
-struct MailboxKeys {
-    pin: Option<Spanned<Pin>>,
-    language: Option<Spanned<Name>>,
-    mail: Option<Spanned<MailAddress>>,
-    mail_attach: Option<bool>,
-    mail_delete: Option<Spanned<bool>>,
+pub(super) struct MailboxKeys {
+    pub pin: Option<Spanned<Pin>>,
+    pub language: Option<Spanned<Name>>,
+    pub mail: Option<Spanned<MailAddress>>,
+    pub mail_attach: Option<bool>,
+    pub mail_delete: Option<Spanned<bool>>,
 }
 
 impl Checking {
@@ -77,7 +77,7 @@ impl Checking {
         phones
     }
 
-    fn mailbox(&mut self, number: &str, title: String, at: usize, keys: MailboxKeys) {
+    pub(super) fn mailbox(&mut self, number: &str, title: String, at: usize, keys: MailboxKeys) {
         let MailboxKeys { pin, language, mail, mail_attach, mail_delete } = keys;
         let pin = pin.map(|pin| pin.into_inner().0).or_else(|| self.secrets.pin.get(number).map(|p| p.0.clone()));
         match &pin {
@@ -147,104 +147,12 @@ impl Checking {
             if let Some(other) = phones.insert(phone.clone(), staff_number.clone()) {
                 self.fault(&agent.phone, Fault::PhoneTaken { phone: phone.clone(), agent: other });
             }
-            let mut skills = BTreeMap::new();
-            for (skill, level) in agent.skills.unwrap_or_default() {
-                let level = self.count("skill", Some(level), 1, 1..=5);
-                skills.insert(skill, u8::try_from(level).unwrap_or(1));
-            }
+            let skills = self.levels(agent.skills.unwrap_or_default());
             let staff_number = StaffNumber::from(staff_number.as_str());
             let phone = Number::from(phone.as_str());
             agents.insert(staff_number.clone(), Agent { staff_number, name: agent.name.0, phone, skills });
         }
         agents
-    }
-
-    pub(super) fn queues(
-        &mut self,
-        given: Vec<Spanned<given::Queue>>,
-        country_ring: Duration,
-        outbound: &[Outbound],
-    ) -> BTreeMap<QueueName, Queue> {
-        let mut queues = BTreeMap::new();
-        let mut seen = Seen::new("queue");
-        for given in given {
-            let queue = given.into_inner();
-            let name = queue.name.get_ref().0.clone();
-            seen.is_new(self, &name, &queue.name);
-            if let Some(number) = &queue.number {
-                self.take_number(&number.get_ref().0.clone(), number);
-            }
-            let agents = self.members(queue.agents.unwrap_or_default());
-            match (&queue.voicemail, &queue.number) {
-                (Some(wanted), Some(number)) if *wanted.get_ref() => {
-                    let title = queue.title.as_ref().map_or_else(|| name.clone(), |t| t.0.clone());
-                    let keys = MailboxKeys {
-                        pin: queue.pin,
-                        language: queue.language,
-                        mail: queue.mail,
-                        mail_attach: queue.mail_attach,
-                        mail_delete: queue.mail_delete,
-                    };
-                    self.mailbox(&number.get_ref().0.clone(), title, wanted.span().start, keys);
-                }
-                (Some(wanted), None) if *wanted.get_ref() => self.fault(wanted, Fault::MailboxWithoutNumber(name.clone())),
-                (Some(_) | None, Some(_) | None) => {
-                    if let Some(mail) = queue.mail {
-                        self.fault(&mail, Fault::MailWithoutMailbox(name.clone()));
-                    }
-                }
-            }
-            if let Some(overflow) = &queue.overflow {
-                self.place(overflow, outbound);
-                if overflow.get_ref().0 == Place::Queue(name.as_str().into()) {
-                    self.fault(overflow, Fault::OverflowsIntoItself(name.clone()));
-                }
-            }
-            let rings = self.count("rings", queue.rings, 3, 1..=20);
-            let ring_cycle = self.time("ring_cycle", queue.ring_cycle, country_ring, SECOND..=30 * SECOND);
-            let max_wait = queue.max_wait.map(|given| self.time("max_wait", Some(given), HOUR, SECOND..=24 * HOUR));
-            let name = QueueName::from(name.as_str());
-            let resolved = Queue {
-                name: name.clone(),
-                strategy: queue.strategy.map_or(Strategy::LongestIdle, |s| s.0),
-                agents,
-                number: queue.number.map(|n| Number::from(n.get_ref().0.as_str())),
-                title: queue.title.map_or_else(|| name.to_string(), |t| t.0),
-                rings,
-                ring_cycle,
-                wrap_up: self.time("wrap_up", queue.wrap_up, 15 * SECOND, Duration::ZERO..=HOUR),
-                rest_after_unanswered: self.time(
-                    "rest_after_unanswered",
-                    queue.rest_after_unanswered,
-                    30 * SECOND,
-                    Duration::ZERO..=HOUR,
-                ),
-                max_wait,
-                overflow: queue.overflow.map_or(Place::Hangup, |o| o.into_inner().0),
-                service_level: self.time("service_level", queue.service_level, 20 * SECOND, SECOND..=HOUR),
-                short_abandon: self.time("short_abandon", queue.short_abandon, 5 * SECOND, Duration::ZERO..=HOUR),
-                record: queue.record.map(|r| r.0),
-            };
-            queues.insert(name, resolved);
-        }
-        queues
-    }
-
-    /// A queue's agents: each exists, and is named once.
-    fn members(&mut self, given: Vec<Spanned<Name>>) -> Vec<StaffNumber> {
-        let mut members = Vec::new();
-        let mut seen = Seen::new("agent");
-        for agent in given {
-            let staff_number = agent.get_ref().0.clone();
-            if !self.named.agents.contains(&staff_number) {
-                let there = self.named.agents.clone();
-                self.dangling(&agent, "agent with staff number", &staff_number, &there);
-            }
-            if seen.is_new(self, &staff_number, &agent) {
-                members.push(StaffNumber::from(staff_number.as_str()));
-            }
-        }
-        members
     }
 
     /// Prompts that are recorded by phone: each number and each prompt once, by phones that there are.

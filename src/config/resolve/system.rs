@@ -307,13 +307,17 @@ impl Checking {
         needs.map(|_| Tls { certificate, key, self_signed, ca })
     }
 
+    /// It is there in one language at least.
+    pub(super) fn prompt<T>(&mut self, at: &Spanned<T>, name: &str, prompts: &[String]) {
+        if !prompts.iter().any(|prompt| prompt.split_once('/').is_some_and(|(_, other)| other == name)) {
+            self.fault(at, Fault::NoPrompt(name.to_owned()));
+        }
+    }
+
     pub(super) fn recording(&mut self, given: Option<Spanned<given::Recording>>, prompts: &[String]) -> Recording {
         let given = given.map(Spanned::into_inner).unwrap_or_default();
         if let Some(announcement) = &given.announcement {
-            let name = &announcement.get_ref().0;
-            if !prompts.iter().any(|prompt| prompt.split_once('/').is_some_and(|(_, other)| other == name)) {
-                self.fault(announcement, Fault::NoPrompt(name.clone()));
-            }
+            self.prompt(announcement, &announcement.get_ref().0, prompts);
         }
         if let (Some(refuse), None) = (&given.refuse, &given.announcement) {
             self.fault(refuse, Fault::RefusesUnasked);

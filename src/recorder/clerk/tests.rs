@@ -7,12 +7,12 @@ use super::super::rig::{Rig, about, frame, open_store, recording};
 use super::super::verify::{self, How};
 use super::*;
 use crate::clock::Wall;
+use crate::event::RecordingFinished;
 use crate::ids::StaffNumber;
 use crate::media::Side;
-use crate::store::disk::RealDisk;
 use crate::store::database::{Change, Database, Entry, Memory, Order, Tree};
+use crate::store::disk::RealDisk;
 use crate::store::recordings::{Filter, Kind};
-use crate::switch::event::RecordingFinished;
 use crate::switch::output::RecorderCommand;
 
 const STRICT: How = How { hash: true, live: false };

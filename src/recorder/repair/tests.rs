@@ -10,11 +10,11 @@ use super::super::rig::{Rig, START_MS, open_store, recording};
 use super::super::verify::{self, How};
 use super::*;
 use crate::clock::Mono;
+use crate::event::{CallStarted, Event, Kind, RecordingRefused};
 use crate::ids::LegId;
 use crate::store::disk::RealDisk;
 use crate::store::index_folder;
 use crate::store::recordings::Filter;
-use crate::switch::event::{CallStarted, Event, Kind, RecordingRefused};
 use crate::switch::input::RecorderReport;
 
 const STRICT: How = How { hash: true, live: false };

@@ -5,11 +5,11 @@ use super::row::{
     Span,
 };
 use crate::clock::Wall;
-use crate::ids::{LegId, RecordingId};
-use crate::store::log::Stored;
-use crate::switch::event::{
+use crate::event::{
     Bridge, CallEnded, CallMonitored, CallStarted, ConferenceChange, Direction, Kind, MonitorChange, TransferOutcome,
 };
+use crate::ids::{LegId, RecordingId};
+use crate::store::log::Stored;
 
 /// The row after an event of its conversation. `None` where there is no row yet and the event begins none (its `call.started` is lost
 /// or no longer kept): a row without a beginning would say wrong things.
@@ -170,7 +170,8 @@ impl Conversation {
                     self.queues.push(q.queue.clone());
                 }
                 let queue = q.queue.clone();
-                self.open_interval(at, Span::Queue { queue, outcome: QueueOutcome::Waiting, waited_ms: None });
+                let (outcome, waited_before_ms) = (QueueOutcome::Waiting, q.waited_before_ms);
+                self.open_interval(at, Span::Queue { queue, outcome, waited_ms: None, waited_before_ms });
             }
             Kind::QueueOffered(q) => self.open_interval(
                 at,

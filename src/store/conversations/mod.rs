@@ -22,9 +22,10 @@ pub use row::{Conversation, Ended, Interval, Leg, OfferOutcome, QueueOutcome, Re
 use super::database::{Change, Database, DatabaseError, Descending, Order, Tree};
 use super::log::{Log, LogError, Reader, Stored};
 use super::recordings::{same_number, untold_key};
+use crate::acd::PastStay;
 use crate::clock::Wall;
+use crate::event::Kind;
 use crate::ids::{ConversationId, RecordingId};
-use crate::switch::event::Kind;
 use crate::switch::input::OpenConversation;
 
 /// Version of [`apply`]: rows of another version are folded anew from what the log keeps.
@@ -163,6 +164,24 @@ impl Conversations {
         let more = rows.len() > limit;
         let items: Vec<Conversation> = rows.into_values().rev().take(limit).collect();
         Ok(Page { next: if more { items.last().map(|row| row.id) } else { None }, items })
+    }
+
+    /// Stays in queues that are over, of conversations that began since then.
+    pub fn queue_stays(&self, since: Wall) -> Result<Vec<PastStay>, DatabaseError> {
+        let (mut stays, mut cursor) = (Vec::new(), None);
+        loop {
+            let page = self.list(false, None, MOST_PER_PAGE, cursor)?;
+            for row in &page.items {
+                if row.started_at < since {
+                    return Ok(stays);
+                }
+                stays.extend(row.intervals.iter().filter_map(Interval::queue_stay));
+            }
+            match page.next {
+                Some(next) => cursor = Some(next),
+                None => return Ok(stays),
+            }
+        }
     }
 
     /// Conversations that the log, as far as it is folded, shows without an end; oldest first.

@@ -1,15 +1,18 @@
 //! One row a conversation.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::acd::{PastEnd, PastStay};
 use crate::clock::Wall;
+use crate::event::{By, Direction, MissingCause, TransferOutcome};
 use crate::ids::{ConversationId, LegId, MenuName, Number, QueueName, RecordingId, StaffNumber, TrunkName};
 use crate::media::{Quality, Way};
 use crate::route::Cause;
 use crate::store::rfc3339;
 use crate::switch::command::MonitorMode;
-use crate::switch::event::{By, Direction, MissingCause, TransferOutcome};
 
 /// Intervals that a row holds: a caller who is offered to agent after agent for hours. Later ones are counted only.
 pub const MOST_INTERVALS: usize = 400;
@@ -127,6 +130,26 @@ pub struct Interval {
     pub span: Span,
 }
 
+impl Interval {
+    /// Of a stay in a queue that is over, how it went.
+    pub fn queue_stay(&self) -> Option<PastStay> {
+        let Span::Queue { queue, outcome, waited_ms, waited_before_ms } = &self.span else { return None };
+        let how = match outcome {
+            QueueOutcome::Answered => PastEnd::Answered,
+            QueueOutcome::Abandoned => PastEnd::Abandoned,
+            QueueOutcome::Left => PastEnd::Moved,
+            QueueOutcome::Waiting => return None,
+        };
+        Some(PastStay {
+            queue: queue.clone(),
+            ended: self.to?,
+            how,
+            waited: Duration::from_millis((*waited_ms)?),
+            before: Duration::from_millis(*waited_before_ms),
+        })
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Span {
@@ -145,7 +168,11 @@ pub enum Span {
         #[schema(value_type = String)]
         queue: QueueName,
         outcome: QueueOutcome,
+        /// With what it had waited there before.
         waited_ms: Option<u64>,
+        /// Of one who came back from a transfer that nobody took.
+        #[serde(default)]
+        waited_before_ms: u64,
     },
     /// Ringing at an agent's phone.
     Offer {

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::*;
+use crate::acd::PastEnd;
 use crate::clock::Wall;
+use crate::event::*;
 use crate::ids::{LegId, QueueName, RecordingId, StaffNumber};
 use crate::media::{Quality, Way};
 use crate::route::Cause;
@@ -11,7 +13,6 @@ use crate::store::database::{Entry, Memory};
 use crate::store::disk::RealDisk;
 use crate::store::log::LogOptions;
 use crate::switch::command::MonitorMode;
-use crate::switch::event::*;
 
 fn id() -> ConversationId {
     ConversationId::from_parts(1_000, 1)
@@ -102,7 +103,7 @@ fn events() -> Vec<Event> {
 }
 
 fn stored() -> Vec<Stored> {
-    (1..).zip(events()).map(|(sequence, event)| Stored { sequence, event }).collect()
+    (1..).zip(events()).map(|(sequence, event)| Stored::new(sequence, event)).collect()
 }
 
 #[test]
@@ -127,6 +128,16 @@ fn a_whole_stay_becomes_one_row() {
     assert_eq!(serde_json::from_str::<Conversation>(&json).unwrap(), row);
 }
 
+#[test]
+fn stays_in_queues_are_found_by_when_their_calls_began() {
+    let rows = Conversations::open(Arc::new(Memory::default())).unwrap();
+    rows.take(&stored());
+    let stays = rows.queue_stays(Wall::default()).unwrap();
+    let told: Vec<_> = stays.iter().map(|stay| (stay.queue.as_str(), stay.how, stay.waited)).collect();
+    assert_eq!(told, [("support", PastEnd::Answered, Duration::from_millis(2_100))]);
+    assert_eq!(rows.queue_stays(Wall::from_micros(i64::MAX)).unwrap(), []);
+}
+
 /// The recorder is behind the log: what was on its way when the customer refused is told after it.
 #[test]
 fn a_refused_recording_stays_refused_whatever_is_told_of_it_later() {
@@ -136,7 +147,7 @@ fn a_refused_recording_stays_refused_whatever_is_told_of_it_later() {
     let mut row = fold::apply(None, &began).unwrap();
     for (sequence, kind) in (began.sequence + 1..).zip([refused, Kind::RecordingStarted(RecordingStarted { recording })]) {
         let event = Event { at: Wall::from_micros(2_000_000), conversation: Some(id()), kind };
-        row = fold::apply(Some(row), &Stored { sequence, event }).unwrap();
+        row = fold::apply(Some(row), &Stored::new(sequence, event)).unwrap();
     }
     assert_eq!(row.recordings.iter().map(|r| r.state).collect::<Vec<_>>(), [RecordingOutcome::Refused]);
 }
@@ -168,7 +179,7 @@ fn what_a_leg_suffers_from_is_an_interval_each_and_ends_with_the_leg() {
     let mut states = Vec::new();
     for (n, kind) in suffering.into_iter().enumerate() {
         let event = Event { at: Wall::from_micros(1_000_000 * (100 + n as i64)), conversation: Some(id()), kind };
-        row = fold::apply(Some(row), &Stored { sequence: began.sequence + 1 + n as u64, event }).unwrap();
+        row = fold::apply(Some(row), &Stored::new(began.sequence + 1 + n as u64, event)).unwrap();
         let open = row.intervals.iter().filter(|i| i.to.is_none()).count();
         states.push((row.intervals.len(), open, row.legs.iter().find(|l| l.leg == LegId(2)).and_then(|l| l.quality?.mos)));
     }
@@ -222,7 +233,7 @@ fn parties_supervisors_and_mutes_are_intervals() {
     let at = |n: u64| Wall::from_micros((2_000 + n * 1_000) as i64 * 1_000);
     let later = (2..)
         .zip(happens)
-        .map(|(sequence, kind)| Stored { sequence, event: Event { at: at(sequence), conversation: Some(id()), kind } });
+        .map(|(sequence, kind)| Stored::new(sequence, Event { at: at(sequence), conversation: Some(id()), kind }));
     let row = std::iter::once(start).chain(later).fold(None, |row, stored| apply(row, &stored)).unwrap();
     let lasted: Vec<(&Span, u128)> = row.intervals.iter().map(|i| (&i.span, i.to.unwrap().since(i.from).as_millis())).collect();
     assert!(matches!(lasted[0], (Span::Conference { leg: LegId(3), .. }, 4_000)), "{lasted:?}");
@@ -344,7 +355,7 @@ fn a_list_is_newest_first_and_goes_on_at_its_cursor() {
         .map(|n| {
             let (_, kind) = story().swap_remove(0);
             let event = Event { at: Wall::from_micros(n as i64), conversation: Some(ConversationId::from_parts(n, 0)), kind };
-            Stored { sequence: n + 1, event }
+            Stored::new(n + 1, event)
         })
         .collect();
     // Some only in memory, some in both.
@@ -372,7 +383,7 @@ fn conversations_are_found_by_their_customers_number_in_any_spelling() {
             (started.customer_number, started.customer_e164) = (number.to_owned(), e164.map(str::to_owned));
         }
         let event = Event { at: Wall::from_micros(n as i64), conversation: Some(ConversationId::from_parts(n, 0)), kind };
-        rows.take([&Stored { sequence: n + 1, event }]);
+        rows.take([&Stored::new(n + 1, event)]);
         if n == 20 {
             rows.commit().unwrap();
         }
@@ -400,7 +411,7 @@ fn a_rare_number_among_many_rows_is_found_over_short_pages() {
             started.customer_e164 = None;
         }
         let event = Event { at: Wall::from_micros(n as i64), conversation: Some(ConversationId::from_parts(n, 0)), kind };
-        rows.take([&Stored { sequence: n + 1, event }]);
+        rows.take([&Stored::new(n + 1, event)]);
         if n % 5_000 == 0 {
             rows.commit().unwrap();
         }
@@ -427,10 +438,7 @@ fn a_consultation_that_was_merged_is_found_by_its_parent_and_not_in_the_list() {
     let events = [(ids[0], started.clone()), (ids[1], started), told(1), told(0)];
     let stored: Vec<Stored> = (1..)
         .zip(events)
-        .map(|(sequence, (id, kind))| Stored {
-            sequence,
-            event: Event { at: Wall::from_micros(1), conversation: Some(id), kind },
-        })
+        .map(|(sequence, (id, kind))| Stored::new(sequence, Event { at: Wall::from_micros(1), conversation: Some(id), kind }))
         .collect();
     // Written before it was merged, or after, or never.
     for written in [2, 4, 5] {
@@ -514,7 +522,7 @@ fn an_event_whose_row_the_index_does_not_give_is_folded_later_and_none_is_skippe
     let other = ConversationId::from_parts(2_000, 2);
     let mut events = events();
     events.push(Event { conversation: Some(other), ..events[0].clone() });
-    let stored: Vec<Stored> = (1..).zip(events.clone()).map(|(sequence, event)| Stored { sequence, event }).collect();
+    let stored: Vec<Stored> = (1..).zip(events.clone()).map(|(sequence, event)| Stored::new(sequence, event)).collect();
     log.append(events);
     assert!(log.wait_past(16, Duration::from_secs(20)));
 

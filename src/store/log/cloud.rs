@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::Stored;
 
-/// Stands before the names of `switch::event` in `type`.
+/// Stands before the names of `event` in `type`.
 pub const TYPE_PREFIX: &str = "cordboard.";
 
 /// What every `Kind` begins with as JSON: it is adjacently tagged, tag first.
@@ -36,8 +36,8 @@ const TYPE: &str = ",\"type\":\"";
 mod tests {
     use super::*;
     use crate::clock::Wall;
+    use crate::event::{CallProgress, Event, Kind, LogLost};
     use crate::ids::ConversationId;
-    use crate::switch::event::{CallProgress, Event, Kind, LogLost};
 
     #[test]
     fn an_event_becomes_a_cloudevents_object() {
@@ -47,7 +47,7 @@ mod tests {
             conversation: Some(conversation),
             kind: Kind::CallRinging(CallProgress { leg: crate::ids::LegId(3) }),
         };
-        let json = cloud_event(&Stored { sequence: 42, event }, "/cordboard/a\"b");
+        let json = cloud_event(&Stored::new(42, event), "/cordboard/a\"b");
         let value: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(
             value,
@@ -58,7 +58,7 @@ mod tests {
             })
         );
         let event = Event { at: Wall::default(), conversation: None, kind: Kind::LogLost(LogLost { events: 1 }) };
-        let json = cloud_event(&Stored { sequence: 1, event }, "x");
+        let json = cloud_event(&Stored::new(1, event), "x");
         assert!(serde_json::from_str::<serde_json::Value>(&json).unwrap().get("subject").is_none());
     }
 }

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::switch::Event;
+use crate::event::Event;
 
 /// Events that wait for the disk: about 20 MB, and the busiest hour of 100 agents (some 15 events/s) with the disk full throughout.
 /// When full, newer events are dropped and counted; `log.lost` says how many once the disk is back.
@@ -169,7 +169,7 @@ impl Inbox {
 mod tests {
     use super::*;
     use crate::clock::{Mono, System, Wall};
-    use crate::switch::event::{By, GuardLifted, Kind, Registration};
+    use crate::event::{By, GuardLifted, Kind, Registration};
 
     fn event(kind: Kind) -> Event {
         Event { at: Wall::from_micros(0), conversation: None, kind }

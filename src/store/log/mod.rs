@@ -36,7 +36,8 @@ use std::time::Duration;
 
 use tokio::sync::broadcast;
 
-pub use cloud::{TYPE_PREFIX, cloud_event};
+pub use cloud::TYPE_PREFIX;
+use cloud::cloud_event;
 pub use follow::Follow;
 pub use inbox::BACKLOG;
 pub use reader::Reader;
@@ -46,17 +47,36 @@ use super::Health;
 use super::disk::Disk;
 use super::thread::{PANICKED, watched};
 use crate::clock::System;
-use crate::switch::Event;
+use crate::event::Event;
 
 /// What is done with each batch of events as soon as it is durable.
 type Fold = Box<dyn Fn(&[Arc<Stored>]) + Send + Sync>;
 
 /// An event with its number.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Stored {
     /// From 1, without gaps.
     pub sequence: u64,
     pub event: Event,
+    /// Printed once for all who read it.
+    line: OnceLock<Arc<str>>,
+}
+
+impl Stored {
+    pub fn new(sequence: u64, event: Event) -> Stored {
+        Stored { sequence, event, line: OnceLock::new() }
+    }
+
+    /// As [`cloud_event`] prints it; `source` is the same for all who ask, as long as the process lives.
+    pub fn line(&self, source: &str) -> Arc<str> {
+        self.line.get_or_init(|| cloud_event(self, source).into()).clone()
+    }
+}
+
+impl PartialEq for Stored {
+    fn eq(&self, other: &Stored) -> bool {
+        (self.sequence, &self.event) == (other.sequence, &other.event)
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

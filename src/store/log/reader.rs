@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError};
 use super::frame::{self, HEAD, MAX_PAYLOAD, Parsed};
 use super::segment::{Damage, MAGIC, Segment};
 use super::{LogError, Shared, Stored};
-use crate::switch::Event;
+use crate::event::Event;
 
 /// Bytes fetched at once: some 600 events.
 const CHUNK: usize = 256 << 10;
@@ -73,7 +73,7 @@ impl Reader {
                     open.at += size;
                     self.last = sequence;
                     match event {
-                        Ok(event) => return Ok(Some(Stored { sequence, event })),
+                        Ok(event) => return Ok(Some(Stored::new(sequence, event))),
                         // Written by a newer version, whose log an older one now reads: its number stays taken.
                         Err(error) => tracing::warn!(sequence, %error, "event of an unknown kind is passed over"),
                     }

@@ -8,9 +8,9 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::clock::Wall;
+use crate::event::{Kind, LogLost, SystemStopping};
 use crate::store::disk::RealDisk;
 use crate::store::disk::faulty::FaultyDisk;
-use crate::switch::event::{Kind, LogLost, SystemStopping};
 
 const SMALL: LogOptions =
     LogOptions { segment_bytes: 2_000, retain_bytes: 1 << 30, reserve_bytes: 0, backlog: 1_000, retry: Duration::from_millis(2) };

@@ -16,9 +16,9 @@ use super::reserve::Reserve;
 use super::segment::{self, MAGIC, Segment};
 use super::{LogError, LogOptions, Shared, Stored};
 use crate::clock::System;
+use crate::event::{Event, Kind, LogLost};
 use crate::store::Health;
 use crate::store::disk::{Disk, DiskFile};
-use crate::switch::event::{Event, Kind, LogLost};
 
 /// The part that [`Health`] is told about.
 const PART: &str = "event_log";
@@ -152,7 +152,7 @@ impl Writer {
             match serde_json::to_vec(&event) {
                 Ok(payload) if payload.len() <= MAX_PAYLOAD => {
                     frame::append(&mut bytes, Frame { sequence, durable, payload: &payload });
-                    events.push(Arc::new(Stored { sequence, event }));
+                    events.push(Arc::new(Stored::new(sequence, event)));
                 }
                 Ok(_) | Err(_) => lost += 1,
             }
@@ -162,7 +162,7 @@ impl Writer {
             let sequence = durable + 1 + events.len() as u64;
             let payload = serde_json::to_vec(&event).map_err(io::Error::other)?;
             frame::append(&mut bytes, Frame { sequence, durable, payload: &payload });
-            events.push(Arc::new(Stored { sequence, event }));
+            events.push(Arc::new(Stored::new(sequence, event)));
         }
         let written = self.active.file.write_all_at(&bytes, self.active.end).and_then(|()| self.active.file.sync());
         if let Err(error) = written {

@@ -17,8 +17,8 @@ pub use row::{Kind, Recording, State};
 pub use search::{Filter, MOST_PER_PAGE, Page};
 
 use super::database::{Change, Database, DatabaseError, Order, Tree, behind, named};
+use crate::event::Voicemail;
 use crate::ids::{Number, RecordingId};
-use crate::switch::event::Voicemail;
 use crate::switch::input::Untold;
 use crate::voicemail::Message;
 

@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::clock::Wall;
+use crate::event::RecordingFinished;
 use crate::ids::{ConversationId, Number, QueueName, RecordingId, StaffNumber};
 use crate::route::Direction;
 use crate::store::rfc3339;
-use crate::switch::event::RecordingFinished;
 use crate::switch::output::About;
 use crate::voicemail::Message;
 

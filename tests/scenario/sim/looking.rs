@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use cordboard::event::{Event, Kind};
 use cordboard::ids::LegId;
 use cordboard::media::{self, Worker};
-use cordboard::switch::{Answer, Command, Event, Kind};
+use cordboard::switch::{Answer, Command};
 
 use super::{Sim, kind_name};
 
@@ -138,7 +139,7 @@ impl Sim {
         lines.join("\n")
     }
 
-    pub fn ended(&self) -> Vec<&cordboard::switch::event::CallEnded> {
+    pub fn ended(&self) -> Vec<&cordboard::event::CallEnded> {
         let ended = |e: &'_ Event| matches!(e.kind, Kind::CallEnded(_));
         self.events
             .iter()

@@ -19,13 +19,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use cordboard::clock::{Mono, Now, Wall};
 use cordboard::config::{Config, File, Source};
+use cordboard::event::Event;
 use cordboard::ids::{ConversationId, LegId, RecordingId};
 use cordboard::media::{self, Clips, Datagram, Lease, Port, Worker};
 use cordboard::sip::{self, Flow};
 use cordboard::switch::input::{Actor, OpenConversation, Recovered};
 use cordboard::switch::journal::{Ended, Journal};
 use cordboard::switch::output::{Banned, Known, Resolved, Server, Ticket, Wanted};
-use cordboard::switch::{Answer, Command, Event, Input, Output, Switch, guarded};
+use cordboard::switch::{Answer, Command, Input, Output, Switch, guarded};
 
 use audio::Loudspeaker;
 use network::{Network, Parcel};
@@ -124,7 +125,7 @@ pub struct Sim {
 /// A small centre: phones 201–204 with agents 1001–1004, queues support and sales, a menu, one trunk.
 pub fn centre() -> Source {
     let menu = File { path: "menus/main.toml".into(), text: include_str!("main.toml").into() };
-    let prompts = ["welcome", "closed", "invalid", "no-voicemail", "unavailable"];
+    let prompts = ["welcome", "closed", "invalid", "no-voicemail", "queue-no-agent", "unavailable"];
     let prompts = prompts
         .iter()
         .chain(&[

@@ -1,10 +1,10 @@
 //! The recorder of a simulation: its pure part, and reports as if the disk took everything at once.
 
 use cordboard::clock::Mono;
+use cordboard::event::RecordingFinished;
 use cordboard::ids::ConversationId;
 use cordboard::recorder::timeline::Timeline;
 use cordboard::switch::Input;
-use cordboard::switch::event::RecordingFinished;
 use cordboard::switch::input::RecorderReport;
 use cordboard::switch::output::RecorderCommand;
 

@@ -6,7 +6,20 @@ use utoipa::ToSchema;
 use super::By;
 use crate::ids::{LegId, Number, StaffNumber};
 use crate::route::Cause;
-use crate::switch::command::MonitorMode;
+
+/// What a supervisor does in a conversation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MonitorMode {
+    /// Hears all, and is heard by nobody.
+    Listen,
+    /// And is heard by the agent alone.
+    Whisper,
+    /// And is heard by all.
+    Barge,
+    /// Has the agent's place, who leaves.
+    TakeOver,
+}
 
 /// One step of a party of a conference.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -1,0 +1,135 @@
+//! A queue as resolved: who is rung for whom, how long callers wait, and what they are told.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Place, Record};
+use crate::ids::{Number, QueueName, StaffNumber};
+
+/// Which of the free agents of a queue has the next caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strategy {
+    LongestIdle,
+    /// Since the site's midnight.
+    FewestCalls,
+    /// Since the site's midnight.
+    LeastTalk,
+    /// In the order of the list, each in turn.
+    RoundRobin,
+    RingAll,
+    /// One, and one more after each `ring_step`.
+    Progressive,
+    /// The first of the list who is free.
+    Fixed,
+    Random,
+    /// In exact shares.
+    Weighted,
+}
+
+impl Strategy {
+    /// As the configuration writes it.
+    pub const NAMES: [(&str, Strategy); 9] = [
+        ("longest_idle", Strategy::LongestIdle),
+        ("fewest_calls", Strategy::FewestCalls),
+        ("least_talk", Strategy::LeastTalk),
+        ("round_robin", Strategy::RoundRobin),
+        ("ring_all", Strategy::RingAll),
+        ("progressive", Strategy::Progressive),
+        ("fixed", Strategy::Fixed),
+        ("random", Strategy::Random),
+        ("weighted", Strategy::Weighted),
+    ];
+
+    pub fn name(self) -> &'static str {
+        Strategy::NAMES.iter().find(|(_, strategy)| *strategy == self).map_or("", |(name, _)| name)
+    }
+}
+
+/// How an agent stands to a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Of the queue at this agent, 1..=9: callers of one of the next rank stand back there as if they had come a minute later.
+    pub rank: u8,
+    /// Share of the queue's calls where the strategy is `weighted`, 1..=100.
+    pub weight: u32,
+}
+
+impl Default for Standing {
+    fn default() -> Self {
+        Standing { rank: 1, weight: 1 }
+    }
+}
+
+/// After a wait of this length no more is required than these skills.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RelaxStep {
+    pub after: Duration,
+    pub skills: BTreeMap<String, u8>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Queue {
+    pub name: QueueName,
+    pub strategy: Strategy,
+    pub agents: Vec<StaffNumber>,
+    /// Of those of them whose standing is another than the default.
+    pub standing: BTreeMap<StaffNumber, Standing>,
+    /// Required of an agent: skill → level, 1..=5.
+    pub skills: BTreeMap<String, u8>,
+    /// Better had than not.
+    pub prefer: BTreeMap<String, u8>,
+    pub relax: Vec<RelaxStep>,
+    /// -9..=9; each step is worth a minute of waiting.
+    pub priority: i8,
+    /// A phone may dial the queue by this number.
+    pub number: Option<Number>,
+    /// What the agent's phone shows as display name; default: `name`.
+    pub title: String,
+    /// Ring cycles that an offer lasts (one cycle is `ring_cycle`). S1: answer within three rings.
+    pub rings: u32,
+    /// Length of one ring cycle; default: [`Country::ring_cycle`].
+    pub ring_cycle: Duration,
+    /// `progressive`: one more agent is rung after each, while nobody answers. At least a second; default: `ring_cycle`.
+    pub ring_step: Duration,
+    pub wrap_up: Duration,
+    /// An agent who let an offer pass is not offered another for this long.
+    pub rest_after_unanswered: Duration,
+    /// The caller goes to `overflow` after this long.
+    pub max_wait: Option<Duration>,
+    pub overflow: Place,
+    /// So many wait at most; whoever comes then goes to `overflow_full` at once.
+    pub max_length: Option<u32>,
+    pub overflow_full: Place,
+    /// Where callers go while none of the agents is logged in with a phone that is registered; `None`: they wait.
+    pub overflow_no_agents: Option<Place>,
+    /// What those who wait are told; `None`: they hear music alone.
+    pub announce: Option<Announcements>,
+    /// Answered within this long counts for the service level.
+    pub service_level: Duration,
+    /// Abandoned sooner is a short abandon.
+    pub short_abandon: Duration,
+    /// Whether its callers are recorded from here on, whatever was decided before.
+    pub record: Option<Record>,
+}
+
+impl Queue {
+    /// How long an offer rings.
+    pub fn offer_lasts(&self) -> Duration {
+        self.ring_cycle * self.rings
+    }
+}
+
+/// What a queue tells those who wait in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Announcements {
+    /// From entering to the first.
+    pub first: Duration,
+    /// From the end of one to the next.
+    pub every: Duration,
+    /// The caller's place in the line.
+    pub position: bool,
+    /// The wait that is still to be expected, in minutes.
+    pub expected: bool,
+    /// Prompts, one an announcement, in turn.
+    pub comfort: Vec<String>,
+}

@@ -1,0 +1,185 @@
+//! Queues: their agents and what these must know, how long callers wait and where they go then, what they are told.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde_spanned::Spanned;
+
+use super::people::MailboxKeys;
+use super::{Checking, Seen};
+use crate::config::fault::Fault;
+use crate::config::{Agent, Announcements, Outbound, Place, Queue, RelaxStep, Standing, Strategy, given};
+use crate::ids::{Number, QueueName, StaffNumber};
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3_600);
+
+impl Checking {
+    pub(super) fn queues(
+        &mut self,
+        given: Vec<Spanned<given::Queue>>,
+        country_ring: Duration,
+        outbound: &[Outbound],
+        agents: &BTreeMap<StaffNumber, Agent>,
+        prompts: &[String],
+    ) -> BTreeMap<QueueName, Queue> {
+        let known: BTreeSet<String> = agents.values().flat_map(|agent| agent.skills.keys().cloned()).collect();
+        let mut queues = BTreeMap::new();
+        let mut seen = Seen::new("queue");
+        for given in given {
+            let queue = given.into_inner();
+            let name = queue.name.get_ref().0.clone();
+            seen.is_new(self, &name, &queue.name);
+            if let Some(number) = &queue.number {
+                self.take_number(&number.get_ref().0.clone(), number);
+            }
+            let (agents, standing) = self.members(queue.agents.unwrap_or_default());
+            match (&queue.voicemail, &queue.number) {
+                (Some(wanted), Some(number)) if *wanted.get_ref() => {
+                    let title = queue.title.as_ref().map_or_else(|| name.clone(), |t| t.0.clone());
+                    let keys = MailboxKeys {
+                        pin: queue.pin,
+                        language: queue.language,
+                        mail: queue.mail,
+                        mail_attach: queue.mail_attach,
+                        mail_delete: queue.mail_delete,
+                    };
+                    self.mailbox(&number.get_ref().0.clone(), title, wanted.span().start, keys);
+                }
+                (Some(wanted), None) if *wanted.get_ref() => self.fault(wanted, Fault::MailboxWithoutNumber(name.clone())),
+                (Some(_) | None, Some(_) | None) => {
+                    if let Some(mail) = queue.mail {
+                        self.fault(&mail, Fault::MailWithoutMailbox(name.clone()));
+                    }
+                }
+            }
+            for overflow in [&queue.overflow, &queue.overflow_full, &queue.overflow_no_agents].into_iter().flatten() {
+                self.place(overflow, outbound);
+                if overflow.get_ref().0 == Place::Queue(name.as_str().into()) {
+                    self.fault(overflow, Fault::OverflowsIntoItself(name.clone()));
+                }
+            }
+            let overflow = queue.overflow.map_or(Place::Hangup, |o| o.into_inner().0);
+            let overflow_full = queue.overflow_full.map_or_else(|| overflow.clone(), |o| o.into_inner().0);
+            let max_length = queue.max_length.map(|given| self.count("max_length", Some(given), 1, 1..=10_000));
+            let announce = queue.announce.map(|announce| self.announcements(announce, prompts));
+            let skills = self.wanted(queue.skills.unwrap_or_default(), &known);
+            let prefer = self.wanted(queue.prefer.unwrap_or_default(), &known);
+            let relax = queue.relax.unwrap_or_default().into_iter().map(|step| RelaxStep {
+                after: self.time("after", Some(step.after), Duration::ZERO, Duration::ZERO..=24 * HOUR),
+                skills: self.wanted(step.skills, &known),
+            });
+            let relax = relax.collect();
+            let priority = queue.priority.map_or(0, |given| self.priority(&given));
+            let rings = self.count("rings", queue.rings, 3, 1..=20);
+            let ring_cycle = self.time("ring_cycle", queue.ring_cycle, country_ring, SECOND..=30 * SECOND);
+            let max_wait = queue.max_wait.map(|given| self.time("max_wait", Some(given), HOUR, SECOND..=24 * HOUR));
+            let name = QueueName::from(name.as_str());
+            let resolved = Queue {
+                name: name.clone(),
+                strategy: queue.strategy.map_or(Strategy::LongestIdle, |s| s.0),
+                agents,
+                standing,
+                skills,
+                prefer,
+                relax,
+                priority,
+                number: queue.number.map(|n| Number::from(n.get_ref().0.as_str())),
+                title: queue.title.map_or_else(|| name.to_string(), |t| t.0),
+                rings,
+                ring_cycle,
+                ring_step: self.time("ring_step", queue.ring_step, ring_cycle, SECOND..=60 * SECOND),
+                wrap_up: self.time("wrap_up", queue.wrap_up, 15 * SECOND, Duration::ZERO..=HOUR),
+                rest_after_unanswered: self.time(
+                    "rest_after_unanswered",
+                    queue.rest_after_unanswered,
+                    30 * SECOND,
+                    Duration::ZERO..=HOUR,
+                ),
+                max_wait,
+                overflow,
+                max_length,
+                overflow_full,
+                overflow_no_agents: queue.overflow_no_agents.map(|o| o.into_inner().0),
+                announce,
+                service_level: self.time("service_level", queue.service_level, 20 * SECOND, SECOND..=HOUR),
+                short_abandon: self.time("short_abandon", queue.short_abandon, 5 * SECOND, Duration::ZERO..=HOUR),
+                record: queue.record.map(|r| r.0),
+            };
+            queues.insert(name, resolved);
+        }
+        queues
+    }
+
+    pub(super) fn levels(&mut self, given: BTreeMap<String, Spanned<u64>>) -> BTreeMap<String, u8> {
+        let mut skills = BTreeMap::new();
+        for (skill, level) in given {
+            let level = self.count("skill", Some(level), 1, 1..=5);
+            skills.insert(skill, u8::try_from(level).unwrap_or(1));
+        }
+        skills
+    }
+
+    /// Skills that a queue asks for. One that no agent has would have its callers wait in vain.
+    fn wanted(&mut self, given: BTreeMap<String, Spanned<u64>>, known: &BTreeSet<String>) -> BTreeMap<String, u8> {
+        for (skill, level) in given.iter().filter(|(skill, _)| !known.contains(*skill)) {
+            self.dangling(level, "agent with skill", skill, known);
+        }
+        self.levels(given)
+    }
+
+    fn priority(&mut self, given: &Spanned<i64>) -> i8 {
+        match i8::try_from(*given.get_ref()) {
+            Ok(priority) if (-9..=9).contains(&priority) => priority,
+            Ok(_) | Err(_) => {
+                self.out_of_range(given, "priority", given.get_ref(), -9, 9);
+                0
+            }
+        }
+    }
+
+    /// A queue's agents: each exists, and is named once.
+    fn members(&mut self, given: Vec<Spanned<given::Member>>) -> (Vec<StaffNumber>, BTreeMap<StaffNumber, Standing>) {
+        let (mut members, mut standing) = (Vec::new(), BTreeMap::new());
+        let mut seen = Seen::new("agent");
+        for agent in given {
+            let staff_number = agent.get_ref().staff_number.0.clone();
+            if !self.named.agents.contains(&staff_number) {
+                let there = self.named.agents.clone();
+                self.dangling(&agent, "agent with staff number", &staff_number, &there);
+            }
+            let is_new = seen.is_new(self, &staff_number, &agent);
+            let given::Member { rank, weight, .. } = agent.into_inner();
+            let rank = u8::try_from(self.count("rank", rank, 1, 1..=9)).unwrap_or(1);
+            let of_it = Standing { rank, weight: self.count("weight", weight, 1, 1..=100) };
+            let staff_number = StaffNumber::from(staff_number.as_str());
+            if is_new && of_it != Standing::default() {
+                standing.insert(staff_number.clone(), of_it);
+            }
+            if is_new {
+                members.push(staff_number);
+            }
+        }
+        (members, standing)
+    }
+
+    /// What is announced needs its prompts, in one language at least.
+    fn announcements(&mut self, given: given::Announce, prompts: &[String]) -> Announcements {
+        for (wanted, prompt) in [(&given.position, "queue-position"), (&given.expected, "queue-wait")] {
+            if let Some(wanted) = wanted.as_ref().filter(|wanted| *wanted.get_ref()) {
+                self.prompt(wanted, prompt, prompts);
+            }
+        }
+        let comfort = given.comfort.unwrap_or_default();
+        for prompt in &comfort {
+            self.prompt(prompt, &prompt.get_ref().0, prompts);
+        }
+        Announcements {
+            first: self.time("first", given.first, 15 * SECOND, Duration::ZERO..=HOUR),
+            every: self.time("every", given.every, 45 * SECOND, 5 * SECOND..=HOUR),
+            position: given.position.is_some_and(Spanned::into_inner),
+            expected: given.expected.is_some_and(Spanned::into_inner),
+            comfort: comfort.into_iter().map(|prompt| prompt.into_inner().0).collect(),
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Queues and the states of their agents.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::By;
+use crate::clock::Wall;
+use crate::ids::{Number, QueueName, StaffNumber};
+use crate::route::Cause;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct QueueEntered {
+    #[schema(value_type = String)]
+    pub queue: QueueName,
+    /// 1 is next.
+    pub position: u32,
+    /// Of one who comes back from a transfer that nobody took: what it waited here before. It has its place by that time again, and
+    /// `waited_ms` of what follows counts it.
+    #[serde(default)]
+    pub waited_before_ms: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct QueueOffered {
+    #[schema(value_type = String)]
+    pub queue: QueueName,
+    #[schema(value_type = String)]
+    pub agent: StaffNumber,
+    #[schema(value_type = String)]
+    pub phone: Number,
+    /// How long the caller has waited so far.
+    pub waited_ms: u64,
+    /// The offer ends by itself after this long.
+    pub rings_for_ms: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct QueueUnanswered {
+    #[schema(value_type = String)]
+    pub queue: QueueName,
+    #[schema(value_type = String)]
+    pub agent: StaffNumber,
+    /// How long it rang.
+    pub rang_ms: u64,
+    pub cause: Cause,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct QueueAnswered {
+    #[schema(value_type = String)]
+    pub queue: QueueName,
+    #[schema(value_type = String)]
+    pub agent: StaffNumber,
+    pub waited_ms: u64,
+    /// How long this offer rang (S1).
+    pub rang_ms: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct QueueLeft {
+    #[schema(value_type = String)]
+    pub queue: QueueName,
+    pub waited_ms: u64,
+    /// Where to, on `queue.left`: `overflow hangup`, `transfer` …
+    pub to: Option<String>,
+    /// Of `queue.left` alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<LeftWhy>,
+    /// Who had it end, of a call that `ended`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<By>,
+}
+
+/// Why a caller who waited does so no more, without having been answered by an agent or having hung up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LeftWhy {
+    /// As long as the queue lets callers wait: it goes to the overflow.
+    MaxWait,
+    /// As many waited already as may. It has not entered.
+    Length,
+    /// None of the queue's agents is logged in. Who finds it so when it comes has not entered.
+    NoAgents,
+    /// A reload took the queue away.
+    QueueRemoved,
+    /// A consultation that waited there became part of the conversation that it was about.
+    Merged,
+    /// Another phone than the agent's took the call.
+    PickedUp,
+    /// The call was ended by somebody else than the caller: by command, or since the switch stops.
+    Ended,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AgentState {
+    #[schema(value_type = String)]
+    pub agent: StaffNumber,
+    #[schema(value_type = String)]
+    pub phone: Number,
+    /// Why paused.
+    pub reason: Option<String>,
+    /// When wrap-up or rest ends by itself.
+    #[schema(value_type = Option<String>)]
+    #[serde(default, with = "super::rfc3339_option")]
+    pub until: Option<Wall>,
+}
