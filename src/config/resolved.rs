@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Advertised, Country, Network, Place};
+use super::{Advertised, Country, Network, Place, Queue};
 use crate::ids::{MenuName, Number, QueueName, StaffNumber, TrunkName};
 
 #[derive(Clone, Debug, PartialEq)]

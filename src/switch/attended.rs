@@ -32,7 +32,7 @@ use crate::conversation::{
 };
 use crate::event::{By, CallMerged, Kind, LeftWhy, MenuLeft, QueueEntered, QueueLeft, Transfer, TransferOutcome};
 use crate::ids::{ConversationId, LegId, MenuName, QueueName};
-use crate::media::{Audio, Command, Source};
+use crate::media::{Command, Source};
 use crate::route::{Cause, Direction};
 use crate::sip::{Replaces, Status};
 

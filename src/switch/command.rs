@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use crate::event::MonitorMode;
 use crate::event::{Direction, TroubleKind};
 use crate::ids::{ConversationId, LegId, Number, QueueName, RecordingId, StaffNumber, TrunkName};
 use crate::route::Forwarding;

@@ -20,7 +20,7 @@ use crate::clock::Now;
 use crate::config::{Config, Source};
 use crate::conversation::{Conversation, Peer, Role, Stage, Transferring};
 use crate::event::{self, By, ConfigReloaded, Kind, SystemDegraded, SystemStarted, SystemStopping};
-use crate::ids::{ConversationId, LegId, TrunkName};
+use crate::ids::{ConversationId, LegId, QueueName, TrunkName};
 use crate::ivr;
 use crate::route::{self, Cause, Condition, Rule, State};
 use crate::sip;
@@ -286,7 +286,7 @@ impl Switch {
             crate::acd::StateKind::WrapUp => "wrapup",
             other => other.label(),
         };
-        let strategy = |name| self.hub.config.queues.get(name).map_or("", |queue| queue.strategy.name()).to_owned();
+        let strategy = |name: &QueueName| self.hub.config.queues.get(name).map_or("", |queue| queue.strategy.name()).to_owned();
         let one = |q: crate::acd::QueueView| QueueView {
             strategy: strategy(&q.name),
             name: q.name,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::hub::{Cx, Departing, Purpose};
 use super::queueing::millis;
 use super::transfer::Notice;
+use crate::acd;
 use crate::conversation::{Conversation, End, Gone, Stage, Transferring};
 use crate::dialog::Hangup;
 use crate::event::{By, CallEnded, Kind, LeftWhy, LegSummary, MenuLeft, QueueLeft, Transfer, TransferOutcome};

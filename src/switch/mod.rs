@@ -99,22 +99,20 @@ use crate::acd::{self, Acd};
 use crate::chance::Chance;
 use crate::clock::{Mono, Now};
 use crate::config::Config;
-use crate::conversation::{Conversation, Stage};
-use crate::event::{self, Event, Kind};
+use crate::conversation::Conversation;
+use crate::event::Event;
 use crate::ids::{ConversationId, LegId};
 use crate::ivr;
-use crate::media::{Key, Report};
 use crate::registrar::Registrar;
 use crate::registrar::answers::Answers;
 use crate::registrar::bans::Bans;
 use crate::route::Cause;
 use crate::route::class::Ledger;
-use crate::sip::{Flow, Message, Request, Response, Status};
-use crate::transaction::{Expired, Expiry, Received, TransactionId, Transactions};
-use crate::voicemail::{self, Locks, Mailboxes};
+use crate::sip::{Flow, Message, Request};
+use crate::transaction::{Expired, Received, TransactionId, Transactions};
+use crate::voicemail::{Locks, Mailboxes};
 use door::Strike;
-use hub::{Cx, Hub, Index, Purpose, View};
-use pressing::Via;
+use hub::{Cx, Hub, Index, Purpose};
 
 pub struct Switch {
     hub: Hub,

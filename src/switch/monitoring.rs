@@ -5,14 +5,13 @@
 //! the customer's recording has what the customer said and heard, and a supervisor only where it spoke to the customer. What a supervisor
 //! says and hears is recorded apart, where the configuration wants that.
 
-use super::command::MonitorMode;
 use super::guests::Found;
 use super::hub::Cx;
 use super::input::Actor;
 use super::output::{About, RecorderCommand};
 use super::{Output, Refusal};
 use crate::conversation::{Conversation, Guest, GuestId, GuestSeat, NARROW, Role, Supervised, Supervision, Whereabouts};
-use crate::event::{By, CallMonitored, Kind, MonitorChange};
+use crate::event::{By, CallMonitored, Kind, MonitorChange, MonitorMode};
 use crate::ids::{LegId, Number, RecordingId};
 use crate::media::Command;
 use crate::route::Cause;

@@ -44,6 +44,7 @@ fn without_anybody_logged_in_for_ten_seconds_callers_are_sent_on_and_callbacks_w
     c.enter(1, 1);
     let callback = Entry::Callback(CallbackId::from_parts(7, 7));
     c.acd.enter(&"support".into(), Arriving::new(callback, at(1).mono), at(1)).unwrap();
+    c.settle(1);
     assert_eq!((c.settle(30), admits(&c, 30)), (vec![], Ok(())), "a pause is no end of work");
     set(&mut c, Wanted::Offline, 40);
     c.settle(40);

@@ -1,7 +1,6 @@
 //! Phones, agents, users.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use serde_spanned::Spanned;
 
@@ -10,9 +9,6 @@ use crate::config::fault::Fault;
 use crate::config::units::{BadValue, MailAddress, Name, NumberPattern, Pin, is_name};
 use crate::config::{Agent, Class, MailTo, Mailbox, Phone, Secret, Spoken, Times, User, given};
 use crate::ids::{Number, StaffNumber};
-
-const SECOND: Duration = Duration::from_secs(1);
-const HOUR: Duration = Duration::from_secs(3_600);
 
 /// The user that is there without being configured, as soon as its password has been generated.
 pub(in crate::config) const ADMIN: &str = "admin";

@@ -7,12 +7,11 @@ use utoipa::ToSchema;
 
 use crate::acd::{PastEnd, PastStay};
 use crate::clock::Wall;
-use crate::event::{By, Direction, MissingCause, TransferOutcome};
+use crate::event::{By, Direction, MissingCause, MonitorMode, TransferOutcome};
 use crate::ids::{ConversationId, LegId, MenuName, Number, QueueName, RecordingId, StaffNumber, TrunkName};
 use crate::media::{Quality, Way};
 use crate::route::Cause;
 use crate::store::rfc3339;
-use crate::switch::command::MonitorMode;
 
 /// Intervals that a row holds: a caller who is offered to agent after agent for hours. Later ones are counted only.
 pub const MOST_INTERVALS: usize = 400;

@@ -12,7 +12,6 @@ use crate::route::Cause;
 use crate::store::database::{Entry, Memory};
 use crate::store::disk::RealDisk;
 use crate::store::log::LogOptions;
-use crate::switch::command::MonitorMode;
 
 fn id() -> ConversationId {
     ConversationId::from_parts(1_000, 1)
