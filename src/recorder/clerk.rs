@@ -249,7 +249,14 @@ impl Clerk {
         match job {
             Job::Begin(about) => {
                 let stage = Stage::Beginning { end: None, failed: None };
-                self.desks.entry(about.recording).or_insert(Desk { about, stage, stale: true, beside: None, doubt: Duration::ZERO, goes: None });
+                self.desks.entry(about.recording).or_insert(Desk {
+                    about,
+                    stage,
+                    stale: true,
+                    beside: None,
+                    doubt: Duration::ZERO,
+                    goes: None,
+                });
             }
             Job::Laid { recording, result } => {
                 let Some(desk) = self.desks.get_mut(&recording) else { return };

@@ -43,7 +43,8 @@ fn write(disk: &dyn Disk, folder: &Folder, table: &Recordings, about: &About, sa
     wav.save_drawing(true);
     drop(wav);
     let (audio, drawing, rate) = (folder.audio(about.recording), folder.drawing(about.recording), about.sample_rate);
-    let sealed = seal(disk, &Unsealed { audio, drawing, frames, rate, is_torn: false, is_in_doubt: false }).map_err(io::Error::from)?;
+    let sealed =
+        seal(disk, &Unsealed { audio, drawing, frames, rate, is_torn: false, is_in_doubt: false }).map_err(io::Error::from)?;
     let row = describe(disk, folder, &closed(about, frames, [0, 0], &sealed))?;
     sync_day(disk, folder, folder.day(about.recording), &mut PathBuf::new())?;
     table.put(&row, true)?;

@@ -105,7 +105,8 @@ impl Writer {
             if now.since(session.last_sync) >= SYNC_EVERY {
                 session.last_sync = now;
                 session.save_drawing();
-                self.outbox.extend(session.file().map(|file| Job::Sync { recording: session.recording, file: Arc::downgrade(&file) }));
+                self.outbox
+                    .extend(session.file().map(|file| Job::Sync { recording: session.recording, file: Arc::downgrade(&file) }));
                 let dropped_ms = session.take_dropped_ms();
                 if dropped_ms > 0 {
                     report(gap(session, "queue_full", dropped_ms));

@@ -214,7 +214,9 @@ impl Disk for FaultyDisk {
         let platter = &mut *self.platter();
         let lies_in = |one: &Path| one.parent() == Some(path);
         platter.durable.retain(|name, _| !lies_in(name));
-        platter.durable.extend(platter.names.iter().filter(|(name, _)| lies_in(name)).map(|(name, number)| (name.clone(), *number)));
+        platter
+            .durable
+            .extend(platter.names.iter().filter(|(name, _)| lies_in(name)).map(|(name, number)| (name.clone(), *number)));
         platter.fresh.retain(|folder| !lies_in(folder));
         Ok(())
     }
