@@ -164,7 +164,7 @@ impl Disk for FaultyDisk {
         self.free.fetch_add(old as i64, Ordering::SeqCst);
         let mut platter = self.platter();
         match platter.names.get(path).copied() {
-            Some(number) => platter.inodes[number].dirty = vec![0..old],
+            Some(number) => platter.inodes[number].dirty.push(0..old),
             None => {
                 platter.inodes.push(Inode::default());
                 let number = platter.inodes.len() - 1;
