@@ -237,7 +237,7 @@ fn a_progressive_ring_grows_by_one_a_step() {
         hall.line[0].ring = Some(ring);
         assert_eq!(hall.run().len(), more, "after {since} s with {offers}");
         let next = ring.next_step(s(5), NOW);
-        assert!(next > NOW && next <= NOW + s(5) && next.since(ring.since).as_secs() % 5 == 0);
+        assert!(next > NOW && next <= NOW + s(5) && next.since(ring.since).as_secs().is_multiple_of(5));
     }
     let never = Ring { since: NOW, offers: 1 };
     assert_eq!((never.due(Duration::ZERO, NOW), never.due(s(1), Mono::ZERO)), (u32::MAX, 1));

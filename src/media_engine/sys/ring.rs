@@ -5,9 +5,6 @@
 //! goes back as soon as the datagram is copied out. A datagram that goes out lies in a slot of its own until the kernel has told that it
 //! is done with it.
 //!
-//! Being woken is dear, so a wait gathers what comes within [`GATHERED`] of its beginning, as a network card with coalescing does (Linux
-//! 6.12 and later). After that the first datagram ends it: where few come, none waits.
-//!
 //! Every pointer that is handed to the kernel points into one of two blocks of memory ([`Pool`], [`Slots`]) or at the boxed `name`, which
 //! is read when a request is handed over and not later. The blocks live as long as the ring, and are let go of only when no request is
 //! under way any more ([`Drop`]). What the kernel may write to, the pool, is read only in the one buffer that it has just given back.
@@ -42,9 +39,6 @@ const BUNCH: usize = 32;
 const QUEUE: u32 = 512;
 /// More than there can be buffers and slots; what the rest does not fit in, ends of requests, the kernel keeps until there is room.
 const COMPLETIONS: u32 = 4_096;
-/// A wait ends with so many datagrams, or after so long with any.
-const GATHER: usize = 32;
-const GATHERED: Duration = Duration::from_micros(250);
 /// Marks the completions of what has gone out, and of the end of a watch; tokens of watches are smaller.
 const SENT: u64 = 1 << 62;
 const ENDED: u64 = 1 << 63;
@@ -188,8 +182,6 @@ pub struct Ring {
     watched: BTreeMap<u64, RawFd>,
     /// Of these, whose request has come to its end (the pool was empty): they are asked for again with the next wait.
     idle: Vec<u64>,
-    /// The kernel can wait for several.
-    gathers: bool,
     /// Requests that the kernel still answers.
     live: usize,
     ending: Option<u64>,
@@ -221,7 +213,6 @@ impl Ring {
         // SAFETY: all-zero bytes are a valid value of this plain C struct.
         let mut name: Box<libc::msghdr> = Box::new(unsafe { std::mem::zeroed() });
         name.msg_namelen = size_of::<libc::sockaddr_in6>() as libc::socklen_t;
-        let gathers = ring.params().is_feature_min_timeout();
         Ok(Ring {
             ring: ManuallyDrop::new(ring),
             pool: ManuallyDrop::new(pool),
@@ -229,7 +220,6 @@ impl Ring {
             name,
             watched: BTreeMap::new(),
             idle: Vec::new(),
-            gathers,
             live: 0,
             ending: None,
             cancelled: false,
@@ -273,7 +263,7 @@ impl Ring {
                 self.cancelled = true;
                 self.live += 1;
             }
-            self.enter(1, PATIENCE);
+            self.enter(PATIENCE);
             if self.ending.is_none() {
                 return;
             }
@@ -293,11 +283,7 @@ impl Ring {
         }
         let timeout = if troubled { timeout.min(AFTER_TROUBLE) } else { timeout };
         let is_idle = self.came.is_empty() && !self.woken;
-        if is_idle {
-            self.enter(if self.gathers { GATHER } else { 1 }, timeout);
-        } else {
-            self.enter(1, Duration::ZERO);
-        }
+        self.enter(if is_idle { timeout } else { Duration::ZERO });
     }
 
     /// The next datagram, laid into the inbox; the token of its socket.
@@ -362,17 +348,13 @@ impl Ring {
         }
     }
 
-    /// Hands over what is queued, and waits for completions of other requests than those: for `most`, or for any after a moment.
-    fn enter(&mut self, most: usize, timeout: Duration) {
+    /// Hands over what is queued, and waits.
+    fn enter(&mut self, timeout: Duration) {
         let limit = Timespec::new().sec(timeout.as_secs()).nsec(timeout.subsec_nanos());
-        let mut how = SubmitArgs::new().timespec(&limit);
-        if most > 1 {
-            how = how.min_wait_usec(GATHERED.min(timeout).as_micros() as u32);
-        }
         // What goes out is done with at once, and is not what is waited for.
-        let wanted = self.slots.under_way() + most;
+        let wanted = self.slots.under_way() + 1;
         // Interrupted or too late or full: what is there is looked at in any case.
-        let _ = self.ring.submitter().submit_with_args(wanted, &how);
+        let _ = self.ring.submitter().submit_with_args(wanted, &SubmitArgs::new().timespec(&limit));
         self.harvest();
     }
 
@@ -426,7 +408,7 @@ impl Drop for Ring {
         }
         let mut attempts = 0;
         while self.live + self.slots.under_way() > 0 && attempts < ATTEMPTS {
-            self.enter(1, PATIENCE);
+            self.enter(PATIENCE);
             attempts += 1;
         }
         let is_quiet = self.live + self.slots.under_way() == 0;
