@@ -199,6 +199,10 @@ const ADDED: &[(&str, &str)] = &[
         "3: weight is 101; it must be from 1 to 100",
     ),
     ("[[queue]]\nname = 'sales'\nskills = { elvish = 1 }\n", "3: there is no agent with skill `elvish`; there is en, uk"),
+    (
+        "[[queue]]\nname = 'sales'\nagents = ['1024']\nskills = { en = 5 }\n",
+        "4: none of the queue's agents has `en` at level 5: its callers would wait in vain",
+    ),
     ("[[queue]]\nname = 'sales'\nprefer = { uk = 6 }\n", "3: skill is 6; it must be from 1 to 5"),
     ("[[queue]]\nname = 'sales'\nrelax = [{ after = '2d', skills = {} }]\n", "3: after is 2d; it must be from 0s to 1d"),
     ("[[queue]]\nname = 'sales'\npriority = 10\n", "3: priority is 10; it must be from -9 to 9"),

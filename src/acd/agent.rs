@@ -217,9 +217,17 @@ pub(super) struct Today {
     calls: u32,
     /// Of calls that are over. One over midnight is of the day on which it ended.
     talk: Duration,
+    /// Calls that are over.
+    ended: u32,
 }
 
 impl Today {
+    /// Calls that are over, and the talk of them all.
+    pub(super) fn ended(self, today: Option<jiff::civil::Date>) -> (u32, Duration) {
+        let Today { ended, talk, .. } = self.turned_to(today);
+        (ended, talk)
+    }
+
     /// Calls and talk so far.
     pub(super) fn so_far(self, today: Option<jiff::civil::Date>) -> (u32, Duration) {
         let Today { calls, talk, .. } = self.turned_to(today);
@@ -234,6 +242,7 @@ impl Today {
     pub(super) fn count_talk(&mut self, talk: Duration, today: Option<jiff::civil::Date>) {
         *self = self.turned_to(today);
         self.talk = self.talk.saturating_add(talk);
+        self.ended = self.ended.saturating_add(1);
     }
 
     /// Anew when the day is another. `None` (no calendar) keeps counting.

@@ -385,7 +385,7 @@ impl Acd {
         let offered = self.offered();
         let waiting = || self.queues.values().flat_map(|q| q.waiting.values());
         let overflows = waiting().filter(|w| !offered.contains(&w.entry)).filter_map(|w| w.overflow_at);
-        let unstaffed = self.queues.values().filter_map(Queue::gives_up_at);
+        let unstaffed = self.queues.values().filter_map(|queue| queue.gives_up_at(&offered));
         work.chain(overflows).chain(unstaffed).chain(waiting().filter_map(|w| w.looks_at)).min()
     }
 

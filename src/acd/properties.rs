@@ -128,6 +128,7 @@ fn rules(queues: u8, members: [u8; 3], agents: u8, max_wait: bool, swap: bool, s
         let mut q = queue(name, &of);
         q.max_wait = max_wait.then(|| s(40));
         q.overflow = Place::Hangup;
+        q.overflow_no_agents = max_wait.then_some(Place::Hangup);
         q.wrap_up = s(if swap { 0 } else { 10 });
         q.strategy = strategies[i];
         q

@@ -1,6 +1,6 @@
 //! A queue: its rules, its agents, and who waits in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::entry::{Arrival, Entry};
@@ -102,10 +102,11 @@ impl Queue {
         self.unstaffed_since.is_some_and(|since| since + UNSTAFFED <= now.mono)
     }
 
-    /// When those who wait are sent on for want of agents.
-    pub(super) fn gives_up_at(&self) -> Option<Mono> {
-        let is_asked =
-            self.rules.overflow_no_agents.is_some() && self.waiting.values().any(|w| matches!(w.entry, Entry::Caller(_)));
+    /// When those who wait are sent on for want of agents; not those for whom a phone rings, as [`Acd::settle`](super::Acd::settle)
+    /// leaves them there.
+    pub(super) fn gives_up_at(&self, offered: &BTreeSet<Entry>) -> Option<Mono> {
+        let goes = |w: &Waiting| matches!(w.entry, Entry::Caller(_)) && !offered.contains(&w.entry);
+        let is_asked = self.rules.overflow_no_agents.is_some() && self.waiting.values().any(goes);
         self.unstaffed_since.filter(|_| is_asked).map(|since| since + UNSTAFFED)
     }
 

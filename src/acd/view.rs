@@ -13,6 +13,9 @@ use super::service_level::Tally;
 use crate::clock::{Now, Wall};
 use crate::ids::{Number, QueueName, StaffNumber};
 
+/// A longer wait is not said: so far ahead the pace of a quarter of an hour tells nothing.
+const LONGEST_SAID: Duration = Duration::from_secs(3_600);
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct AgentView {
     pub staff_number: StaffNumber,
@@ -126,7 +129,10 @@ impl Acd {
         let (name, position) = self.position(entry)?;
         let queue = self.queues.get(name)?;
         let position = u32::try_from(position).unwrap_or(u32::MAX);
-        Some(Seen { position, expected: expected_wait(position, &queue.pace, self.staff(queue, now), now.mono) })
+        let expected = expected_wait(position, &queue.pace, self.staff(queue, now), now.mono);
+        // Nobody waits longer than that, or believes it.
+        let most = queue.rules.max_wait.unwrap_or(LONGEST_SAID).min(LONGEST_SAID);
+        Some(Seen { position, expected: expected.filter(|wait| *wait <= most) })
     }
 
     /// Who of a queue's agents works, as it was told last, and how long a call of theirs takes, with all the calls of their day.
@@ -137,7 +143,7 @@ impl Acd {
             let works =
                 matches!(agent.told.kind(), StateKind::Ready | StateKind::Offered | StateKind::Talking | StateKind::WrapUp);
             working += u32::from(works);
-            let (had, talked) = agent.today.so_far(today);
+            let (had, talked) = agent.today.ended(today);
             (calls, talk) = (calls + had, talk + talked);
         }
         Staff { working, handling: talk.checked_div(calls).filter(|talk| !talk.is_zero()).map(|talk| talk + queue.rules.wrap_up) }

@@ -83,6 +83,8 @@ pub(crate) enum Fault {
     SameToken(String),
     #[error("phone `{phone}` is already agent `{agent}`'s; an agent is known by the phone")]
     PhoneTaken { phone: String, agent: String },
+    #[error("none of the queue's agents has `{skill}` at level {level}: its callers would wait in vain")]
+    NobodyHas { skill: String, level: u64 },
     #[error("queue `{0}` overflows into itself; name another place")]
     OverflowsIntoItself(String),
     #[error("parked calls would overflow into a park slot, `{0}`; name another place")]

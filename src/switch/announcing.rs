@@ -46,22 +46,19 @@ impl Cx<'_> {
         self.play(conv, conv.subject, Audio::Music);
     }
 
-    /// All clips of it, or none.
+    /// All clips of it, or none: words and number in one language, the caller's or English.
     fn words(&self, conv: &Conversation, part: &Part) -> Option<Vec<ClipName>> {
         let (prompt, number) = match part {
             Part::Position(place) => ("queue-position", Some(Saying::Number(i64::from(*place)))),
             Part::Minutes(minutes) => ("queue-wait", Some(Saying::Counted(*minutes, Unit::Minute))),
             Part::Comfort(prompt) => (prompt.as_str(), None),
         };
-        let first = self.prompt(conv, prompt).ok()?;
-        // The number in the language that the words before it are in.
-        let spoken = first.0.split_once('/').map_or("en", |(folder, _)| folder).to_owned();
-        let mut clips = vec![first];
-        if let Some(number) = number {
-            for clip in say::clips(Language::of(&spoken)?, &number) {
-                clips.push(self.prompt(conv, &format!("{spoken}/{clip}")).ok()?);
-            }
-        }
-        Some(clips)
+        let Some(number) = number else { return self.prompt(conv, prompt).ok().map(|clip| vec![clip]) };
+        let says = |folder: &str| -> Option<Vec<ClipName>> {
+            let clips = say::clips(Language::of(folder)?, &number);
+            let names = std::iter::once(prompt).chain(clips.iter().map(String::as_str));
+            names.map(|clip| self.prompt(conv, &format!("{folder}/{clip}")).ok()).collect()
+        };
+        says(&conv.language).or_else(|| says("en"))
     }
 }

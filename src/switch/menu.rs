@@ -29,6 +29,7 @@ impl Cx<'_> {
     pub fn menu_event(&mut self, conv: &mut Conversation, event: Event) {
         if matches!(event, Event::Digit(_)) {
             conv.steps_without_key = 0;
+            conv.turned_away = 0;
         }
         let Stage::Menu { session, .. } = &mut conv.stage else { return };
         let mut actions = Vec::new();

@@ -211,6 +211,8 @@ impl Cx<'_> {
         self.tell(Some(conv.id), Kind::QueueLeft(data));
         conv.stage = Stage::Routing;
         match to {
+            // One that was to leave its slot for this queue has it still, unless it waited here.
+            Place::Hangup if self.stays_in_slot(conv, Cause::NoAnswer) => {}
             Place::Hangup => self.announce(conv, "queue-no-agent", Place::Hangup, Cause::NoAnswer),
             place => self.go(conv, place),
         }

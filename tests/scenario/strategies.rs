@@ -75,9 +75,30 @@ fn each_strategy_picks_by_its_own_measure() {
     assert_eq!(by("round_robin", &[30, 5, 10, 2]), ["1001", "1002", "1003", "1001"]);
     assert_eq!(by("fixed", &[5, 5, 5]), ["1001", "1001", "1001"]);
     assert_eq!(by("least_talk", &[30, 5, 10, 2, 20, 1]), ["1001", "1002", "1003", "1002", "1002", "1003"]);
-    let mut six = by("fewest_calls", &[5, 5, 5, 5, 5, 5]);
-    six.sort();
-    assert_eq!(six, ["1001", "1001", "1002", "1002", "1003", "1003"]);
+}
+
+/// Who was there alone for two calls is spared until the others have had as many.
+#[test]
+fn who_had_fewer_calls_today_has_the_next() {
+    let mut sim = Sim::with(13, support("strategy = \"fewest_calls\""));
+    let trunk = sim.trunk();
+    for done in 0..6 {
+        match done {
+            0 => drop(sim.phone("201")),
+            2 => drop((sim.phone("202"), sim.phone("203"))),
+            _ => {}
+        }
+        sim.run_for(SECOND);
+        call(&mut sim, trunk, SUPPORT);
+        sim.run_until("an agent has it", |s| s.count("queue.answered") > done);
+        sim.act(trunk, |t, now| t.hang_up(now));
+        sim.run_for(15 * SECOND);
+    }
+    sim.assert_clean();
+    let mut had = answered(&sim);
+    assert_eq!(had.drain(..2).collect::<Vec<_>>(), ["1001", "1001"]);
+    had.sort();
+    assert_eq!(had, ["1002", "1002", "1003", "1003"]);
 }
 
 #[test]

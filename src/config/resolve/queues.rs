@@ -33,7 +33,7 @@ impl Checking {
             if let Some(number) = &queue.number {
                 self.take_number(&number.get_ref().0.clone(), number);
             }
-            let (agents, standing) = self.members(queue.agents.unwrap_or_default());
+            let (members, standing) = self.members(queue.agents.unwrap_or_default());
             match (&queue.voicemail, &queue.number) {
                 (Some(wanted), Some(number)) if *wanted.get_ref() => {
                     let title = queue.title.as_ref().map_or_else(|| name.clone(), |t| t.0.clone());
@@ -63,7 +63,9 @@ impl Checking {
             let overflow_full = queue.overflow_full.map_or_else(|| overflow.clone(), |o| o.into_inner().0);
             let max_length = queue.max_length.map(|given| self.count("max_length", Some(given), 1, 1..=10_000));
             let announce = queue.announce.map(|announce| self.announcements(announce, prompts));
-            let skills = self.wanted(queue.skills.unwrap_or_default(), &known);
+            let skills = queue.skills.unwrap_or_default();
+            self.somebody_has(&skills, &members, agents);
+            let skills = self.wanted(skills, &known);
             let prefer = self.wanted(queue.prefer.unwrap_or_default(), &known);
             let relax = queue.relax.unwrap_or_default().into_iter().map(|step| RelaxStep {
                 after: self.time("after", Some(step.after), Duration::ZERO, Duration::ZERO..=24 * HOUR),
@@ -78,7 +80,7 @@ impl Checking {
             let resolved = Queue {
                 name: name.clone(),
                 strategy: queue.strategy.map_or(Strategy::LongestIdle, |s| s.0),
-                agents,
+                agents: members,
                 standing,
                 skills,
                 prefer,
@@ -126,6 +128,22 @@ impl Checking {
             self.dangling(level, "agent with skill", skill, known);
         }
         self.levels(given)
+    }
+
+    /// One of the queue's own agents has each at that level. A queue without agents has nobody yet.
+    fn somebody_has(
+        &mut self,
+        wanted: &BTreeMap<String, Spanned<u64>>,
+        members: &[StaffNumber],
+        agents: &BTreeMap<StaffNumber, Agent>,
+    ) {
+        let level_of = |member: &StaffNumber, skill: &str| agents.get(member)?.skills.get(skill).copied();
+        for (skill, level) in wanted {
+            let best = members.iter().filter_map(|member| level_of(member, skill)).max();
+            if !members.is_empty() && best.is_some_and(|best| u64::from(best) < *level.get_ref()) {
+                self.fault(level, Fault::NobodyHas { skill: skill.clone(), level: *level.get_ref() });
+            }
+        }
     }
 
     fn priority(&mut self, given: &Spanned<i64>) -> i8 {

@@ -2,7 +2,7 @@
 //! prompts.
 //!
 //! One file here a language ([`en`], [`de`], [`uk`], [`it`], [`sv`], [`zh`]); each knows its grammar, and what it may ever ask for
-//! ([`vocabulary`]), so that a menu that says something is refused while a clip of it is missing. Numbers to 99 are one clip each, and so
+//! ([`vocabulary`]), for whoever checks that the clips are there. Numbers to 99 are one clip each, and so
 //! are hundreds: the joins that are left are those between words. What the clips say stands in `config/prompts/texts.tsv`, where `-` is a
 //! clip that a language does not need.
 //!

@@ -22,7 +22,7 @@ pub use row::{Conversation, Ended, Interval, Leg, OfferOutcome, QueueOutcome, Re
 use super::database::{Change, Database, DatabaseError, Descending, Order, Tree};
 use super::log::{Log, LogError, Reader, Stored};
 use super::recordings::{same_number, untold_key};
-use crate::acd::PastStay;
+use crate::acd::{PastEnd, PastStay};
 use crate::clock::Wall;
 use crate::event::Kind;
 use crate::ids::{ConversationId, RecordingId};
@@ -166,22 +166,30 @@ impl Conversations {
         Ok(Page { next: if more { items.last().map(|row| row.id) } else { None }, items })
     }
 
-    /// Stays in queues that are over, of conversations that began since then.
+    /// Stays in queues that are over, of conversations that began since then. One that became part of another goes on there.
     pub fn queue_stays(&self, since: Wall) -> Result<Vec<PastStay>, DatabaseError> {
-        let (mut stays, mut cursor) = (Vec::new(), None);
-        loop {
-            let page = self.list(false, None, MOST_PER_PAGE, cursor)?;
-            for row in &page.items {
-                if row.started_at < since {
-                    return Ok(stays);
-                }
-                stays.extend(row.intervals.iter().filter_map(Interval::queue_stay));
+        let mut stays = Vec::new();
+        let mut add = |row: &Conversation| {
+            let counts = |stay: &PastStay| row.merged_into.is_none() || stay.how != PastEnd::Moved;
+            stays.extend(row.intervals.iter().filter_map(Interval::queue_stay).filter(counts));
+        };
+        let ahead: BTreeSet<ConversationId> = {
+            let ahead = self.ahead();
+            ahead.rows.values().filter(|row| row.started_at >= since).for_each(&mut add);
+            ahead.rows.keys().copied().collect()
+        };
+        let mut walk = Descending::new(&*self.database, Tree::Conversations, Vec::new(), None);
+        while let Some((_, value)) = walk.next()? {
+            // One bad row must not hide the others.
+            let Ok(row) = read(&value) else { continue };
+            if row.started_at < since {
+                break;
             }
-            match page.next {
-                Some(next) => cursor = Some(next),
-                None => return Ok(stays),
+            if !ahead.contains(&row.id) {
+                add(&row);
             }
         }
+        Ok(stays)
     }
 
     /// Conversations that the log, as far as it is folded, shows without an end; oldest first.
