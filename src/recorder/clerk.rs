@@ -565,11 +565,12 @@ impl Clerk {
             match describe(&*self.disk, &self.folder, &refused) {
                 // Somebody removed the folder.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                // Full, or over a quota, or sick: the sound goes in any case.
+                Err(_) => {
                     remove(&*self.disk, &self.folder.audio(id))?;
                     describe(&*self.disk, &self.folder, &refused)?;
                 }
-                described => drop(described?),
+                Ok(_) => {}
             }
         }
         Ok(self.table.remove(id)?)

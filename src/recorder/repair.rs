@@ -183,10 +183,11 @@ impl Mender<'_> {
     /// A kill came before it was gone; whether it was to go.
     fn remove_unwanted(&self, id: RecordingId) -> Result<bool, RepairError> {
         let row = self.table.row(id).ok().flatten();
-        let beside = || sidecar::read(self.folder, id).ok().flatten();
-        let is_unwanted = match row.or_else(beside) {
-            Some(row) => self.is_unwanted(&row),
-            None => self.conversations.of_recording(id)?.is_some_and(|told| was_refused(&told, id)),
+        // Either may have been the last that was written.
+        let beside = sidecar::read(self.folder, id).ok().flatten();
+        let is_unwanted = match (&row, &beside) {
+            (None, None) => self.conversations.of_recording(id)?.is_some_and(|told| was_refused(&told, id)),
+            (row, beside) => [row, beside].into_iter().flatten().any(|known| self.is_unwanted(known)),
         };
         if !is_unwanted {
             return Ok(false);
@@ -225,7 +226,8 @@ impl Mender<'_> {
         let (frames, rate) =
             self.mend(id, known.sample_rate).map_err(|error| RepairError::Io { path: self.folder.audio(id), error })?;
         let (audio, drawing) = (self.folder.audio(id), self.folder.drawing(id));
-        let sealed = seal(self.disk, &Unsealed { audio, drawing, frames, rate, is_torn: true, is_in_doubt: false })
+        // Whether a sync of it had failed, nobody knows any more.
+        let sealed = seal(self.disk, &Unsealed { audio, drawing, frames, rate, is_torn: true, is_in_doubt: true })
             .map_err(|error| RepairError::Io { path: self.folder.audio(id), error: error.into() })?;
         let row = Recording {
             duration_ms: frames_ms(frames, rate),

@@ -195,15 +195,16 @@ impl From<NotSealed> for io::Error {
     }
 }
 
-/// The header anew, as it is: for the next sync, after one that failed. Whoever writes to the file meanwhile puts it right with its next write.
+/// The header's page anew, for the next sync, after one that failed. Only bytes that never change are written: somebody may write the others
+/// meanwhile.
 pub fn rewrite_header(file: &dyn DiskFile) -> io::Result<()> {
-    let mut head = [0; HEADER as usize];
-    let read = file.read_at(&mut head, 0)?;
-    file.write_all_at(head.get(..read).unwrap_or_default(), 0)
+    file.write_all_at(b"RIFF", 0)
 }
 
-/// The same of all that is in it, as the page cache has it. Nobody may write to it meanwhile.
+/// The same of all that is in it, as the page cache has it. Nobody may write to it meanwhile. Blocks of silence are passed over: where they
+/// are holes, a full disk has no room for them, and what is not there reads as silence.
 fn rewrite(file: &dyn DiskFile) -> io::Result<()> {
+    const BLOCK: usize = 4_096;
     let mut chunk = vec![0; CHUNK];
     let mut at = 0;
     loop {
@@ -211,8 +212,12 @@ fn rewrite(file: &dyn DiskFile) -> io::Result<()> {
         if read == 0 {
             return Ok(());
         }
-        file.write_all_at(&chunk[..read], at)?;
-        at += read as u64;
+        for block in chunk.get(..read).unwrap_or_default().chunks(BLOCK) {
+            if block.iter().any(|byte| *byte != 0) {
+                file.write_all_at(block, at)?;
+            }
+            at += block.len() as u64;
+        }
     }
 }
 
