@@ -343,6 +343,7 @@ const REPLACED: &[(&str, &str, &str)] = &[
     ("\"20000-29999\"", "\"22-29999\"", "15: ports below 1024 belong to the system"),
     ("\"20000-29999\"", "\"20000\"", "15: ports: `20000` is no range of ports"),
     ("ports = \"20000-29999\"", "ports = \"20000-29999\"\ntones = \"EN\"", "16: tones: `EN` is no country"),
+    ("ports = \"20000-29999\"", "ports = \"20000-29999\"\nice = \"half\"", "16: ice: `half` is no implementation of ICE: write"),
     ("ports = \"20000-29999\"", "ports = \"20000-29999\"\ntones = \"AQ\"", "16: the tones of AQ are not known here"),
     ("udp = [\"0.0.0.0:5060\"]", "udp = [\"0.0.0.0:20010\"]", "9: port 20010 of this listener lies among the media ports"),
     ("udp = [\"0.0.0.0:5060\"]", "udp = [\"0.0.0.0\"]", "9: udp: `0.0.0.0` is no address with a port"),

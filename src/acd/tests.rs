@@ -92,6 +92,7 @@ pub(super) fn config(queues: Vec<Queue>, agents: Vec<Agent>) -> Config {
             tones: None,
             codecs: crate::config::Codec::DEFAULT.to_vec(),
             srtp: Default::default(),
+            ice: Default::default(),
         },
         http: Http { listen: SocketAddr::new(any, 8080), secure: None, origins: Vec::new() },
         turn: None,

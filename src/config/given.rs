@@ -15,9 +15,9 @@ use toml::de::DeValue;
 use super::Advertised;
 use super::text::Reader;
 use super::units::{
-    Address, Code, Daily, Digest, Domain, Encryption, Every, Extension, Goto, Host, InCountry, InLanguage, Key, Label, Listener,
-    MailAddress, Name, Nameless, Net, NumberPattern, Password, Picks, Pin, Ports, Prepend, ReadBy, Records, Samples, Secured,
-    Slots, Speaks, Telephone, Time, Weekdays, Written, Zone,
+    Address, Code, Daily, Digest, Domain, Encryption, Every, Extension, Goto, Host, Implements, InCountry, InLanguage, Key,
+    Label, Listener, MailAddress, Name, Nameless, Net, NumberPattern, Password, Picks, Pin, Ports, Prepend, ReadBy, Records,
+    Samples, Secured, Slots, Speaks, Telephone, Time, Weekdays, Written, Zone,
 };
 
 /// The whole file. Tables that were not given, or that could not be read, are missing.
@@ -116,6 +116,7 @@ pub(crate) struct Media {
     pub hold_music: Option<Spanned<Label>>,
     pub tones: Option<Spanned<InCountry>>,
     pub srtp: Option<Encryption>,
+    pub ice: Option<Implements>,
 }
 
 #[derive(Deserialize)]

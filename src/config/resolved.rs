@@ -148,6 +148,17 @@ pub struct Media {
     pub tones: Option<Country>,
     /// Of phones and trunks that say nothing of their own.
     pub srtp: Srtp,
+    /// Of browsers' legs.
+    pub ice: MediaIce,
+}
+
+/// The implementation of ICE (RFC 8445 §2.5) that browsers' legs have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MediaIce {
+    /// It answers checks and sends none.
+    #[default]
+    Lite,
+    Full,
 }
 
 /// The system's way in which media workers read and write datagrams.

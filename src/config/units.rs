@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, de};
 
 use super::{
-    Advertise, BadPlace, CallerFormat, Carrier, Codec, Country, DigestAlgorithm, MailTls, MediaIo, Network, Pattern, Peer, Place,
-    Record, RecordingRate, Srtp, Strategy, UnknownCountry,
+    Advertise, BadPlace, CallerFormat, Carrier, Codec, Country, DigestAlgorithm, MailTls, MediaIce, MediaIo, Network, Pattern,
+    Peer, Place, Record, RecordingRate, Srtp, Strategy, UnknownCountry,
 };
 
 /// Reads a type from a TOML string through a function.
@@ -172,6 +172,10 @@ from_text!(
     /// `off`, `preferred` or `required`.
     Encryption(Srtp) = encryption
 );
+from_text!(
+    /// `lite` or `full`.
+    Implements(MediaIce) = implements
+);
 
 /// `8000`, `16000` or `"auto"`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -254,6 +258,8 @@ pub(crate) enum BadValue {
     ReadBy(String),
     #[error("`{0}` says not whether audio is encrypted: write \"off\", \"preferred\" or \"required\"")]
     Encryption(String),
+    #[error("`{0}` is no implementation of ICE: write \"lite\" or \"full\"")]
+    Implements(String),
     #[error("`{0}` is no prompt of a language: write \"de/welcome\"")]
     InLanguage(String),
     #[error("`{0}` is no key of a phone: write a digit, * or #")]
@@ -620,6 +626,14 @@ fn read_by(text: &str) -> Result<MediaIo, BadValue> {
         "io_uring" => Ok(MediaIo::IoUring),
         "epoll" => Ok(MediaIo::Epoll),
         _ => Err(BadValue::ReadBy(text.to_owned())),
+    }
+}
+
+fn implements(text: &str) -> Result<MediaIce, BadValue> {
+    match text {
+        "lite" => Ok(MediaIce::Lite),
+        "full" => Ok(MediaIce::Full),
+        _ => Err(BadValue::Implements(text.to_owned())),
     }
 }
 

@@ -189,6 +189,11 @@ pub enum Command {
     Expect {
         leg: LegId,
     },
+    /// A browser has found more candidates since the agreement (RFC 8840), for a full ICE agent of ours.
+    Trickle {
+        leg: LegId,
+        candidates: Vec<sdp::Candidate>,
+    },
     /// The leg ends; its port drains before it is leased again. [`Report::Closed`] follows.
     Close {
         leg: LegId,
@@ -205,6 +210,7 @@ impl Command {
             | Command::Untap { leg }
             | Command::Listen { leg, .. }
             | Command::Press { leg, .. }
+            | Command::Trickle { leg, .. }
             | Command::HandOver { leg, .. }
             | Command::Expect { leg }
             | Command::Close { leg } => *leg,

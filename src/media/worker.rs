@@ -185,8 +185,8 @@ impl Worker {
             Command::Expect { leg } => {
                 self.expected.insert(leg, Expected { until: now + EXPECTED_FOR, waiting: Vec::new() });
             }
-            // The driver's: it has the other worker ([`Worker::hand_over`]).
-            Command::HandOver { .. } => {}
+            // The driver's: it has the other worker ([`Worker::hand_over`]), and what is below a browser's RTP.
+            Command::HandOver { .. } | Command::Trickle { .. } => {}
             Command::Close { leg } => self.close(leg, now, out),
         }
     }

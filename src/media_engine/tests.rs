@@ -74,6 +74,7 @@ fn config(ports: std::ops::RangeInclusive<u16>, workers: u8) -> config::Media {
         tones: None,
         codecs: config::Codec::DEFAULT.to_vec(),
         srtp: Default::default(),
+        ice: Default::default(),
     }
 }
 

@@ -352,14 +352,17 @@ impl<O: Outlets> WorkerThread<O> {
             | Command::Hear { .. }
             | Command::Listen { .. }
             | Command::Press { .. }
+            | Command::Trickle { .. }
             | Command::HandOver { .. }
             | Command::Expect { .. } => None,
         };
         let (worker, clips, doors) = (&mut self.worker, &self.clips, &mut self.doors);
         let carried_out = catch_unwind(AssertUnwindSafe(|| {
             // One that is expected from elsewhere is told when it is here.
-            if let (Command::Agree { session, .. }, Some(slot)) = (&mut command, worker.slot(leg)) {
-                doors.peers.agree(slot, leg, session, now);
+            match (&mut command, worker.slot(leg)) {
+                (Command::Agree { session, .. }, Some(slot)) => doors.peers.agree(slot, leg, session, now),
+                (Command::Trickle { candidates, .. }, Some(slot)) => doors.peers.trickle(slot, candidates, now),
+                _ => {}
             }
             let slot = worker.slot(leg);
             worker.handle(command, clips, now, doors);

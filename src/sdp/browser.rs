@@ -1,10 +1,12 @@
 //! What a browser's audio line says besides codecs: who it is to ICE (RFC 8839) and to DTLS (RFC 8122, RFC 8842).
 //!
-//! Ours is an ICE-lite agent (RFC 8445 §2.5): it gives one host candidate, answers checks, and looks at nobody's candidates, so none of
-//! a peer's candidate lines (host names of mDNS among them) is read, and nothing is ever sent to an address that a description names.
+//! Our agent gives one host candidate, lite or full ([`IceAgent`]). A lite one (RFC 8445 §2.5) answers checks and looks at nobody's
+//! candidates: nothing is ever sent to an address that a description names. A full one is given the peer's (`candidate`).
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+use super::candidate::{Candidate, Candidates};
 
 /// `a=ice-ufrag` and `a=ice-pwd` of one side.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,12 +65,22 @@ impl std::fmt::Display for Fingerprint {
     }
 }
 
+/// Our implementation of ICE, for a dialog's life (RFC 8445 §2.5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum IceAgent {
+    #[default]
+    Lite,
+    Full,
+}
+
 /// What this process brings to every browser's leg, and what one leg's credentials are made from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OurDtls {
     pub fingerprint: Fingerprint,
     /// Chance, for the dialog's life.
     pub seed: [u8; 24],
+    #[serde(default)]
+    pub agent: IceAgent,
 }
 
 impl OurDtls {
@@ -123,6 +135,9 @@ pub struct TheirDtls {
     pub ice: IceCredentials,
     pub fingerprint: Fingerprint,
     pub setup: Setup,
+    /// Its agent is a lite one (`a=ice-lite`): it sends no checks.
+    pub is_lite: bool,
+    pub candidates: Candidates,
 }
 
 /// Who sends the ClientHello.
@@ -142,6 +157,18 @@ pub struct IceDtls {
     pub fingerprint: Fingerprint,
     /// Ours.
     pub role: DtlsRole,
+    /// Our agent is a full one, with this to go by.
+    #[serde(default)]
+    pub full: Option<FullIce>,
+}
+
+/// What a full agent has to know of an agreement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FullIce {
+    /// We nominate: the session began with an offer of ours, or the peer's agent is a lite one (RFC 8445 §6.1.1).
+    pub controlling: bool,
+    /// Those of the peer's that make pairs with ours.
+    pub candidates: Vec<Candidate>,
 }
 
 #[cfg(test)]
@@ -198,7 +225,7 @@ mod tests {
     }
 
     fn dtls() -> OurDtls {
-        OurDtls { fingerprint: Fingerprint([11; 32]), seed: [1; 24] }
+        OurDtls { fingerprint: Fingerprint([11; 32]), seed: [1; 24], agent: IceAgent::Lite }
     }
 
     fn answered(n: &mut Negotiation, offer: &str, wanted: Direction) -> (String, Agreed) {
@@ -228,7 +255,7 @@ mod tests {
         );
         assert!(agreed.send && agreed.receive && agreed.remote.is_none(), "0.0.0.0 is no hold, nor an address to send to");
         let theirs = IceCredentials { ufrag: "T5Qx".into(), pwd: "6Fv1oCzJ0mIYq7Y6x6w2uR9s".into() };
-        let expected = IceDtls { ours, theirs, fingerprint: Fingerprint([10; 32]), role: DtlsRole::Server };
+        let expected = IceDtls { ours, theirs, fingerprint: Fingerprint([10; 32]), role: DtlsRole::Server, full: None };
         assert_eq!(agreed.dtls, Some(Box::new(expected)));
     }
 
@@ -312,6 +339,60 @@ mod tests {
             let refused = n.answer(&offer, &[Codec::Pcmu], None, Direction::SendRecv).unwrap_err();
             assert_eq!((refused.status(), n.agreed()), (488, Some(&first)));
         }
+    }
+
+    fn fully() -> OurDtls {
+        OurDtls { agent: IceAgent::Full, ..dtls() }
+    }
+
+    /// RFC 8445 §6.1.1: who offered first controls, for as long as the session lasts; beside a lite agent, we do.
+    #[test]
+    fn a_full_agent_is_told_its_role_and_where_to_check() {
+        let offer = chromium().replace("4d0c.local 51000 typ host", "192.0.2.1 51000 typ host");
+        let mut n = negotiation().with_dtls(fully());
+        let (body, agreed) = answered(&mut n, &offer, Direction::SendRecv);
+        assert!(!body.contains("ice-lite") && body.contains("\r\na=ice-options:ice2\r\n"), "{body}");
+        let candidate = Candidate { address: "192.0.2.1:51000".parse().unwrap(), priority: 2_113_937_151 };
+        let full = |controlling, candidates: &[Candidate]| Some(FullIce { controlling, candidates: candidates.to_vec() });
+        assert_eq!(agreed.dtls.unwrap().full, full(false, &[candidate]));
+        let (_, named) = answered(&mut n, &chromium(), Direction::SendRecv);
+        assert_eq!(named.dtls.unwrap().full, full(false, &[]), "mDNS");
+        let lite = offer.replace("a=group", "a=ice-lite\r\na=group");
+        let (_, agreed) = answered(&mut negotiation().with_dtls(fully()), &lite, Direction::SendRecv);
+        assert_eq!(agreed.dtls.unwrap().full, full(true, &[candidate]));
+
+        let mut n = negotiation().for_browser(fully());
+        n.offer(&[Codec::Pcmu], Direction::SendRecv);
+        let answer = offer.replace("actpass", "active");
+        let agreed = n.answered(&Description::parse(answer.as_bytes()).unwrap()).unwrap();
+        assert_eq!(agreed.dtls.unwrap().full, full(true, &[candidate]));
+        let (_, agreed) = answered(&mut n, &offer.replace("T5Qx", "T5Qy"), Direction::SendRecv);
+        assert_eq!(agreed.dtls.unwrap().full, full(true, &[candidate]), "a restart of the page's");
+    }
+
+    /// RFC 8840: before the agreement and after it, of this generation only, and none of them twice.
+    #[test]
+    fn candidates_that_come_later_are_told_to_a_full_agent() {
+        let fragment = |ufrag: &str, host: u8| {
+            format!(
+                "a=ice-ufrag:{ufrag}\r\nm=audio 9 RTP/AVP 0\r\na=mid:0\r\na=candidate:1 1 udp 7 192.0.2.{host} 9 typ host\r\n"
+            )
+        };
+        let of = |host: u8| Candidate { address: std::net::SocketAddr::new([192, 0, 2, host].into(), 9), priority: 7 };
+        let mut n = negotiation().with_dtls(fully());
+        assert_eq!(n.trickle(fragment("T5Qx", 1).as_bytes()), []);
+        let (_, agreed) = answered(&mut n, &chromium(), Direction::SendRecv);
+        assert_eq!(agreed.dtls.unwrap().full.unwrap().candidates, [of(1)]);
+        assert_eq!(n.trickle(fragment("T5Qx", 2).as_bytes()), [of(2)]);
+        assert_eq!(n.trickle(fragment("T5Qx", 2).as_bytes()), []);
+        assert_eq!(n.trickle(fragment("other", 3).as_bytes()), []);
+        assert_eq!(n.trickle(fragment("T5Qx", 3).replace("192.0.2.3", "127.0.0.1").as_bytes()), [], "ours is elsewhere");
+        let more: Vec<_> = (3..=200).flat_map(|host| n.trickle(fragment("T5Qx", host).as_bytes())).collect();
+        assert_eq!(more.len(), Candidate::MOST - 2);
+
+        let mut n = negotiation().with_dtls(dtls());
+        answered(&mut n, &chromium(), Direction::SendRecv);
+        assert_eq!(n.trickle(fragment("T5Qx", 1).as_bytes()), [], "a lite one needs none");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::codec::Codec;
 
 use super::address;
 use super::browser::{Fingerprint, IceCredentials, Setup, TheirDtls};
+use super::candidate::{self, Candidate, Candidates};
 use super::crypto::Crypto;
 use super::direction::Direction;
 use super::xr::Extended;
@@ -358,11 +359,16 @@ fn is_token(text: &str) -> bool {
 fn dtls(media: &sdp_types::Media, level: &Level<'_>) -> Option<TheirDtls> {
     let attribute = |name: &'static str| value_of(&media.attributes, name).or_else(|| value_of(level.attributes, name));
     let mut fingerprints = values_of(&media.attributes, "fingerprint").chain(values_of(level.attributes, "fingerprint"));
+    let is_lite = level.attributes.iter().any(|a| a.attribute.trim().eq_ignore_ascii_case("ice-lite"));
+    let mut candidates = Candidates::new();
+    candidate::add(&mut candidates, values_of(&media.attributes, "candidate").filter_map(Candidate::read));
     let is_muxed = media.attributes.iter().any(|a| a.attribute.trim().eq_ignore_ascii_case("rtcp-mux"));
     is_muxed.then_some(TheirDtls {
         ice: IceCredentials::read(attribute("ice-ufrag")?, attribute("ice-pwd")?)?,
         fingerprint: fingerprints.find_map(Fingerprint::read)?,
         setup: attribute("setup").map_or(Some(Setup::Actpass), Setup::read)?,
+        is_lite,
+        candidates,
     })
 }
 

@@ -8,6 +8,7 @@
 mod address;
 mod agreed;
 mod browser;
+mod candidate;
 mod crypto;
 mod description;
 mod direction;
@@ -17,7 +18,8 @@ mod write;
 mod xr;
 
 pub use agreed::{Agreed, TelephoneEvents};
-pub use browser::{DtlsRole, Fingerprint, IceCredentials, IceDtls, OurDtls, Setup, TheirDtls};
+pub use browser::{DtlsRole, Fingerprint, FullIce, IceAgent, IceCredentials, IceDtls, OurDtls, Setup, TheirDtls};
+pub use candidate::Candidate;
 pub use crypto::{Crypto, Security, with_other_keys};
 pub use description::{Audio, Description, Format, Line, SdpError, Transport};
 pub use direction::Direction;

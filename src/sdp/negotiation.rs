@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use crate::codec::Codec;
 
 use super::agreed::{Agreed, TelephoneEvents};
-use super::browser::{IceDtls, OurDtls, Setup, TheirDtls};
+use super::browser::{FullIce, IceAgent, IceDtls, OurDtls, Setup, TheirDtls};
+use super::candidate::{self, Candidate, Candidates, Fragment};
 use super::crypto::{Crypto, Security};
 use super::description::{Audio, Description, Transport};
 use super::direction::Direction;
@@ -113,6 +114,9 @@ pub struct Negotiation {
     /// ICE restarts of the peer's.
     #[serde(default)]
     restarts: u32,
+    /// Candidates that the peer told of before there was an agreement.
+    #[serde(default)]
+    early: Option<Fragment>,
 }
 
 impl Negotiation {
@@ -130,6 +134,7 @@ impl Negotiation {
             dtls: None,
             is_bundled: false,
             restarts: 0,
+            early: None,
         }
     }
 
@@ -157,7 +162,8 @@ impl Negotiation {
 
     fn secured(&self, setup: Setup) -> Option<Secured> {
         let ours = self.dtls.as_ref().filter(|_| self.is_dtls())?;
-        Some(Secured { ice: ours.credentials(self.restarts), fingerprint: ours.fingerprint, setup, is_bundled: self.is_bundled })
+        let ice = ours.credentials(self.restarts);
+        Some(Secured { agent: ours.agent, ice, fingerprint: ours.fingerprint, setup, is_bundled: self.is_bundled })
     }
 
     /// Whether anything of an offer could be agreed to; if not, why. `browsers`: one over DTLS could, whatever is wanted of keys in
@@ -260,7 +266,7 @@ impl Negotiation {
             dtx: audio.asks_for_dtx(payload_type),
             extended: audio.extended.unwrap_or_default(),
             srtp: encrypted.as_ref().map(|(_, pair)| pair.clone()),
-            dtls: audio.dtls.as_ref().and_then(|theirs| self.ice_dtls(theirs)),
+            dtls: audio.dtls.as_ref().and_then(|theirs| self.ice_dtls(theirs, false)),
         };
         self.lines = offer
             .lines
@@ -341,7 +347,7 @@ impl Negotiation {
             dtx: audio.asks_for_dtx(payload_type),
             extended: audio.extended.unwrap_or_default(),
             srtp,
-            dtls: audio.dtls.as_ref().and_then(|theirs| self.ice_dtls(theirs)),
+            dtls: audio.dtls.as_ref().and_then(|theirs| self.ice_dtls(theirs, true)),
         };
         self.turn = Turn::Answered(made);
         self.agreed = Some(agreed.clone());
@@ -353,12 +359,49 @@ impl Negotiation {
         self.agreed.as_ref().is_some_and(|a| a.srtp.is_some() || a.dtls.is_some())
     }
 
-    /// Roles once taken are kept for as long as the certificate is (RFC 8842 §5.5).
-    fn ice_dtls(&self, theirs: &TheirDtls) -> Option<Box<IceDtls>> {
-        let ours = self.dtls.as_ref()?.credentials(self.restarts);
-        let before = self.agreed.as_ref().and_then(|a| a.dtls.as_ref()).filter(|d| d.fingerprint == theirs.fingerprint);
-        let role = before.map_or(theirs.setup.ours(), |d| d.role);
-        Some(Box::new(IceDtls { ours, theirs: theirs.ice.clone(), fingerprint: theirs.fingerprint, role }))
+    /// Candidates that a browser has found since (RFC 8840): the body of its INFO. Those that are new to a full agent of ours.
+    pub fn trickle(&mut self, body: &[u8]) -> Vec<Candidate> {
+        if self.dtls.as_ref().is_none_or(|ours| ours.agent == IceAgent::Lite) {
+            return Vec::new();
+        }
+        let mid = self.lines.get(self.audio_at).and_then(|l| l.mid.as_deref()).filter(|_| !self.is_bundled);
+        let fragment = Fragment::parse(body, mid);
+        let address = self.local.address;
+        let Some(dtls) = self.agreed.as_mut().and_then(|a| a.dtls.as_mut()) else {
+            match self.early.as_mut().filter(|early| early.ufrag == fragment.ufrag) {
+                Some(early) => drop(candidate::add(&mut early.candidates, fragment.candidates)),
+                None => self.early = Some(fragment),
+            }
+            return Vec::new();
+        };
+        // Those of another generation belong to an offer that is not agreed on (RFC 8838 §12).
+        let is_of_now = fragment.ufrag.is_none_or(|ufrag| ufrag == dtls.theirs.ufrag);
+        let Some(full) = dtls.full.as_mut().filter(|_| is_of_now) else { return Vec::new() };
+        let mut all: Candidates = full.candidates.iter().copied().take(Candidate::MOST).collect();
+        let new = candidate::add(&mut all, fragment.candidates.into_iter().filter(|c| c.pairs_with(address)));
+        full.candidates = all.to_vec();
+        new
+    }
+
+    /// DTLS roles once taken are kept for as long as the certificate is (RFC 8842 §5.5), ICE's for the session (RFC 8445 §6.1.1).
+    /// `is_ours`: the offer.
+    fn ice_dtls(&mut self, theirs: &TheirDtls, is_ours: bool) -> Option<Box<IceDtls>> {
+        let ours = self.dtls.as_ref()?;
+        let before = self.agreed.as_ref().and_then(|a| a.dtls.as_ref());
+        let role = before.filter(|d| d.fingerprint == theirs.fingerprint).map_or(theirs.setup.ours(), |d| d.role);
+        let full = match ours.agent {
+            IceAgent::Lite => None,
+            IceAgent::Full => {
+                let kept = before.and_then(|d| d.full.as_ref()).map(|full| full.controlling);
+                let early = self.early.take().filter(|early| early.ufrag.as_ref().is_none_or(|ufrag| *ufrag == theirs.ice.ufrag));
+                let mut candidates = Candidates::new();
+                let told = theirs.candidates.iter().copied().chain(early.into_iter().flat_map(|early| early.candidates));
+                candidate::add(&mut candidates, told.filter(|c| c.pairs_with(self.local.address)));
+                Some(FullIce { controlling: kept.unwrap_or(is_ours) || theirs.is_lite, candidates: candidates.to_vec() })
+            }
+        };
+        let ours = ours.credentials(self.restarts);
+        Some(Box::new(IceDtls { ours, theirs: theirs.ice.clone(), fingerprint: theirs.fingerprint, role, full }))
     }
 
     fn publish(&mut self, rest: String) -> Bytes {

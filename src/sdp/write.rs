@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::codec::Codec;
 
-use super::browser::{Fingerprint, IceCredentials, Setup};
+use super::browser::{Fingerprint, IceAgent, IceCredentials, Setup};
 use super::crypto::Crypto;
 use super::direction::Direction;
 use super::negotiation::{Local, Shape};
@@ -33,6 +33,7 @@ pub struct OurAudio<'a> {
 /// What our audio line says of ICE and DTLS.
 #[derive(Clone, Debug)]
 pub struct Secured {
+    pub agent: IceAgent,
     pub ice: IceCredentials,
     pub fingerprint: Fingerprint,
     pub setup: Setup,
@@ -46,7 +47,11 @@ pub fn rest(local: &Local, lines: &[Shape], audio_at: usize, audio: &OurAudio<'_
     let family = if local.address.is_ipv4() { "IP4" } else { "IP6" };
     let _ = write!(out, "s=-\r\nc=IN {family} {}\r\nt=0 0\r\n", local.address);
     if let Some(secured) = audio.dtls {
-        out.push_str("a=ice-lite\r\n");
+        out.push_str(match secured.agent {
+            IceAgent::Lite => "a=ice-lite\r\n",
+            // It nominates as RFC 8445 has it (§10).
+            IceAgent::Full => "a=ice-options:ice2\r\n",
+        });
         if let Some(mid) = lines.get(audio_at).and_then(|l| l.mid.as_ref()).filter(|_| secured.is_bundled) {
             let _ = write!(out, "a=group:BUNDLE {mid}\r\n");
         }

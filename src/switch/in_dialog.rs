@@ -11,7 +11,7 @@ use crate::dialog::Asked;
 use crate::event::By;
 use crate::ids::LegId;
 use crate::ivr;
-use crate::media::{Key, PlayId};
+use crate::media::{self, Key, PlayId};
 use crate::route::Cause;
 use crate::sdp::Description;
 use crate::sip::{Flow, HeaderName, Method, Request, Response, Status};
@@ -265,12 +265,19 @@ impl Cx<'_> {
         }
     }
 
-    /// A browser's further candidates (RFC 8840), of which an ICE-lite agent needs none, or a digit as `application/dtmf-relay` (`Signal=5`) or `application/dtmf` (`5`): no standard, but every desk phone can send it.
+    /// A browser's further candidates (RFC 8840), of which a lite agent needs none, or a digit as `application/dtmf-relay` (`Signal=5`) or
+    /// `application/dtmf` (`5`): no standard, but every desk phone can send it.
     fn info(&mut self, conv: &mut Conversation, id: LegId, transaction: TransactionId, request: &Request) {
         let kind = request.headers.content_type().ok().flatten();
         match &kind {
             Some(k) if k.is("application", "dtmf-relay") || k.is("application", "dtmf") => {}
             Some(k) if k.is("application", "trickle-ice-sdpfrag") => {
+                if let Some(leg) = conv.legs.get_mut(&id) {
+                    let candidates = leg.negotiation.trickle(&request.body);
+                    if !candidates.is_empty() {
+                        self.media(conv.worker, media::Command::Trickle { leg: id, candidates });
+                    }
+                }
                 return self.respond(transaction, &request.response(Status::OK));
             }
             Some(_) => {

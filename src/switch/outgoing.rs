@@ -5,12 +5,13 @@ use bytes::Bytes;
 use super::hub::{AGENT, ALLOW, Cx, For, Purpose};
 use super::identity::{Shown, signed_callers, wants_to_be_hidden};
 use crate::codec::Codec;
+use crate::config::MediaIce;
 use crate::conversation::{Conversation, Dialling, Leg, Peer, Role, Stage, Transferring};
 use crate::dialog::{Call, Own, Reach, SessionTimer};
 use crate::ids::LegId;
 use crate::media;
 use crate::route;
-use crate::sdp::{Description, Direction, Local, Negotiation, OurDtls};
+use crate::sdp::{Description, Direction, IceAgent, Local, Negotiation, OurDtls};
 use crate::sip::{Flow, HeaderName, Method, NameAddr, Request, SipUri, Transport, Uri};
 
 /// What the callee's phone shows, and where the INVITE goes.
@@ -81,7 +82,11 @@ impl Cx<'_> {
         match self.hub.certificate.filter(|_| is_browser) {
             None => Negotiation::new(local).with_keys(self.keys(peer, flow)),
             Some(fingerprint) => {
-                let ours = OurDtls { fingerprint, seed: self.hub.chance.bytes() };
+                let agent = match self.hub.config.media.ice {
+                    MediaIce::Lite => IceAgent::Lite,
+                    MediaIce::Full => IceAgent::Full,
+                };
+                let ours = OurDtls { fingerprint, seed: self.hub.chance.bytes(), agent };
                 let plain = Negotiation::new(local);
                 if offered.is_some() { plain.with_dtls(ours) } else { plain.for_browser(ours) }
             }

@@ -219,6 +219,7 @@ fn through_a_worker(clock: System) -> (Engine, Side) {
         tones: None,
         codecs: config::Codec::DEFAULT.to_vec(),
         srtp: Default::default(),
+        ice: Default::default(),
     };
     let (outs, leases) = sync_channel(400);
     let clips = Clips::new(Default::default(), None);
@@ -253,7 +254,7 @@ fn leg(engine: &mut Engine, leg: LegId, lease: Lease, clock: System) -> Tab {
     let (theirs, fingerprint) = theirs(&tab.page.offer(now));
     let ours = IceCredentials::of_chance(&[leg.0 as u8; 24]);
     tab.page.answered(now, described(Codec::Pcmu, (LOCAL, lease.port).into(), &ours, engine.fingerprint(), "passive"));
-    let dtls = Some(Box::new(IceDtls { ours, theirs, fingerprint, role: DtlsRole::Server }));
+    let dtls = Some(Box::new(IceDtls { ours, theirs, fingerprint, role: DtlsRole::Server, full: None }));
     // The peer's address is ICE's to find.
     let plain = Session::plain(Codec::Pcmu, (LOCAL, 0).into());
     let session = Session { remote: None, remote_rtcp: None, dtls, ..plain };

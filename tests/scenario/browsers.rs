@@ -10,9 +10,9 @@ use cordboard::sdp::Fingerprint;
 use cordboard::sip::Transport;
 use cordboard::switch::Input;
 
-use crate::sim::Sim;
 use crate::sim::audio::MUSIC;
 use crate::sim::ua::{Hold, Ua};
+use crate::sim::{Sim, centre};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -28,7 +28,10 @@ fn page(sim: &mut Sim) -> SocketAddr {
 
 /// A customer and the page that it talks to.
 fn talking(seed: u8) -> (Sim, SocketAddr, SocketAddr) {
-    let mut sim = Sim::new(seed);
+    talking_in(Sim::new(seed))
+}
+
+fn talking_in(mut sim: Sim) -> (Sim, SocketAddr, SocketAddr) {
     let (page, trunk) = (page(&mut sim), sim.trunk());
     sim.act(trunk, |t, now| {
         t.call("+4930555201", now);
@@ -143,7 +146,29 @@ fn a_page_tells_of_candidates_as_it_finds_them() {
     sim.run_until("it is answered", |s| s.ua(page).last_status("INFO").is_some());
     sim.act(page, |p, now| p.trickle("a=end-of-candidates\r\n", now));
     sim.run_for(SECOND);
-    assert_eq!(sim.ua(page).last_status("INFO"), Some(200));
+    assert_eq!((sim.ua(page).last_status("INFO"), sim.trickled.len()), (Some(200), 0));
+    both_hear(&mut sim, page, trunk);
+    sim.act(page, |p, now| p.hang_up(now));
+    sim.run_until("over", |s| s.has("call.ended"));
+    sim.assert_clean();
+}
+
+/// A full agent is told of them, as far as they are places for checks.
+#[test]
+fn a_full_agent_is_told_of_candidates_that_a_page_finds() {
+    let mut source = centre();
+    source.main.text = source.main.text.replace("[media]\n", "[media]\nice = \"full\"\n");
+    let (mut sim, page, trunk) = talking_in(Sim::with(12, source));
+    let fragment = "a=ice-ufrag:aaaa\r\nm=audio 9 RTP/AVP 0\r\na=mid:0\r\na=candidate:1 1 udp 2113937151 4d0c.local 51000 typ host\r\n\
+        a=candidate:2 1 udp 1677729535 10.1.0.201 51001 typ srflx raddr 0.0.0.0 rport 0\r\na=candidate:3 1 udp 9 127.0.0.1 9 typ host\r\n";
+    for _ in 0..2 {
+        sim.act(page, |p, now| p.trickle(fragment, now));
+        sim.run_for(SECOND);
+    }
+    sim.act(page, |p, now| p.trickle("a=ice-ufrag:bbbb\r\na=candidate:4 1 udp 9 10.1.0.202 9 typ host\r\n", now));
+    sim.run_for(SECOND);
+    let told: Vec<String> = sim.trickled.iter().map(|candidate| candidate.address.to_string()).collect();
+    assert_eq!((told, sim.ua(page).last_status("INFO")), (vec!["10.1.0.201:51001".to_owned()], Some(200)));
     both_hear(&mut sim, page, trunk);
     sim.act(page, |p, now| p.hang_up(now));
     sim.run_until("over", |s| s.has("call.ended"));

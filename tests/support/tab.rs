@@ -41,7 +41,7 @@ impl Tab {
         let (ice, fingerprint) = theirs(&page.offer(at));
         let ours = IceCredentials::of_chance(&[1; 24]);
         page.answered(at, described(codec, SWITCH.into(), &ours, identity.fingerprint(), "passive"));
-        let terms = IceDtls { ours, theirs: ice, fingerprint, role: DtlsRole::Server };
+        let terms = IceDtls { ours, theirs: ice, fingerprint, role: DtlsRole::Server, full: None };
         let peer = Peer::new(identity, clock, terms.clone()).unwrap_or_else(|e| panic!("{e}"));
         (Tab { page, terms, local, clock }, peer)
     }

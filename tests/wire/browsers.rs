@@ -127,6 +127,45 @@ fn both_hear(browser: &mut Browser, desk: &Baresip) {
     wait_until("the desk hears the browser alone", SOON, || hears_alone(desk, begin, 0));
 }
 
+/// By a full ICE agent of the switch's, beside the page's, which is one, too: the page controls where it calls, the switch where it does.
+fn talks_by_full_ice(library: &str, over: &str) {
+    let site = Site::new(&format!("{library}-ice")).phone("201").phone("202").secure().media_key("ice = \"full\"");
+    let switch = site.start();
+    let mut desk = Baresip::phone(site.folder(), "202").registrar(switch.sip(), &secret("202")).tone(TONES[1]).answers().start();
+    switch.wait_for_registration("202", SOON);
+    let mut browser = browser(&site, library, over, "201", TONES[0]);
+    browser.wait_for("registered", SOON);
+    switch.wait_for_registration("201", SOON);
+
+    browser.tell("call", &["202"]);
+    browser.wait_for("confirmed", SOON);
+    both_hear(&mut browser, &desk);
+    browser.tell("restart", &[]);
+    browser.wait_for("restarted", SOON);
+    both_hear(&mut browser, &desk);
+    browser.tell("hangup", &[]);
+    desk.wait_for_nth("CALL_CLOSED", 1, SOON);
+
+    desk.dial(&format!("sip:201@{}", switch.sip()));
+    assert_eq!(browser.wait_for("incoming", SOON), "202");
+    browser.tell("answer", &[]);
+    browser.wait_for("confirmed", SOON);
+    both_hear(&mut browser, &desk);
+    // By a controlling switch, a restart of the page's: who controls is settled between them.
+    browser.tell("restart", &[]);
+    browser.wait_for("restarted", SOON);
+    both_hear(&mut browser, &desk);
+    desk.hang_up();
+    browser.wait_for("ended", SOON);
+
+    // It is gone without a word: nothing answers our requests for consent.
+    browser.tell("call", &["202"]);
+    browser.wait_for("confirmed", SOON);
+    browser.wait_to_hear(TONES[1], SOON);
+    drop(browser);
+    desk.wait_for_nth("CALL_CLOSED", 3, Duration::from_secs(60));
+}
+
 /// The call of a page with one desk goes on between that one and another.
 fn transfers(library: &str) {
     let site = Site::new(&format!("{library}-transfers")).phone("201").phone("202").phone("203");
@@ -281,6 +320,16 @@ fn a_queue_rings_a_browser_and_the_call_is_recorded() {
     assert!(right.iter().all(|half| !half.tones.contains(&1)), "the customer hears himself on the right");
     // How purely a page plays its tone on a busy machine is not looked at here.
     assert!(right.windows(5).any(|five| five.iter().all(|half| half.tones == [0])), "the agent is not on the right");
+}
+
+#[test]
+fn jssip_in_chromium_talks_by_full_ice() {
+    talks_by_full_ice("jssip", "ws");
+}
+
+#[test]
+fn sipjs_in_chromium_talks_by_full_ice() {
+    talks_by_full_ice("sipjs", "wss");
 }
 
 #[test]

@@ -191,6 +191,7 @@ impl Checking {
             hold_music: media.hold_music.map(|m| self.path(&m.get_ref().0)),
             tones: self.tones(media.tones),
             srtp: media.srtp.map(|s| s.0).unwrap_or_default(),
+            ice: media.ice.map(|ice| ice.0).unwrap_or_default(),
         }
     }
 

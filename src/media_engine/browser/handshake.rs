@@ -83,8 +83,8 @@ impl Identity {
         self.fingerprint
     }
 
-    pub fn crypto(&self) -> &dyn RTCCrypto {
-        self.provider.crypto()
+    pub fn provider(&self) -> &dyn RTCCryptoProvider {
+        &*self.provider
     }
 }
 
@@ -168,6 +168,11 @@ impl Handshake {
             Ok(()) => Progress::Nothing,
             Err(_) => Progress::Failed,
         }
+    }
+
+    /// There is a way to the peer: what waits for its answer has found none before.
+    pub fn again(&mut self) {
+        self.out.extend(self.flight.iter().flat_map(|flight| flight.datagrams.iter().cloned()));
     }
 
     pub fn receive(&mut self, datagram: &[u8], at: Instant) -> Progress {

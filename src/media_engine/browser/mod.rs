@@ -3,7 +3,7 @@
 //!
 //! | what | whose |
 //! |---|---|
-//! | which address is believed, consent | `ice`, over `stun` |
+//! | which address is believed, what is checked and nominated, consent | `ice`, lite or full, over `stun` |
 //! | certificate, DTLS association, keys | `handshake`, over `rtc::dtls`; `record` guards it |
 //! | which legs of a worker are browsers | `peers` |
 //! | packets encrypted and decrypted under those keys, who hears whom, RTCP, digits, silence | `media::Worker`, as for any leg |
@@ -33,7 +33,7 @@ use rtc::shared::error::Error;
 use crate::clock::{Mono, System};
 use crate::media::{Broken, Port};
 use crate::rtp::srtp::Pair;
-use crate::sdp::IceDtls;
+use crate::sdp::{Candidate, IceDtls};
 
 use handshake::{Handshake, Progress};
 use ice::Ice;
@@ -77,7 +77,7 @@ impl Peer {
     /// `clock` turns times into the instants that the crate counts in; it is never asked for the time.
     pub fn new(identity: &Arc<Identity>, clock: System, terms: IceDtls) -> Result<Peer, CannotOpen> {
         Ok(Peer {
-            ice: Ice::new(&terms),
+            ice: Ice::new(&terms, identity.provider()),
             handshake: Handshake::new(identity, terms.fingerprint, terms.role).map_err(CannotOpen)?,
             identity: identity.clone(),
             clock,
@@ -93,14 +93,28 @@ impl Peer {
     /// A further offer and answer. New credentials are an ICE restart; another certificate or role is another DTLS association, and what
     /// was agreed before is good for media until that has keys.
     pub fn agree(&mut self, terms: IceDtls, now: Mono) -> Result<(), CannotOpen> {
-        self.ice.agree(&terms);
+        self.ice.agree(&terms, self.identity.provider());
         if (terms.fingerprint, terms.role) != (self.terms.fingerprint, self.terms.role) {
             self.handshake = Handshake::new(&self.identity, terms.fingerprint, terms.role).map_err(CannotOpen)?;
             self.keys_due = None;
             self.reach(now);
         }
         self.terms = terms;
+        self.check(now);
         Ok(())
+    }
+
+    /// It has found more candidates.
+    pub fn trickle(&mut self, candidates: &[Candidate], now: Mono) {
+        self.ice.trickle(candidates);
+        self.check(now);
+    }
+
+    /// The check that is due.
+    fn check(&mut self, now: Mono) {
+        if let Some((to, check)) = self.ice.check(now, self.identity.provider()) {
+            self.out.push_back((to, check.into()));
+        }
     }
 
     /// A datagram on the leg's socket. One that may be media is left to the worker, which decrypts it: to which of the ports it would have
@@ -112,8 +126,9 @@ impl Peer {
         // Told apart by the first byte (RFC 7983 §7).
         match *datagram.first()? {
             _ if stun::is_stun(datagram) => {
-                let answer = self.ice.receive(from, datagram, now, self.identity.crypto())?;
-                self.out.push_back((from, answer.into()));
+                let answer = self.ice.receive(from, datagram, now, self.identity.provider());
+                self.out.extend(answer.map(|answer| (from, answer.into())));
+                self.check(now);
                 self.reach(now);
                 None
             }
@@ -131,10 +146,11 @@ impl Peer {
         }
     }
 
-    /// The first check has come.
+    /// There may be a way to the peer now: the first check has come, or the first answer to ours.
     fn reach(&mut self, now: Mono) {
         if self.ice.target().is_some() && self.keys_due.is_none() {
             self.keys_due = Some(now + HANDSHAKE);
+            self.handshake.again();
             let progress = self.handshake.reachable(self.instant(now));
             self.advance(progress);
         }
@@ -191,6 +207,7 @@ impl Peer {
         } else if self.keys.is_none() && is_past(self.keys_due) {
             self.state = State::Broken(Broken::Handshake);
         } else {
+            self.check(now);
             let progress = self.handshake.tick(self.instant(now));
             self.advance(progress);
         }
@@ -208,7 +225,7 @@ impl Peer {
         }
         let keys = self.keys_due.filter(|_| self.keys.is_none());
         let flight = self.handshake.deadline().map(|at| self.mono(at));
-        [self.ice.expires(), keys, flight].into_iter().flatten().min()
+        [self.ice.deadline(), self.ice.expires(), keys, flight].into_iter().flatten().min()
     }
 
     /// Why the leg cannot go on; told once.

@@ -10,6 +10,7 @@ use crate::clock::{Mono, System};
 use crate::ids::LegId;
 use crate::media::{Broken, Port, Session, Slot};
 use crate::rtp::srtp::Pair;
+use crate::sdp::Candidate;
 
 use super::{Identity, Peer};
 
@@ -68,6 +69,14 @@ impl Peers {
             // The leg stays silent both ways, and ends as one that does.
             tracing::error!(%leg, %error, "a browser's leg has no way to speak");
             (session.remote, session.remote_rtcp, session.send, session.receive) = (None, None, false, false);
+        }
+        self.hasten(slot);
+    }
+
+    /// It has found more candidates.
+    pub fn trickle(&mut self, slot: Slot, candidates: &[Candidate], now: Mono) {
+        if let Some(entry) = self.entry(slot) {
+            entry.peer.trickle(candidates, now);
         }
         self.hasten(slot);
     }

@@ -17,6 +17,8 @@
 //! | an address that is believed before its check is | `a_forged_check_moves_nothing_and_gets_no_answer` |
 //! | a look at all peers at each wake-up | `the_next_deadline_is_known_without_asking_all` |
 
+mod full;
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -89,7 +91,7 @@ impl Call {
             clock.instant(Mono::ZERO),
             described(Codec::Pcmu, switch_at(), &ours(1), identity.fingerprint(), "passive"),
         );
-        let terms = IceDtls { ours: ours(1), theirs: ice, fingerprint: doctor(fingerprint), role: DtlsRole::Server };
+        let terms = IceDtls { ours: ours(1), theirs: ice, fingerprint: doctor(fingerprint), role: DtlsRole::Server, full: None };
         let peer = Peer::new(&identity, clock, terms).unwrap();
         Call::of(clock, page, peer)
     }
@@ -103,7 +105,7 @@ impl Call {
         let (ice, fingerprint) = theirs(&answer);
         let role = if value(&answer, "setup") == "passive" { DtlsRole::Client } else { DtlsRole::Server };
         assert_eq!(role == DtlsRole::Client, answering == RTCDtlsRole::Server);
-        let terms = IceDtls { ours: ours(1), theirs: ice, fingerprint, role };
+        let terms = IceDtls { ours: ours(1), theirs: ice, fingerprint, role, full: None };
         let peer = Peer::new(&identity, clock, terms).unwrap();
         Call::of(clock, page, peer)
     }
@@ -411,7 +413,8 @@ fn the_next_deadline_is_known_without_asking_all() {
     let slot = |index: u32| crate::media::Slot { index, generation: 1 };
     for index in 0..100 {
         let ours = ours(index as u8);
-        let terms = IceDtls { ours, theirs: theirs.clone(), fingerprint: Fingerprint([0; 32]), role: DtlsRole::Server };
+        let terms =
+            IceDtls { ours, theirs: theirs.clone(), fingerprint: Fingerprint([0; 32]), role: DtlsRole::Server, full: None };
         peers.put(slot(index), crate::ids::LegId(index.into()), Box::new(Peer::new(&identity, clock, terms).unwrap()));
     }
     assert_eq!(peers.deadline(), None, "nobody has come");
@@ -555,7 +558,7 @@ fn an_ice_restart_goes_on_with_the_same_keys() {
     let offer = call.page.pc.create_offer(None).unwrap();
     let (ice, fingerprint) = theirs(&offer.sdp);
     assert_ne!(ice, call.peer.terms.theirs);
-    let terms = IceDtls { ours: ours(2), theirs: ice, fingerprint, role: DtlsRole::Server };
+    let terms = IceDtls { ours: ours(2), theirs: ice, fingerprint, role: DtlsRole::Server, full: None };
     let certificate = call.peer.identity.fingerprint();
     call.peer.agree(terms, call.now).unwrap();
     // Until it has our answer, its checks are of before; so is what we send.

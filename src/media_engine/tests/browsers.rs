@@ -28,7 +28,7 @@ impl Tab {
         let ours = IceCredentials::of_chance(&[id as u8; 24]);
         page.answered(now, described(Codec::Pcmu, (LOCAL, lease.port).into(), &ours, r.engine.fingerprint(), "passive"));
         r.command(Command::Open { leg, lease });
-        let dtls = Some(Box::new(IceDtls { ours, theirs, fingerprint, role: DtlsRole::Server }));
+        let dtls = Some(Box::new(IceDtls { ours, theirs, fingerprint, role: DtlsRole::Server, full: None }));
         let session = Session { dtls, ..Session::plain(Codec::Pcmu, BROWSER) };
         r.command(Command::Agree { leg, session });
         (leg, Tab { page, socket, clock })

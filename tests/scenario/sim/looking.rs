@@ -41,6 +41,7 @@ impl Sim {
                 self.hears.remove(leg);
                 self.peers.remove(leg);
             }
+            media::Command::Trickle { candidates, .. } => self.trickled.extend(candidates),
             media::Command::Open { .. }
             | media::Command::Tap { .. }
             | media::Command::Untap { .. }

@@ -99,6 +99,8 @@ pub struct Sim {
     pub connection: Option<sip::ConnectionId>,
     /// What each open leg was told last that it hears, and whose it is.
     pub hears: BTreeMap<LegId, media::Source>,
+    /// The candidates that legs were told of behind their agreement.
+    pub trickled: Vec<cordboard::sdp::Candidate>,
     pub peers: BTreeMap<LegId, SocketAddr>,
     /// The clips of each prompt, as they were begun.
     pub said: Vec<String>,
@@ -249,6 +251,7 @@ impl Sim {
             local: None,
             connection: None,
             hears: BTreeMap::new(),
+            trickled: Vec::new(),
             peers: BTreeMap::new(),
             said: Vec::new(),
             prompts: BTreeMap::new(),
@@ -694,6 +697,7 @@ impl Sim {
             | media::Command::Untap { .. }
             | media::Command::Listen { .. }
             | media::Command::Press { .. }
+            | media::Command::Trickle { .. }
             | media::Command::Expect { .. } => {}
         }
         let mut speaker = Loudspeaker::default();
