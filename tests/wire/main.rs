@@ -22,6 +22,7 @@ mod matrix;
 mod next_hop;
 mod pairs;
 mod phones;
+mod queues;
 mod recording;
 mod secure;
 mod sipvicious;
