@@ -52,11 +52,18 @@ fn a_caller_is_told_its_place_then_all_phones_ring_and_who_answers_first_has_it(
     let site = site("queue-ring-all", "strategy = \"ring_all\"\nannounce = { first = \"1s\", every = \"5s\", position = true }");
     let switch = site.start();
     let story = switch.events("since=0");
-    let caller = call(&site, &switch);
-    // Nobody is there yet.
-    wait_until_only(&caller, 3);
-    let mut olena = agent(&site, &switch, "201", TONES[1]);
+    let olena = agent(&site, &switch, "201", TONES[1]);
     let mut jonas = agent(&site, &switch, "202", TONES[2]);
+    let set = |state: &str| {
+        for number in ["1024", "1025"] {
+            let answer = switch.post(&format!("/api/v1/agents/{number}/state"), &json!({ "state": state }));
+            assert!(answer.status < 300, "{answer:?}");
+        }
+    };
+    set("paused");
+    let caller = call(&site, &switch);
+    wait_until_only(&caller, 3);
+    set("ready");
     for phone in [&olena, &jonas] {
         phone.wait_for("CALL_INCOMING", SOON);
     }
@@ -82,15 +89,12 @@ fn a_caller_is_told_its_place_then_all_phones_ring_and_who_answers_first_has_it(
 fn a_queues_figures_outlive_the_process() {
     let site = site("queue-figures", "short_abandon = \"0s\"");
     let mut switch = site.start();
+    let mut olena = agent(&site, &switch, "201", TONES[1]);
     let caller = call(&site, &switch);
-    let _olena = {
-        let mut olena = agent(&site, &switch, "201", TONES[1]);
-        olena.wait_for("CALL_INCOMING", SOON);
-        olena.accept();
-        wait_until_only(&caller, 1);
-        olena.hang_up();
-        olena
-    };
+    olena.wait_for("CALL_INCOMING", SOON);
+    olena.accept();
+    wait_until_only(&caller, 1);
+    olena.hang_up();
     let (outcome, _) = caller.finish(SOON);
     assert_eq!(outcome.code, Some(0), "{outcome:#?}");
     let counts = |switch: &Cordboard| {
