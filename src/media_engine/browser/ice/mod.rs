@@ -43,14 +43,14 @@ pub type Provider<'a> = &'a dyn RTCCryptoProvider;
 /// Our agent of one leg.
 #[derive(Debug)]
 pub enum Ice {
-    Lite(Lite),
+    Lite(Box<Lite>),
     Full(Box<Full>),
 }
 
 impl Ice {
     pub fn new(terms: &IceDtls, provider: Provider<'_>) -> Ice {
         match &terms.full {
-            None => Ice::Lite(Lite::new(terms)),
+            None => Ice::Lite(Box::new(Lite::new(terms))),
             Some(full) => Ice::Full(Box::new(Full::new(terms, full, provider))),
         }
     }
