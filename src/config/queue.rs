@@ -10,9 +10,9 @@ use crate::ids::{Number, QueueName, StaffNumber};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strategy {
     LongestIdle,
-    /// Since the site's midnight.
+    /// Since the site's midnight, or the start of the switch where that was later.
     FewestCalls,
-    /// Since the site's midnight.
+    /// Since the site's midnight, or the start of the switch where that was later.
     LeastTalk,
     /// In the order of the list, each in turn.
     RoundRobin,
