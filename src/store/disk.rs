@@ -20,6 +20,17 @@ pub trait Disk: Send + Sync {
     /// Makes names in a folder durable: a new file is there after a power cut only when its folder was synced too.
     fn sync_folder(&self, path: &Path) -> io::Result<()>;
 
+    /// A folder, with those above it that are missing, whose own names survive a power cut: without that, what is synced in it does not.
+    fn create_durable_folders(&self, path: &Path) -> io::Result<()> {
+        let missing: Vec<&Path> =
+            path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists()).collect();
+        self.create_folders(path)?;
+        for above in missing.iter().filter_map(|folder| folder.parent()) {
+            self.sync_folder(if above.as_os_str().is_empty() { Path::new(".") } else { above })?;
+        }
+        Ok(())
+    }
+
     /// Replaces a file as a whole: after a kill at any moment it is the old or the new one, never half of either. The folder is
     /// not synced here, so that a caller with several files in it syncs once.
     fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -113,7 +113,7 @@ impl Store {
         health: Health,
     ) -> Result<Store, StoreError> {
         let io = |error| StoreError::Io { path: root.to_owned(), error };
-        disk.create_folders(root).map_err(io)?;
+        disk.create_durable_folders(root).map_err(io)?;
         // First the index: its lock keeps a second switch from this folder's log too.
         let opened = SledDatabase::open(&index_folder(root), clock)?;
         let database: Arc<dyn Database> = Arc::new(opened.database);

@@ -39,6 +39,21 @@ fn open(folder: &TempDir, options: LogOptions) -> Log {
     Log::open(folder.path(), options, Arc::new(RealDisk), System::start(), deaf()).unwrap()
 }
 
+#[test]
+fn the_first_events_survive_a_power_cut_with_the_folders_that_were_made_for_them() {
+    let above = TempDir::new().unwrap();
+    let folder = above.path().join("data/events");
+    let disk = Arc::new(FaultyDisk::with_free(1 << 30));
+    let log = Log::open(&folder, SMALL, disk.clone(), System::start(), deaf()).unwrap();
+    for n in 1..=7 {
+        log.append([event(n)]);
+    }
+    log.close();
+    disk.cut_power();
+    let log = Log::open(&folder, SMALL, Arc::new(RealDisk), System::start(), deaf()).unwrap();
+    assert_eq!(log.last(), 7);
+}
+
 fn read_all(log: &Log, since: u64) -> Vec<Stored> {
     let mut reader = log.since(since).unwrap();
     std::iter::from_fn(|| reader.next().unwrap()).collect()

@@ -70,7 +70,7 @@ impl Writer {
             move |error| LogError::Io { path, error }
         };
         let mut reserve = Reserve::new(disk.clone(), folder, options.reserve_bytes);
-        disk.create_folders(folder).map_err(at(folder))?;
+        disk.create_durable_folders(folder).map_err(at(folder))?;
         let mut segments = segment::list(folder).map_err(at(folder))?;
         let last = match segments.last() {
             Some(s) => s.clone(),
