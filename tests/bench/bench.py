@@ -86,7 +86,7 @@ def with_floor(tools, calls, seconds, name, measure, **load):
     before = floor()
     measured = {what: one(calls, seconds) for what, one in measure.items()}
     after = floor()
-    both = {key: (before[key] + after[key]) / 2 for key in ("cpu_share", "delay_p50_us", "delay_p99_us", "loss")}
+    both = {key: (before[key] + after[key]) / 2 for key in ("cpu_share", "delay_p50_us", "delay_p99_us", "loss", "machine_busy")}
     return both, measured
 
 
@@ -126,13 +126,18 @@ def relay(table, tools, options):
 
 
 def io(table, tools, options):
-    """Both ways of reading and writing, beside the floor in one run."""
+    """Both ways of reading and writing, beside the floor in one run; and how busy the whole machine is, for what a way spares the switch
+    may be paid by who sends."""
+
+    def figure(figures, calls):
+        return f"{share(figures, calls)}, the machine {100 * figures['machine_busy']:.0f} % busy"
+
     for calls in (options.calls, MANY):
         ways = {f"cordboard by {way}, {calls} calls": through(tools, options, 5000, way) for way in ("epoll", "io_uring")}
         floor, measured = with_floor(tools, calls, options.seconds, "epoll and io_uring", ways)
-        table.add(f"floor beside them, {calls} calls", share(floor, calls))
+        table.add(f"floor beside them, {calls} calls", figure(floor, calls))
         for name, figures in measured.items():
-            table.add(name, share(figures, calls), figures["cpu_share"] / floor["cpu_share"], None, " × floor")
+            table.add(name, figure(figures, calls), figures["cpu_share"] / floor["cpu_share"], None, " × floor")
 
 
 def record(table, tools, options):
@@ -154,30 +159,35 @@ THOUSAND, TWO_MINUTES = 1000, 120
 
 def thousand(table, tools, options):
     """A thousand recorded calls for two minutes, and then every file: each packet that was sent is in it, where it belongs."""
-    light = {"lazy": 1, "sink": 1}
+    light = {"lazy": 1, "sink": 1, "senders": 2}
 
     def cpu(figures):
-        return f"{100 * figures['cpu_share'] * 100 / THOUSAND:.2f} % of a core for 100 calls"
+        return f"{100 * figures['cpu_share'] * 100 / options.recorded:.2f} % of a core for 100 calls"
 
-    with rig.floor(tools, THOUSAND) as where:
-        say(f"the floor alone with {THOUSAND} calls: what this machine could do at best")
-        figures = tools.medload(THOUSAND, options.seconds, **where, **light)
+    with rig.floor(tools, options.recorded) as where:
+        say(f"the floor alone with {options.recorded} calls: what this machine could do at best")
+        figures = tools.medload(options.recorded, options.seconds, **where, **light)
         lost = figures["sent"] - figures["received"]
-        table.add(f"floor, {THOUSAND} calls", f"{cpu(figures)}, lost {lost} of {figures['sent']}")
+        table.add(f"floor, {options.recorded} calls", f"{cpu(figures)}, lost {lost} of {figures['sent']}")
     with rig.switch(tools, options.binary) as switch:
-        say(f"{THOUSAND} recorded calls for {TWO_MINUTES} s (4 GB of disk)")
-        figures = tools.medload(THOUSAND, TWO_MINUTES, dest=5001, port=switch.sip, pid=switch.pid, cps=50, **light)
-        table.add(f"cordboard, {THOUSAND} recorded calls", cpu(figures))
+        say(f"{options.recorded} recorded calls for {TWO_MINUTES} s (4 GB of disk)")
+        overflown = rig.receive_overflows()
+        figures = tools.medload(options.recorded, TWO_MINUTES, dest=5001, port=switch.sip, pid=switch.pid, cps=50, **light)
+        overflown = rig.receive_overflows() - overflown
+        busy = f"the machine was busy for {100 * figures['machine_busy']:.1f} % of the time"
+        due = 2 * 50 * options.recorded * TWO_MINUTES
+        table.add(f"cordboard, {options.recorded} recorded calls", f"{cpu(figures)}; {busy}; the load sent {figures['sent']} packets, {due} were due")
         dropped = switch.metric("media_datagrams_not_sent_total") + switch.metric("media_frames_not_recorded_total")
         lost = figures["sent"] - figures["received"] - figures["early"]
         seen = f"{lost} of {figures['sent']} packets lost on the way, {figures['socket_drops']} of them in the load's own sockets"
+        seen += f", {overflown} in sockets that were not read in time (the kernel's count)"
         seen += f"; before them {figures['early']} that came before their call was answered"
         table.add("  packets that the switch lost", seen, lost - figures["socket_drops"] + dropped, 0, " packets")
         say("its recordings, packet by packet")
-        switch.wait_until_written(THOUSAND)
+        switch.wait_until_written(options.recorded)
         files, whole, missing, moved = recordings.judge(switch.recordings, TWO_MINUTES)
         figure = f"{whole} of {files} files have every packet on both sides, {missing} packets are missing; {moved} moves to keep to the clock"
-        table.add("  recordings with a flaw", figure, files - whole + abs(files - THOUSAND), 0, " files")
+        table.add("  recordings with a flaw", figure, files - whole + abs(files - options.recorded), 0, " files")
 
 
 def calls(table, tools, options):
@@ -323,6 +333,7 @@ def main():
     parser.add_argument("section", nargs="*", help=f"{', '.join(NAMES)}; all of them without one")
     parser.add_argument("--calls", type=int, default=100, help="calls at once in the media measurements (default 100)")
     parser.add_argument("--seconds", type=int, default=15, help="length of their steady window (default 15)")
+    parser.add_argument("--recorded", type=int, default=THOUSAND, help=f"calls of the section thousand (default {THOUSAND})")
     options = parser.parse_args()
     unknown = [name for name in options.section if name not in NAMES]
     if unknown:

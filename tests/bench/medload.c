@@ -6,6 +6,7 @@
 //   -mode bridge  caller on -uac (127.0.0.2), callee on -uas (127.0.0.3), SIP on -uacport and -uasport, media both ways (default)
 //   -mode ivr     the caller only: sends media and counts what comes back; -dtmf 1 presses a digit 3 s after the answer
 //   -lazy 1       arriving media is looked at every 2 ms and wakes nobody: costs the least, and tells nothing of delay
+//   -senders N    threads that send; one may not be enough for a thousand calls
 //   -sink 1       from the window's opening on the kernel counts what arrives and throws it away unread: costs less still, and tells of
 //                 nothing but the number
 //   -mode raw     no SIP: -map FILE with "caller's port, callee's port, port that the caller sends to, port that the callee sends
@@ -49,8 +50,9 @@ static int N = 10, cps = 20, hold = 20, mute_a = 0, mute_b = 0;
 static const char *dest = "1000", *sw = "127.0.0.1", *uacip = "127.0.0.2", *uasip = "127.0.0.3", *rawmap = NULL, *digit = NULL;
 static int swport = 5060, uacport = 5080, uasport = 5080, rtpbase = 20000;
 static int pids[8], npid = 0;
-static int sndb = 0;
-static int lazy = 0, sink = 0;
+static _Atomic int sndb = 0;
+#define MOST_SENDERS 4
+static int lazy = 0, sink = 0, senders = 1;
 static int secure = 0, answer_tag = 1; // tag of the crypto line that is answered with
 static const char *extra = "", *prefix = NULL;
 static int kill_ms = 0, leave = 0;
@@ -137,9 +139,9 @@ static int mk(const char *ip, int port) {
 }
 // What is queued for sending: at most a bunch, so that a packet does not wait long after it was stamped.
 #define BUNCH 16
-static struct io_uring outring;
-static int outring_on = 0, queued = 0;
-static uint8_t outgoing[BUNCH][172 + SRTP_MAX_TRAILER_LEN];
+static _Thread_local struct io_uring outring;
+static _Thread_local int outring_on = 0, queued = 0;
+static _Thread_local uint8_t outgoing[BUNCH][172 + SRTP_MAX_TRAILER_LEN];
 static void flush(void) {
     if (!queued)
         return;
@@ -220,8 +222,9 @@ static void senddtmf(struct leg *l, int d, int k) {
     if (k == 7)
         l->ts += 160 * 8;
 }
-static void *sender(void *unused) {
-    (void)unused;
+// One of `senders` threads, each with every so manieth of the calls whose packets go in the same millisecond.
+static void *sender(void *which) {
+    int mine = (int)(intptr_t)which;
     struct io_uring_params p = {.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN};
     outring_on = io_uring_queue_init_params(2 * BUNCH, &outring, &p) == 0;
     uint64_t next = now_us();
@@ -233,7 +236,7 @@ static void *sender(void *unused) {
             struct timespec t = {0, (long)(next - n) * 1000};
             nanosleep(&t, NULL);
         }
-        for (int i = slot; i < N; i += 20) {
+        for (int i = slot + 20 * mine; i < N; i += 20 * senders) {
             if (A[i].on && !mute_a) {
                 if (digit && dtmf_at[i] && now_us() >= dtmf_at[i] && dtmf_n[i] < 8) {
                     senddtmf(&A[i], digit[0] == '*' ? 10 : digit[0] == '#' ? 11 : digit[0] - '0', dtmf_n[i]++);
@@ -917,6 +920,8 @@ int main(int c, char **v) {
             secure = atoi(n);
         else if (O("-lazy"))
             lazy = atoi(n);
+        else if (O("-senders"))
+            senders = atoi(n) < 1 ? 1 : atoi(n) > MOST_SENDERS ? MOST_SENDERS : atoi(n);
         else if (O("-sink"))
             sink = atoi(n);
         else if (O("-extra"))
@@ -987,13 +992,15 @@ int main(int c, char **v) {
     double c0, c1, c2, c3, u0, u1, u2, u3;
     long r0, r1, r2, r3;
     cpu(&c0, &r0, &u0);
-    pthread_t t1, t2;
+    pthread_t t1, t2[MOST_SENDERS];
     pthread_create(&t1, 0, recver, 0);
-    pthread_create(&t2, 0, sender, 0);
+    for (int k = 0; k < senders; k++)
+        pthread_create(&t2[k], 0, sender, (void *)(intptr_t)k);
     if (kill_ms) {
         until_killed();
         pthread_join(t1, 0);
-        pthread_join(t2, 0);
+        for (int k = 0; k < senders; k++)
+            pthread_join(t2[k], 0);
         return 0;
     }
     uint64_t st = now_us();
@@ -1109,7 +1116,8 @@ int main(int c, char **v) {
     }
     stop = 1;
     pthread_join(t1, 0);
-    pthread_join(t2, 0);
+    for (int k = 0; k < senders; k++)
+        pthread_join(t2[k], 0);
     cpu(&c3, &r3, &u3);
     qsort((void *)dly, ndly, 4, cmp);
     qsort(lat, nlat, 4, cmp);
@@ -1132,8 +1140,9 @@ int main(int c, char **v) {
            (c3 - c2) * 1000 / N, r0, r2, (double)(r2 - r0) / N, r3, 100 * (b2 - b1) / (tt2 - tt1));
     printf("{\"calls\":%d,\"answered\":%ld,\"failed\":%ld,\"active\":%d,\"retransmissions\":%ld,\"window_s\":%.3f,\"cpu_s\":%.3f,"
            "\"setup_p50_us\":%u,\"setup_p99_us\":%u,\"delay_p50_us\":%u,\"delay_p99_us\":%u,\"sent\":%lu,\"received\":%lu,\"early\":%lu,"
-           "\"socket_drops\":%ld,\"rss_before_kb\":%ld,\"rss_window_kb\":%ld,\"rss_after_kb\":%ld}\n",
+           "\"socket_drops\":%ld,\"machine_busy\":%.4f,\"rss_before_kb\":%ld,\"rss_window_kb\":%ld,\"rss_after_kb\":%ld}\n",
            N, answered, failures, act, retrans, w, c2 - c1, nlat ? lat[nlat / 2] : 0, nlat ? lat[nlat * 99 / 100] : 0,
-           ndly ? dly[ndly / 2] : 0, ndly ? dly[ndly * 99 / 100] : 0, fas + fbs, far + fbr, early, socket_drops(), r0, r2, r3);
+           ndly ? dly[ndly / 2] : 0, ndly ? dly[ndly * 99 / 100] : 0, fas + fbs, far + fbr, early, socket_drops(),
+           (b2 - b1) / (tt2 - tt1), r0, r2, r3);
     return 0;
 }

@@ -141,6 +141,12 @@ class Tools:
         return {"cpu_ms": spent / good, "retransmissions": int(last["Retransmissions(C)"])}
 
 
+def receive_overflows():
+    """Datagrams that the kernel had no room for, in all sockets since it started."""
+    heads, values = (line.split() for line in Path("/proc/net/snmp").read_text().splitlines() if line.startswith("Udp:"))
+    return int(dict(zip(heads, values))["RcvbufErrors"])
+
+
 @contextmanager
 def floor(tools, calls, base=30000):
     """The plain forwarder; gives what `Tools.medload` wants for it."""
