@@ -4,7 +4,7 @@
 //! clip in that language, nor in English, nothing is said.
 
 use super::hub::Cx;
-use crate::acd::Part;
+use crate::acd::{Announcer, Part};
 use crate::conversation::{Conversation, Stage};
 use crate::ivr::say::{self, Language, Saying, Unit};
 use crate::media::{Audio, ClipName};
@@ -30,6 +30,14 @@ impl Cx<'_> {
             }
         } else if !parts.is_empty() {
             self.announced_in_queue(conv);
+        }
+    }
+
+    /// A reload may have given its queue announcements: who waits already hears them as who comes now.
+    pub fn is_told_from_now_on(&mut self, conv: &mut Conversation) {
+        if let Stage::Queue { queue, announcer: slot @ None, .. } = &mut conv.stage {
+            let rules = self.hub.config.queues.get(queue).and_then(|queue| queue.announce.as_ref());
+            *slot = rules.map(|rules| Box::new(Announcer::new(rules, self.now.mono)));
         }
     }
 

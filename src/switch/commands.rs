@@ -446,6 +446,11 @@ impl Switch {
         cx.hub.stirred = true;
         let by = if by.0 == "SIGHUP" { By::Switch } else { By::Api(by.0.clone()) };
         cx.tell(None, Kind::ConfigReloaded(ConfigReloaded { by, changes }));
+        let is_untold = |conv: &&Conversation| matches!(conv.stage, Stage::Queue { announcer: None, .. });
+        let untold: Vec<ConversationId> = self.conversations.values().filter(is_untold).map(|conv| conv.id).collect();
+        for id in untold {
+            self.with(id, now, out, |cx, conv| cx.is_told_from_now_on(conv));
+        }
     }
 
     pub(super) fn drain(&mut self, now: Now, out: &mut Vec<Output>) {

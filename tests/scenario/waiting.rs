@@ -87,6 +87,26 @@ fn who_waits_is_told_its_place_between_the_music() {
 }
 
 #[test]
+fn who_waits_already_is_told_its_place_once_a_reload_wants_that() {
+    let announce = "announce = { first = \"15s\", every = \"45s\", position = true }";
+    let prompts = ["queue-position", "say-1"];
+    let mut sim = Sim::with(4, centre_with("", "", &prompts));
+    let trunk = sim.trunk();
+    call(&mut sim, trunk);
+    sim.run_until("in the queue", |s| s.has("queue.entered"));
+    sim.run_for(60 * SECOND);
+    sim.reload(centre_with(announce, "", &prompts));
+    sim.run_for(14 * SECOND);
+    assert!(sim.said.is_empty());
+    sim.run_for(SECOND);
+    assert_eq!(sim.said, ["en/queue-position en/say-1"]);
+    sim.reload(centre_with("", "", &prompts));
+    sim.run_for(100 * SECOND);
+    assert_eq!(sim.said.len(), 1, "nor any more");
+    leave(&mut sim, trunk);
+}
+
+#[test]
 fn the_wait_to_expect_is_said_as_soon_as_it_is_known() {
     let announce = "announce = { first = \"10s\", every = \"10s\", expected = true }\nwrap_up = \"0s\"";
     let mut source = centre_with("", "", &["queue-wait", "say-1", "say-2", "say-3", "say-minute-one", "say-minute-many"]);

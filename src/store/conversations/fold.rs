@@ -1,8 +1,8 @@
 //! Row and event to row: pure, and the same whether events come live or a year later.
 
 use super::row::{
-    Conversation, Ended, Interval, Leg, MOST_INTERVALS, OfferOutcome, QueueOutcome, Recorded, RecordingOutcome, RecordingRef,
-    Span,
+    Conversation, Ended, Interval, Leg, MOST_BEFORE_OFFERS, MOST_INTERVALS, OfferOutcome, QueueOutcome, Recorded,
+    RecordingOutcome, RecordingRef, Span,
 };
 use crate::clock::Wall;
 use crate::event::{
@@ -350,7 +350,8 @@ impl Conversation {
     }
 
     fn open_interval(&mut self, at: Wall, span: Span) {
-        if self.intervals.len() >= MOST_INTERVALS {
+        let most = if matches!(span, Span::Offer { .. }) { MOST_BEFORE_OFFERS } else { MOST_INTERVALS };
+        if self.intervals.len() >= most {
             self.intervals_dropped += 1;
         } else {
             self.intervals.push(Interval { from: at, to: None, span });

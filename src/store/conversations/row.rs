@@ -13,8 +13,11 @@ use crate::media::{Quality, Way};
 use crate::route::Cause;
 use crate::store::rfc3339;
 
-/// Intervals that a row holds: a caller who is offered to agent after agent for hours. Later ones are counted only.
+/// Intervals that a row holds. Later ones are counted only.
 pub const MOST_INTERVALS: usize = 400;
+/// Offers are written until a row has so many intervals: of a caller whom agent after agent lets ring for an hour, the talk at last is
+/// told all the same.
+pub const MOST_BEFORE_OFFERS: usize = 200;
 
 /// Fields are only ever added, and then with `#[serde(default)]`, or the fold's version is raised.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -137,6 +137,30 @@ fn stays_in_queues_are_found_by_when_their_calls_began() {
     assert_eq!(rows.queue_stays(Wall::from_micros(i64::MAX)).unwrap(), []);
 }
 
+#[test]
+fn a_caller_whom_everybody_let_ring_for_hours_has_its_talk_told_all_the_same() {
+    let (queue, agent) = (QueueName::from("support"), StaffNumber::from("1024"));
+    let offered =
+        QueueOffered { queue: queue.clone(), agent: agent.clone(), phone: "201".into(), waited_ms: 0, rings_for_ms: 20_000 };
+    let passed = QueueUnanswered { queue, agent, rang_ms: 20_000, cause: Cause::NoAnswer };
+    let began = stored().into_iter().next().unwrap();
+    let mut row = fold::apply(None, &began).unwrap();
+    let mut sequence = began.sequence;
+    let mut tell = |row, kind| {
+        sequence += 1;
+        let event = Event { at: Wall::from_micros(2_000_000), conversation: Some(id()), kind };
+        fold::apply(Some(row), &Stored::new(sequence, event)).unwrap()
+    };
+    for _ in 0..500 {
+        row = tell(row, Kind::QueueOffered(offered.clone()));
+        row = tell(row, Kind::QueueUnanswered(passed.clone()));
+    }
+    assert_eq!(row.intervals.len() as u64 + row.intervals_dropped, 500);
+    let talk = Bridge { legs: [LegId(1), LegId(2)], phone: Some("201".into()), agent: Some("1024".into()), customer_agent: None };
+    row = tell(row, Kind::CallBridged(talk));
+    assert!(matches!(row.intervals.last().unwrap().span, Span::Bridge { .. }));
+}
+
 /// The recorder is behind the log: what was on its way when the customer refused is told after it.
 #[test]
 fn a_refused_recording_stays_refused_whatever_is_told_of_it_later() {
