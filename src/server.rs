@@ -216,6 +216,7 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
     let (current, configs) = watch::channel(Arc::new(config.clone()));
     let (core, asked) = api::Core::channel();
     let (orders, ordered) = mpsc::channel(8);
+    let (stop, stops) = watch::channel(false);
     let parts = api::Parts {
         core,
         config: configs,
@@ -225,11 +226,12 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
         recordings: store.recordings.clone(),
         conversations: store.conversations.clone(),
         ladders: store.ladders.clone(),
+        history: store.figures.clone(),
+        stop: stops.clone(),
         figures: figures(transport.meter(), engine.counters().clone(), recorder.lost()),
         folder: store.folder.clone(),
         import: greetings(&store, disk.clone(), clock, current.subscribe()),
     };
-    let (stop, stops) = watch::channel(false);
     let guarded = events::router(store.log.clone(), &config.site.domain, stops).merge(startup::reload_route(orders.clone()));
     let open = console::router().merge(transport.websocket(current.subscribe()));
     let app = api::router(parts, guarded, open);

@@ -36,7 +36,8 @@ const TABLE: &[Module] = &[
     Module { name: "route", layer: 3, may_name: &[] },
     Module { name: "ivr", layer: 3, may_name: &["route"] },
     Module { name: "event", layer: 3, may_name: &["media", "route"] },
-    Module { name: "acd", layer: 3, may_name: &["route"] },
+    Module { name: "report", layer: 3, may_name: &["route", "event"] },
+    Module { name: "acd", layer: 3, may_name: &["route", "report"] },
     Module { name: "voicemail", layer: 3, may_name: &[] },
     Module { name: "staffing", layer: 3, may_name: &[] },
     Module {
@@ -62,6 +63,7 @@ const TABLE: &[Module] = &[
             "acd",
             "voicemail",
             "conversation",
+            "report",
         ],
     },
     Module { name: "store", layer: 5, may_name: CORE },
@@ -94,6 +96,7 @@ const CORE: &[&str] = &[
     "voicemail",
     "conversation",
     "staffing",
+    "report",
     "switch",
 ];
 const CORE_AND_STORE: &[&str] = &[
@@ -112,6 +115,7 @@ const CORE_AND_STORE: &[&str] = &[
     "voicemail",
     "conversation",
     "staffing",
+    "report",
     "switch",
     "store",
 ];
@@ -131,6 +135,7 @@ const EVERYTHING: &[&str] = &[
     "voicemail",
     "conversation",
     "staffing",
+    "report",
     "switch",
     "store",
     "transport",

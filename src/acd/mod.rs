@@ -60,7 +60,7 @@ pub use entry::{Arrival, Entry};
 pub use expected::{Pace, Said, Staff, expected_wait};
 pub use line::{Acd, Arriving, Elsewhere, Entered, Floor, Left, NoSuchAgent, NoSuchQueue, NotEntered};
 pub use offer::{Action, Answered, Offer, OfferEnd, OfferId, OverflowWhy, Stay, Why};
-pub use service_level::{Formula, PastEnd, PastStay, Tally};
+pub use service_level::{PastEnd, PastStay, Tally};
 pub use skills::{Levels, Pin, Relax, Wants};
 pub use view::{AgentView, QueueView, WaitingView};
 

@@ -1,6 +1,7 @@
-//! The figures of a queue's day, and the five formulas of the service level.
+//! The figures of a queue's day.
 //!
-//! A [`Tally`] is a fold over how callers left the queue, so that the wallboard and a report that folds the event log cannot differ.
+//! A [`Tally`] counts how callers left the queue, in whole milliseconds as their events tell of it, so that it and what is folded from the
+//! event log ([`report`](crate::report)) cannot differ.
 
 use std::time::Duration;
 
@@ -8,43 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Wall;
 use crate::ids::QueueName;
-
-/// What of the waits counts. T is the queue's `service_level`, short its `short_abandon`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-pub enum Formula {
-    /// (answered≤T + abandoned≤T) / (answered + abandoned)
-    F1,
-    /// answered≤T / answered
-    F2,
-    /// answered≤T / (answered + abandoned): the default.
-    #[default]
-    F3,
-    /// answered≤T / (answered + abandoned>T)
-    F4,
-    /// (answered≤T + abandoned≤short) / (answered + abandoned)
-    F5,
-}
-
-impl Formula {
-    pub const ALL: [Formula; 5] = [Formula::F1, Formula::F2, Formula::F3, Formula::F4, Formula::F5];
-
-    /// To print beside every figure, with the thresholds that it was counted by.
-    pub fn spelled(self, threshold: Duration, short: Duration) -> String {
-        let text = self.text().replace('T', &format!("{}s", threshold.as_secs_f64()));
-        text.replace("short", &format!("{}s", short.as_secs_f64()))
-    }
-
-    /// With T and short as letters.
-    pub fn text(self) -> &'static str {
-        match self {
-            Formula::F1 => "F1 (answered≤T + abandoned≤T) / (answered + abandoned)",
-            Formula::F2 => "F2 answered≤T / answered",
-            Formula::F3 => "F3 answered≤T / (answered + abandoned)",
-            Formula::F4 => "F4 answered≤T / (answered + abandoned>T)",
-            Formula::F5 => "F5 (answered≤T + abandoned≤short) / (answered + abandoned)",
-        }
-    }
-}
+use crate::report::{Formula, Waits};
 
 /// How the callers of one queue fared since `day` began.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,17 +75,17 @@ impl Tally {
     pub fn count_answered(&mut self, wait: Duration, before: Duration, threshold: Duration) {
         self.answered += 1;
         self.answered_wait = self.answered_wait.saturating_add(wait.saturating_sub(before));
-        if wait <= threshold {
+        if is_within(wait, threshold) {
             self.answered_in_time += 1;
         }
     }
 
     pub fn count_abandoned(&mut self, wait: Duration, threshold: Duration, short: Duration) {
         self.abandoned += 1;
-        if wait <= threshold {
+        if is_within(wait, threshold) {
             self.abandoned_in_time += 1;
         }
-        if wait <= short {
+        if is_within(wait, short) {
             self.abandoned_short += 1;
         }
     }
@@ -131,15 +96,13 @@ impl Tally {
 
     /// 0.0..=1.0; `None` while there is nothing to divide by.
     pub fn service_level(&self, formula: Formula) -> Option<f64> {
-        let both = self.answered + self.abandoned;
-        let (part, whole) = match formula {
-            Formula::F1 => (self.answered_in_time + self.abandoned_in_time, both),
-            Formula::F2 => (self.answered_in_time, self.answered),
-            Formula::F3 => (self.answered_in_time, both),
-            Formula::F4 => (self.answered_in_time, both - self.abandoned_in_time.min(both)),
-            Formula::F5 => (self.answered_in_time + self.abandoned_short, both),
-        };
-        (whole > 0).then(|| part as f64 / whole as f64)
+        formula.of(Waits {
+            answered: self.answered,
+            answered_in_time: self.answered_in_time,
+            abandoned: self.abandoned,
+            abandoned_in_time: self.abandoned_in_time,
+            abandoned_short: self.abandoned_short,
+        })
     }
 
     /// Average speed of answer: total wait of the answered / answered.
@@ -149,6 +112,11 @@ impl Tally {
     }
 }
 
+/// By the milliseconds that an event tells.
+fn is_within(wait: Duration, threshold: Duration) -> bool {
+    wait.as_millis() <= threshold.as_millis()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -156,36 +124,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_five_formulas_give_the_products_vector() {
-        let tally = Tally {
-            answered: 1_000,
-            answered_in_time: 860,
-            abandoned: 60,
-            abandoned_in_time: 20,
-            abandoned_short: 10,
-            ..Tally::default()
-        };
-        let percent: Vec<String> =
-            Formula::ALL.iter().map(|f| format!("{:.2}", tally.service_level(*f).unwrap() * 100.0)).collect();
-        assert_eq!(percent, ["83.02", "86.00", "81.13", "82.69", "82.08"]);
-    }
-
-    #[test]
     fn a_wait_of_exactly_the_threshold_is_in_time() {
         let s = Duration::from_secs;
         let mut tally = Tally::default();
         tally.count_answered(s(20), s(0), s(20));
-        tally.count_answered(s(20) + Duration::from_micros(1), s(0), s(20));
+        tally.count_answered(s(20) + Duration::from_millis(1), s(0), s(20));
         tally.count_abandoned(s(5), s(20), s(5));
         assert_eq!((tally.answered_in_time, tally.abandoned_in_time, tally.abandoned_short), (1, 1, 1));
-        assert_eq!(tally.average_wait(), Some(Duration::from_nanos(20_000_000_500)));
-    }
-
-    #[test]
-    fn a_formula_is_spelled_with_its_thresholds() {
-        let (t, short) = (Duration::from_secs(20), Duration::from_millis(2_500));
-        assert_eq!(Formula::F3.spelled(t, short), "F3 answered≤20s / (answered + abandoned)");
-        assert_eq!(Formula::F5.spelled(t, short), "F5 (answered≤20s + abandoned≤2.5s) / (answered + abandoned)");
+        assert_eq!(tally.average_wait(), Some(Duration::from_micros(20_000_500)));
     }
 
     #[test]

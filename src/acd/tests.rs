@@ -12,6 +12,7 @@ use crate::chance::Chance;
 use crate::clock::{Mono, Now, Wall};
 use crate::config::*;
 use crate::ids::{ConversationId, Number};
+use crate::report::Formula;
 
 pub(super) fn queue(name: &str, agents: &[&str]) -> Queue {
     Queue {

@@ -7,9 +7,10 @@
 //! | commands to the core over a bounded channel | `core` |
 //! | control of calls | `conversations` `control` |
 //! | rows, recordings, audio and SIP messages out of the store | `conversations` `recordings` `range` `ladder` |
+//! | figures of the past, and the wallboard | `figures` `wallboard` |
 //! | the description of it all | `openapi` |
 //!
-//! Nothing is kept here but sessions, failed log-ins, and for half a second what the core said of itself. Handlers ask the core or the store and print what they say; the events' routes
+//! Nothing is kept here but sessions, failed log-ins, and for a second or a few what the core said of itself. Handlers ask the core or the store and print what they say; the events' routes
 //! and the console's page are handed in by the server and stand behind the same guard and the same limits.
 
 mod agents;
@@ -17,6 +18,7 @@ mod bans;
 mod control;
 mod conversations;
 mod core;
+mod figures;
 mod guard;
 mod health;
 mod ice_servers;
@@ -33,6 +35,7 @@ mod session;
 mod throttle;
 mod trunks;
 mod voicemail;
+mod wallboard;
 
 #[cfg(test)]
 mod tests;
@@ -97,6 +100,9 @@ pub struct Parts {
     pub recordings: Recordings,
     pub conversations: Conversations,
     pub ladders: Ladders,
+    pub history: crate::store::Figures,
+    /// Becomes true when those who are sent something for as long as they listen are to be let go.
+    pub stop: watch::Receiver<bool>,
     /// What the transports say of themselves.
     pub figures: Figures,
     /// Where the WAV files lie.
@@ -110,6 +116,7 @@ struct Shared {
     sessions: session::Sessions,
     throttle: throttle::Throttle,
     heard: health::Heard,
+    board: wallboard::Board,
 }
 
 type Api = axum::extract::State<Arc<Shared>>;
@@ -136,6 +143,7 @@ pub fn router(parts: Parts, guarded: Router, open: Router) -> Router {
         sessions: session::Sessions::default(),
         throttle: throttle::Throttle::default(),
         heard: health::Heard::default(),
+        board: wallboard::Board::default(),
     });
     let inside = Router::new()
         .route("/api/v1/logout", post(login::logout))
@@ -172,7 +180,12 @@ pub fn router(parts: Parts, guarded: Router, open: Router) -> Router {
         .route("/api/v1/bans/{address}", delete(bans::lift))
         .route("/api/v1/agents", get(agents::list))
         .route("/api/v1/agents/{staff_number}/state", post(agents::set))
+        .route("/api/v1/agents/{staff_number}/figures", get(figures::of_agent))
         .route("/api/v1/queues", get(queues::list))
+        .route("/api/v1/figures", get(figures::list))
+        .route("/api/v1/figures/conversations", get(figures::behind))
+        .route("/api/v1/wallboard", get(wallboard::show))
+        .route("/api/v1/wallboard/stream", get(wallboard::watch))
         .route("/api/v1/ice-servers", get(ice_servers::list))
         .route("/api/v1/trunks", get(trunks::list))
         .route("/api/v1/recordings", get(recordings::list))

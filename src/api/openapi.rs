@@ -5,8 +5,8 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    agents, bans, control, conversations, guard, health, ice_servers, ladder, login, phones, problem, queues, recordings,
-    registrations, trunks, voicemail,
+    agents, bans, control, conversations, figures, guard, health, ice_servers, ladder, login, phones, problem, queues,
+    recordings, registrations, trunks, voicemail, wallboard,
 };
 use crate::event;
 
@@ -20,6 +20,7 @@ use crate::event;
         control::mute, control::play, control::stop_play, control::digits, control::recording, ladder::show, ladder::pcap, ladder::strays,
         ladder::strays_pcap, ice_servers::list,
         phones::list, phones::forwarding, phones::set_forwarding, agents::list, agents::set, queues::list, trunks::list,
+        figures::list, figures::behind, figures::of_agent, wallboard::show, wallboard::watch,
         bans::list, bans::lift, recordings::list, recordings::show,
         recordings::audio, recordings::peaks, voicemail::list, voicemail::heard, voicemail::discard, voicemail::greeting,
         voicemail::set_greeting, voicemail::drop_greeting, voicemail::locks,

@@ -1,5 +1,6 @@
 //! The interface from outside: requests in, with a core and a store that the test plays.
 mod call_control;
+mod figures;
 mod recorded;
 
 use std::sync::Arc;
@@ -50,6 +51,8 @@ struct Site {
     recordings: Recordings,
     conversations: Conversations,
     ladders: Ladders,
+    history: crate::store::Figures,
+    stop: watch::Sender<bool>,
     config: watch::Sender<Arc<Config>>,
     log: Log,
 }
@@ -89,6 +92,9 @@ impl Site {
         let (config, users) = watch::channel(Arc::new(Config::resolve(&Source::of(CENTRE)).unwrap()));
         let recordings = Recordings::new(database.clone());
         let conversations = Conversations::open(database.clone()).unwrap();
+        let history = crate::store::Figures::open(database.clone()).unwrap();
+        history.catch_up(&log).unwrap();
+        let (stop, stops) = watch::channel(false);
         let ladders = Ladders::new(database, clock, Bounds { messages: 50, kept: Duration::MAX });
         let parts = Parts {
             core,
@@ -99,6 +105,8 @@ impl Site {
             recordings: recordings.clone(),
             conversations: conversations.clone(),
             ladders: ladders.clone(),
+            history: history.clone(),
+            stop: stops,
             figures: Arc::new(|| crate::api::Measured {
                 queue_delay: Duration::from_millis(3),
                 totals: vec![("transport_shed_total".to_owned(), 7)],
@@ -112,7 +120,18 @@ impl Site {
         };
         let guarded = Router::new().route("/api/v1/events", get(|| async { "events" }));
         let open = Router::new().route("/", get(|| async { "page" }));
-        Site { router: router(parts, guarded, open), asked, folder, recordings, conversations, ladders, config, log }
+        Site {
+            router: router(parts, guarded, open),
+            asked,
+            folder,
+            recordings,
+            conversations,
+            ladders,
+            history,
+            stop,
+            config,
+            log,
+        }
     }
 
     async fn send(&self, request: Request<Body>) -> Reply {

@@ -54,6 +54,9 @@ pub struct QueueAnswered {
     pub waited_ms: u64,
     /// How long this offer rang (S1).
     pub rang_ms: u64,
+    /// The queue's `service_level` of then: what this wait is judged by. Absent in logs from before it was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold_ms: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -66,9 +69,22 @@ pub struct QueueLeft {
     /// Of `queue.left` alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<LeftWhy>,
+    /// The queue's `service_level` of then, on `queue.abandoned`: what this wait is judged by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold_ms: Option<u64>,
+    /// The queue's `short_abandon` of then, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub short_ms: Option<u64>,
     /// Who had it end, of a call that `ended`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<By>,
+}
+
+impl QueueLeft {
+    /// With nothing said but whom it is of.
+    pub fn of(queue: QueueName, waited_ms: u64) -> Self {
+        QueueLeft { queue, waited_ms, to: None, why: None, threshold_ms: None, short_ms: None, by: None }
+    }
 }
 
 /// Why a caller who waited does so no more, without having been answered by an agent or having hung up.

@@ -203,6 +203,41 @@ async fn a_reader_that_is_too_slow_is_cut_and_resumes_without_a_gap() {
     log.close();
 }
 
+/// Reads up to `last`, and comes again after each `stay` events.
+async fn reading(router: &Router, last: u64, stay: usize) -> Vec<u64> {
+    let mut seen: Vec<u64> = Vec::new();
+    while seen.last() != Some(&last) {
+        let after = seen.last().copied().unwrap_or(0);
+        let most = stay.min(usize::try_from(last - after).unwrap());
+        seen.extend(ids(get(router, "/api/v1/events?since=0", Some(&after.to_string())).await, most).await);
+    }
+    seen
+}
+
+#[tokio::test]
+async fn readers_who_stall_or_come_and_go_cost_the_others_and_the_log_nothing() {
+    const LAST: u64 = 2_000;
+    let folder = TempDir::new().unwrap();
+    let log = open(&folder, LogOptions::default());
+    let routes = routes(&log);
+    append(&log, 1..=1);
+    // Connected, and never reads.
+    let stalled = get(&routes, "/api/v1/events", None).await;
+    let writing = async {
+        for from in (2..=LAST).step_by(100) {
+            append(&log, from..=LAST.min(from + 99));
+            tokio::task::yield_now().await;
+        }
+    };
+    let steady = futures_util::future::join_all((0..8).map(|_| reading(&routes, LAST, usize::MAX)));
+    let (steady, fleeting, ()) = tokio::join!(steady, reading(&routes, LAST, 50), writing);
+    for seen in steady.iter().chain([&fleeting]) {
+        assert!(seen.iter().copied().eq(1..=LAST), "a gap, or a repeat");
+    }
+    drop(stalled);
+    log.close();
+}
+
 #[tokio::test]
 #[allow(clippy::disallowed_methods, reason = "a server to connect to")]
 async fn over_websocket_the_same_events_come_as_messages() {

@@ -12,12 +12,15 @@
 //! | events | the log | nothing else has them |
 //! | conversations | the log | folded again at start |
 //! | their SIP messages (ladders) | the index | they are gone |
+//! | figures ([`figures`]) | the log | folded again at start, as far back as the log goes |
 //! | recordings | WAV and sidecar | `cordboard recordings rebuild` |
 //! | registrations, wishes | the index | phones register again, agents set themselves ready |
 
 pub mod conversations;
 pub mod database;
 pub mod disk;
+pub mod figures;
+pub mod folds;
 pub mod journal_file;
 mod keeper;
 pub mod ladders;
@@ -32,6 +35,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use conversations::{Conversation, Conversations};
+pub use figures::Figures;
 pub use keeper::Keeper;
 pub use ladders::Ladders;
 pub use log::{Log, LogError, LogOptions, Stored};
@@ -92,6 +96,7 @@ pub struct Store {
     pub recordings: Recordings,
     pub conversations: Conversations,
     pub ladders: Ladders,
+    pub figures: Figures,
     pub keeper: Keeper,
     /// The index had to begin anew, or was left half rebuilt: the recordings are to be indexed again from their sidecars before
     /// anything else.
@@ -121,12 +126,20 @@ impl Store {
         let conversations = Conversations::open(database.clone())?;
         conversations.not_beyond(log.last());
         conversations.catch_up(&log)?;
+        let figures = Figures::open(database.clone())?;
+        figures.not_beyond(log.last());
+        figures.catch_up(&log)?;
         database.flush()?;
-        let rows = conversations.clone();
-        log.on_durable(move |events| rows.take(events.iter().map(|stored| &**stored)));
+        let folds = vec![figures.fed()];
+        let (rows, fed) = (conversations.clone(), folds.clone());
+        log.on_durable(move |events| {
+            rows.take(events.iter().map(|stored| &**stored));
+            fed.iter().for_each(|fold| fold.take(events));
+        });
         // Kept from when the core's configuration is known.
         let ladders = Ladders::new(database.clone(), clock, ladders::Bounds::NONE);
-        let projector = Projector::start(conversations.clone(), ladders.clone(), log.clone(), health.clone()).map_err(io)?;
+        let projector =
+            Projector::start(conversations.clone(), ladders.clone(), folds, log.clone(), health.clone()).map_err(io)?;
         let recordings = Recordings::new(database.clone());
         let index_is_new = opened.fresh || !recordings.is_whole()?;
         Ok(Store {
@@ -135,6 +148,7 @@ impl Store {
             keeper: Keeper::start(database.clone(), health).map_err(io)?,
             conversations,
             ladders,
+            figures,
             database,
             log,
             index_is_new,

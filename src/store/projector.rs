@@ -1,11 +1,13 @@
-//! The thread that writes the rows of conversations and their ladders into the index, and catches up on what the log could not hand over.
+//! The thread that writes the rows of conversations, their ladders and other folds of the log into the index, and catches up on what the log could not hand over.
 
+use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::Health;
 use super::conversations::{Conversations, FoldError};
+use super::folds::Fed;
 use super::ladders::Ladders;
 use super::log::Log;
 use super::thread::{PANICKED, watched};
@@ -23,14 +25,20 @@ pub struct Projector {
 }
 
 impl Projector {
-    pub fn start(rows: Conversations, ladders: Ladders, log: Log, health: Health) -> std::io::Result<Projector> {
+    pub fn start(
+        rows: Conversations,
+        ladders: Ladders,
+        folds: Vec<Arc<dyn Fed>>,
+        log: Log,
+        health: Health,
+    ) -> std::io::Result<Projector> {
         let (stop, stopped) = sync_channel(1);
         let ill = health.clone();
         let run = move || {
             let mut trouble = false;
             loop {
                 let end = stopped.recv_timeout(EVERY) != Err(RecvTimeoutError::Timeout);
-                match step(&rows, &ladders, &log) {
+                match step(&rows, &ladders, &folds, &log) {
                     Ok(()) => {
                         if std::mem::take(&mut trouble) {
                             health(PART, None);
@@ -61,9 +69,14 @@ impl Projector {
     }
 }
 
-fn step(rows: &Conversations, ladders: &Ladders, log: &Log) -> Result<(), FoldError> {
+fn step(rows: &Conversations, ladders: &Ladders, folds: &[Arc<dyn Fed>], log: &Log) -> Result<(), FoldError> {
     // Before the rows, whose sync makes them durable too.
     ladders.commit()?;
     rows.commit()?;
-    rows.catch_up(log)
+    rows.catch_up(log)?;
+    for fold in folds {
+        fold.commit()?;
+        fold.catch_up(log)?;
+    }
+    Ok(())
 }

@@ -273,7 +273,7 @@ impl Cx<'_> {
             Stage::Queue { queue, .. } => {
                 let waited_ms = self.hub.acd.waited(conv.id, self.now).map_or(0, millis);
                 let to = Some(format!("conversation {}", join.parent.conversation));
-                let data = QueueLeft { queue: queue.clone(), waited_ms, to, why: Some(LeftWhy::Merged), by: None };
+                let data = QueueLeft { to, why: Some(LeftWhy::Merged), ..QueueLeft::of(queue.clone(), waited_ms) };
                 self.tell(Some(conv.id), Kind::QueueLeft(data));
                 let to = format!("queue:{queue}");
                 (Consulted::Waits(queue), to)

@@ -79,7 +79,10 @@ impl Cx<'_> {
                 let left = if is_ours { acd.withdraw(conv.id, self.now) } else { acd.abandon(conv.id, self.now) };
                 if let Some(acd::Left { queue, waited, .. }) = left {
                     let (why, by) = if is_ours { (Some(LeftWhy::Ended), Some(by.clone())) } else { (None, None) };
-                    let data = QueueLeft { queue, waited_ms: millis(waited), to: None, why, by };
+                    let rules = self.hub.config.queues.get(&queue).filter(|_| !is_ours);
+                    let threshold_ms = rules.map(|rules| millis(rules.service_level));
+                    let short_ms = rules.map(|rules| millis(rules.short_abandon));
+                    let data = QueueLeft { queue, waited_ms: millis(waited), to: None, why, by, threshold_ms, short_ms };
                     self.tell(Some(conv.id), if is_ours { Kind::QueueLeft(data) } else { Kind::QueueAbandoned(data) });
                 }
             }

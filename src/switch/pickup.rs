@@ -199,12 +199,13 @@ impl Cx<'_> {
                 }
                 let (waited_ms, rang_ms) = (millis(answered.stay.waited), millis(answered.rang));
                 conv.stay = Some(Box::new(answered.stay));
-                self.tell(Some(conv.id), Kind::QueueAnswered(QueueAnswered { queue, agent, waited_ms, rang_ms }));
+                let threshold_ms = self.threshold_ms(&queue);
+                self.tell(Some(conv.id), Kind::QueueAnswered(QueueAnswered { queue, agent, waited_ms, rang_ms, threshold_ms }));
             }
             None => {
                 let waited = self.hub.acd.withdraw(conv.id, self.now).map_or(Duration::ZERO, |left| left.waited);
                 let to = Some(format!("picked up by phone:{phone}"));
-                let data = QueueLeft { queue, waited_ms: millis(waited), to, why: Some(LeftWhy::PickedUp), by: None };
+                let data = QueueLeft { to, why: Some(LeftWhy::PickedUp), ..QueueLeft::of(queue, millis(waited)) };
                 self.tell(Some(conv.id), Kind::QueueLeft(data));
             }
         }

@@ -140,12 +140,18 @@ impl Cx<'_> {
             agent: agent.clone(),
             waited_ms: millis(answered.stay.waited),
             rang_ms: millis(answered.rang),
+            threshold_ms: self.threshold_ms(&answered.offer.queue),
         };
         self.tell(Some(conv.id), Kind::QueueAnswered(data));
         conv.stay = Some(Box::new(answered.stay));
         self.bridge(conv, id);
         // The queue is new, even if the agent is not.
         self.describe(conv);
+    }
+
+    /// What an answer in this queue is judged by from now on.
+    pub fn threshold_ms(&self, queue: &QueueName) -> Option<u64> {
+        self.hub.config.queues.get(queue).map(|rules| millis(rules.service_level))
     }
 
     /// One contact of the agent's phone refused; the offer fails with the last of them, or at once where it refused for all.
@@ -207,7 +213,8 @@ impl Cx<'_> {
     }
 
     fn leaves_for(&mut self, conv: &mut Conversation, queue: QueueName, to: &Place, why: LeftWhy, waited: Duration) {
-        let data = QueueLeft { queue, waited_ms: millis(waited), to: Some(format!("overflow {to}")), why: Some(why), by: None };
+        let to_place = Some(format!("overflow {to}"));
+        let data = QueueLeft { to: to_place, why: Some(why), ..QueueLeft::of(queue, millis(waited)) };
         self.tell(Some(conv.id), Kind::QueueLeft(data));
         conv.stage = Stage::Routing;
         match to {

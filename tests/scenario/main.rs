@@ -23,6 +23,7 @@ mod dead_flows;
 mod edge;
 mod emergency;
 mod faults_of_peers;
+mod figures;
 mod flows;
 mod forwarding;
 mod greetings;

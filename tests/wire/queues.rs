@@ -103,7 +103,21 @@ fn a_queues_figures_outlive_the_process() {
     };
     let before = counts(&switch);
     assert_eq!(before, (json!(1), json!(1), json!(0)));
+    let row = |switch: &Cordboard| switch.items("/api/v1/figures?by=queue&every=year&from=2020-01-01").remove(0);
+    let folded = |switch: &Cordboard| {
+        let row = row(switch);
+        let behind = "/api/v1/figures/conversations?by=queue&name=support&metric=talk_ms&from=2020-01-01";
+        let talk: u64 = switch.items(behind).iter().filter_map(|part| part["value"].as_u64()).sum();
+        assert_eq!(row["talk_ms"], json!(talk), "{row}");
+        ["name", "entered", "answered", "abandoned", "talk_ms", "waited_ms", "service_level"].map(|figure| row[figure].clone())
+    };
+    wait_until("the talk is counted", SOON, || row(&switch)["talk_ms"] != json!(0));
+    let figures = folded(&switch);
+    assert_eq!(figures[..4], [json!("support"), json!(1), json!(1), json!(0)]);
+    let board = switch.json("/api/v1/wallboard");
+    assert_eq!((&board["queues"][0]["name"], board["agents"].as_array().map(Vec::len) > Some(0)), (&json!("support"), true));
     switch.kill();
     let switch = site.start();
     assert_eq!(counts(&switch), before);
+    assert_eq!(folded(&switch), figures);
 }

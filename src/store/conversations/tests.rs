@@ -60,6 +60,7 @@ fn story() -> Vec<(u64, Kind)> {
                 agent: "1024".into(),
                 waited_ms: 2_100,
                 rang_ms: 2_000,
+                threshold_ms: Some(20_000),
             }),
         ),
         (3_000, Kind::CallBridged(bridge.clone())),

@@ -48,12 +48,18 @@ pub enum Tree {
     Subscriptions,
     /// Number -> what the phone has used of its minutes outside, as the core gave it.
     Minutes,
+    /// Level, dimension, block of quarters of an hour, name -> sums as JSON.
+    Figures,
+    /// Dimension, name, quarter of an hour, conversation id -> what it has of the sums, as JSON.
+    FigureConversations,
+    /// What the fold of figures has open, as JSON.
+    FigureState,
     /// Name of a fold -> how far in the log it is.
     Checkpoints,
 }
 
 impl Tree {
-    pub const ALL: [Tree; 18] = [
+    pub const ALL: [Tree; 21] = [
         Tree::Recordings,
         Tree::RecordingsByAgent,
         Tree::RecordingsByQueue,
@@ -71,6 +77,9 @@ impl Tree {
         Tree::PhoneSettings,
         Tree::Subscriptions,
         Tree::Minutes,
+        Tree::Figures,
+        Tree::FigureConversations,
+        Tree::FigureState,
         Tree::Checkpoints,
     ];
 
@@ -94,6 +103,9 @@ impl Tree {
             Tree::PhoneSettings => "phone_settings",
             Tree::Subscriptions => "subscriptions",
             Tree::Minutes => "minutes",
+            Tree::Figures => "figures",
+            Tree::FigureConversations => "figure_conversations",
+            Tree::FigureState => "figure_state",
             Tree::Checkpoints => "checkpoints",
         }
     }
