@@ -293,9 +293,10 @@ def registrar(table, tools, options):
         measured(f"Kamailio {rig.version('kamailio')} in memory", udp, tls, family, False)
 
 
-def cargo_bench(table, name):
+def cargo_bench(table, name, *parts):
     """A cargo bench, which prints rows of its own: what, figure, and where it has a goal a ratio, the goal and their unit."""
-    done = subprocess.run(["cargo", "bench", "--locked", "--quiet", "--bench", name], cwd=rig.TOP, capture_output=True, text=True)
+    command = ["cargo", "bench", "--locked", "--quiet", "--bench", name, "--", *parts]
+    done = subprocess.run(command, cwd=rig.TOP, capture_output=True, text=True)
     if done.returncode != 0:
         table.fail(f"cargo bench {name}", done.stderr.strip()[-500:] or f"exit code {done.returncode}")
         return
@@ -323,9 +324,19 @@ def browser(table, _tools, _options):
     cargo_bench(table, "browser")
 
 
-SECTIONS = [relay, io, record, prompts, encrypted, browser, thousand, calls, memory, registrar, core, codecs]
+def events(table, _tools, _options):
+    """2,000 events a second to 50 readers, one of which never reads, and one comes and goes."""
+    cargo_bench(table, "events", "events")
+
+
+def wallboard(table, _tools, _options):
+    """A wallboard of 100 agents that ten look at."""
+    cargo_bench(table, "events", "wallboard")
+
+
+SECTIONS = [relay, io, record, prompts, encrypted, browser, thousand, calls, memory, registrar, core, codecs, events, wallboard]
 NAMES = {section.__name__: section for section in SECTIONS}
-ALONE = (browser, core, codecs)
+ALONE = (browser, core, codecs, events, wallboard)
 
 
 def main():
