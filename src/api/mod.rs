@@ -3,6 +3,7 @@
 //! | part | file |
 //! |---|---|
 //! | who may come in: bearer tokens, sessions, throttling, no foreign origins | `guard` `login` `session` `throttle` |
+//! | what each role may do, route by route | `rights` |
 //! | every error as problem details (RFC 9457), also those of the framework | `problem` |
 //! | commands to the core over a bounded channel | `core` |
 //! | control of calls | `conversations` `control` |
@@ -29,7 +30,9 @@ mod queues;
 mod range;
 mod recordings;
 mod registrations;
+mod rights;
 mod session;
+mod teams;
 mod throttle;
 mod trunks;
 mod voicemail;
@@ -172,6 +175,9 @@ pub fn router(parts: Parts, guarded: Router, open: Router) -> Router {
         .route("/api/v1/bans/{address}", delete(bans::lift))
         .route("/api/v1/agents", get(agents::list))
         .route("/api/v1/agents/{staff_number}/state", post(agents::set))
+        .route("/api/v1/agents/{staff_number}/login", post(agents::log_in))
+        .route("/api/v1/agents/{staff_number}/logout", post(agents::log_out))
+        .route("/api/v1/teams", get(teams::list))
         .route("/api/v1/queues", get(queues::list))
         .route("/api/v1/ice-servers", get(ice_servers::list))
         .route("/api/v1/trunks", get(trunks::list))

@@ -95,6 +95,7 @@ impl Cx<'_> {
             | Stage::Originating { .. }
             | Stage::Leaving { .. }
             | Stage::Listening { .. }
+            | Stage::LoggingIn { .. }
             | Stage::Ending => {}
         }
     }
