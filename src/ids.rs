@@ -154,6 +154,10 @@ name!(
     StaffNumber
 );
 name!(
+    /// Agents under one leader, by its configured name.
+    TeamName
+);
+name!(
     /// A queue, by its configured name.
     QueueName
 );

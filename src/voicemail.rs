@@ -7,7 +7,7 @@ mod session;
 pub mod studio;
 
 pub use locks::{Lock, Locks, Rules, Whom};
-pub use session::{Action, Event, Session};
+pub use session::{Action, Event, Session, is_same};
 
 use std::collections::BTreeMap;
 

@@ -316,6 +316,21 @@ const ADDED: &[(&str, &str)] = &[
     ("[codes]\npause_reasons = ['a', 'a']\n", "2: pause reason `a` is already there"),
     ("[[user]]\nname = 'admin'\n", "1: user `admin` has no password"),
     ("[[user]]\nname = 'a'\npassword = 'p'\n[[user]]\nname = 'a'\npassword = 'q'\n", "5: user `a` is already there"),
+    (
+        "[[user]]\nname = 'a'\npassword = 'p'\nrole = 'boss'\n",
+        "4: role: unknown variant `boss`, expected one of `agent`, `supervisor`",
+    ),
+    ("[[user]]\nname = 'a'\npassword = 'p'\nrole = 'agent'\n", "2: user `a` is an agent, and which one is not said"),
+    ("[[user]]\nname = 'a'\npassword = 'p'\nrole = 'agent'\nagent = '9'\n", "5: there is no agent `9`; there is 1024"),
+    ("[[user]]\nname = 'a'\npassword = 'p'\nrole = 'supervisor'\n", "2: user `a` is a supervisor of nobody; name teams"),
+    ("[[user]]\nname = 'a'\npassword = 'p'\nrole = 'supervisor'\nteams = ['x']\n", "5: there is no team `x`; none is"),
+    ("[[team]]\nname = 'a'\n[[user]]\nname = 'a'\npassword = 'p'\nteams = ['a']\n", "4: only a supervisor has teams"),
+    ("[[team]]\nname = 'a'\nleader = '9'\n", "3: there is no agent `9`; there is 1024"),
+    (
+        "[[team]]\nname = 'a'\nagents = ['1024']\n[[team]]\nname = 'b'\nagents = ['1024']\n",
+        "6: agent `1024` is already in team `a`",
+    ),
+    ("[[team]]\nname = 'a'\n[[team]]\nname = 'a'\n", "4: team `a` is already there"),
     ("[user]\nname = 'a'\n", "1: there can be several of these: write [[user]]"),
     ("[tls]\ncertificate = 'x'\n", "1: tls needs certificate and key, both of them"),
     ("[tsl]\nself_signed = true\n", "1: unknown table `tsl`, expected one of site, sip"),
@@ -553,6 +568,7 @@ fn keys_of(table: &str) -> Vec<String> {
 #[test]
 fn the_reference_shows_every_key() {
     let text = shipped().main.text.replace("# [[user]]", "[[user]]").replace("# e.g. [[prompt]]", "[[prompt]]");
+    let text = text.replace("# e.g. [[team]]", "[[team]]");
     let mut tables: BTreeMap<&str, String> = BTreeMap::new();
     let mut current = "";
     for line in text.lines() {
@@ -561,7 +577,7 @@ fn the_reference_shows_every_key() {
         }
         *tables.entry(current).or_default() += &format!("{}\n", line.trim_start_matches("# ").trim_start_matches("e.g. "));
     }
-    let all = "[site] [sip] [guard] [media] [turn] [http] [recording] [codes] [park] [voicemail] [mail] [class.limited] [[phone]] [[agent]] [[queue]] [[extension]] [[trunk]] [[inbound]] \
+    let all = "[site] [sip] [guard] [media] [turn] [http] [recording] [codes] [park] [voicemail] [mail] [class.limited] [[phone]] [[agent]] [[team]] [[queue]] [[extension]] [[trunk]] [[inbound]] \
                [[outbound]] [[prompt]] [[user]]";
     for table in all.split(' ') {
         let keys = keys_of(table);

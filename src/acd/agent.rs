@@ -142,12 +142,12 @@ pub(super) enum Work {
 }
 
 impl Work {
-    /// The phone that an offer or a call of a queue occupies.
-    pub(super) fn phone(&self) -> Option<&Number> {
+    /// The phones that an offer or a call of a queue occupies.
+    pub(super) fn phones(&self) -> &[Number] {
         match self {
-            Work::Offered { offer, .. } => Some(&offer.phone),
-            Work::Talking { phone, .. } => Some(phone),
-            Work::Idle { .. } | Work::WrapUp { .. } | Work::Resting { .. } => None,
+            Work::Offered { offer, .. } => &offer.phones,
+            Work::Talking { phone, .. } => std::slice::from_ref(phone),
+            Work::Idle { .. } | Work::WrapUp { .. } | Work::Resting { .. } => &[],
         }
     }
 
@@ -164,8 +164,10 @@ impl Work {
 pub(super) struct Agent {
     pub staff_number: StaffNumber,
     pub name: String,
-    /// Where the next offer rings.
-    pub phone: Number,
+    /// Phones of the configuration.
+    pub home: Vec<Number>,
+    /// Where the agent has logged in instead, or what a colleague's login has left; none at all: logged out.
+    pub desk: Option<Vec<Number>>,
     pub skills: Levels,
     pub wanted: Wanted,
     pub work: Work,
@@ -178,6 +180,25 @@ pub(super) struct Agent {
 }
 
 impl Agent {
+    /// Where the next offer rings: all of them that are registered, and the first to answer has it.
+    pub(super) fn phones(&self) -> &[Number] {
+        self.desk.as_deref().unwrap_or(&self.home)
+    }
+
+    /// Works at none of these any more; whether any was the agent's.
+    pub(super) fn leaves(&mut self, phones: &[Number]) -> bool {
+        let is_lost = |phone: &Number| phones.contains(phone);
+        if !self.phones().iter().any(is_lost) {
+            return false;
+        }
+        self.desk = Some(self.phones().iter().filter(|phone| !is_lost(phone)).cloned().collect());
+        true
+    }
+
+    pub(super) fn is_registered(&self, floor: &impl Floor) -> bool {
+        self.phones().iter().any(|phone| floor.registered(phone))
+    }
+
     /// From the strongest claim on the agent's time to the weakest. Wrap-up stands above a pause, so that a pause asked for during the
     /// call begins after it; "offline" stands above both: who went home does not wrap up.
     ///
@@ -196,17 +217,22 @@ impl Agent {
         };
         match (&self.wanted, given) {
             (Wanted::Offline, _) => AgentState::Offline,
+            // Logged out: there is no desk to be ready, paused or in wrap-up at.
+            (Wanted::Ready | Wanted::Paused { .. }, _) if self.phones().is_empty() => AgentState::Offline,
             (Wanted::Ready | Wanted::Paused { .. }, given @ AgentState::WrapUp { .. }) => given,
             (Wanted::Paused { reason }, _) => AgentState::Paused { reason: reason.clone() },
             (Wanted::Ready, _) if self.is_elsewhere(floor, taken) => AgentState::Busy,
-            (Wanted::Ready, _) if !floor.registered(&self.phone) => AgentState::NotRegistered,
+            (Wanted::Ready, _) if !self.is_registered(floor) => AgentState::NotRegistered,
             (Wanted::Ready, given) => given,
         }
     }
 
-    /// On a call that is not this agent's of a queue: one of its own, or a colleague's who works at the same phone.
+    /// On a call that is not this agent's of a queue, at any of the phones: one of its own, or a colleague's who works at the same phone.
     pub(super) fn is_elsewhere(&self, floor: &impl Floor, taken: &Taken) -> bool {
-        taken.get(&self.phone).is_some_and(|who| *who != self.staff_number) || floor.elsewhere(&self.phone) != Elsewhere::Nothing
+        let is_in_use = |phone: &Number| {
+            taken.get(phone).is_some_and(|who| *who != self.staff_number) || floor.elsewhere(phone) != Elsewhere::Nothing
+        };
+        self.phones().iter().any(is_in_use)
     }
 }
 

@@ -129,6 +129,13 @@ impl Acd {
         for (staff_number, wanted) in snapshot.wanted {
             acd.recall(&staff_number, wanted);
         }
+        for (staff_number, mut desk) in snapshot.desks {
+            desk.retain(|phone| config.phones.contains_key(phone));
+            if let Some(agent) = acd.agents.get_mut(&staff_number) {
+                agent.desk = Some(desk);
+            }
+        }
+        acd.clear_desks();
         for (name, tally) in snapshot.tallies {
             if let Some(queue) = acd.queues.get_mut(&name) {
                 queue.tally = tally;
@@ -160,6 +167,12 @@ impl Acd {
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
             wanted: self.agents.iter().filter(|(_, a)| !a.leaving).map(|(k, a)| (k.clone(), a.wanted.clone())).collect(),
+            desks: self
+                .agents
+                .iter()
+                .filter(|(_, a)| !a.leaving)
+                .filter_map(|(k, a)| Some((k.clone(), a.desk.clone()?)))
+                .collect(),
             tallies: self.queues.iter().filter(|(_, q)| !q.draining).map(|(k, q)| (k.clone(), q.tally.clone())).collect(),
             past: Vec::new(),
         }
@@ -184,7 +197,8 @@ impl Acd {
             let agent = self.agents.entry(staff_number.clone()).or_insert_with(|| Agent {
                 staff_number: staff_number.clone(),
                 name: String::new(),
-                phone: given.phone.clone(),
+                home: Vec::new(),
+                desk: None,
                 skills: Levels::new(),
                 wanted: Wanted::default(),
                 work: Work::Idle { since: now.mono },
@@ -194,11 +208,70 @@ impl Acd {
                 told_at: now,
             });
             agent.name.clone_from(&given.name);
-            agent.phone = given.phone.clone();
+            agent.home.clone_from(&given.phones);
+            if let Some(desk) = &mut agent.desk {
+                desk.retain(|phone| config.phones.contains_key(phone));
+            }
             agent.skills = levels(&given.skills);
         }
         for (staff_number, agent) in &mut self.agents {
             agent.leaving = !config.agents.contains_key(staff_number);
+        }
+        self.clear_desks();
+    }
+
+    /// A phone at which somebody has logged in is at nobody's home meanwhile.
+    fn clear_desks(&mut self) {
+        let logged_in = |a: &Agent| a.desk.as_ref().filter(|_| !a.leaving).map(|desk| (a.staff_number.clone(), desk.clone()));
+        let desks: Vec<(StaffNumber, Vec<Number>)> = self.agents.values().filter_map(logged_in).collect();
+        for (who, desk) in desks {
+            for agent in self.agents.values_mut().filter(|a| a.desk.is_none() && a.staff_number != who) {
+                agent.leaves(&desk);
+            }
+        }
+    }
+
+    /// The agent works at this phone from here on, or where the configuration says. Whoever worked there does no more; they are returned.
+    /// An offer that rings elsewhere is taken back, a call goes on where it is, and a wrap-up keeps its end. Who was offline is ready.
+    pub fn log_in(&mut self, agent: &StaffNumber, desk: Option<Number>, now: Now) -> Result<Vec<StaffNumber>, NoSuchAgent> {
+        let Some(person) = self.agents.get_mut(agent).filter(|a| !a.leaving) else { return Err(NoSuchAgent(agent.clone())) };
+        let (before, was_offline) = (person.phones().to_vec(), person.wanted == Wanted::Offline);
+        person.desk = desk.map(|phone| vec![phone]).filter(|desk| *desk != person.home);
+        let phones = person.phones().to_vec();
+        if was_offline {
+            person.wanted = Wanted::Ready;
+        }
+        if (was_offline || before != phones) && matches!(person.work, Work::Idle { .. }) {
+            person.work = Work::Idle { since: now.mono };
+        }
+        if before != phones {
+            self.end_offer(agent, OfferEnd::AgentLeft, now);
+        }
+        let mut out = Vec::new();
+        for other in self.agents.values_mut().filter(|a| !a.leaving && a.staff_number != *agent) {
+            if other.leaves(&phones) {
+                out.push(other.staff_number.clone());
+            }
+        }
+        for other in &out {
+            self.stop_ringing_at(other, &phones, now);
+        }
+        Ok(out)
+    }
+
+    /// The agent works nowhere from here on, until the next login.
+    pub fn log_out(&mut self, agent: &StaffNumber, now: Now) -> Result<(), NoSuchAgent> {
+        let Some(person) = self.agents.get_mut(agent).filter(|a| !a.leaving) else { return Err(NoSuchAgent(agent.clone())) };
+        person.desk = Some(Vec::new());
+        self.end_offer(agent, OfferEnd::AgentLeft, now);
+        Ok(())
+    }
+
+    /// An offer that rings at a phone which is another's now.
+    fn stop_ringing_at(&mut self, agent: &StaffNumber, phones: &[Number], now: Now) {
+        let work = self.agents.get(agent).map(|a| &a.work);
+        if matches!(work, Some(Work::Offered { offer, .. }) if offer.phones.iter().any(|phone| phones.contains(phone))) {
+            self.end_offer(agent, OfferEnd::AgentLeft, now);
         }
     }
 
@@ -314,11 +387,11 @@ impl Acd {
         Ok(())
     }
 
-    /// The phone was answered, in conversation `call`. Whoever else was offered the same is free again as if it had not rung.
+    /// One of the offer's phones was answered, in conversation `call`. Whoever else was offered the same is free again as if it had not rung.
     /// `None`: the offer has ended before, the phone is to be hung up.
-    pub fn answered(&mut self, offer: OfferId, call: ConversationId, now: Now) -> Option<Answered> {
+    pub fn answered(&mut self, offer: OfferId, phone: &Number, call: ConversationId, now: Now) -> Option<Answered> {
         let agent = self.offered_agent(offer)?;
-        self.serve(&agent, None, call, now)
+        self.serve(&agent, (&agent, phone), call, now)
     }
 
     /// A colleague takes the call that an offer rings for, at `phone`: it is that one's now, with wrap-up and all, and whoever was offered
@@ -334,14 +407,14 @@ impl Acd {
         let is_free = |agent: &Agent| !matches!(agent.work, Work::Talking { .. });
         let offered = self.offered_agent(offer).filter(|offered| offered != by)?;
         self.agents.get(by).filter(|agent| is_free(agent))?;
-        self.serve(&offered, Some((by, phone)), call, now)
+        self.serve(&offered, (by, phone), call, now)
     }
 
     /// The entry that `offered` is offered leaves the line, and is that one's call or a colleague's.
     fn serve(
         &mut self,
         offered: &StaffNumber,
-        taker: Option<(&StaffNumber, &Number)>,
+        (by, phone): (&StaffNumber, &Number),
         call: ConversationId,
         now: Now,
     ) -> Option<Answered> {
@@ -361,7 +434,6 @@ impl Acd {
         for sibling in self.rung_for(offer.entry) {
             self.end_offer(&sibling, OfferEnd::Taken, now);
         }
-        let (by, phone) = taker.unwrap_or((offered, &offer.phone));
         // What rings for a colleague beside it has to look for somebody else.
         self.end_offer(by, OfferEnd::OtherCall, now);
         let person = self.agents.get_mut(by)?;

@@ -3,7 +3,7 @@
 //! | fact | its one owner |
 //! |---|---|
 //! | that a caller or a callback waits, since when, in which queue, what for | `Queue::waiting` here |
-//! | what an agent wants (ready, paused, offline) | `Agent::wanted` here; kept over a restart by a [`Snapshot`] |
+//! | what an agent wants (ready, paused, offline), and where the agent has logged in | `Agent::wanted`, `Agent::desk` here; kept over a restart by a [`Snapshot`] |
 //! | that an agent is offered, talks, wraps up or rests | `Agent::work` here; an offer exists only there |
 //! | that a phone is registered, is on another call, still talks to the caller | the [`Floor`], asked at each step, never copied |
 //! | what an agent is | nobody: [`Acd::agent_state`] derives it |
@@ -64,12 +64,15 @@ pub use service_level::{PastEnd, PastStay, Tally};
 pub use skills::{Levels, Pin, Relax, Wants};
 pub use view::{AgentView, QueueView, WaitingView};
 
-use crate::ids::{QueueName, StaffNumber};
+use crate::ids::{Number, QueueName, StaffNumber};
 
 /// What outlives the process.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     pub wanted: BTreeMap<StaffNumber, Wanted>,
+    /// Where agents work instead of where the configuration says; nowhere at all: logged out.
+    #[serde(default)]
+    pub desks: BTreeMap<StaffNumber, Vec<Number>>,
     pub tallies: BTreeMap<QueueName, Tally>,
     /// Stays that those do not count yet; of them the ones that ended on this day are.
     #[serde(default)]

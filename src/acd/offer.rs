@@ -26,8 +26,9 @@ pub struct Offer {
     /// What the agent's phone shows as display name.
     pub title: String,
     pub agent: StaffNumber,
-    /// The phone that rings: the agent's when the offer began, whatever a reload says later.
-    pub phone: Number,
+    /// The phones that ring, at least one: those of the agent that were registered when the offer began, whatever a reload or a login says
+    /// later.
+    pub phones: Vec<Number>,
     pub began: Mono,
     /// The lease ends here; the phone is not to ring longer.
     pub until: Mono,

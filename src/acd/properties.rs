@@ -284,18 +284,18 @@ impl Harness {
             Happening::Answer(n) => {
                 if let Some(offer) = self.nth_offer(n) {
                     let call = self.call_of(offer.entry);
-                    self.hall.talks.insert((offer.phone.clone(), call));
-                    let answered = self.acd.answered(offer.id, call, now);
+                    self.hall.talks.insert((offer.phones[0].clone(), call));
+                    let answered = self.acd.answered(offer.id, &offer.phones[0], call, now);
                     assert_eq!(answered.map(|a| a.offer), Some(offer.clone()));
                     self.ringing.remove(&offer.id);
                     self.waiting.remove(&offer.entry);
                     self.taken.insert(offer.entry);
-                    assert_eq!(self.talking.insert(offer.phone, call), None, "two calls on one phone");
+                    assert_eq!(self.talking.insert(offer.phones[0].clone(), call), None, "two calls on one phone");
                 }
             }
             Happening::AnswerAndCancel(n) => {
                 if let Some(offer) = self.nth_offer(n) {
-                    assert!(self.acd.answered(offer.id, self.call_of(offer.entry), now).is_some());
+                    assert!(self.acd.answered(offer.id, &offer.phones[0], self.call_of(offer.entry), now).is_some());
                     self.ringing.remove(&offer.id);
                     self.waiting.remove(&offer.entry);
                     self.taken.insert(offer.entry);
@@ -309,7 +309,7 @@ impl Harness {
             Happening::Late(id) => {
                 let id = OfferId(id);
                 if !self.ringing.contains_key(&id) {
-                    assert_eq!(self.acd.answered(id, caller(0), now), None);
+                    assert_eq!(self.acd.answered(id, &"201".into(), caller(0), now), None);
                     self.acd.declined(id, Why::NoAnswer, now);
                 }
             }
@@ -368,16 +368,17 @@ impl Harness {
             match action {
                 Action::Offer(offer) => {
                     assert!(
-                        self.ringing.values().all(|o| o.agent != offer.agent && o.phone != offer.phone),
+                        self.ringing.values().all(|o| o.agent != offer.agent && o.phones != offer.phones),
                         "two offers: {offer:?}"
                     );
                     let strategy = self.config.queues[&offer.queue].strategy;
                     let several = matches!(strategy, config::Strategy::RingAll | config::Strategy::Progressive);
                     assert!(several || self.ringing.values().all(|o| o.entry != offer.entry), "one entry offered twice");
                     assert!(self.waiting[&offer.entry].takes(offer.agent.as_str(), now.mono), "not what it asks for: {offer:?}");
-                    assert!(!self.talking.contains_key(&offer.phone), "an offer to a phone that talks");
+                    assert!(!self.talking.contains_key(&offer.phones[0]), "an offer to a phone that talks");
                     assert!(
-                        self.hall.registered.contains(&offer.phone) && self.hall.elsewhere(&offer.phone) == Elsewhere::Nothing
+                        self.hall.registered.contains(&offer.phones[0])
+                            && self.hall.elsewhere(&offer.phones[0]) == Elsewhere::Nothing
                     );
                     assert!(self.config.queues[&offer.queue].agents.contains(&offer.agent), "not an agent of the queue");
                     assert_eq!(self.waiting[&offer.entry].queue, offer.queue);

@@ -53,9 +53,9 @@ impl Acd {
         let mut ended: Vec<(StaffNumber, OfferEnd)> = Vec::new();
         for agent in self.agents.values() {
             let Work::Offered { offer, .. } = &agent.work else { continue };
-            let end = if floor.elsewhere(&offer.phone) == Elsewhere::Talks {
+            let end = if offer.phones.iter().any(|phone| floor.elsewhere(phone) == Elsewhere::Talks) {
                 OfferEnd::OtherCall
-            } else if !floor.registered(&offer.phone) {
+            } else if !offer.phones.iter().any(|phone| floor.registered(phone)) {
                 OfferEnd::Unregistered
             } else if offer.until <= now.mono {
                 OfferEnd::NoAnswer
@@ -89,7 +89,7 @@ impl Acd {
 
     fn note_staff(&mut self, floor: &impl Floor, now: Now) {
         let Acd { queues, agents, .. } = self;
-        let is_there = |agent: &Agent| !agent.leaving && agent.wanted != Wanted::Offline && floor.registered(&agent.phone);
+        let is_there = |agent: &Agent| !agent.leaving && agent.wanted != Wanted::Offline && agent.is_registered(floor);
         for queue in queues.values_mut() {
             let is_staffed = queue.members.keys().filter_map(|member| agents.get(member)).any(is_there);
             queue.unstaffed_since = if is_staffed { None } else { queue.unstaffed_since.or(Some(now.mono)) };
@@ -130,7 +130,7 @@ impl Acd {
             waiting.ring = waiting.ring.filter(|_| offered.contains(&waiting.entry));
         }
         for pair in self.pairs(floor, now) {
-            if let Some(offer) = self.begin(&pair, now) {
+            if let Some(offer) = self.begin(&pair, floor, now) {
                 out.push(Action::Offer(offer));
             }
         }
@@ -162,7 +162,7 @@ impl Acd {
     }
 
     /// The lease of an agent who is idle.
-    fn begin(&mut self, pair: &Pair, now: Now) -> Option<Offer> {
+    fn begin(&mut self, pair: &Pair, floor: &impl Floor, now: Now) -> Option<Offer> {
         let queue = self.queues.get_mut(&pair.queue)?;
         let waiting = queue.waiting.get_mut(&pair.ticket)?;
         let agent = self.agents.get_mut(&pair.agent)?;
@@ -175,7 +175,7 @@ impl Acd {
             queue: pair.queue.clone(),
             title: queue.rules.title.clone(),
             agent: pair.agent.clone(),
-            phone: agent.phone.clone(),
+            phones: agent.phones().iter().filter(|phone| floor.registered(phone)).cloned().collect(),
             began: now.mono,
             until: now.mono + queue.rules.offer_lasts(),
             waited: waiting.waited(now),
@@ -186,7 +186,8 @@ impl Acd {
     }
 
     pub(super) fn taken(&self) -> Taken {
-        self.agents.values().filter_map(|a| Some((a.work.phone()?.clone(), a.staff_number.clone()))).collect()
+        let of = |a: &Agent| a.work.phones().iter().map(|phone| (phone.clone(), a.staff_number.clone())).collect::<Vec<_>>();
+        self.agents.values().flat_map(of).collect()
     }
 
     /// Entries for which a phone rings.
@@ -226,7 +227,7 @@ impl Acd {
 }
 
 fn here(agent: &Agent, floor: &impl Floor, taken: &Taken) -> bool {
-    floor.registered(&agent.phone) && !agent.is_elsewhere(floor, taken)
+    agent.is_registered(floor) && !agent.is_elsewhere(floor, taken)
 }
 
 impl Agent {
@@ -240,7 +241,7 @@ impl Agent {
         Some(Free {
             staff_number: &self.staff_number,
             skills: &self.skills,
-            phones: std::slice::from_ref(&self.phone),
+            phones: self.phones(),
             idle_since: since,
             calls_today,
             talk_today,

@@ -47,7 +47,8 @@ pub(super) fn agent(staff_number: &str, phone: &str) -> Agent {
     Agent {
         staff_number: staff_number.into(),
         name: format!("agent {staff_number}"),
-        phone: phone.into(),
+        phones: vec![phone.into()],
+        pin: None,
         skills: BTreeMap::new(),
     }
 }
@@ -117,6 +118,7 @@ pub(super) fn config(queues: Vec<Queue>, agents: Vec<Agent>) -> Config {
         mail: None,
         classes: BTreeMap::new(),
         phones: BTreeMap::new(),
+        teams: BTreeMap::new(),
         agents: agents.into_iter().map(|a| (a.staff_number.clone(), a)).collect(),
         queues: queues.into_iter().map(|q| (q.name.clone(), q)).collect(),
         extensions: BTreeMap::new(),
@@ -185,7 +187,7 @@ impl Centre {
     }
 
     fn with(config: Config) -> Self {
-        let hall = Hall { registered: config.agents.values().map(|a| a.phone.clone()).collect(), ..Hall::default() };
+        let hall = Hall { registered: config.agents.values().flat_map(|a| a.phones.clone()).collect(), ..Hall::default() };
         let acd = Acd::new(&config, Snapshot::default(), Chance::seeded([1; 32]), at(0));
         let mut centre = Centre { acd, hall, config };
         centre.settle(0);
@@ -208,8 +210,8 @@ impl Centre {
 
     fn answer(&mut self, offer: &Offer, second: u64) -> Answered {
         let call = offer.entry.conversation().unwrap();
-        self.hall.talks.insert((offer.phone.clone(), call));
-        self.acd.answered(offer.id, call, at(second)).unwrap()
+        self.hall.talks.insert((offer.phones[0].clone(), call));
+        self.acd.answered(offer.id, &offer.phones[0], call, at(second)).unwrap()
     }
 
     fn state(&self, staff_number: &str) -> AgentState {
@@ -247,7 +249,7 @@ fn an_offer_shows_the_queues_title_and_lasts_three_rings() {
     let mut c = Centre::of(1);
     c.enter(1, 0);
     let offer = c.offers(2).remove(0);
-    assert_eq!((offer.title.as_str(), offer.phone.as_str()), ("SUPPORT", "201"));
+    assert_eq!((offer.title.as_str(), offer.phones[0].as_str()), ("SUPPORT", "201"));
     assert_eq!((offer.until.since(offer.began), offer.waited), (s(15), s(2)));
     assert_eq!(c.acd.deadline(), Some(offer.until));
 }
@@ -312,7 +314,7 @@ fn a_late_answer_finds_no_offer() {
     c.enter(1, 0);
     let offer = c.offers(0).remove(0);
     c.settle(15);
-    assert_eq!(c.acd.answered(offer.id, caller(1), at(16)), None);
+    assert_eq!(c.acd.answered(offer.id, &offer.phones[0], caller(1), at(16)), None);
     c.acd.declined(offer.id, Why::Busy, at(16));
     assert_eq!(c.state("1"), AgentState::Unanswered { until: at(45).mono }, "a late report moves no deadline");
 }
@@ -397,7 +399,7 @@ fn a_phone_that_answers_and_hangs_up_at_once_leaves_nothing_behind() {
     let mut c = Centre::of(1);
     c.enter(1, 0);
     let offer = c.offers(0).remove(0);
-    c.acd.answered(offer.id, caller(1), at(1)).unwrap();
+    c.acd.answered(offer.id, &offer.phones[0], caller(1), at(1)).unwrap();
     c.settle(1);
     assert_eq!(c.kind("1"), StateKind::WrapUp);
     c.settle(11);
@@ -488,12 +490,12 @@ fn a_reload_moves_no_wrap_up_and_ends_no_offer() {
     let ringing = c.offers(2).remove(0);
     let q = c.config.queues.get_mut("support").unwrap();
     (q.wrap_up, q.rings, q.agents) = (s(99), 1, vec!["1".into()]);
-    c.config.agents.get_mut("2").unwrap().phone = "299".into();
+    c.config.agents.get_mut("2").unwrap().phones = vec!["299".into()];
     c.acd.reconfigure(&c.config, at(3));
     assert_eq!(c.settle(3), []);
     assert_eq!(c.state("1"), AgentState::WrapUp { queue: "support".into(), until: at(12).mono });
     assert_eq!(c.state("2"), AgentState::Offered { entry: caller(2).into(), queue: "support".into(), until: ringing.until });
-    assert_eq!(c.answer(&ringing, 4).offer.phone.as_str(), "202");
+    assert_eq!(c.answer(&ringing, 4).offer.phones[0].as_str(), "202");
 }
 
 #[test]

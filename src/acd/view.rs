@@ -20,7 +20,8 @@ const LONGEST_SAID: Duration = Duration::from_secs(3_600);
 pub struct AgentView {
     pub staff_number: StaffNumber,
     pub name: String,
-    pub phone: Number,
+    /// Where the agent works now; none: logged out.
+    pub phones: Vec<Number>,
     pub state: AgentState,
     /// Since when the state is so.
     pub since: Wall,
@@ -66,8 +67,23 @@ impl Acd {
 
     /// The agent who works at a phone, for feature codes. Of several the one whose call it is, else the first by staff number.
     pub fn agent_at(&self, phone: &Number) -> Option<&StaffNumber> {
-        let at = || self.agents.values().filter(|a| !a.leaving && a.phone == *phone);
-        at().find(|a| a.work.phone().is_some()).or_else(|| at().next()).map(|a| &a.staff_number)
+        let at = || self.agents.values().filter(|a| !a.leaving);
+        let has = || at().find(|a| a.work.phones().contains(phone));
+        has().or_else(|| at().find(|a| a.phones().contains(phone))).map(|a| &a.staff_number)
+    }
+
+    /// Where an agent works now; none: logged out, or there is no such agent.
+    pub fn phones_of(&self, agent: &StaffNumber) -> &[Number] {
+        self.agents.get(agent).map(Agent::phones).unwrap_or_default()
+    }
+
+    pub fn wanted_of(&self, agent: &StaffNumber) -> Option<&Wanted> {
+        self.agents.get(agent).map(|a| &a.wanted)
+    }
+
+    /// Where an agent works instead of where the configuration says.
+    pub fn desk_of(&self, agent: &StaffNumber) -> Option<&[Number]> {
+        self.agents.get(agent)?.desk.as_deref()
     }
 
     pub fn agents(&self, floor: &impl Floor) -> Vec<AgentView> {
@@ -75,7 +91,7 @@ impl Acd {
         let view = |a: &Agent| AgentView {
             staff_number: a.staff_number.clone(),
             name: a.name.clone(),
-            phone: a.phone.clone(),
+            phones: a.phones().to_vec(),
             state: a.state(floor, &taken),
             since: a.told_at.wall,
             wanted: a.wanted.clone(),

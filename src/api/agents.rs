@@ -6,8 +6,9 @@ use serde::Deserialize;
 
 use super::guard::{Me, Who};
 use super::problem::Problem;
+use super::rights::{May, Rights};
 use super::{Api, List, Shared};
-use crate::ids::StaffNumber;
+use crate::ids::{Number, StaffNumber};
 use crate::switch::command::{AgentView, WantedState};
 use crate::switch::{Answer, Command, Refusal};
 
@@ -22,10 +23,16 @@ pub(super) struct Wish {
     reason: Option<String>,
 }
 
-/// All agents with the states that follow from what they want, their phones and their calls.
+/// The agents that one sees, with the states that follow from what they want, their phones and their calls.
 #[utoipa::path(get, path = "/api/v1/agents", tag = "agents", responses((status = 200, body = List<AgentView>)))]
-pub(super) async fn list(State(shared): Api, Extension(who): Me) -> Result<Json<List<AgentView>>, Problem> {
-    Ok(Json(List::whole(all(&shared, &who).await?)))
+pub(super) async fn list(
+    State(shared): Api,
+    Extension(who): Me,
+    Extension(rights): May,
+) -> Result<Json<List<AgentView>>, Problem> {
+    let mut agents = all(&shared, &who).await?;
+    agents.retain(|agent| rights.sees_agent(&StaffNumber::new(agent.staff_number.as_str())));
+    Ok(Json(List::whole(agents)))
 }
 
 /// Sets what the agent wants; the rest is derived. During a call it takes effect after it.
@@ -46,14 +53,68 @@ pub(super) async fn set(
         return Err(Problem::new(422, "only a pause has a reason"));
     }
     let agent = StaffNumber::new(staff_number);
-    let command = Command::SetAgent { agent: agent.clone(), state: wish.state, reason };
+    changed(&shared, &who, &agent, Command::SetAgent { agent: agent.clone(), state: wish.state, reason }).await
+}
+
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Desk {
+    /// Where the agent works from here on; absent: at the phones of the configuration.
+    #[serde(default)]
+    phone: Option<String>,
+}
+
+/// The agent works at that phone, and whoever worked there does no more. A call goes on where it is, and a wrap-up keeps its end.
+#[utoipa::path(post, path = "/api/v1/agents/{staff_number}/login", tag = "agents", request_body = Desk,
+    params(("staff_number" = String, Path)),
+    responses((status = 200, body = AgentView), (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 422, body = Problem, content_type = "application/problem+json", description = "The agent has no phone to go back to.")))]
+pub(super) async fn log_in(
+    State(shared): Api,
+    Extension(who): Me,
+    Path(staff_number): Path<String>,
+    Json(desk): Json<Desk>,
+) -> Result<Json<AgentView>, Problem> {
+    let agent = StaffNumber::new(staff_number);
+    let phone = desk.phone.filter(|phone| !phone.is_empty()).map(Number::new);
+    changed(&shared, &who, &agent, Command::LogIn { agent: agent.clone(), phone }).await
+}
+
+/// The agent works nowhere, and is `offline` until the next login.
+#[utoipa::path(post, path = "/api/v1/agents/{staff_number}/logout", tag = "agents", params(("staff_number" = String, Path)),
+    responses((status = 200, body = AgentView), (status = 404, body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn log_out(
+    State(shared): Api,
+    Extension(who): Me,
+    Path(staff_number): Path<String>,
+) -> Result<Json<AgentView>, Problem> {
+    let agent = StaffNumber::new(staff_number);
+    changed(&shared, &who, &agent, Command::LogOut { agent: agent.clone() }).await
+}
+
+async fn changed(shared: &Shared, who: &Who, agent: &StaffNumber, command: Command) -> Result<Json<AgentView>, Problem> {
     match shared.parts.core.ask(&who.0, command).await? {
         Answer::Done => {}
         _ => return Err(Problem::mismatch()),
     }
-    let view = all(&shared, &who).await?.into_iter().find(|a| a.staff_number == agent.as_str());
+    let view = all(shared, who).await?.into_iter().find(|a| a.staff_number == agent.as_str());
     // Between the two questions a reload may have taken the agent away.
-    view.map(Json).ok_or_else(|| Refusal::NoAgent(agent).into())
+    view.map(Json).ok_or_else(|| Refusal::NoAgent(agent.clone()).into())
+}
+
+/// Whether a call may be begun from a phone: one of an agent who is seen, or at which such a one works now.
+pub(super) async fn works_at(shared: &Shared, who: &Who, rights: &Rights, phone: &str) -> Result<(), Problem> {
+    let refused = match rights.phone(phone) {
+        Ok(()) => return Ok(()),
+        Err(problem) => problem,
+    };
+    let works_there = |agent: &AgentView| {
+        agent.phones.iter().any(|own| own == phone) && rights.sees_agent(&StaffNumber::new(agent.staff_number.as_str()))
+    };
+    match all(shared, who).await {
+        Ok(agents) if agents.iter().any(works_there) => Ok(()),
+        Ok(_) | Err(_) => Err(refused),
+    }
 }
 
 async fn all(shared: &Shared, who: &Who) -> Result<Vec<AgentView>, Problem> {

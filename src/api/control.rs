@@ -10,6 +10,7 @@ use super::Api;
 use super::conversations::{conversation, dialled, done, shortened};
 use super::guard::Me;
 use super::problem::Problem;
+use super::rights::{self, May};
 use crate::ids::LegId;
 use crate::switch::Command;
 use crate::switch::command::{Member, Sound};
@@ -34,6 +35,7 @@ pub(super) struct Conference {
 pub(super) async fn conference(
     State(shared): Api,
     Extension(who): Me,
+    Extension(rights): May,
     Path(id): Path<String>,
     Json(wanted): Json<Conference>,
 ) -> Result<StatusCode, Problem> {
@@ -41,7 +43,9 @@ pub(super) async fn conference(
     let command = match (wanted.to, wanted.consultation) {
         (Some(to), None) => Command::Confer { conversation, to: dialled("to", to)? },
         (None, Some(consultation)) => {
-            Command::ConferWith { conversation, consultation: super::conversations::conversation(&consultation)? }
+            let consultation = super::conversations::conversation(&consultation)?;
+            rights::controls(&shared, &rights, consultation).await?;
+            Command::ConferWith { conversation, consultation }
         }
         (Some(_), Some(_)) | (None, None) => return Err(Problem::new(422, "one of `to` and `consultation` is needed")),
     };

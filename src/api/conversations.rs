@@ -11,9 +11,10 @@ use tokio::time::interval;
 
 use super::guard::{Me, Who};
 use super::problem::Problem;
-use super::{Api, List, Shared};
+use super::rights::{self, May};
+use super::{Api, List, Shared, agents};
 use crate::ids::ConversationId;
-use crate::store::conversations::{Conversation, MOST_PER_PAGE};
+use crate::store::conversations::{Conversation, MOST_PER_PAGE, Page};
 use crate::switch::{Answer, Command};
 
 /// After this long a conversation's first event is on the disk, or the disk is in trouble.
@@ -23,6 +24,12 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// A second of looking; also the end for an identifier that says it is of the future.
 const MOST_LOOKS: u32 = 50;
+
+/// Items of a page where nothing is said of it; as the store has it.
+const USUAL_PER_PAGE: usize = 50;
+
+/// Pages of the store that are looked through at once for somebody who sees few rows; then the page is short, and has a next one.
+const MOST_PAGES: usize = 20;
 
 /// Longest number or address that is taken to be dialled.
 const LONGEST_NUMBER: usize = 128;
@@ -40,24 +47,57 @@ pub(super) struct Wanted {
     cursor: Option<String>,
 }
 
-/// Newest first, one row a conversation.
+/// Those that one sees, newest first, one row a conversation.
 #[utoipa::path(get, path = "/api/v1/conversations", tag = "conversations", params(Wanted),
     responses((status = 200, body = List<Conversation>), (status = 400, body = Problem, content_type = "application/problem+json")))]
-pub(super) async fn list(State(shared): Api, Query(wanted): Query<Wanted>) -> Result<Json<List<Conversation>>, Problem> {
+pub(super) async fn list(
+    State(shared): Api,
+    Extension(rights): May,
+    Query(wanted): Query<Wanted>,
+) -> Result<Json<List<Conversation>>, Problem> {
     let live = match wanted.state.as_deref() {
         None | Some("") => false,
         Some("live") => true,
         Some(other) => return Err(Problem::bad(format!("`{}` is no state: live, or nothing for all", shortened(other)))),
     };
     let limit = page_size(wanted.limit, MOST_PER_PAGE)?;
-    let cursor = match wanted.cursor.as_deref().filter(|c| !c.is_empty()) {
+    let mut cursor: Option<ConversationId> = match wanted.cursor.as_deref().filter(|c| !c.is_empty()) {
         Some(text) => Some(text.parse().map_err(|_| Problem::bad("the cursor is none of ours"))?),
         None => None,
     };
-    let conversations = shared.parts.conversations.clone();
     let number = wanted.number.filter(|number| !number.trim().is_empty());
-    let page = blocking(move || conversations.list(live, number.as_deref(), limit, cursor)).await??;
-    Ok(Json(List { items: page.items, next: page.next.map(|id| id.to_string()) }))
+    if rights.sees_all() {
+        let page = rows(&shared, live, number, limit, cursor).await?;
+        return Ok(Json(List { items: page.items, next: page.next.map(|id| id.to_string()) }));
+    }
+    let wanted = if limit == 0 { USUAL_PER_PAGE } else { limit };
+    let mut items: Vec<Conversation> = Vec::new();
+    for _ in 0..MOST_PAGES {
+        let page = rows(&shared, live, number.clone(), MOST_PER_PAGE, cursor).await?;
+        for row in page.items.into_iter().filter(|row| rights.sees_call(row)) {
+            if items.len() == wanted {
+                let next = items.last().map(|last| last.id.to_string());
+                return Ok(Json(List { items, next }));
+            }
+            items.push(row);
+        }
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    Ok(Json(List { items, next: cursor.map(|id| id.to_string()) }))
+}
+
+async fn rows(
+    shared: &Shared,
+    live: bool,
+    number: Option<String>,
+    limit: usize,
+    cursor: Option<ConversationId>,
+) -> Result<Page, Problem> {
+    let conversations = shared.parts.conversations.clone();
+    Ok(blocking(move || conversations.list(live, number.as_deref(), limit, cursor)).await??)
 }
 
 /// One conversation with its legs and intervals: menus, queue waits, offers, bridges, holds, transfers.
@@ -106,8 +146,10 @@ pub(super) struct Started {
 pub(super) async fn originate(
     State(shared): Api,
     Extension(who): Me,
+    Extension(rights): May,
     Json(call): Json<Originate>,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Json<Started>), Problem> {
+    agents::works_at(&shared, &who, &rights, &call.from).await?;
     let command = Command::Originate { from: dialled("from", call.from)?, to: dialled("to", call.to)? };
     match shared.parts.core.ask(&who.0, command).await? {
         Answer::Started(id) => {
@@ -162,13 +204,18 @@ pub(super) struct Transfer {
 pub(super) async fn transfer(
     State(shared): Api,
     Extension(who): Me,
+    Extension(rights): May,
     Path(id): Path<String>,
     Json(transfer): Json<Transfer>,
 ) -> Result<StatusCode, Problem> {
     let conversation = conversation(&id)?;
     let command = match (transfer.to, transfer.consultation) {
         (Some(to), None) => Command::Transfer { conversation, to: dialled("to", to)? },
-        (None, Some(consultation)) => Command::Join { conversation, consultation: self::conversation(&consultation)? },
+        (None, Some(consultation)) => {
+            let consultation = self::conversation(&consultation)?;
+            rights::controls(&shared, &rights, consultation).await?;
+            Command::Join { conversation, consultation }
+        }
         (Some(_), Some(_)) | (None, None) => return Err(Problem::new(422, "one of `to` and `consultation` is needed")),
     };
     done(&shared, &who, command).await

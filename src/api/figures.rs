@@ -1,15 +1,16 @@
 //! Figures of the past, and the conversations behind each.
 
-use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::conversations::{blocking, page_size, shortened};
 use super::problem::Problem;
+use super::rights::May;
 use super::{Api, Shared};
 use crate::clock::Wall;
 use crate::ids::StaffNumber;
@@ -76,12 +77,15 @@ pub(super) struct FigureReport {
     next: Option<String>,
 }
 
-/// Figures by queue, agent or trunk over periods of the site's calendar.
+/// Figures by queue, agent or trunk over periods of the site's calendar. A supervisor is given those of the own teams' agents and queues.
 #[utoipa::path(get, path = "/api/v1/figures", tag = "figures", params(Wanted), responses(
     (status = 200, body = FigureReport, description = "As CSV with `format=csv`: a column a figure, in the order of a row's."),
     (status = 400, body = Problem, content_type = "application/problem+json")))]
-pub(super) async fn list(State(shared): Api, Query(wanted): Query<Wanted>) -> Result<Response, Problem> {
+pub(super) async fn list(State(shared): Api, Extension(rights): May, Query(wanted): Query<Wanted>) -> Result<Response, Problem> {
     let by = dimension(&wanted.by)?;
+    if let Some(name) = &wanted.name {
+        rights.figures(by, name)?;
+    }
     let every = every(wanted.every.as_deref())?;
     let zone = zone(&shared, wanted.zone.as_deref())?;
     let is_csv = match wanted.format.as_deref() {
@@ -100,7 +104,8 @@ pub(super) async fn list(State(shared): Api, Query(wanted): Query<Wanted>) -> Re
     let rows = move || -> Result<Option<Vec<FigureRow>>, DatabaseError> {
         let mut rows = Vec::new();
         for period in periods {
-            for (name, cell) in figures.sums(by, wanted.name.as_deref(), period, now)? {
+            let sums = figures.sums(by, wanted.name.as_deref(), period, now)?;
+            for (name, cell) in sums.into_iter().filter(|(name, _)| rights.sees_figures(by, name)) {
                 rows.push(row(name, period, &place, Figures::of(&cell)));
             }
             if rows.len() > MOST_ROWS {
@@ -173,8 +178,13 @@ pub(super) struct FigureParts {
 /// The conversations behind a figure.
 #[utoipa::path(get, path = "/api/v1/figures/conversations", tag = "figures", params(BehindWanted), responses(
     (status = 200, body = FigureParts), (status = 400, body = Problem, content_type = "application/problem+json")))]
-pub(super) async fn behind(State(shared): Api, Query(wanted): Query<BehindWanted>) -> Result<Json<FigureParts>, Problem> {
+pub(super) async fn behind(
+    State(shared): Api,
+    Extension(rights): May,
+    Query(wanted): Query<BehindWanted>,
+) -> Result<Json<FigureParts>, Problem> {
     let by = dimension(&wanted.by)?;
+    rights.figures(by, &wanted.name)?;
     let zone = zone(&shared, wanted.zone.as_deref())?;
     let period = time(&shared, wanted.from.as_deref(), wanted.to.as_deref(), &zone)?;
     if !METRICS.contains(&wanted.metric.as_str()) {

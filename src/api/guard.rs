@@ -1,4 +1,4 @@
-//! Who comes in: a bearer token, or a browser's session from a page of ours.
+//! Who comes in: a bearer token, or a browser's session from a page of ours; `rights` then says whether to what is asked for.
 //!
 //! A cookie is sent by the browser whoever made the page, so a request with a cookie that changes something, or opens a WebSocket, must
 //! show that it comes from a page of this very host (`Sec-Fetch-Site`, else `Origin`), or carry a header that no foreign form can set.
@@ -18,6 +18,7 @@ use subtle::ConstantTimeEq;
 
 use super::Shared;
 use super::problem::Problem;
+use super::rights::{self, Rights};
 use super::session::fingerprint;
 
 /// Set by our own page and by programs that use a session; its value does not matter.
@@ -57,24 +58,28 @@ fn peer(info: Option<&ConnectInfo<SocketAddr>>) -> Peer {
 }
 
 /// Lets in, or answers 401, 403, 429.
-pub(super) async fn admit(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
-    let Peer(address) = peer(request.extensions().get());
-    match who(&shared, &request, address) {
-        Ok(who) => {
-            request.extensions_mut().insert(who);
-            next.run(request).await
-        }
-        Err(problem) => problem.into_response(),
+pub(super) async fn admit(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let Peer(address) = peer(parts.extensions.get());
+    let (who, rights) = match who(&shared, &parts, address) {
+        Ok(known) => known,
+        Err(problem) => return problem.into_response(),
+    };
+    if let Err(problem) = rights::check(&shared, &rights, &mut parts).await {
+        return problem.into_response();
     }
+    parts.extensions.insert(who);
+    parts.extensions.insert(rights);
+    next.run(Request::from_parts(parts, body)).await
 }
 
-fn who(shared: &Shared, request: &Request, address: IpAddr) -> Result<Who, Problem> {
-    let headers = request.headers();
+fn who(shared: &Shared, request: &Parts, address: IpAddr) -> Result<(Who, Rights), Problem> {
+    let headers = &request.headers;
     let now = shared.parts.clock.mono();
     if let Some(given) = headers.get(header::AUTHORIZATION) {
         // A token can't be guessed, so a right one is let in whatever others behind the same proxy have tried.
-        if let Some(who) = bearer(given).and_then(|token| token_of(shared, token)) {
-            return Ok(who);
+        if let Some(known) = bearer(given).and_then(|token| token_of(shared, token)) {
+            return Ok(known);
         }
         shared.throttle.check(address, None, now).map_err(slow_down)?;
         shared.throttle.failed(address, None, now);
@@ -83,11 +88,12 @@ fn who(shared: &Shared, request: &Request, address: IpAddr) -> Result<Who, Probl
     let token = cookie(headers).ok_or_else(|| Problem::new(401, "log in, or send a bearer token"))?;
     let config = shared.parts.config.borrow().clone();
     let password_of = |name: &str| config.users.iter().find(|u| u.name == name).map(|u| fingerprint(u.password.expose()));
-    let user = shared.sessions.user(token, password_of, now).ok_or_else(|| Problem::new(401, "the session has ended"))?;
-    let safe =
-        matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) && !headers.contains_key(header::UPGRADE);
+    let ended = || Problem::new(401, "the session has ended");
+    let user = shared.sessions.user(token, password_of, now).ok_or_else(ended)?;
+    let safe = matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS) && !headers.contains_key(header::UPGRADE);
     if safe || is_ours(headers) {
-        Ok(Who(user))
+        let rights = Rights::of(&user, config.clone()).ok_or_else(ended)?;
+        Ok((Who(user), rights))
     } else {
         Err(Problem::new(403, "a request with a session must come from this switch's own page, or carry the header X-Cordboard"))
     }
@@ -120,16 +126,18 @@ fn bearer(value: &HeaderValue) -> Option<&str> {
 }
 
 /// Every known token is compared, each in constant time.
-fn token_of(shared: &Shared, token: &str) -> Option<Who> {
+fn token_of(shared: &Shared, token: &str) -> Option<(Who, Rights)> {
     let given = fingerprint(token);
     let is = |secret: &crate::config::Secret| {
         // An empty secret opens nothing.
         !secret.expose().is_empty() && bool::from(fingerprint(secret.expose()).ct_eq(&given))
     };
-    let mut found = shared.parts.admin_token.as_ref().filter(|t| is(t)).map(|_| Who("admin".to_owned()));
-    for user in &shared.parts.config.borrow().users {
+    let config = shared.parts.config.borrow().clone();
+    let of_environment = shared.parts.admin_token.as_ref().filter(|t| is(t));
+    let mut found = of_environment.map(|_| (Who("admin".to_owned()), Rights::of_admin(config.clone())));
+    for user in &config.users {
         if user.token.as_ref().is_some_and(is) && found.is_none() {
-            found = Some(Who(user.name.clone()));
+            found = Rights::of(&user.name, config.clone()).map(|rights| (Who(user.name.clone()), rights));
         }
     }
     found

@@ -12,7 +12,9 @@ use subtle::ConstantTimeEq;
 use super::Shared;
 use super::guard::{COOKIE, Me, Peer, cookie, is_ours, slow_down};
 use super::problem::Problem;
+use super::rights::{May, Rights};
 use super::session::{LASTS, fingerprint};
+use crate::config::Role;
 use crate::sip::Flow;
 
 #[derive(Deserialize, utoipa::ToSchema)]
@@ -24,6 +26,18 @@ pub(super) struct Credentials {
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct Identity {
     user: String,
+    role: Role,
+    /// Of a supervisor.
+    teams: Vec<String>,
+    /// Staff number of who the user is among the agents.
+    agent: Option<String>,
+}
+
+impl Identity {
+    fn new(user: &str, rights: &Rights) -> Identity {
+        let teams = rights.teams.iter().map(ToString::to_string).collect();
+        Identity { user: user.to_owned(), role: rights.role, teams, agent: rights.agent.as_ref().map(ToString::to_string) }
+    }
 }
 
 /// Opens a session. Which of the two was wrong is not said, and a user who does not exist takes as long as one who does.
@@ -56,7 +70,8 @@ pub(super) async fn login(
     };
     let token = shared.sessions.begin(&user.name, wanted, now).map_err(|e| Problem::unavailable(e.to_string()))?;
     let cookie = set_cookie(&token, LASTS.as_secs(), is_https(&headers, flow.as_deref()))?;
-    Ok(([(header::SET_COOKIE, cookie)], Json(Identity { user: user.name.clone() })).into_response())
+    let rights = Rights::of(&user.name, config.clone()).ok_or_else(|| Problem::new(401, "the user is gone"))?;
+    Ok(([(header::SET_COOKIE, cookie)], Json(Identity::new(&user.name, &rights))).into_response())
 }
 
 /// Ends the session that the request came with.
@@ -73,10 +88,10 @@ pub(super) async fn logout(
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response())
 }
 
-/// Who is logged in.
+/// Who is logged in, and by which rights.
 #[utoipa::path(get, path = "/api/v1/me", tag = "access", responses((status = 200, body = Identity)))]
-pub(super) async fn me(axum::Extension(who): Me) -> Json<Identity> {
-    Json(Identity { user: who.0 })
+pub(super) async fn me(Extension(who): Me, Extension(rights): May) -> Json<Identity> {
+    Json(Identity::new(&who.0, &rights))
 }
 
 fn set_cookie(token: &str, seconds: u64, https: bool) -> Result<HeaderValue, Problem> {

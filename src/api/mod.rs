@@ -3,6 +3,7 @@
 //! | part | file |
 //! |---|---|
 //! | who may come in: bearer tokens, sessions, throttling, no foreign origins | `guard` `login` `session` `throttle` |
+//! | what each role may do, route by route | `rights` |
 //! | every error as problem details (RFC 9457), also those of the framework | `problem` |
 //! | commands to the core over a bounded channel | `core` |
 //! | control of calls | `conversations` `control` |
@@ -31,7 +32,9 @@ mod queues;
 mod range;
 mod recordings;
 mod registrations;
+mod rights;
 mod session;
+mod teams;
 mod throttle;
 mod trunks;
 mod voicemail;
@@ -181,6 +184,9 @@ pub fn router(parts: Parts, guarded: Router, open: Router) -> Router {
         .route("/api/v1/agents", get(agents::list))
         .route("/api/v1/agents/{staff_number}/state", post(agents::set))
         .route("/api/v1/agents/{staff_number}/figures", get(figures::of_agent))
+        .route("/api/v1/agents/{staff_number}/login", post(agents::log_in))
+        .route("/api/v1/agents/{staff_number}/logout", post(agents::log_out))
+        .route("/api/v1/teams", get(teams::list))
         .route("/api/v1/queues", get(queues::list))
         .route("/api/v1/figures", get(figures::list))
         .route("/api/v1/figures/conversations", get(figures::behind))

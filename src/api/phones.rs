@@ -6,16 +6,23 @@ use axum::{Extension, Json};
 
 use super::guard::{Me, Who};
 use super::problem::Problem;
+use super::rights::May;
 use super::{Api, List, Shared};
 use crate::ids::Number;
 use crate::route::Forwarding;
 use crate::switch::command::PhoneView;
 use crate::switch::{Answer, Command, Refusal};
 
-/// All phones of the configuration, registered or not.
+/// The phones of the configuration that one sees, registered or not.
 #[utoipa::path(get, path = "/api/v1/phones", tag = "phones", responses((status = 200, body = List<PhoneView>)))]
-pub(super) async fn list(State(shared): Api, Extension(who): Me) -> Result<Json<List<PhoneView>>, Problem> {
-    Ok(Json(List::whole(all(&shared, &who).await?)))
+pub(super) async fn list(
+    State(shared): Api,
+    Extension(who): Me,
+    Extension(rights): May,
+) -> Result<Json<List<PhoneView>>, Problem> {
+    let mut phones = all(&shared, &who).await?;
+    phones.retain(|phone| rights.sees_phone(&Number::new(phone.number.as_str())));
+    Ok(Json(List::whole(phones)))
 }
 
 /// Where a phone's calls go.

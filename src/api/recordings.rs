@@ -5,11 +5,11 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use futures_util::stream;
 use serde::Deserialize;
 use tokio::task::spawn_blocking;
@@ -17,6 +17,7 @@ use tokio::task::spawn_blocking;
 use super::conversations::{blocking, page_size, shortened};
 use super::problem::Problem;
 use super::range::{Part, part};
+use super::rights::May;
 use super::{Api, List, Shared};
 use crate::clock::Wall;
 use crate::ids::{QueueName, RecordingId, StaffNumber};
@@ -102,10 +103,14 @@ impl Search {
     }
 }
 
-/// Newest first; everything given must hold. A page has `limit` items, unless none follow.
+/// Those that one may hear, newest first; everything given must hold. A page has `limit` items, unless none follow.
 #[utoipa::path(get, path = "/api/v1/recordings", tag = "recordings", params(Search),
     responses((status = 200, body = List<Recording>), (status = 400, body = Problem, content_type = "application/problem+json")))]
-pub(super) async fn list(State(shared): Api, Query(search): Query<Search>) -> Result<Json<List<Recording>>, Problem> {
+pub(super) async fn list(
+    State(shared): Api,
+    Extension(rights): May,
+    Query(search): Query<Search>,
+) -> Result<Json<List<Recording>>, Problem> {
     let mut filter = search.filter()?;
     let wanted = filter.per_page();
     let mut items = Vec::new();
@@ -116,7 +121,7 @@ pub(super) async fn list(State(shared): Api, Query(search): Query<Search>) -> Re
         let part = filter.clone();
         let page = blocking(move || recordings.search(&part)).await??;
         // What was refused is there only until the disk lets it go.
-        items.extend(page.items.into_iter().filter(|row| !row.refused));
+        items.extend(page.items.into_iter().filter(|row| !row.refused && rights.sees_recording(row)));
         match page.next {
             Some(next) if items.len() < wanted => filter.cursor = Some(next),
             next => break next,

@@ -2,6 +2,7 @@
 mod call_control;
 mod figures;
 mod recorded;
+mod rights;
 
 use std::sync::Arc;
 
@@ -83,13 +84,17 @@ impl Reply {
 
 impl Site {
     fn new() -> Self {
+        Site::of(CENTRE)
+    }
+
+    fn of(centre: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let clock = System::start();
         let options = LogOptions { reserve_bytes: 0, ..LogOptions::default() };
         let log = Log::open(&folder.path().join("events"), options, Arc::new(RealDisk), clock, Arc::new(|_, _| {})).unwrap();
         let database = Arc::new(Memory::default());
         let (core, asked) = Core::channel();
-        let (config, users) = watch::channel(Arc::new(Config::resolve(&Source::of(CENTRE)).unwrap()));
+        let (config, users) = watch::channel(Arc::new(Config::resolve(&Source::of(centre)).unwrap()));
         let recordings = Recordings::new(database.clone());
         let conversations = Conversations::open(database.clone()).unwrap();
         let history = crate::store::Figures::open(database.clone()).unwrap();
@@ -118,7 +123,10 @@ impl Site {
                 _ => Err(NotImported::Unplayable("no WAV".into())),
             }),
         };
-        let guarded = Router::new().route("/api/v1/events", get(|| async { "events" }));
+        let guarded = Router::new()
+            .route("/api/v1/events", get(|| async { "events" }))
+            .route("/api/v1/events/ws", get(|| async { "events" }))
+            .route("/api/v1/config/reload", post(|| async { "reload" }));
         let open = Router::new().route("/", get(|| async { "page" }));
         Site {
             router: router(parts, guarded, open),
@@ -201,17 +209,17 @@ async fn nobody_comes_in_without_a_token_or_a_session() {
     for (path, text) in [("/healthz", "ok\n"), ("/", "page")] {
         assert_eq!(site.send(empty(Request::get(path))).await.body, text.as_bytes());
     }
-    assert_eq!(site.get("/api/v1/me").await.json(), json!({"user": "ann"}));
+    assert_eq!(site.get("/api/v1/me").await.json(), json!({"user": "ann", "role": "admin", "teams": [], "agent": null}));
     assert_eq!(site.get("/api/v1/events").await.body, b"events");
     let admin = site.send(empty(Request::get("/api/v1/me").header("authorization", format!("bearer {ADMIN}")))).await;
-    assert_eq!(admin.json(), json!({"user": "admin"}));
+    assert_eq!(admin.json(), json!({"user": "admin", "role": "admin", "teams": [], "agent": null}));
 }
 
 #[tokio::test]
 async fn a_login_opens_a_session_that_scripts_cannot_read_and_logout_ends() {
     let site = Site::new();
     let reply = site.login("ann", "correct-horse-battery").await;
-    assert_eq!((reply.status, reply.json()), (200, json!({"user": "ann"})));
+    assert_eq!((reply.status, reply.json()), (200, json!({"user": "ann", "role": "admin", "teams": [], "agent": null})));
     let attributes = reply.headers[header::SET_COOKIE].to_str().unwrap();
     assert!(attributes.contains("HttpOnly") && attributes.contains("SameSite=Strict") && attributes.contains("Path=/"));
     let cookie = reply.cookie();
@@ -257,9 +265,9 @@ async fn a_right_token_is_let_in_whatever_was_guessed_from_its_address() {
     }
     site.login("ann", "correct-horse-battery").await.problem(429);
     site.send(guess()).await.problem(429);
-    assert_eq!(site.get("/api/v1/me").await.json(), json!({"user": "ann"}));
+    assert_eq!(site.get("/api/v1/me").await.json(), json!({"user": "ann", "role": "admin", "teams": [], "agent": null}));
     let admin = Request::get("/api/v1/me").header("authorization", format!("Bearer {ADMIN}"));
-    assert_eq!(site.send(empty(admin)).await.json(), json!({"user": "admin"}));
+    assert_eq!(site.send(empty(admin)).await.json(), json!({"user": "admin", "role": "admin", "teams": [], "agent": null}));
     site.send(guess()).await.problem(429);
 }
 
@@ -468,20 +476,26 @@ async fn a_core_that_stands_still_is_asked_only_so_much() {
     drop(site);
 }
 
-#[tokio::test]
-async fn an_agents_wish_is_set_and_the_new_state_comes_back() {
-    let mut site = Site::new();
-    let view = AgentView {
+fn olena() -> AgentView {
+    AgentView {
         staff_number: "1024".into(),
         name: "Olena".into(),
         phone: "201".into(),
+        phones: vec!["201".into()],
+        team: Some("north".into()),
         state: "paused".into(),
         reason: Some("lunch".into()),
         since: None,
         until: None,
         queues: vec!["support".into()],
         conversation: None,
-    };
+    }
+}
+
+#[tokio::test]
+async fn an_agents_wish_is_set_and_the_new_state_comes_back() {
+    let mut site = Site::new();
+    let view = olena();
     let set = |body: Value| as_ann(posted("/api/v1/agents/1024/state")).body(Body::from(body.to_string())).unwrap();
     let request = set(json!({"state": "paused", "reason": "lunch"}));
     let (reply, heard) = site.served(request, vec![Answer::Done, Answer::Agents(vec![view.clone()])]).await;

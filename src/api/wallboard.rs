@@ -1,13 +1,14 @@
 //! The wallboard: queues and agents as they are, with their day so far.
 //!
 //! It is made once a second at most, however many look, and not while nobody does: the core is asked, and what the log was folded into is
-//! added. All who look are sent the same text.
+//! added. All who see all of it are sent the same text.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderName, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -19,6 +20,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::conversations::blocking;
 use super::problem::Problem;
+use super::rights::{May, Rights};
 use super::{Api, Shared, figures};
 use crate::clock::Mono;
 use crate::report::{Cell, Dimension, Figures, Formula};
@@ -78,15 +80,32 @@ struct AgentDay {
 
 /// What was made last.
 pub(super) struct Board {
-    text: Mutex<Option<(Mono, Arc<str>)>>,
+    made: Mutex<Option<Made>>,
     sums: Mutex<Option<(Mono, Arc<Sums>)>>,
     seats: Arc<Semaphore>,
 }
 
 impl Default for Board {
     fn default() -> Self {
-        Board { text: Mutex::default(), sums: Mutex::default(), seats: Arc::new(Semaphore::new(MOST_LOOKERS)) }
+        Board { made: Mutex::default(), sums: Mutex::default(), seats: Arc::new(Semaphore::new(MOST_LOOKERS)) }
     }
+}
+
+#[derive(Clone)]
+struct Made {
+    at: Mono,
+    board: Arc<Wallboard>,
+    /// Of those who see all of it.
+    text: Arc<str>,
+}
+
+/// What a supervisor sees of it.
+#[derive(Serialize)]
+struct Seen<'a> {
+    at: &'a str,
+    formulas: &'a [&'static str],
+    queues: Vec<&'a QueueBoard>,
+    agents: Vec<&'a AgentBoard>,
 }
 
 struct Sums {
@@ -94,11 +113,11 @@ struct Sums {
     agents: BTreeMap<String, Cell>,
 }
 
-/// Queues and agents as they are, with their day so far.
+/// Queues and agents as they are, with their day so far. A supervisor sees the agents of the own teams, and the queues that they work in.
 #[utoipa::path(get, path = "/api/v1/wallboard", tag = "figures", responses((status = 200, body = Wallboard),
     (status = 503, body = Problem, content_type = "application/problem+json")))]
-pub(super) async fn show(State(shared): Api) -> Result<Response, Problem> {
-    let text = text(&shared).await?;
+pub(super) async fn show(State(shared): Api, Extension(rights): May) -> Result<Response, Problem> {
+    let text = text(&shared, &rights).await?;
     Ok(([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], text.to_string()).into_response())
 }
 
@@ -106,15 +125,15 @@ pub(super) async fn show(State(shared): Api) -> Result<Response, Problem> {
 #[utoipa::path(get, path = "/api/v1/wallboard/stream", tag = "figures", responses(
     (status = 200, body = Wallboard, content_type = "text/event-stream"),
     (status = 503, body = Problem, content_type = "application/problem+json")))]
-pub(super) async fn watch(State(shared): Api) -> Result<Response, Problem> {
+pub(super) async fn watch(State(shared): Api, Extension(rights): May) -> Result<Response, Problem> {
     let seat = shared.board.seats.clone().try_acquire_owned();
     let seat = seat.map_err(|_| Problem::unavailable("too many look at the wallboard"))?;
     let mut pace = interval(PACE);
     // Who has not read for a while is shown what is, and not what was.
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let stop = shared.parts.stop.clone();
-    let looking = (shared, pace, stop, seat);
-    let boards = stream::unfold(looking, |(shared, mut pace, mut stop, seat)| async move {
+    let looking = (shared, rights, pace, stop, seat);
+    let boards = stream::unfold(looking, |(shared, rights, mut pace, mut stop, seat)| async move {
         tokio::select! {
             biased;
             // Also when nobody is left who could say it.
@@ -122,22 +141,40 @@ pub(super) async fn watch(State(shared): Api) -> Result<Response, Problem> {
             _ = pace.tick() => {}
         }
         // Who looks comes again where the core does not answer.
-        let text = text(&shared).await.ok()?;
-        Some((Ok::<_, Infallible>(Event::default().data(&*text)), (shared, pace, stop, seat)))
+        let text = text(&shared, &rights).await.ok()?;
+        Some((Ok::<_, Infallible>(Event::default().data(&*text)), (shared, rights, pace, stop, seat)))
     });
     let sse = Sse::new(boards).keep_alive(KeepAlive::new());
     // X-Accel-Buffering: nginx would hold it back otherwise.
     Ok(([(header::CACHE_CONTROL, "no-store"), (HeaderName::from_static("x-accel-buffering"), "no")], sse).into_response())
 }
 
-async fn text(shared: &Arc<Shared>) -> Result<Arc<str>, Problem> {
+async fn text(shared: &Arc<Shared>, rights: &Rights) -> Result<Arc<str>, Problem> {
+    let Made { board, text, .. } = made(shared).await?;
+    if rights.sees_all() {
+        return Ok(text);
+    }
+    let seen = Seen {
+        at: &board.at,
+        formulas: &board.formulas,
+        queues: board.queues.iter().filter(|queue| rights.sees_queue(&queue.now.name)).collect(),
+        agents: board.agents.iter().filter(|agent| rights.sees_agent(&agent.now.staff_number)).collect(),
+    };
+    written(&seen)
+}
+
+fn written(board: &impl Serialize) -> Result<Arc<str>, Problem> {
+    Ok(serde_json::to_string(board).map_err(|_| Problem::new(500, "the wallboard is no JSON"))?.into())
+}
+
+async fn made(shared: &Arc<Shared>) -> Result<Made, Problem> {
     // Held while it is made, so that many who come at once are one question.
-    let mut last = shared.board.text.lock().await;
+    let mut last = shared.board.made.lock().await;
     let now = shared.parts.clock.now();
-    if let Some((at, text)) = &*last
-        && now.mono.since(*at) < FRESH
+    if let Some(made) = &*last
+        && now.mono.since(made.at) < FRESH
     {
-        return Ok(text.clone());
+        return Ok(made.clone());
     }
     let queues = match shared.parts.core.ask("wallboard", Command::Queues).await? {
         Answer::Queues(queues) => queues,
@@ -162,9 +199,10 @@ async fn text(shared: &Arc<Shared>) -> Result<Arc<str>, Problem> {
         queues: queues.into_iter().map(queue).collect(),
         agents: agents.into_iter().map(agent).collect(),
     };
-    let text: Arc<str> = serde_json::to_string(&board).map_err(|_| Problem::new(500, "the wallboard is no JSON"))?.into();
-    *last = Some((now.mono, text.clone()));
-    Ok(text)
+    let text = written(&board)?;
+    let made = Made { at: now.mono, board: Arc::new(board), text };
+    *last = Some(made.clone());
+    Ok(made)
 }
 
 async fn sums(shared: &Arc<Shared>) -> Result<Arc<Sums>, Problem> {

@@ -10,6 +10,7 @@ pub fn differences(old: &Config, new: &Config) -> Vec<String> {
     let mut lines = Vec::new();
     compare("phone", &old.phones, &new.phones, &mut lines);
     compare("agent", &old.agents, &new.agents, &mut lines);
+    compare("team", &old.teams, &new.teams, &mut lines);
     compare("queue", &old.queues, &new.queues, &mut lines);
     compare("mailbox", &old.mailboxes, &new.mailboxes, &mut lines);
     compare("extension", &old.extensions, &new.extensions, &mut lines);

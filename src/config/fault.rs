@@ -83,6 +83,14 @@ pub(crate) enum Fault {
     SameToken(String),
     #[error("phone `{phone}` is already agent `{agent}`'s; an agent is known by the phone")]
     PhoneTaken { phone: String, agent: String },
+    #[error("agent `{agent}` is already in team `{team}`; an agent is in one team")]
+    InAnotherTeam { agent: String, team: String },
+    #[error("user `{0}` is a supervisor of nobody; name teams")]
+    SupervisorWithoutTeams(String),
+    #[error("user `{0}` is an agent, and which one is not said; give agent a staff number")]
+    UserWithoutAgent(String),
+    #[error("only a supervisor has teams; user `{0}` is none")]
+    TeamsOfNoSupervisor(String),
     #[error("none of the queue's agents has `{skill}` at level {level}: its callers would wait in vain")]
     NobodyHas { skill: String, level: u64 },
     #[error("queue `{0}` overflows into itself; name another place")]

@@ -12,13 +12,13 @@ use serde::de::{self, Deserializer, IntoDeserializer, MapAccess, Visitor};
 use serde_spanned::Spanned;
 use toml::de::DeValue;
 
-use super::Advertised;
 use super::text::Reader;
 use super::units::{
     Address, Code, Daily, Digest, Domain, Encryption, Every, Extension, Goto, Host, Implements, InCountry, InLanguage, Key,
     Label, Listener, MailAddress, Name, Nameless, Net, NumberPattern, Password, Picks, Pin, Ports, Prepend, ReadBy, Records,
     Samples, Secured, Slots, Speaks, Telephone, Time, Weekdays, Written, Zone,
 };
+use super::{Advertised, Role};
 
 /// The whole file. Tables that were not given, or that could not be read, are missing.
 #[derive(Default)]
@@ -38,6 +38,7 @@ pub(crate) struct Given {
     pub classes: BTreeMap<String, Spanned<Class>>,
     pub phones: Vec<Spanned<Phone>>,
     pub agents: Vec<Spanned<Agent>>,
+    pub teams: Vec<Spanned<Team>>,
     pub queues: Vec<Spanned<Queue>>,
     pub extensions: Vec<Spanned<Extra>>,
     pub trunks: Vec<Spanned<Trunk>>,
@@ -54,6 +55,7 @@ pub(crate) struct Named {
     pub phones: BTreeSet<String>,
     pub classes: BTreeSet<String>,
     pub agents: BTreeSet<String>,
+    pub teams: BTreeSet<String>,
     pub queues: BTreeSet<String>,
     pub extensions: BTreeSet<String>,
     pub trunks: BTreeSet<String>,
@@ -166,6 +168,8 @@ pub(crate) struct Codes {
     pub ready: Option<Spanned<Code>>,
     pub pause: Option<Spanned<Code>>,
     pub offline: Option<Spanned<Code>>,
+    pub login: Option<Spanned<Code>>,
+    pub logout: Option<Spanned<Code>>,
     pub forward_always: Option<Spanned<Code>>,
     pub forward_busy: Option<Spanned<Code>>,
     pub forward_no_answer: Option<Spanned<Code>>,
@@ -253,8 +257,19 @@ pub(crate) struct Class {
 pub(crate) struct Agent {
     pub staff_number: Spanned<Name>,
     pub name: Label,
-    pub phone: Spanned<Extension>,
+    pub phone: Option<Spanned<Extension>>,
+    pub phones: Option<Vec<Spanned<Extension>>>,
+    pub pin: Option<Pin>,
     pub skills: Option<BTreeMap<String, Spanned<u64>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Team {
+    pub name: Spanned<Name>,
+    pub leader: Option<Spanned<Name>>,
+    pub agents: Option<Vec<Spanned<Name>>>,
+    pub client: Option<Label>,
 }
 
 #[derive(Deserialize)]
@@ -448,6 +463,9 @@ pub(crate) struct User {
     pub name: Spanned<Name>,
     pub password: Option<Password>,
     pub token: Option<Password>,
+    pub role: Option<Spanned<Role>>,
+    pub teams: Option<Spanned<Vec<Spanned<Name>>>>,
+    pub agent: Option<Spanned<Name>>,
 }
 
 /// `secrets.toml`: one table a kind of secret, in it whose secret it is.
@@ -469,7 +487,7 @@ pub(crate) struct Secrets {
 
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "unknown table `{0}`, expected one of site, sip, guard, media, turn, http, recording, codes, park, voicemail, mail, class, phone, agent, queue, extension, \
+    "unknown table `{0}`, expected one of site, sip, guard, media, turn, http, recording, codes, park, voicemail, mail, class, phone, agent, team, queue, extension, \
      trunk, inbound, \
      outbound, prompt, user"
 )]
@@ -519,6 +537,10 @@ impl Given {
                 "agent" => {
                     given.named.agents = names(&value, "staff_number");
                     given.agents = reader.read_all("agent", value);
+                }
+                "team" => {
+                    given.named.teams = names(&value, "name");
+                    given.teams = reader.read_all("team", value);
                 }
                 "queue" => {
                     given.named.queues = names(&value, "name");

@@ -8,8 +8,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Advertised, Country, Network, Place, Queue};
-use crate::ids::{MenuName, Number, QueueName, StaffNumber, TrunkName};
+use crate::ids::{MenuName, Number, QueueName, StaffNumber, TeamName, TrunkName};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -36,6 +38,7 @@ pub struct Config {
     pub classes: BTreeMap<String, Class>,
     pub phones: BTreeMap<Number, Phone>,
     pub agents: BTreeMap<StaffNumber, Agent>,
+    pub teams: BTreeMap<TeamName, Team>,
     pub queues: BTreeMap<QueueName, Queue>,
     /// Numbers that phones dial inside to get to a place: a menu by its number, say. Phones and queues have their own.
     pub extensions: BTreeMap<Number, Place>,
@@ -48,6 +51,13 @@ pub struct Config {
     /// Prompts that exist, as `<language>/<prompt>`; what a menu names must be among them.
     pub prompts: Vec<String>,
     pub users: Vec<User>,
+}
+
+impl Config {
+    /// The team that an agent is in; there is at most one.
+    pub fn team_of(&self, agent: &StaffNumber) -> Option<&TeamName> {
+        self.teams.iter().find(|(_, team)| team.agents.contains(agent)).map(|(name, _)| name)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -300,13 +310,17 @@ impl std::fmt::Display for Record {
     }
 }
 
-/// Dialled from a phone; the first three are for the agent who works at it.
+/// Dialled from a phone; the first five are for the agent who works at it, or is to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeatureCodes {
     pub ready: String,
     /// Followed by nothing, or by digits that pick a reason (1 is the first of `pause_reasons`).
     pub pause: String,
     pub offline: String,
+    /// Followed by a staff number: that agent works at this phone from here on. Alone: whose phone it is.
+    pub login: String,
+    /// Who works at this phone works nowhere any more.
+    pub logout: String,
     /// Followed by the number that calls go to, or by nothing: not any more. Likewise the next three.
     pub forward_always: String,
     pub forward_busy: String,
@@ -343,6 +357,8 @@ impl Default for FeatureCodes {
             ready: "*21".to_owned(),
             pause: "*22".to_owned(),
             offline: "*23".to_owned(),
+            login: "*24".to_owned(),
+            logout: "*25".to_owned(),
             forward_always: "*41".to_owned(),
             forward_busy: "*42".to_owned(),
             forward_no_answer: "*43".to_owned(),
@@ -517,9 +533,21 @@ pub struct Times {
 pub struct Agent {
     pub staff_number: StaffNumber,
     pub name: String,
-    pub phone: Number,
+    /// Where the agent works who has logged in nowhere else: all of them ring. There may be none.
+    pub phones: Vec<Number>,
+    /// Keyed to log in at another phone; without one that can't be done by phone.
+    pub pin: Option<Secret>,
     /// Skill → level 1..=5.
     pub skills: BTreeMap<String, u8>,
+}
+
+/// Agents under one leader: what a supervisor's rights go by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Team {
+    pub leader: Option<StaffNumber>,
+    pub agents: BTreeSet<StaffNumber>,
+    /// Whom the team works for. Recorded only.
+    pub client: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -658,4 +686,35 @@ pub struct User {
     pub password: Secret,
     /// Bearer token for programs.
     pub token: Option<Secret>,
+    pub role: Role,
+    /// Of a supervisor: whose agents, calls, recordings and queues are seen and controlled.
+    pub teams: BTreeSet<TeamName>,
+    /// Who the user is among the agents.
+    pub agent: Option<StaffNumber>,
+}
+
+/// What a user may do, from the least to the most; `api` has the rules, route by route.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// The own state and the own calls.
+    Agent,
+    /// The agents of some teams, with their calls, recordings and queues.
+    Supervisor,
+    /// Everything but the administration of the system.
+    Manager,
+    /// Everything. What a user is of whom the configuration says nothing.
+    #[default]
+    Admin,
+}
+
+impl Role {
+    pub fn label(self) -> &'static str {
+        match self {
+            Role::Agent => "agent",
+            Role::Supervisor => "supervisor",
+            Role::Manager => "manager",
+            Role::Admin => "admin",
+        }
+    }
 }

@@ -276,6 +276,7 @@ impl Conversation {
             | Stage::Leaving { .. }
             | Stage::Listening { .. }
             | Stage::Studio { .. }
+            | Stage::LoggingIn { .. }
             | Stage::Ending => None,
         }
     }
@@ -342,6 +343,7 @@ impl Conversation {
             | Stage::Leaving { .. }
             | Stage::Listening { .. }
             | Stage::Studio { .. }
+            | Stage::LoggingIn { .. }
             | Stage::Ending => Vec::new(),
         };
         let mut all: Vec<LegId> = pair.into_iter().chain(self.parties().map(|(_, leg)| leg)).collect();
@@ -391,7 +393,8 @@ impl Conversation {
                 | Stage::Originating { .. }
                 | Stage::Leaving { .. }
                 | Stage::Listening { .. }
-                | Stage::Studio { .. },
+                | Stage::Studio { .. }
+                | Stage::LoggingIn { .. },
             ) => match is_subject && leg.is_answered() && !self.keys_are_secret {
                 true => Place::Alone,
                 false => Place::Apart,
@@ -430,6 +433,7 @@ impl Conversation {
             | Stage::Leaving { .. }
             | Stage::Listening { .. }
             | Stage::Studio { .. }
+            | Stage::LoggingIn { .. }
             | Stage::Ending => Duration::ZERO,
         };
         self.talked + running
@@ -453,7 +457,8 @@ impl Conversation {
                 | Stage::Originating { until, .. }
                 | Stage::Parked { until }
                 | Stage::Offering { until, .. }
-                | Stage::Leaving { until, .. },
+                | Stage::Leaving { until, .. }
+                | Stage::LoggingIn { until, .. },
             ) => Some(*until),
             (None, Stage::Queue { announcer, .. }) => announcer.as_ref().and_then(|announcer| announcer.deadline()),
             (None, Stage::Routing | Stage::Bridged { .. } | Stage::Ending) => None,

@@ -6,7 +6,7 @@ use super::Conversation;
 use crate::acd::{Announcer, Stay};
 use crate::clock::Mono;
 use crate::config::Place;
-use crate::ids::{LegId, MenuName, Number, QueueName, TrunkName};
+use crate::ids::{LegId, MenuName, Number, QueueName, StaffNumber, TrunkName};
 use crate::ivr;
 use crate::media::PlayId;
 use crate::route::{Attempt, Cause, Decision};
@@ -82,6 +82,15 @@ pub enum Stage {
         prompt: String,
         session: voicemail::studio::Studio,
         play: PlayId,
+    },
+    /// Keys the PIN with which an agent logs in at the phone.
+    LoggingIn {
+        agent: StaffNumber,
+        keyed: String,
+        /// Wrong PINs so far.
+        wrong: u8,
+        /// Nothing was keyed by then.
+        until: Mono,
     },
     /// Nothing more is done but tidying up.
     Ending,

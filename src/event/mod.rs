@@ -6,6 +6,8 @@
 //!
 //! Fields are only ever added, and then with `#[serde(default)]`: a log of last year must still be read.
 
+mod agent;
+mod audit;
 mod call;
 mod media;
 mod menu;
@@ -18,6 +20,8 @@ mod voicemail;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use self::agent::AgentLogin;
+pub use self::audit::{AuditCommanded, AuditOutcome};
 pub use self::call::{
     Bridge, CallEnded, CallForwarded, CallMerged, CallParkReturned, CallParked, CallPickedUp, CallProgress, CallStarted,
     CallWentOutside, LegAction, LegSummary, ParkReturn, Transfer, TransferOutcome,
@@ -167,6 +171,13 @@ pub enum Kind {
     #[serde(rename = "agent.unregistered")]
     AgentUnregistered(AgentState),
 
+    /// Works at other phones from here on: by a login, or because somebody else has logged in at some of them.
+    #[serde(rename = "agent.logged_in")]
+    AgentLoggedIn(AgentLogin),
+    /// Works nowhere.
+    #[serde(rename = "agent.logged_out")]
+    AgentLoggedOut(AgentLogin),
+
     #[serde(rename = "recording.decided")]
     RecordingDecided(RecordingDecided),
     #[serde(rename = "recording.started")]
@@ -254,6 +265,10 @@ pub enum Kind {
     /// Somebody tries a user's passwords.
     #[serde(rename = "guard.alarm")]
     GuardAlarm(GuardAlarm),
+
+    /// Who commanded what, and what came of it.
+    #[serde(rename = "audit.commanded")]
+    AuditCommanded(AuditCommanded),
 
     #[serde(rename = "log.lost")]
     LogLost(LogLost),

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::By;
 use crate::clock::Wall;
-use crate::ids::{Number, QueueName, StaffNumber};
+use crate::ids::{Number, QueueName, StaffNumber, TeamName};
 use crate::route::Cause;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -28,6 +28,10 @@ pub struct QueueOffered {
     pub agent: StaffNumber,
     #[schema(value_type = String)]
     pub phone: Number,
+    /// All that ring, `phone` among them.
+    #[schema(value_type = Vec<String>)]
+    #[serde(default)]
+    pub phones: Vec<Number>,
     /// How long the caller has waited so far.
     pub waited_ms: u64,
     /// The offer ends by itself after this long.
@@ -111,8 +115,19 @@ pub enum LeftWhy {
 pub struct AgentState {
     #[schema(value_type = String)]
     pub agent: StaffNumber,
+    /// The first of the phones; empty where the agent is logged out.
     #[schema(value_type = String)]
     pub phone: Number,
+    /// Where the agent works.
+    #[schema(value_type = Vec<String>)]
+    #[serde(default)]
+    pub phones: Vec<Number>,
+    #[schema(value_type = Option<String>)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<TeamName>,
+    /// Who set it: of a pause, and of `offline`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<By>,
     /// Why paused.
     pub reason: Option<String>,
     /// When wrap-up or rest ends by itself.

@@ -10,7 +10,7 @@
 use super::number::{is_number, national, normal, tidy};
 use super::{Cause, Direction, Rule, When};
 use crate::config::{CallerFormat, Config, Outbound, Pattern, Phone, Place, Trunk};
-use crate::ids::{MenuName, Number, QueueName, TrunkName};
+use crate::ids::{MenuName, Number, QueueName, StaffNumber, TrunkName};
 
 /// On whose right the number is dialled.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +45,9 @@ pub enum Code {
         reason: Option<String>,
     },
     Offline,
+    /// This agent works at the phone from here on; without one, the agent whose phone it is.
+    LogIn(Option<StaffNumber>),
+    LogOut,
     /// Sets where the phone's own calls go, or, without a number, takes it back.
     Forward {
         when: When,
@@ -243,6 +246,12 @@ fn code(config: &Config, number: &str) -> Option<Code> {
     let rest = |code: &str| number.strip_prefix(code).filter(|_| !code.is_empty());
     offer(&codes.ready, rest(&codes.ready).filter(|r| r.is_empty()).map(|_| Code::Ready));
     offer(&codes.offline, rest(&codes.offline).filter(|r| r.is_empty()).map(|_| Code::Offline));
+    offer(&codes.logout, rest(&codes.logout).filter(|r| r.is_empty()).map(|_| Code::LogOut));
+    let login = rest(&codes.login).and_then(|agent| match agent {
+        "" => Some(Code::LogIn(None)),
+        agent => config.agents.get_key_value(agent).map(|(agent, _)| Code::LogIn(Some(agent.clone()))),
+    });
+    offer(&codes.login, login);
     offer(&codes.pause, rest(&codes.pause).and_then(|digits| paused(config, digits)));
     for (code, when) in forwards {
         let to_own_mailbox = rest(code).is_some_and(|r| !codes.message.is_empty() && r.trim_end_matches('#') == codes.message);

@@ -88,7 +88,10 @@ pub(super) fn tell(event: &Event) {
         }
 
         // The story of one call, and of people: for those who read events.
-        Kind::CallRinging(_)
+        Kind::AgentLoggedIn(_)
+        | Kind::AgentLoggedOut(_)
+        | Kind::AuditCommanded(_)
+        | Kind::CallRinging(_)
         | Kind::CallAnswered(_)
         | Kind::CallBridged(_)
         | Kind::CallUnbridged(_)

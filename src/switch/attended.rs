@@ -254,6 +254,7 @@ fn can_be_taken_over(stage: &Stage) -> bool {
         | Stage::Leaving { .. }
         | Stage::Listening { .. }
         | Stage::Studio { .. }
+        | Stage::LoggingIn { .. }
         | Stage::Ending => false,
     }
 }
@@ -296,6 +297,7 @@ impl Cx<'_> {
             | Stage::Leaving { .. }
             | Stage::Listening { .. }
             | Stage::Studio { .. }
+            | Stage::LoggingIn { .. }
             | Stage::Ending) => {
                 conv.stage = other;
                 return None;

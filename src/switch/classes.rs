@@ -153,6 +153,7 @@ fn payer(conv: &Conversation) -> Option<Number> {
         | Stage::Leaving { .. }
         | Stage::Listening { .. }
         | Stage::Studio { .. }
+        | Stage::LoggingIn { .. }
         | Stage::Ending => conv.subject,
     };
     let forwards = conv.diverted.last().map(|d| &d.phone);

@@ -3,6 +3,7 @@
 //! They are the configuration's, each `*` or `#` and digits, so a code's first key is in none a second time, and what was pressed so far is
 //! a beginning of one or nothing. The other side hears the keys as it hears any.
 
+use super::command::RecordAction;
 use super::hub::Cx;
 use crate::config::FeatureCodes;
 use crate::conversation::Conversation;
@@ -39,6 +40,11 @@ impl Cx<'_> {
         };
         leg.code_pressed.clear();
         let by = self.side(conv, id);
+        let action = match pressed {
+            InCall::Confer => None,
+            InCall::PauseRecording => Some(RecordAction::Pause),
+            InCall::Record => Some(RecordAction::Start),
+        };
         let done = match pressed {
             InCall::Confer => {
                 if conv.other(id).is_some() {
@@ -49,6 +55,11 @@ impl Cx<'_> {
             InCall::PauseRecording => self.pause_recording(conv, by),
             InCall::Record => self.record_on_demand(conv, by),
         };
+        let phone = conv.leg(id).and_then(|leg| leg.peer.phone()).cloned();
+        if let (Some(phone), Some(action)) = (phone, action) {
+            let asked = serde_json::json!({"conversation": conv.id, "action": action});
+            self.code_audited(&phone, ("record", asked), done.as_ref().err().map(ToString::to_string));
+        }
         match done {
             Ok(()) => self.beep(conv, id),
             Err(_) => self.count("recording_keys_refused_total"),

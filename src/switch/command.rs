@@ -83,6 +83,15 @@ pub enum Command {
         state: WantedState,
         reason: Option<String>,
     },
+    /// The agent works at this phone from here on, or at the own ones; who worked there does no more.
+    LogIn {
+        agent: StaffNumber,
+        phone: Option<Number>,
+    },
+    /// The agent works nowhere, until the next login.
+    LogOut {
+        agent: StaffNumber,
+    },
     /// What becomes of a phone's calls that it does not take.
     SetForwarding {
         phone: Number,
@@ -232,6 +241,8 @@ pub enum Refusal {
     NoPhone(String),
     #[error("there is no phone {0}")]
     UnknownPhone(Number),
+    #[error("`{0}` is none of the reasons that a pause may have ([codes] pause_reasons)")]
+    NoReason(String),
     #[error("{0} has no mailbox")]
     NoMailbox(Number),
     #[error("there is no message {0} there")]
@@ -341,7 +352,13 @@ pub struct MailboxLockView {
 pub struct AgentView {
     pub staff_number: String,
     pub name: String,
+    /// The first of `phones`; empty where the agent is logged out.
     pub phone: String,
+    /// Where the agent works: the phones of the configuration, or where the login was.
+    #[serde(default)]
+    pub phones: Vec<String>,
+    #[serde(default)]
+    pub team: Option<String>,
     /// `ready`, `paused`, `offline`, `unregistered`, `ringing`, `talking`, `busy`, `wrapup`, `unanswered`.
     pub state: String,
     pub reason: Option<String>,

@@ -8,6 +8,7 @@ use super::command::{
     AgentView, Answer, Command, GreetingView, PhoneView, QueueView, RecordAction, Refusal, RegistrationView, Status, TrunkView,
     WantedState,
 };
+use super::desk::Wish;
 use super::forwarding::Unset;
 use super::hub::{Cx, For, Told, View};
 use super::input::{Actor, RecorderReport, Recovered, UnloggedConversation, Untold};
@@ -31,7 +32,7 @@ use crate::voicemail::Mailboxes;
 const ORIGINATE: Duration = Duration::from_secs(30);
 
 impl Switch {
-    pub(super) fn command(&mut self, ticket: Ticket, by: &Actor, command: Command, now: Now, out: &mut Vec<Output>) -> Answer {
+    pub(super) fn obey(&mut self, ticket: Ticket, by: &Actor, command: Command, now: Now, out: &mut Vec<Output>) -> Answer {
         let done = match command {
             Command::Originate { from, to } => return self.originate(&from, to, now, out),
             Command::Hangup { conversation } => self.on_live(conversation, now, out, |cx, conv| {
@@ -80,11 +81,20 @@ impl Switch {
             Command::SetAgent { agent, state, reason } => {
                 let wanted = match state {
                     WantedState::Ready => Wanted::Ready,
-                    WantedState::Paused => Wanted::Paused { reason },
+                    WantedState::Paused => {
+                        if let Some(reason) =
+                            reason.as_ref().filter(|reason| !self.hub.config.codes.pause_reasons.contains(reason))
+                        {
+                            return Answer::Refused(Refusal::NoReason(reason.clone()));
+                        }
+                        Wanted::Paused { reason }
+                    }
                     WantedState::Offline => Wanted::Offline,
                 };
-                self.cx(now, out).wish(&agent, wanted).map_err(|_| Refusal::NoAgent(agent))
+                self.cx(now, out).wish(&agent, wanted, By::Api(by.0.clone())).map_err(|_| Refusal::NoAgent(agent))
             }
+            Command::LogIn { agent, phone } => self.cx(now, out).log_in(&agent, phone.as_ref(), &By::Api(by.0.clone())),
+            Command::LogOut { agent } => self.cx(now, out).log_out(&agent, &By::Api(by.0.clone())),
             Command::SetForwarding { phone, forwarding } => {
                 self.cx(now, out).set_forwarding(&phone, forwarding).map_err(|why| match why {
                     Unset::NoPhone => Refusal::UnknownPhone(phone),
@@ -268,7 +278,9 @@ impl Switch {
             AgentView {
                 staff_number: a.staff_number.to_string(),
                 name: a.name,
-                phone: a.phone.to_string(),
+                phone: a.phones.first().map(ToString::to_string).unwrap_or_default(),
+                phones: a.phones.iter().map(ToString::to_string).collect(),
+                team: self.hub.config.team_of(&a.staff_number).map(ToString::to_string),
                 state: state.to_owned(),
                 reason,
                 since: Some(a.since.to_string()),
@@ -367,9 +379,13 @@ impl Switch {
             unlogged,
             repaired,
         } = recovered;
-        let wanted =
-            wishes.iter().filter_map(|(agent, wish)| Some((agent.clone(), serde_json::from_slice(wish).ok()?))).collect();
-        let snapshot = crate::acd::Snapshot { wanted, past: stays, ..Default::default() };
+        let mut snapshot = crate::acd::Snapshot { past: stays, ..Default::default() };
+        for (agent, wish) in wishes.iter().filter(|(agent, _)| self.hub.config.agents.contains_key(agent)) {
+            let Ok(Wish { wanted, desk, by }) = serde_json::from_slice(wish) else { continue };
+            snapshot.wanted.insert(agent.clone(), wanted);
+            snapshot.desks.extend(desk.map(|desk| (agent.clone(), desk)));
+            self.hub.wished_by.extend(by.map(|by| (agent.clone(), by)));
+        }
         self.hub.acd.restart(&self.hub.config, snapshot, now);
         // Of a phone that is gone nothing is kept; what can't be read is the default.
         let settings = phones.into_iter().filter(|(phone, _)| self.hub.config.phones.contains_key(phone));
@@ -440,6 +456,7 @@ impl Switch {
         cx.hub.registrar.configure(&config, &mut bindings);
         cx.bindings_changed(bindings);
         cx.hub.acd.reconfigure(&config, now);
+        cx.hub.wished_by.retain(|agent, _| config.agents.contains_key(agent));
         let old = std::mem::replace(&mut cx.hub.config, Arc::new(config));
         cx.trunks_reconfigured(&old);
         cx.trunks_are_not_banned();

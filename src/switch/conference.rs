@@ -15,7 +15,7 @@ use super::{Output, Refusal, Switch};
 use crate::clock::Now;
 use crate::conversation::{Conversation, Guest, GuestId, GuestSeat, OutsideParty, Role, Stage, Whereabouts};
 use crate::event::{By, CallConferenced, ConferenceChange, Kind};
-use crate::ids::LegId;
+use crate::ids::{LegId, StaffNumber};
 use crate::route::{self, Cause, Direction, Target};
 
 /// Who talk with each other in one conversation, at most: chosen by feel. Each is decoded once and hears a sum of its own, so the work grows
@@ -74,11 +74,10 @@ impl Cx<'_> {
             Ok(place) => route::go(&config, who, &place),
             Err(_) => route::dial(&config, who, to),
         };
-        let agents = || config.agents.iter().find(|(staff_number, _)| staff_number.as_str() == to);
-        let target = match (found, agents()) {
-            (Ok(target), _) => target,
-            (Err(_), Some((_, agent))) => Target::Phone(agent.phone.clone()),
-            (Err(_), None) => return Err(undiallable()),
+        let agent = || self.hub.acd.phones_of(&StaffNumber::from(to)).first().cloned();
+        let target = match found {
+            Ok(target) => target,
+            Err(_) => Target::Phone(agent().ok_or_else(undiallable)?),
         };
         self.may_reach(who, &target).map_err(|denied| Refusal::NotPermitted(leg.peer.to_string(), denied))?;
         match target {

@@ -100,7 +100,10 @@ impl Cx<'_> {
 /// The recording that a key refuses, if it is the customer's, in time, and for nothing that listens to keys.
 pub(super) fn refused(conv: &Conversation, id: LegId, digit: char, refuse: Option<char>, now: Mono) -> Option<RecordingId> {
     let told = conv.announced.filter(|told| conv.recording == Some(told.recording) && now <= told.until)?;
-    let asks = matches!(conv.stage, Stage::Menu { .. } | Stage::Leaving { .. } | Stage::Listening { .. } | Stage::Studio { .. });
+    let asks = matches!(
+        conv.stage,
+        Stage::Menu { .. } | Stage::Leaving { .. } | Stage::Listening { .. } | Stage::Studio { .. } | Stage::LoggingIn { .. }
+    );
     let is_refusal = refuse == Some(digit) && conv.customer() == Some(id) && !(asks && conv.subject == id);
     is_refusal.then_some(told.recording)
 }

@@ -119,6 +119,7 @@ impl Cx<'_> {
             Stage::Queue { announcer: Some(announcer), .. } if announcer.deadline().is_some_and(|at| at <= now) => {
                 self.announce_in_queue(conv);
             }
+            Stage::LoggingIn { until, .. } if *until <= now => self.pin_keyed(conv),
             Stage::Originating { until, .. } if *until <= now => self.end(conv, Cause::NoAnswer, By::Switch),
             Stage::Menu { .. }
             | Stage::Dialling(_)
@@ -129,6 +130,7 @@ impl Cx<'_> {
             | Stage::Leaving { .. }
             | Stage::Listening { .. }
             | Stage::Studio { .. }
+            | Stage::LoggingIn { .. }
             | Stage::Routing
             | Stage::Queue { .. }
             | Stage::Bridged { .. }

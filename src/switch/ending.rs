@@ -98,6 +98,7 @@ impl Cx<'_> {
             | Stage::Originating { .. }
             | Stage::Leaving { .. }
             | Stage::Listening { .. }
+            | Stage::LoggingIn { .. }
             | Stage::Ending => {}
         }
     }

@@ -15,7 +15,7 @@ use crate::clock::{Mono, Now};
 use crate::config::{Advertise, Carrier, Config};
 use crate::conversation::{Conversation, Leg, Peer, Role};
 use crate::dialog::{Call, Key, Moved};
-use crate::ids::{ConversationId, LegId, MenuName, Number, RecordingId, TrunkName};
+use crate::ids::{ConversationId, LegId, MenuName, Number, RecordingId, StaffNumber, TrunkName};
 use crate::ivr::Graph;
 use crate::media::{self, Lease};
 use crate::registrar::answers::Answers;
@@ -40,7 +40,7 @@ use super::pickup::Joining;
 use super::presence::{Presence, SubscriptionId};
 use super::withdrawing::Withdrawn;
 use super::{Event, Output};
-use crate::event::Kind;
+use crate::event::{By, Kind};
 
 /// What we understand, for Allow (§20.5).
 pub(super) const ALLOW: &str =
@@ -115,6 +115,8 @@ pub(super) struct Hub {
     pub leaving: BTreeMap<RecordingId, (Number, Message)>,
     /// Messages that were heard or deleted, and who waits until that is durable.
     pub keeping: BTreeMap<RecordingId, Keeping>,
+    /// Who set what an agent wants: at most one an agent.
+    pub wished_by: BTreeMap<StaffNumber, By>,
     pub locks: Locks,
     /// What mailboxes say to callers, where it is not the standard greeting.
     pub greetings: BTreeMap<Number, RecordingId>,

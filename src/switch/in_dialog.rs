@@ -313,6 +313,7 @@ impl Cx<'_> {
                 Stage::Leaving { .. } => self.leaving_digit(conv, digit),
                 Stage::Listening { .. } => self.listening_event(conv, voicemail::Event::Digit(digit)),
                 Stage::Studio { .. } => self.studio_event(conv, voicemail::studio::Event::Digit(digit)),
+                Stage::LoggingIn { .. } => self.pin_digit(conv, digit),
                 _ => self.menu_event(conv, ivr::Event::Digit(digit)),
             }
         }

@@ -413,7 +413,7 @@ impl Cx<'_> {
     }
 
     /// Whether that was one too many.
-    fn wrong_pin(&mut self, conv: &Conversation, mailbox: &Number) -> bool {
+    pub fn wrong_pin(&mut self, conv: &Conversation, mailbox: &Number) -> bool {
         let who = trier(conv, mailbox);
         let voicemail = &self.hub.config.voicemail;
         let rules = Rules { failures: voicemail.pin_failures, lasts: voicemail.pin_lock };
@@ -474,7 +474,7 @@ impl Cx<'_> {
 }
 
 /// Who listens, or tries to.
-fn trier(conv: &Conversation, mailbox: &Number) -> Trier {
+pub(super) fn trier(conv: &Conversation, mailbox: &Number) -> Trier {
     let peer = conv.leg(conv.subject).map_or(&conv.origin, |leg| &leg.peer);
     let source = match peer {
         Peer::Phone(_) => peer.to_string(),

@@ -15,10 +15,11 @@
 //! | mute, and what is played into a call | `playing` |
 //! | a call that rings elsewhere, or waits in a slot, is taken | `pickup`, `parking` |
 //! | the end | `ending` |
-//! | the API | `commands` |
+//! | the API, and the record of what it and codes command | `commands`, `audit` |
 //! | names of trunks, registrations there | `trunks`, `withdrawing` |
 //! | devices and trunks that change their connection, proxies of ours, gateways of carriers | `follow`, `edge`, `gateways` |
 //! | phones that fell silent | `dead_flows` |
+//! | where agents work, and their logins | `desk` |
 //! | who is shut out | `door` |
 //! | lamps and other subscriptions, texts between phones | `presence`, `messages` |
 //! | what a phone may do | `classes` |
@@ -31,6 +32,7 @@
 
 mod announcing;
 mod attended;
+mod audit;
 mod bridging;
 mod challenges;
 mod classes;
@@ -40,6 +42,7 @@ mod commands;
 mod conference;
 mod consent;
 mod dead_flows;
+mod desk;
 mod dialling;
 mod door;
 mod due;
@@ -188,6 +191,7 @@ impl Switch {
                 leaving: BTreeMap::new(),
                 keeping: BTreeMap::new(),
                 locks: Locks::default(),
+                wished_by: BTreeMap::new(),
                 greetings: BTreeMap::new(),
                 takes: BTreeMap::new(),
                 prompt_takes: BTreeMap::new(),

@@ -12,7 +12,7 @@ use super::output::{About, RecorderCommand};
 use super::{Output, Refusal};
 use crate::conversation::{Conversation, Guest, GuestId, GuestSeat, NARROW, Role, Supervised, Supervision, Whereabouts};
 use crate::event::{By, CallMonitored, Kind, MonitorChange, MonitorMode};
-use crate::ids::{LegId, Number, RecordingId};
+use crate::ids::{LegId, Number, RecordingId, StaffNumber};
 use crate::media::Command;
 use crate::route::Cause;
 use crate::sip::Status;
@@ -65,7 +65,7 @@ impl Cx<'_> {
 
     fn phone_of(&self, who: &str) -> Option<Number> {
         let config = &self.hub.config;
-        let agent = || config.agents.iter().find(|(staff_number, _)| staff_number.as_str() == who).map(|(_, a)| a.phone.clone());
+        let agent = || self.hub.acd.phones_of(&StaffNumber::from(who)).first().cloned();
         config.phones.get(who).map(|phone| phone.number.clone()).or_else(agent)
     }
 

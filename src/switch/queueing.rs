@@ -110,14 +110,18 @@ impl Cx<'_> {
         let data = QueueOffered {
             queue: offer.queue.clone(),
             agent: offer.agent.clone(),
-            phone: offer.phone.clone(),
+            phone: offer.phones.first().cloned().unwrap_or_else(|| "".into()),
+            phones: offer.phones.clone(),
             waited_ms: millis(offer.waited),
             rings_for_ms: millis(offer.until.since(offer.began)),
         };
         self.tell(Some(conv.id), Kind::QueueOffered(data));
         let role = Role::Agent { agent: offer.agent.clone(), offer: offer.id };
         let (shows, _) = self.shown_to_phone(conv);
-        let rings = !conv.is_ending() && self.ring_phone(conv, &offer.phone, &role, &shows, Some(&offer.title));
+        let mut rings = false;
+        for phone in &offer.phones {
+            rings |= !conv.is_ending() && self.ring_phone(conv, phone, &role, &shows, Some(&offer.title));
+        }
         if !rings {
             self.hub.acd.declined(offer.id, Why::Unreachable, self.now);
             self.hub.stirred = true;
@@ -126,8 +130,9 @@ impl Cx<'_> {
 
     /// The agent's phone was answered: if the lease still holds, the two are bridged.
     pub fn agent_answered(&mut self, conv: &mut Conversation, id: LegId, agent: &StaffNumber, offer: OfferId) {
+        let phone = conv.leg(id).and_then(|leg| leg.peer.phone()).cloned();
         let answered = match &conv.stage {
-            Stage::Queue { .. } => self.hub.acd.answered(offer, conv.id, self.now),
+            Stage::Queue { .. } => phone.and_then(|phone| self.hub.acd.answered(offer, &phone, conv.id, self.now)),
             _ => None,
         };
         let Some(answered) = answered else {

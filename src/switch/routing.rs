@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::hub::Cx;
-use super::{Output, transfer::Notice};
+use super::{audit, transfer::Notice};
 use crate::acd::Wanted;
 use crate::config::{Config, Place};
 use crate::conversation::{Conversation, Peer, Stage, Transferring};
@@ -125,10 +125,13 @@ impl Cx<'_> {
     /// What a phone's user sets by dialling: the state of the agent who works there, or what becomes of the phone's calls.
     fn code(&mut self, conv: &mut Conversation, code: Code) {
         let Peer::Phone(phone) = conv.origin.clone() else { return self.fail(conv, Cause::NotFound, None) };
+        let told = audit::dialled(&code);
         let done = match code {
             Code::Ready => self.wish_by_code(&phone, Wanted::Ready, "agent-ready"),
             Code::Pause { reason } => self.wish_by_code(&phone, Wanted::Paused { reason }, "agent-paused"),
             Code::Offline => self.wish_by_code(&phone, Wanted::Offline, "agent-offline"),
+            Code::LogIn(agent) => return self.log_in_by_code(conv, &phone, agent),
+            Code::LogOut => self.log_out_by_code(&phone),
             Code::Forward { when, to } => self.set_by_code(&phone, when, to).map_err(|_| Cause::NotFound),
             // Taken up when the INVITE came; who is sent there otherwise has no call to take.
             Code::Pickup(_) | Code::Intercom(_) => Err(Cause::NotFound),
@@ -144,6 +147,9 @@ impl Cx<'_> {
             }
             Code::DoNotDisturb { on } => self.disturb_by_code(&phone, on).map_err(|_| Cause::NotFound),
         };
+        if let Some(told) = told {
+            self.code_audited(&phone, told, done.as_ref().err().map(ToString::to_string));
+        }
         match done {
             Ok(prompt) => self.announce(conv, prompt, Place::Hangup, Cause::Normal),
             Err(cause) => self.fail(conv, cause, None),
@@ -152,23 +158,26 @@ impl Cx<'_> {
 
     fn wish_by_code(&mut self, phone: &Number, wanted: Wanted, prompt: &'static str) -> Result<&'static str, Cause> {
         let agent = self.hub.acd.agent_at(phone).cloned().ok_or(Cause::NotFound)?;
-        self.wish(&agent, wanted).map(|()| prompt).map_err(|_| Cause::NotFound)
-    }
-
-    /// What an agent wants from now on; it outlives the process.
-    pub fn wish(&mut self, agent: &crate::ids::StaffNumber, wanted: Wanted) -> Result<(), crate::acd::NoSuchAgent> {
-        let wish = serde_json::to_vec(&wanted).unwrap_or_default();
-        self.hub.acd.set(agent, wanted, self.now)?;
-        self.hub.stirred = true;
-        self.out.push(Output::AgentWish { agent: agent.clone(), wish: wish.into() });
-        Ok(())
+        self.wish(&agent, wanted, By::Phone).map(|()| prompt).map_err(|_| Cause::NotFound)
     }
 
     pub fn agent_changed(&mut self, agent: crate::ids::StaffNumber, to: crate::acd::AgentState) {
         use crate::acd::AgentState as S;
-        let phone = self.hub.config.agents.get(&agent).map_or_else(|| "".into(), |a| a.phone.clone());
+        let phones = self.hub.acd.phones_of(&agent).to_vec();
+        let phone = phones.first().cloned().unwrap_or_else(|| "".into());
+        let team = self.hub.config.team_of(&agent).cloned();
+        let is_wished = matches!(to, S::Offline | S::Paused { .. });
+        let by = self.hub.wished_by.get(&agent).filter(|_| is_wished).cloned();
         let until = |at: crate::clock::Mono| Some(self.now.wall + at.since(self.now.mono));
-        let data = |reason: Option<String>, until| AgentState { agent: agent.clone(), phone: phone.clone(), reason, until };
+        let data = |reason: Option<String>, until| AgentState {
+            agent: agent.clone(),
+            phone: phone.clone(),
+            phones: phones.clone(),
+            team: team.clone(),
+            by: by.clone(),
+            reason,
+            until,
+        };
         let kind = match to {
             S::Offline => Kind::AgentOffline(data(None, None)),
             S::Paused { reason } => Kind::AgentPaused(data(reason, None)),

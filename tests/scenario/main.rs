@@ -20,6 +20,7 @@ mod conference;
 mod consent;
 mod day;
 mod dead_flows;
+mod desks;
 mod edge;
 mod emergency;
 mod faults_of_peers;

@@ -41,7 +41,11 @@ fn of_all_who_ring_one_has_the_call_and_nobody_rests_for_it() {
     let offered_to: Vec<&str> = view.waiting[0].offered_to.iter().map(|a| a.as_str()).collect();
     assert_eq!(offered_to, ["1", "2", "3"]);
     c.answer(&offers[1], 3);
-    assert_eq!(c.acd.answered(offers[2].id, caller(1), at(3)), None, "a second answer that crossed finds nothing");
+    assert_eq!(
+        c.acd.answered(offers[2].id, &offers[2].phones[0], caller(1), at(3)),
+        None,
+        "a second answer that crossed finds nothing"
+    );
     let told = c.settle(3);
     assert_eq!(ends(&told), [("1", OfferEnd::Taken), ("3", OfferEnd::Taken)]);
     assert!(!OfferEnd::Taken.unanswered());
@@ -94,7 +98,7 @@ fn all_that_ring_for_a_conversation_ring_for_the_one_that_it_becomes() {
     c.acd.merged(caller(1), caller(9), at(1));
     assert!(c.settle(1).iter().all(|a| !matches!(a, Action::OfferEnded { .. })));
     c.hall.talks.insert(("202".into(), caller(9)));
-    let answered = c.acd.answered(offers[1].id, caller(9), at(2)).unwrap();
+    let answered = c.acd.answered(offers[1].id, &offers[1].phones[0], caller(9), at(2)).unwrap();
     assert_eq!(answered.offer.entry, caller(9).into());
     assert_eq!(ends(&c.settle(2)), [("1", OfferEnd::Taken)]);
     assert_eq!((c.kind("2"), c.acd.position(caller(9))), (StateKind::Talking, None));
@@ -211,7 +215,7 @@ fn a_callback_has_the_place_of_its_first_arrival_and_is_held_back_till_it_is_due
     assert_eq!((offer.agent.as_str(), offer.entry), ("2", callback.into()), "before who came in this run");
     // The call that is made for it is the agent's.
     c.hall.talks.insert(("202".into(), caller(99)));
-    let answered = c.acd.answered(offer.id, caller(99), at(22)).unwrap();
+    let answered = c.acd.answered(offer.id, &offer.phones[0], caller(99), at(22)).unwrap();
     assert_eq!((answered.offer.entry, answered.stay.arrived), (callback.into(), arrived));
     c.settle(22);
     assert_eq!(c.state("2"), AgentState::Talking { caller: caller(99), queue: "support".into(), since: at(22).mono });

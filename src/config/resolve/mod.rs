@@ -3,7 +3,8 @@
 //! | file | what |
 //! |---|---|
 //! | `system` | site, sip, media, http, recording, feature codes, park slots |
-//! | `people` | phones, agents, queues, users |
+//! | `people` | phones, agents, teams, users |
+//! | `queues` | queues |
 //! | `routes` | places to go, extensions, trunks, inbound, outbound |
 //!
 //! A fault never stops the reading: a value that is out of range is replaced by its default, a table that cannot be used is left out,
@@ -137,6 +138,7 @@ impl Checking {
         let classes = self.classes(given.classes);
         let phones = self.phones(given.phones);
         let agents = self.agents(given.agents);
+        let teams = self.teams(given.teams);
         let outbound = self.outbound(given.outbound);
         let queues = self.queues(given.queues, ring_cycle, &outbound, &agents, &prompts);
         let extensions = self.extensions(given.extensions, &outbound);
@@ -165,6 +167,7 @@ impl Checking {
             classes,
             phones,
             agents,
+            teams,
             queues,
             extensions,
             trunks,

@@ -1,4 +1,4 @@
-//! Phones, agents, users.
+//! Phones, agents, teams, users.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,8 +7,8 @@ use serde_spanned::Spanned;
 use super::{Checking, Secretless, Seen};
 use crate::config::fault::Fault;
 use crate::config::units::{BadValue, MailAddress, Name, NumberPattern, Pin, is_name};
-use crate::config::{Agent, Class, MailTo, Mailbox, Phone, Secret, Spoken, Times, User, given};
-use crate::ids::{Number, StaffNumber};
+use crate::config::{Agent, Class, MailTo, Mailbox, Phone, Role, Secret, Spoken, Team, Times, User, given};
+use crate::ids::{Number, StaffNumber, TeamName};
 
 /// The user that is there without being configured, as soon as its password has been generated.
 pub(in crate::config) const ADMIN: &str = "admin";
@@ -135,20 +135,55 @@ impl Checking {
         for agent in given.into_iter().map(Spanned::into_inner) {
             let staff_number = agent.staff_number.get_ref().0.clone();
             seen.is_new(self, &staff_number, &agent.staff_number);
-            let phone = agent.phone.get_ref().0.clone();
-            if !self.named.phones.contains(&phone) {
-                let there = self.named.phones.clone();
-                self.dangling(&agent.phone, "phone", &phone, &there);
-            }
-            if let Some(other) = phones.insert(phone.clone(), staff_number.clone()) {
-                self.fault(&agent.phone, Fault::PhoneTaken { phone: phone.clone(), agent: other });
+            let mut own: Vec<Number> = Vec::new();
+            for given in agent.phone.into_iter().chain(agent.phones.unwrap_or_default()) {
+                let phone = given.get_ref().0.clone();
+                if !self.named.phones.contains(&phone) {
+                    let there = self.named.phones.clone();
+                    self.dangling(&given, "phone", &phone, &there);
+                }
+                if let Some(other) = phones.insert(phone.clone(), staff_number.clone()) {
+                    self.fault(&given, Fault::PhoneTaken { phone: phone.clone(), agent: other });
+                }
+                own.push(Number::from(phone.as_str()));
             }
             let skills = self.levels(agent.skills.unwrap_or_default());
             let staff_number = StaffNumber::from(staff_number.as_str());
-            let phone = Number::from(phone.as_str());
-            agents.insert(staff_number.clone(), Agent { staff_number, name: agent.name.0, phone, skills });
+            let pin = agent.pin.map(|pin| Secret::new(pin.0));
+            agents.insert(staff_number.clone(), Agent { staff_number, name: agent.name.0, phones: own, pin, skills });
         }
         agents
+    }
+
+    /// Teams of agents that there are, each agent in one.
+    pub(super) fn teams(&mut self, given: Vec<Spanned<given::Team>>) -> BTreeMap<TeamName, Team> {
+        let mut teams = BTreeMap::new();
+        let mut seen = Seen::new("team");
+        let mut of: BTreeMap<String, String> = BTreeMap::new();
+        for team in given.into_iter().map(Spanned::into_inner) {
+            let name = team.name.get_ref().0.clone();
+            seen.is_new(self, &name, &team.name);
+            let mut agents = BTreeSet::new();
+            for agent in team.agents.unwrap_or_default() {
+                let staff_number = self.known_agent(&agent);
+                if let Some(other) = of.insert(staff_number.as_str().to_owned(), name.clone()).filter(|other| *other != name) {
+                    self.fault(&agent, Fault::InAnotherTeam { agent: staff_number.to_string(), team: other });
+                }
+                agents.insert(staff_number);
+            }
+            let leader = team.leader.map(|leader| self.known_agent(&leader));
+            teams.insert(TeamName::from(name.as_str()), Team { leader, agents, client: team.client.map(|c| c.0) });
+        }
+        teams
+    }
+
+    fn known_agent(&mut self, given: &Spanned<Name>) -> StaffNumber {
+        let staff_number = &given.get_ref().0;
+        if !self.named.agents.contains(staff_number) {
+            let there = self.named.agents.clone();
+            self.dangling(given, "agent", staff_number, &there);
+        }
+        StaffNumber::from(staff_number.as_str())
     }
 
     /// Prompts that are recorded by phone: each number and each prompt once, by phones that there are.
@@ -181,6 +216,9 @@ impl Checking {
                 name: ADMIN.to_owned(),
                 password: Secret::new(p.0.as_str()),
                 token: self.secrets.token.get(ADMIN).map(|t| Secret::new(t.0.as_str())),
+                role: Role::Admin,
+                teams: BTreeSet::new(),
+                agent: None,
             });
             return admin.into_iter().collect();
         }
@@ -202,12 +240,38 @@ impl Checking {
             {
                 self.fault(&user.name, Fault::SameToken(name.clone()));
             }
+            let role = user.role.as_ref().map_or(Role::default(), |role| *role.get_ref());
+            let teams = user.teams.as_ref().map_or(&[][..], |teams| teams.get_ref().as_slice());
+            match (role, teams.is_empty()) {
+                (Role::Supervisor, true) => self.fault(&user.name, Fault::SupervisorWithoutTeams(name.clone())),
+                (Role::Agent | Role::Manager | Role::Admin, false) => {
+                    self.fault(&user.name, Fault::TeamsOfNoSupervisor(name.clone()));
+                }
+                (Role::Supervisor, false) | (Role::Agent | Role::Manager | Role::Admin, true) => {}
+            }
+            if role == Role::Agent && user.agent.is_none() {
+                self.fault(&user.name, Fault::UserWithoutAgent(name.clone()));
+            }
+            let teams = teams.iter().map(|team| self.known_team(team)).collect();
+            let agent = user.agent.map(|agent| self.known_agent(&agent));
             users.push(User {
                 name,
                 password: Secret::new(password.map_or(String::new(), |p| p.0)),
                 token: token.map(|t| Secret::new(t.0)),
+                role,
+                teams,
+                agent,
             });
         }
         users
+    }
+
+    fn known_team(&mut self, given: &Spanned<Name>) -> TeamName {
+        let name = &given.get_ref().0;
+        if !self.named.teams.contains(name) {
+            let there = self.named.teams.clone();
+            self.dangling(given, "team", name, &there);
+        }
+        TeamName::from(name.as_str())
     }
 }

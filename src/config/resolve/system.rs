@@ -344,6 +344,8 @@ impl Checking {
             &codes.ready,
             &codes.pause,
             &codes.offline,
+            &codes.login,
+            &codes.logout,
             &codes.forward_always,
             &codes.forward_busy,
             &codes.forward_no_answer,
@@ -370,6 +372,8 @@ impl Checking {
             ready: text(codes.ready, usual.ready),
             pause: text(codes.pause, usual.pause),
             offline: text(codes.offline, usual.offline),
+            login: text(codes.login, usual.login),
+            logout: text(codes.logout, usual.logout),
             forward_always: text(codes.forward_always, usual.forward_always),
             forward_busy: text(codes.forward_busy, usual.forward_busy),
             forward_no_answer: text(codes.forward_no_answer, usual.forward_no_answer),
@@ -390,7 +394,7 @@ impl Checking {
                 None => usual.pause_reasons,
             },
         };
-        for code in [&resolved.ready, &resolved.offline] {
+        for code in [&resolved.ready, &resolved.offline, &resolved.login, &resolved.logout] {
             if code.starts_with(&resolved.pause) {
                 self.reader.fault(at, Fault::CodeBehindPause { code: code.clone(), pause: resolved.pause.clone() });
             }
@@ -407,6 +411,8 @@ impl Checking {
             &resolved.ready,
             &resolved.pause,
             &resolved.offline,
+            &resolved.login,
+            &resolved.logout,
             &resolved.pickup,
             &resolved.intercom,
             &resolved.message,

@@ -49,6 +49,7 @@ fn story() -> Vec<(u64, Kind)> {
                 queue: "support".into(),
                 agent: "1024".into(),
                 phone: "201".into(),
+                phones: vec!["201".into()],
                 waited_ms: 100,
                 rings_for_ms: 15_000,
             }),

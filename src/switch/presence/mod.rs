@@ -326,7 +326,7 @@ impl Hub {
                 None => dialled,
             };
             let queue = config.queues.values().find(|queue| queue.number.as_ref().is_some_and(|own| own.as_str() == number));
-            let works_at = |agent| config.agents.get(agent).is_some_and(|agent| agent.phone == *phone);
+            let works_at = |agent| self.acd.phones_of(agent).contains(phone);
             return match (config.phones.get_key_value(number), queue.filter(|_| config.mailboxes.contains_key(number))) {
                 (Some((number, _)), _) if number == phone => Ok(number.clone()),
                 (None, Some(queue)) if queue.agents.iter().any(works_at) => Ok(Number::from(number)),
