@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::Context;
 use super::exit::{Exit, NodeId, To};
 use super::fault::Fault;
-use super::graph::{Graph, Kind, Node};
+use super::graph::{Graph, Node};
 use super::prompts::Prompt;
 use crate::config::Problem;
 use crate::config::text::Reader;
@@ -30,7 +30,7 @@ pub(super) fn graph(graph: &Graph, torn: bool, context: &Context, reader: &mut R
         }
     }
     let next = |id: &NodeId| match graph.node(*id) {
-        Some(node) if !node.kind.waits() => node.kind.exits().into_iter().filter_map(node_of).collect(),
+        Some(node) if node.kind.ask().is_none() => node.kind.exits().into_iter().filter_map(node_of).collect(),
         Some(_) | None => Vec::new(),
     };
     for circle in circles(numbered(graph).map(|(id, _)| id), next) {
@@ -44,7 +44,7 @@ pub(super) fn graph(graph: &Graph, torn: bool, context: &Context, reader: &mut R
 /// Circles that go through several menus, or leave a menu and come back into it.
 pub(super) fn loops_between(graphs: &BTreeMap<MenuName, Arc<Graph>>, context: &Context) -> Vec<Problem> {
     let next = |(menu, id): &(MenuName, NodeId)| -> Vec<(MenuName, NodeId)> {
-        let Some(node) = graphs.get(menu).and_then(|g| g.node(*id)).filter(|n| !n.kind.waits()) else {
+        let Some(node) = graphs.get(menu).and_then(|g| g.node(*id)).filter(|n| n.kind.ask().is_none()) else {
             return Vec::new();
         };
         let step = |exit: &Exit| match &exit.to {
@@ -92,16 +92,7 @@ fn languages<'g>(graph: &'g Graph, context: &'g Context) -> BTreeMap<NodeId, BTr
             continue;
         }
         let Some(node) = graph.node(id) else { continue };
-        let language = match &node.kind {
-            Kind::Language(set) => set.set.as_str(),
-            Kind::Play(_)
-            | Kind::Menu(_)
-            | Kind::Collect(_)
-            | Kind::Hours(_)
-            | Kind::Go(_)
-            | Kind::Voicemail(_)
-            | Kind::Hangup(_) => language,
-        };
+        let language = node.kind.language().unwrap_or(language);
         open.extend(node.kind.exits().into_iter().filter_map(node_of).map(|next| (next, language)));
     }
     heard

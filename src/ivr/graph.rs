@@ -8,17 +8,18 @@ use serde::Deserialize;
 use serde_spanned::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::collect::{Collect, GivenCollect};
+use super::collect::GivenCollect;
 use super::exit::{Exit, GivenExit, NodeId, To};
 use super::fault::Fault;
-use super::go::{GivenGo, Go};
+use super::go::GivenGo;
 use super::hangup::{GivenHangup, Hangup};
-use super::hours::{GivenHours, Hours};
-use super::language::{GivenLanguage, Language};
-use super::menu::{GivenMenu, Menu};
-use super::play::{GivenPlay, Play};
+use super::hours::GivenHours;
+use super::language::GivenLanguage;
+use super::menu::GivenMenu;
+use super::node::Act;
+use super::play::GivenPlay;
 use super::prompts::Prompts;
-use super::voicemail::{GivenVoicemail, Voicemail};
+use super::voicemail::GivenVoicemail;
 use super::{Context, check};
 use crate::config::fault::There;
 use crate::config::text::Reader;
@@ -46,54 +47,7 @@ pub struct Graph {
 pub(super) struct Node {
     pub(super) name: String,
     pub(super) line: u32,
-    pub(super) kind: Kind,
-}
-
-#[derive(Debug)]
-pub(super) enum Kind {
-    Play(Play),
-    Menu(Menu),
-    Collect(Collect),
-    Hours(Hours),
-    Language(Language),
-    Go(Go),
-    Voicemail(Voicemail),
-    Hangup(Hangup),
-}
-
-impl Kind {
-    /// Every way out, in no order that matters.
-    pub(super) fn exits(&self) -> Vec<&Exit> {
-        match self {
-            Kind::Play(play) => vec![&play.next],
-            Kind::Menu(menu) => menu.ask.exits().chain(menu.digits.values()).collect(),
-            Kind::Collect(collect) => collect.ask.exits().chain(collect.exact.values()).chain(&collect.goto).collect(),
-            Kind::Hours(hours) => vec![&hours.open, &hours.closed, &hours.holiday],
-            Kind::Language(language) => vec![&language.next],
-            Kind::Go(go) => vec![&go.to],
-            Kind::Voicemail(voicemail) => voicemail.next.iter().chain(&voicemail.full).collect(),
-            Kind::Hangup(_) => Vec::new(),
-        }
-    }
-
-    pub(super) fn spoken(&self) -> Vec<&Spoken> {
-        match self {
-            Kind::Play(play) => vec![&play.spoken],
-            Kind::Menu(menu) => menu.ask.spoken().collect(),
-            Kind::Collect(collect) => collect.ask.spoken().collect(),
-            Kind::Voicemail(voicemail) => voicemail.greeting.iter().collect(),
-            Kind::Hangup(hangup) => hangup.spoken.iter().collect(),
-            Kind::Hours(_) | Kind::Language(_) | Kind::Go(_) => Vec::new(),
-        }
-    }
-
-    /// Whether it waits for the caller's key.
-    pub(super) fn waits(&self) -> bool {
-        match self {
-            Kind::Menu(_) | Kind::Collect(_) => true,
-            Kind::Play(_) | Kind::Hours(_) | Kind::Language(_) | Kind::Go(_) | Kind::Voicemail(_) | Kind::Hangup(_) => false,
-        }
-    }
+    pub(super) kind: Box<dyn Act>,
 }
 
 /// Prompts, and the line that names them.
@@ -185,7 +139,7 @@ fn read(reader: &mut Reader, name: &MenuName, text: &MenuText, context: &Context
         torn |= scope.torn || kind.is_none();
         let line = reader.line(key.span().start);
         // An unreadable node keeps its place among the numbers; `torn` says that the graph is not to be used.
-        let kind = kind.unwrap_or(Kind::Hangup(Hangup { spoken: None }));
+        let kind = kind.unwrap_or_else(|| Box::new(Hangup { spoken: None }));
         nodes.push(Node { name: key.get_ref().clone().into_owned(), line, kind });
     }
     let (head, start) = (head?, start?);
@@ -211,6 +165,10 @@ fn stored(nodes: &DeTable<'_>) -> BTreeSet<String> {
     names
 }
 
+fn boxed<N: Act + 'static>(node: Option<N>) -> Option<Box<dyn Act>> {
+    Some(Box::new(node?))
+}
+
 /// A node being read: where faults are put, and what its exits may name.
 pub(super) struct Scope<'a> {
     pub(super) reader: &'a mut Reader,
@@ -224,7 +182,7 @@ pub(super) struct Scope<'a> {
 }
 
 impl Scope<'_> {
-    fn kind(&mut self, value: Spanned<DeValue<'_>>) -> Option<Kind> {
+    fn kind(&mut self, value: Spanned<DeValue<'_>>) -> Option<Box<dyn Act>> {
         if !is_name(self.node) {
             let fault = Fault::NodeName(self.node.to_owned());
             self.reader.fault(self.at, fault);
@@ -241,14 +199,14 @@ impl Scope<'_> {
         };
         let value = Spanned::new(span, value);
         match kind.get_ref().as_str() {
-            Some("play") => self.given::<GivenPlay>(value)?.resolve(self).map(Kind::Play),
-            Some("menu") => self.given::<GivenMenu>(value)?.resolve(self).map(Kind::Menu),
-            Some("collect") => self.given::<GivenCollect>(value)?.resolve(self).map(Kind::Collect),
-            Some("hours") => self.given::<GivenHours>(value)?.resolve(self).map(Kind::Hours),
-            Some("language") => self.given::<GivenLanguage>(value)?.resolve(self).map(Kind::Language),
-            Some("go") => self.given::<GivenGo>(value)?.resolve(self).map(Kind::Go),
-            Some("voicemail") => self.given::<GivenVoicemail>(value)?.resolve(self).map(Kind::Voicemail),
-            Some("hangup") => self.given::<GivenHangup>(value)?.resolve(self).map(Kind::Hangup),
+            Some("play") => boxed(self.given::<GivenPlay>(value)?.resolve(self)),
+            Some("menu") => boxed(self.given::<GivenMenu>(value)?.resolve(self)),
+            Some("collect") => boxed(self.given::<GivenCollect>(value)?.resolve(self)),
+            Some("hours") => boxed(self.given::<GivenHours>(value)?.resolve(self)),
+            Some("language") => boxed(self.given::<GivenLanguage>(value)?.resolve(self)),
+            Some("go") => boxed(self.given::<GivenGo>(value)?.resolve(self)),
+            Some("voicemail") => boxed(self.given::<GivenVoicemail>(value)?.resolve(self)),
+            Some("hangup") => boxed(self.given::<GivenHangup>(value)?.resolve(self)),
             Some(other) => {
                 self.fault(&kind, Fault::UnknownKind(other.to_owned()));
                 None

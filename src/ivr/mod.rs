@@ -23,12 +23,14 @@ mod hangup;
 mod hours;
 mod language;
 mod menu;
+mod node;
 mod play;
 mod prompts;
 pub mod say;
 mod session;
 #[cfg(test)]
 mod tests;
+mod visit;
 mod voicemail;
 
 pub use context::Context;
