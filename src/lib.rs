@@ -9,8 +9,8 @@
 //! | 2 | [`transaction`] [`dialog`] [`registrar`] [`media`] | the protocols' state machines, the audio path of a leg |
 //! | 3 | [`route`] [`event`] [`ivr`] [`acd`] [`voicemail`] [`conversation`] [`staffing`] | what a call centre is made of, and how many it takes |
 //! | 4 | [`switch`] | one owner of all state: `handle(input, now, &mut out)` |
-//! | 5 | [`store`] | event log, index, registrations on disk |
-//! | 6 | [`transport`] [`media_engine`] [`recorder`] [`events`] [`mail`] [`api`] [`console`] | sockets, threads, files |
+//! | 5 | [`store`] [`http_client`] | event log, index, registrations on disk; requests to other servers |
+//! | 6 | [`transport`] [`media_engine`] [`recorder`] [`events`] [`mail`] [`lookup`] [`api`] [`console`] | sockets, threads, files |
 //! | – | [`server`] | builds and joins them |
 //!
 //! Layers 1 to 4 know no socket, thread, file or clock.
@@ -42,11 +42,13 @@ pub mod voicemail;
 
 pub mod switch;
 
+pub mod http_client;
 pub mod store;
 
 pub mod api;
 pub mod console;
 pub mod events;
+pub mod lookup;
 pub mod mail;
 pub mod media_engine;
 pub mod recorder;

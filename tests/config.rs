@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use cordboard::clock::{Mono, Now, Wall};
 use cordboard::config::{Config, DigestAlgorithm, File, Pattern, Place, Source, load};
-use cordboard::ivr::{Action, Event, Session, check_all};
+use cordboard::ivr::expression::{Name, Value, World};
+use cordboard::ivr::{Action, Arriving, Event, Session, check_all};
 use proptest::prelude::*;
 
 /// The example of the design, with digits where it has dots.
@@ -595,18 +596,26 @@ fn every_prompt_is_there_in_every_language_as_8_khz_mono() {
     }
 }
 
+struct Nowhere;
+
+impl World for Nowhere {
+    fn value(&self, _: &Name) -> Option<Value> {
+        None
+    }
+}
+
 #[test]
 fn a_caller_of_the_shipped_menu_chooses_a_language_and_gets_to_a_queue() {
     let config = resolved(&shipped().main.text);
     let graphs = cordboard::ivr::graphs(&config).unwrap();
     let now = Now { mono: Mono::ZERO, wall: Wall::parse_rfc3339("2026-11-22T03:00:00Z").unwrap() };
     let mut out = Vec::new();
-    let mut session = Session::start(graphs["main"].clone(), None, 0, now, &mut out);
-    session.handle(Event::Digit('3'), now, &mut out);
-    session.handle(Event::PlayEnded, now, &mut out);
+    let mut session = Session::start(graphs["main"].clone(), Arriving::default(), now, &Nowhere, &mut out);
+    session.handle(Event::Digit('3'), now, &Nowhere, &mut out);
+    session.handle(Event::PlayEnded, now, &Nowhere, &mut out);
     assert!(out.contains(&Action::Language("uk".to_owned())));
     assert!(out.contains(&Action::Play { prompts: vec!["uk/menu".to_owned()] }));
-    session.handle(Event::Digit('1'), now, &mut out);
+    session.handle(Event::Digit('1'), now, &Nowhere, &mut out);
     assert_eq!(out.last(), Some(&Action::Go(Place::Queue("support".into()))));
 }
 

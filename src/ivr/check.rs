@@ -9,6 +9,7 @@ use super::exit::{Exit, NodeId, To};
 use super::fault::Fault;
 use super::graph::{Graph, Node};
 use super::prompts::Prompt;
+use super::say;
 use crate::config::Problem;
 use crate::config::text::Reader;
 use crate::ids::MenuName;
@@ -20,6 +21,11 @@ pub(super) fn graph(graph: &Graph, torn: bool, context: &Context, reader: &mut R
         let here = heard.get(&id);
         if !torn && here.is_none() {
             reader.fault_in_line(node.line, within(node, Fault::Unreachable));
+        }
+        for language in here.into_iter().flatten().filter(|_| node.kind.says().is_some()) {
+            if let Some(fault) = unsaid(language, context) {
+                reader.fault_in_line(node.kind.says().unwrap_or(node.line), within(node, fault));
+            }
         }
         for spoken in node.kind.spoken() {
             for prompt in &spoken.prompts.0 {
@@ -112,6 +118,15 @@ fn missing(prompt: &Prompt, heard: Option<&BTreeSet<&str>>, context: &Context) -
             .map(|language| ((*language).to_owned(), name.clone()))
             .collect(),
     }
+}
+
+/// Why values cannot be said in a language.
+fn unsaid(language: &str, context: &Context) -> Option<Fault> {
+    let Some(tongue) = say::Language::of(language) else { return Some(Fault::CannotSay(language.to_owned())) };
+    let is_missing = |clip: &String| !context.has_prompt(&format!("{language}/{clip}"));
+    let missing: Vec<String> = say::vocabulary(tongue).into_iter().filter(is_missing).collect();
+    let first = missing.first()?.clone();
+    Some(Fault::NoClips { language: language.to_owned(), first, clips: missing.len() })
 }
 
 /// Circles in a graph, each once, beginning with its least member: what cannot be on a circle is cut off until nothing more can.

@@ -1,7 +1,7 @@
 //! `kind = "collect"`: takes several digits, an account number or an extension, and goes where they say.
 //!
 //! Digits end with the terminator, with `max` of them, or when none comes for `inter_digit`. `*` begins anew; other keys are passed
-//! over. What was keyed is stored as `digits`, and under `store` too, for `number:{…}` exits of this menu. With `mask` it stays out of
+//! over. What was keyed is stored as `digits`, and under `store` too, for what follows. With `mask` it stays out of
 //! events, logs and journals.
 
 use std::collections::BTreeMap;
@@ -12,14 +12,14 @@ use serde_spanned::Spanned;
 
 use super::ask::{Ask, Failure, GivenAsk};
 use super::exit::{Exit, GivenExit};
+use super::expression::{Kind, Value};
 use super::fault::Fault;
 use super::graph::{Scope, Spoken};
 use super::menu::is_key;
 use super::node::Act;
 use super::prompts::Prompts;
 use super::session::{Question, State, Step};
-use super::visit::{Memory, Stored, Visit};
-use crate::clock::Now;
+use super::visit::{Around, Memory, Stored, Visit};
 use crate::config::StandIns;
 use crate::config::units::Time;
 
@@ -63,7 +63,7 @@ impl Act for Collect {
         self.mask.as_ref()
     }
 
-    fn passes(&self, _: &mut Memory, _: Now) -> Option<&Exit> {
+    fn passes(&self, _: &mut Memory, _: Around<'_>) -> Option<&Exit> {
         None
     }
 
@@ -85,7 +85,11 @@ impl Act for Collect {
             return self.finished(visit, tries, digits);
         }
         let patience = if digits.is_empty() { self.ask.timeout } else { self.inter_digit };
-        Step::Stay(State::Awaiting { node: visit.id, question: Question { tries, digits }, until: visit.now.mono + patience })
+        Step::Stay(State::Awaiting {
+            node: visit.id,
+            question: Question { tries, digits },
+            until: visit.around.now.mono + patience,
+        })
     }
 
     fn waited(&self, visit: &mut Visit<'_>, question: Question) -> Step {
@@ -103,11 +107,11 @@ impl Collect {
         let Some(exit) = exit else {
             return visit.failed(&self.ask, tries, Failure::WrongKey);
         };
-        let stored = Stored { digits, masked: self.mask.is_some() };
+        let stored = Stored { value: Value::Text(digits), secret: self.mask.is_some() };
         if let Some(name) = &self.store {
-            visit.memory.stored.insert(name.clone(), stored.clone());
+            visit.memory.variables.0.insert(name.clone(), stored.clone());
         }
-        visit.memory.stored.insert(DIGITS.to_owned(), stored);
+        visit.memory.variables.0.insert(DIGITS.to_owned(), stored);
         visit.on(exit, None)
     }
 }
@@ -154,6 +158,9 @@ impl GivenCollect {
             && !store.get_ref().bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
         {
             scope.fault(store, Fault::StoreName(store.get_ref().clone()));
+        }
+        if let Some(store) = &self.store {
+            scope.stores(store.get_ref(), Kind::Text, store);
         }
         let mut exact = BTreeMap::new();
         let mut whole = true;

@@ -6,8 +6,7 @@ use serde_spanned::Spanned;
 use super::exit::{Exit, GivenExit};
 use super::graph::Scope;
 use super::node::Act;
-use super::visit::Memory;
-use crate::clock::Now;
+use super::visit::{Around, Memory};
 
 #[derive(Debug)]
 pub(super) struct Go {
@@ -19,7 +18,7 @@ impl Act for Go {
         vec![&self.to]
     }
 
-    fn passes(&self, _: &mut Memory, _: Now) -> Option<&Exit> {
+    fn passes(&self, _: &mut Memory, _: Around<'_>) -> Option<&Exit> {
         Some(&self.to)
     }
 }

@@ -1,24 +1,30 @@
 //! A menu as a graph of nodes, and how its file is read.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_spanned::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeValue;
 
 use super::collect::GivenCollect;
+use super::condition::GivenCondition;
 use super::exit::{Exit, GivenExit, NodeId, To};
+use super::expression::{Expression, Kind, Name, RESERVED};
 use super::fault::Fault;
 use super::go::GivenGo;
 use super::hangup::{GivenHangup, Hangup};
 use super::hours::GivenHours;
 use super::language::GivenLanguage;
+use super::lookup::GivenLookup;
 use super::menu::GivenMenu;
 use super::node::Act;
 use super::play::GivenPlay;
 use super::prompts::Prompts;
+use super::set::GivenSet;
+use super::value::GivenValue;
+use super::variables::{Known, Reading};
 use super::voicemail::GivenVoicemail;
 use super::{Context, check};
 use crate::config::fault::There;
@@ -122,19 +128,12 @@ fn read(reader: &mut Reader, name: &MenuName, text: &MenuText, context: &Context
     }
     let ids: BTreeMap<String, NodeId> =
         tables.keys().enumerate().map(|(i, key)| (key.get_ref().clone().into_owned(), NodeId(i))).collect();
-    let stored = stored(&tables);
+    let known = context.known(name);
     let mut torn = false;
     let mut nodes = Vec::new();
     for (key, value) in tables {
-        let mut scope = Scope {
-            reader: &mut *reader,
-            context,
-            ids: &ids,
-            stored: &stored,
-            node: key.get_ref(),
-            at: key.span().start,
-            torn: false,
-        };
+        let mut scope =
+            Scope { reader: &mut *reader, context, ids: &ids, known, node: key.get_ref(), at: key.span().start, torn: false };
         let kind = scope.kind(value);
         torn |= scope.torn || kind.is_none();
         let line = reader.line(key.span().start);
@@ -153,18 +152,6 @@ fn read(reader: &mut Reader, name: &MenuName, text: &MenuText, context: &Context
     (!torn).then_some(graph)
 }
 
-/// Names that collect nodes store under.
-fn stored(nodes: &DeTable<'_>) -> BTreeSet<String> {
-    let tables = nodes.values().filter_map(|v| v.get_ref().as_table());
-    let collects = tables.filter(|t| t.get("kind").and_then(|k| k.get_ref().as_str()) == Some("collect"));
-    let mut names = BTreeSet::new();
-    for collect in collects {
-        names.insert(super::collect::DIGITS.to_owned());
-        names.extend(collect.get("store").and_then(|s| s.get_ref().as_str()).map(str::to_owned));
-    }
-    names
-}
-
 fn boxed<N: Act + 'static>(node: Option<N>) -> Option<Box<dyn Act>> {
     Some(Box::new(node?))
 }
@@ -174,7 +161,7 @@ pub(super) struct Scope<'a> {
     pub(super) reader: &'a mut Reader,
     pub(super) context: &'a Context,
     ids: &'a BTreeMap<String, NodeId>,
-    stored: &'a BTreeSet<String>,
+    known: &'a Known,
     node: &'a str,
     at: usize,
     /// An exit leads to a node that is not there, so what can be reached is not judged.
@@ -205,6 +192,10 @@ impl Scope<'_> {
             Some("hours") => boxed(self.given::<GivenHours>(value)?.resolve(self)),
             Some("language") => boxed(self.given::<GivenLanguage>(value)?.resolve(self)),
             Some("go") => boxed(self.given::<GivenGo>(value)?.resolve(self)),
+            Some("if") => boxed(self.given::<GivenCondition>(value)?.resolve(self)),
+            Some("set") => boxed(self.given::<GivenSet>(value)?.resolve(self)),
+            Some("say") => boxed(self.given::<GivenValue>(value)?.resolve(self)),
+            Some("lookup") => boxed(self.given::<GivenLookup>(value)?.resolve(self)),
             Some("voicemail") => boxed(self.given::<GivenVoicemail>(value)?.resolve(self)),
             Some("hangup") => boxed(self.given::<GivenHangup>(value)?.resolve(self)),
             Some(other) => {
@@ -227,6 +218,57 @@ impl Scope<'_> {
         self.reader.fault(at.span().start, fault);
     }
 
+    pub(super) fn line_of<T>(&self, given: &Spanned<T>) -> u32 {
+        self.reader.line(given.span().start)
+    }
+
+    /// An expression whose value goes no further than into something else that is stored, or out with a lookup.
+    pub(super) fn expression(&mut self, given: &Spanned<String>) -> Option<Expression> {
+        let reading = Reading { known: self.known, queues: self.context.queues() };
+        let expression = match Expression::parse(given.get_ref(), &reading) {
+            Ok(expression) => expression,
+            Err(bad) => {
+                self.fault(given, Fault::Expression(bad));
+                return None;
+            }
+        };
+        let torn = |name: &&Name| matches!(name, Name::Variable(variable) if self.known.is_torn(variable));
+        if let Some(name) = expression.names().into_iter().find(torn) {
+            let fault = Fault::Torn(name.to_string());
+            self.fault(given, fault);
+        }
+        if expression.names().contains(&&Name::CallerTags) {
+            self.fault(given, Fault::NoTags);
+        }
+        Some(expression)
+    }
+
+    /// An expression whose value can be heard, or shows in the way that a caller takes: no secret is in it.
+    pub(super) fn open_expression(&mut self, given: &Spanned<String>) -> Option<Expression> {
+        let expression = self.expression(given)?;
+        if let Some(secret) = self.known.secret_in(&expression) {
+            self.fault(given, Fault::Secret(secret.to_owned()));
+        }
+        Some(expression)
+    }
+
+    /// Every node that stores something under a name stores the same kind.
+    pub(super) fn stores<T>(&mut self, name: &str, here: Kind, at: &Spanned<T>) {
+        if let Some(elsewhere) = self.known.variable(name).map(|v| v.kind).filter(|kind| *kind != here) {
+            self.fault(at, Fault::TwoKinds { name: name.to_owned(), here, elsewhere });
+        }
+    }
+
+    /// What it is called by expressions.
+    pub(super) fn variable_name<T>(&mut self, name: &str, at: &Spanned<T>) {
+        let mut bytes = name.bytes();
+        let begins = bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
+        let is_word = begins && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        if !is_word || name.len() > 32 || RESERVED.contains(&name) {
+            self.fault(at, Fault::VariableName(name.to_owned()));
+        }
+    }
+
     pub(super) fn node_line(&self) -> u32 {
         self.reader.line(self.at)
     }
@@ -247,7 +289,10 @@ impl Scope<'_> {
                 }
             },
             GivenExit::Place(place) => self.context.place(place).map(|()| To::Leave(place.clone())),
-            GivenExit::Dial(template) => match template.names().find(|n| !self.stored.contains(*n)) {
+            GivenExit::Dial(template) => match template
+                .names()
+                .find(|n| !self.known.variable(n).is_some_and(|v| matches!(v.kind, Kind::Text | Kind::Integer)))
+            {
                 Some(name) => Err(Fault::NothingStored(name.to_owned())),
                 None => Ok(To::Dial(template.clone())),
             },

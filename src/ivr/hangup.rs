@@ -8,8 +8,7 @@ use super::graph::{Scope, Spoken};
 use super::node::Act;
 use super::prompts::Prompts;
 use super::session::Step;
-use super::visit::{Memory, Visit};
-use crate::clock::Now;
+use super::visit::{Around, Memory, Visit};
 
 #[derive(Debug)]
 pub(super) struct Hangup {
@@ -25,7 +24,7 @@ impl Act for Hangup {
         self.spoken.iter().collect()
     }
 
-    fn passes(&self, _: &mut Memory, _: Now) -> Option<&Exit> {
+    fn passes(&self, _: &mut Memory, _: Around<'_>) -> Option<&Exit> {
         None
     }
 

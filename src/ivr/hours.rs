@@ -18,8 +18,8 @@ use super::exit::{Exit, GivenExit};
 use super::fault::Fault;
 use super::graph::Scope;
 use super::node::Act;
-use super::visit::Memory;
-use crate::clock::{Now, Wall};
+use super::visit::{Around, Memory};
+use crate::clock::Wall;
 use crate::config::units::Zone;
 
 #[derive(Debug)]
@@ -68,8 +68,8 @@ impl Act for Hours {
         vec![&self.open, &self.closed, &self.holiday]
     }
 
-    fn passes(&self, _: &mut Memory, now: Now) -> Option<&Exit> {
-        Some(self.at(now.wall))
+    fn passes(&self, _: &mut Memory, around: Around<'_>) -> Option<&Exit> {
+        Some(self.at(around.now.wall))
     }
 }
 

@@ -7,8 +7,7 @@ use super::exit::{Exit, GivenExit};
 use super::graph::Scope;
 use super::node::Act;
 use super::session::{Action, Step};
-use super::visit::{Memory, Visit};
-use crate::clock::Now;
+use super::visit::{Around, Memory, Visit};
 
 #[derive(Debug)]
 pub(super) struct Language {
@@ -25,7 +24,7 @@ impl Act for Language {
         Some(&self.set)
     }
 
-    fn passes(&self, memory: &mut Memory, _: Now) -> Option<&Exit> {
+    fn passes(&self, memory: &mut Memory, _: Around<'_>) -> Option<&Exit> {
         memory.language.clone_from(&self.set);
         Some(&self.next)
     }

@@ -12,8 +12,7 @@ use super::graph::{Scope, Spoken};
 use super::node::Act;
 use super::prompts::Prompts;
 use super::session::{Question, Step};
-use super::visit::{Memory, Visit};
-use crate::clock::Now;
+use super::visit::{Around, Memory, Visit};
 use crate::config::units::Time;
 
 #[derive(Debug)]
@@ -35,7 +34,7 @@ impl Act for Menu {
         Some(&self.ask)
     }
 
-    fn passes(&self, _: &mut Memory, _: Now) -> Option<&Exit> {
+    fn passes(&self, _: &mut Memory, _: Around<'_>) -> Option<&Exit> {
         None
     }
 

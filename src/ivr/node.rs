@@ -9,9 +9,9 @@ use std::fmt;
 use super::ask::Ask;
 use super::exit::{Exit, To};
 use super::graph::Spoken;
+use super::lookup::Outcome;
 use super::session::{Question, State, Step};
-use super::visit::{Memory, Visit};
-use crate::clock::Now;
+use super::visit::{Around, Memory, Visit};
 use crate::config::{Place, StandIns};
 
 pub(super) trait Act: fmt::Debug + Send + Sync {
@@ -27,6 +27,11 @@ pub(super) trait Act: fmt::Debug + Send + Sync {
         None
     }
 
+    /// The line that says which value it says, in whatever language the caller has.
+    fn says(&self) -> Option<u32> {
+        None
+    }
+
     /// What it asks, if it waits for the caller's keys.
     fn ask(&self) -> Option<&Ask> {
         None
@@ -38,11 +43,11 @@ pub(super) trait Act: fmt::Debug + Send + Sync {
     }
 
     /// Where it leads without asking anybody anything, whatever it says before; with what that leaves behind in memory.
-    fn passes(&self, memory: &mut Memory, now: Now) -> Option<&Exit>;
+    fn passes(&self, memory: &mut Memory, around: Around<'_>) -> Option<&Exit>;
 
     /// The caller comes to it, with a key perhaps that was pressed ahead of a question.
     fn enter(&self, visit: &mut Visit<'_>, ahead: Option<char>) -> Step {
-        match self.passes(visit.memory, visit.now) {
+        match self.passes(visit.memory, visit.around) {
             Some(exit) => visit.on(exit, ahead),
             None => Step::Stay(State::Ended),
         }
@@ -61,6 +66,11 @@ pub(super) trait Act: fmt::Debug + Send + Sync {
     /// Where the caller goes whose mailbox takes no more.
     fn full(&self) -> Option<&Exit> {
         None
+    }
+
+    /// What came of what it had looked up.
+    fn looked_up(&self, visit: &mut Visit<'_>, _outcome: Outcome) -> Step {
+        visit.hang_up()
     }
 
     /// A key at its question.

@@ -8,8 +8,7 @@ use super::graph::{Scope, Spoken};
 use super::node::Act;
 use super::prompts::Prompts;
 use super::session::Step;
-use super::visit::{Memory, Visit};
-use crate::clock::Now;
+use super::visit::{Around, Memory, Visit};
 
 #[derive(Debug)]
 pub(super) struct Play {
@@ -28,7 +27,7 @@ impl Act for Play {
         vec![&self.spoken]
     }
 
-    fn passes(&self, _: &mut Memory, _: Now) -> Option<&Exit> {
+    fn passes(&self, _: &mut Memory, _: Around<'_>) -> Option<&Exit> {
         Some(&self.next)
     }
 

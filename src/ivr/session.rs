@@ -10,25 +10,29 @@
 //!                         └── key (barge-in) ── as in Awaiting ────────────────────────┘
 //! ```
 //!
+//! A node that looks something up waits in `LookingUp` for the answer, or for its own deadline; keys are passed over meanwhile.
+//!
 //! Every state but `Ended` has a deadline, so nobody is forgotten where media never reports the end of a prompt. A key that cuts an
 //! announcement short is kept for the next node that asks (callers who know the way key ahead). Keys pressed while a prompt plays that
 //! may not be cut short are passed over.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Graph;
 use super::exit::{NodeId, To};
+use super::expression::World;
 use super::graph::Node;
+use super::lookup::{Outcome, Request};
 use super::menu::is_key;
-use super::visit::{Memory, Visit};
+use super::visit::{Around, Memory, Stored, Variables, Visit};
 use crate::clock::{Mono, Now};
 use crate::config::Place;
 use crate::ids::Number;
 
 /// What happened to the caller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A key: `0`–`9`, `*`, `#`, `A`–`D`; anything else is passed over.
     Digit(char),
@@ -37,6 +41,8 @@ pub enum Event {
     PlayEnded,
     /// What came of [`Action::Deposit`].
     Deposited(Deposit),
+    /// What came of the last [`Action::Lookup`]; one that nobody waits for any more is passed over.
+    LookedUp(Outcome),
     /// [`Session::deadline`] has come. Ignored before it.
     Deadline,
 }
@@ -71,6 +77,10 @@ pub enum Action {
     /// The caller is to leave a message: after these clips (`<language>/<prompt>`), or after the mailbox's own greeting where there are
     /// none. With `back`, `Event::Deposited` follows, and nothing else until then; without, the session is over.
     Deposit { mailbox: Number, greeting: Vec<String>, back: bool },
+    /// Ask a server. `Event::LookedUp` follows, unless the session's deadline comes before it.
+    Lookup { request: Box<Request> },
+    /// What came of it, and how long that took: `menu.looked_up`.
+    LookedUp { node: String, outcome: &'static str, took: Duration },
     /// The session is over: send the caller there.
     Go(Place),
     /// The session is over, because it went round without the caller: hang up with a cause, and tell the operator.
@@ -86,6 +96,16 @@ const NO_ROOM: &str = "no-voicemail";
 
 /// No prompt is longer. Where media says nothing for so long after it began, it has failed, and the caller goes on.
 pub(super) const LONGEST_PLAY: Duration = Duration::from_secs(600);
+
+/// What a caller brings from the menus before: nothing, in the first one.
+#[derive(Clone, Debug, Default)]
+pub struct Arriving {
+    /// Of the prompts; without it the menu's own is used.
+    pub language: Option<String>,
+    /// What [`Session::steps_without_key`] said there.
+    pub steps_without_key: u32,
+    pub variables: Variables,
+}
 
 /// A caller's stay in one menu. The owner keeps it with the conversation, feeds it events, and calls [`Session::handle`] with
 /// `Event::Deadline` when `deadline()` has come. After `Go` or `Stuck` it is over: it has no deadline and answers nothing.
@@ -116,6 +136,12 @@ pub(super) enum State {
         question: Question,
         until: Mono,
     },
+    /// A server is asked.
+    LookingUp {
+        node: NodeId,
+        began: Mono,
+        gives_up: Mono,
+    },
     /// Leaves a message, for as long as that may last.
     Depositing {
         node: NodeId,
@@ -132,6 +158,20 @@ pub(super) struct Question {
     pub(super) digits: String,
 }
 
+/// What comes after an announcement.
+enum Ahead {
+    Question(NodeId),
+    /// Nobody can say what follows this node.
+    Unknown(NodeId),
+    /// Nobody asks anything more.
+    None,
+}
+
+/// What may be kept of a key that is passed over.
+fn hidden(key: char) -> char {
+    if key.is_ascii_digit() { '0' } else { key }
+}
+
 /// Where the caller goes next, while one event is handled.
 pub(super) enum Step {
     /// Waits for the next event.
@@ -141,40 +181,49 @@ pub(super) enum Step {
 }
 
 impl Session {
-    /// Enters the menu. `language` is what the caller has from an earlier menu; without it the menu's own is used. `steps_without_key` is
-    /// what [`Session::steps_without_key`] said there, or 0.
-    pub fn start(graph: Arc<Graph>, language: Option<&str>, steps_without_key: u32, now: Now, out: &mut Vec<Action>) -> Session {
-        let language = language.unwrap_or(&graph.language).to_owned();
+    /// Enters the menu, as a caller who was in `arriving` so far.
+    pub fn start(graph: Arc<Graph>, arriving: Arriving, now: Now, world: &dyn World, out: &mut Vec<Action>) -> Session {
+        let Arriving { language, steps_without_key, variables } = arriving;
+        let language = language.unwrap_or_else(|| graph.language.clone());
         let start = graph.start;
-        let memory = Memory { language, stored: BTreeMap::new() };
+        let memory = Memory { language, variables };
         let mut session = Session { graph, memory, steps_without_key, state: State::Ended };
-        let step = session.enter(start, None, now, out);
-        session.run(step, now, out);
+        let around = Around { now, world };
+        let step = session.enter(start, None, around, out);
+        session.run(step, around, out);
         session
     }
 
-    pub fn handle(&mut self, event: Event, now: Now, out: &mut Vec<Action>) {
+    pub fn handle(&mut self, event: Event, now: Now, world: &dyn World, out: &mut Vec<Action>) {
         let event = match event {
             Event::Digit(c) if !is_key(c.to_ascii_uppercase()) => return,
             Event::Digit(c) => Event::Digit(c.to_ascii_uppercase()),
             Event::Deadline if self.deadline().is_none_or(|at| now.mono < at) => return,
-            Event::PlayEnded | Event::Deadline | Event::Deposited(_) => event,
+            Event::PlayEnded | Event::Deadline | Event::Deposited(_) | Event::LookedUp(_) => event,
         };
         if matches!(event, Event::Digit(_)) {
             self.steps_without_key = 0;
         }
+        let around = Around { now, world };
         let state = std::mem::replace(&mut self.state, State::Ended);
-        let step = self.step(state, event, now, out);
-        self.run(step, now, out);
+        let step = self.step(state, event, around, out);
+        self.run(step, around, out);
     }
 
     /// When it wants to hear `Event::Deadline`. `None` only when it is over, or waits for `Event::Deposited`.
     pub fn deadline(&self) -> Option<Mono> {
         match &self.state {
-            State::Announcing { gives_up, .. } | State::Asking { gives_up, .. } => Some(*gives_up),
+            State::Announcing { gives_up, .. } | State::Asking { gives_up, .. } | State::LookingUp { gives_up, .. } => {
+                Some(*gives_up)
+            }
             State::Awaiting { until, .. } => Some(*until),
             State::Depositing { .. } | State::Ended => None,
         }
+    }
+
+    /// Waits for `Event::LookedUp`.
+    pub fn is_looking_up(&self) -> bool {
+        matches!(self.state, State::LookingUp { .. })
     }
 
     pub fn ended(&self) -> bool {
@@ -186,6 +235,11 @@ impl Session {
         self.steps_without_key
     }
 
+    /// What was stored so far, which goes along to the next menu.
+    pub fn variables(&self) -> &Variables {
+        &self.memory.variables
+    }
+
     /// Language of the prompts now.
     pub fn language(&self) -> &str {
         &self.memory.language
@@ -193,9 +247,16 @@ impl Session {
 
     /// What may be kept of a key that is about to be pressed, if that is not the key: at a masked node, or ahead of one. A session that is
     /// given it instead does the same, but for numbers that are dialled as they were keyed.
-    pub fn stands_for(&self, key: char, now: Now) -> Option<char> {
+    pub fn stands_for(&self, key: char, now: Now, world: &dyn World) -> Option<char> {
+        let around = Around { now, world };
         let (node, digits) = match &self.state {
-            State::Announcing { node, .. } => (self.next_question(*node, now)?, ""),
+            State::Announcing { node, .. } => match self.next_question(*node, around) {
+                Ahead::Question(node) => (node, ""),
+                // The key is passed over there, whichever it is.
+                Ahead::Unknown(node) => return self.may_mask(node).then(|| hidden(key)),
+                Ahead::None => return None,
+            },
+            State::LookingUp { node, .. } => return self.may_mask(*node).then(|| hidden(key)),
             State::Asking { node, .. } => (*node, ""),
             State::Awaiting { node, question, .. } => (*node, question.digits.as_str()),
             State::Depositing { .. } | State::Ended => return None,
@@ -207,27 +268,51 @@ impl Session {
     pub fn may_be_secret(&self) -> bool {
         let is_masked = |node: &Node| node.kind.mask().is_some();
         match &self.state {
-            State::Announcing { .. } => self.graph.nodes.iter().any(is_masked),
+            State::Announcing { .. } | State::LookingUp { .. } => self.graph.nodes.iter().any(is_masked),
             State::Asking { node, .. } | State::Awaiting { node, .. } => self.graph.node(*node).is_some_and(is_masked),
             State::Depositing { .. } | State::Ended => false,
         }
     }
 
     /// The node that asks after an announcement, whatever is said before it does.
-    fn next_question(&self, mut id: NodeId, now: Now) -> Option<NodeId> {
+    fn next_question(&self, mut id: NodeId, around: Around<'_>) -> Ahead {
         let mut memory = self.memory.clone();
         for _ in 0..self.graph.nodes.len() {
-            let kind = &self.graph.node(id)?.kind;
-            if kind.ask().is_some() {
-                return Some(id);
+            let Some(node) = self.graph.node(id) else { return Ahead::None };
+            if node.kind.ask().is_some() {
+                return Ahead::Question(id);
             }
-            let To::Node(next) = &kind.passes(&mut memory, now)?.to else { return None };
-            id = *next;
+            match node.kind.passes(&mut memory, around).map(|exit| &exit.to) {
+                Some(To::Node(next)) => id = *next,
+                Some(To::Leave(_) | To::Dial(_)) => return Ahead::None,
+                None if node.kind.exits().is_empty() => return Ahead::None,
+                None => return Ahead::Unknown(id),
+            }
         }
-        None
+        Ahead::None
     }
 
-    fn step(&mut self, state: State, event: Event, now: Now, out: &mut Vec<Action>) -> Step {
+    /// A masked node can ask next, on whatever way out of this one.
+    fn may_mask(&self, from: NodeId) -> bool {
+        let mut seen = BTreeSet::new();
+        let mut open = vec![from];
+        while let Some(id) = open.pop() {
+            let Some(node) = self.graph.node(id).filter(|_| seen.insert(id)) else { continue };
+            if node.kind.mask().is_some() {
+                return true;
+            }
+            if node.kind.ask().is_none() {
+                let next = node.kind.exits().into_iter().filter_map(|exit| match exit.to {
+                    To::Node(id) => Some(id),
+                    To::Leave(_) | To::Dial(_) => None,
+                });
+                open.extend(next);
+            }
+        }
+        false
+    }
+
+    fn step(&mut self, state: State, event: Event, around: Around<'_>, out: &mut Vec<Action>) -> Step {
         let graph = Arc::clone(&self.graph);
         match (state, event) {
             (State::Announcing { node, .. }, Event::PlayEnded) => announced(&graph, node, None),
@@ -242,21 +327,21 @@ impl Session {
                 }
                 Some(_) | None => Step::Stay(State::Announcing { node, gives_up }),
             },
-            (State::Asking { node, tries, .. }, Event::PlayEnded) => asked(&graph, node, tries, now),
+            (State::Asking { node, tries, .. }, Event::PlayEnded) => asked(&graph, node, tries, around),
             (State::Asking { node, tries, .. }, Event::Deadline) => {
                 out.push(Action::StopPlay);
-                asked(&graph, node, tries, now)
+                asked(&graph, node, tries, around)
             }
             (State::Asking { node, tries, gives_up }, Event::Digit(key)) => match graph.node(node).and_then(|n| n.kind.ask()) {
                 Some(ask) if ask.barge_in => {
                     out.push(Action::StopPlay);
-                    self.keyed(&graph, node, Question { tries, digits: String::new() }, key, now, out)
+                    self.keyed(&graph, node, Question { tries, digits: String::new() }, key, around, out)
                 }
                 Some(_) | None => Step::Stay(State::Asking { node, tries, gives_up }),
             },
-            (State::Awaiting { node, question, .. }, Event::Digit(key)) => self.keyed(&graph, node, question, key, now, out),
+            (State::Awaiting { node, question, .. }, Event::Digit(key)) => self.keyed(&graph, node, question, key, around, out),
             (State::Awaiting { node, question, .. }, Event::Deadline) => match graph.node(node) {
-                Some(at) => at.kind.waited(&mut self.visit(node, at, now, out), question),
+                Some(at) => at.kind.waited(&mut self.visit(node, at, around, out), question),
                 None => Step::Stay(State::Ended),
             },
             // The end of a prompt that a key cut short, on its way while we stopped it.
@@ -272,37 +357,47 @@ impl Session {
                 // Nobody is sent on, or away, without a word.
                 None => {
                     out.push(Action::Announce { prompt: NO_ROOM });
-                    Step::Stay(State::Announcing { node, gives_up: now.mono + LONGEST_PLAY })
+                    Step::Stay(State::Announcing { node, gives_up: around.now.mono + LONGEST_PLAY })
                 }
             },
             (State::Depositing { node }, Event::PlayEnded | Event::Deadline | Event::Digit(_)) => {
                 Step::Stay(State::Depositing { node })
             }
-            (state, Event::Deposited(_)) => Step::Stay(state),
+            (State::LookingUp { node, began, .. }, Event::LookedUp(outcome)) => {
+                self.looked_up(&graph, node, began, outcome, around, out)
+            }
+            (State::LookingUp { node, began, .. }, Event::Deadline) => {
+                self.looked_up(&graph, node, began, Outcome::TimedOut, around, out)
+            }
+            // What is said meanwhile has ended, and nobody listens to keys.
+            (State::LookingUp { node, began, gives_up }, Event::PlayEnded | Event::Digit(_)) => {
+                Step::Stay(State::LookingUp { node, began, gives_up })
+            }
+            (state, Event::Deposited(_) | Event::LookedUp(_)) => Step::Stay(state),
             (State::Ended, Event::PlayEnded | Event::Deadline | Event::Digit(_)) => Step::Stay(State::Ended),
         }
     }
 
     /// Goes on until the caller has something to hear or to do, or is out of the menu.
-    fn run(&mut self, mut step: Step, now: Now, out: &mut Vec<Action>) {
+    fn run(&mut self, mut step: Step, around: Around<'_>, out: &mut Vec<Action>) {
         loop {
             step = match step {
                 Step::Stay(state) => {
                     self.state = state;
                     return;
                 }
-                Step::To { from, to, ahead } => self.follow(from, to, ahead, now, out),
+                Step::To { from, to, ahead } => self.follow(from, to, ahead, around, out),
             };
         }
     }
 
-    fn follow(&mut self, from: NodeId, to: To, ahead: Option<char>, now: Now, out: &mut Vec<Action>) -> Step {
+    fn follow(&mut self, from: NodeId, to: To, ahead: Option<char>, around: Around<'_>, out: &mut Vec<Action>) -> Step {
         let node = self.name(from);
         let left = |to: String| Action::Left { node: node.clone(), to };
         match to {
             To::Node(id) => {
                 out.push(left(format!("node:{}", self.name(id))));
-                self.enter(id, ahead, now, out)
+                self.enter(id, ahead, around, out)
             }
             To::Leave(place) => {
                 out.push(left(place.to_string()));
@@ -310,8 +405,10 @@ impl Session {
                 Step::Stay(State::Ended)
             }
             To::Dial(template) => {
-                let stored = self.memory.stored.iter().map(|(name, s)| (name.clone(), s.digits.clone())).collect();
-                let masked = template.names().any(|n| self.memory.stored.get(n).is_some_and(|s| s.masked));
+                let variables = &self.memory.variables.0;
+                let digits = |stored: &Stored| Some(stored.text()).filter(|text| is_dialled(text));
+                let stored = variables.iter().filter_map(|(name, stored)| Some((name.clone(), digits(stored)?))).collect();
+                let masked = template.names().any(|n| variables.get(n).is_some_and(|stored| stored.secret));
                 let Some(number) = template.fill(&stored) else {
                     out.push(Action::Stuck { node });
                     return Step::Stay(State::Ended);
@@ -324,7 +421,7 @@ impl Session {
         }
     }
 
-    fn enter(&mut self, id: NodeId, ahead: Option<char>, now: Now, out: &mut Vec<Action>) -> Step {
+    fn enter(&mut self, id: NodeId, ahead: Option<char>, around: Around<'_>, out: &mut Vec<Action>) -> Step {
         let graph = Arc::clone(&self.graph);
         self.steps_without_key += 1;
         let Some(node) = graph.node(id).filter(|_| self.steps_without_key <= MOST_STEPS_WITHOUT_KEY) else {
@@ -332,21 +429,49 @@ impl Session {
             return Step::Stay(State::Ended);
         };
         out.push(Action::Entered { node: node.name.clone() });
-        node.kind.enter(&mut self.visit(id, node, now, out), ahead)
+        node.kind.enter(&mut self.visit(id, node, around, out), ahead)
     }
 
-    fn keyed(&mut self, graph: &Graph, id: NodeId, question: Question, key: char, now: Now, out: &mut Vec<Action>) -> Step {
+    fn keyed(
+        &mut self,
+        graph: &Graph,
+        id: NodeId,
+        question: Question,
+        key: char,
+        around: Around<'_>,
+        out: &mut Vec<Action>,
+    ) -> Step {
         let Some(node) = graph.node(id) else { return Step::Stay(State::Ended) };
-        self.visit(id, node, now, out).key(&*node.kind, question, key)
+        self.visit(id, node, around, out).key(&*node.kind, question, key)
     }
 
-    fn visit<'a>(&'a mut self, id: NodeId, node: &'a Node, now: Now, out: &'a mut Vec<Action>) -> Visit<'a> {
-        Visit { id, name: &node.name, memory: &mut self.memory, now, out }
+    fn looked_up(
+        &mut self,
+        graph: &Graph,
+        id: NodeId,
+        began: Mono,
+        outcome: Outcome,
+        around: Around<'_>,
+        out: &mut Vec<Action>,
+    ) -> Step {
+        let Some(node) = graph.node(id) else { return Step::Stay(State::Ended) };
+        let took = around.now.mono.since(began);
+        out.push(Action::LookedUp { node: node.name.clone(), outcome: outcome.label(), took });
+        node.kind.looked_up(&mut self.visit(id, node, around, out), outcome)
+    }
+
+    fn visit<'a>(&'a mut self, id: NodeId, node: &'a Node, around: Around<'a>, out: &'a mut Vec<Action>) -> Visit<'a> {
+        Visit { id, name: &node.name, memory: &mut self.memory, around, out }
     }
 
     fn name(&self, id: NodeId) -> String {
         self.graph.node(id).map_or_else(String::new, |n: &Node| n.name.clone())
     }
+}
+
+/// What a server has answered may be anything.
+fn is_dialled(text: &str) -> bool {
+    text.strip_prefix('+').unwrap_or(text).bytes().all(|b| b.is_ascii_digit())
 }
 
 /// An announcement, or what is done in a mailbox, is over.
@@ -356,8 +481,8 @@ fn announced(graph: &Graph, id: NodeId, ahead: Option<char>) -> Step {
 }
 
 /// The question was said: the caller's time begins.
-fn asked(graph: &Graph, id: NodeId, tries: usize, now: Now) -> Step {
+fn asked(graph: &Graph, id: NodeId, tries: usize, around: Around<'_>) -> Step {
     let timeout = graph.node(id).and_then(|node| node.kind.ask()).map_or(Duration::ZERO, |ask| ask.timeout);
     let question = Question { tries, digits: String::new() };
-    Step::Stay(State::Awaiting { node: id, question, until: now.mono + timeout })
+    Step::Stay(State::Awaiting { node: id, question, until: around.now.mono + timeout })
 }

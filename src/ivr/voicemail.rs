@@ -10,8 +10,7 @@ use super::graph::{Scope, Spoken};
 use super::node::Act;
 use super::prompts::Prompts;
 use super::session::{Action, State, Step};
-use super::visit::{Memory, Visit};
-use crate::clock::Now;
+use super::visit::{Around, Memory, Visit};
 use crate::config::Place;
 use crate::ids::Number;
 
@@ -32,7 +31,7 @@ impl Act for Voicemail {
         self.greeting.iter().collect()
     }
 
-    fn passes(&self, _: &mut Memory, _: Now) -> Option<&Exit> {
+    fn passes(&self, _: &mut Memory, _: Around<'_>) -> Option<&Exit> {
         None
     }
 

@@ -17,6 +17,7 @@ mod kamailio;
 mod keys;
 mod ladder;
 mod lamps;
+mod lookups;
 mod mail;
 mod matrix;
 mod next_hop;
