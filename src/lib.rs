@@ -9,7 +9,7 @@
 //! | 2 | [`transaction`] [`dialog`] [`registrar`] [`media`] | the protocols' state machines, the audio path of a leg |
 //! | 3 | [`route`] [`event`] [`ivr`] [`acd`] [`voicemail`] [`conversation`] [`staffing`] | what a call centre is made of, and how many it takes |
 //! | 4 | [`switch`] | one owner of all state: `handle(input, now, &mut out)` |
-//! | 5 | [`store`] [`http_client`] | event log, index, registrations on disk; requests to other servers |
+//! | 5 | [`store`] [`http_client`] [`simulation`] | event log, index, registrations on disk; requests to other servers; the switch in no time |
 //! | 6 | [`transport`] [`media_engine`] [`recorder`] [`events`] [`mail`] [`lookup`] [`api`] [`console`] | sockets, threads, files |
 //! | – | [`server`] | builds and joins them |
 //!
@@ -43,6 +43,7 @@ pub mod voicemail;
 pub mod switch;
 
 pub mod http_client;
+pub mod simulation;
 pub mod store;
 
 pub mod api;

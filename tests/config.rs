@@ -596,6 +596,36 @@ fn every_prompt_is_there_in_every_language_as_8_khz_mono() {
     }
 }
 
+/// The calls that README's `cordboard check --scenarios` walks, and one that goes elsewhere.
+#[test]
+fn calls_to_the_shipped_menu_come_where_its_scenarios_say() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/cordboard.toml");
+    let source = cordboard::config::load(&path).unwrap();
+    let config = Config::resolve_for_check(&source).unwrap();
+    // Two languages are enough for these calls.
+    let prompts = source.prompts.iter().map(String::as_str).filter(|p| p.starts_with("en/") || p.starts_with("de/"));
+    let (clips, _) = cordboard::media_engine::sounds::load(&path.with_file_name("prompts"), prompts, None);
+    let files = cordboard::config::scenarios(&path).unwrap();
+    assert_eq!(files.len(), 1);
+    for file in files {
+        let checked = cordboard::simulation::check(&file, &config, &clips);
+        assert!(checked.calls >= 4 && checked.problems.is_empty(), "{:#?}", checked.problems);
+        let elsewhere = file.text.replacen("\"queue:support\"]", "\"queue:sales\"]", 1).replacen("2@5s 2@20s", "2@soon", 1);
+        let file = cordboard::config::File { text: elsewhere, ..file };
+        let told: Vec<String> = cordboard::simulation::check(&file, &config, &clips)
+            .problems
+            .iter()
+            .map(|p| format!("{}: {}", p.line, p.what))
+            .collect();
+        assert_eq!(told.len(), 2, "{told:#?}");
+        assert!(
+            told[0].starts_with("9: the call does not come to `queue:sales`; it goes menu:main, node:hours, node:language"),
+            "{told:#?}"
+        );
+        assert!(told[1].starts_with("15: `2@soon` are no keys with their time"), "{told:#?}");
+    }
+}
+
 struct Nowhere;
 
 impl World for Nowhere {
