@@ -9,8 +9,8 @@
 //! | 2 | [`transaction`] [`dialog`] [`registrar`] [`media`] | the protocols' state machines, the audio path of a leg |
 //! | 3 | [`route`] [`event`] [`ivr`] [`acd`] [`voicemail`] [`conversation`] [`staffing`] [`report`] | what a call centre is made of, how many it takes, how it fared |
 //! | 4 | [`switch`] | one owner of all state: `handle(input, now, &mut out)` |
-//! | 5 | [`store`] | event log, index, registrations on disk |
-//! | 6 | [`transport`] [`media_engine`] [`recorder`] [`events`] [`mail`] [`api`] [`console`] | sockets, threads, files |
+//! | 5 | [`store`] [`http_client`] [`simulation`] | event log, index, registrations on disk; requests to other servers; the switch in no time |
+//! | 6 | [`transport`] [`media_engine`] [`recorder`] [`events`] [`mail`] [`lookup`] [`api`] [`console`] | sockets, threads, files |
 //! | – | [`server`] | builds and joins them |
 //!
 //! Layers 1 to 4 know no socket, thread, file or clock.
@@ -43,11 +43,14 @@ pub mod voicemail;
 
 pub mod switch;
 
+pub mod http_client;
+pub mod simulation;
 pub mod store;
 
 pub mod api;
 pub mod console;
 pub mod events;
+pub mod lookup;
 pub mod mail;
 pub mod media_engine;
 pub mod recorder;

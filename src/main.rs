@@ -7,10 +7,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+use cordboard::clock::System;
 use cordboard::config;
+use cordboard::media::Clips;
+use cordboard::media_engine::sounds;
 use cordboard::recorder::catalogue::ApiAccess;
 use cordboard::recorder::command_line;
 use cordboard::server::lines::Lines;
+use cordboard::simulation;
 use cordboard::staffing;
 use cordboard::switch::journal;
 use cordboard::{ivr, server};
@@ -31,7 +35,31 @@ enum Command {
     /// Runs the switch until SIGTERM, which lets live calls end; a second one ends them. SIGHUP reads the configuration anew.
     Serve,
     /// Says what is wrong with the configuration and its menus, with file and line; exits 2 if there is anything.
-    Check,
+    Check {
+        /// Walks the calls of `menus/NAME.scenario.toml` too, and says where one does not come to the places that it is to come to.
+        #[arg(long)]
+        scenarios: bool,
+    },
+    /// Walks a call from outside through menus and queues in no time, and prints its path.
+    Simulate {
+        /// The number that is called.
+        #[arg(long)]
+        to: String,
+        #[arg(long)]
+        from: String,
+        /// When, in the time of the site: 2026-12-25T10:00; without it, now.
+        #[arg(long)]
+        at: Option<String>,
+        /// Keys and when they are pressed, from the answer on: "1@3s 42#@9s"
+        #[arg(long, default_value = "")]
+        keys: String,
+        /// What a server answers to a lookup: JSON. Once for each; further servers cannot be reached.
+        #[arg(long = "answer")]
+        answers: Vec<String>,
+        /// No agent is at a phone; otherwise all are ready, and answer after four seconds.
+        #[arg(long)]
+        nobody: bool,
+    },
     /// Lists, shows, verifies, exports recordings, or builds their index anew.
     Recordings {
         #[command(subcommand)]
@@ -65,7 +93,11 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<ExitCode> {
     match &arguments.command {
         Command::Serve => serve(&arguments.config),
-        Command::Check => check(&arguments.config),
+        Command::Check { scenarios } => check(&arguments.config, *scenarios),
+        Command::Simulate { to, from, at, keys, answers, nobody } => {
+            let call = Asked { to, from, at: at.as_deref(), keys, answers, nobody: *nobody };
+            simulate(&arguments.config, &call)
+        }
         Command::Recordings { command, token } => recordings(&arguments.config, command, token.clone()),
         Command::Users => users(&arguments.config),
         Command::Replay { journal } => replay(journal),
@@ -110,10 +142,22 @@ fn serve(path: &Path) -> Result<ExitCode> {
     })
 }
 
-fn check(path: &Path) -> Result<ExitCode> {
+fn check(path: &Path, scenarios: bool) -> Result<ExitCode> {
     let source = config::load(path)?;
-    let problems = ivr::check_all(&source);
+    let mut problems = ivr::check_all(&source);
+    let mut calls = 0;
+    if problems.is_empty() && scenarios {
+        let (config, clips) = rehearsed(path, &source)?;
+        for file in config::scenarios(path)? {
+            let checked = simulation::check(&file, &config, &clips);
+            calls += checked.calls;
+            problems.extend(checked.problems);
+        }
+    }
     if problems.is_empty() {
+        if scenarios {
+            println!("{calls} calls come where they are to come");
+        }
         for caution in config::cautions(&source) {
             eprintln!("{caution} (a warning)");
         }
@@ -121,6 +165,55 @@ fn check(path: &Path) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     Ok(report(&problems))
+}
+
+/// A call as the command line describes it.
+struct Asked<'a> {
+    to: &'a str,
+    from: &'a str,
+    at: Option<&'a str>,
+    keys: &'a str,
+    answers: &'a [String],
+    nobody: bool,
+}
+
+fn simulate(path: &Path, asked: &Asked<'_>) -> Result<ExitCode> {
+    let source = config::load(path)?;
+    let problems = ivr::check_all(&source);
+    if !problems.is_empty() {
+        return Ok(report(&problems));
+    }
+    let (config, clips) = rehearsed(path, &source)?;
+    let at = match asked.at {
+        Some(text) => simulation::moment(text, &config)?,
+        None => System::start().now().wall,
+    };
+    let described = simulation::Described {
+        to: asked.to.to_owned(),
+        from: asked.from.to_owned(),
+        at,
+        keys: simulation::keys(asked.keys)?,
+        answers: asked.answers.to_vec(),
+    };
+    let rings = (!asked.nobody).then_some(simulation::RINGS);
+    let taken = simulation::Simulation::new(&config, clips, at, rings).call(&described)?;
+    let mut out = std::io::stdout().lock();
+    for step in &taken.0 {
+        writeln!(out, "{step}")?;
+    }
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a simulation needs of a configuration that was checked: itself, also before secrets are made, and how long its prompts last.
+fn rehearsed(path: &Path, source: &config::Source) -> Result<(config::Config, Clips)> {
+    let Ok(config) = config::Config::resolve_for_check(source) else { anyhow::bail!("the configuration has faults") };
+    let names = source.prompts.iter().map(String::as_str);
+    let (clips, errors) = sounds::load(&path.with_file_name("prompts"), names, config.media.hold_music.as_deref());
+    for error in errors {
+        eprintln!("{error} (a warning)");
+    }
+    Ok((config, clips))
 }
 
 fn report(problems: &[config::Problem]) -> ExitCode {

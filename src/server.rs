@@ -39,6 +39,7 @@ use crate::chance::Chance;
 use crate::clock::System;
 use crate::config::{Config, Secret, Source};
 use crate::event::Direction;
+use crate::lookup::Lookups;
 use crate::mail::Mailer;
 use crate::media::{ClipName, Clips, Frame, Lease, Report};
 use crate::media_engine::{Outlets, sounds};
@@ -246,6 +247,12 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
     startup::tell_up(&config, transport.addresses());
     let mailer =
         Mailer::start(&store, current.subscribe(), clock, inputs.clone(), health.clone(), web).map_err(StoreError::from)?;
+    let answers = {
+        let inputs = inputs.clone();
+        // From threads of its own, which may wait.
+        Arc::new(move |answered: Input| drop(inputs.blocking_send(answered)))
+    };
+    let lookups = Lookups::start(clock, answers)?;
     let signals = heed_signals(orders.clone())?;
     let driver = Driver {
         clock,
@@ -260,6 +267,7 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
         kept: Default::default(),
         recorder,
         mailer,
+        lookups,
         store,
         current,
         place: Place { config_file },

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use cordboard::clock::{Mono, Now, Wall};
 use cordboard::config::{Config, DigestAlgorithm, File, Pattern, Place, Source, load};
-use cordboard::ivr::{Action, Event, Session, check_all};
+use cordboard::ivr::expression::{Name, Value, World};
+use cordboard::ivr::{Action, Arriving, Event, Session, check_all};
 use proptest::prelude::*;
 
 /// The example of the design, with digits where it has dots.
@@ -611,18 +612,56 @@ fn every_prompt_is_there_in_every_language_as_8_khz_mono() {
     }
 }
 
+/// The calls that README's `cordboard check --scenarios` walks, and one that goes elsewhere.
+#[test]
+fn calls_to_the_shipped_menu_come_where_its_scenarios_say() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/cordboard.toml");
+    let source = cordboard::config::load(&path).unwrap();
+    let config = Config::resolve_for_check(&source).unwrap();
+    // Two languages are enough for these calls.
+    let prompts = source.prompts.iter().map(String::as_str).filter(|p| p.starts_with("en/") || p.starts_with("de/"));
+    let (clips, _) = cordboard::media_engine::sounds::load(&path.with_file_name("prompts"), prompts, None);
+    let files = cordboard::config::scenarios(&path).unwrap();
+    assert_eq!(files.len(), 1);
+    for file in files {
+        let checked = cordboard::simulation::check(&file, &config, &clips);
+        assert!(checked.calls >= 4 && checked.problems.is_empty(), "{:#?}", checked.problems);
+        let elsewhere = file.text.replacen("\"queue:support\"]", "\"queue:sales\"]", 1).replacen("2@5s 2@20s", "2@soon", 1);
+        let file = cordboard::config::File { text: elsewhere, ..file };
+        let told: Vec<String> = cordboard::simulation::check(&file, &config, &clips)
+            .problems
+            .iter()
+            .map(|p| format!("{}: {}", p.line, p.what))
+            .collect();
+        assert_eq!(told.len(), 2, "{told:#?}");
+        assert!(
+            told[0].starts_with("9: the call does not come to `queue:sales`; it goes menu:main, node:hours, node:language"),
+            "{told:#?}"
+        );
+        assert!(told[1].starts_with("15: `2@soon` are no keys with their time"), "{told:#?}");
+    }
+}
+
+struct Nowhere;
+
+impl World for Nowhere {
+    fn value(&self, _: &Name) -> Option<Value> {
+        None
+    }
+}
+
 #[test]
 fn a_caller_of_the_shipped_menu_chooses_a_language_and_gets_to_a_queue() {
     let config = resolved(&shipped().main.text);
     let graphs = cordboard::ivr::graphs(&config).unwrap();
     let now = Now { mono: Mono::ZERO, wall: Wall::parse_rfc3339("2026-11-22T03:00:00Z").unwrap() };
     let mut out = Vec::new();
-    let mut session = Session::start(graphs["main"].clone(), None, 0, now, &mut out);
-    session.handle(Event::Digit('3'), now, &mut out);
-    session.handle(Event::PlayEnded, now, &mut out);
+    let mut session = Session::start(graphs["main"].clone(), Arriving::default(), now, &Nowhere, &mut out);
+    session.handle(Event::Digit('3'), now, &Nowhere, &mut out);
+    session.handle(Event::PlayEnded, now, &Nowhere, &mut out);
     assert!(out.contains(&Action::Language("uk".to_owned())));
     assert!(out.contains(&Action::Play { prompts: vec!["uk/menu".to_owned()] }));
-    session.handle(Event::Digit('1'), now, &mut out);
+    session.handle(Event::Digit('1'), now, &Nowhere, &mut out);
     assert_eq!(out.last(), Some(&Action::Go(Place::Queue("support".into()))));
 }
 

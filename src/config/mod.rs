@@ -32,7 +32,7 @@ pub use queue::{Announcements, Queue, RelaxStep, Standing, Strategy};
 pub use redact::Redaction;
 pub use resolved::*;
 pub use secrets::{GenerateError, Missing, generate, load_or_generate, missing_secrets};
-pub use source::{File, LoadError, Source, load};
+pub use source::{File, LoadError, Source, load, scenarios};
 pub use stand_ins::StandIns;
 pub use tones::{Sound, Tone, Tones};
 
@@ -45,7 +45,7 @@ impl Config {
     }
 
     /// As [`Config::resolve`], but what the first start would generate may be missing. For checking: what comes out has empty secrets.
-    pub(crate) fn resolve_for_check(source: &Source) -> Result<Config, Vec<Problem>> {
+    pub fn resolve_for_check(source: &Source) -> Result<Config, Vec<Problem>> {
         resolve::resolve(source, Secretless::Passed).map(|(config, _)| config)
     }
 }

@@ -24,6 +24,9 @@ const SECRET_KEYS: [&str; 4] = ["secret", "password", "token", PIN];
 /// Its pseudonym is of digits, as it is.
 const PIN: &str = "pin";
 
+/// Of lookups in menus: what servers know us by.
+const HEADERS: &str = "headers";
+
 impl Redaction {
     pub fn new(salt: impl Into<Vec<u8>>) -> Self {
         Redaction { salt: salt.into() }
@@ -65,18 +68,25 @@ impl Redaction {
         })
     }
 
-    /// A menu is kept as it is, but for what callers are to key at masked nodes; then without its comments.
+    /// A menu is kept as it is, but for what callers are to key at masked nodes, and what servers are shown as a key; then without its
+    /// comments.
     fn menu(&self, text: &str) -> String {
         let is_masked = |node: &Value| {
             node.get("kind").and_then(Value::as_str) == Some("collect") && node.get("mask").and_then(Value::as_bool) == Some(true)
         };
-        let exact = |node: &Value| is_masked(node) && node.get("exact").is_some();
+        let exact = |node: &Value| (is_masked(node) && node.get("exact").is_some()) || node.get(HEADERS).is_some();
         let nodes = |table: &Table| table.get("node").and_then(Value::as_table).is_some_and(|nodes| nodes.values().any(exact));
         match text.parse::<Table>() {
             Ok(table) if !nodes(&table) => text.to_owned(),
-            Ok(_) | Err(_) => self.text(text, |_, table| {
+            Ok(_) | Err(_) => self.text(text, |redaction, table| {
                 let nodes = table.get_mut("node").and_then(Value::as_table_mut).into_iter().flat_map(|nodes| nodes.iter_mut());
-                for (_, node) in nodes.filter(|(_, node)| is_masked(node)) {
+                for (_, node) in nodes {
+                    if let Some(headers) = node.get_mut(HEADERS) {
+                        redaction.all(headers, false);
+                    }
+                    if !is_masked(node) {
+                        continue;
+                    }
                     if let Some(exact) = node.get_mut("exact").and_then(Value::as_table_mut) {
                         *exact = stood_in_for(exact);
                     }

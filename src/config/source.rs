@@ -66,11 +66,21 @@ pub fn load(path: &Path) -> Result<Source, LoadError> {
     };
     let mut menus = Vec::new();
     for entry in entries(&path.with_file_name("menus"))? {
-        if entry.extension().is_some_and(|e| e == "toml") && entry.is_file() {
+        if entry.extension().is_some_and(|e| e == "toml") && entry.is_file() && !is_scenario(&entry) {
             menus.push(read(&entry)?);
         }
     }
     Ok(Source { main, secrets, menus, prompts: prompts(&path.with_file_name("prompts"))? })
+}
+
+/// Files beside the menus that say where calls are to come (`menus/NAME.scenario.toml`), sorted by path.
+pub fn scenarios(path: &Path) -> Result<Vec<File>, LoadError> {
+    let all = entries(&path.with_file_name("menus"))?;
+    all.iter().filter(|path| path.is_file() && is_scenario(path)).map(|path| read(path)).collect()
+}
+
+fn is_scenario(path: &Path) -> bool {
+    path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.ends_with(".scenario.toml"))
 }
 
 fn prompts(folder: &Path) -> Result<Vec<String>, LoadError> {

@@ -68,6 +68,10 @@ pub struct Conversation {
     pub stage: Stage,
     /// Language that the caller chose, for every prompt from then on.
     pub language: String,
+    /// What menus stored on the way, while it is in none.
+    pub variables: crate::ivr::Variables,
+    /// How often a menu has had something looked up: a late answer is known by it.
+    pub lookups: u32,
     /// The decision to record, made once, when the call is routed.
     pub rule: crate::route::Decision,
     /// Of an outbound one: the leg that is its customer, as long as that is there.
@@ -207,6 +211,8 @@ impl Conversation {
             gone: Vec::new(),
             stage: Stage::Routing,
             language: String::new(),
+            variables: crate::ivr::Variables::default(),
+            lookups: 0,
             rule: crate::route::Decision::never(String::new()),
             outside: LegId::NOBODY,
             recording: None,

@@ -27,7 +27,7 @@ pub use self::call::{
     CallWentOutside, LegAction, LegSummary, ParkReturn, Transfer, TransferOutcome,
 };
 pub use self::media::{MediaDegraded, MediaMissing, MediaQuality, MissingCause};
-pub use self::menu::{MenuDigit, MenuEntered, MenuLeft};
+pub use self::menu::{MenuDigit, MenuEntered, MenuLeft, MenuLookedUp};
 pub use self::queue::{AgentState, LeftWhy, QueueAnswered, QueueEntered, QueueLeft, QueueOffered, QueueUnanswered};
 pub use self::recording::{
     PromptRecorded, RecordingDecided, RecordingFailed, RecordingFinished, RecordingGap, RecordingNotAnnounced, RecordingPaused,
@@ -133,6 +133,8 @@ pub enum Kind {
     MenuDigit(MenuDigit),
     #[serde(rename = "menu.left")]
     MenuLeft(MenuLeft),
+    #[serde(rename = "menu.looked_up")]
+    MenuLookedUp(MenuLookedUp),
 
     #[serde(rename = "queue.entered")]
     QueueEntered(QueueEntered),

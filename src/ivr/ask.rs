@@ -14,6 +14,13 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// How often the question is asked again.
 const RETRIES: u64 = 3;
 
+/// Why a question has no good answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    NoKey,
+    WrongKey,
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Ask {
     pub(super) question: Spoken,

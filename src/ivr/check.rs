@@ -7,8 +7,9 @@ use std::sync::Arc;
 use super::Context;
 use super::exit::{Exit, NodeId, To};
 use super::fault::Fault;
-use super::graph::{Graph, Kind, Node};
+use super::graph::{Graph, Node};
 use super::prompts::Prompt;
+use super::say;
 use crate::config::Problem;
 use crate::config::text::Reader;
 use crate::ids::MenuName;
@@ -21,6 +22,11 @@ pub(super) fn graph(graph: &Graph, torn: bool, context: &Context, reader: &mut R
         if !torn && here.is_none() {
             reader.fault_in_line(node.line, within(node, Fault::Unreachable));
         }
+        for language in here.into_iter().flatten().filter(|_| node.kind.says().is_some()) {
+            if let Some(fault) = unsaid(language, context) {
+                reader.fault_in_line(node.kind.says().unwrap_or(node.line), within(node, fault));
+            }
+        }
         for spoken in node.kind.spoken() {
             for prompt in &spoken.prompts.0 {
                 for (language, prompt) in missing(prompt, here, context) {
@@ -30,7 +36,7 @@ pub(super) fn graph(graph: &Graph, torn: bool, context: &Context, reader: &mut R
         }
     }
     let next = |id: &NodeId| match graph.node(*id) {
-        Some(node) if !node.kind.waits() => node.kind.exits().into_iter().filter_map(node_of).collect(),
+        Some(node) if node.kind.ask().is_none() => node.kind.exits().into_iter().filter_map(node_of).collect(),
         Some(_) | None => Vec::new(),
     };
     for circle in circles(numbered(graph).map(|(id, _)| id), next) {
@@ -44,7 +50,7 @@ pub(super) fn graph(graph: &Graph, torn: bool, context: &Context, reader: &mut R
 /// Circles that go through several menus, or leave a menu and come back into it.
 pub(super) fn loops_between(graphs: &BTreeMap<MenuName, Arc<Graph>>, context: &Context) -> Vec<Problem> {
     let next = |(menu, id): &(MenuName, NodeId)| -> Vec<(MenuName, NodeId)> {
-        let Some(node) = graphs.get(menu).and_then(|g| g.node(*id)).filter(|n| !n.kind.waits()) else {
+        let Some(node) = graphs.get(menu).and_then(|g| g.node(*id)).filter(|n| n.kind.ask().is_none()) else {
             return Vec::new();
         };
         let step = |exit: &Exit| match &exit.to {
@@ -92,16 +98,7 @@ fn languages<'g>(graph: &'g Graph, context: &'g Context) -> BTreeMap<NodeId, BTr
             continue;
         }
         let Some(node) = graph.node(id) else { continue };
-        let language = match &node.kind {
-            Kind::Language(set) => set.set.as_str(),
-            Kind::Play(_)
-            | Kind::Menu(_)
-            | Kind::Collect(_)
-            | Kind::Hours(_)
-            | Kind::Go(_)
-            | Kind::Voicemail(_)
-            | Kind::Hangup(_) => language,
-        };
+        let language = node.kind.language().unwrap_or(language);
         open.extend(node.kind.exits().into_iter().filter_map(node_of).map(|next| (next, language)));
     }
     heard
@@ -121,6 +118,15 @@ fn missing(prompt: &Prompt, heard: Option<&BTreeSet<&str>>, context: &Context) -
             .map(|language| ((*language).to_owned(), name.clone()))
             .collect(),
     }
+}
+
+/// Why values cannot be said in a language.
+fn unsaid(language: &str, context: &Context) -> Option<Fault> {
+    let Some(tongue) = say::Language::of(language) else { return Some(Fault::CannotSay(language.to_owned())) };
+    let is_missing = |clip: &String| !context.has_prompt(&format!("{language}/{clip}"));
+    let missing: Vec<String> = say::vocabulary(tongue).into_iter().filter(is_missing).collect();
+    let first = missing.first()?.clone();
+    Some(Fault::NoClips { language: language.to_owned(), first, clips: missing.len() })
 }
 
 /// Circles in a graph, each once, beginning with its least member: what cannot be on a circle is cut off until nothing more can.

@@ -1,7 +1,7 @@
 //! `kind = "collect"`: takes several digits, an account number or an extension, and goes where they say.
 //!
 //! Digits end with the terminator, with `max` of them, or when none comes for `inter_digit`. `*` begins anew; other keys are passed
-//! over. What was keyed is stored as `digits`, and under `store` too, for `number:{…}` exits of this menu. With `mask` it stays out of
+//! over. What was keyed is stored as `digits`, and under `store` too, for what follows. With `mask` it stays out of
 //! events, logs and journals.
 
 use std::collections::BTreeMap;
@@ -10,12 +10,16 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_spanned::Spanned;
 
-use super::ask::{Ask, GivenAsk};
+use super::ask::{Ask, Failure, GivenAsk};
 use super::exit::{Exit, GivenExit};
+use super::expression::{Kind, Value};
 use super::fault::Fault;
-use super::graph::Scope;
+use super::graph::{Scope, Spoken};
 use super::menu::is_key;
+use super::node::Act;
 use super::prompts::Prompts;
+use super::session::{Question, State, Step};
+use super::visit::{Around, Memory, Stored, Visit};
 use crate::config::StandIns;
 use crate::config::units::Time;
 
@@ -28,18 +32,88 @@ const INTER_DIGIT: Duration = Duration::from_secs(3);
 
 #[derive(Debug)]
 pub(super) struct Collect {
-    pub(super) ask: Ask,
-    pub(super) min: usize,
-    pub(super) max: usize,
-    pub(super) terminator: Option<char>,
-    pub(super) inter_digit: Duration,
+    ask: Ask,
+    min: usize,
+    max: usize,
+    terminator: Option<char>,
+    inter_digit: Duration,
     /// Masked: what may be kept of what is keyed.
-    pub(super) mask: Option<StandIns>,
-    pub(super) store: Option<String>,
+    mask: Option<StandIns>,
+    store: Option<String>,
     /// Where exactly these digits lead; before `goto`.
-    pub(super) exact: BTreeMap<String, Exit>,
+    exact: BTreeMap<String, Exit>,
     /// Where other digits lead; `None`: they are wrong.
-    pub(super) goto: Option<Exit>,
+    goto: Option<Exit>,
+}
+
+impl Act for Collect {
+    fn exits(&self) -> Vec<&Exit> {
+        self.ask.exits().chain(self.exact.values()).chain(&self.goto).collect()
+    }
+
+    fn spoken(&self) -> Vec<&Spoken> {
+        self.ask.spoken().collect()
+    }
+
+    fn ask(&self) -> Option<&Ask> {
+        Some(&self.ask)
+    }
+
+    fn mask(&self) -> Option<&StandIns> {
+        self.mask.as_ref()
+    }
+
+    fn passes(&self, _: &mut Memory, _: Around<'_>) -> Option<&Exit> {
+        None
+    }
+
+    fn enter(&self, visit: &mut Visit<'_>, ahead: Option<char>) -> Step {
+        visit.ask(self, &self.ask, ahead)
+    }
+
+    fn keyed(&self, visit: &mut Visit<'_>, question: Question, key: char) -> Step {
+        let Question { tries, mut digits } = question;
+        if self.terminator == Some(key) {
+            return self.finished(visit, tries, digits);
+        }
+        match key {
+            '*' => digits.clear(),
+            '0'..='9' => digits.push(key),
+            _ => {}
+        }
+        if digits.len() >= self.max {
+            return self.finished(visit, tries, digits);
+        }
+        let patience = if digits.is_empty() { self.ask.timeout } else { self.inter_digit };
+        Step::Stay(State::Awaiting {
+            node: visit.id,
+            question: Question { tries, digits },
+            until: visit.around.now.mono + patience,
+        })
+    }
+
+    fn waited(&self, visit: &mut Visit<'_>, question: Question) -> Step {
+        if question.digits.is_empty() {
+            return visit.failed(&self.ask, question.tries, Failure::NoKey);
+        }
+        self.finished(visit, question.tries, question.digits)
+    }
+}
+
+impl Collect {
+    /// The digits are complete.
+    fn finished(&self, visit: &mut Visit<'_>, tries: usize, digits: String) -> Step {
+        let exit = self.exact.get(&digits).or(self.goto.as_ref()).filter(|_| digits.len() >= self.min);
+        let Some(exit) = exit else {
+            return visit.failed(&self.ask, tries, Failure::WrongKey);
+        };
+        let stored = Stored { value: Value::Text(digits), secret: self.mask.is_some() };
+        if let Some(name) = &self.store {
+            visit.memory.variables.0.insert(name.clone(), stored.clone());
+        }
+        visit.memory.variables.0.insert(DIGITS.to_owned(), stored);
+        visit.on(exit, None)
+    }
 }
 
 #[derive(Deserialize)]
@@ -84,6 +158,9 @@ impl GivenCollect {
             && !store.get_ref().bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
         {
             scope.fault(store, Fault::StoreName(store.get_ref().clone()));
+        }
+        if let Some(store) = &self.store {
+            scope.stores(store.get_ref(), Kind::Text, store);
         }
         let mut exact = BTreeMap::new();
         let mut whole = true;

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use toml::Value;
 
+use super::collect::DIGITS;
 use super::fault::Fault;
+use super::lookup::form_of;
+use super::variables::{self, Known, Storing, What};
 use crate::config::fault::There;
 use crate::config::units::is_telephone;
 use crate::config::{Config, Pattern, Place};
@@ -25,6 +28,8 @@ pub struct Context {
     extensions: BTreeMap<Number, Place>,
     outbound: Vec<Pattern>,
     arriving: BTreeMap<MenuName, BTreeSet<String>>,
+    known: BTreeMap<MenuName, Known>,
+    nothing: Known,
     pub(super) time_zone: jiff::tz::TimeZone,
 }
 
@@ -35,11 +40,18 @@ impl Context {
         let mut numbers = phones.clone();
         numbers.extend(config.extensions.keys().map(|n| n.as_str().to_owned()));
         numbers.extend(config.queues.values().filter_map(|q| q.number.as_ref()).map(|n| n.as_str().to_owned()));
+        let sketches: BTreeMap<&MenuName, Sketch> =
+            config.menus.iter().map(|(name, text)| (name, Sketch::of(&text.text))).collect();
+        let leads = leads(config, &sketches);
+        let queues = names(&mut config.queues.keys().map(|q| q.as_str()));
+        let stored = sketches.iter().map(|(name, sketch)| (*name, sketch.stored.as_slice())).collect();
         Context {
+            known: variables::known(&stored, &leads, &queues),
+            nothing: Known::default(),
             languages: config.prompts.iter().filter_map(|p| p.split_once('/')).map(|(language, _)| language.to_owned()).collect(),
             prompts: config.prompts.iter().cloned().collect(),
             menus: names(&mut config.menus.keys().map(MenuName::as_str)),
-            queues: names(&mut config.queues.keys().map(|q| q.as_str())),
+            queues,
             phones,
             mailboxes: names(&mut config.mailboxes.keys().map(Number::as_str)),
             queue_numbers: config
@@ -50,7 +62,7 @@ impl Context {
             numbers,
             extensions: config.extensions.clone(),
             outbound: config.outbound.iter().map(|o| o.pattern.clone()).collect(),
-            arriving: arriving(config),
+            arriving: arriving(&sketches, &leads),
             time_zone: config.site.time_zone.clone(),
         }
     }
@@ -66,6 +78,15 @@ impl Context {
     /// Languages that callers bring from menus before this one.
     pub(super) fn arriving(&self, menu: &MenuName) -> impl Iterator<Item = &String> {
         self.arriving.get(menu).into_iter().flatten()
+    }
+
+    /// What can be stored when callers are in this menu.
+    pub(super) fn known(&self, menu: &MenuName) -> &Known {
+        self.known.get(menu).unwrap_or(&self.nothing)
+    }
+
+    pub(super) fn queues(&self) -> &BTreeSet<String> {
+        &self.queues
     }
 
     /// Whether the place is there.
@@ -115,10 +136,8 @@ impl Context {
     }
 }
 
-/// For each menu, the languages that a caller can have when another menu, or a queue after one, sends it there. Wider than what happens:
-/// a menu that sets a language somewhere is taken to set it on every way out.
-fn arriving(config: &Config) -> BTreeMap<MenuName, BTreeSet<String>> {
-    let sketches: BTreeMap<&MenuName, Sketch> = config.menus.iter().map(|(name, text)| (name, Sketch::of(&text.text))).collect();
+/// For each menu those that it leads to, be it through a queue.
+fn leads(config: &Config, sketches: &BTreeMap<&MenuName, Sketch>) -> BTreeMap<MenuName, BTreeSet<MenuName>> {
     let by_extension = |place: &Place| match place {
         Place::Menu(menu) => Some(menu.clone()),
         Place::Number(number) => match config.extensions.get(number.as_str()) {
@@ -128,16 +147,27 @@ fn arriving(config: &Config) -> BTreeMap<MenuName, BTreeSet<String>> {
         Place::Queue(_) | Place::Phone(_) | Place::Voicemail(_) | Place::Hangup => None,
     };
     let after_queues: Vec<MenuName> = config.queues.values().filter_map(|q| by_extension(&q.overflow)).collect();
+    let of = |sketch: &Sketch| {
+        let after_queues = if sketch.queues { after_queues.as_slice() } else { &[] };
+        sketch.places.iter().filter_map(by_extension).chain(after_queues.iter().cloned()).collect()
+    };
+    sketches.iter().map(|(name, sketch)| ((*name).clone(), of(sketch))).collect()
+}
+
+/// For each menu, the languages that a caller can have when another menu, or a queue after one, sends it there. Wider than what happens:
+/// a menu that sets a language somewhere is taken to set it on every way out.
+fn arriving(
+    sketches: &BTreeMap<&MenuName, Sketch>,
+    leads: &BTreeMap<MenuName, BTreeSet<MenuName>>,
+) -> BTreeMap<MenuName, BTreeSet<String>> {
     let mut arriving: BTreeMap<MenuName, BTreeSet<String>> = BTreeMap::new();
     loop {
         let mut wider = arriving.clone();
-        for (name, sketch) in &sketches {
+        for (name, sketch) in sketches {
             let mut leaving = sketch.languages.clone();
             leaving.extend(arriving.get(*name).into_iter().flatten().cloned());
-            let next = sketch.places.iter().filter_map(by_extension);
-            let after_queues = if sketch.queues { after_queues.as_slice() } else { &[] };
-            for menu in next.chain(after_queues.iter().cloned()) {
-                wider.entry(menu).or_default().extend(leaving.iter().cloned());
+            for menu in leads.get(*name).into_iter().flatten() {
+                wider.entry(menu.clone()).or_default().extend(leaving.iter().cloned());
             }
         }
         if wider == arriving {
@@ -152,21 +182,42 @@ struct Sketch {
     languages: BTreeSet<String>,
     places: Vec<Place>,
     queues: bool,
+    stored: Vec<Storing>,
 }
 
 impl Sketch {
     fn of(text: &str) -> Self {
-        let mut sketch = Sketch { languages: BTreeSet::new(), places: Vec::new(), queues: false };
+        let mut sketch = Sketch { languages: BTreeSet::new(), places: Vec::new(), queues: false, stored: Vec::new() };
         let Ok(table) = text.parse::<toml::Table>() else { return sketch };
         sketch.languages.extend(table.get("language").and_then(Value::as_str).map(str::to_owned));
         for node in table.get("node").and_then(Value::as_table).into_iter().flat_map(|t| t.values()) {
             if node.get("kind").and_then(Value::as_str) == Some("language") {
                 sketch.languages.extend(node.get("set").and_then(Value::as_str).map(str::to_owned));
             }
+            sketch.stores(node);
             sketch.places_in(node);
         }
         sketch.queues = sketch.places.iter().any(|p| matches!(p, Place::Queue(_) | Place::Number(_)));
         sketch
+    }
+
+    fn stores(&mut self, node: &Value) {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let table = |key: &str| node.get(key).and_then(Value::as_table).into_iter().flat_map(|table| table.iter());
+        let mut store = |name: &str, what: What| self.stored.push(Storing { name: name.to_owned(), what });
+        match node.get("kind").and_then(Value::as_str) {
+            Some("collect") => {
+                let masked = node.get("mask").and_then(Value::as_bool) == Some(true);
+                let names = [Some(DIGITS), node.get("store").and_then(Value::as_str)];
+                names.into_iter().flatten().for_each(|name| store(name, What::Keyed { masked }));
+            }
+            Some("set") => {
+                let made = table("values").filter_map(|(name, value)| Some((name, text(value)?)));
+                made.for_each(|(name, expression)| store(name, What::Made(expression)));
+            }
+            Some("lookup") => table("store").for_each(|(name, given)| store(name, What::Found(form_of(given).kind()))),
+            Some(_) | None => {}
+        }
     }
 
     fn places_in(&mut self, value: &Value) {

@@ -1,5 +1,6 @@
 //! What can be wrong with a menu.
 
+use super::expression::{BadExpression, Kind, RESERVED};
 use crate::config::fault::There;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -12,7 +13,9 @@ pub(super) enum Fault {
     TooManyNodes { nodes: usize, most: usize },
     #[error("node `{0}` has no kind; write kind = \"play\", menu, collect, hours, language, go, voicemail or hangup")]
     NoKind(String),
-    #[error("`{0}` is no kind of node: write play, menu, collect, hours, language, go, voicemail or hangup")]
+    #[error(
+        "`{0}` is no kind of node: write play, menu, collect, hours, language, go, if, set, say, lookup, voicemail or hangup"
+    )]
     UnknownKind(String),
     #[error("`{0}` is no name for a node: write letters, digits, and . _ - between them")]
     NodeName(String),
@@ -22,7 +25,7 @@ pub(super) enum Fault {
     Dangling { what: &'static str, name: String, there: There },
     #[error("`{0}` cannot be dialled: it is no number inside, and no outbound rule takes it")]
     NotDialled(String),
-    #[error("nothing in this menu stores `{{{0}}}`; a collect node stores digits, and what its `store` names")]
+    #[error("nothing stores `{{{0}}}` before a caller gets here; a collect node stores digits, and what its `store` names")]
     NothingStored(String),
     #[error("prompt `{prompt}` is missing in `{language}`: put it at prompts/{language}/{prompt}.wav")]
     NoPrompt { prompt: String, language: String },
@@ -50,6 +53,50 @@ pub(super) enum Fault {
     NotATerminator(String),
     #[error("digits lead nowhere: give goto, exact or both")]
     LeadsNowhere,
+    #[error("{0}")]
+    Expression(BadExpression),
+    #[error(
+        "`{0}` is a secret, for it is keyed at a masked node: it can go into a lookup or a number, but not be asked for or said"
+    )]
+    Secret(String),
+    #[error("callers have no tags here")]
+    NoTags,
+    #[error("`{name}` is {here} here and {elsewhere} elsewhere; callers take it along, so give one of them another name")]
+    TwoKinds { name: String, here: Kind, elsewhere: Kind },
+    #[error("`{0}` is stored as different things by the menus before this one; give one of them another name")]
+    Torn(String),
+    #[error("`{0}` is no name for a value: write at most 32 letters, digits or _, not a digit first, and none of {words}", words = RESERVED.join(", "))]
+    VariableName(String),
+    #[error("a condition is true or false, and this is {0}")]
+    NoCondition(Kind),
+    #[error("{given} values; write 1 to {most}")]
+    Values { given: usize, most: usize },
+    #[error("this is {found}; what is said so must be {wanted}")]
+    NotSaid { wanted: Kind, found: Kind },
+    #[error("money needs its currency: EUR, USD, GBP, UAH, SEK or CNY")]
+    NoCurrency,
+    #[error("`{0}` is no currency that has a name here: write EUR, USD, GBP, UAH, SEK or CNY")]
+    UnknownCurrency(String),
+    #[error("nobody knows here how values are said in `{0}`; lead its callers another way")]
+    CannotSay(String),
+    #[error(
+        "{clips} of the clips that values are said with are missing in `{language}`, the first of them prompts/{language}/{first}.wav"
+    )]
+    NoClips { language: String, first: String, clips: usize },
+    #[error(
+        "`{0}` is no address to look up: write http:// or https://, a host without a password, and values in braces only behind it"
+    )]
+    Url(String),
+    #[error("an expression in braces has no closing brace; write {{{{ for a brace itself")]
+    Unclosed,
+    #[error("a GET has no body; write method = \"POST\" or \"PUT\"")]
+    BodyOfGet,
+    #[error("header `{0}` cannot be sent: its name is a word, its value printable ASCII")]
+    Header(String),
+    #[error("timeout must be at most 10s: the caller waits")]
+    LookupTimeout,
+    #[error("`{0}` is no JSON pointer; write \"/account/balance\"")]
+    Pointer(String),
     #[error("`{0}` is no day: write mon, tue, wed, thu, fri, sat, sun or two of them as mon-fri")]
     NotADay(String),
     #[error("`{0}` is given twice; write its hours as a list")]

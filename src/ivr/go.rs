@@ -5,10 +5,22 @@ use serde_spanned::Spanned;
 
 use super::exit::{Exit, GivenExit};
 use super::graph::Scope;
+use super::node::Act;
+use super::visit::{Around, Memory};
 
 #[derive(Debug)]
 pub(super) struct Go {
-    pub(super) to: Exit,
+    to: Exit,
+}
+
+impl Act for Go {
+    fn exits(&self) -> Vec<&Exit> {
+        vec![&self.to]
+    }
+
+    fn passes(&self, _: &mut Memory, _: Around<'_>) -> Option<&Exit> {
+        Some(&self.to)
+    }
 }
 
 #[derive(Deserialize)]

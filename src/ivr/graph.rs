@@ -1,24 +1,31 @@
 //! A menu as a graph of nodes, and how its file is read.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_spanned::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeValue;
 
-use super::collect::{Collect, GivenCollect};
+use super::collect::GivenCollect;
+use super::condition::GivenCondition;
 use super::exit::{Exit, GivenExit, NodeId, To};
+use super::expression::{Expression, Kind, Name, RESERVED};
 use super::fault::Fault;
-use super::go::{GivenGo, Go};
+use super::go::GivenGo;
 use super::hangup::{GivenHangup, Hangup};
-use super::hours::{GivenHours, Hours};
-use super::language::{GivenLanguage, Language};
-use super::menu::{GivenMenu, Menu};
-use super::play::{GivenPlay, Play};
+use super::hours::GivenHours;
+use super::language::GivenLanguage;
+use super::lookup::GivenLookup;
+use super::menu::GivenMenu;
+use super::node::Act;
+use super::play::GivenPlay;
 use super::prompts::Prompts;
-use super::voicemail::{GivenVoicemail, Voicemail};
+use super::set::GivenSet;
+use super::value::GivenValue;
+use super::variables::{Known, Reading};
+use super::voicemail::GivenVoicemail;
 use super::{Context, check};
 use crate::config::fault::There;
 use crate::config::text::Reader;
@@ -46,54 +53,7 @@ pub struct Graph {
 pub(super) struct Node {
     pub(super) name: String,
     pub(super) line: u32,
-    pub(super) kind: Kind,
-}
-
-#[derive(Debug)]
-pub(super) enum Kind {
-    Play(Play),
-    Menu(Menu),
-    Collect(Collect),
-    Hours(Hours),
-    Language(Language),
-    Go(Go),
-    Voicemail(Voicemail),
-    Hangup(Hangup),
-}
-
-impl Kind {
-    /// Every way out, in no order that matters.
-    pub(super) fn exits(&self) -> Vec<&Exit> {
-        match self {
-            Kind::Play(play) => vec![&play.next],
-            Kind::Menu(menu) => menu.ask.exits().chain(menu.digits.values()).collect(),
-            Kind::Collect(collect) => collect.ask.exits().chain(collect.exact.values()).chain(&collect.goto).collect(),
-            Kind::Hours(hours) => vec![&hours.open, &hours.closed, &hours.holiday],
-            Kind::Language(language) => vec![&language.next],
-            Kind::Go(go) => vec![&go.to],
-            Kind::Voicemail(voicemail) => voicemail.next.iter().chain(&voicemail.full).collect(),
-            Kind::Hangup(_) => Vec::new(),
-        }
-    }
-
-    pub(super) fn spoken(&self) -> Vec<&Spoken> {
-        match self {
-            Kind::Play(play) => vec![&play.spoken],
-            Kind::Menu(menu) => menu.ask.spoken().collect(),
-            Kind::Collect(collect) => collect.ask.spoken().collect(),
-            Kind::Voicemail(voicemail) => voicemail.greeting.iter().collect(),
-            Kind::Hangup(hangup) => hangup.spoken.iter().collect(),
-            Kind::Hours(_) | Kind::Language(_) | Kind::Go(_) => Vec::new(),
-        }
-    }
-
-    /// Whether it waits for the caller's key.
-    pub(super) fn waits(&self) -> bool {
-        match self {
-            Kind::Menu(_) | Kind::Collect(_) => true,
-            Kind::Play(_) | Kind::Hours(_) | Kind::Language(_) | Kind::Go(_) | Kind::Voicemail(_) | Kind::Hangup(_) => false,
-        }
-    }
+    pub(super) kind: Box<dyn Act>,
 }
 
 /// Prompts, and the line that names them.
@@ -168,24 +128,17 @@ fn read(reader: &mut Reader, name: &MenuName, text: &MenuText, context: &Context
     }
     let ids: BTreeMap<String, NodeId> =
         tables.keys().enumerate().map(|(i, key)| (key.get_ref().clone().into_owned(), NodeId(i))).collect();
-    let stored = stored(&tables);
+    let known = context.known(name);
     let mut torn = false;
     let mut nodes = Vec::new();
     for (key, value) in tables {
-        let mut scope = Scope {
-            reader: &mut *reader,
-            context,
-            ids: &ids,
-            stored: &stored,
-            node: key.get_ref(),
-            at: key.span().start,
-            torn: false,
-        };
+        let mut scope =
+            Scope { reader: &mut *reader, context, ids: &ids, known, node: key.get_ref(), at: key.span().start, torn: false };
         let kind = scope.kind(value);
         torn |= scope.torn || kind.is_none();
         let line = reader.line(key.span().start);
         // An unreadable node keeps its place among the numbers; `torn` says that the graph is not to be used.
-        let kind = kind.unwrap_or(Kind::Hangup(Hangup { spoken: None }));
+        let kind = kind.unwrap_or_else(|| Box::new(Hangup { spoken: None }));
         nodes.push(Node { name: key.get_ref().clone().into_owned(), line, kind });
     }
     let (head, start) = (head?, start?);
@@ -199,16 +152,8 @@ fn read(reader: &mut Reader, name: &MenuName, text: &MenuText, context: &Context
     (!torn).then_some(graph)
 }
 
-/// Names that collect nodes store under.
-fn stored(nodes: &DeTable<'_>) -> BTreeSet<String> {
-    let tables = nodes.values().filter_map(|v| v.get_ref().as_table());
-    let collects = tables.filter(|t| t.get("kind").and_then(|k| k.get_ref().as_str()) == Some("collect"));
-    let mut names = BTreeSet::new();
-    for collect in collects {
-        names.insert(super::collect::DIGITS.to_owned());
-        names.extend(collect.get("store").and_then(|s| s.get_ref().as_str()).map(str::to_owned));
-    }
-    names
+fn boxed<N: Act + 'static>(node: Option<N>) -> Option<Box<dyn Act>> {
+    Some(Box::new(node?))
 }
 
 /// A node being read: where faults are put, and what its exits may name.
@@ -216,7 +161,7 @@ pub(super) struct Scope<'a> {
     pub(super) reader: &'a mut Reader,
     pub(super) context: &'a Context,
     ids: &'a BTreeMap<String, NodeId>,
-    stored: &'a BTreeSet<String>,
+    known: &'a Known,
     node: &'a str,
     at: usize,
     /// An exit leads to a node that is not there, so what can be reached is not judged.
@@ -224,7 +169,7 @@ pub(super) struct Scope<'a> {
 }
 
 impl Scope<'_> {
-    fn kind(&mut self, value: Spanned<DeValue<'_>>) -> Option<Kind> {
+    fn kind(&mut self, value: Spanned<DeValue<'_>>) -> Option<Box<dyn Act>> {
         if !is_name(self.node) {
             let fault = Fault::NodeName(self.node.to_owned());
             self.reader.fault(self.at, fault);
@@ -241,14 +186,18 @@ impl Scope<'_> {
         };
         let value = Spanned::new(span, value);
         match kind.get_ref().as_str() {
-            Some("play") => self.given::<GivenPlay>(value)?.resolve(self).map(Kind::Play),
-            Some("menu") => self.given::<GivenMenu>(value)?.resolve(self).map(Kind::Menu),
-            Some("collect") => self.given::<GivenCollect>(value)?.resolve(self).map(Kind::Collect),
-            Some("hours") => self.given::<GivenHours>(value)?.resolve(self).map(Kind::Hours),
-            Some("language") => self.given::<GivenLanguage>(value)?.resolve(self).map(Kind::Language),
-            Some("go") => self.given::<GivenGo>(value)?.resolve(self).map(Kind::Go),
-            Some("voicemail") => self.given::<GivenVoicemail>(value)?.resolve(self).map(Kind::Voicemail),
-            Some("hangup") => self.given::<GivenHangup>(value)?.resolve(self).map(Kind::Hangup),
+            Some("play") => boxed(self.given::<GivenPlay>(value)?.resolve(self)),
+            Some("menu") => boxed(self.given::<GivenMenu>(value)?.resolve(self)),
+            Some("collect") => boxed(self.given::<GivenCollect>(value)?.resolve(self)),
+            Some("hours") => boxed(self.given::<GivenHours>(value)?.resolve(self)),
+            Some("language") => boxed(self.given::<GivenLanguage>(value)?.resolve(self)),
+            Some("go") => boxed(self.given::<GivenGo>(value)?.resolve(self)),
+            Some("if") => boxed(self.given::<GivenCondition>(value)?.resolve(self)),
+            Some("set") => boxed(self.given::<GivenSet>(value)?.resolve(self)),
+            Some("say") => boxed(self.given::<GivenValue>(value)?.resolve(self)),
+            Some("lookup") => boxed(self.given::<GivenLookup>(value)?.resolve(self)),
+            Some("voicemail") => boxed(self.given::<GivenVoicemail>(value)?.resolve(self)),
+            Some("hangup") => boxed(self.given::<GivenHangup>(value)?.resolve(self)),
             Some(other) => {
                 self.fault(&kind, Fault::UnknownKind(other.to_owned()));
                 None
@@ -267,6 +216,57 @@ impl Scope<'_> {
     pub(super) fn fault<T>(&mut self, at: &Spanned<T>, what: Fault) {
         let fault = Fault::InNode { node: self.node.to_owned(), what: Box::new(what) };
         self.reader.fault(at.span().start, fault);
+    }
+
+    pub(super) fn line_of<T>(&self, given: &Spanned<T>) -> u32 {
+        self.reader.line(given.span().start)
+    }
+
+    /// An expression whose value goes no further than into something else that is stored, or out with a lookup.
+    pub(super) fn expression(&mut self, given: &Spanned<String>) -> Option<Expression> {
+        let reading = Reading { known: self.known, queues: self.context.queues() };
+        let expression = match Expression::parse(given.get_ref(), &reading) {
+            Ok(expression) => expression,
+            Err(bad) => {
+                self.fault(given, Fault::Expression(bad));
+                return None;
+            }
+        };
+        let torn = |name: &&Name| matches!(name, Name::Variable(variable) if self.known.is_torn(variable));
+        if let Some(name) = expression.names().into_iter().find(torn) {
+            let fault = Fault::Torn(name.to_string());
+            self.fault(given, fault);
+        }
+        if expression.names().contains(&&Name::CallerTags) {
+            self.fault(given, Fault::NoTags);
+        }
+        Some(expression)
+    }
+
+    /// An expression whose value can be heard, or shows in the way that a caller takes: no secret is in it.
+    pub(super) fn open_expression(&mut self, given: &Spanned<String>) -> Option<Expression> {
+        let expression = self.expression(given)?;
+        if let Some(secret) = self.known.secret_in(&expression) {
+            self.fault(given, Fault::Secret(secret.to_owned()));
+        }
+        Some(expression)
+    }
+
+    /// Every node that stores something under a name stores the same kind.
+    pub(super) fn stores<T>(&mut self, name: &str, here: Kind, at: &Spanned<T>) {
+        if let Some(elsewhere) = self.known.variable(name).map(|v| v.kind).filter(|kind| *kind != here) {
+            self.fault(at, Fault::TwoKinds { name: name.to_owned(), here, elsewhere });
+        }
+    }
+
+    /// What it is called by expressions.
+    pub(super) fn variable_name<T>(&mut self, name: &str, at: &Spanned<T>) {
+        let mut bytes = name.bytes();
+        let begins = bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
+        let is_word = begins && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        if !is_word || name.len() > 32 || RESERVED.contains(&name) {
+            self.fault(at, Fault::VariableName(name.to_owned()));
+        }
     }
 
     pub(super) fn node_line(&self) -> u32 {
@@ -289,7 +289,10 @@ impl Scope<'_> {
                 }
             },
             GivenExit::Place(place) => self.context.place(place).map(|()| To::Leave(place.clone())),
-            GivenExit::Dial(template) => match template.names().find(|n| !self.stored.contains(*n)) {
+            GivenExit::Dial(template) => match template
+                .names()
+                .find(|n| !self.known.variable(n).is_some_and(|v| matches!(v.kind, Kind::Text | Kind::Integer)))
+            {
                 Some(name) => Err(Fault::NothingStored(name.to_owned())),
                 None => Ok(To::Dial(template.clone())),
             },

@@ -17,6 +17,8 @@ use serde_spanned::Spanned;
 use super::exit::{Exit, GivenExit};
 use super::fault::Fault;
 use super::graph::Scope;
+use super::node::Act;
+use super::visit::{Around, Memory};
 use crate::clock::Wall;
 use crate::config::units::Zone;
 
@@ -26,9 +28,9 @@ pub(super) struct Hours {
     /// From Monday.
     week: [Vec<Shift>; 7],
     holidays: Vec<Holiday>,
-    pub(super) open: Exit,
-    pub(super) closed: Exit,
-    pub(super) holiday: Exit,
+    open: Exit,
+    closed: Exit,
+    holiday: Exit,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,8 +63,18 @@ pub(super) struct GivenHours {
     holiday: Option<Spanned<GivenExit>>,
 }
 
+impl Act for Hours {
+    fn exits(&self) -> Vec<&Exit> {
+        vec![&self.open, &self.closed, &self.holiday]
+    }
+
+    fn passes(&self, _: &mut Memory, around: Around<'_>) -> Option<&Exit> {
+        Some(self.at(around.now.wall))
+    }
+}
+
 impl Hours {
-    pub(super) fn at(&self, now: Wall) -> &Exit {
+    fn at(&self, now: Wall) -> &Exit {
         match now.timestamp() {
             Some(now) if self.is_open(now) => &self.open,
             Some(now) if self.is_holiday(now.to_zoned(self.zone.clone()).date()) => &self.holiday,

@@ -5,17 +5,53 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_spanned::Spanned;
 
-use super::ask::{Ask, GivenAsk};
+use super::ask::{Ask, Failure, GivenAsk};
 use super::exit::{Exit, GivenExit};
 use super::fault::Fault;
-use super::graph::Scope;
+use super::graph::{Scope, Spoken};
+use super::node::Act;
 use super::prompts::Prompts;
+use super::session::{Question, Step};
+use super::visit::{Around, Memory, Visit};
 use crate::config::units::Time;
 
 #[derive(Debug)]
 pub(super) struct Menu {
-    pub(super) ask: Ask,
-    pub(super) digits: BTreeMap<char, Exit>,
+    ask: Ask,
+    digits: BTreeMap<char, Exit>,
+}
+
+impl Act for Menu {
+    fn exits(&self) -> Vec<&Exit> {
+        self.ask.exits().chain(self.digits.values()).collect()
+    }
+
+    fn spoken(&self) -> Vec<&Spoken> {
+        self.ask.spoken().collect()
+    }
+
+    fn ask(&self) -> Option<&Ask> {
+        Some(&self.ask)
+    }
+
+    fn passes(&self, _: &mut Memory, _: Around<'_>) -> Option<&Exit> {
+        None
+    }
+
+    fn enter(&self, visit: &mut Visit<'_>, ahead: Option<char>) -> Step {
+        visit.ask(self, &self.ask, ahead)
+    }
+
+    fn keyed(&self, visit: &mut Visit<'_>, question: Question, key: char) -> Step {
+        match self.digits.get(&key) {
+            Some(exit) => visit.on(exit, None),
+            None => visit.failed(&self.ask, question.tries, Failure::WrongKey),
+        }
+    }
+
+    fn waited(&self, visit: &mut Visit<'_>, question: Question) -> Step {
+        visit.failed(&self.ask, question.tries, Failure::NoKey)
+    }
 }
 
 #[derive(Deserialize)]

@@ -1,39 +1,51 @@
 //! Menus: the graph that a file describes, and a caller's session in it.
 //!
 //! A menu file is a graph of nodes, one file here a kind ([`play`], [`menu`], [`collect`], [`hours`], [`language`], [`go`],
-//! [`voicemail`], [`hangup`]). [`Graph::parse`] checks all that can be checked before a call: prompts in every language that a caller
+//! [`condition`], [`set`], [`value`], [`lookup`], [`voicemail`], [`hangup`]). [`Graph::parse`] checks all that can be checked before a call: prompts in every language that a caller
 //! can have there, exits, nodes that nobody reaches, loops that go round without the caller. A [`Session`] then never has to ask
 //! whether something is there. It names configuration and time only; playing, dialling and queueing are the conversation's.
 //!
 //! | who owns | what |
 //! |---|---|
 //! | [`Graph`] | what the menu says; shared by its callers, replaced by a reload for those who come after |
-//! | [`Session`] | where the caller is, what was keyed, the prompts' language |
-//! | the conversation | the session itself, what plays, what comes after `Go`; it hands the language on to the next session |
+//! | [`Session`] | where the caller is, what was keyed and stored, the prompts' language |
+//! | the conversation | the session itself, what plays, what comes after `Go`; it hands language and values on to the next session |
 
 mod ask;
 mod check;
 mod collect;
+mod condition;
 mod context;
 mod exit;
+pub mod expression;
 mod fault;
+mod found;
 mod go;
 mod graph;
 mod hangup;
 mod hours;
 mod language;
+mod lookup;
 mod menu;
+mod node;
 mod play;
 mod prompts;
 pub mod say;
 mod session;
+mod set;
 #[cfg(test)]
 mod tests;
+mod value;
+mod variables;
+mod visit;
 mod voicemail;
 
 pub use context::Context;
+pub use found::{Form, Wanted, found};
 pub use graph::Graph;
-pub use session::{Action, Deposit, Event, Session};
+pub use lookup::{Outcome, Request};
+pub use session::{Action, Arriving, Deposit, Event, Session};
+pub use visit::Variables;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -3,16 +3,48 @@
 use serde::Deserialize;
 use serde_spanned::Spanned;
 
-use super::exit::{Exit, GivenExit};
+use super::exit::{Exit, GivenExit, To};
 use super::graph::{Scope, Spoken};
+use super::node::Act;
 use super::prompts::Prompts;
+use super::session::Step;
+use super::visit::{Around, Memory, Visit};
 
 #[derive(Debug)]
 pub(super) struct Play {
-    pub(super) spoken: Spoken,
+    spoken: Spoken,
     /// A key ends the prompt, and is taken by the next node that asks. Otherwise keys are passed over.
-    pub(super) barge_in: bool,
-    pub(super) next: Exit,
+    barge_in: bool,
+    next: Exit,
+}
+
+impl Act for Play {
+    fn exits(&self) -> Vec<&Exit> {
+        vec![&self.next]
+    }
+
+    fn spoken(&self) -> Vec<&Spoken> {
+        vec![&self.spoken]
+    }
+
+    fn passes(&self, _: &mut Memory, _: Around<'_>) -> Option<&Exit> {
+        Some(&self.next)
+    }
+
+    fn enter(&self, visit: &mut Visit<'_>, ahead: Option<char>) -> Step {
+        if self.barge_in && ahead.is_some() {
+            return visit.on(&self.next, ahead);
+        }
+        visit.announce(&self.spoken)
+    }
+
+    fn is_cut_short(&self) -> bool {
+        self.barge_in
+    }
+
+    fn announced(&self) -> To {
+        self.next.to.clone()
+    }
 }
 
 #[derive(Deserialize)]

@@ -10,27 +10,29 @@
 //!                         └── key (barge-in) ── as in Awaiting ────────────────────────┘
 //! ```
 //!
+//! A node that looks something up waits in `LookingUp` for the answer, or for its own deadline; keys are passed over meanwhile.
+//!
 //! Every state but `Ended` has a deadline, so nobody is forgotten where media never reports the end of a prompt. A key that cuts an
 //! announcement short is kept for the next node that asks (callers who know the way key ahead). Keys pressed while a prompt plays that
 //! may not be cut short are passed over.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Graph;
-use super::ask::Ask;
-use super::collect::{Collect, DIGITS};
-use super::exit::{Exit, NodeId, To};
-use super::graph::{Kind, Node, Spoken};
+use super::exit::{NodeId, To};
+use super::expression::World;
+use super::graph::Node;
+use super::lookup::{Outcome, Request};
 use super::menu::is_key;
-use super::voicemail::Voicemail;
+use super::visit::{Around, Memory, Stored, Variables, Visit};
 use crate::clock::{Mono, Now};
 use crate::config::Place;
 use crate::ids::Number;
 
 /// What happened to the caller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A key: `0`–`9`, `*`, `#`, `A`–`D`; anything else is passed over.
     Digit(char),
@@ -39,6 +41,8 @@ pub enum Event {
     PlayEnded,
     /// What came of [`Action::Deposit`].
     Deposited(Deposit),
+    /// What came of the last [`Action::Lookup`]; one that nobody waits for any more is passed over.
+    LookedUp(Outcome),
     /// [`Session::deadline`] has come. Ignored before it.
     Deadline,
 }
@@ -73,6 +77,10 @@ pub enum Action {
     /// The caller is to leave a message: after these clips (`<language>/<prompt>`), or after the mailbox's own greeting where there are
     /// none. With `back`, `Event::Deposited` follows, and nothing else until then; without, the session is over.
     Deposit { mailbox: Number, greeting: Vec<String>, back: bool },
+    /// Ask a server. `Event::LookedUp` follows, unless the session's deadline comes before it.
+    Lookup { request: Box<Request> },
+    /// What came of it, and how long that took: `menu.looked_up`.
+    LookedUp { node: String, outcome: &'static str, took: Duration },
     /// The session is over: send the caller there.
     Go(Place),
     /// The session is over, because it went round without the caller: hang up with a cause, and tell the operator.
@@ -87,27 +95,30 @@ const MOST_STEPS_WITHOUT_KEY: u32 = 100;
 const NO_ROOM: &str = "no-voicemail";
 
 /// No prompt is longer. Where media says nothing for so long after it began, it has failed, and the caller goes on.
-const LONGEST_PLAY: Duration = Duration::from_secs(600);
+pub(super) const LONGEST_PLAY: Duration = Duration::from_secs(600);
+
+/// What a caller brings from the menus before: nothing, in the first one.
+#[derive(Clone, Debug, Default)]
+pub struct Arriving {
+    /// Of the prompts; without it the menu's own is used.
+    pub language: Option<String>,
+    /// What [`Session::steps_without_key`] said there.
+    pub steps_without_key: u32,
+    pub variables: Variables,
+}
 
 /// A caller's stay in one menu. The owner keeps it with the conversation, feeds it events, and calls [`Session::handle`] with
 /// `Event::Deadline` when `deadline()` has come. After `Go` or `Stuck` it is over: it has no deadline and answers nothing.
 #[derive(Clone, Debug)]
 pub struct Session {
     graph: Arc<Graph>,
-    language: String,
-    stored: BTreeMap<String, Stored>,
+    memory: Memory,
     steps_without_key: u32,
     state: State,
 }
 
 #[derive(Clone, Debug)]
-struct Stored {
-    digits: String,
-    masked: bool,
-}
-
-#[derive(Clone, Debug)]
-enum State {
+pub(super) enum State {
     /// Something is said; then the caller goes on.
     Announcing {
         node: NodeId,
@@ -119,12 +130,17 @@ enum State {
         tries: usize,
         gives_up: Mono,
     },
-    /// It was said, or cut short by a key. `digits` is what was keyed so far (collect only).
+    /// It was said, or cut short by a key.
     Awaiting {
         node: NodeId,
-        tries: usize,
-        digits: String,
+        question: Question,
         until: Mono,
+    },
+    /// A server is asked.
+    LookingUp {
+        node: NodeId,
+        began: Mono,
+        gives_up: Mono,
     },
     /// Leaves a message, for as long as that may last.
     Depositing {
@@ -133,15 +149,31 @@ enum State {
     Ended,
 }
 
-/// Why a question has no good answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Failure {
-    NoKey,
-    WrongKey,
+/// How far the caller is with a question.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Question {
+    /// How often it was asked again.
+    pub(super) tries: usize,
+    /// What was keyed so far (collect only).
+    pub(super) digits: String,
+}
+
+/// What comes after an announcement.
+enum Ahead {
+    Question(NodeId),
+    /// Nobody can say what follows this node.
+    Unknown(NodeId),
+    /// Nobody asks anything more.
+    None,
+}
+
+/// What may be kept of a key that is passed over.
+fn hidden(key: char) -> char {
+    if key.is_ascii_digit() { '0' } else { key }
 }
 
 /// Where the caller goes next, while one event is handled.
-enum Step {
+pub(super) enum Step {
     /// Waits for the next event.
     Stay(State),
     /// On from this node; a key that is kept for the next question goes along.
@@ -149,39 +181,49 @@ enum Step {
 }
 
 impl Session {
-    /// Enters the menu. `language` is what the caller has from an earlier menu; without it the menu's own is used. `steps_without_key` is
-    /// what [`Session::steps_without_key`] said there, or 0.
-    pub fn start(graph: Arc<Graph>, language: Option<&str>, steps_without_key: u32, now: Now, out: &mut Vec<Action>) -> Session {
-        let language = language.unwrap_or(&graph.language).to_owned();
+    /// Enters the menu, as a caller who was in `arriving` so far.
+    pub fn start(graph: Arc<Graph>, arriving: Arriving, now: Now, world: &dyn World, out: &mut Vec<Action>) -> Session {
+        let Arriving { language, steps_without_key, variables } = arriving;
+        let language = language.unwrap_or_else(|| graph.language.clone());
         let start = graph.start;
-        let mut session = Session { graph, language, stored: BTreeMap::new(), steps_without_key, state: State::Ended };
-        let step = session.enter(start, None, now, out);
-        session.run(step, now, out);
+        let memory = Memory { language, variables };
+        let mut session = Session { graph, memory, steps_without_key, state: State::Ended };
+        let around = Around { now, world };
+        let step = session.enter(start, None, around, out);
+        session.run(step, around, out);
         session
     }
 
-    pub fn handle(&mut self, event: Event, now: Now, out: &mut Vec<Action>) {
+    pub fn handle(&mut self, event: Event, now: Now, world: &dyn World, out: &mut Vec<Action>) {
         let event = match event {
             Event::Digit(c) if !is_key(c.to_ascii_uppercase()) => return,
             Event::Digit(c) => Event::Digit(c.to_ascii_uppercase()),
             Event::Deadline if self.deadline().is_none_or(|at| now.mono < at) => return,
-            Event::PlayEnded | Event::Deadline | Event::Deposited(_) => event,
+            Event::PlayEnded | Event::Deadline | Event::Deposited(_) | Event::LookedUp(_) => event,
         };
         if matches!(event, Event::Digit(_)) {
             self.steps_without_key = 0;
         }
+        let around = Around { now, world };
         let state = std::mem::replace(&mut self.state, State::Ended);
-        let step = self.step(state, event, now, out);
-        self.run(step, now, out);
+        let step = self.step(state, event, around, out);
+        self.run(step, around, out);
     }
 
     /// When it wants to hear `Event::Deadline`. `None` only when it is over, or waits for `Event::Deposited`.
     pub fn deadline(&self) -> Option<Mono> {
         match &self.state {
-            State::Announcing { gives_up, .. } | State::Asking { gives_up, .. } => Some(*gives_up),
+            State::Announcing { gives_up, .. } | State::Asking { gives_up, .. } | State::LookingUp { gives_up, .. } => {
+                Some(*gives_up)
+            }
             State::Awaiting { until, .. } => Some(*until),
             State::Depositing { .. } | State::Ended => None,
         }
+    }
+
+    /// Waits for `Event::LookedUp`.
+    pub fn is_looking_up(&self) -> bool {
+        matches!(self.state, State::LookingUp { .. })
     }
 
     pub fn ended(&self) -> bool {
@@ -193,136 +235,169 @@ impl Session {
         self.steps_without_key
     }
 
+    /// What was stored so far, which goes along to the next menu.
+    pub fn variables(&self) -> &Variables {
+        &self.memory.variables
+    }
+
     /// Language of the prompts now.
     pub fn language(&self) -> &str {
-        &self.language
+        &self.memory.language
     }
 
     /// What may be kept of a key that is about to be pressed, if that is not the key: at a masked node, or ahead of one. A session that is
     /// given it instead does the same, but for numbers that are dialled as they were keyed.
-    pub fn stands_for(&self, key: char, now: Now) -> Option<char> {
+    pub fn stands_for(&self, key: char, now: Now, world: &dyn World) -> Option<char> {
+        let around = Around { now, world };
         let (node, digits) = match &self.state {
-            State::Announcing { node, .. } => (self.next_question(*node, now)?, ""),
+            State::Announcing { node, .. } => match self.next_question(*node, around) {
+                Ahead::Question(node) => (node, ""),
+                // The key is passed over there, whichever it is.
+                Ahead::Unknown(node) => return self.may_mask(node).then(|| hidden(key)),
+                Ahead::None => return None,
+            },
+            State::LookingUp { node, .. } => return self.may_mask(*node).then(|| hidden(key)),
             State::Asking { node, .. } => (*node, ""),
-            State::Awaiting { node, digits, .. } => (*node, digits.as_str()),
+            State::Awaiting { node, question, .. } => (*node, question.digits.as_str()),
             State::Depositing { .. } | State::Ended => return None,
         };
-        match &self.graph.node(node)?.kind {
-            Kind::Collect(collect) => Some(collect.mask.as_ref()?.key(digits, key)),
-            Kind::Menu(_)
-            | Kind::Play(_)
-            | Kind::Hours(_)
-            | Kind::Language(_)
-            | Kind::Go(_)
-            | Kind::Voicemail(_)
-            | Kind::Hangup(_) => None,
-        }
+        Some(self.graph.node(node)?.kind.mask()?.key(digits, key))
     }
 
     /// A masked node asks, or may ask next: nobody is to listen in.
     pub fn may_be_secret(&self) -> bool {
-        let is_masked = |node: &Node| matches!(&node.kind, Kind::Collect(collect) if collect.mask.is_some());
+        let is_masked = |node: &Node| node.kind.mask().is_some();
         match &self.state {
-            State::Announcing { .. } => self.graph.nodes.iter().any(is_masked),
+            State::Announcing { .. } | State::LookingUp { .. } => self.graph.nodes.iter().any(is_masked),
             State::Asking { node, .. } | State::Awaiting { node, .. } => self.graph.node(*node).is_some_and(is_masked),
             State::Depositing { .. } | State::Ended => false,
         }
     }
 
     /// The node that asks after an announcement, whatever is said before it does.
-    fn next_question(&self, mut id: NodeId, now: Now) -> Option<NodeId> {
+    fn next_question(&self, mut id: NodeId, around: Around<'_>) -> Ahead {
+        let mut memory = self.memory.clone();
         for _ in 0..self.graph.nodes.len() {
-            let exit = match &self.graph.node(id)?.kind {
-                Kind::Menu(_) | Kind::Collect(_) => return Some(id),
-                Kind::Play(play) => &play.next,
-                Kind::Hours(hours) => hours.at(now.wall),
-                Kind::Language(language) => &language.next,
-                Kind::Go(go) => &go.to,
-                Kind::Voicemail(_) | Kind::Hangup(_) => return None,
-            };
-            let To::Node(next) = &exit.to else { return None };
-            id = *next;
+            let Some(node) = self.graph.node(id) else { return Ahead::None };
+            if node.kind.ask().is_some() {
+                return Ahead::Question(id);
+            }
+            match node.kind.passes(&mut memory, around).map(|exit| &exit.to) {
+                Some(To::Node(next)) => id = *next,
+                Some(To::Leave(_) | To::Dial(_)) => return Ahead::None,
+                None if node.kind.exits().is_empty() => return Ahead::None,
+                None => return Ahead::Unknown(id),
+            }
         }
-        None
+        Ahead::None
     }
 
-    fn step(&mut self, state: State, event: Event, now: Now, out: &mut Vec<Action>) -> Step {
+    /// A masked node can ask next, on whatever way out of this one.
+    fn may_mask(&self, from: NodeId) -> bool {
+        let mut seen = BTreeSet::new();
+        let mut open = vec![from];
+        while let Some(id) = open.pop() {
+            let Some(node) = self.graph.node(id).filter(|_| seen.insert(id)) else { continue };
+            if node.kind.mask().is_some() {
+                return true;
+            }
+            if node.kind.ask().is_none() {
+                let next = node.kind.exits().into_iter().filter_map(|exit| match exit.to {
+                    To::Node(id) => Some(id),
+                    To::Leave(_) | To::Dial(_) => None,
+                });
+                open.extend(next);
+            }
+        }
+        false
+    }
+
+    fn step(&mut self, state: State, event: Event, around: Around<'_>, out: &mut Vec<Action>) -> Step {
         let graph = Arc::clone(&self.graph);
         match (state, event) {
-            (State::Announcing { node, .. }, Event::PlayEnded) => self.announced(&graph, node, None),
+            (State::Announcing { node, .. }, Event::PlayEnded) => announced(&graph, node, None),
             (State::Announcing { node, .. }, Event::Deadline) => {
                 out.push(Action::StopPlay);
-                self.announced(&graph, node, None)
+                announced(&graph, node, None)
             }
-            (State::Announcing { node, gives_up }, Event::Digit(key)) => match graph.node(node).map(|n| &n.kind) {
-                Some(Kind::Play(play)) if play.barge_in => {
+            (State::Announcing { node, gives_up }, Event::Digit(key)) => match graph.node(node) {
+                Some(at) if at.kind.is_cut_short() => {
                     out.push(Action::StopPlay);
-                    self.announced(&graph, node, Some(key))
+                    announced(&graph, node, Some(key))
                 }
                 Some(_) | None => Step::Stay(State::Announcing { node, gives_up }),
             },
-            (State::Asking { node, tries, .. }, Event::PlayEnded) => Step::Stay(self.asked(&graph, node, tries, now)),
+            (State::Asking { node, tries, .. }, Event::PlayEnded) => asked(&graph, node, tries, around),
             (State::Asking { node, tries, .. }, Event::Deadline) => {
                 out.push(Action::StopPlay);
-                Step::Stay(self.asked(&graph, node, tries, now))
+                asked(&graph, node, tries, around)
             }
-            (State::Asking { node, tries, gives_up }, Event::Digit(key)) => match ask_of(&graph, node) {
+            (State::Asking { node, tries, gives_up }, Event::Digit(key)) => match graph.node(node).and_then(|n| n.kind.ask()) {
                 Some(ask) if ask.barge_in => {
                     out.push(Action::StopPlay);
-                    self.keyed(&graph, node, tries, String::new(), key, now, out)
+                    self.keyed(&graph, node, Question { tries, digits: String::new() }, key, around, out)
                 }
                 Some(_) | None => Step::Stay(State::Asking { node, tries, gives_up }),
             },
-            (State::Awaiting { node, tries, digits, .. }, Event::Digit(key)) => {
-                self.keyed(&graph, node, tries, digits, key, now, out)
-            }
-            (State::Awaiting { node, tries, digits, .. }, Event::Deadline) => self.waited(&graph, node, tries, digits, now, out),
+            (State::Awaiting { node, question, .. }, Event::Digit(key)) => self.keyed(&graph, node, question, key, around, out),
+            (State::Awaiting { node, question, .. }, Event::Deadline) => match graph.node(node) {
+                Some(at) => at.kind.waited(&mut self.visit(node, at, around, out), question),
+                None => Step::Stay(State::Ended),
+            },
             // The end of a prompt that a key cut short, on its way while we stopped it.
-            (State::Awaiting { node, tries, digits, until }, Event::PlayEnded) => {
-                Step::Stay(State::Awaiting { node, tries, digits, until })
+            (State::Awaiting { node, question, until }, Event::PlayEnded) => {
+                Step::Stay(State::Awaiting { node, question, until })
             }
             (State::Depositing { node }, Event::Deposited(Deposit::Over { by_key })) => {
                 self.steps_without_key = if by_key { 0 } else { self.steps_without_key };
-                self.announced(&graph, node, None)
+                announced(&graph, node, None)
             }
-            (State::Depositing { node }, Event::Deposited(Deposit::Full)) => match graph.node(node).map(|n| &n.kind) {
-                Some(Kind::Voicemail(Voicemail { full: Some(full), .. })) => {
-                    Step::To { from: node, to: full.to.clone(), ahead: None }
-                }
+            (State::Depositing { node }, Event::Deposited(Deposit::Full)) => match graph.node(node).and_then(|n| n.kind.full()) {
+                Some(full) => Step::To { from: node, to: full.to.clone(), ahead: None },
                 // Nobody is sent on, or away, without a word.
-                Some(_) | None => {
+                None => {
                     out.push(Action::Announce { prompt: NO_ROOM });
-                    Step::Stay(State::Announcing { node, gives_up: now.mono + LONGEST_PLAY })
+                    Step::Stay(State::Announcing { node, gives_up: around.now.mono + LONGEST_PLAY })
                 }
             },
             (State::Depositing { node }, Event::PlayEnded | Event::Deadline | Event::Digit(_)) => {
                 Step::Stay(State::Depositing { node })
             }
-            (state, Event::Deposited(_)) => Step::Stay(state),
+            (State::LookingUp { node, began, .. }, Event::LookedUp(outcome)) => {
+                self.looked_up(&graph, node, began, outcome, around, out)
+            }
+            (State::LookingUp { node, began, .. }, Event::Deadline) => {
+                self.looked_up(&graph, node, began, Outcome::TimedOut, around, out)
+            }
+            // What is said meanwhile has ended, and nobody listens to keys.
+            (State::LookingUp { node, began, gives_up }, Event::PlayEnded | Event::Digit(_)) => {
+                Step::Stay(State::LookingUp { node, began, gives_up })
+            }
+            (state, Event::Deposited(_) | Event::LookedUp(_)) => Step::Stay(state),
             (State::Ended, Event::PlayEnded | Event::Deadline | Event::Digit(_)) => Step::Stay(State::Ended),
         }
     }
 
     /// Goes on until the caller has something to hear or to do, or is out of the menu.
-    fn run(&mut self, mut step: Step, now: Now, out: &mut Vec<Action>) {
+    fn run(&mut self, mut step: Step, around: Around<'_>, out: &mut Vec<Action>) {
         loop {
             step = match step {
                 Step::Stay(state) => {
                     self.state = state;
                     return;
                 }
-                Step::To { from, to, ahead } => self.follow(from, to, ahead, now, out),
+                Step::To { from, to, ahead } => self.follow(from, to, ahead, around, out),
             };
         }
     }
 
-    fn follow(&mut self, from: NodeId, to: To, ahead: Option<char>, now: Now, out: &mut Vec<Action>) -> Step {
+    fn follow(&mut self, from: NodeId, to: To, ahead: Option<char>, around: Around<'_>, out: &mut Vec<Action>) -> Step {
         let node = self.name(from);
         let left = |to: String| Action::Left { node: node.clone(), to };
         match to {
             To::Node(id) => {
                 out.push(left(format!("node:{}", self.name(id))));
-                self.enter(id, ahead, now, out)
+                self.enter(id, ahead, around, out)
             }
             To::Leave(place) => {
                 out.push(left(place.to_string()));
@@ -330,8 +405,10 @@ impl Session {
                 Step::Stay(State::Ended)
             }
             To::Dial(template) => {
-                let stored = self.stored.iter().map(|(name, s)| (name.clone(), s.digits.clone())).collect();
-                let masked = template.names().any(|n| self.stored.get(n).is_some_and(|s| s.masked));
+                let variables = &self.memory.variables.0;
+                let digits = |stored: &Stored| Some(stored.text()).filter(|text| is_dialled(text));
+                let stored = variables.iter().filter_map(|(name, stored)| Some((name.clone(), digits(stored)?))).collect();
+                let masked = template.names().any(|n| variables.get(n).is_some_and(|stored| stored.secret));
                 let Some(number) = template.fill(&stored) else {
                     out.push(Action::Stuck { node });
                     return Step::Stay(State::Ended);
@@ -344,7 +421,7 @@ impl Session {
         }
     }
 
-    fn enter(&mut self, id: NodeId, ahead: Option<char>, now: Now, out: &mut Vec<Action>) -> Step {
+    fn enter(&mut self, id: NodeId, ahead: Option<char>, around: Around<'_>, out: &mut Vec<Action>) -> Step {
         let graph = Arc::clone(&self.graph);
         self.steps_without_key += 1;
         let Some(node) = graph.node(id).filter(|_| self.steps_without_key <= MOST_STEPS_WITHOUT_KEY) else {
@@ -352,169 +429,39 @@ impl Session {
             return Step::Stay(State::Ended);
         };
         out.push(Action::Entered { node: node.name.clone() });
-        let gives_up = now.mono + LONGEST_PLAY;
-        let on = |to: &Exit, ahead| Step::To { from: id, to: to.to.clone(), ahead };
-        match &node.kind {
-            Kind::Play(play) if play.barge_in && ahead.is_some() => on(&play.next, ahead),
-            Kind::Play(play) => self.announce(id, &play.spoken, gives_up, out),
-            Kind::Voicemail(voicemail) => {
-                let greeting = voicemail.greeting.iter().flat_map(|spoken| spoken.prompts.clips(&self.language)).collect();
-                let back = voicemail.next.is_some() || voicemail.full.is_some();
-                let mailbox = voicemail.mailbox.clone();
-                if !back {
-                    out.push(Action::Left { node: node.name.clone(), to: Place::Voicemail(mailbox.clone()).to_string() });
-                }
-                out.push(Action::Deposit { mailbox, greeting, back });
-                Step::Stay(if back { State::Depositing { node: id } } else { State::Ended })
-            }
-            Kind::Hangup(hangup) => match &hangup.spoken {
-                Some(spoken) => self.announce(id, spoken, gives_up, out),
-                None => Step::To { from: id, to: To::Leave(Place::Hangup), ahead: None },
-            },
-            Kind::Menu(menu) => self.ask(&graph, id, &menu.ask, ahead, now, out),
-            Kind::Collect(collect) => self.ask(&graph, id, &collect.ask, ahead, now, out),
-            Kind::Hours(hours) => on(hours.at(now.wall), ahead),
-            Kind::Language(language) => {
-                if self.language != language.set {
-                    self.language.clone_from(&language.set);
-                    out.push(Action::Language(language.set.clone()));
-                }
-                on(&language.next, ahead)
-            }
-            Kind::Go(go) => on(&go.to, ahead),
-        }
+        node.kind.enter(&mut self.visit(id, node, around, out), ahead)
     }
 
-    fn announce(&self, node: NodeId, spoken: &Spoken, gives_up: Mono, out: &mut Vec<Action>) -> Step {
-        out.push(Action::Play { prompts: spoken.prompts.clips(&self.language).collect() });
-        Step::Stay(State::Announcing { node, gives_up })
-    }
-
-    /// An announcement, or what is done in a mailbox, is over.
-    fn announced(&self, graph: &Graph, id: NodeId, ahead: Option<char>) -> Step {
-        let to = match graph.node(id).map(|n| &n.kind) {
-            Some(Kind::Play(play)) => play.next.to.clone(),
-            Some(Kind::Voicemail(Voicemail { next: Some(next), .. })) => next.to.clone(),
-            Some(Kind::Hangup(_) | Kind::Voicemail(_)) => To::Leave(Place::Hangup),
-            // These announce nothing.
-            Some(Kind::Menu(_) | Kind::Collect(_) | Kind::Hours(_) | Kind::Language(_) | Kind::Go(_)) | None => {
-                To::Leave(Place::Hangup)
-            }
-        };
-        Step::To { from: id, to, ahead }
-    }
-
-    /// Comes to a question. A key that was pressed ahead answers it before it is said.
-    fn ask(&mut self, graph: &Graph, id: NodeId, ask: &Ask, ahead: Option<char>, now: Now, out: &mut Vec<Action>) -> Step {
-        match ahead.filter(|_| ask.barge_in) {
-            Some(key) => self.keyed(graph, id, 0, String::new(), key, now, out),
-            None => {
-                out.push(Action::Play { prompts: ask.question.prompts.clips(&self.language).collect() });
-                Step::Stay(State::Asking { node: id, tries: 0, gives_up: now.mono + LONGEST_PLAY })
-            }
-        }
-    }
-
-    /// The question was said: the caller's time begins.
-    fn asked(&self, graph: &Graph, id: NodeId, tries: usize, now: Now) -> State {
-        let timeout = ask_of(graph, id).map_or(Duration::ZERO, |a| a.timeout);
-        State::Awaiting { node: id, tries, digits: String::new(), until: now.mono + timeout }
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "the state's fields, taken apart by the match")]
     fn keyed(
         &mut self,
         graph: &Graph,
         id: NodeId,
-        tries: usize,
-        digits: String,
+        question: Question,
         key: char,
-        now: Now,
+        around: Around<'_>,
         out: &mut Vec<Action>,
     ) -> Step {
         let Some(node) = graph.node(id) else { return Step::Stay(State::Ended) };
-        let masked = matches!(&node.kind, Kind::Collect(collect) if collect.mask.is_some());
-        out.push(Action::Digit { node: node.name.clone(), digit: (!masked).then_some(key) });
-        match &node.kind {
-            Kind::Menu(menu) => match menu.digits.get(&key) {
-                Some(exit) => Step::To { from: id, to: exit.to.clone(), ahead: None },
-                None => self.failed(id, &menu.ask, tries, Failure::WrongKey, now, out),
-            },
-            Kind::Collect(collect) => self.collected(id, collect, tries, digits, key, now, out),
-            Kind::Play(_) | Kind::Hours(_) | Kind::Language(_) | Kind::Go(_) | Kind::Voicemail(_) | Kind::Hangup(_) => {
-                Step::Stay(State::Ended)
-            }
-        }
+        self.visit(id, node, around, out).key(&*node.kind, question, key)
     }
 
-    #[allow(clippy::too_many_arguments, reason = "the state's fields, taken apart by the match")]
-    fn collected(
+    fn looked_up(
         &mut self,
+        graph: &Graph,
         id: NodeId,
-        collect: &Collect,
-        tries: usize,
-        mut digits: String,
-        key: char,
-        now: Now,
+        began: Mono,
+        outcome: Outcome,
+        around: Around<'_>,
         out: &mut Vec<Action>,
     ) -> Step {
-        if collect.terminator == Some(key) {
-            return self.finished(id, collect, tries, digits, now, out);
-        }
-        match key {
-            '*' => digits.clear(),
-            '0'..='9' => digits.push(key),
-            _ => {}
-        }
-        if digits.len() >= collect.max {
-            return self.finished(id, collect, tries, digits, now, out);
-        }
-        let patience = if digits.is_empty() { collect.ask.timeout } else { collect.inter_digit };
-        Step::Stay(State::Awaiting { node: id, tries, digits, until: now.mono + patience })
+        let Some(node) = graph.node(id) else { return Step::Stay(State::Ended) };
+        let took = around.now.mono.since(began);
+        out.push(Action::LookedUp { node: node.name.clone(), outcome: outcome.label(), took });
+        node.kind.looked_up(&mut self.visit(id, node, around, out), outcome)
     }
 
-    /// The digits are complete.
-    fn finished(&mut self, id: NodeId, collect: &Collect, tries: usize, digits: String, now: Now, out: &mut Vec<Action>) -> Step {
-        let exit = collect.exact.get(&digits).or(collect.goto.as_ref()).filter(|_| digits.len() >= collect.min);
-        let Some(exit) = exit else {
-            return self.failed(id, &collect.ask, tries, Failure::WrongKey, now, out);
-        };
-        let stored = Stored { digits, masked: collect.mask.is_some() };
-        if let Some(name) = &collect.store {
-            self.stored.insert(name.clone(), stored.clone());
-        }
-        self.stored.insert(DIGITS.to_owned(), stored);
-        Step::To { from: id, to: exit.to.clone(), ahead: None }
-    }
-
-    /// The caller's time is over.
-    fn waited(&mut self, graph: &Graph, id: NodeId, tries: usize, digits: String, now: Now, out: &mut Vec<Action>) -> Step {
-        match graph.node(id).map(|n| &n.kind) {
-            Some(Kind::Collect(collect)) if !digits.is_empty() => self.finished(id, collect, tries, digits, now, out),
-            Some(Kind::Collect(collect)) => self.failed(id, &collect.ask, tries, Failure::NoKey, now, out),
-            Some(Kind::Menu(menu)) => self.failed(id, &menu.ask, tries, Failure::NoKey, now, out),
-            Some(Kind::Play(_) | Kind::Hours(_) | Kind::Language(_) | Kind::Go(_) | Kind::Voicemail(_) | Kind::Hangup(_))
-            | None => Step::Stay(State::Ended),
-        }
-    }
-
-    /// No good answer: where the menu says, or asked again, or enough of it.
-    fn failed(&mut self, id: NodeId, ask: &Ask, tries: usize, failure: Failure, now: Now, out: &mut Vec<Action>) -> Step {
-        let at_once = match failure {
-            Failure::NoKey => &ask.on_timeout,
-            Failure::WrongKey => &ask.on_invalid,
-        };
-        let on = |exit: &Exit| Step::To { from: id, to: exit.to.clone(), ahead: None };
-        if let Some(exit) = at_once {
-            return on(exit);
-        }
-        if tries >= ask.retries {
-            return on(&ask.on_retries_used);
-        }
-        let sorry = ask.invalid.iter().filter(|_| failure == Failure::WrongKey);
-        let prompts = sorry.chain([&ask.question]).flat_map(|spoken| spoken.prompts.clips(&self.language)).collect();
-        out.push(Action::Play { prompts });
-        Step::Stay(State::Asking { node: id, tries: tries + 1, gives_up: now.mono + LONGEST_PLAY })
+    fn visit<'a>(&'a mut self, id: NodeId, node: &'a Node, around: Around<'a>, out: &'a mut Vec<Action>) -> Visit<'a> {
+        Visit { id, name: &node.name, memory: &mut self.memory, around, out }
     }
 
     fn name(&self, id: NodeId) -> String {
@@ -522,10 +469,20 @@ impl Session {
     }
 }
 
-fn ask_of(graph: &Graph, id: NodeId) -> Option<&Ask> {
-    match &graph.node(id)?.kind {
-        Kind::Menu(menu) => Some(&menu.ask),
-        Kind::Collect(collect) => Some(&collect.ask),
-        Kind::Play(_) | Kind::Hours(_) | Kind::Language(_) | Kind::Go(_) | Kind::Voicemail(_) | Kind::Hangup(_) => None,
-    }
+/// What a server has answered may be anything.
+fn is_dialled(text: &str) -> bool {
+    text.strip_prefix('+').unwrap_or(text).bytes().all(|b| b.is_ascii_digit())
+}
+
+/// An announcement, or what is done in a mailbox, is over.
+fn announced(graph: &Graph, id: NodeId, ahead: Option<char>) -> Step {
+    let to = graph.node(id).map_or(To::Leave(Place::Hangup), |node| node.kind.announced());
+    Step::To { from: id, to, ahead }
+}
+
+/// The question was said: the caller's time begins.
+fn asked(graph: &Graph, id: NodeId, tries: usize, around: Around<'_>) -> Step {
+    let timeout = graph.node(id).and_then(|node| node.kind.ask()).map_or(Duration::ZERO, |ask| ask.timeout);
+    let question = Question { tries, digits: String::new() };
+    Step::Stay(State::Awaiting { node: id, question, until: around.now.mono + timeout })
 }

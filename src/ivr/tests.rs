@@ -1,11 +1,15 @@
 //! Menus from their text: what is refused, and what a caller lives through.
 
+mod values;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::session::{Action, Deposit, Event, Session};
+use super::expression::{Name, Value, World};
+use super::session::{Action, Arriving, Deposit, Event, Session};
 use super::{Graph, check_all, graphs};
 use crate::clock::{Mono, Now, Wall};
 use crate::config::{Config, File, Place, Source};
@@ -61,19 +65,34 @@ fn graph(nodes: &str) -> Arc<Graph> {
         .clone()
 }
 
+/// What menus ask for.
+#[derive(Default)]
+struct Around(BTreeMap<Name, Value>);
+
+impl World for Around {
+    fn value(&self, name: &Name) -> Option<Value> {
+        self.0.get(name).cloned()
+    }
+}
+
 /// A caller on virtual time.
 struct Caller {
     session: Session,
     now: Now,
+    world: Around,
     said: Vec<Action>,
 }
 
 impl Caller {
     fn at(nodes: &str, wall: &str) -> Self {
+        Caller::within(nodes, wall, Around::default())
+    }
+
+    fn within(nodes: &str, wall: &str, world: Around) -> Self {
         let now = Now { mono: Mono::ZERO, wall: Wall::parse_rfc3339(wall).unwrap() };
         let mut said = Vec::new();
-        let session = Session::start(graph(nodes), None, 0, now, &mut said);
-        Caller { session, now, said }
+        let session = Session::start(graph(nodes), Arriving::default(), now, &world, &mut said);
+        Caller { session, now, world, said }
     }
 
     fn of(nodes: &str) -> Self {
@@ -82,7 +101,7 @@ impl Caller {
 
     fn event(&mut self, event: Event) -> Vec<String> {
         self.said.clear();
-        self.session.handle(event, self.now, &mut self.said);
+        self.session.handle(event, self.now, &self.world, &mut self.said);
         self.said()
     }
 
@@ -108,6 +127,10 @@ fn print(action: &Action) -> String {
         Action::Deposit { mailbox, greeting, back } => {
             format!("deposit {mailbox} [{}]{}", greeting.join(" "), if *back { " back" } else { "" })
         }
+        Action::Lookup { request } => {
+            format!("lookup {} {} {}", request.method, request.url, request.body.clone().unwrap_or_default())
+        }
+        Action::LookedUp { node, outcome, took } => format!("looked up {node} {outcome} {}", took.as_millis()),
         Action::Go(place) => format!("go {place}"),
         Action::Stuck { node } => format!("stuck {node}"),
     }
@@ -344,9 +367,10 @@ fn nobody_goes_round_by_a_mailbox_or_from_menu_to_menu_for_ever_without_a_key() 
 
     let caller = Caller::of(MENU);
     let mut out = Vec::new();
-    let next = Session::start(graph(MENU), None, 99, caller.now, &mut out);
+    let after = |steps_without_key| Arriving { steps_without_key, ..Arriving::default() };
+    let next = Session::start(graph(MENU), after(99), caller.now, &caller.world, &mut out);
     assert!(!next.ended() && next.steps_without_key() == 100);
-    let next = Session::start(graph(MENU), None, next.steps_without_key(), caller.now, &mut out);
+    let next = Session::start(graph(MENU), after(next.steps_without_key()), caller.now, &caller.world, &mut out);
     assert!(next.ended() && matches!(out.last(), Some(Action::Stuck { .. })));
 }
 
@@ -361,7 +385,8 @@ fn a_chosen_language_is_told_and_goes_along() {
     assert_eq!(caller.session.language(), "de");
 
     let mut out = Vec::new();
-    Session::start(graph(MENU), Some("de"), 0, caller.now, &mut out);
+    let german = Arriving { language: Some("de".to_owned()), ..Arriving::default() };
+    Session::start(graph(MENU), german, caller.now, &caller.world, &mut out);
     assert_eq!(print(&out[1]), "play de/welcome");
 }
 
@@ -473,7 +498,7 @@ fn every_state_knows_every_event() {
             reach(&mut caller);
             assert_eq!(caller.event(Event::Deadline), [""; 0], "{state}: a deadline that has not come");
             caller.now = caller.now + Duration::from_secs(after);
-            assert_eq!(caller.event(event), expected, "{state} {event:?}");
+            assert_eq!(caller.event(event.clone()), expected, "{state} {event:?}");
             assert_eq!(caller.session.deadline().is_none(), caller.session.ended(), "{state} {event:?}");
         }
     }
@@ -501,7 +526,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("[node.top]\nkind = 'go'\nto = 'queue:nowhere'\n", "6: node `top`: there is no queue `nowhere`; there is support"),
     ("[node.top]\nkind = 'go'\nto = 'phone:299'\n", "6: node `top`: there is no phone `299`; there is 201"),
     ("[node.top]\nkind = 'go'\nto = 'number:49'\n", "6: node `top`: `49` cannot be dialled"),
-    ("[node.top]\nkind = 'go'\nto = 'number:{account}'\n", "6: node `top`: nothing in this menu stores `{account}`"),
+    ("[node.top]\nkind = 'go'\nto = 'number:{account}'\n", "6: node `top`: nothing stores `{account}` before a caller gets here"),
     ("[node.top]\nkind = 'go'\nto = 'nowhere'\n", "6: to: `nowhere` is not a place to go"),
     ("[node.top]\nkind = 'hangup'\n[node.lost]\nkind = 'hangup'\n", "6: node `lost`: nobody gets to this node"),
     (
@@ -625,16 +650,19 @@ proptest! {
         let mut caller = Caller::of(nodes);
         let mut playing = caller.said.iter().any(|a| matches!(a, Action::Play { .. }));
         let mut follow = |caller: &mut Caller, event: Event| {
-            if event == Event::PlayEnded && !playing { return; }
+            let ended = event == Event::PlayEnded;
+            if ended && !playing { return; }
             caller.said.clear();
-            caller.session.handle(event, caller.now, &mut caller.said);
-            if event == Event::PlayEnded { playing = false; }
+            caller.session.handle(event, caller.now, &caller.world, &mut caller.said);
+            if ended { playing = false; }
             for action in &caller.said {
                 match action {
                     Action::Play { .. } | Action::Announce { .. } => playing = true,
                     Action::StopPlay => playing = false,
                     Action::Entered { .. } | Action::Digit { .. } | Action::Left { .. } | Action::Language(_) | Action::Go(_)
                     | Action::Deposit { .. }
+                    | Action::Lookup { .. }
+                    | Action::LookedUp { .. }
                     | Action::Stuck { .. } => {}
                 }
             }

@@ -5,17 +5,55 @@
 use serde::Deserialize;
 use serde_spanned::Spanned;
 
-use super::exit::{Exit, GivenExit};
+use super::exit::{Exit, GivenExit, To};
 use super::graph::{Scope, Spoken};
+use super::node::Act;
 use super::prompts::Prompts;
+use super::session::{Action, State, Step};
+use super::visit::{Around, Memory, Visit};
+use crate::config::Place;
 use crate::ids::Number;
 
 #[derive(Debug)]
 pub(super) struct Voicemail {
-    pub(super) mailbox: Number,
-    pub(super) greeting: Option<Spoken>,
-    pub(super) next: Option<Exit>,
-    pub(super) full: Option<Exit>,
+    mailbox: Number,
+    greeting: Option<Spoken>,
+    next: Option<Exit>,
+    full: Option<Exit>,
+}
+
+impl Act for Voicemail {
+    fn exits(&self) -> Vec<&Exit> {
+        self.next.iter().chain(&self.full).collect()
+    }
+
+    fn spoken(&self) -> Vec<&Spoken> {
+        self.greeting.iter().collect()
+    }
+
+    fn passes(&self, _: &mut Memory, _: Around<'_>) -> Option<&Exit> {
+        None
+    }
+
+    fn enter(&self, visit: &mut Visit<'_>, _: Option<char>) -> Step {
+        let greeting = self.greeting.iter().flat_map(|spoken| spoken.prompts.clips(&visit.memory.language)).collect();
+        let back = self.next.is_some() || self.full.is_some();
+        let mailbox = self.mailbox.clone();
+        if !back {
+            let to = Place::Voicemail(mailbox.clone()).to_string();
+            visit.out.push(Action::Left { node: visit.name.to_owned(), to });
+        }
+        visit.out.push(Action::Deposit { mailbox, greeting, back });
+        Step::Stay(if back { State::Depositing { node: visit.id } } else { State::Ended })
+    }
+
+    fn announced(&self) -> To {
+        self.next.as_ref().map_or(To::Leave(Place::Hangup), |next| next.to.clone())
+    }
+
+    fn full(&self) -> Option<&Exit> {
+        self.full.as_ref()
+    }
 }
 
 #[derive(Deserialize)]

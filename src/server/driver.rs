@@ -15,8 +15,9 @@ use crate::api::Asked;
 use crate::clock::{Mono, System};
 use crate::config::{self, Config, Problem, Source};
 use crate::event::Kind;
-use crate::ids::{LegId, RecordingId};
+use crate::ids::{ConversationId, LegId, RecordingId};
 use crate::ivr;
+use crate::lookup::Lookups;
 use crate::mail::Mailer;
 use crate::media::{Clip, ClipName, Clips, Command, Quality, Report};
 use crate::media_engine::{Engine, sounds};
@@ -116,6 +117,7 @@ pub(super) struct Driver {
     pub kept: Kept,
     pub recorder: Recorder,
     pub mailer: Mailer,
+    pub lookups: Lookups,
     pub store: Store,
     pub current: watch::Sender<Arc<Config>>,
     pub place: Place,
@@ -357,6 +359,7 @@ impl Driver {
                     Output::Recorder(command) => self.recorder.command(command),
                     Output::Fetch { worker, leg, recording } => self.fetch(worker, leg, recording),
                     Output::KeepPrompt { leg, prompt, recording } => self.keep_prompt(leg, prompt, recording),
+                    Output::Lookup { conversation, nth, request } => self.look_up(run, conversation, nth, *request),
                     Output::Event(event) => {
                         super::story::tell(&event);
                         if let (Kind::CallEnded(_), Some(conversation)) = (&event.kind, event.conversation) {
@@ -395,6 +398,12 @@ impl Driver {
         if self.engine.command(worker, command).is_err() {
             let report = if closing { Report::Closed { leg, quality: Quality::default() } } else { Report::Dead { leg } };
             run.back.push(Input::Media(report));
+        }
+    }
+
+    fn look_up(&mut self, run: &mut Run, conversation: ConversationId, nth: u32, request: ivr::Request) {
+        if self.lookups.ask(conversation, nth, request).is_err() {
+            run.back.push(Input::LookedUp { conversation, nth, outcome: ivr::Outcome::Busy });
         }
     }
 
@@ -535,7 +544,7 @@ impl Driver {
 
     /// In the order in which each needs the next.
     async fn close(self, journal: Option<JournalFile>) {
-        let Driver { transport, engine, recorder, mailer, store, http, mut waiting, .. } = self;
+        let Driver { transport, engine, recorder, mailer, lookups, store, http, mut waiting, .. } = self;
         // Whoever still reports must not wait for a reader that is gone.
         waiting.close();
         transport.shutdown().await;
@@ -543,6 +552,8 @@ impl Driver {
         http.end();
         mailer.end().await;
         drop(engine);
+        // Threads that still wait for a server end with the process.
+        drop(lookups);
         let closing = tokio::task::spawn_blocking(move || {
             recorder.close();
             store.close();

@@ -119,6 +119,7 @@ pub(super) fn tell(event: &Event) {
         | Kind::MenuEntered(_)
         | Kind::MenuDigit(_)
         | Kind::MenuLeft(_)
+        | Kind::MenuLookedUp(_)
         | Kind::QueueEntered(_)
         | Kind::QueueOffered(_)
         | Kind::QueueUnanswered(_)

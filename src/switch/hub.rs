@@ -295,6 +295,12 @@ impl Index {
         legs
     }
 
+    /// What a phone does beside what it was offered.
+    pub fn elsewhere(&self, phone: &Number) -> Elsewhere {
+        let own = self.of_phone(phone).filter(|(_, at)| !at.offered);
+        own.map(|(_, at)| if at.rings { Elsewhere::Rings } else { Elsewhere::Talks }).max().unwrap_or(Elsewhere::Nothing)
+    }
+
     pub fn calls_on(&self, trunk: &TrunkName) -> u32 {
         let on = |at: &&At| !at.over && matches!(&at.peer, Peer::Trunk(t) if t == trunk);
         u32::try_from(self.legs.values().filter(on).count()).unwrap_or(u32::MAX)
@@ -314,8 +320,7 @@ impl Floor for View<'_> {
     }
 
     fn elsewhere(&self, phone: &Number) -> Elsewhere {
-        let own = self.index.of_phone(phone).filter(|(_, at)| !at.offered);
-        own.map(|(_, at)| if at.rings { Elsewhere::Rings } else { Elsewhere::Talks }).max().unwrap_or(Elsewhere::Nothing)
+        self.index.elsewhere(phone)
     }
 
     fn talks(&self, phone: &Number, caller: ConversationId) -> bool {

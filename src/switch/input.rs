@@ -11,6 +11,7 @@ use crate::acd::PastStay;
 use crate::clock::Wall;
 use crate::config::Source;
 use crate::ids::{ConversationId, LegId, Number, RecordingId, StaffNumber};
+use crate::ivr;
 use crate::media;
 use crate::registrar::Binding;
 use crate::registrar::bans::Proof;
@@ -84,6 +85,12 @@ pub enum Input {
         recording: RecordingId,
         /// It can be played to the leg.
         there: bool,
+    },
+    /// What came of `Output::Lookup`.
+    LookedUp {
+        conversation: ConversationId,
+        nth: u32,
+        outcome: ivr::Outcome,
     },
     /// What came of `Output::KeepPrompt`; the configuration of the sounds is in force.
     PromptKept {

@@ -11,6 +11,7 @@
 //! `*`, `#` and letters are kept: they say nothing.
 
 use super::consent::refused;
+use super::menu::Surroundings;
 use super::{Input, Switch};
 use crate::clock::Now;
 use crate::conversation::{Conversation, Stage};
@@ -40,7 +41,10 @@ impl Switch {
         }
         let hidden = if refuses('0') { '1' } else { '0' };
         let asked = match &conv.stage {
-            Stage::Menu { session, .. } if conv.subject == leg => return session.stands_for(key.unwrap_or('0'), now),
+            Stage::Menu { session, .. } if conv.subject == leg => {
+                let world = Surroundings::of(conv, &self.hub, now);
+                return session.stands_for(key.unwrap_or('0'), now, &world);
+            }
             _ => conv.keys_are_secret || is_paused(conv, leg),
         };
         asked.then(|| key.filter(|key| !key.is_ascii_digit()).unwrap_or(hidden))

@@ -1,12 +1,124 @@
 //! Menus: carries out what a session asks, and brings it what the caller does.
 
-use super::hub::Cx;
-use crate::conversation::{Back, Conversation, Stage};
-use crate::event::{By, Kind, MenuDigit, MenuEntered, MenuLeft};
-use crate::ids::MenuName;
-use crate::ivr::{Action, Event, Session};
+use super::hub::{Cx, Hub};
+use super::queueing::millis;
+use super::{Output, Switch};
+use crate::acd::{Elsewhere, Floor, StateKind};
+use crate::clock::Now;
+use crate::conversation::{Back, Conversation, Peer, Stage};
+use crate::event::{By, Kind, MenuDigit, MenuEntered, MenuLeft, MenuLookedUp};
+use crate::ids::{ConversationId, MenuName, Number, QueueName};
+use crate::ivr::expression::{Figure, Name, Value, World};
+use crate::ivr::{Action, Arriving, Event, Outcome, Session};
 use crate::media::{Audio, ClipName, PlayId};
 use crate::route::Cause;
+
+/// What a menu can ask for, of the call and of everything beside it.
+pub(super) struct Surroundings<'a> {
+    hub: &'a Hub,
+    now: Now,
+    caller: String,
+    called: String,
+    trunk: Option<String>,
+}
+
+impl<'a> Surroundings<'a> {
+    pub(super) fn of(conv: &Conversation, hub: &'a Hub, now: Now) -> Self {
+        let caller = conv.customer_e164.as_ref().unwrap_or(&conv.customer_number);
+        Surroundings {
+            hub,
+            now,
+            // Whoever hides its number has none here.
+            caller: if conv.anonymous { String::new() } else { caller.clone() },
+            called: conv.called_e164.as_ref().unwrap_or(&conv.called).clone(),
+            trunk: match &conv.origin {
+                Peer::Trunk(trunk) => Some(trunk.to_string()),
+                Peer::Phone(_) => None,
+            },
+        }
+    }
+
+    fn local(&self) -> Option<jiff::civil::DateTime> {
+        Some(self.now.wall.timestamp()?.to_zoned(self.hub.config.site.time_zone.clone()).datetime())
+    }
+
+    fn figure(&self, queue: &str, figure: Figure) -> Option<i64> {
+        let view = self.hub.acd.queue(&QueueName::from(queue), &Phones(self.hub), self.now).ok()?;
+        let (waiting, ready) = (view.waiting.len(), view.agents.get(&StateKind::Ready).copied().unwrap_or(0));
+        let seconds = match (figure, view.waiting.last()) {
+            (Figure::Waiting, _) => return i64::try_from(waiting).ok(),
+            (Figure::Ready, _) => return i64::try_from(ready).ok(),
+            // As the last one who waits, and one place further.
+            (Figure::Expected, Some(last)) => {
+                let expected = self.hub.acd.seen(last.entry, self.now)?.expected?;
+                expected.as_secs().saturating_mul(waiting as u64 + 1) / waiting as u64
+            }
+            (Figure::Expected, None) if ready > 0 => 0,
+            (Figure::Expected, None) => return None,
+        };
+        i64::try_from(seconds).ok()
+    }
+}
+
+impl World for Surroundings<'_> {
+    fn value(&self, name: &Name) -> Option<Value> {
+        match name {
+            Name::CallerNumber => Some(Value::Text(self.caller.clone())),
+            Name::Called => Some(Value::Text(self.called.clone())),
+            Name::Trunk => self.trunk.clone().map(Value::Text),
+            Name::Queue { name, figure } => self.figure(name, *figure).map(Value::Integer),
+            Name::Time => self.local().map(|local| Value::Time(local.time())),
+            Name::Date => self.local().map(|local| Value::Date(local.date())),
+            Name::CallerTags | Name::Variable(_) => None,
+        }
+    }
+}
+
+/// Which phones an agent could be rung at.
+struct Phones<'a>(&'a Hub);
+
+impl Floor for Phones<'_> {
+    fn registered(&self, phone: &Number) -> bool {
+        self.0.registrar.is_registered(phone)
+    }
+
+    fn elsewhere(&self, phone: &Number) -> Elsewhere {
+        self.0.index.elsewhere(phone)
+    }
+
+    fn talks(&self, phone: &Number, caller: ConversationId) -> bool {
+        self.0.index.of_phone(phone).any(|(_, at)| at.conversation == caller)
+    }
+
+    fn present(&self, _: ConversationId) -> bool {
+        true
+    }
+}
+
+impl Switch {
+    /// A server has answered, or will not. Whoever has hung up, gone on or asked again meanwhile is not there for it.
+    pub(super) fn looked_up(
+        &mut self,
+        conversation: ConversationId,
+        nth: u32,
+        outcome: Outcome,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) {
+        let awaited = self.with(conversation, now, out, |cx, conv| {
+            let awaits = conv.lookups == nth
+                && !conv.is_ending()
+                && matches!(&conv.stage, Stage::Menu { session, .. } if session.is_looking_up());
+            if awaits {
+                cx.menu_event(conv, Event::LookedUp(outcome));
+            }
+            awaits
+        });
+        if awaited != Some(true) {
+            self.cx(now, out).count("lookups_late_total");
+        }
+    }
+}
 
 impl Cx<'_> {
     pub fn enter_menu(&mut self, conv: &mut Conversation, name: &MenuName) {
@@ -17,7 +129,10 @@ impl Cx<'_> {
         self.unpark(conv);
         let mut actions = Vec::new();
         let language = (!conv.language.is_empty()).then(|| conv.language.clone());
-        let session = Session::start(graph, language.as_deref(), conv.steps_without_key, self.now, &mut actions);
+        let steps_without_key = conv.steps_without_key;
+        let arriving = Arriving { language, steps_without_key, variables: std::mem::take(&mut conv.variables) };
+        let world = Surroundings::of(conv, self.hub, self.now);
+        let session = Session::start(graph, arriving, self.now, &world, &mut actions);
         conv.steps_without_key = session.steps_without_key();
         if conv.language.is_empty() {
             conv.language = session.language().to_owned();
@@ -31,9 +146,10 @@ impl Cx<'_> {
             conv.steps_without_key = 0;
             conv.turned_away = 0;
         }
+        let world = Surroundings::of(conv, self.hub, self.now);
         let Stage::Menu { session, .. } = &mut conv.stage else { return };
         let mut actions = Vec::new();
-        session.handle(event, self.now, &mut actions);
+        session.handle(event, self.now, &world, &mut actions);
         conv.steps_without_key = session.steps_without_key();
         self.menu_actions(conv, actions);
     }
@@ -68,6 +184,15 @@ impl Cx<'_> {
                     self.tell(Some(conv.id), Kind::MenuDigit(MenuDigit { menu, node, digit }));
                 }
                 Action::Left { node, to } => self.tell(Some(conv.id), Kind::MenuLeft(MenuLeft { menu, node, to })),
+                Action::Lookup { request } => {
+                    conv.lookups += 1;
+                    self.out.push(Output::Lookup { conversation: conv.id, nth: conv.lookups, request });
+                }
+                Action::LookedUp { node, outcome, took } => {
+                    self.count(format!("lookups_total{{outcome=\"{outcome}\"}}"));
+                    let data = MenuLookedUp { menu, node, outcome: outcome.to_owned(), ms: millis(took) };
+                    self.tell(Some(conv.id), Kind::MenuLookedUp(data));
+                }
                 Action::Language(language) => conv.language = language,
                 Action::Deposit { mailbox, greeting, back } => {
                     let greeting = greeting.into_iter().map(|p| ClipName(p.into())).collect();
@@ -78,7 +203,9 @@ impl Cx<'_> {
                     return self.deposit(conv, mailbox, greeting, waits);
                 }
                 Action::Go(place) => {
-                    conv.stage = Stage::Routing;
+                    if let Stage::Menu { session, .. } = std::mem::replace(&mut conv.stage, Stage::Routing) {
+                        conv.variables = session.variables().clone();
+                    }
                     return self.go(conv, &place);
                 }
                 Action::Stuck { .. } => {

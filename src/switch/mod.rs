@@ -290,6 +290,7 @@ impl Switch {
                     self.with(conversation, now, out, |cx, conv| cx.fetched(conv, recording, there));
                 }
             }
+            Input::LookedUp { conversation, nth, outcome } => self.looked_up(conversation, nth, outcome, now, out),
             Input::Mailed { mailed, delete, told } => self.cx(now, out).mailed(mailed, delete, told),
             Input::MailFailed(data) => self.cx(now, out).mail_failed(data),
             Input::Drain => self.drain(now, out),

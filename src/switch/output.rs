@@ -10,6 +10,7 @@ use super::command::Answer;
 use crate::clock::{Mono, Wall};
 use crate::event::{Direction, Event};
 use crate::ids::{ConversationId, LegId, Number, QueueName, RecordingId, StaffNumber};
+use crate::ivr;
 use crate::media;
 use crate::registrar::Binding;
 use crate::registrar::bans::Proof;
@@ -57,6 +58,15 @@ pub enum Output {
         leg: LegId,
         prompt: String,
         recording: RecordingId,
+    },
+    /// Have a server asked; an `Input::LookedUp` comes back, if only to say that nobody was asked. What is asked may hold a secret, so it is
+    /// in no digest.
+    Lookup {
+        conversation: ConversationId,
+        /// Of this conversation.
+        nth: u32,
+        #[serde(skip)]
+        request: Box<ivr::Request>,
     },
     Event(Event),
     /// To be durable: the bindings outlive the process.

@@ -7,6 +7,7 @@
 
 mod browser;
 mod config;
+mod expression;
 mod heap;
 mod media;
 mod mutate;
@@ -55,6 +56,7 @@ targets! {
     config_main: config::Main;
     config_secrets: config::Secrets;
     config_menu: config::Menu;
+    expression: expression::Condition;
     sip_datagram: sip::Datagram;
     sip_stream: sip::Stream;
     sip_values: sip::Values;

@@ -33,6 +33,7 @@ mod hold;
 mod identity;
 mod keys;
 mod life_of_the_switch;
+mod lookups;
 mod loops;
 mod loss;
 mod masked;

@@ -18,6 +18,7 @@ mod kamailio;
 mod keys;
 mod ladder;
 mod lamps;
+mod lookups;
 mod mail;
 mod matrix;
 mod next_hop;

@@ -239,6 +239,7 @@ impl Conversation {
 
             // An agent's state is told with the conversation that caused it, and is not part of it.
             Kind::AgentReady(_)
+            | Kind::MenuLookedUp(_)
             | Kind::AgentPaused(_)
             | Kind::PromptRecorded(_)
             | Kind::VoicemailLeft(_)

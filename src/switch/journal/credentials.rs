@@ -94,6 +94,7 @@ impl Redactor {
             | Input::Mailed { .. }
             | Input::MailFailed(_)
             | Input::Fetched { .. }
+            | Input::LookedUp { .. }
             | Input::PromptKept { .. }
             | Input::Drain
             | Input::Halt

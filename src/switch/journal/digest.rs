@@ -46,6 +46,7 @@ impl OutputsDigest {
             | Output::Recorder(_)
             | Output::Fetch { .. }
             | Output::KeepPrompt { .. }
+            | Output::Lookup { .. }
             | Output::Event(_)
             | Output::Registration(_)
             | Output::AgentWish { .. }

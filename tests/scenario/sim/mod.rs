@@ -104,6 +104,8 @@ pub struct Sim {
     pub peers: BTreeMap<LegId, SocketAddr>,
     /// The clips of each prompt, as they were begun.
     pub said: Vec<String>,
+    /// What menus want to know, until a scenario takes it and answers.
+    pub lookups: Vec<(ConversationId, u32, cordboard::ivr::Request)>,
     /// Prompts that were recorded by phone.
     pub prompts: BTreeMap<String, Vec<i16>>,
     pub registrations: BTreeMap<(String, String), cordboard::registrar::Binding>,
@@ -254,6 +256,7 @@ impl Sim {
             trickled: Vec::new(),
             peers: BTreeMap::new(),
             said: Vec::new(),
+            lookups: Vec::new(),
             prompts: BTreeMap::new(),
             registrations: BTreeMap::new(),
             wishes: BTreeMap::new(),
@@ -609,6 +612,7 @@ impl Sim {
                 self.prompts.extend(said.filter(|_| kept).map(|said| (prompt.clone(), said)));
                 later.push(Input::PromptKept { leg, prompt, recording, kept });
             }
+            Output::Lookup { conversation, nth, request } => self.lookups.push((conversation, nth, *request)),
             Output::Event(event) => self.events.push(event),
             Output::Registration(change) => match change {
                 cordboard::switch::output::RegistrationChange::Put(number, binding)
