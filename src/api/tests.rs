@@ -470,6 +470,7 @@ fn olena() -> AgentView {
         until: None,
         queues: vec!["support".into()],
         conversation: None,
+        owes: vec![],
     }
 }
 

@@ -57,3 +57,4 @@ mod transfers;
 mod trunks;
 mod voicemail;
 mod waiting;
+mod wrapping;
