@@ -284,6 +284,11 @@ const ADDED: &[(&str, &str)] = &[
         "6: extension `601` leads to itself",
     ),
     ("[[extension]]\nnumber = '*21'\nto = 'queue:support'\n", "2: number: `*21` is no extension"),
+    (
+        "[[queue]]\nname = 'sales'\ndisposition_required = true\n",
+        "3: queue `sales` asks for a disposition and has none to choose from",
+    ),
+    ("[[queue]]\nname = 'sales'\ndisposition = ['a', 'a']\n", "3: disposition `a` is already there"),
     ("[[queue]]\nname = 'sales'\nrecord = 'maybe'\n", "3: record: `maybe` says not whether calls are recorded"),
     ("[[queue]]\nname = 'sales'\nrecord = 1\n", "3: record: invalid type: integer `1`, expected true, false or"),
     ("[codes]\nrecord = '*72'\n", "1: code `*72` is already there"),

@@ -9,6 +9,7 @@ use super::entry::Entry;
 use super::line::{Elsewhere, Floor};
 use super::offer::Offer;
 use super::skills::Levels;
+use super::wrapping::{After, WrapUp};
 use crate::clock::{Mono, Now};
 use crate::ids::{ConversationId, Number, QueueName, StaffNumber};
 
@@ -124,18 +125,15 @@ pub(super) enum Work {
         offer: Offer,
         idle_since: Mono,
     },
-    /// The wrap-up is what the queue said when the call began.
+    /// What follows is what the queue said when the call began.
     Talking {
         caller: ConversationId,
         queue: QueueName,
         phone: Number,
         since: Mono,
-        wrap_up: Duration,
+        after: After,
     },
-    WrapUp {
-        queue: QueueName,
-        until: Mono,
-    },
+    WrapUp(WrapUp),
     Resting {
         until: Mono,
     },
@@ -147,14 +145,15 @@ impl Work {
         match self {
             Work::Offered { offer, .. } => &offer.phones,
             Work::Talking { phone, .. } => std::slice::from_ref(phone),
-            Work::Idle { .. } | Work::WrapUp { .. } | Work::Resting { .. } => &[],
+            Work::Idle { .. } | Work::WrapUp(_) | Work::Resting { .. } => &[],
         }
     }
 
     pub(super) fn deadline(&self) -> Option<Mono> {
         match self {
             Work::Offered { offer, .. } => Some(offer.until),
-            Work::WrapUp { until, .. } | Work::Resting { until } => Some(*until),
+            Work::WrapUp(wrap_up) => Some(wrap_up.until()),
+            Work::Resting { until } => Some(*until),
             Work::Idle { .. } | Work::Talking { .. } => None,
         }
     }
@@ -211,7 +210,7 @@ impl Agent {
             Work::Offered { offer, .. } => {
                 return AgentState::Offered { entry: offer.entry, queue: offer.queue.clone(), until: offer.until };
             }
-            Work::WrapUp { queue, until } => AgentState::WrapUp { queue: queue.clone(), until: *until },
+            Work::WrapUp(wrap_up) => AgentState::WrapUp { queue: wrap_up.queue.clone(), until: wrap_up.until() },
             Work::Resting { until } => AgentState::Unanswered { until: *until },
             Work::Idle { since } => AgentState::Ready { since: *since },
         };

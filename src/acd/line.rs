@@ -12,6 +12,7 @@ use super::offer::{Action, Answered, OfferEnd, OfferId, Stay, Why};
 use super::queue::{Queue, Ticket, Waiting};
 use super::service_level::Tally;
 use super::skills::{Levels, Wants, levels};
+use super::wrapping::After;
 use crate::chance::Chance;
 use crate::clock::{Mono, Now};
 use crate::config::{Config, Place};
@@ -136,6 +137,9 @@ impl Acd {
             }
         }
         acd.clear_desks();
+        for (staff_number, wrapping) in snapshot.wrap_ups {
+            acd.resume(&staff_number, wrapping, now);
+        }
         for (name, tally) in snapshot.tallies {
             if let Some(queue) = acd.queues.get_mut(&name) {
                 queue.tally = tally;
@@ -173,6 +177,8 @@ impl Acd {
                 .filter(|(_, a)| !a.leaving)
                 .filter_map(|(k, a)| Some((k.clone(), a.desk.clone()?)))
                 .collect(),
+            // By the wall's clock, which is the owner's to keep: see `Acd::wrapping_of`.
+            wrap_ups: BTreeMap::new(),
             tallies: self.queues.iter().filter(|(_, q)| !q.draining).map(|(k, q)| (k.clone(), q.tally.clone())).collect(),
             past: Vec::new(),
         }
@@ -360,7 +366,8 @@ impl Acd {
             match &mut agent.work {
                 Work::Offered { offer, .. } if offer.entry == from => offer.entry = to,
                 Work::Talking { caller, .. } if *caller == child => *caller = into,
-                Work::Idle { .. } | Work::Offered { .. } | Work::Talking { .. } | Work::WrapUp { .. } | Work::Resting { .. } => {}
+                Work::WrapUp(wrap_up) if wrap_up.call == child => wrap_up.call = into,
+                Work::Idle { .. } | Work::Offered { .. } | Work::Talking { .. } | Work::WrapUp(_) | Work::Resting { .. } => {}
             }
         }
     }
@@ -371,7 +378,7 @@ impl Acd {
         self.queues.get(name)?.waiting.get(ticket).map(|w| w.waited(now))
     }
 
-    /// What the agent wants from now on. It ends a running wrap-up or rest, and an offer that rings unless the agent stays ready; during
+    /// What the agent wants from now on. It ends a running rest, a wrap-up in which nothing is owed, and an offer that rings unless the agent stays ready; during
     /// a call it takes effect after it.
     pub fn set(&mut self, agent: &StaffNumber, wanted: Wanted, now: Now) -> Result<(), NoSuchAgent> {
         let Some(person) = self.agents.get_mut(agent).filter(|a| !a.leaving) else { return Err(NoSuchAgent(agent.clone())) };
@@ -379,7 +386,9 @@ impl Acd {
         let is_ready = wanted == Wanted::Ready;
         person.wanted = wanted;
         match &person.work {
-            Work::WrapUp { .. } | Work::Resting { .. } => person.work = Work::Idle { since: now.mono },
+            // Only who goes home leaves it owed.
+            Work::WrapUp(wrap_up) if wrap_up.owes_anything() && person.wanted != Wanted::Offline => {}
+            Work::WrapUp(_) | Work::Resting { .. } => person.work = Work::Idle { since: now.mono },
             Work::Idle { .. } if is_ready && !was_ready => person.work = Work::Idle { since: now.mono },
             Work::Offered { .. } if !is_ready => self.end_offer(agent, OfferEnd::AgentLeft, now),
             Work::Idle { .. } | Work::Offered { .. } | Work::Talking { .. } => {}
@@ -426,7 +435,7 @@ impl Acd {
         queue.departed(offer.entry, now);
         self.places.remove(&offer.entry);
         let waited = waiting.waited(now);
-        let (service_level, wrap_up) = (queue.rules.service_level, queue.rules.wrap_up);
+        let (service_level, after) = (queue.rules.service_level, After::of(&queue.rules));
         queue.count(offer.entry, today, |tally| tally.count_answered(waited, waiting.before, service_level));
         if let Some(rung) = self.agents.get_mut(offered) {
             rung.work = Work::Idle { since: idle_since };
@@ -438,7 +447,7 @@ impl Acd {
         self.end_offer(by, OfferEnd::OtherCall, now);
         let person = self.agents.get_mut(by)?;
         person.today.count_call(today);
-        person.work = Work::Talking { caller: call, queue: offer.queue.clone(), phone: phone.clone(), since: now.mono, wrap_up };
+        person.work = Work::Talking { caller: call, queue: offer.queue.clone(), phone: phone.clone(), since: now.mono, after };
         let rang = now.mono.since(offer.began);
         let stay = Stay { queue: offer.queue.clone(), arrived: ticket.arrived, wants: waiting.wants, waited };
         Some(Answered { offer, stay, rang, idle_since })

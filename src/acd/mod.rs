@@ -16,7 +16,7 @@
 //!   against it (priority, rank, preferred skills), and that is worth a bounded time. Ties go by who was here first.
 //! - A caller rings at one agent, or at several where its queue's strategy says so. Of several the first to answer has it; the others'
 //!   offers end with that, and none of them rests for it.
-//! - Wrap-up and rest are deadlines, set once. A reload of the configuration moves no deadline and ends no offer.
+//! - Wrap-up and rest are deadlines, set once; the agent alone can move the end of a wrap-up (`wrapping`). A reload of the configuration moves no deadline and ends no offer.
 //!
 //! An agent's life, as derived; `Offline`, `Paused`, `NotRegistered` and `Busy` cover the idle states while they hold:
 //!
@@ -44,6 +44,7 @@ mod settle;
 mod skills;
 mod strategy;
 mod view;
+mod wrapping;
 
 #[cfg(test)]
 mod properties;
@@ -63,6 +64,7 @@ pub use offer::{Action, Answered, Offer, OfferEnd, OfferId, OverflowWhy, Stay, W
 pub use service_level::{PastEnd, PastStay, Tally};
 pub use skills::{Levels, Pin, Relax, Wants};
 pub use view::{AgentView, QueueView, WaitingView};
+pub use wrapping::{Debt, NotExtended, Owes, Wrapping};
 
 use crate::ids::{Number, QueueName, StaffNumber};
 
@@ -73,6 +75,8 @@ pub struct Snapshot {
     /// Where agents work instead of where the configuration says; nowhere at all: logged out.
     #[serde(default)]
     pub desks: BTreeMap<StaffNumber, Vec<Number>>,
+    #[serde(default)]
+    pub wrap_ups: BTreeMap<StaffNumber, Wrapping>,
     pub tallies: BTreeMap<QueueName, Tally>,
     /// Stays that those do not count yet; of them the ones that ended on this day are.
     #[serde(default)]

@@ -117,6 +117,8 @@ pub enum Action {
     Overflow { entry: Entry, queue: QueueName, to: Place, why: OverflowWhy, waited: Duration },
     /// The floor no longer knows this caller, and nobody said that it left.
     Vanished(Left),
+    /// The wrap-up is over and something is owed: the agent wants a pause from here on, which outlives the process as any wish does.
+    Owing { agent: StaffNumber },
     /// What was last told of this agent is no longer so.
     AgentChanged { agent: StaffNumber, from: AgentState, to: AgentState },
 }

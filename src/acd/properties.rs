@@ -389,6 +389,7 @@ impl Harness {
                     assert_eq!(self.ringing.remove(&offer.id), Some(offer), "the end of an offer that did not ring");
                 }
                 Action::Overflow { entry, .. } => assert!(self.waiting.remove(&entry).is_some(), "overflow of a ghost"),
+                Action::Owing { agent } => panic!("no queue here asks {agent} for anything"),
                 Action::Vanished(left) => assert!(self.waiting.remove(&left.entry).is_some(), "a ghost vanished"),
                 Action::AgentChanged { agent, from, to } => {
                     assert_ne!(from, to);

@@ -8,6 +8,7 @@ use super::line::{Acd, Elsewhere, Floor, day_in};
 use super::matching::{Free, Pair, Ring, Seeker, Service, matched};
 use super::offer::{Action, Offer, OfferEnd, OfferId, OverflowWhy};
 use super::queue::Queue;
+use super::wrapping::{WrapUp, over};
 use crate::clock::Now;
 use crate::ids::{QueueName, StaffNumber};
 
@@ -40,11 +41,11 @@ impl Acd {
 
     fn end_calls(&mut self, floor: &impl Floor, now: Now) {
         for agent in self.agents.values_mut() {
-            if let Work::Talking { caller, queue, phone, since, wrap_up } = &agent.work
+            if let Work::Talking { caller, queue, phone, since, after } = &agent.work
                 && !floor.talks(phone, *caller)
             {
                 agent.today.count_talk(now.mono.since(*since), day_in(&self.time_zone, now));
-                agent.work = Work::WrapUp { queue: queue.clone(), until: now.mono + *wrap_up };
+                agent.work = Work::WrapUp(WrapUp::after(*caller, queue.clone(), *after, now));
             }
         }
     }
@@ -75,10 +76,9 @@ impl Acd {
         let taken = self.taken();
         for agent in self.agents.values_mut() {
             match &agent.work {
-                Work::WrapUp { until, .. } | Work::Resting { until } if *until <= now.mono => {
-                    agent.work = Work::Idle { since: *until };
-                }
-                Work::WrapUp { .. } | Work::Resting { .. } | Work::Idle { .. } | Work::Offered { .. } | Work::Talking { .. } => {}
+                Work::WrapUp(wrap_up) if wrap_up.until() <= now.mono => over(agent, &mut self.pending),
+                Work::Resting { until } if *until <= now.mono => agent.work = Work::Idle { since: *until },
+                Work::WrapUp(_) | Work::Resting { .. } | Work::Idle { .. } | Work::Offered { .. } | Work::Talking { .. } => {}
             }
             let was_away = matches!(agent.told, AgentState::Busy | AgentState::NotRegistered);
             if was_away && matches!(agent.work, Work::Idle { .. }) && here(agent, floor, &taken) {
@@ -194,7 +194,7 @@ impl Acd {
     pub(super) fn offered(&self) -> BTreeSet<Entry> {
         let entry = |a: &Agent| match &a.work {
             Work::Offered { offer, .. } => Some(offer.entry),
-            Work::Idle { .. } | Work::Talking { .. } | Work::WrapUp { .. } | Work::Resting { .. } => None,
+            Work::Idle { .. } | Work::Talking { .. } | Work::WrapUp(_) | Work::Resting { .. } => None,
         };
         self.agents.values().filter_map(entry).collect()
     }
@@ -253,7 +253,7 @@ impl Agent {
         self.leaving
             && match &self.work {
                 Work::Offered { .. } | Work::Talking { .. } => false,
-                Work::Idle { .. } | Work::WrapUp { .. } | Work::Resting { .. } => true,
+                Work::Idle { .. } | Work::WrapUp(_) | Work::Resting { .. } => true,
             }
     }
 }

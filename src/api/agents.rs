@@ -80,6 +80,29 @@ pub(super) async fn log_in(
     changed(&shared, &who, &agent, Command::LogIn { agent: agent.clone(), phone }).await
 }
 
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Longer {
+    /// Seconds, 1 to 3,600.
+    extend_s: u32,
+}
+
+/// The wrap-up that runs ends so much later, as far as the queue lets it (`wrap_up_most`).
+#[utoipa::path(post, path = "/api/v1/agents/{staff_number}/wrapup", tag = "agents", request_body = Longer,
+    params(("staff_number" = String, Path)),
+    responses((status = 200, body = AgentView), (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 409, body = Problem, content_type = "application/problem+json", description = "There is none, or it is as long as it may be."),
+        (status = 422, body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn wrap_up(
+    State(shared): Api,
+    Extension(who): Me,
+    Path(staff_number): Path<String>,
+    Json(longer): Json<Longer>,
+) -> Result<Json<AgentView>, Problem> {
+    let agent = StaffNumber::new(staff_number);
+    changed(&shared, &who, &agent, Command::ExtendWrapUp { agent: agent.clone(), seconds: longer.extend_s }).await
+}
+
 /// The agent works nowhere, and is `offline` until the next login.
 #[utoipa::path(post, path = "/api/v1/agents/{staff_number}/logout", tag = "agents", params(("staff_number" = String, Path)),
     responses((status = 200, body = AgentView), (status = 404, body = Problem, content_type = "application/problem+json")))]

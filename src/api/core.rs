@@ -66,7 +66,11 @@ impl From<Refusal> for Problem {
             | Refusal::NoMessage(_) => 404,
             Refusal::NoPhone(_) | Refusal::WrongState(_) | Refusal::TooMany(_) | Refusal::Unreachable(_) => 409,
             Refusal::NotPermitted(..) => 403,
-            Refusal::NotDiallable(_) | Refusal::NoReason(_) | Refusal::BadValue(_) | Refusal::NoPrompt(_) => 422,
+            Refusal::NotDiallable(_)
+            | Refusal::NoReason(_)
+            | Refusal::NoDisposition(_)
+            | Refusal::BadValue(_)
+            | Refusal::NoPrompt(_) => 422,
             Refusal::Stopping | Refusal::NoPort => 503,
         };
         Problem::new(status, refusal.to_string())

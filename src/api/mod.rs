@@ -14,6 +14,7 @@
 //! Nothing is kept here but sessions, failed log-ins, and for a second or a few what the core said of itself. Handlers ask the core or the store and print what they say; the events' routes
 //! and the console's page are handed in by the server and stand behind the same guard and the same limits.
 
+mod after;
 mod agents;
 mod bans;
 mod control;
@@ -184,6 +185,9 @@ pub fn router(parts: Parts, guarded: Router, open: Router) -> Router {
         .route("/api/v1/agents", get(agents::list))
         .route("/api/v1/agents/{staff_number}/state", post(agents::set))
         .route("/api/v1/agents/{staff_number}/figures", get(figures::of_agent))
+        .route("/api/v1/conversations/{id}/disposition", post(after::dispose))
+        .route("/api/v1/conversations/{id}/note", post(after::note))
+        .route("/api/v1/agents/{staff_number}/wrapup", post(agents::wrap_up))
         .route("/api/v1/agents/{staff_number}/login", post(agents::log_in))
         .route("/api/v1/agents/{staff_number}/logout", post(agents::log_out))
         .route("/api/v1/teams", get(teams::list))

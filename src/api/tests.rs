@@ -489,6 +489,7 @@ fn olena() -> AgentView {
         until: None,
         queues: vec!["support".into()],
         conversation: None,
+        owes: vec![],
     }
 }
 

@@ -23,6 +23,7 @@ use super::problem::Problem;
 use super::rights::{May, Rights};
 use super::{Api, Shared, figures};
 use crate::clock::Mono;
+use crate::ids::StaffNumber;
 use crate::report::{Cell, Dimension, Figures, Formula};
 use crate::switch::command::{AgentView, QueueView};
 use crate::switch::{Answer, Command};
@@ -158,7 +159,11 @@ async fn text(shared: &Arc<Shared>, rights: &Rights) -> Result<Arc<str>, Problem
         at: &board.at,
         formulas: &board.formulas,
         queues: board.queues.iter().filter(|queue| rights.sees_queue(&queue.now.name)).collect(),
-        agents: board.agents.iter().filter(|agent| rights.sees_agent(&agent.now.staff_number)).collect(),
+        agents: board
+            .agents
+            .iter()
+            .filter(|agent| rights.sees_agent(&StaffNumber::new(agent.now.staff_number.as_str())))
+            .collect(),
     };
     written(&seen)
 }

@@ -93,6 +93,8 @@ pub(crate) enum Fault {
     TeamsOfNoSupervisor(String),
     #[error("none of the queue's agents has `{skill}` at level {level}: its callers would wait in vain")]
     NobodyHas { skill: String, level: u64 },
+    #[error("queue `{0}` asks for a disposition and has none to choose from; give it some")]
+    NoDispositions(String),
     #[error("queue `{0}` overflows into itself; name another place")]
     OverflowsIntoItself(String),
     #[error("parked calls would overflow into a park slot, `{0}`; name another place")]

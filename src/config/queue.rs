@@ -92,6 +92,14 @@ pub struct Queue {
     /// `progressive`: one more agent is rung after each, while nobody answers. At least a second; default: `ring_cycle`.
     pub ring_step: Duration,
     pub wrap_up: Duration,
+    /// No wrap-up lasts longer, whatever the agent asks for or owes; at least `wrap_up`.
+    pub wrap_up_most: Duration,
+    /// What may have come of a call.
+    pub disposition: Vec<String>,
+    /// The agent owes one of them.
+    pub disposition_required: bool,
+    /// The agent owes a note.
+    pub notes_required: bool,
     /// An agent who let an offer pass is not offered another for this long.
     pub rest_after_unanswered: Duration,
     /// The caller goes to `overflow` after this long.

@@ -6,6 +6,7 @@
 //!
 //! Fields are only ever added, and then with `#[serde(default)]`: a log of last year must still be read.
 
+mod after;
 mod agent;
 mod audit;
 mod call;
@@ -20,6 +21,7 @@ mod voicemail;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use self::after::{CallDisposed, CallNoted};
 pub use self::agent::AgentLogin;
 pub use self::audit::{AuditCommanded, AuditOutcome};
 pub use self::call::{
@@ -124,6 +126,12 @@ pub enum Kind {
     /// An internal call has got an outside party: it is an outbound one from here on.
     #[serde(rename = "call.went_outside")]
     CallWentOutside(CallWentOutside),
+    /// Also after the end.
+    #[serde(rename = "call.disposed")]
+    CallDisposed(CallDisposed),
+    /// Also after the end.
+    #[serde(rename = "call.noted")]
+    CallNoted(CallNoted),
     #[serde(rename = "call.ended")]
     CallEnded(CallEnded),
 

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::By;
 use crate::clock::Wall;
-use crate::ids::{Number, QueueName, StaffNumber, TeamName};
+use crate::ids::{ConversationId, Number, QueueName, StaffNumber, TeamName};
 use crate::route::Cause;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -128,6 +128,17 @@ pub struct AgentState {
     /// Who set it: of a pause, and of `offline`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<By>,
+    /// Of the call that is offered, talked in or wrapped up.
+    #[schema(value_type = Option<String>)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<QueueName>,
+    #[schema(value_type = Option<String>)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<ConversationId>,
+    /// In wrap-up: until a disposition, a note, or both have been given.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    pub owes: bool,
     /// Why paused.
     pub reason: Option<String>,
     /// When wrap-up or rest ends by itself.

@@ -65,7 +65,15 @@ fn ended(cause: Cause) -> Kind {
 }
 
 fn agent(kind: fn(AgentState) -> Kind) -> Kind {
-    kind(AgentState { agent: "1024".into(), phone: "201".into(), reason: None, until: None })
+    kind(AgentState {
+        agent: "1024".into(),
+        phone: "201".into(),
+        phones: vec!["201".into()],
+        team: None,
+        by: None,
+        reason: None,
+        until: None,
+    })
 }
 
 fn system_started() -> Kind {
@@ -88,6 +96,7 @@ fn call() -> Vec<Event> {
                 queue: "support".into(),
                 agent: "1024".into(),
                 phone: "201".into(),
+                phones: vec!["201".into()],
                 waited_ms: 1_000,
                 rings_for_ms: 15_000,
             }),

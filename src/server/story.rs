@@ -88,7 +88,9 @@ pub(super) fn tell(event: &Event) {
         }
 
         // The story of one call, and of people: for those who read events.
-        Kind::AgentLoggedIn(_)
+        Kind::CallDisposed(_)
+        | Kind::CallNoted(_)
+        | Kind::AgentLoggedIn(_)
         | Kind::AgentLoggedOut(_)
         | Kind::AuditCommanded(_)
         | Kind::CallRinging(_)

@@ -72,6 +72,9 @@ fn changes(command: &Command) -> bool {
         | Command::Press { .. }
         | Command::Record { .. }
         | Command::SetAgent { .. }
+        | Command::ExtendWrapUp { .. }
+        | Command::Dispose { .. }
+        | Command::Note { .. }
         | Command::LogIn { .. }
         | Command::LogOut { .. }
         | Command::SetForwarding { .. }

@@ -83,6 +83,23 @@ pub enum Command {
         state: WantedState,
         reason: Option<String>,
     },
+    /// The agent's wrap-up ends so much later, as far as the queue lets it.
+    ExtendWrapUp {
+        agent: StaffNumber,
+        seconds: u32,
+    },
+    /// What came of a call, also after its end.
+    Dispose {
+        conversation: ConversationId,
+        /// Who says so, of several who have had it.
+        agent: Option<StaffNumber>,
+        disposition: String,
+    },
+    Note {
+        conversation: ConversationId,
+        agent: Option<StaffNumber>,
+        text: String,
+    },
     /// The agent works at this phone from here on, or at the own ones; who worked there does no more.
     LogIn {
         agent: StaffNumber,
@@ -243,6 +260,8 @@ pub enum Refusal {
     UnknownPhone(Number),
     #[error("`{0}` is none of the reasons that a pause may have ([codes] pause_reasons)")]
     NoReason(String),
+    #[error("`{0}` is none of the queue's dispositions")]
+    NoDisposition(String),
     #[error("{0} has no mailbox")]
     NoMailbox(Number),
     #[error("there is no message {0} there")]
@@ -367,7 +386,11 @@ pub struct AgentView {
     /// RFC 3339, where the state ends by itself.
     pub until: Option<String>,
     pub queues: Vec<String>,
+    /// Of the call that is offered, talked in or wrapped up.
     pub conversation: Option<String>,
+    /// What the wrap-up waits for: `disposition`, `note`.
+    #[serde(default)]
+    pub owes: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

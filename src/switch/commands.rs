@@ -93,6 +93,11 @@ impl Switch {
                 };
                 self.cx(now, out).wish(&agent, wanted, By::Api(by.0.clone())).map_err(|_| Refusal::NoAgent(agent))
             }
+            Command::ExtendWrapUp { agent, seconds } => self.cx(now, out).extend_wrap_up(&agent, seconds),
+            Command::Dispose { conversation, agent, disposition } => {
+                self.dispose(conversation, agent, disposition, By::Api(by.0.clone()), now, out)
+            }
+            Command::Note { conversation, agent, text } => self.note(conversation, agent, text, By::Api(by.0.clone()), now, out),
             Command::LogIn { agent, phone } => self.cx(now, out).log_in(&agent, phone.as_ref(), &By::Api(by.0.clone())),
             Command::LogOut { agent } => self.cx(now, out).log_out(&agent, &By::Api(by.0.clone())),
             Command::SetForwarding { phone, forwarding } => {
@@ -262,6 +267,9 @@ impl Switch {
             (now.wall + ahead).to_string()
         };
         let one = |a: crate::acd::AgentView| {
+            let wrapping = self.hub.acd.wrapping_of(&a.staff_number, now);
+            let owes = wrapping.as_ref().map(|wrapping| wrapping.owes).unwrap_or_default();
+            let owed = [("disposition", owes.disposition), ("note", owes.note)].into_iter().filter(|(_, is_owed)| *is_owed);
             let (state, reason, until, conversation) = match &a.state {
                 AgentState::Offline => ("offline", None, None, None),
                 AgentState::Paused { reason } => ("paused", reason.clone(), None, None),
@@ -272,7 +280,9 @@ impl Switch {
                 }
                 AgentState::Talking { caller, .. } => ("talking", None, None, Some(caller.to_string())),
                 AgentState::Busy => ("busy", None, None, None),
-                AgentState::WrapUp { until, .. } => ("wrapup", None, Some(wall(*until)), None),
+                AgentState::WrapUp { until, .. } => {
+                    ("wrapup", None, Some(wall(*until)), wrapping.as_ref().map(|wrapping| wrapping.call.to_string()))
+                }
                 AgentState::Unanswered { until } => ("unanswered", None, Some(wall(*until)), None),
             };
             AgentView {
@@ -287,6 +297,7 @@ impl Switch {
                 until,
                 queues: a.queues.iter().map(ToString::to_string).collect(),
                 conversation,
+                owes: owed.map(|(what, _)| what.to_owned()).collect(),
             }
         };
         self.hub.acd.agents(&view).into_iter().map(one).collect()
@@ -381,9 +392,13 @@ impl Switch {
         } = recovered;
         let mut snapshot = crate::acd::Snapshot { past: stays, ..Default::default() };
         for (agent, wish) in wishes.iter().filter(|(agent, _)| self.hub.config.agents.contains_key(agent)) {
-            let Ok(Wish { wanted, desk, by }) = serde_json::from_slice(wish) else { continue };
+            let Ok(Wish { wanted, desk, by, wrap_up }) = serde_json::from_slice(wish) else { continue };
             snapshot.wanted.insert(agent.clone(), wanted);
             snapshot.desks.extend(desk.map(|desk| (agent.clone(), desk)));
+            if let Some(wrap_up) = wrap_up {
+                self.hub.wrapping_up.insert(agent.clone());
+                snapshot.wrap_ups.insert(agent.clone(), wrap_up);
+            }
             self.hub.wished_by.extend(by.map(|by| (agent.clone(), by)));
         }
         self.hub.acd.restart(&self.hub.config, snapshot, now);
@@ -457,6 +472,7 @@ impl Switch {
         cx.bindings_changed(bindings);
         cx.hub.acd.reconfigure(&config, now);
         cx.hub.wished_by.retain(|agent, _| config.agents.contains_key(agent));
+        cx.hub.wrapping_up.retain(|agent| config.agents.contains_key(agent));
         let old = std::mem::replace(&mut cx.hub.config, Arc::new(config));
         cx.trunks_reconfigured(&old);
         cx.trunks_are_not_banned();

@@ -13,7 +13,7 @@ use super::Output;
 use super::command::Refusal;
 use super::hub::Cx;
 use super::mailbox::trier;
-use crate::acd::{NoSuchAgent, Wanted};
+use crate::acd::{NoSuchAgent, Wanted, Wrapping};
 use crate::config::Place;
 use crate::conversation::{Conversation, Stage};
 use crate::event::{AgentLogin, By, Kind};
@@ -42,6 +42,9 @@ pub(super) struct Wish {
     /// Who set the state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<By>,
+    /// It goes on to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wrap_up: Option<Wrapping>,
 }
 
 impl Cx<'_> {
@@ -53,10 +56,15 @@ impl Cx<'_> {
         Ok(())
     }
 
-    fn keep_wish(&mut self, agent: &StaffNumber) {
+    pub fn keep_wish(&mut self, agent: &StaffNumber) {
         let Some(wanted) = self.hub.acd.wanted_of(agent).cloned() else { return };
         let desk = self.hub.acd.desk_of(agent).map(<[Number]>::to_vec);
-        let wish = Wish { wanted, desk, by: self.hub.wished_by.get(agent).cloned() };
+        let wrap_up = self.hub.acd.wrapping_of(agent, self.now);
+        match wrap_up.is_some() {
+            true => self.hub.wrapping_up.insert(agent.clone()),
+            false => self.hub.wrapping_up.remove(agent),
+        };
+        let wish = Wish { wanted, desk, by: self.hub.wished_by.get(agent).cloned(), wrap_up };
         self.hub.stirred = true;
         let wish = serde_json::to_vec(&wish).unwrap_or_default();
         self.out.push(Output::AgentWish { agent: agent.clone(), wish: wish.into() });

@@ -115,6 +115,8 @@ pub(super) struct Hub {
     pub leaving: BTreeMap<RecordingId, (Number, Message)>,
     /// Messages that were heard or deleted, and who waits until that is durable.
     pub keeping: BTreeMap<RecordingId, Keeping>,
+    /// Whose wrap-up is kept with the wish: at most all agents.
+    pub wrapping_up: BTreeSet<StaffNumber>,
     /// Who set what an agent wants: at most one an agent.
     pub wished_by: BTreeMap<StaffNumber, By>,
     pub locks: Locks,

@@ -20,6 +20,7 @@
 //! | devices and trunks that change their connection, proxies of ours, gateways of carriers | `follow`, `edge`, `gateways` |
 //! | phones that fell silent | `dead_flows` |
 //! | where agents work, and their logins | `desk` |
+//! | what comes of a call, and wrap-up | `wrapping` |
 //! | who is shut out | `door` |
 //! | lamps and other subscriptions, texts between phones | `presence`, `messages` |
 //! | what a phone may do | `classes` |
@@ -89,6 +90,7 @@ mod studio;
 mod transfer;
 mod trunks;
 mod withdrawing;
+mod wrapping;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -192,6 +194,7 @@ impl Switch {
                 keeping: BTreeMap::new(),
                 locks: Locks::default(),
                 wished_by: BTreeMap::new(),
+                wrapping_up: BTreeSet::new(),
                 greetings: BTreeMap::new(),
                 takes: BTreeMap::new(),
                 prompt_takes: BTreeMap::new(),

@@ -168,6 +168,14 @@ impl Cx<'_> {
         let team = self.hub.config.team_of(&agent).cloned();
         let is_wished = matches!(to, S::Offline | S::Paused { .. });
         let by = self.hub.wished_by.get(&agent).filter(|_| is_wished).cloned();
+        let wrapping = self.hub.acd.wrapping_of(&agent, self.now);
+        let owes = matches!(to, S::WrapUp { .. }) && wrapping.as_ref().is_some_and(|w| w.owes != crate::acd::Owes::default());
+        let (queue, conversation) = match &to {
+            S::Offered { entry, queue, .. } => (Some(queue.clone()), entry.conversation()),
+            S::Talking { caller, queue, .. } => (Some(queue.clone()), Some(*caller)),
+            S::WrapUp { queue, .. } => (Some(queue.clone()), wrapping.as_ref().map(|w| w.call)),
+            S::Offline | S::Paused { .. } | S::NotRegistered | S::Ready { .. } | S::Busy | S::Unanswered { .. } => (None, None),
+        };
         let until = |at: crate::clock::Mono| Some(self.now.wall + at.since(self.now.mono));
         let data = |reason: Option<String>, until| AgentState {
             agent: agent.clone(),
@@ -175,6 +183,9 @@ impl Cx<'_> {
             phones: phones.clone(),
             team: team.clone(),
             by: by.clone(),
+            queue: queue.clone(),
+            conversation,
+            owes,
             reason,
             until,
         };
@@ -190,5 +201,6 @@ impl Cx<'_> {
             S::Unanswered { until: at } => Kind::AgentUnanswered(data(None, until(at))),
         };
         self.tell(None, kind);
+        self.keep_wrap_up(&agent);
     }
 }

@@ -23,6 +23,7 @@ impl Switch {
                         self.with_caller(entry, now, out, |cx, conv| cx.overflow(conv, queue, &to, why, waited));
                     }
                     acd::Action::Vanished(_) => self.cx(now, out).count("acd_vanished_total"),
+                    acd::Action::Owing { agent } => self.cx(now, out).owing(&agent),
                     acd::Action::AgentChanged { agent, to, .. } => self.cx(now, out).agent_changed(agent, to),
                 }
                 self.whole = out.len();

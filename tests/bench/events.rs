@@ -190,7 +190,15 @@ fn day(until: Wall) -> Vec<Event> {
             let id = Some(ConversationId::from_parts(call * 1_000 + n as u64 + 1, 1));
             let event = |seconds: u64, conversation, kind| Event { at: began + Duration::from_secs(seconds), conversation, kind };
             let state = |kind: fn(AgentState) -> Kind| {
-                kind(AgentState { agent: agent(n).as_str().into(), phone: "201".into(), reason: None, until: None })
+                kind(AgentState {
+                    agent: agent(n).as_str().into(),
+                    phone: "201".into(),
+                    phones: vec!["201".into()],
+                    team: None,
+                    by: None,
+                    reason: None,
+                    until: None,
+                })
             };
             let started = CallStarted {
                 direction: Direction::Inbound,
@@ -239,12 +247,15 @@ async fn answer(mut asked: tokio::sync::mpsc::Receiver<Asked>) {
         staff_number: agent(n),
         name: format!("Agent {n}"),
         phone: n.to_string(),
+        phones: vec![n.to_string()],
+        team: Some("north".to_owned()),
         state: "talking".to_owned(),
         reason: None,
         since: Some("2026-11-23T09:00:00.000Z".to_owned()),
         until: None,
         queues: vec![queue(n)],
         conversation: Some(ConversationId::from_parts(1, 1).to_string()),
+        owes: Vec::new(),
     });
     let queues = (0..QUEUES).map(|n| QueueView {
         name: queue(n).as_str().into(),

@@ -59,3 +59,4 @@ mod transfers;
 mod trunks;
 mod voicemail;
 mod waiting;
+mod wrapping;

@@ -16,7 +16,11 @@ fn ends(told: &[Action]) -> Vec<(&str, OfferEnd)> {
     told.iter()
         .filter_map(|a| match a {
             Action::OfferEnded { offer, end, .. } => Some((offer.agent.as_str(), *end)),
-            Action::Offer(_) | Action::Overflow { .. } | Action::Vanished(_) | Action::AgentChanged { .. } => None,
+            Action::Offer(_)
+            | Action::Overflow { .. }
+            | Action::Vanished(_)
+            | Action::Owing { .. }
+            | Action::AgentChanged { .. } => None,
         })
         .collect()
 }

@@ -8,6 +8,7 @@ use serde_spanned::Spanned;
 use super::people::MailboxKeys;
 use super::{Checking, Seen};
 use crate::config::fault::Fault;
+use crate::config::units::Label;
 use crate::config::{Agent, Announcements, Outbound, Place, Queue, RelaxStep, Standing, Strategy, given};
 use crate::ids::{Number, QueueName, StaffNumber};
 
@@ -76,6 +77,14 @@ impl Checking {
             let rings = self.count("rings", queue.rings, 3, 1..=20);
             let ring_cycle = self.time("ring_cycle", queue.ring_cycle, country_ring, SECOND..=30 * SECOND);
             let max_wait = queue.max_wait.map(|given| self.time("max_wait", Some(given), HOUR, SECOND..=24 * HOUR));
+            let disposition = self.dispositions(queue.disposition.unwrap_or_default());
+            if let Some(required) =
+                queue.disposition_required.as_ref().filter(|required| *required.get_ref() && disposition.is_empty())
+            {
+                self.fault(required, Fault::NoDispositions(name.clone()));
+            }
+            let wrap_up = self.time("wrap_up", queue.wrap_up, 15 * SECOND, Duration::ZERO..=HOUR);
+            let wrap_up_most = self.time("wrap_up_most", queue.wrap_up_most, 300 * SECOND, Duration::ZERO..=HOUR).max(wrap_up);
             let name = QueueName::from(name.as_str());
             let resolved = Queue {
                 name: name.clone(),
@@ -91,7 +100,11 @@ impl Checking {
                 rings,
                 ring_cycle,
                 ring_step: self.time("ring_step", queue.ring_step, ring_cycle, SECOND..=60 * SECOND),
-                wrap_up: self.time("wrap_up", queue.wrap_up, 15 * SECOND, Duration::ZERO..=HOUR),
+                wrap_up,
+                wrap_up_most,
+                disposition,
+                disposition_required: queue.disposition_required.is_some_and(Spanned::into_inner),
+                notes_required: queue.notes_required.unwrap_or(false),
                 rest_after_unanswered: self.time(
                     "rest_after_unanswered",
                     queue.rest_after_unanswered,
@@ -144,6 +157,16 @@ impl Checking {
                 self.fault(level, Fault::NobodyHas { skill: skill.clone(), level: *level.get_ref() });
             }
         }
+    }
+
+    fn dispositions(&mut self, given: Vec<Spanned<Label>>) -> Vec<String> {
+        let mut seen = Seen::new("disposition");
+        let mut all = Vec::new();
+        for word in given {
+            seen.is_new(self, &word.get_ref().0, &word);
+            all.push(word.into_inner().0);
+        }
+        all
     }
 
     fn priority(&mut self, given: &Spanned<i64>) -> i8 {

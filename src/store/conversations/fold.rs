@@ -1,8 +1,8 @@
 //! Row and event to row: pure, and the same whether events come live or a year later.
 
 use super::row::{
-    Conversation, Ended, Interval, Leg, MOST_BEFORE_OFFERS, MOST_INTERVALS, OfferOutcome, QueueOutcome, Recorded,
-    RecordingOutcome, RecordingRef, Span,
+    Conversation, Disposition, Ended, Interval, Leg, MOST_BEFORE_OFFERS, MOST_INTERVALS, MOST_NOTES, Note, OfferOutcome,
+    QueueOutcome, Recorded, RecordingOutcome, RecordingRef, Span,
 };
 use crate::clock::Wall;
 use crate::event::{
@@ -28,6 +28,14 @@ pub fn apply(row: Option<Conversation>, stored: &Stored) -> Option<Conversation>
     row.last_at = row.last_at.max(at);
     row.take(at, &stored.event.kind);
     Some(row)
+}
+
+/// The last ones stay.
+fn push<T>(all: &mut Vec<T>, one: T) {
+    if all.len() >= MOST_NOTES {
+        all.remove(0);
+    }
+    all.push(one);
 }
 
 impl Conversation {
@@ -58,6 +66,8 @@ impl Conversation {
             recordings: Vec::new(),
             children: Vec::new(),
             merged_into: None,
+            dispositions: Vec::new(),
+            notes: Vec::new(),
             talk_ms: 0,
             last_at: at,
             sequence: 0,
@@ -188,6 +198,13 @@ impl Conversation {
                 self.offer_ended(at, &q.agent, OfferOutcome::Answered, q.rang_ms);
                 self.queue_ended(at, &q.queue, QueueOutcome::Answered, q.waited_ms);
                 self.agent(&q.agent);
+            }
+            Kind::CallDisposed(d) => {
+                let (disposition, agent, by) = (d.disposition.clone(), d.agent.clone(), d.by.clone());
+                push(&mut self.dispositions, Disposition { at, disposition, agent, by });
+            }
+            Kind::CallNoted(n) => {
+                push(&mut self.notes, Note { at, text: n.text.clone(), agent: n.agent.clone(), by: n.by.clone() })
             }
             Kind::QueueAbandoned(q) => self.queue_ended(at, &q.queue, QueueOutcome::Abandoned, q.waited_ms),
             Kind::QueueLeft(q) => self.queue_ended(at, &q.queue, QueueOutcome::Left, q.waited_ms),

@@ -17,7 +17,10 @@ use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use fold::apply;
-pub use row::{Conversation, Ended, Interval, Leg, OfferOutcome, QueueOutcome, Recorded, RecordingOutcome, RecordingRef, Span};
+pub use row::{
+    Conversation, Disposition, Ended, Interval, Leg, Note, OfferOutcome, QueueOutcome, Recorded, RecordingOutcome, RecordingRef,
+    Span,
+};
 
 use super::database::{Change, Database, DatabaseError, Descending, Order, Tree};
 use super::log::{Log, LogError, Reader, Stored};

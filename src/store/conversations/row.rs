@@ -19,6 +19,9 @@ pub const MOST_INTERVALS: usize = 400;
 /// told all the same.
 pub const MOST_BEFORE_OFFERS: usize = 200;
 
+/// Notes that a row holds, and dispositions.
+pub const MOST_NOTES: usize = 50;
+
 /// Fields are only ever added, and then with `#[serde(default)]`, or the fold's version is raised.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Conversation {
@@ -73,6 +76,11 @@ pub struct Conversation {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub merged_into: Option<ConversationId>,
+    /// What came of it, and what was noted, in order; the last [`MOST_NOTES`] of each.
+    #[serde(default)]
+    pub dispositions: Vec<Disposition>,
+    #[serde(default)]
+    pub notes: Vec<Note>,
     /// Sum of the bridges that have ended; all of them afterwards.
     pub talk_ms: u64,
     /// The last thing that is known of it.
@@ -87,6 +95,28 @@ impl Conversation {
     pub fn is_live(&self) -> bool {
         self.ended.is_none()
     }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Disposition {
+    #[serde(with = "rfc3339")]
+    #[schema(value_type = String)]
+    pub at: Wall,
+    pub disposition: String,
+    #[schema(value_type = Option<String>)]
+    pub agent: Option<StaffNumber>,
+    pub by: By,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Note {
+    #[serde(with = "rfc3339")]
+    #[schema(value_type = String)]
+    pub at: Wall,
+    pub text: String,
+    #[schema(value_type = Option<String>)]
+    pub agent: Option<StaffNumber>,
+    pub by: By,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -142,8 +142,14 @@ fn stays_in_queues_are_found_by_when_their_calls_began() {
 #[test]
 fn a_caller_whom_everybody_let_ring_for_hours_has_its_talk_told_all_the_same() {
     let (queue, agent) = (QueueName::from("support"), StaffNumber::from("1024"));
-    let offered =
-        QueueOffered { queue: queue.clone(), agent: agent.clone(), phone: "201".into(), waited_ms: 0, rings_for_ms: 20_000 };
+    let offered = QueueOffered {
+        queue: queue.clone(),
+        agent: agent.clone(),
+        phone: "201".into(),
+        phones: Vec::new(),
+        waited_ms: 0,
+        rings_for_ms: 20_000,
+    };
     let passed = QueueUnanswered { queue, agent, rang_ms: 20_000, cause: Cause::NoAnswer };
     let began = stored().into_iter().next().unwrap();
     let mut row = fold::apply(None, &began).unwrap();

@@ -207,6 +207,34 @@ fn another_version_is_folded_anew_and_keeps_what_the_log_no_longer_reaches() {
 }
 
 #[test]
+fn what_is_gone_from_the_index_is_folded_anew() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let log = log(&folder);
+    let events = calls(1);
+    log.append(events.clone());
+    assert!(log.wait_past(events.len() as u64 - 1, std::time::Duration::from_secs(10)));
+    let database = Arc::new(Memory::default());
+    let period = Period { from: at(-60), until: at(2 * 24 * 60) };
+    let fold = || {
+        let figures = Figures::open(database.clone()).unwrap();
+        let position = figures.position();
+        figures.catch_up(&log).unwrap();
+        (position, all(&figures, period))
+    };
+    let (_, first) = fold();
+    assert_eq!(fold(), (events.len() as u64, first.clone()), "nothing is to be done");
+    // Its state is lost, and its sums are not.
+    remove(&*database, Tree::FigureState, Vec::new(), |_| true).unwrap();
+    assert_eq!(fold(), (0, first.clone()));
+    // The other way round, with a row that nobody can read.
+    let head = Change::Put(Tree::FigureState, HEAD.to_vec(), b"?".to_vec());
+    remove(&*database, Tree::Figures, Vec::new(), |_| true).unwrap();
+    database.commit(&[head]).unwrap();
+    assert_eq!(fold(), (0, first));
+    log.close();
+}
+
+#[test]
 fn blocks_tile_the_quarters_and_are_few() {
     for (from, until) in [(0, 1), (5, 5), (15, 17), (0, 256), (1, 35_040), (255, 257), (17, 300)] {
         let blocks = blocks(from, until);

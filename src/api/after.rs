@@ -1,0 +1,66 @@
+//! What is said of a call, while it goes on and afterwards.
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::{Extension, Json};
+use serde::Deserialize;
+
+use super::conversations::{conversation, done, row};
+use super::guard::Me;
+use super::problem::Problem;
+use super::rights::May;
+use super::{Api, Shared};
+use crate::ids::ConversationId;
+use crate::switch::Command;
+
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Disposition {
+    /// One of the queue's.
+    disposition: String,
+}
+
+/// What came of a call. Where the queue wants it of its agents, the wrap-up ends with it.
+#[utoipa::path(post, path = "/api/v1/conversations/{id}/disposition", tag = "conversations", params(("id" = String, Path)),
+    request_body = Disposition, responses((status = 204, description = "`call.disposed` tells."),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 422, body = Problem, content_type = "application/problem+json", description = "The queue has no such disposition.")))]
+pub(super) async fn dispose(
+    State(shared): Api,
+    Extension(who): Me,
+    Extension(rights): May,
+    Path(id): Path<String>,
+    Json(given): Json<Disposition>,
+) -> Result<StatusCode, Problem> {
+    let conversation = known(&shared, &id).await?;
+    done(&shared, &who, Command::Dispose { conversation, agent: rights.agent, disposition: given.disposition }).await
+}
+
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Note {
+    /// 1 to 2,000 characters.
+    text: String,
+}
+
+/// A note on a call.
+#[utoipa::path(post, path = "/api/v1/conversations/{id}/note", tag = "conversations", params(("id" = String, Path)),
+    request_body = Note, responses((status = 204, description = "`call.noted` tells."),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 422, body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn note(
+    State(shared): Api,
+    Extension(who): Me,
+    Extension(rights): May,
+    Path(id): Path<String>,
+    Json(given): Json<Note>,
+) -> Result<StatusCode, Problem> {
+    let conversation = known(&shared, &id).await?;
+    done(&shared, &who, Command::Note { conversation, agent: rights.agent, text: given.text }).await
+}
+
+/// The core knows only the calls that live.
+async fn known(shared: &Shared, id: &str) -> Result<ConversationId, Problem> {
+    let id = conversation(id)?;
+    row(shared, id).await?.map(|_| id).ok_or_else(|| Problem::new(404, format!("there is no conversation {id}")))
+}
