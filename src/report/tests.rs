@@ -73,6 +73,9 @@ fn agent(kind: fn(AgentState) -> Kind) -> Kind {
         by: None,
         reason: None,
         until: None,
+        queue: None,
+        conversation: None,
+        owes: false,
     })
 }
 

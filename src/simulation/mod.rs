@@ -10,7 +10,7 @@ mod media;
 mod peer;
 mod scenario;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -86,9 +86,11 @@ impl Simulation {
             path: Path::default(),
             inputs: 0,
         };
-        let phones = config.agents.values().map(|agent| agent.phone.clone());
+        let phones: BTreeSet<Number> = config.agents.values().flat_map(|agent| agent.phones.iter().cloned()).collect();
         let registrations = match answers_after {
-            Some(_) => phones.zip(0u16..).map(|(phone, nth)| (phone.clone(), simulation.binding(&phone, nth))).collect(),
+            Some(_) => {
+                phones.into_iter().zip(0u16..).map(|(phone, nth)| (phone.clone(), simulation.binding(&phone, nth))).collect()
+            }
             None => Vec::new(),
         };
         simulation.todo.push_back(Input::Started(Box::new(Recovered { registrations, ..Recovered::default() })));

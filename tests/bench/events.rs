@@ -198,6 +198,9 @@ fn day(until: Wall) -> Vec<Event> {
                     by: None,
                     reason: None,
                     until: None,
+                    queue: None,
+                    conversation: None,
+                    owes: false,
                 })
             };
             let started = CallStarted {
