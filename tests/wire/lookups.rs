@@ -4,7 +4,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::Duration;
 
@@ -23,8 +23,8 @@ const PIN: &str = "83914572";
 fn server() -> (SocketAddr, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let at = listener.local_addr().expect("an address");
-    let (tell, asked) = channel();
-    thread::spawn(move || {
+    let (tell, asked) = sync_channel(16);
+    let serve = move || {
         let mut silent = None;
         for stream in listener.incoming() {
             let Ok(mut stream) = stream else { return };
@@ -42,7 +42,8 @@ fn server() -> (SocketAddr, Receiver<String>) {
             );
             let _ = stream.write_all(format!("{head}{body}").as_bytes());
         }
-    });
+    };
+    thread::Builder::new().name("bank".to_owned()).spawn(serve).expect("a thread");
     (at, asked)
 }
 
