@@ -79,6 +79,9 @@ enum Command {
 /// What is logged unless RUST_LOG says otherwise. DTLS warns of each extension of a ClientHello that it does not know, in every browser's call.
 const LOGGED: &str = "info,rtc_dtls=error";
 
+/// Whatever RUST_LOG says: at its finest the HTTP client tells of URLs, in which a caller's PIN may stand.
+const NEVER_LOGGED: [&str; 2] = ["ureq=off", "ureq_proto=off"];
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match run(&arguments) {
@@ -107,8 +110,11 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
 
 fn serve(path: &Path) -> Result<ExitCode> {
     let (log, _lines_are_written_while_this_lives) = Lines::to(std::io::stderr()).context("the log can't be written")?;
+    let wanted = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| LOGGED.into());
+    let filter =
+        NEVER_LOGGED.iter().filter_map(|never| never.parse().ok()).fold(wanted, |filter, never| filter.add_directive(never));
     tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| LOGGED.into()))
+        .with_env_filter(filter)
         .with_writer(log)
         .log_internal_errors(false)
         .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))

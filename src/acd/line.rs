@@ -404,7 +404,7 @@ impl Acd {
     }
 
     /// A colleague takes the call that an offer rings for, at `phone`: it is that one's now, with wrap-up and all, and whoever was offered
-    /// it is idle as before. `None`: the offer has ended before, or the colleague has a call of a queue.
+    /// it is idle as before. `None`: the offer has ended before, or the colleague has a call of a queue, or owes something for one.
     pub fn picked_up(
         &mut self,
         offer: OfferId,
@@ -413,7 +413,11 @@ impl Acd {
         call: ConversationId,
         now: Now,
     ) -> Option<Answered> {
-        let is_free = |agent: &Agent| !matches!(agent.work, Work::Talking { .. });
+        let is_free = |agent: &Agent| match &agent.work {
+            Work::Talking { .. } => false,
+            Work::WrapUp(wrap_up) => !wrap_up.owes_anything(),
+            Work::Idle { .. } | Work::Offered { .. } | Work::Resting { .. } => true,
+        };
         let offered = self.offered_agent(offer).filter(|offered| offered != by)?;
         self.agents.get(by).filter(|agent| is_free(agent))?;
         self.serve(&offered, (by, phone), call, now)

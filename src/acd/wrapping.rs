@@ -128,15 +128,16 @@ impl Acd {
         Ok(now.wall + wrap_up.until().since(now.mono))
     }
 
-    /// Who talks or wraps up in this conversation (this one, if one is named), and for which queue.
+    /// Who talks or wraps up in this conversation (this one, if one is named), and for which queue; of several, one who still owes something
+    /// for it.
     pub fn works_on(&self, call: ConversationId, agent: Option<&StaffNumber>) -> Option<(&StaffNumber, &QueueName)> {
         let named = self.agents.values().filter(|a| agent.is_none_or(|agent| a.staff_number == *agent));
-        let mut working = named.filter_map(|a| match &a.work {
-            Work::Talking { caller, queue, .. } if *caller == call => Some((&a.staff_number, queue)),
-            Work::WrapUp(wrap_up) if wrap_up.call == call => Some((&a.staff_number, &wrap_up.queue)),
+        let working = named.filter_map(|a| match &a.work {
+            Work::Talking { caller, queue, after, .. } if *caller == call => Some((&a.staff_number, queue, after.owes)),
+            Work::WrapUp(wrap_up) if wrap_up.call == call => Some((&a.staff_number, &wrap_up.queue, wrap_up.owes)),
             Work::Idle { .. } | Work::Offered { .. } | Work::Talking { .. } | Work::WrapUp(_) | Work::Resting { .. } => None,
         });
-        working.next()
+        working.min_by_key(|(.., owes)| !owes.anything()).map(|(agent, queue, _)| (agent, queue))
     }
 
     /// The agent has given what was owed for the call at hand.
@@ -155,11 +156,12 @@ impl Acd {
         Some(Wrapping { queue: queue.clone(), call: *call, ends: wall(*ends), most: wall(*most), owes: *owes })
     }
 
-    /// A wrap-up of the last run goes on to its end.
+    /// A wrap-up of the last run goes on to its end, but no longer than one of its queue: the clock may have been set meanwhile.
     pub(super) fn resume(&mut self, agent: &StaffNumber, wrapping: Wrapping, now: Now) {
         let Some(agent) = self.agents.get_mut(agent) else { return };
         let Wrapping { queue, call, ends, most, owes } = wrapping;
-        let mono = |at: Wall| now.mono + at.since(now.wall);
+        let Some(after) = self.queues.get(&queue).map(|queue| After::of(&queue.rules)) else { return };
+        let mono = |at: Wall| now.mono + at.since(now.wall).min(after.most);
         agent.work = Work::WrapUp(WrapUp { queue, call, ends: mono(ends), most: mono(most), owes });
     }
 }

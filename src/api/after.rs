@@ -8,9 +8,10 @@ use serde::Deserialize;
 use super::conversations::{conversation, done, row};
 use super::guard::Me;
 use super::problem::Problem;
-use super::rights::May;
+use super::rights::{May, Rights};
 use super::{Api, Shared};
-use crate::ids::ConversationId;
+use crate::config::Role;
+use crate::ids::{ConversationId, StaffNumber};
 use crate::switch::Command;
 
 #[derive(Deserialize, utoipa::ToSchema)]
@@ -33,7 +34,7 @@ pub(super) async fn dispose(
     Json(given): Json<Disposition>,
 ) -> Result<StatusCode, Problem> {
     let conversation = known(&shared, &id).await?;
-    done(&shared, &who, Command::Dispose { conversation, agent: rights.agent, disposition: given.disposition }).await
+    done(&shared, &who, Command::Dispose { conversation, agent: own(rights), disposition: given.disposition }).await
 }
 
 #[derive(Deserialize, utoipa::ToSchema)]
@@ -56,7 +57,12 @@ pub(super) async fn note(
     Json(given): Json<Note>,
 ) -> Result<StatusCode, Problem> {
     let conversation = known(&shared, &id).await?;
-    done(&shared, &who, Command::Note { conversation, agent: rights.agent, text: given.text }).await
+    done(&shared, &who, Command::Note { conversation, agent: own(rights), text: given.text }).await
+}
+
+/// An agent speaks of the own work; anybody above for whoever works on the call.
+fn own(rights: Rights) -> Option<StaffNumber> {
+    rights.agent.filter(|_| rights.role == Role::Agent)
 }
 
 /// The core knows only the calls that live.

@@ -64,7 +64,8 @@ pub(super) struct Desk {
     phone: Option<String>,
 }
 
-/// The agent works at that phone, and whoever worked there does no more. A call goes on where it is, and a wrap-up keeps its end.
+/// The agent works at that phone, and whoever worked there does no more. A call goes on where it is, and a wrap-up keeps its end. The phone is
+/// one that the user may see; at any other the agent logs in by code and PIN.
 #[utoipa::path(post, path = "/api/v1/agents/{staff_number}/login", tag = "agents", request_body = Desk,
     params(("staff_number" = String, Path)),
     responses((status = 200, body = AgentView), (status = 404, body = Problem, content_type = "application/problem+json"),
@@ -72,11 +73,16 @@ pub(super) struct Desk {
 pub(super) async fn log_in(
     State(shared): Api,
     Extension(who): Me,
+    Extension(rights): May,
     Path(staff_number): Path<String>,
     Json(desk): Json<Desk>,
 ) -> Result<Json<AgentView>, Problem> {
     let agent = StaffNumber::new(staff_number);
     let phone = desk.phone.filter(|phone| !phone.is_empty()).map(Number::new);
+    // Whose desk it is may see and control its calls: elsewhere the agent proves itself there, with the PIN.
+    if let Some(phone) = &phone {
+        rights.phone(phone.as_str())?;
+    }
     changed(&shared, &who, &agent, Command::LogIn { agent: agent.clone(), phone }).await
 }
 

@@ -39,7 +39,9 @@ enum Way {
 
 impl Value {
     fn saying(&self, memory: &Memory, around: Around<'_>) -> Option<Saying> {
-        let value = self.value.evaluate(&Seen { memory, around })?;
+        // As in a condition: nothing of a secret is said.
+        let open = Some(&self.value).filter(|value| !memory.is_secret(value))?;
+        let value = open.evaluate(&Seen { memory, around })?;
         match (self.way, value) {
             (Way::Number, expression::Value::Integer(n)) => Some(Saying::Number(n)),
             (Way::Money(currency), expression::Value::Integer(n)) => Some(Saying::Money(Money { hundredths: n, currency })),

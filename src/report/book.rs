@@ -140,12 +140,12 @@ impl Book {
         }
     }
 
-    /// What agents have been until `now` in the states that last. Nothing is changed.
-    pub fn running(&self, now: Wall) -> Vec<Fact> {
+    /// What agents (this one, if one is named) have been within a time in the states that last until `now`. Nothing is changed.
+    pub fn running(&self, within: Period, now: Wall, only: Option<&str>) -> Vec<Fact> {
         let mut facts = Vec::new();
-        for (agent, shift) in &self.shifts {
+        for (agent, shift) in self.shifts.iter().filter(|(agent, _)| only.is_none_or(|only| only == agent.as_str())) {
             if let Some((state, since)) = shift.state {
-                in_state(agent, state, since, now, &mut facts);
+                in_state(agent, state, since.max(within.from), now.min(within.until), &mut facts);
             }
         }
         facts

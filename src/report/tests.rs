@@ -218,7 +218,10 @@ fn a_kill_loses_the_wait_and_ends_the_rest_with_the_last_that_was_heard() {
     assert_eq!((queue.entered, queue.answered, queue.abandoned, queue.left, queue.lost), (2, 1, 0, 0, 1));
     assert_eq!((queue.talk_ms, queue.hold_ms), (10_000, 2_000));
     assert_eq!(sums(&facts, Dimension::Agent)["1024"].talking_ms, 12_000);
-    assert!(book.running(at(300_000)).is_empty(), "no state lasts over a restart");
+    assert!(
+        book.running(Period { from: at(0), until: at(900_000) }, at(300_000), None).is_empty(),
+        "no state lasts over a restart"
+    );
 }
 
 /// Something that is heard, and counts nowhere.
@@ -297,10 +300,16 @@ fn the_fold_goes_on_wherever_it_was_cut() {
 fn a_state_is_cut_at_quarters_and_a_clock_that_was_set_makes_no_millions() {
     let ready = event(600_000, None, agent(Kind::AgentReady));
     let (book, _) = fold(&[ready]);
-    let pieces = |until: i64| book.running(at(until)).iter().map(|fact| fact.what).collect::<Vec<_>>();
+    let within = |from: i64, until: i64, now: i64| {
+        let period = Period { from: at(from), until: at(until) };
+        book.running(period, at(now), Some("1024")).iter().map(|fact| fact.what).collect::<Vec<_>>()
+    };
+    let pieces = |now: i64| within(0, 9_000_000, now);
     let ms = |ms| What::State { state: State::Ready, ms };
     assert!(pieces(600_000).is_empty());
     assert_eq!(pieces(2_000_000), [ms(300_000), ms(900_000), ms(200_000)]);
+    assert_eq!(within(900_000, 1_800_000, 2_000_000), [ms(900_000)], "of the time that is asked for");
+    assert!(book.running(Period { from: at(0), until: at(9_000_000) }, at(2_000_000), Some("1025")).is_empty());
     let early = Event { at: Wall::from_micros(0), conversation: None, kind: agent(Kind::AgentReady) };
     let (_, facts) = fold(&[early, event(0, None, agent(Kind::AgentPaused))]);
     assert_eq!(facts.len(), 31 * 96);

@@ -140,6 +140,11 @@ impl Simulation {
             self.todo.push_back(Input::Tick);
             self.work();
         }
+        if let Some(status) = self.caller.as_ref().and_then(|caller| caller.refused).filter(|_| self.path.0.is_empty()) {
+            self.step(What::Ended(format!("refused with {status}")));
+        } else if self.inputs >= MOST_INPUTS {
+            self.step(What::Ended("it goes round and round".to_owned()));
+        }
         Ok(self.path)
     }
 

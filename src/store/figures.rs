@@ -127,7 +127,9 @@ impl Figures {
                     deltas.cells.range(range.clone()).for_each(|(key, cell)| add(name_of(key), cell));
                 }
             }
-            if by == Dimension::Agent { sums.book.running(now) } else { Vec::new() }
+            let whole = || Some(Period { from: Quarter::numbered(first)?.begins(), until: Quarter::numbered(end)?.begins() });
+            let within = whole().filter(|_| by == Dimension::Agent);
+            within.map(|within| sums.book.running(within, now, only)).unwrap_or_default()
         });
         for fact in running {
             if (first..end).contains(&Quarter::of(fact.at).number())

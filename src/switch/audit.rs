@@ -97,7 +97,8 @@ fn changes(command: &Command) -> bool {
     }
 }
 
-/// Its name, and its fields but for keys that are sent into a call: they may be somebody's PIN at the other end.
+/// Its name, and its fields but for keys that are sent into a call, which may be somebody's PIN at the other end, and a note's text, which is
+/// the conversation's.
 fn spelled(command: &Command) -> (String, Value) {
     let (name, mut asked) = match serde_json::to_value(command) {
         Ok(Value::Object(variant)) => variant.into_iter().next().unwrap_or_default(),
@@ -106,6 +107,7 @@ fn spelled(command: &Command) -> (String, Value) {
     };
     if let Some(fields) = asked.as_object_mut() {
         fields.remove("digits");
+        fields.remove("text");
     }
     (snake_case(&name), asked)
 }

@@ -184,7 +184,12 @@ impl Cx<'_> {
         let done = self.log_in(agent, Some(phone), &By::Phone);
         self.login_audited(phone, agent, done.as_ref().err().map(ToString::to_string));
         match done {
-            Ok(()) => self.announce(conv, "agent-ready", Place::Hangup, Cause::Normal),
+            Ok(()) => {
+                // A pause outlives a login.
+                let is_paused = matches!(self.hub.acd.wanted_of(agent), Some(Wanted::Paused { .. }));
+                let said = if is_paused { "agent-paused" } else { "agent-ready" };
+                self.announce(conv, said, Place::Hangup, Cause::Normal);
+            }
             Err(_) => self.fail(conv, Cause::NotFound, None),
         }
     }

@@ -111,6 +111,7 @@ impl Cx<'_> {
             Err(NotExtended::AtMost) => return Err(Refusal::WrongState("it lasts as long already as the queue lets it")),
         }
         self.hub.stirred = true;
+        self.keep_wrap_up(agent);
         Ok(())
     }
 }

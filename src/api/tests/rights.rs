@@ -230,6 +230,18 @@ async fn all_events_are_the_managers_and_a_further_call_is_looked_at_too() {
     }
 }
 
+/// Who works at a phone sees its calls.
+#[tokio::test]
+async fn an_agent_takes_no_desk_that_it_does_not_see() {
+    let centre = Centre::new();
+    for (role, phone, status) in
+        [("agent", "201", 503), ("agent", "202", 403), ("agent", "299", 403), ("supervisor", "202", 403), ("manager", "202", 503)]
+    {
+        let asked = centre.ask(role, "POST", "/api/v1/agents/1/login", json!({"phone": phone})).await;
+        assert_eq!(asked, status, "{role} at {phone}");
+    }
+}
+
 #[tokio::test]
 async fn lists_hold_what_one_sees() {
     let centre = Centre::new();
