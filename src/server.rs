@@ -244,7 +244,6 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
 
     #[allow(clippy::disallowed_methods, reason = "the server owns its tasks")]
     let memory = web.spawn(memory::give_back());
-    startup::tell_up(&config, transport.addresses());
     let mailer =
         Mailer::start(&store, current.subscribe(), clock, inputs.clone(), health.clone(), web).map_err(StoreError::from)?;
     let answers = {
@@ -254,6 +253,8 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
     };
     let lookups = Lookups::start(clock, answers)?;
     let signals = heed_signals(orders.clone())?;
+    // Last: whoever reads it may stop the switch in the same moment, and is heeded.
+    startup::tell_up(&config, transport.addresses());
     let driver = Driver {
         clock,
         waiting,

@@ -47,7 +47,8 @@ impl Relay {
     pub fn start(outside: SocketAddr, peer: SocketAddr, switch: SocketAddr, rules: &[&str]) -> Relay {
         // A child that another thread has just forked may hold a port a moment longer than who has given it back.
         let outer = wait_for(&format!("{outside} is free"), Duration::from_secs(5), || UdpSocket::bind(outside).ok());
-        let inner = UdpSocket::bind(("127.0.0.1", super::ports::port())).expect("a port inside");
+        let inside = || UdpSocket::bind(("127.0.0.1", super::ports::port())).ok();
+        let inner = wait_for("a port inside", Duration::from_secs(5), inside);
         let inside = inner.local_addr().expect("its address");
         let stop = Arc::new(AtomicBool::new(false));
         let rules_of = |from_peer: bool| -> Vec<Rule> {
