@@ -222,7 +222,7 @@ static void senddtmf(struct leg *l, int d, int k) {
     if (k == 7)
         l->ts += 160 * 8;
 }
-// One of `senders` threads, each with every so manieth of the calls whose packets go in the same millisecond.
+// One of `senders` threads: they share the calls whose packets go in the same millisecond.
 static void *sender(void *which) {
     int mine = (int)(intptr_t)which;
     struct io_uring_params p = {.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN};
