@@ -185,9 +185,14 @@ def thousand(table, tools, options):
         table.add("  packets that the switch lost", seen, lost - figures["socket_drops"] + dropped, 0, " packets")
         say("its recordings, packet by packet")
         switch.wait_until_written(options.recorded)
-        files, whole, missing, moved = recordings.judge(switch.recordings, TWO_MINUTES)
-        figure = f"{whole} of {files} files have every packet on both sides, {missing} packets are missing; {moved} moves to keep to the clock"
-        table.add("  recordings with a flaw", figure, files - whole + abs(files - options.recorded), 0, " files")
+        found = recordings.judge(switch.recordings, TWO_MINUTES)
+        for where in found["where"]:
+            say(f"a flaw in {where}")
+        figure = f"{found['whole']} of {found['files']} files have every packet on both sides, {found['missing']} packets are missing"
+        figure += f" within a side, {found['short']} at the ends; {found['moved']} moves to keep to the clock"
+        flaws = found["files"] - found["whole"] + abs(found["files"] - options.recorded)
+        table.add("  recordings with a flaw", figure, flaws, 0, " files")
+
 
 
 def calls(table, tools, options):

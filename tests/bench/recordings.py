@@ -59,9 +59,10 @@ def placed(samples):
 
 
 def side(samples, seconds):
-    """How many packets are missing from the first on, and how often one stands elsewhere than the one before it says: a load that falls
-    behind by more than 60 ms is followed, since a recording goes by the clock."""
-    missing, moved, before, first = 0, 0, None, None
+    """The numbers of the packets that are missing between the first and the last, how many there are too few behind the last, and how often
+    one stands elsewhere than the one before it says: a load that falls behind by more than 60 ms is followed, since a recording goes by the
+    clock."""
+    missing, moved, before, first = [], 0, None, None
     heard = list(packets(samples))
     whose = next((call for (_, nth, call), (_, after, same) in zip(heard, heard[1:]) if (after, same) == (nth + 1, call)), None)
     for (at, nth, call), follows in zip(heard, heard[1:] + [(None, None, None)]):
@@ -71,12 +72,12 @@ def side(samples, seconds):
         if before is None:
             first = nth
         else:
-            missing += max(0, nth - before[1] - 1)
+            missing.extend(range(before[1] + 1, nth))
             moved += not stands
         before = at, nth
     if before is None:
-        return seconds * 50, 0
-    return missing + max(0, seconds * 50 - (before[1] - first) - 1), moved
+        return [], seconds * 50, 0
+    return missing, max(0, seconds * 50 - (before[1] - first) - 1), moved
 
 
 def sides(path):
@@ -89,13 +90,20 @@ def sides(path):
 
 
 def judge(folder, seconds):
-    """Files, those in which both sides are whole, packets that are missing, and how often a side was moved to keep to the clock."""
-    files, whole, missing, moved = 0, 0, 0, 0
+    """What lies in the folder: `files`, the `whole` among them (every packet on both sides), how many packets are `missing` within a side and
+    how many sides' ends are `short` by how many, how often a side was `moved` to keep to the clock, and `where` the first gaps are."""
+    found = {"files": 0, "whole": 0, "missing": 0, "short": 0, "moved": 0, "where": []}
     for path in sorted(folder.rglob("*.wav")):
         both = [side(samples, seconds) for samples in sides(path)]
-        of_file = sum(lost for lost, _ in both)
-        files, whole, missing, moved = files + 1, whole + (of_file == 0), missing + of_file, moved + sum(times for _, times in both)
-    return files, whole, missing, moved
+        found["files"] += 1
+        found["whole"] += not any(gaps or short for gaps, short, _ in both)
+        for name, (gaps, short, moved) in zip(("left", "right"), both):
+            found["missing"] += len(gaps)
+            found["short"] += short
+            found["moved"] += moved
+            if (gaps or short) and len(found["where"]) < 20:
+                found["where"].append(f"{path.name}, {name}: {gaps[:12]}, {short} at the end")
+    return found
 
 
 if __name__ == "__main__":
