@@ -123,7 +123,7 @@ impl Figures {
             .collect();
         let (running, _unwritten) = self.0.with(|sums| {
             for range in &ranges {
-                for deltas in [&sums.fresh, &sums.writing] {
+                for deltas in [&sums.fresh, &*sums.writing] {
                     deltas.cells.range(range.clone()).for_each(|(key, cell)| add(name_of(key), cell));
                 }
             }
@@ -158,7 +158,7 @@ impl Figures {
         }
         let (mut unwritten, _guard) = self.0.with(|sums| {
             let mut lists: BTreeMap<Vec<u8>, Cell> = BTreeMap::new();
-            for deltas in [&sums.fresh, &sums.writing] {
+            for deltas in [&sums.fresh, &*sums.writing] {
                 for (key, cell) in deltas.lists.range(from.clone()..to.clone()) {
                     lists.entry(key.clone()).or_default().add(cell);
                 }
@@ -203,7 +203,7 @@ struct Sums {
     /// To be added to what the index has.
     fresh: Deltas,
     /// On its way there.
-    writing: Deltas,
+    writing: Arc<Deltas>,
 }
 
 #[derive(Default)]
@@ -286,14 +286,21 @@ impl Fold for Sums {
         self.fresh.cells.len() + self.fresh.lists.len() + self.writing.cells.len() + self.writing.lists.len()
     }
 
-    fn changes(&mut self, database: &dyn Database) -> Result<Vec<Change>, DatabaseError> {
-        let Keep { head, stays, shifts } = self.book.keep();
-        if self.waiting() == 0 && stays.is_empty() && shifts.is_empty() {
-            return Ok(Vec::new());
+    type Outgoing = (Arc<Deltas>, Keep);
+
+    fn outgoing(&mut self) -> Option<Self::Outgoing> {
+        let keep = self.book.keep();
+        if self.waiting() == 0 && keep.stays.is_empty() && keep.shifts.is_empty() {
+            return None;
         }
-        self.writing = std::mem::take(&mut self.fresh);
-        let mut changes = vec![put(Tree::FigureState, HEAD.to_vec(), &head)?];
-        for (tree, deltas) in [(Tree::Figures, &self.writing.cells), (Tree::FigureConversations, &self.writing.lists)] {
+        self.writing = Arc::new(std::mem::take(&mut self.fresh));
+        Some((self.writing.clone(), keep))
+    }
+
+    fn changes((deltas, keep): &Self::Outgoing, database: &dyn Database) -> Result<Vec<Change>, DatabaseError> {
+        let Keep { head, stays, shifts } = keep;
+        let mut changes = vec![put(Tree::FigureState, HEAD.to_vec(), head)?];
+        for (tree, deltas) in [(Tree::Figures, &deltas.cells), (Tree::FigureConversations, &deltas.lists)] {
             for (key, delta) in deltas {
                 // One bad row must not stop the others.
                 let mut cell = database.get(tree, key)?.and_then(|bytes| read::<Cell>(&bytes)).unwrap_or_default();
@@ -304,18 +311,18 @@ impl Fold for Sums {
         for (id, stay) in stays {
             let key = [STAYS, &id.to_bytes()].concat();
             changes.push(match stay {
-                Some(stay) => put(Tree::FigureState, key, &stay)?,
+                Some(stay) => put(Tree::FigureState, key, stay)?,
                 None => Change::Remove(Tree::FigureState, key),
             });
         }
         for (agent, shift) in shifts {
-            changes.push(put(Tree::FigureState, [SHIFTS, agent.as_str().as_bytes()].concat(), &shift)?);
+            changes.push(put(Tree::FigureState, [SHIFTS, agent.as_str().as_bytes()].concat(), shift)?);
         }
         Ok(changes)
     }
 
     fn written(&mut self) {
-        self.writing = Deltas::default();
+        self.writing = Arc::default();
     }
 }
 

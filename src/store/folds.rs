@@ -44,8 +44,14 @@ pub trait Fold: Default + Send + 'static {
     /// How much waits to be written.
     fn waiting(&self) -> usize;
 
-    /// What is to be written since this was asked last. Empty: nothing that has to be.
-    fn changes(&mut self, database: &dyn Database) -> Result<Vec<Change>, DatabaseError>;
+    /// What is taken out of memory to be written.
+    type Outgoing: Send;
+
+    /// What has changed since this was asked last; `None`: nothing that has to be written. Quick: the log's thread waits.
+    fn outgoing(&mut self) -> Option<Self::Outgoing>;
+
+    /// As changes of the index, which is read for them; nobody waits but who reads what is written.
+    fn changes(outgoing: &Self::Outgoing, database: &dyn Database) -> Result<Vec<Change>, DatabaseError>;
 
     /// The last changes are in the index.
     fn written(&mut self);
@@ -168,24 +174,20 @@ impl<F: Fold> Fed for Host<F> {
 
     fn commit(&self) -> Result<(), DatabaseError> {
         let _writing = self.writing.write().unwrap_or_else(PoisonError::into_inner);
-        let changes = {
+        let (outgoing, position) = {
             let mut ahead = self.ahead();
             if ahead.standing != Standing::Whole {
                 return Ok(());
             }
-            let position = ahead.position;
-            ahead.fold.changes(&*self.database).map(|mut changes| {
-                if !changes.is_empty() {
-                    let checkpoint = [&F::VERSION.to_be_bytes()[..], &position.to_be_bytes()[..]].concat();
-                    changes.push(Change::Put(Tree::Checkpoints, F::NAME.as_bytes().to_vec(), checkpoint));
-                }
-                changes
-            })
+            let Some(outgoing) = ahead.fold.outgoing() else { return Ok(()) };
+            (outgoing, ahead.position)
         };
-        let written = changes.and_then(|changes| match changes.is_empty() {
-            true => Ok(()),
+        let written = F::changes(&outgoing, &*self.database).and_then(|mut changes| {
+            let checkpoint = [&F::VERSION.to_be_bytes()[..], &position.to_be_bytes()[..]].concat();
+            changes.push(Change::Put(Tree::Checkpoints, F::NAME.as_bytes().to_vec(), checkpoint));
             // Not before it is durable: a disk that fills up loses what was committed.
-            false => self.database.commit(&changes).and_then(|()| self.database.flush()),
+            self.database.commit(&changes)?;
+            self.database.flush()
         });
         let mut ahead = self.ahead();
         match written {
