@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::fact::{Fact, Of, State, What};
-use super::period::Period;
+use super::period::{Period, Quarter};
 use crate::clock::Wall;
 use crate::event::{
     AgentState, Bridge, CallEnded, CallStarted, Direction, Event, Kind, LeftWhy, QueueAnswered, QueueLeft, TransferOutcome,
@@ -86,6 +86,9 @@ struct Bridged {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shift {
     state: Option<(State, Wall)>,
+    /// The state is counted up to here.
+    #[serde(default)]
+    counted_to: Wall,
     /// The last call that a queue gave.
     had: Option<Had>,
     /// The one that is wrapped up.
@@ -127,15 +130,19 @@ impl Book {
 
     /// Takes the next event; what it brings to an end is added to `facts`.
     pub fn take(&mut self, event: &Event, facts: &mut Vec<Fact>) {
+        // Bindings that ran out while nobody was there are told before a start says that it is one.
+        let of_this_run = !matches!(event.kind, Kind::RegistrationExpired(_));
         if let Kind::SystemStarted(_) = event.kind {
             self.began_anew(facts);
-        } else if let Some((state, data)) = state_of(&event.kind) {
+        } else if of_this_run {
+            self.turn_to(event.at, facts);
+        }
+        if let Some((state, data)) = state_of(&event.kind) {
             self.agent_is(&data.agent, Some(state), event.at, facts);
         } else if let Some(id) = event.conversation {
             self.told_of(id, event, facts);
         }
-        // Bindings that ran out while nobody was there are told before a start says that it is one.
-        if !matches!(event.kind, Kind::RegistrationExpired(_)) {
+        if of_this_run {
             self.head.heard = self.head.heard.max(event.at);
         }
     }
@@ -145,10 +152,30 @@ impl Book {
         let mut facts = Vec::new();
         for (agent, shift) in self.shifts.iter().filter(|(agent, _)| only.is_none_or(|only| only == agent.as_str())) {
             if let Some((state, since)) = shift.state {
-                in_state(agent, state, since.max(within.from), now.min(within.until), &mut facts);
+                let from = since.max(shift.counted_to).max(within.from);
+                in_state(agent, state, from, now.min(within.until), &mut facts);
             }
         }
         facts
+    }
+
+    /// With each quarter of an hour states are counted up to its beginning: sums of what lies back are whole, however long a state lasts,
+    /// and an end, or that of all states with a start, is little work.
+    fn turn_to(&mut self, at: Wall, facts: &mut Vec<Fact>) {
+        let quarter = Quarter::of(at);
+        if quarter <= Quarter::of(self.head.heard) {
+            return;
+        }
+        let begins = quarter.begins();
+        for (agent, shift) in &mut self.shifts {
+            let Some((state, since)) = shift.state else { continue };
+            let from = since.max(shift.counted_to);
+            if from < begins {
+                in_state(agent, state, from, begins, facts);
+                shift.counted_to = begins;
+                self.changed_shifts.insert(agent.clone());
+            }
+        }
     }
 
     /// Nothing lasts from one run to the next but conversations, whose ends are told.
@@ -163,7 +190,7 @@ impl Book {
     fn agent_is(&mut self, agent: &StaffNumber, state: Option<State>, at: Wall, facts: &mut Vec<Fact>) {
         let shift = self.shifts.entry(agent.clone()).or_default();
         if let Some((was, since)) = shift.state {
-            in_state(agent, was, since, at, facts);
+            in_state(agent, was, since.max(shift.counted_to), at, facts);
             if was == State::WrapUp
                 && let Some(had) = &shift.wraps_up
             {
@@ -176,7 +203,7 @@ impl Book {
         if !goes_on {
             shift.wraps_up = shift.had.clone().filter(|_| state == Some(State::WrapUp));
         }
-        shift.state = state.map(|state| (state, at));
+        (shift.state, shift.counted_to) = (state.map(|state| (state, at)), at);
         self.changed_shifts.insert(agent.clone());
     }
 

@@ -316,3 +316,35 @@ fn a_state_is_cut_at_quarters_and_a_clock_that_was_set_makes_no_millions() {
     let all = Period { from: at(0) - Duration::from_secs(31 * 86_400), until: at(0) };
     assert_eq!(facts.len(), all.quarters().count());
 }
+
+#[test]
+fn a_state_that_lasts_is_counted_with_each_quarter_that_ends() {
+    let ready = event(600_000, None, agent(Kind::AgentReady));
+    let of_another = |ms| event(ms, Some(id(1)), started());
+    let (mut book, facts) = fold(&[ready, of_another(899_999)]);
+    assert!(facts.iter().all(|fact| !matches!(fact.what, What::State { .. })), "the quarter has not ended");
+    let states = |book: &mut Book, event: &Event| {
+        let mut facts = Vec::new();
+        book.take(event, &mut facts);
+        facts.retain(|fact| matches!(fact.what, What::State { .. }));
+        facts.iter().map(|fact| (fact.at, fact.what)).collect::<Vec<_>>()
+    };
+    let ms = |ms| What::State { state: State::Ready, ms };
+    assert_eq!(states(&mut book, &of_another(1_900_000)), [(at(0), ms(300_000)), (at(900_000), ms(900_000))]);
+    assert_eq!(book.keep().shifts.len(), 1, "kept with the sums: after a kill it is not counted again");
+    let running = book.running(Period { from: at(0), until: at(9_000_000) }, at(2_000_000), None);
+    assert_eq!(running.iter().map(|fact| fact.what).collect::<Vec<_>>(), [ms(200_000)], "the rest");
+    assert!(states(&mut book, &of_another(600_000)).is_empty(), "a clock that was set back");
+    let expired = Registration {
+        number: "201".into(),
+        contact: String::new(),
+        transport: "udp".into(),
+        user_agent: None,
+        source: String::new(),
+        reason: None,
+    };
+    let system = event(9_000_000, None, Kind::RegistrationExpired(expired));
+    assert!(states(&mut book, &system).is_empty(), "told of while nobody was there");
+    let paused = event(2_000_000, None, agent(Kind::AgentPaused));
+    assert_eq!(states(&mut book, &paused), [(at(1_800_000), ms(200_000))]);
+}
