@@ -15,6 +15,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use subtle::ConstantTimeEq;
+use tokio::sync::watch;
+use tokio::time::interval;
 
 use super::Shared;
 use super::problem::Problem;
@@ -36,6 +38,12 @@ const LARGEST_BODY: usize = 16 * 1024;
 
 /// For all of a body to come.
 const LONGEST_BODY: Duration = Duration::from_secs(10);
+
+/// What is answered for as long as somebody listens.
+const STREAMS: [&str; 3] = ["/api/v1/events", "/api/v1/events/ws", "/api/v1/wallboard/stream"];
+
+/// How often it is looked whether who listens still has a token or session; after a reload at once.
+const STANDING: Duration = Duration::from_secs(30);
 
 /// Who asks: a user's name, or `admin` for the token of the environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +76,9 @@ pub(super) async fn admit(State(shared): State<Arc<Shared>>, request: Request, n
     if let Err(problem) = rights::check(&shared, &rights, &mut parts).await {
         return problem.into_response();
     }
+    if STREAMS.contains(&parts.uri.path()) {
+        parts.extensions.insert(let_go(&shared, &parts.headers, &who, &rights));
+    }
     parts.extensions.insert(who);
     parts.extensions.insert(rights);
     next.run(Request::from_parts(parts, body)).await
@@ -75,28 +86,61 @@ pub(super) async fn admit(State(shared): State<Arc<Shared>>, request: Request, n
 
 fn who(shared: &Shared, request: &Parts, address: IpAddr) -> Result<(Who, Rights), Problem> {
     let headers = &request.headers;
-    let now = shared.parts.clock.mono();
-    if let Some(given) = headers.get(header::AUTHORIZATION) {
+    let known = known(shared, headers);
+    if headers.contains_key(header::AUTHORIZATION) {
         // A token can't be guessed, so a right one is let in whatever others behind the same proxy have tried.
-        if let Some(known) = bearer(given).and_then(|token| token_of(shared, token)) {
+        if let Some(known) = known {
             return Ok(known);
         }
+        let now = shared.parts.clock.mono();
         shared.throttle.check(address, None, now).map_err(slow_down)?;
         shared.throttle.failed(address, None, now);
         return Err(Problem::new(401, "the token is not known"));
     }
-    let token = cookie(headers).ok_or_else(|| Problem::new(401, "log in, or send a bearer token"))?;
-    let config = shared.parts.config.borrow().clone();
-    let password_of = |name: &str| config.users.iter().find(|u| u.name == name).map(|u| fingerprint(u.password.expose()));
-    let ended = || Problem::new(401, "the session has ended");
-    let user = shared.sessions.user(token, password_of, now).ok_or_else(ended)?;
+    cookie(headers).ok_or_else(|| Problem::new(401, "log in, or send a bearer token"))?;
+    let known = known.ok_or_else(|| Problem::new(401, "the session has ended"))?;
     let safe = matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS) && !headers.contains_key(header::UPGRADE);
     if safe || is_ours(headers) {
-        let rights = Rights::of(&user, config.clone()).ok_or_else(ended)?;
-        Ok((Who(user), rights))
+        Ok(known)
     } else {
         Err(Problem::new(403, "a request with a session must come from this switch's own page, or carry the header X-Cordboard"))
     }
+}
+
+/// Whose token or session these headers have, with the rights of this moment.
+fn known(shared: &Shared, headers: &HeaderMap) -> Option<(Who, Rights)> {
+    if let Some(given) = headers.get(header::AUTHORIZATION) {
+        return bearer(given).and_then(|token| token_of(shared, token));
+    }
+    let config = shared.parts.config.borrow().clone();
+    let password_of = |name: &str| config.users.iter().find(|u| u.name == name).map(|u| fingerprint(u.password.expose()));
+    let user = shared.sessions.user(cookie(headers)?, password_of, shared.parts.clock.mono())?;
+    let rights = Rights::of(&user, config.clone())?;
+    Some((Who(user), rights))
+}
+
+/// Becomes true when whoever listens to a stream is to be let go of: what let them in is no longer known, or what they see has changed.
+/// They come again, and are asked anew.
+fn let_go(shared: &Arc<Shared>, headers: &HeaderMap, who: &Who, rights: &Rights) -> watch::Receiver<bool> {
+    let (tell, told) = watch::channel(false);
+    let (shared, headers, who, rights) = (shared.clone(), headers.clone(), who.clone(), rights.clone());
+    let mut config = shared.parts.config.clone();
+    tokio::spawn(async move {
+        let mut beats = interval(STANDING);
+        loop {
+            let stays = known(&shared, &headers).is_some_and(|(now, has)| now == who && has.sees_what(&rights));
+            if !stays {
+                let _ = tell.send(true);
+                return;
+            }
+            tokio::select! {
+                () = tell.closed() => return,
+                _ = beats.tick() => {}
+                changed = config.changed() => if changed.is_err() { return },
+            }
+        }
+    });
+    told
 }
 
 pub(super) fn slow_down(left: Duration) -> Problem {

@@ -148,6 +148,12 @@ impl Rights {
         self.sees_all() || self.role == Role::Supervisor && self.teams.contains(team)
     }
 
+    /// Whether who has these is shown just what who has the others is. Whom a team or queue has may change with each reload.
+    pub fn sees_what(&self, others: &Rights) -> bool {
+        let same = (self.role, &self.teams, &self.agent) == (others.role, &others.teams, &others.agent);
+        same && (self.sees_all() || Arc::ptr_eq(&self.config, &others.config))
+    }
+
     /// Those that are seen.
     pub fn teams(&self) -> impl Iterator<Item = (&TeamName, &Team)> {
         self.config.teams.iter().filter(|(name, _)| self.sees_team(name))

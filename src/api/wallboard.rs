@@ -15,14 +15,14 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde::Serialize;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::conversations::blocking;
 use super::problem::Problem;
 use super::rights::{May, Rights};
 use super::{Api, Shared, figures};
-use crate::clock::Mono;
+use crate::clock::{Mono, Now};
 use crate::ids::StaffNumber;
 use crate::report::{Cell, Dimension, Figures, Formula};
 use crate::switch::command::{AgentView, QueueView};
@@ -81,7 +81,7 @@ struct AgentDay {
 
 /// What was made last.
 pub(super) struct Board {
-    made: Mutex<Option<Made>>,
+    made: Mutex<Last>,
     sums: Mutex<Option<(Mono, Arc<Sums>)>>,
     seats: Arc<Semaphore>,
 }
@@ -90,6 +90,13 @@ impl Default for Board {
     fn default() -> Self {
         Board { made: Mutex::default(), sums: Mutex::default(), seats: Arc::new(Semaphore::new(MOST_LOOKERS)) }
     }
+}
+
+#[derive(Default)]
+struct Last {
+    made: Option<Made>,
+    /// When it could last not be made.
+    failed: Option<Mono>,
 }
 
 #[derive(Clone)]
@@ -126,24 +133,29 @@ pub(super) async fn show(State(shared): Api, Extension(rights): May) -> Result<R
 #[utoipa::path(get, path = "/api/v1/wallboard/stream", tag = "figures", responses(
     (status = 200, body = Wallboard, content_type = "text/event-stream"),
     (status = 503, body = Problem, content_type = "application/problem+json")))]
-pub(super) async fn watch(State(shared): Api, Extension(rights): May) -> Result<Response, Problem> {
+pub(super) async fn watch(
+    State(shared): Api,
+    Extension(rights): May,
+    Extension(let_go): Extension<watch::Receiver<bool>>,
+) -> Result<Response, Problem> {
     let seat = shared.board.seats.clone().try_acquire_owned();
     let seat = seat.map_err(|_| Problem::unavailable("too many look at the wallboard"))?;
     let mut pace = interval(PACE);
     // Who has not read for a while is shown what is, and not what was.
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let stop = shared.parts.stop.clone();
-    let looking = (shared, rights, pace, stop, seat);
-    let boards = stream::unfold(looking, |(shared, rights, mut pace, mut stop, seat)| async move {
+    let looking = (shared, rights, pace, stop, let_go, seat);
+    let boards = stream::unfold(looking, |(shared, rights, mut pace, mut stop, mut let_go, seat)| async move {
         tokio::select! {
             biased;
             // Also when nobody is left who could say it.
             _ = stop.wait_for(|stop| *stop) => return None,
+            _ = let_go.wait_for(|gone| *gone) => return None,
             _ = pace.tick() => {}
         }
         // Who looks comes again where the core does not answer.
         let text = text(&shared, &rights).await.ok()?;
-        Some((Ok::<_, Infallible>(Event::default().data(&*text)), (shared, rights, pace, stop, seat)))
+        Some((Ok::<_, Infallible>(Event::default().data(&*text)), (shared, rights, pace, stop, let_go, seat)))
     });
     let sse = Sse::new(boards).keep_alive(KeepAlive::new());
     // X-Accel-Buffering: nginx would hold it back otherwise.
@@ -176,11 +188,23 @@ async fn made(shared: &Arc<Shared>) -> Result<Made, Problem> {
     // Held while it is made, so that many who come at once are one question.
     let mut last = shared.board.made.lock().await;
     let now = shared.parts.clock.now();
-    if let Some(made) = &*last
-        && now.mono.since(made.at) < FRESH
-    {
+    let is_fresh = |at: Mono| now.mono.since(at) < FRESH;
+    if let Some(made) = last.made.as_ref().filter(|made| is_fresh(made.at)) {
         return Ok(made.clone());
     }
+    // Those who waited with the one who asked in vain do not ask in vain one after the other.
+    if last.failed.is_some_and(is_fresh) {
+        return Err(Problem::unavailable("the wallboard can't be made now"));
+    }
+    let made = make(shared, now).await;
+    match &made {
+        Ok(made) => *last = Last { made: Some(made.clone()), failed: None },
+        Err(_) => last.failed = Some(shared.parts.clock.mono()),
+    }
+    made
+}
+
+async fn make(shared: &Arc<Shared>, now: Now) -> Result<Made, Problem> {
     let queues = match shared.parts.core.ask("wallboard", Command::Queues).await? {
         Answer::Queues(queues) => queues,
         _ => return Err(Problem::mismatch()),
@@ -205,9 +229,7 @@ async fn made(shared: &Arc<Shared>) -> Result<Made, Problem> {
         agents: agents.into_iter().map(agent).collect(),
     };
     let text = written(&board)?;
-    let made = Made { at: now.mono, board: Arc::new(board), text };
-    *last = Some(made.clone());
-    Ok(made)
+    Ok(Made { at: now.mono, board: Arc::new(board), text })
 }
 
 async fn sums(shared: &Arc<Shared>) -> Result<Arc<Sums>, Problem> {

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 
 use super::Feed;
-use super::request::{Query, Subscription};
+use super::request::{LetGo, Query, Subscription};
 
 /// A comment after this long without an event, so that proxies and both ends notice a dead connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -21,9 +21,10 @@ const RETRY: Duration = Duration::from_secs(2);
 pub(super) async fn stream(
     State(feed): State<Feed>,
     extract::Query(query): extract::Query<Query>,
+    let_go: LetGo,
     headers: HeaderMap,
 ) -> Response {
-    let subscription = match Subscription::open(&feed, &query, &headers) {
+    let subscription = match Subscription::open(&feed, &query, &headers, let_go) {
         Ok(subscription) => subscription,
         Err(refusal) => return refusal,
     };

@@ -189,6 +189,20 @@ async fn a_stream_ends_at_the_stop_with_all_that_was_durable() {
 }
 
 #[tokio::test]
+async fn a_reader_is_let_go_of_when_whoever_let_it_in_says_so() {
+    let folder = TempDir::new().unwrap();
+    let log = open(&folder, LogOptions::default());
+    append(&log, 1..=3);
+    let (tell, told) = tokio::sync::watch::channel(false);
+    let router = routes(&log).layer(axum::Extension(told));
+    let response = get(&router, "/api/v1/events?since=0", None).await;
+    tell.send_replace(true);
+    let text = to_bytes(response.into_body(), 100_000).await.unwrap();
+    assert!(!std::str::from_utf8(&text).unwrap().contains("id:"), "nothing more is read");
+    log.close();
+}
+
+#[tokio::test]
 async fn a_reader_that_is_too_slow_is_cut_and_resumes_without_a_gap() {
     let folder = TempDir::new().unwrap();
     let log = open(&folder, LogOptions::default());

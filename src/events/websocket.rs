@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::Feed;
-use super::request::{Query, Subscription};
+use super::request::{Cut, LetGo, Query, Subscription};
 use crate::store::log::LogError;
 
 /// A message that the client's side does not take for this long ends the connection.
@@ -24,6 +24,7 @@ const LARGEST_FROM_CLIENT: usize = 4_096;
 pub(super) async fn upgrade(
     State(feed): State<Feed>,
     extract::Query(query): extract::Query<Query>,
+    let_go: LetGo,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, extract::ws::rejection::WebSocketUpgradeRejection>,
 ) -> Response {
@@ -32,7 +33,7 @@ pub(super) async fn upgrade(
         Err(rejection) => return rejection.into_response(),
     };
     // Before the upgrade, so that 400 and 410 are plain HTTP.
-    match Subscription::open(&feed, &query, &headers) {
+    match Subscription::open(&feed, &query, &headers, let_go) {
         Ok(subscription) => upgrade
             .read_buffer_size(LARGEST_FROM_CLIENT)
             .max_message_size(LARGEST_FROM_CLIENT)
@@ -78,11 +79,12 @@ async fn run(mut socket: WebSocket, mut subscription: Subscription) {
     }
 }
 
-fn closing(error: &LogError) -> CloseFrame {
-    let (code, reason) = match error {
-        LogError::TooSlow | LogError::Gone { .. } => (close_code::POLICY, "too slow; resume by number"),
-        LogError::Closed => (close_code::AWAY, "the switch is stopping"),
-        LogError::Ahead { .. } | LogError::Io { .. } => (close_code::ERROR, "the event log can't be read"),
+fn closing(cut: &Cut) -> CloseFrame {
+    let (code, reason) = match cut {
+        Cut::LetGo => (close_code::POLICY, "what you may read has changed; log in again"),
+        Cut::Log(LogError::TooSlow | LogError::Gone { .. }) => (close_code::POLICY, "too slow; resume by number"),
+        Cut::Log(LogError::Closed) => (close_code::AWAY, "the switch is stopping"),
+        Cut::Log(LogError::Ahead { .. } | LogError::Io { .. }) => (close_code::ERROR, "the event log can't be read"),
     };
     CloseFrame { code, reason: reason.into() }
 }

@@ -172,3 +172,41 @@ async fn all_who_look_at_the_wallboard_are_one_question() {
     site.stop.send_replace(true);
     assert!(body.next().await.is_none(), "a stop lets them go");
 }
+
+#[tokio::test]
+async fn a_stream_ends_when_what_its_reader_may_see_has_changed() {
+    const BOB: &str = r#"
+[[phone]]
+number = "201"
+secret = "s"
+
+[[agent]]
+staff_number = "1"
+name = "Olga"
+phone = "201"
+
+[[team]]
+name = "north"
+agents = ["1"]
+
+[[user]]
+name = "bob"
+password = "battery-horse-correct"
+token = "token-of-bob-0123456789"
+role = "supervisor"
+teams = ["north"]
+"#;
+    let mut site = Site::of(&format!("{CENTRE}{BOB}"));
+    site.served(empty(as_ann(Request::get("/api/v1/wallboard"))), board()).await;
+    let as_bob = Request::get("/api/v1/wallboard/stream").header("authorization", "Bearer token-of-bob-0123456789");
+    let of_bob = site.router.clone().oneshot(empty(as_bob)).await.unwrap();
+    let of_ann = site.router.clone().oneshot(empty(as_ann(Request::get("/api/v1/wallboard/stream")))).await.unwrap();
+    let (mut of_bob, mut of_ann) = (of_bob.into_body().into_data_stream(), of_ann.into_body().into_data_stream());
+    assert!(of_bob.next().await.is_some() && of_ann.next().await.is_some());
+    let reload = |text: &str| site.config.send_replace(Arc::new(Config::resolve(&Source::of(text)).unwrap()));
+    reload(&format!("{CENTRE}{BOB}"));
+    assert!(of_bob.next().await.is_none(), "his teams may have others now");
+    reload(&CENTRE.replace("token-of-ann-0123456789", "a-new-token-of-ann-01234"));
+    // Beats that were made before she was let go of may still come.
+    while let Some(Ok(_)) = of_ann.next().await {}
+}
