@@ -6,7 +6,7 @@
 //! | what each role may do, route by route | `rights` |
 //! | every error as problem details (RFC 9457), also those of the framework | `problem` |
 //! | commands to the core over a bounded channel | `core` |
-//! | control of calls | `conversations` `control` |
+//! | control of calls | `conversations` `control` `consulting` |
 //! | rows, recordings, audio and SIP messages out of the store | `conversations` `recordings` `range` `ladder` |
 //! | figures of the past, and the wallboard | `figures` `wallboard` |
 //! | the description of it all | `openapi` |
@@ -17,6 +17,7 @@
 mod after;
 mod agents;
 mod bans;
+mod consulting;
 mod control;
 mod conversations;
 mod core;
@@ -160,6 +161,11 @@ pub fn router(parts: Parts, guarded: Router, open: Router) -> Router {
         .route("/api/v1/conversations/{id}/resume", post(conversations::resume))
         .route("/api/v1/conversations/{id}/transfer", post(conversations::transfer))
         .route("/api/v1/conversations/{id}/conference", post(control::conference))
+        .route("/api/v1/conversations/{id}/consult", post(consulting::consult))
+        .route("/api/v1/conversations/{id}/swap", post(consulting::swap))
+        .route("/api/v1/conversations/{id}/join", post(consulting::join))
+        .route("/api/v1/conversations/{id}/complete", post(consulting::complete))
+        .route("/api/v1/conversations/{id}/cancel", post(consulting::cancel))
         .route("/api/v1/conversations/{id}/monitor", post(control::monitor))
         .route("/api/v1/conversations/{id}/mute", post(control::mute))
         .route("/api/v1/conversations/{id}/digits", post(control::digits))

@@ -5,8 +5,8 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    after, agents, bans, control, conversations, figures, guard, health, ice_servers, ladder, login, phones, problem, queues,
-    recordings, registrations, teams, trunks, voicemail, wallboard,
+    after, agents, bans, consulting, control, conversations, figures, guard, health, ice_servers, ladder, login, phones, problem,
+    queues, recordings, registrations, teams, trunks, voicemail, wallboard,
 };
 use crate::event;
 
@@ -17,6 +17,7 @@ use crate::event;
         health::live, health::ready, health::metrics, login::login, login::logout, login::me, registrations::list,
         conversations::list, conversations::show, conversations::originate, conversations::hangup, conversations::hold,
         conversations::resume, conversations::transfer, control::conference, control::monitor,
+        consulting::consult, consulting::swap, consulting::join, consulting::complete, consulting::cancel,
         control::mute, control::play, control::stop_play, control::digits, control::recording, ladder::show, ladder::pcap, ladder::strays,
         ladder::strays_pcap, ice_servers::list,
         phones::list, phones::forwarding, phones::set_forwarding, agents::list, agents::set, agents::log_in, agents::log_out,

@@ -67,6 +67,11 @@ pub(super) const RULES: &[(&str, &str, Needs)] = &[
     ("POST", "/api/v1/conversations/{id}/resume", Needs::Control(Role::Agent)),
     ("POST", "/api/v1/conversations/{id}/transfer", Needs::Control(Role::Agent)),
     ("POST", "/api/v1/conversations/{id}/conference", Needs::Control(Role::Agent)),
+    ("POST", "/api/v1/conversations/{id}/consult", Needs::Control(Role::Agent)),
+    ("POST", "/api/v1/conversations/{id}/swap", Needs::Control(Role::Agent)),
+    ("POST", "/api/v1/conversations/{id}/join", Needs::Control(Role::Agent)),
+    ("POST", "/api/v1/conversations/{id}/complete", Needs::Control(Role::Agent)),
+    ("POST", "/api/v1/conversations/{id}/cancel", Needs::Control(Role::Agent)),
     ("POST", "/api/v1/conversations/{id}/monitor", Needs::Control(Role::Supervisor)),
     ("POST", "/api/v1/conversations/{id}/mute", Needs::Control(Role::Agent)),
     ("POST", "/api/v1/conversations/{id}/digits", Needs::Control(Role::Agent)),
@@ -203,6 +208,8 @@ impl Rights {
     pub fn sees_call(&self, call: &Conversation) -> bool {
         let talked = call.intervals.iter().filter_map(|interval| match &interval.span {
             Span::Bridge { agent, .. } => agent.as_ref(),
+            // Who is asked knows what it is about.
+            Span::Consultation { consulted, .. } => consulted.as_ref(),
             _ => None,
         });
         let mut had = call.agents.iter().chain(talked).peekable();

@@ -185,6 +185,9 @@ pub(crate) struct Codes {
     pub prompt: Option<Spanned<Code>>,
     pub record_pause: Option<Spanned<Code>>,
     pub record: Option<Spanned<Code>>,
+    pub consult: Option<Spanned<Code>>,
+    pub swap: Option<Spanned<Code>>,
+    pub complete: Option<Spanned<Code>>,
     pub pause_reasons: Option<Spanned<Vec<Label>>>,
 }
 

@@ -348,6 +348,12 @@ pub struct FeatureCodes {
     pub record_pause: String,
     /// Likewise: it begins, or goes on.
     pub record: String,
+    /// Likewise, with a number and # behind it: that one is consulted; alone with #: no more.
+    pub consult: String,
+    /// Likewise: from who is consulted to the customer, or back.
+    pub swap: String,
+    /// Likewise: who is consulted gets the customer.
+    pub complete: String,
     pub pause_reasons: Vec<String>,
 }
 
@@ -374,6 +380,9 @@ impl Default for FeatureCodes {
             prompt: "*75".to_owned(),
             record_pause: "*72".to_owned(),
             record: "*73".to_owned(),
+            consult: "*76".to_owned(),
+            swap: "*77".to_owned(),
+            complete: "*78".to_owned(),
             pause_reasons: ["break", "training", "paperwork"].map(str::to_owned).to_vec(),
         }
     }

@@ -1,4 +1,4 @@
-//! Who is in a conversation beside the two that are bridged: further parties of a conference, and supervisors.
+//! Who is in a conversation beside the two that are bridged: further parties of a conference, whom an agent consults, and supervisors.
 
 use super::OutsideParty;
 use super::hearing::Supervision;
@@ -17,6 +17,8 @@ pub struct Guest {
     /// As asked for.
     pub to: String,
     pub by: Side,
+    /// What an internal conversation becomes when it talks with the others.
+    pub outside: Option<OutsideParty>,
     pub at: Whereabouts,
 }
 
@@ -24,6 +26,11 @@ pub struct Guest {
 pub enum GuestSeat {
     /// Talks with all the others.
     Party,
+    /// Is consulted by the one whom the customer talks to, and hears nobody else.
+    Consulted {
+        /// That one is back with the customer.
+        waits: bool,
+    },
     Supervisor(Supervision),
     /// Is rung to take the agent's place at once.
     Successor,
@@ -43,8 +50,6 @@ pub struct Ringing {
     pub trunks: NextTrunks,
     /// Whose rights and minutes it goes on, where it is outside.
     pub payer: Option<Number>,
-    /// What an internal conversation becomes with it.
-    pub outside: Option<OutsideParty>,
     /// The last refusal.
     pub cause: Cause,
 }
@@ -68,7 +73,16 @@ impl Guest {
     pub fn is_party(&self) -> bool {
         match self.seat {
             GuestSeat::Party => true,
-            GuestSeat::Supervisor(_) | GuestSeat::Successor => false,
+            GuestSeat::Consulted { .. } | GuestSeat::Supervisor(_) | GuestSeat::Successor => false,
         }
+    }
+
+    pub fn is_consulted(&self) -> bool {
+        matches!(self.seat, GuestSeat::Consulted { .. })
+    }
+
+    /// Supervises, or is rung to take the agent's place.
+    pub fn supervises(&self) -> bool {
+        matches!(self.seat, GuestSeat::Supervisor(_) | GuestSeat::Successor)
     }
 }

@@ -4,11 +4,15 @@
 //! | seat | hears | is heard by |
 //! |---|---|---|
 //! | talks | the others who talk, and music where all of them hold | those, and who supervises |
+//! | asks somebody else meanwhile | whom it asks; what it was given, until that one answers | that one, and who supervises |
+//! | is asked | who asks; music, while that one talks with the others | who asks, and who supervises |
 //! | is alone (menu, queue, ringing tone) | what its stage gives it | who supervises |
 //! | is apart (rings, or is there for its signalling alone) | what it was given | nobody |
 //! | supervises, listening | all who talk or are alone | nobody |
 //! | supervises, whispering | the same | the one who is coached |
 //! | supervises, barging in | the same | all who talk, and other supervisors |
+//!
+//! Who supervises is heard by the one who asks as by one who talks, and never by who is asked.
 //!
 //! A leg that holds is heard by nobody; nor is one that is held, which hears music, or one that is muted. A peer that holds and sends its
 //! own music is heard where there is nobody else to hear. What is played to a leg by command goes before everything else.
@@ -42,6 +46,10 @@ pub struct Seat<'a> {
 pub enum Place {
     /// One of those who hear each other.
     Talks,
+    /// Consults somebody, while the others wait.
+    Asks,
+    /// Is consulted.
+    Asked,
     /// It is at something of its own.
     Alone,
     /// It rings, or is there for its signalling alone.
@@ -75,12 +83,14 @@ pub fn hearing<'a>(seats: &[Seat<'a>]) -> Vec<(LegId, Hears<'a>)> {
 }
 
 fn hears<'a>(listener: &Seat<'a>, seats: &[Seat<'a>]) -> Hears<'a> {
-    if let (Some(played), Place::Talks | Place::Supervises(_)) = (listener.played, listener.place) {
+    if let (Some(played), Place::Talks | Place::Asks | Place::Asked | Place::Supervises(_)) = (listener.played, listener.place) {
         return Hears::Given(played);
     }
     match listener.place {
-        Place::Talks if is_held(listener, seats) => Hears::Music,
-        Place::Talks => {
+        // Nobody has answered yet.
+        Place::Asks if !seats.iter().any(|seat| seat.place == Place::Asked) => Hears::Given(listener.given),
+        Place::Talks | Place::Asks | Place::Asked if is_held(listener, seats) => Hears::Music,
+        Place::Talks | Place::Asks | Place::Asked => {
             let there = || voices(listener, seats).filter(|voice| !voice.is_muted);
             let speak: Vec<LegId> = there().filter(|voice| is_audible(voice, seats)).map(|voice| voice.leg).collect();
             match speak.is_empty() {
@@ -101,11 +111,13 @@ fn hears<'a>(listener: &Seat<'a>, seats: &[Seat<'a>]) -> Hears<'a> {
 /// Whom it would hear, did none of them hold.
 fn voices<'s, 'a>(listener: &'s Seat<'a>, seats: &'s [Seat<'a>]) -> impl Iterator<Item = &'s Seat<'a>> {
     let supervises = matches!(listener.place, Place::Supervises(_));
-    let speaks = move |voice: &Seat<'_>| match voice.place {
-        Place::Talks | Place::Supervises(Supervision::Barge) => true,
-        Place::Supervises(Supervision::Whisper) => listener.is_coached,
-        Place::Supervises(Supervision::Listen) | Place::Apart => false,
-        Place::Alone => supervises,
+    let speaks = move |voice: &Seat<'_>| match (listener.place, voice.place) {
+        (Place::Asks, Place::Asked) | (Place::Asked, Place::Asks) => true,
+        (Place::Asks, Place::Talks) | (Place::Asked, _) => false,
+        (_, Place::Talks | Place::Supervises(Supervision::Barge)) => true,
+        (_, Place::Supervises(Supervision::Whisper)) => listener.is_coached,
+        (_, Place::Supervises(Supervision::Listen) | Place::Apart) => false,
+        (_, Place::Alone | Place::Asks | Place::Asked) => supervises,
     };
     seats.iter().filter(move |seat| seat.leg != listener.leg && speaks(seat))
 }
@@ -116,7 +128,8 @@ fn is_held(talks: &Seat<'_>, seats: &[Seat<'_>]) -> bool {
 }
 
 fn is_audible(voice: &Seat<'_>, seats: &[Seat<'_>]) -> bool {
-    !(voice.is_muted || voice.holds || voice.place == Place::Talks && is_held(voice, seats))
+    let hears_music = || matches!(voice.place, Place::Talks | Place::Asks | Place::Asked) && is_held(voice, seats);
+    !(voice.is_muted || voice.holds || hears_music())
 }
 
 #[cfg(test)]
@@ -199,8 +212,33 @@ mod tests {
         }
     }
 
+    #[test]
+    fn who_is_consulted_and_who_consults_hear_each_other_and_the_customer_music() {
+        let mut seats = pair();
+        seats[0].is_held = true;
+        seats[1].place = Place::Asks;
+        assert_eq!((all(&seats)[&LegId(1)].clone(), all(&seats)[&LegId(2)].clone()), (Hears::Music, Hears::Given(&GIVEN)));
+        seats.push(seat(3, Place::Asked));
+        let heard = all(&seats);
+        assert_eq!((&heard[&LegId(1)], &heard[&LegId(2)], &heard[&LegId(3)]), (&Hears::Music, &legs(&[3]), &legs(&[2])));
+        // A supervisor hears both, and is heard by the agent at most.
+        seats.push(seat(4, Place::Supervises(Supervision::Barge)));
+        let heard = all(&seats);
+        assert_eq!((&heard[&LegId(2)], &heard[&LegId(3)], &heard[&LegId(4)]), (&legs(&[3, 4]), &legs(&[2]), &legs(&[2, 3])));
+        seats.pop();
+        // The agent is back with the customer.
+        (seats[0].is_held, seats[1].place) = (false, Place::Talks);
+        let heard = all(&seats);
+        assert_eq!((&heard[&LegId(1)], &heard[&LegId(2)], &heard[&LegId(3)]), (&legs(&[2]), &legs(&[1]), &Hears::Music));
+        // Whom it asks has put it on hold.
+        (seats[0].is_held, seats[1].place, seats[2].holds) = (true, Place::Asks, true);
+        assert_eq!((all(&seats)[&LegId(2)].clone(), all(&seats)[&LegId(3)].clone()), (Hears::Music, legs(&[])));
+    }
+
     #[derive(Clone, Debug)]
     enum Step {
+        /// The agent consults, or talks again.
+        Consults(bool),
         Joins(Place),
         Leaves(usize),
         Holds(usize, bool, bool),
@@ -215,10 +253,16 @@ mod tests {
     }
 
     fn step() -> impl Strategy<Value = Step> {
-        let place =
-            prop_oneof![Just(Place::Talks), Just(Place::Alone), Just(Place::Apart), supervision().prop_map(Place::Supervises)];
+        let place = prop_oneof![
+            Just(Place::Talks),
+            Just(Place::Asked),
+            Just(Place::Alone),
+            Just(Place::Apart),
+            supervision().prop_map(Place::Supervises)
+        ];
         prop_oneof![
             place.prop_map(Step::Joins),
+            any::<bool>().prop_map(Step::Consults),
             any::<usize>().prop_map(Step::Leaves),
             (any::<usize>(), any::<bool>(), any::<bool>()).prop_map(|(who, holds, music)| Step::Holds(who, holds, music)),
             (any::<usize>(), any::<bool>()).prop_map(|(who, held)| Step::Held(who, held)),
@@ -235,6 +279,7 @@ mod tests {
 
     fn take(seats: &mut Vec<Seat<'static>>, step: &Step, next: &mut u64) {
         match *step {
+            Step::Consults(asks) => seats[1].place = if asks { Place::Asks } else { Place::Talks },
             Step::Joins(place) => {
                 *next += 1;
                 seats.push(seat(*next, place));
@@ -270,12 +315,17 @@ mod tests {
                     for voice in seats.iter().filter(|seat| whom.contains(&seat.leg)) {
                         prop_assert!(!voice.is_muted, "a muted leg is heard by nobody");
                         prop_assert!(!voice.holds || voice.has_music, "one that holds is heard by nobody");
-                        prop_assert!(voice.place != Place::Talks || heard[&voice.leg] != Hears::Music, "nor is one that is held");
+                        let may_hold = matches!(voice.place, Place::Talks | Place::Asks | Place::Asked);
+                        prop_assert!(!may_hold || heard[&voice.leg] != Hears::Music, "nor is one that is held");
+                        let supervises = matches!(listener.place, Place::Supervises(_));
                         let may = match voice.place {
-                            Place::Talks | Place::Supervises(Supervision::Barge) => true,
+                            Place::Talks => listener.place == Place::Talks || supervises,
+                            Place::Asks => listener.place == Place::Asked || supervises,
+                            Place::Asked => listener.place == Place::Asks || supervises,
+                            Place::Supervises(Supervision::Barge) => listener.place != Place::Asked,
                             Place::Supervises(Supervision::Whisper) => listener.is_coached,
                             Place::Supervises(Supervision::Listen) | Place::Apart => false,
-                            Place::Alone => matches!(listener.place, Place::Supervises(_)),
+                            Place::Alone => supervises,
                         };
                         prop_assert!(may, "{:?} hears {:?}", listener.place, voice.place);
                     }

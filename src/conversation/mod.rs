@@ -328,6 +328,17 @@ impl Conversation {
         self.guests.iter().find(|(_, guest)| guest.leg() == Some(leg)).map(|(id, guest)| (*id, guest))
     }
 
+    /// Who is consulted, or rung for that: one at a time.
+    pub fn consulted(&self) -> Option<(GuestId, &Guest)> {
+        self.guests.iter().find(|(_, guest)| guest.is_consulted()).map(|(id, guest)| (*id, guest))
+    }
+
+    /// Who consults now, and is away from the customer.
+    pub fn asks(&self) -> Option<LegId> {
+        let (_, guest) = self.consulted()?;
+        self.second().filter(|_| guest.seat == GuestSeat::Consulted { waits: false })
+    }
+
     /// Further parties who are there, in the order in which they were asked for.
     pub fn parties(&self) -> impl Iterator<Item = (GuestId, LegId)> {
         let there = self.guests.iter().filter(|(_, guest)| guest.is_party());
@@ -384,6 +395,9 @@ impl Conversation {
             (Some(GuestSeat::Party), _) => Place::Talks,
             (Some(GuestSeat::Supervisor(how)), _) => Place::Supervises(how),
             (Some(GuestSeat::Successor), _) => Place::Apart,
+            (Some(GuestSeat::Consulted { .. }), Stage::Bridged { .. }) => Place::Asked,
+            (Some(GuestSeat::Consulted { .. }), _) => Place::Apart,
+            (None, Stage::Bridged { .. }) if self.asks() == Some(leg.id) => Place::Asks,
             (None, Stage::Bridged { with, .. }) if is_subject || leg.id == *with => Place::Talks,
             (None, Stage::Bridged { .. }) => Place::Apart,
             (None, Stage::Menu { session, .. }) if session.may_be_secret() => Place::Apart,

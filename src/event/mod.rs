@@ -40,7 +40,8 @@ pub use self::system::{
     SystemStarted, SystemStopping, Trunk, TrunkDown, TrunkFailure,
 };
 pub use self::talk::{
-    CallConferenced, CallMonitored, CallMuted, CallPlayed, ConferenceChange, MonitorChange, MonitorMode, PlayChange,
+    CallConferenced, CallConsulted, CallMonitored, CallMuted, CallPlayed, ConferenceChange, ConsultChange, MonitorChange,
+    MonitorMode, PlayChange,
 };
 pub use self::voicemail::{Greeting, MailFailed, Mailed, Voicemail, VoicemailLock, VoicemailUnlock};
 
@@ -96,6 +97,9 @@ pub enum Kind {
     /// Somebody is rung to join a talk of more than two, is there, or is gone.
     #[serde(rename = "call.conferenced")]
     CallConferenced(CallConferenced),
+    /// Whom the customer talks to asks somebody else, whom the customer does not hear.
+    #[serde(rename = "call.consulted")]
+    CallConsulted(CallConsulted),
     /// A supervisor is rung, hears, speaks, is gone. What becomes of it never changes the call, but for `took_over`.
     #[serde(rename = "call.monitored")]
     CallMonitored(CallMonitored),

@@ -51,6 +51,51 @@ pub enum ConferenceChange {
     Left,
 }
 
+/// One step of a consultation within a call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CallConsulted {
+    pub change: ConsultChange,
+    /// The leg of who is consulted, once it has answered.
+    #[schema(value_type = Option<u64>)]
+    pub leg: Option<LegId>,
+    /// As asked for.
+    pub to: String,
+    /// The leg that asks: whom the customer talks to.
+    #[schema(value_type = u64)]
+    pub asks: LegId,
+    /// Who asks.
+    #[schema(value_type = Option<String>)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<StaffNumber>,
+    /// Who is asked, where it is an agent.
+    #[schema(value_type = Option<String>)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consulted: Option<StaffNumber>,
+    /// Whose doing it is.
+    pub by: By,
+    /// Why not, on `failed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ConsultChange {
+    /// The customer waits: `call.held` follows, and `call.resumed` when it does no more. One of the next two follows, or one of the last two.
+    Ringing,
+    Failed,
+    /// The two hear each other.
+    Answered,
+    /// Who asks is with the customer again, or with whom it asks.
+    Swapped,
+    /// All talk with each other: `call.conferenced` tells the rest.
+    Joined,
+    /// The customer is given to whom it asks: `call.transferred` tells the rest.
+    Completed,
+    /// It is over without that, by whoever: by command, because one of them has hung up, or with the bridge.
+    Cancelled,
+}
+
 /// One step of a supervisor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CallMonitored {

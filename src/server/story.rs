@@ -110,6 +110,7 @@ pub(super) fn tell(event: &Event) {
         | Kind::VoicemailDeleted(_)
         | Kind::CallMerged(_)
         | Kind::CallConferenced(_)
+        | Kind::CallConsulted(_)
         | Kind::CallMonitored(_)
         | Kind::CallMuted(_)
         | Kind::CallPlayed(_)

@@ -65,6 +65,8 @@ fn changes(command: &Command) -> bool {
         | Command::Join { .. }
         | Command::Confer { .. }
         | Command::ConferWith { .. }
+        | Command::Consult { .. }
+        | Command::Consultation { .. }
         | Command::Monitor { .. }
         | Command::Mute { .. }
         | Command::Play { .. }

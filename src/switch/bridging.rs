@@ -190,6 +190,7 @@ impl Cx<'_> {
     /// The bridge is over, if there is one; its time is added.
     pub fn unbridge(&mut self, conv: &mut Conversation) {
         let Stage::Bridged { with, since } = conv.stage else { return };
+        self.end_of_consultation(conv, &By::Switch);
         conv.talked += self.now.mono.since(since);
         let second = conv.second().unwrap_or(with);
         for id in conv.talkers() {
@@ -274,16 +275,22 @@ impl Cx<'_> {
         let Stage::Bridged { with, .. } = conv.stage else {
             return Err(super::Refusal::WrongState("nobody is connected"));
         };
+        if conv.asks().is_some() {
+            return Err(super::Refusal::WrongState("somebody is being consulted, and the customer waits for that"));
+        }
         if conv.held_by_command == hold {
             return Err(super::Refusal::WrongState(if hold { "already on hold" } else { "not on hold" }));
         }
-        conv.held_by_command = hold;
+        self.waits_by_command(conv, hold, conv.second().unwrap_or(with), by);
+        Ok(())
+    }
+
+    /// The customer waits for `second`, or no more; told once.
+    pub fn waits_by_command(&mut self, conv: &mut Conversation, hold: bool, second: LegId, by: By) {
         // Its phone holds, too: that is one hold, until neither does.
-        let second = conv.second().unwrap_or(with);
-        if !conv.leg(second).is_some_and(Leg::is_holding) {
+        if std::mem::replace(&mut conv.held_by_command, hold) != hold && !conv.leg(second).is_some_and(Leg::is_holding) {
             self.tell_hold(conv, second, hold, by);
         }
-        Ok(())
     }
 
     /// Whose doing it is when this leg does something.

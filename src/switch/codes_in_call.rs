@@ -1,25 +1,37 @@
 //! Codes that a phone presses while it talks: what they ask for goes to the call that it is in.
 //!
 //! They are the configuration's, each `*` or `#` and digits, so a code's first key is in none a second time, and what was pressed so far is
-//! a beginning of one or nothing. The other side hears the keys as it hears any.
+//! a beginning of one or nothing. One takes a number behind it, up to `#`. The other side hears the keys as it hears any.
 
-use super::command::RecordAction;
+use super::Refusal;
+use super::command::{ConsultStep, RecordAction};
 use super::hub::Cx;
 use crate::config::FeatureCodes;
 use crate::conversation::Conversation;
+use crate::event::By;
 use crate::ids::LegId;
 
 #[derive(Clone, Copy)]
 enum InCall {
-    /// All of both calls of the phone talk with each other.
+    /// All of both calls of the phone talk with each other, or with whom it consults.
     Confer,
     PauseRecording,
     /// It begins, or goes on after a pause.
     Record,
+    Consultation(ConsultStep),
 }
 
-fn codes(codes: &FeatureCodes) -> [(&str, InCall); 3] {
-    [(&codes.conference, InCall::Confer), (&codes.record_pause, InCall::PauseRecording), (&codes.record, InCall::Record)]
+/// Longer than any number that is dialled.
+const LONGEST_NUMBER: usize = 40;
+
+fn codes(codes: &FeatureCodes) -> [(&str, InCall); 5] {
+    [
+        (&codes.conference, InCall::Confer),
+        (&codes.record_pause, InCall::PauseRecording),
+        (&codes.record, InCall::Record),
+        (&codes.swap, InCall::Consultation(ConsultStep::Swap)),
+        (&codes.complete, InCall::Consultation(ConsultStep::Complete)),
+    ]
 }
 
 impl Cx<'_> {
@@ -30,6 +42,20 @@ impl Cx<'_> {
         let Some(leg) = conv.legs.get_mut(&id).filter(|leg| talks && !leg.peer.is_trunk()) else { return };
         let all = codes(&config.codes);
         leg.code_pressed.push(digit);
+        if let Some(number) = leg.code_pressed.strip_prefix(&config.codes.consult) {
+            if digit != '#' {
+                if digit == '*' || number.len() > LONGEST_NUMBER {
+                    leg.code_pressed = digit.to_string();
+                }
+                return;
+            }
+            let number = number.trim_end_matches('#').to_owned();
+            leg.code_pressed.clear();
+            return self.consult_by_key(conv, id, number);
+        }
+        if config.codes.consult.starts_with(&leg.code_pressed) {
+            return;
+        }
         if !all.iter().any(|(code, _)| code.starts_with(&leg.code_pressed)) {
             leg.code_pressed = digit.to_string();
         }
@@ -41,11 +67,15 @@ impl Cx<'_> {
         leg.code_pressed.clear();
         let by = self.side(conv, id);
         let action = match pressed {
-            InCall::Confer => None,
+            InCall::Confer | InCall::Consultation(_) => None,
             InCall::PauseRecording => Some(RecordAction::Pause),
             InCall::Record => Some(RecordAction::Start),
         };
         let done = match pressed {
+            InCall::Consultation(step) => return self.consultation_by_key(conv, id, step),
+            InCall::Confer if conv.consulted().is_some() => {
+                return self.consultation_by_key(conv, id, ConsultStep::Join);
+            }
             InCall::Confer => {
                 if conv.other(id).is_some() {
                     self.hub.conferring = Some((conv.id, id));
@@ -63,6 +93,39 @@ impl Cx<'_> {
         match done {
             Ok(()) => self.beep(conv, id),
             Err(_) => self.count("recording_keys_refused_total"),
+        }
+    }
+
+    /// Asks the one with that number; without one, asks no more.
+    fn consult_by_key(&mut self, conv: &mut Conversation, id: LegId, number: String) {
+        if number.is_empty() {
+            return self.consultation_by_key(conv, id, ConsultStep::Cancel);
+        }
+        let asked = serde_json::json!({"conversation": conv.id, "to": number});
+        self.by_key(conv, id, ("consult", asked), |cx, conv, by| cx.consult(conv, number, by));
+    }
+
+    fn consultation_by_key(&mut self, conv: &mut Conversation, id: LegId, step: ConsultStep) {
+        let asked = serde_json::json!({"conversation": conv.id, "step": step});
+        self.by_key(conv, id, ("consultation", asked), |cx, conv, by| cx.consultation_step(conv, step, by));
+    }
+
+    /// What whom the customer talks to has asked for; a beep says that it can't be.
+    fn by_key(
+        &mut self,
+        conv: &mut Conversation,
+        id: LegId,
+        command: (&str, serde_json::Value),
+        act: impl FnOnce(&mut Self, &mut Conversation, By) -> Result<(), Refusal>,
+    ) {
+        let phone = conv.leg(id).and_then(|leg| leg.peer.phone()).cloned();
+        let Some(phone) = phone.filter(|_| conv.second() == Some(id)) else { return };
+        let by = self.side(conv, id);
+        let done = act(self, conv, by);
+        self.code_audited(&phone, command, done.as_ref().err().map(ToString::to_string));
+        if done.is_err() {
+            self.count("consultation_keys_refused_total");
+            self.beep(conv, id);
         }
     }
 }

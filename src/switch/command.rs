@@ -43,6 +43,16 @@ pub enum Command {
         conversation: ConversationId,
         to: String,
     },
+    /// Rings somebody whom only the one hears whom the customer talks to; the customer waits with music.
+    Consult {
+        conversation: ConversationId,
+        to: String,
+    },
+    /// What becomes of who is consulted.
+    Consultation {
+        conversation: ConversationId,
+        step: ConsultStep,
+    },
     /// As `Join`, and the phone stays: all talk with each other.
     ConferWith {
         conversation: ConversationId,
@@ -158,6 +168,20 @@ pub enum Command {
     Trunks,
     /// Counters and gauges for /metrics and /readyz.
     Status,
+}
+
+/// Of a consultation within a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConsultStep {
+    /// From whom it asks to the customer, or back.
+    Swap,
+    /// All talk with each other.
+    Join,
+    /// Whom it asks gets the customer.
+    Complete,
+    /// Whom it asks is let go.
+    Cancel,
 }
 
 /// What becomes of a conversation's recording.

@@ -57,6 +57,12 @@ impl Switch {
             Command::Confer { conversation, to } => {
                 self.on_live(conversation, now, out, |cx, conv| cx.confer_by_command(conv, to, by))
             }
+            Command::Consult { conversation, to } => {
+                self.on_live(conversation, now, out, |cx, conv| cx.consult(conv, to, By::Api(by.0.clone())))
+            }
+            Command::Consultation { conversation, step } => {
+                self.on_live(conversation, now, out, |cx, conv| cx.consultation_step(conv, step, By::Api(by.0.clone())))
+            }
             Command::Monitor { conversation, who, mode } => {
                 self.on_live(conversation, now, out, |cx, conv| cx.monitor_by_command(conv, &who, mode, by))
             }

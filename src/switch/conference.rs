@@ -45,10 +45,22 @@ impl Cx<'_> {
     /// Adds a party by command, with the rights of the one whom the customer talks to.
     pub fn confer_by_command(&mut self, conv: &mut Conversation, to: String, by: &Actor) -> Result<(), Refusal> {
         let second = conv.second().ok_or(Refusal::WrongState("nobody is connected"))?;
+        if conv.consulted().is_some() {
+            return Err(Refusal::WrongState("somebody is being consulted"));
+        }
         if conv.heads() >= MOST_PARTIES {
             return Err(Refusal::TooMany("parties in a conversation"));
         }
-        let found = self.party(conv, second, &to)?;
+        let found = self.asked_in(conv, second, &to)?;
+        match self.ring_guest(conv, GuestSeat::Party, to.clone(), By::Api(by.0.clone()), found) {
+            Some(_) => Ok(()),
+            None => Err(Refusal::Unreachable(to)),
+        }
+    }
+
+    /// Where somebody is found who can be rung to come in, with the rights of this leg.
+    pub fn asked_in(&mut self, conv: &Conversation, asks: LegId, to: &str) -> Result<Found, Refusal> {
+        let found = self.party(conv, asks, to)?;
         if let Found::Phone(number) = &found {
             let is_there = |peer: &crate::conversation::Peer| peer.phone() == Some(number);
             if conv.legs.values().any(|leg| leg.is_live() && is_there(&leg.peer)) {
@@ -58,10 +70,7 @@ impl Cx<'_> {
                 return Err(Refusal::NoPhone(number.to_string()));
             }
         }
-        match self.ring_guest(conv, GuestSeat::Party, to.clone(), By::Api(by.0.clone()), found) {
-            Some(_) => Ok(()),
-            None => Err(Refusal::Unreachable(to)),
-        }
+        Ok(found)
     }
 
     /// A number, a place of the configuration, or an agent by the staff number.
@@ -97,7 +106,7 @@ impl Cx<'_> {
     /// A leg that is there already is one more party.
     pub fn is_party(&mut self, conv: &mut Conversation, leg: LegId, to: String, by: By) {
         let id = GuestId(self.next_number());
-        let guest = Guest { seat: GuestSeat::Party, to, by, at: Whereabouts::Here(leg) };
+        let guest = Guest { seat: GuestSeat::Party, to, by, outside: None, at: Whereabouts::Here(leg) };
         conv.guests.insert(id, guest);
         self.note_agents(conv, &[leg]);
         if let Some(guest) = conv.guests.get(&id) {
@@ -144,6 +153,7 @@ impl Cx<'_> {
     /// One of the two leaves and others are there: they go on, with a party in its place. Two trunks that may not be joined without a phone
     /// between them do not.
     pub fn carries_on(&mut self, conv: &mut Conversation, leaving: LegId, cause: Cause, by: By) {
+        self.leaves_consultation(conv, leaving, cause, &by);
         let Some(partner) = conv.other(leaving).filter(|_| !conv.is_ending()) else { return };
         let there = |leg: LegId| conv.leg(leg).is_some_and(|leg| leg.is_answered());
         let is_phone = |leg: &LegId| conv.leg(*leg).is_some_and(|leg| !leg.peer.is_trunk());

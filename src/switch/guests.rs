@@ -1,12 +1,12 @@
-//! Who comes into a conversation beside the two that are bridged: rung, there, gone again. What a guest is for is in `conference` and
-//! `monitoring`; nothing that becomes of one touches the two.
+//! Who comes into a conversation beside the two that are bridged: rung, there, gone again. What a guest is for is in `conference`,
+//! `consulting` and `monitoring`; nothing that becomes of one touches the two, but that who has consulted it is back with the customer.
 
 use std::time::Duration;
 
 use super::dialling::{RINGS_OUTSIDE, SILENT};
 use super::hub::Cx;
 use crate::conversation::{Conversation, Guest, GuestId, GuestSeat, NextTrunks, Ringing, Role, Try, Way, Whereabouts};
-use crate::event::{By, CallMuted, ConferenceChange, Kind, MonitorChange};
+use crate::event::{By, CallMuted, ConferenceChange, ConsultChange, Kind, MonitorChange};
 use crate::ids::{LegId, Number};
 use crate::route::{Cause, Outside};
 use crate::sip::{Reason, Status};
@@ -26,17 +26,12 @@ impl Cx<'_> {
     /// Rings somebody who is to join; nothing, where there is no way to ring it at all.
     pub fn ring_guest(&mut self, conv: &mut Conversation, seat: GuestSeat, to: String, by: By, found: Found) -> Option<GuestId> {
         let id = GuestId(self.next_number());
-        let mut ringing = Ringing {
-            until: self.now.mono + RINGS,
-            trunks: NextTrunks::default(),
-            payer: None,
-            outside: None,
-            cause: Cause::Unavailable,
-        };
+        let mut ringing =
+            Ringing { until: self.now.mono + RINGS, trunks: NextTrunks::default(), payer: None, cause: Cause::Unavailable };
         match found {
             Found::Phone(number) => {
                 let (shows, name) = self.shown_to_phone(conv);
-                conv.guests.insert(id, Guest { seat, to, by, at: Whereabouts::Rings(Box::new(ringing)) });
+                conv.guests.insert(id, Guest { seat, to, by, outside: None, at: Whereabouts::Rings(Box::new(ringing)) });
                 if !self.ring_phone(conv, &number, &Role::Guest(id), &shows, name.as_deref()) {
                     conv.guests.remove(&id);
                     return None;
@@ -44,9 +39,10 @@ impl Cx<'_> {
             }
             Found::Outside(outside, payer) => {
                 ringing.payer = payer;
-                ringing.outside = Some(self.party_outside(&outside));
+                let party = Some(self.party_outside(&outside));
                 ringing.trunks = self.in_turn(outside.attempts);
-                conv.guests.insert(id, Guest { seat, to, by, at: Whereabouts::Rings(Box::new(ringing)) });
+                let at = Whereabouts::Rings(Box::new(ringing));
+                conv.guests.insert(id, Guest { seat, to, by, outside: party, at });
                 if !self.guest_by_next_trunk(conv, id) {
                     conv.guests.remove(&id);
                     return None;
@@ -122,18 +118,22 @@ impl Cx<'_> {
         let Some(guest) = conv.guests.get_mut(&id).filter(|guest| guest.leg().is_none()) else {
             return self.release(conv, leg, Cause::Cancelled, Status::REQUEST_TERMINATED, None);
         };
-        let rang = std::mem::replace(&mut guest.at, Whereabouts::Here(leg));
+        guest.at = Whereabouts::Here(leg);
         let (seat, by) = (guest.seat, guest.by.clone());
         self.stop_guest_ringing(conv, id, Some(leg));
         match seat {
             GuestSeat::Party => {
                 self.guest_changed(conv, id, GuestChange::Joined);
-                if let Whereabouts::Rings(ringing) = rang
-                    && let Some(outside) = ringing.outside
-                {
+                if let Some(outside) = conv.guests.get_mut(&id).and_then(|guest| guest.outside.take()) {
                     self.party_from_outside(conv, leg, outside);
                 }
                 self.note_agents(conv, &[leg]);
+            }
+            GuestSeat::Consulted { .. } => {
+                if let Some(asks) = conv.asks() {
+                    self.silence(conv, asks);
+                }
+                self.guest_changed(conv, id, GuestChange::Joined);
             }
             GuestSeat::Supervisor(_) => self.guest_changed(conv, id, GuestChange::Joined),
             GuestSeat::Successor => self.succeeds(conv, id, by),
@@ -175,10 +175,16 @@ impl Cx<'_> {
     fn guest_fails(&mut self, conv: &mut Conversation, id: GuestId) {
         self.stop_guest_ringing(conv, id, None);
         self.guest_changed(conv, id, GuestChange::Failed);
-        conv.guests.remove(&id);
+        self.guest_is_out(conv, id);
     }
 
-    fn stop_guest_ringing(&mut self, conv: &mut Conversation, id: GuestId, winner: Option<LegId>) {
+    fn guest_is_out(&mut self, conv: &mut Conversation, id: GuestId) {
+        if conv.guests.remove(&id).is_some_and(|guest| guest.seat == GuestSeat::Consulted { waits: false }) {
+            self.back_with_customer(conv, By::Switch);
+        }
+    }
+
+    pub fn stop_guest_ringing(&mut self, conv: &mut Conversation, id: GuestId, winner: Option<LegId>) {
         let reason = winner.map(|_| Reason::sip(Status::OK, "Call completed elsewhere"));
         let rings = |l: &&crate::conversation::Leg| l.is_ringing() && l.role == Role::Guest(id) && Some(l.id) != winner;
         let ringing: Vec<LegId> = conv.legs.values().filter(rings).map(|l| l.id).collect();
@@ -191,7 +197,7 @@ impl Cx<'_> {
     pub fn guest_gone(&mut self, conv: &mut Conversation, leg: LegId) {
         let Some((id, _)) = conv.guest_at(leg) else { return };
         self.guest_changed(conv, id, GuestChange::Left);
-        conv.guests.remove(&id);
+        self.guest_is_out(conv, id);
     }
 
     fn guest_changed(&mut self, conv: &mut Conversation, id: GuestId, change: GuestChange) {
@@ -214,6 +220,20 @@ impl Cx<'_> {
                     GuestChange::Failed => ConferenceChange::Failed,
                 };
                 self.conferenced(conv, guest, change);
+            }
+            GuestSeat::Consulted { .. } => {
+                let by = match (change, guest.leg()) {
+                    (GuestChange::Joined | GuestChange::Left, Some(leg)) => self.side(conv, leg),
+                    (GuestChange::Failed, _) => By::Switch,
+                    (_, _) => guest.by.clone(),
+                };
+                let change = match change {
+                    GuestChange::Asked => ConsultChange::Ringing,
+                    GuestChange::Joined => ConsultChange::Answered,
+                    GuestChange::Left => ConsultChange::Cancelled,
+                    GuestChange::Failed => ConsultChange::Failed,
+                };
+                self.consulted(conv, guest, change, by);
             }
             GuestSeat::Supervisor(_) | GuestSeat::Successor => {
                 let change = match change {

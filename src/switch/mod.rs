@@ -42,6 +42,7 @@ pub mod command;
 mod commands;
 mod conference;
 mod consent;
+mod consulting;
 mod dead_flows;
 mod desk;
 mod dialling;

@@ -35,7 +35,7 @@ impl Cx<'_> {
             return Err(Refusal::WrongState("nobody is connected"));
         }
         let seat = seat(mode);
-        let watches = |guest: &Guest| !guest.is_party() && guest.to == phone.as_str();
+        let watches = |guest: &Guest| guest.supervises() && guest.to == phone.as_str();
         if let Some((id, guest)) = conv.guests.iter_mut().find(|(_, guest)| watches(guest)) {
             let id = *id;
             if std::mem::replace(&mut guest.seat, seat) == seat || guest.leg().is_none() {
@@ -54,7 +54,7 @@ impl Cx<'_> {
         if !self.hub.registrar.is_registered(&phone) {
             return Err(Refusal::NoPhone(phone.to_string()));
         }
-        if conv.guests.values().filter(|guest| !guest.is_party()).count() >= MOST_SUPERVISORS {
+        if conv.guests.values().filter(|guest| guest.supervises()).count() >= MOST_SUPERVISORS {
             return Err(Refusal::TooMany("supervisors in a conversation"));
         }
         match self.ring_guest(conv, seat, phone.to_string(), by, Found::Phone(phone)) {
@@ -86,7 +86,7 @@ impl Cx<'_> {
     /// What the supervisor says and hears, in a recording of its own, where the configuration wants it and the customer is recorded.
     pub fn record_supervisor(&mut self, conv: &mut Conversation, id: GuestId) {
         let wanted = self.hub.config.recording.supervisors && conv.recording.is_some();
-        let Some(guest) = conv.guests.get(&id).filter(|guest| wanted && !guest.is_party()) else { return };
+        let Some(guest) = conv.guests.get(&id).filter(|guest| wanted && guest.supervises()) else { return };
         let Some(leg) = guest.leg().filter(|leg| !conv.supervised.contains_key(leg)) else { return };
         let supervisor = self.hub.acd.agent_at(&Number::from(guest.to.as_str())).cloned();
         let recording = self.hub.chance.recording(self.now.wall);
@@ -163,7 +163,7 @@ impl Cx<'_> {
             GuestSeat::Supervisor(Supervision::Listen) => MonitorMode::Listen,
             GuestSeat::Supervisor(Supervision::Whisper) => MonitorMode::Whisper,
             GuestSeat::Supervisor(Supervision::Barge) => MonitorMode::Barge,
-            GuestSeat::Successor | GuestSeat::Party => MonitorMode::TakeOver,
+            GuestSeat::Successor | GuestSeat::Party | GuestSeat::Consulted { .. } => MonitorMode::TakeOver,
         };
         let phone = Number::from(guest.to.as_str());
         let cause = match (&guest.at, change) {

@@ -40,7 +40,7 @@ impl Cx<'_> {
             Source::Mix(legs) => legs.contains(&from),
             Source::Nothing | Source::Play(..) => false,
         };
-        let listens = |leg: LegId| conv.guest_at(leg).is_none_or(|(_, guest)| guest.is_party());
+        let listens = |leg: LegId| conv.guest_at(leg).is_none_or(|(_, guest)| !guest.supervises());
         let there = conv.legs.values().filter(|leg| leg.is_live() && hears_it(&leg.hears) && listens(leg.id));
         let listeners: Vec<(LegId, bool)> = there.map(|leg| (leg.id, leg.hears_keys_by_info())).collect();
         for (leg, by_info) in listeners {

@@ -18,6 +18,7 @@ mod challenges;
 mod class_of_service;
 mod conference;
 mod consent;
+mod consulting;
 mod day;
 mod dead_flows;
 mod desks;

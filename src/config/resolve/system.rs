@@ -361,6 +361,9 @@ impl Checking {
             &codes.prompt,
             &codes.record_pause,
             &codes.record,
+            &codes.consult,
+            &codes.swap,
+            &codes.complete,
         ];
         for code in given.into_iter().flatten() {
             seen.is_new(self, &code.get_ref().0, code);
@@ -389,6 +392,9 @@ impl Checking {
             prompt: text(codes.prompt, usual.prompt),
             record_pause: text(codes.record_pause, usual.record_pause),
             record: text(codes.record, usual.record),
+            consult: text(codes.consult, usual.consult),
+            swap: text(codes.swap, usual.swap),
+            complete: text(codes.complete, usual.complete),
             pause_reasons: match codes.pause_reasons {
                 Some(reasons) => reasons.into_inner().into_iter().map(|r| r.0).collect(),
                 None => usual.pause_reasons,
@@ -400,7 +406,14 @@ impl Checking {
             }
         }
         // Pressed within a call, a code is known by its last key.
-        let in_call = [&resolved.conference, &resolved.record_pause, &resolved.record];
+        let in_call = [
+            &resolved.conference,
+            &resolved.record_pause,
+            &resolved.record,
+            &resolved.consult,
+            &resolved.swap,
+            &resolved.complete,
+        ];
         for (code, other) in in_call.iter().flat_map(|code| in_call.iter().map(move |other| (*code, *other))) {
             if code != other && code.starts_with(other.as_str()) {
                 self.reader.fault(at, Fault::CodeBehindCode { code: code.clone(), other: other.clone() });
@@ -423,6 +436,9 @@ impl Checking {
             &resolved.prompt,
             &resolved.record_pause,
             &resolved.record,
+            &resolved.consult,
+            &resolved.swap,
+            &resolved.complete,
         ];
         for (i, code) in all.iter().enumerate() {
             if all.iter().take(i).any(|other| other == code) && self.reader.is_clean() {

@@ -6,7 +6,8 @@ use super::row::{
 };
 use crate::clock::Wall;
 use crate::event::{
-    Bridge, CallEnded, CallMonitored, CallStarted, ConferenceChange, Direction, Kind, MonitorChange, TransferOutcome,
+    Bridge, CallConsulted, CallEnded, CallMonitored, CallStarted, ConferenceChange, ConsultChange, Direction, Kind,
+    MonitorChange, TransferOutcome,
 };
 use crate::ids::{LegId, RecordingId};
 use crate::store::log::Stored;
@@ -120,6 +121,7 @@ impl Conversation {
                 (ConferenceChange::Ringing | ConferenceChange::Failed | ConferenceChange::Joined | ConferenceChange::Left, _) => {
                 }
             },
+            Kind::CallConsulted(c) => self.consulted(at, c),
             Kind::CallMonitored(m) => self.monitored(at, m),
             Kind::CallMuted(m) if m.muted => {
                 self.open_interval(at, Span::Mute { leg: m.leg, agent: m.agent.clone(), by: m.by.clone() });
@@ -299,6 +301,30 @@ impl Conversation {
     /// A pause of it ends, if there is one.
     fn recorded_on(&mut self, at: Wall, of: RecordingId) {
         self.close(at, |s| matches!(s, Span::RecordingPaused { recording, .. } if *recording == of), |_| {});
+    }
+
+    fn consulted(&mut self, at: Wall, c: &CallConsulted) {
+        let done = |span: &mut Span| {
+            if let Span::Consultation { outcome, consulted, .. } = span {
+                *outcome = c.change;
+                *consulted = consulted.take().or_else(|| c.consulted.clone());
+            }
+        };
+        match c.change {
+            ConsultChange::Ringing => {
+                let (leg, agent, to_place) = (c.asks, c.agent.clone(), c.to.clone());
+                let (consulted, outcome, by) = (c.consulted.clone(), c.change, c.by.clone());
+                self.open_interval(at, Span::Consultation { leg, agent, to_place, consulted, outcome, by });
+            }
+            ConsultChange::Answered | ConsultChange::Swapped => {
+                for interval in self.intervals.iter_mut().filter(|i| i.to.is_none()) {
+                    done(&mut interval.span);
+                }
+            }
+            ConsultChange::Failed | ConsultChange::Joined | ConsultChange::Completed | ConsultChange::Cancelled => {
+                self.close(at, |s| matches!(s, Span::Consultation { .. }), done);
+            }
+        }
     }
 
     /// One interval for each mode that a supervisor was in.

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::acd::{PastEnd, PastStay};
 use crate::clock::Wall;
-use crate::event::{By, Direction, MissingCause, MonitorMode, TransferOutcome};
+use crate::event::{By, ConsultChange, Direction, MissingCause, MonitorMode, TransferOutcome};
 use crate::ids::{ConversationId, LegId, MenuName, Number, QueueName, RecordingId, StaffNumber, TrunkName};
 use crate::media::{Quality, Way};
 use crate::route::Cause;
@@ -247,6 +247,21 @@ pub enum Span {
         #[schema(value_type = u64)]
         leg: LegId,
         to_place: String,
+        by: By,
+    },
+    /// Somebody is consulted, from the ringing on.
+    Consultation {
+        /// The leg that asks.
+        #[schema(value_type = u64)]
+        leg: LegId,
+        #[schema(value_type = Option<String>)]
+        agent: Option<StaffNumber>,
+        to_place: String,
+        /// Who is asked, where it is an agent.
+        #[schema(value_type = Option<String>)]
+        consulted: Option<StaffNumber>,
+        /// The last step of it.
+        outcome: ConsultChange,
         by: By,
     },
     /// A supervisor is there, in one mode.
