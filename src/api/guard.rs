@@ -125,6 +125,7 @@ fn let_go(shared: &Arc<Shared>, headers: &HeaderMap, who: &Who, rights: &Rights)
     let (tell, told) = watch::channel(false);
     let (shared, headers, who, rights) = (shared.clone(), headers.clone(), who.clone(), rights.clone());
     let mut config = shared.parts.config.clone();
+    #[allow(clippy::disallowed_methods, reason = "a task a stream, which ends with it")]
     tokio::spawn(async move {
         let mut beats = interval(STANDING);
         loop {
