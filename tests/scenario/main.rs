@@ -20,6 +20,7 @@ mod conference;
 mod consent;
 mod day;
 mod dead_flows;
+mod described;
 mod desks;
 mod edge;
 mod emergency;
