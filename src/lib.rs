@@ -10,7 +10,7 @@
 //! | 3 | [`route`] [`event`] [`ivr`] [`acd`] [`voicemail`] [`conversation`] [`staffing`] [`report`] | what a call centre is made of, how many it takes, how it fared |
 //! | 4 | [`switch`] | one owner of all state: `handle(input, now, &mut out)` |
 //! | 5 | [`store`] [`http_client`] [`simulation`] | event log, index, registrations on disk; requests to other servers; the switch in no time |
-//! | 6 | [`transport`] [`media_engine`] [`recorder`] [`events`] [`mail`] [`lookup`] [`api`] [`console`] | sockets, threads, files |
+//! | 6 | [`transport`] [`media_engine`] [`recorder`] [`events`] [`webhook`] [`mail`] [`lookup`] [`api`] [`console`] | sockets, threads, files |
 //! | – | [`server`] | builds and joins them |
 //!
 //! Layers 1 to 4 know no socket, thread, file or clock.
@@ -55,5 +55,6 @@ pub mod mail;
 pub mod media_engine;
 pub mod recorder;
 pub mod transport;
+pub mod webhook;
 
 pub mod server;

@@ -13,6 +13,7 @@
 
 mod backlog;
 mod driver;
+mod hooks;
 mod http;
 mod kept;
 pub mod lines;
@@ -39,6 +40,7 @@ use crate::chance::Chance;
 use crate::clock::System;
 use crate::config::{Config, Secret, Source};
 use crate::event::Direction;
+use crate::http_client::Connections;
 use crate::lookup::Lookups;
 use crate::mail::Mailer;
 use crate::media::{ClipName, Clips, Frame, Lease, Report};
@@ -50,6 +52,7 @@ use crate::store::{Health, LogOptions, Store, StoreError};
 use crate::switch::Input;
 use crate::switch::output::About;
 use crate::transport::tls::{Tls, TlsError};
+use crate::webhook::Webhooks;
 use crate::{api, console, events, media_engine, transport};
 
 use driver::{Driver, Order};
@@ -215,6 +218,9 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
     let transport = transport::start(&config.sip, tls.as_ref(), inputs.clone()).await?;
 
     let (current, configs) = watch::channel(Arc::new(config.clone()));
+    let connections = Connections::new();
+    let say = hooks::say_to(inputs.clone());
+    let webhooks = Webhooks::start(&store, current.subscribe(), clock, &connections, say, web).map_err(StoreError::from)?;
     let (core, asked) = api::Core::channel();
     let (orders, ordered) = mpsc::channel(8);
     let (stop, stops) = watch::channel(false);
@@ -229,12 +235,13 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
         ladders: store.ladders.clone(),
         history: store.figures.clone(),
         stop: stops.clone(),
-        figures: figures(transport.meter(), engine.counters().clone(), recorder.lost()),
+        figures: figures(transport.meter(), engine.counters().clone(), recorder.lost(), webhooks.clone()),
+        hooks: hooks::for_api(&webhooks),
         folder: store.folder.clone(),
         import: greetings(&store, disk.clone(), clock, current.subscribe()),
     };
     let guarded = events::router(store.log.clone(), &config.site.domain, stops).merge(startup::reload_route(orders.clone()));
-    let open = console::router().merge(transport.websocket(current.subscribe()));
+    let open = console::router().merge(transport.websocket(current.subscribe())).merge(events::description());
     let app = api::router(parts, guarded, open);
     let mut http = Vec::new();
     let secure = config.http.secure.zip(tls.clone());
@@ -251,7 +258,7 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
         // From threads of its own, which may wait.
         Arc::new(move |answered: Input| drop(inputs.blocking_send(answered)))
     };
-    let lookups = Lookups::start(clock, answers)?;
+    let lookups = Lookups::start(&connections, clock, answers)?;
     let signals = heed_signals(orders.clone())?;
     // Last: whoever reads it may stop the switch in the same moment, and is heeded.
     startup::tell_up(&config, transport.addresses());
@@ -269,6 +276,7 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
         recorder,
         mailer,
         lookups,
+        webhooks,
         store,
         current,
         place: Place { config_file },
@@ -323,13 +331,20 @@ fn greetings(store: &Store, disk: Arc<dyn Disk>, clock: System, config: watch::R
     })
 }
 
-fn figures(meter: transport::Meter, media: Arc<media_engine::Counters>, lost: Arc<AtomicU64>) -> api::Figures {
+fn figures(
+    meter: transport::Meter,
+    media: Arc<media_engine::Counters>,
+    lost: Arc<AtomicU64>,
+    webhooks: Webhooks,
+) -> api::Figures {
     Arc::new(move || {
+        let (of_webhooks, webhooks_behind) = hooks::measured(&webhooks);
         let lost = ("recorder_commands_lost_total".to_owned(), lost.load(Ordering::Relaxed));
         api::Measured {
             queue_delay: meter.queue_delay(),
-            totals: meter.counters().chain(media.collect()).chain([lost]).collect(),
+            totals: meter.counters().chain(media.collect()).chain([lost]).chain(of_webhooks).collect(),
             legs_of_workers: media.legs().collect(),
+            webhooks_behind,
         }
     })
 }

@@ -343,6 +343,12 @@ const ADDED: &[(&str, &str)] = &[
     ("[turn]\nurls = ['http://x']\nsecret = 's'\n", "2: `http://x` is no address of a STUN or TURN server"),
     ("[turn]\nurls = ['turn:x']\nuser = 'u'\n", "1: [turn] needs a secret, or a user and its password"),
     ("[turn]\nurls = []\n", "2: urls names no server"),
+    ("[[webhook]]\nname = 'a'\nurl = 'https://x.example'\n", "2: webhook `a` has no secret"),
+    ("[[webhook]]\nname = 'a'\nurl = 'https://x.example'\nsecret = 's'\n", "4: the secret of webhook `a` is no key"),
+    ("[[webhook]]\nname = 'a'\nurl = 'https://u:p@x.example'\n", "3: url: this is no address of the web"),
+    ("[[webhook]]\nname = 'a'\nurl = 'ftp://x.example'\n", "3: url: this is no address of the web"),
+    ("[[webhook]]\nname = 'a'\nurl = 'https://x.example'\ntypes = ['call*']\n", "4: types: `call*` is no type of event"),
+    ("[[webhook]]\nname = 'a'\nurl = 'https://x.example'\nbatch = 0\n", "4: batch is 0; it must be from 1 to 1000"),
 ];
 
 #[test]
@@ -561,6 +567,7 @@ fn the_examples_that_the_reference_shows_can_be_used() {
     let config = resolved(&shown.replace("# token =", "token ="));
     assert_eq!(config.trunks["demo"].max_calls, Some(30));
     assert_eq!(config.users[0].name, "admin");
+    assert_eq!(config.webhooks["crm"].secrets.len(), 2);
 }
 
 /// Keys of a table, as the fault for an unknown one names them.
@@ -574,7 +581,7 @@ fn keys_of(table: &str) -> Vec<String> {
 #[test]
 fn the_reference_shows_every_key() {
     let text = shipped().main.text.replace("# [[user]]", "[[user]]").replace("# e.g. [[prompt]]", "[[prompt]]");
-    let text = text.replace("# e.g. [[team]]", "[[team]]");
+    let text = text.replace("# e.g. [[team]]", "[[team]]").replace("# e.g. [[webhook]]", "[[webhook]]");
     let mut tables: BTreeMap<&str, String> = BTreeMap::new();
     let mut current = "";
     for line in text.lines() {
@@ -584,7 +591,7 @@ fn the_reference_shows_every_key() {
         *tables.entry(current).or_default() += &format!("{}\n", line.trim_start_matches("# ").trim_start_matches("e.g. "));
     }
     let all = "[site] [sip] [guard] [media] [turn] [http] [recording] [codes] [park] [voicemail] [mail] [class.limited] [[phone]] [[agent]] [[team]] [[queue]] [[extension]] [[trunk]] [[inbound]] \
-               [[outbound]] [[prompt]] [[user]]";
+               [[outbound]] [[prompt]] [[user]] [[webhook]]";
     for table in all.split(' ') {
         let keys = keys_of(table);
         assert!(!keys.is_empty());

@@ -120,6 +120,7 @@ pub(super) fn config(queues: Vec<Queue>, agents: Vec<Agent>) -> Config {
         voicemail: crate::config::Voicemail::default(),
         mailboxes: BTreeMap::new(),
         mail: None,
+        webhooks: BTreeMap::new(),
         classes: BTreeMap::new(),
         phones: BTreeMap::new(),
         teams: BTreeMap::new(),

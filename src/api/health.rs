@@ -108,6 +108,13 @@ fn exposition(status: &Status, measured: &Measured, log_last: u64, log_waiting: 
     for (worker, legs) in measured.legs_of_workers.iter().enumerate() {
         let _ = writeln!(text, "cordboard_media_worker_legs{{worker=\"{worker}\"}} {legs}");
     }
+    if !measured.webhooks_behind.is_empty() {
+        text.push_str("# HELP cordboard_webhook_behind Events of the log that a webhook has not delivered or passed over yet.\n");
+        text.push_str("# TYPE cordboard_webhook_behind gauge\n");
+    }
+    for (webhook, behind) in &measured.webhooks_behind {
+        let _ = writeln!(text, "cordboard_webhook_behind{{webhook=\"{}\"}} {behind}", label(webhook));
+    }
     text.push_str("# HELP cordboard_conversations_by_direction Live conversations by direction.\n");
     text.push_str("# TYPE cordboard_conversations_by_direction gauge\n");
     for (direction, count) in &status.live_by_direction {
@@ -168,7 +175,12 @@ mod tests {
         }
         status.degraded.insert("a\"b".into(), "x".into());
         status.live_by_direction.insert(Direction::Inbound, 2);
-        let measured = Measured { queue_delay: Duration::from_millis(2), totals: Vec::new(), legs_of_workers: vec![2, 3] };
+        let measured = Measured {
+            queue_delay: Duration::from_millis(2),
+            totals: Vec::new(),
+            legs_of_workers: vec![2, 3],
+            ..Measured::default()
+        };
         let text = exposition(&status, &measured, 7, 0);
         assert!(text.contains("cordboard_media_worker_legs{worker=\"0\"} 2\ncordboard_media_worker_legs{worker=\"1\"} 3\n"));
         assert!(

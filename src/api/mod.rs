@@ -9,6 +9,7 @@
 //! | control of calls | `conversations` `control` `consulting` |
 //! | rows, recordings, audio and SIP messages out of the store | `conversations` `recordings` `range` `ladder` |
 //! | figures of the past, and the wallboard | `figures` `wallboard` |
+//! | who is sent events | `webhooks` |
 //! | the description of it all | `openapi` |
 //!
 //! Nothing is kept here but sessions, failed log-ins, and for a second or a few what the core said of itself. Handlers ask the core or the store and print what they say; the events' routes
@@ -41,6 +42,7 @@ mod throttle;
 mod trunks;
 mod voicemail;
 mod wallboard;
+mod webhooks;
 
 #[cfg(test)]
 mod tests;
@@ -55,6 +57,7 @@ use tokio::sync::watch;
 
 pub use self::core::{Asked, Core, MOST_ASKED};
 pub use openapi::document as openapi;
+pub use webhooks::{Hooks, NotResumed, WebhookView};
 
 use crate::clock::System;
 use crate::config::{Config, Secret};
@@ -76,6 +79,8 @@ pub struct Measured {
     pub totals: Vec<(String, u64)>,
     /// Open legs of each media worker.
     pub legs_of_workers: Vec<u64>,
+    /// Events that each webhook is behind, by its name.
+    pub webhooks_behind: Vec<(String, u64)>,
 }
 
 /// Keeps a WAV file that somebody has sent as the greeting of a mailbox; called on a thread that may wait for the disk.
@@ -113,6 +118,7 @@ pub struct Parts {
     /// Where the WAV files lie.
     pub folder: Folder,
     pub import: Import,
+    pub hooks: Hooks,
 }
 
 /// What every handler shares.
@@ -204,6 +210,8 @@ pub fn router(parts: Parts, guarded: Router, open: Router) -> Router {
         .route("/api/v1/wallboard/stream", get(wallboard::watch))
         .route("/api/v1/ice-servers", get(ice_servers::list))
         .route("/api/v1/trunks", get(trunks::list))
+        .route("/api/v1/webhooks", get(webhooks::list))
+        .route("/api/v1/webhooks/{name}/resume", post(webhooks::resume))
         .route("/api/v1/recordings", get(recordings::list))
         .route("/api/v1/recordings/{id}", get(recordings::show))
         .route("/api/v1/recordings/{id}/audio", get(recordings::audio))

@@ -6,7 +6,7 @@ use utoipa::{Modify, OpenApi};
 
 use super::{
     after, agents, bans, consulting, control, conversations, figures, guard, health, ice_servers, ladder, login, phones, problem,
-    queues, recordings, registrations, teams, trunks, voicemail, wallboard,
+    queues, recordings, registrations, teams, trunks, voicemail, wallboard, webhooks,
 };
 use crate::event;
 
@@ -23,10 +23,11 @@ use crate::event;
         phones::list, phones::forwarding, phones::set_forwarding, agents::list, agents::set, agents::log_in, agents::log_out,
         agents::wrap_up, after::dispose, after::note, teams::list, queues::list, trunks::list,
         figures::list, figures::behind, figures::of_agent, wallboard::show, wallboard::watch,
+        webhooks::list, webhooks::resume,
         bans::list, bans::lift, recordings::list, recordings::show,
         recordings::audio, recordings::peaks, voicemail::list, voicemail::heard, voicemail::discard, voicemail::greeting,
         voicemail::set_greeting, voicemail::drop_greeting, voicemail::locks,
-        voicemail::lift_lock, events, events_ws, reload, serve
+        voicemail::lift_lock, events, events_ws, asyncapi, reload, serve
     ),
     components(schemas(event::Kind, CloudEvent, problem::Problem)),
     modifiers(&Access),
@@ -77,6 +78,11 @@ fn events() {}
     (status = 410, body = problem::Problem, content_type = "application/problem+json")))]
 #[allow(dead_code, reason = "only described")]
 fn events_ws() {}
+
+/// The types of events and where they are carried (AsyncAPI 3.0).
+#[utoipa::path(get, path = "/api/v1/asyncapi.json", tag = "events", security(()), responses((status = 200, body = serde_json::Value)))]
+#[allow(dead_code, reason = "only described: the route is the events' own")]
+fn asyncapi() {}
 
 /// What was wrong with the files; nothing of them was taken.
 #[derive(utoipa::ToSchema)]

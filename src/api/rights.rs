@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | agent | the own state, the own calls, the own mailbox | the own state; a call while it is in it; the own phone |
 //! | supervisor | the agents of the own teams, their calls and recordings, the queues that they work in | these |
-//! | manager | everything | everything but bans and the configuration |
+//! | manager | everything | everything but bans, webhooks and the configuration |
 //! | admin | everything | everything |
 //!
 //! [`RULES`] says for every route what it needs, and [`check`] is asked before any handler. A route without a rule is the administrator's,
@@ -115,6 +115,8 @@ pub(super) const RULES: &[(&str, &str, Needs)] = &[
     ("GET", "/api/v1/recordings/{id}", Needs::Recording),
     ("GET", "/api/v1/recordings/{id}/audio", Needs::Recording),
     ("GET", "/api/v1/recordings/{id}/peaks", Needs::Recording),
+    ("GET", "/api/v1/webhooks", Needs::Role(Role::Manager)),
+    ("POST", "/api/v1/webhooks/{name}/resume", Needs::Role(Role::Admin)),
     ("GET", "/api/v1/events", Needs::Events),
     ("GET", "/api/v1/events/ws", Needs::Events),
     ("POST", "/api/v1/config/reload", Needs::Role(Role::Admin)),

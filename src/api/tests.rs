@@ -5,6 +5,7 @@ mod figures;
 mod ladder;
 mod recorded;
 mod rights;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -118,7 +119,9 @@ impl Site {
                 queue_delay: Duration::from_millis(3),
                 totals: vec![("transport_shed_total".to_owned(), 7)],
                 legs_of_workers: vec![4, 5],
+                webhooks_behind: vec![("crm".to_owned(), 6)],
             }),
+            hooks: webhooks::lent(),
             folder: Folder::new(folder.path()),
             import: Arc::new(|_, bytes| match bytes {
                 b"RIFF" => Ok(RecordingId::from_parts(9, 9)),

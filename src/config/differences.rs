@@ -15,6 +15,7 @@ pub fn differences(old: &Config, new: &Config) -> Vec<String> {
     compare("mailbox", &old.mailboxes, &new.mailboxes, &mut lines);
     compare("extension", &old.extensions, &new.extensions, &mut lines);
     compare("trunk", &old.trunks, &new.trunks, &mut lines);
+    compare("webhook", &old.webhooks, &new.webhooks, &mut lines);
     compare("menu", &old.menus, &new.menus, &mut lines);
     for (section, differs) in [
         ("site", old.site != new.site),

@@ -113,6 +113,13 @@ pub(crate) enum Fault {
     TrunkIsProxy(String, String),
     #[error("strip takes {strip} digits off `{number}`, and nothing is left to dial")]
     NothingLeft { strip: usize, number: String },
+    #[error("webhook `{0}` has no secret, here or in secrets.toml; the first `cordboard serve` generates it")]
+    NoWebhookSecret(String),
+    #[error(
+        "the secret of webhook `{0}` is no key: write whsec_ and 24 to 64 octets in Base64, such as `echo whsec_$(openssl rand -base64 32)` \
+         prints"
+    )]
+    NoSigningKey(String),
     #[error("`{0}` is no name for a menu: write letters, digits, and . _ - between them")]
     MenuFileName(String),
 }
@@ -125,6 +132,8 @@ pub(crate) enum Caution {
          calls cease to come without a sign; leave probe out"
     )]
     UnprobedRegistration(String),
+    #[error("webhook `{0}` would send customers' numbers over the network in the clear; use https")]
+    WebhookInTheClear(String),
 }
 
 /// What there is instead, so that a slip is seen at once.

@@ -16,7 +16,7 @@ use super::text::Reader;
 use super::units::{
     Address, Code, Daily, Digest, Domain, Encryption, Every, Extension, Goto, Host, Implements, InCountry, InLanguage, Key,
     Label, Listener, MailAddress, Name, Nameless, Net, NumberPattern, Password, Picks, Pin, Ports, Prepend, ReadBy, Records,
-    Samples, Secured, Slots, Speaks, Telephone, Time, Weekdays, Written, Zone,
+    Samples, Secured, Slots, Speaks, Telephone, Time, WantedEvents, WebAddress, Weekdays, Written, Zone,
 };
 use super::{Advertised, Role};
 
@@ -45,6 +45,7 @@ pub(crate) struct Given {
     pub inbound: Vec<Spanned<Inbound>>,
     pub outbound: Vec<Spanned<Outbound>>,
     pub users: Vec<Spanned<User>>,
+    pub webhooks: Vec<Spanned<Webhook>>,
     pub prompts: Vec<Spanned<Prompt>>,
     pub named: Named,
 }
@@ -475,6 +476,18 @@ pub(crate) struct User {
     pub agent: Option<Spanned<Name>>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Webhook {
+    pub name: Spanned<Name>,
+    pub url: Spanned<WebAddress>,
+    pub secret: Option<Spanned<Password>>,
+    pub secret_before: Option<Spanned<Password>>,
+    pub types: Option<Spanned<Vec<WantedEvents>>>,
+    pub batch: Option<Spanned<u64>>,
+    pub timeout: Option<Spanned<Time>>,
+}
+
 /// `secrets.toml`: one table a kind of secret, in it whose secret it is.
 #[derive(Default)]
 pub(crate) struct Secrets {
@@ -490,13 +503,15 @@ pub(crate) struct Secrets {
     pub pin: BTreeMap<String, Password>,
     /// Of the mail server, by our user there.
     pub mail: BTreeMap<String, Password>,
+    /// That a webhook's requests are signed with, by its name.
+    pub webhook: BTreeMap<String, Password>,
 }
 
 #[derive(Debug, thiserror::Error)]
 #[error(
     "unknown table `{0}`, expected one of site, sip, guard, media, turn, http, recording, codes, park, voicemail, mail, class, phone, agent, team, queue, extension, \
      trunk, inbound, \
-     outbound, prompt, user"
+     outbound, prompt, user, webhook"
 )]
 struct UnknownTable<'a>(&'a str);
 
@@ -569,6 +584,7 @@ impl Given {
                 }
                 "prompt" => given.prompts = reader.read_all("prompt", value),
                 "user" => given.users = reader.read_all("user", value),
+                "webhook" => given.webhooks = reader.read_all("webhook", value),
                 other => reader.fault(key.span().start, UnknownTable(other)),
             }
         }
@@ -601,6 +617,7 @@ impl Secrets {
                 "token" => &mut secrets.token,
                 "pin" => &mut secrets.pin,
                 "mail" => &mut secrets.mail,
+                "webhook" => &mut secrets.webhook,
                 other => {
                     reader.fault(at, UnknownSecrets(other));
                     continue;
@@ -615,5 +632,5 @@ impl Secrets {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("unknown table `{0}`, expected one of phone, trunk, password, token, pin, mail")]
+#[error("unknown table `{0}`, expected one of phone, trunk, password, token, pin, mail, webhook")]
 struct UnknownSecrets<'a>(&'a str);

@@ -22,6 +22,7 @@ mod stand_ins;
 pub(crate) mod text;
 mod tones;
 pub(crate) mod units;
+mod webhook;
 
 pub use advertise::{Advertise, Advertised, Network};
 pub use country::{Country, UnknownCountry};
@@ -35,6 +36,7 @@ pub use secrets::{GenerateError, Missing, generate, load_or_generate, missing_se
 pub use source::{File, LoadError, Source, load, scenarios};
 pub use stand_ins::StandIns;
 pub use tones::{Sound, Tone, Tones};
+pub use webhook::{EventPattern, NoType, Webhook, signing_key};
 
 use resolve::Secretless;
 

@@ -19,7 +19,7 @@ pub struct Redaction {
 const PSEUDONYM_LENGTH: usize = 32;
 
 /// Keys whose text is a secret, wherever in the main file they stand.
-const SECRET_KEYS: [&str; 4] = ["secret", "password", "token", PIN];
+const SECRET_KEYS: [&str; 5] = ["secret", "secret_before", "password", "token", PIN];
 
 /// Its pseudonym is of digits, as it is.
 const PIN: &str = "pin";
@@ -57,7 +57,15 @@ impl Redaction {
     }
 
     fn main(&self, text: &str) -> String {
-        self.text(text, |redaction, table| redaction.values_of(table, &SECRET_KEYS))
+        self.text(text, |redaction, table| {
+            redaction.values_of(table, &SECRET_KEYS);
+            let hooks = table.get_mut("webhook").and_then(Value::as_array_mut).into_iter().flatten();
+            for url in hooks.filter_map(|hook| hook.get_mut("url")) {
+                // Whoever knows the address of some can write there. `invalid` is nobody's (RFC 6761 §6.4).
+                let pseudonym = redaction.pseudonym(url.as_str().unwrap_or_default());
+                *url = Value::String(format!("https://{pseudonym}.invalid/"));
+            }
+        })
     }
 
     fn secrets(&self, text: &str) -> String {
@@ -197,6 +205,11 @@ to = 'phone:201'
 name = 'admin'
 password = 'hunter4'
 token = 'hunter5'
+[[webhook]]
+name = 'crm'
+url = 'https://hooks.example/hunter7'
+secret = 'whsec_aHVudGVyaHVudGVyaHVudGVyaHVudGVy'
+secret_before = 'whsec_aHVudGVyaHVudGVyaHVudGVyaHVudGV5'
 ";
 
     #[test]
@@ -206,6 +219,7 @@ token = 'hunter5'
             Some(File { path: "secrets.toml".into(), text: "[phone]\n202 = 'hunter6'\n[pin]\n202 = '47112'\n".into() });
         let redaction = Redaction::new(*b"salt");
         let redacted = source.redacted(&redaction);
+        assert!(!format!("{redacted:?}").contains("aHVudG"), "{redacted:?}");
         assert!(!format!("{redacted:?}").contains("hunter") && !format!("{redacted:?}").contains("4711"), "{redacted:?}");
 
         let mut expected = Config::resolve(&source).unwrap();
@@ -222,6 +236,10 @@ token = 'hunter5'
         for user in &mut expected.users {
             user.password = pseudonym(&user.password);
             user.token = user.token.as_ref().map(pseudonym);
+        }
+        for hook in expected.webhooks.values_mut() {
+            hook.secrets = hook.secrets.iter().map(pseudonym).collect();
+            hook.url = format!("https://{}.invalid/", redaction.pseudonym(&hook.url));
         }
         assert_eq!(Config::resolve(&redacted).unwrap(), expected);
     }

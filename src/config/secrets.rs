@@ -1,6 +1,6 @@
 //! Secrets that nobody gave are made at the first start, into `secrets.toml` beside the main file.
 //!
-//! The file has one table a kind, `phone`, `trunk`, `password`, `token`, `pin`, with the number or name whose secret it is. It is readable by its
+//! The file has one table a kind, `phone`, `trunk`, `password`, `token`, `pin`, `webhook`, with the number or name whose secret it is. It is readable by its
 //! owner only (mode 0600), replaced as a whole (written beside, synced, renamed), and what is in it already stays. A file that cannot
 //! be read is never replaced. What is printed is the path, never a secret.
 
@@ -10,6 +10,8 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use rand_core::{OsRng, TryRngCore};
 
 use super::given::{Given, Secrets};
@@ -29,11 +31,17 @@ pub struct Missing {
     pub passwords: Vec<String>,
     /// Names of users without a token: only `admin`, while nobody else is configured.
     pub tokens: Vec<String>,
+    /// Names of webhooks without a key.
+    pub webhooks: Vec<String>,
 }
 
 impl Missing {
     pub fn is_empty(&self) -> bool {
-        self.phones.is_empty() && self.pins.is_empty() && self.passwords.is_empty() && self.tokens.is_empty()
+        self.phones.is_empty()
+            && self.pins.is_empty()
+            && self.passwords.is_empty()
+            && self.tokens.is_empty()
+            && self.webhooks.is_empty()
     }
 }
 
@@ -55,6 +63,8 @@ pub enum GenerateError {
 const PASSWORD_LENGTH: usize = 24;
 /// Length of a token, which nobody types.
 const TOKEN_LENGTH: usize = 40;
+/// Octets of a webhook's key; Standard Webhooks has 24 to 64.
+const KEY_LENGTH: usize = 32;
 /// Letters and digits that are not taken for one another on paper.
 const DIGITS: &[u8] = b"0123456789";
 /// Length of a PIN. Three may be tried a call.
@@ -69,6 +79,7 @@ const HEADER: &str = "\
 #   [password]  of a user of the API and the console, by name
 #   [pin]       of a mailbox, by its number
 #   [mail]      what the mail server asks for, by our user there (never generated)
+#   [webhook]   what the requests of a webhook are signed with, by its name: its receiver needs it too
 #   [token]     of a user's programs (Authorization: Bearer …), by name
 #
 # A secret in cordboard.toml wins over one here. Delete a line to have it generated again at the next start.
@@ -96,6 +107,8 @@ pub fn missing_secrets(source: &Source) -> Missing {
     }
     let users = given.users.iter().map(|u| u.get_ref()).filter(|u| u.password.is_none()).map(|u| u.name.get_ref().0.clone());
     missing.passwords.extend(users.filter(|n| !secrets.password.contains_key(n)));
+    let hooks = given.webhooks.iter().map(|w| w.get_ref()).filter(|w| w.secret.is_none()).map(|w| w.name.get_ref().0.clone());
+    missing.webhooks.extend(hooks.filter(|n| !secrets.webhook.contains_key(n)));
     missing
 }
 
@@ -113,6 +126,11 @@ pub fn generate(source: &Source, missing: &Missing) -> Result<PathBuf, GenerateE
     }
     for name in &missing.tokens {
         secrets.token.insert(name.clone(), Password(chance(ALPHABET, TOKEN_LENGTH)?));
+    }
+    for name in &missing.webhooks {
+        let mut key = [0; KEY_LENGTH];
+        OsRng.try_fill_bytes(&mut key).map_err(GenerateError::Chance)?;
+        secrets.webhook.insert(name.clone(), Password(format!("whsec_{}", BASE64_STANDARD.encode(key))));
     }
     let path = source.secrets_path();
     replace(&path, &print(&secrets)).map_err(|error| GenerateError::Write { path: path.clone(), error })?;
@@ -151,6 +169,7 @@ fn print(secrets: &Secrets) -> String {
         ("token", &secrets.token),
         ("pin", &secrets.pin),
         ("mail", &secrets.mail),
+        ("webhook", &secrets.webhook),
     ];
     for (table, entries) in tables.into_iter().filter(|(_, e)| !e.is_empty()) {
         let plain: BTreeMap<&str, &str> = entries.iter().map(|(k, v)| (k.as_str(), v.0.as_str())).collect();

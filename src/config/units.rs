@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, de};
 
 use super::{
-    Advertise, BadPlace, CallerFormat, Carrier, Codec, Country, DigestAlgorithm, MailTls, MediaIce, MediaIo, Network, Pattern,
-    Peer, Place, Record, RecordingRate, Srtp, Strategy, UnknownCountry,
+    Advertise, BadPlace, CallerFormat, Carrier, Codec, Country, DigestAlgorithm, EventPattern, MailTls, MediaIce, MediaIo,
+    Network, NoType, Pattern, Peer, Place, Record, RecordingRate, Srtp, Strategy, UnknownCountry,
 };
 
 /// Reads a type from a TOML string through a function.
@@ -173,6 +173,14 @@ from_text!(
     Encryption(Srtp) = encryption
 );
 from_text!(
+    /// `http://` or `https://`, a host, and what follows.
+    WebAddress(String) = web_address
+);
+from_text!(
+    /// A type of events, or a group of them.
+    WantedEvents(EventPattern) = wanted
+);
+from_text!(
     /// `lite` or `full`.
     Implements(MediaIce) = implements
 );
@@ -308,6 +316,8 @@ pub(crate) enum BadValue {
     Secured(String),
     #[error("`{0}` is no domain: write a name such as \"pbx.example.com\", or an address")]
     Domain(String),
+    #[error("this is no address of the web: write one such as \"https://crm.example/calls\", without a user's name and password")]
+    WebAddress,
     #[error("`{0}` is no digest algorithm: write \"MD5\" or \"SHA-256\"")]
     Digest(String),
     #[error("`{0}` is no codec: write \"PCMA\", \"PCMU\", \"G722\", \"opus\" or \"L16\"")]
@@ -556,6 +566,27 @@ fn domain(text: &str) -> Result<String, BadValue> {
     } else {
         Err(BadValue::Domain(text.to_owned()))
     }
+}
+
+/// It is not said again what was given: addresses hold keys.
+fn web_address(text: &str) -> Result<String, BadValue> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let fits = rest.is_some_and(|rest| {
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let (host, port) = match authority.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+            _ => (authority, None),
+        };
+        let literal = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).and_then(|h| h.parse::<std::net::Ipv6Addr>().ok());
+        (is_host_name(host) || host.parse::<std::net::Ipv4Addr>().is_ok() || literal.is_some())
+            && port.is_none_or(|port| port.parse::<u16>().is_ok())
+    });
+    let fits = fits && text.len() <= 2_048 && text.bytes().all(|b| b.is_ascii_graphic() && b != b'#');
+    if fits { Ok(text.to_owned()) } else { Err(BadValue::WebAddress) }
+}
+
+fn wanted(text: &str) -> Result<EventPattern, NoType> {
+    text.parse()
 }
 
 fn place(text: &str) -> Result<Place, BadPlace> {

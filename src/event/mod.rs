@@ -17,6 +17,7 @@ mod recording;
 mod system;
 mod talk;
 mod voicemail;
+mod webhook;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -44,6 +45,7 @@ pub use self::talk::{
     MonitorMode, PlayChange,
 };
 pub use self::voicemail::{Greeting, MailFailed, Mailed, Voicemail, VoicemailLock, VoicemailUnlock};
+pub use self::webhook::{WebhookLost, WebhookOff, WebhookResumed};
 
 use crate::clock::Wall;
 use crate::ids::ConversationId;
@@ -283,6 +285,16 @@ pub enum Kind {
     /// Who commanded what, and what came of it.
     #[serde(rename = "audit.commanded")]
     AuditCommanded(AuditCommanded),
+
+    /// Events were deleted before their receiver took them. Sent there whichever types are.
+    #[serde(rename = "webhook.lost")]
+    WebhookLost(WebhookLost),
+    /// The receiver has said that it is gone: nothing is sent there any more.
+    #[serde(rename = "webhook.off")]
+    WebhookOff(WebhookOff),
+    /// Somebody has it go on, from another place of the log perhaps.
+    #[serde(rename = "webhook.resumed")]
+    WebhookResumed(WebhookResumed),
 
     #[serde(rename = "log.lost")]
     LogLost(LogLost),

@@ -1,4 +1,5 @@
-//! Readers of the event log: `GET /api/v1/events` as Server-Sent Events, `/api/v1/events/ws` as WebSocket.
+//! Readers of the event log: `GET /api/v1/events` as Server-Sent Events, `/api/v1/events/ws` as WebSocket; and what they get, described in
+//! AsyncAPI at `/api/v1/asyncapi.json`.
 //!
 //! Rules kept:
 //! - A reader says after which event it goes on: `since`, or `Last-Event-ID`, which wins; 0 is from the very first, neither is from now
@@ -9,6 +10,7 @@
 //!
 //! Who may read is not decided here: the server puts these routes behind the API's guard.
 
+mod asyncapi;
 mod filter;
 mod request;
 mod sse;
@@ -23,6 +25,7 @@ use axum::Router;
 use axum::routing::get;
 use tokio::sync::{Semaphore, watch};
 
+pub use asyncapi::{asyncapi, description};
 pub use filter::{BadFilter, Filter};
 
 use crate::store::log::Log;

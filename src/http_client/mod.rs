@@ -4,11 +4,13 @@
 //! answer; and no redirect is followed, for where it leads nobody has allowed. TLS is the crypto that all else here has, and the system's
 //! roots. Nothing of a request or an answer is logged: both may be secrets.
 //!
-//! Who asks decides how many threads and how long a queue its requests have: one server that hangs is then no other's trouble.
+//! Who asks decides how many threads and how long a queue its requests have, and how much of both one host may take: a server that hangs is
+//! then nobody else's trouble.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ureq::http;
@@ -16,13 +18,16 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 
 use crate::clock::{Mono, System};
 
+/// Bytes of an answer that nobody wants and that is read all the same.
+const MOST_UNREAD: u64 = 4_096;
+
 pub struct Request {
     pub method: &'static str,
     pub url: String,
     pub headers: Vec<(String, String)>,
     pub body: Option<String>,
     pub timeout: Duration,
-    /// Bytes of an answer; a longer one is a [`Failure::TooLong`].
+    /// Bytes of an answer; a longer one is a [`Failure::TooLong`]. 0: its status is all that is wanted, whatever follows.
     pub most: u64,
 }
 
@@ -50,67 +55,166 @@ pub enum Failure {
 #[error("too many requests wait")]
 pub struct Full;
 
+/// How much may go on at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    pub threads: usize,
+    /// Requests that wait for a thread.
+    pub waiting: usize,
+    /// Of the threads, and of those that wait, this many for the requests to one host.
+    pub of_one_host: (usize, usize),
+}
+
+/// Connections and what is trusted, for all clients of the process.
+#[derive(Clone)]
+pub struct Connections(ureq::Agent);
+
 type Done = Box<dyn FnOnce(Result<Response, Failure>) + Send>;
 
 struct Job {
     request: Request,
+    host: String,
     until: Mono,
     done: Done,
 }
 
-/// Its threads end when it is dropped, each after the request that it is at.
-pub struct Client {
-    jobs: SyncSender<Job>,
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    /// Requests that are being answered, by host.
+    busy: BTreeMap<String, usize>,
+    closed: bool,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    changed: Condvar,
+    bounds: Bounds,
     clock: System,
 }
 
+/// Its threads end when it is dropped, each after the request that it is at.
+pub struct Client(Arc<Shared>);
+
 impl Client {
-    /// So many requests at once, and so many that wait.
-    pub fn start(name: &str, threads: usize, waiting: usize, clock: System) -> io::Result<Client> {
-        let (jobs, queue) = sync_channel(waiting);
-        let queue = Arc::new(Mutex::new(queue));
-        let agent = agent();
-        for _ in 0..threads {
-            let (agent, queue) = (agent.clone(), queue.clone());
-            std::thread::Builder::new().name(name.to_owned()).spawn(move || work(&agent, &queue, clock))?;
+    pub fn start(name: &str, bounds: Bounds, connections: &Connections, clock: System) -> io::Result<Client> {
+        let shared = Arc::new(Shared { queue: Mutex::default(), changed: Condvar::new(), bounds, clock });
+        let client = Client(shared.clone());
+        for _ in 0..bounds.threads {
+            let (agent, shared) = (connections.0.clone(), shared.clone());
+            std::thread::Builder::new().name(name.to_owned()).spawn(move || shared.work(&agent))?;
         }
-        Ok(Client { jobs, clock })
+        Ok(client)
     }
 
     /// Never waits. `done` is called once, in a thread that may wait.
     pub fn send(&self, request: Request, done: impl FnOnce(Result<Response, Failure>) + Send + 'static) -> Result<(), Full> {
-        let until = self.clock.mono() + request.timeout;
-        self.jobs.try_send(Job { request, until, done: Box::new(done) }).map_err(|_| Full)
+        let until = self.0.clock.mono() + request.timeout;
+        let host = host(&request.url);
+        let mut queue = self.0.lock();
+        let of_host = queue.jobs.iter().filter(|job| job.host == host).count();
+        if queue.jobs.len() >= self.0.bounds.waiting || of_host >= self.0.bounds.of_one_host.1 {
+            return Err(Full);
+        }
+        queue.jobs.push_back(Job { request, host, until, done: Box::new(done) });
+        drop(queue);
+        self.0.changed.notify_one();
+        Ok(())
     }
 }
 
-fn agent() -> ureq::Agent {
-    let roots = rustls_native_certs::load_native_certs();
-    let roots: Vec<Certificate<'static>> = roots.certs.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
-    let tls = TlsConfig::builder()
-        .provider(TlsProvider::Rustls)
-        .unversioned_rustls_crypto_provider(Arc::new(tokio_rustls::rustls::crypto::ring::default_provider()))
-        .root_certs(RootCerts::from(roots))
-        .build();
-    let config = ureq::Agent::config_builder()
-        .tls_config(tls)
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .proxy(None)
-        .user_agent(concat!("cordboard/", env!("CARGO_PKG_VERSION")))
-        .build();
-    config.into()
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.0.lock().closed = true;
+        self.0.changed.notify_all();
+    }
 }
 
-fn work(agent: &ureq::Agent, queue: &Mutex<Receiver<Job>>, clock: System) {
-    loop {
-        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Job { request, until, done }) = next else { return };
-        let left = until.since(clock.mono());
-        // Nobody waits for it any more.
-        let response = if left.is_zero() { Err(Failure::TimedOut) } else { ask(agent, request, left) };
-        done(response);
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work(&self, agent: &ureq::Agent) {
+        while let Some(Job { request, host, until, done }) = self.next() {
+            let left = until.since(self.clock.mono());
+            // Whatever a server makes of the one that reads it, the thread is needed for the next.
+            let ended = catch_unwind(AssertUnwindSafe(|| {
+                // Nobody waits for it any more.
+                let response = if left.is_zero() { None } else { Some(ask(agent, request, left)) };
+                response.unwrap_or(Err(Failure::TimedOut))
+            }));
+            let response = ended.unwrap_or(Err(Failure::Unreachable));
+            let _ = catch_unwind(AssertUnwindSafe(|| done(response)));
+            let mut queue = self.lock();
+            if let Some(busy) = queue.busy.get_mut(&host) {
+                *busy -= 1;
+                if *busy == 0 {
+                    queue.busy.remove(&host);
+                }
+            }
+            drop(queue);
+            // One that waited for this host, and this thread is not the only one.
+            self.changed.notify_one();
+        }
+    }
+
+    /// The first one whose host is not at its bound, or whose time is over. `None` at the end.
+    fn next(&self) -> Option<Job> {
+        let mut queue = self.lock();
+        loop {
+            let now = self.clock.mono();
+            let may = |job: &Job| job.until <= now || queue.busy.get(&job.host).is_none_or(|n| *n < self.bounds.of_one_host.0);
+            let at = queue.jobs.iter().position(may);
+            if let Some(at) = at {
+                let job = queue.jobs.remove(at)?;
+                *queue.busy.entry(job.host.clone()).or_default() += 1;
+                return Some(job);
+            }
+            if queue.closed {
+                return None;
+            }
+            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// Host and port, as they are written.
+fn host(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    authority.rsplit('@').next().unwrap_or_default().to_ascii_lowercase()
+}
+
+impl Connections {
+    /// Reads what the system trusts.
+    pub fn new() -> Connections {
+        let found = rustls_native_certs::load_native_certs();
+        let roots: Vec<Certificate<'static>> = found.certs.iter().map(|der| Certificate::from_der(der).to_owned()).collect();
+        if roots.is_empty() {
+            let why = found.errors.first().map(ToString::to_string).unwrap_or_default();
+            tracing::warn!("this system has no root certificates: no server is trusted over https {why}");
+        }
+        let tls = TlsConfig::builder()
+            .provider(TlsProvider::Rustls)
+            .unversioned_rustls_crypto_provider(Arc::new(tokio_rustls::rustls::crypto::ring::default_provider()))
+            .root_certs(RootCerts::from(roots))
+            .build();
+        let config = ureq::Agent::config_builder()
+            .tls_config(tls)
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .proxy(None)
+            .user_agent(concat!("cordboard/", env!("CARGO_PKG_VERSION")))
+            .build();
+        Connections(config.into())
+    }
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        Connections::new()
     }
 }
 
@@ -119,7 +223,8 @@ fn ask(agent: &ureq::Agent, request: Request, left: Duration) -> Result<Response
     for (name, value) in &request.headers {
         builder = builder.header(name, value);
     }
-    if request.body.is_some() {
+    let says_type = request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+    if request.body.is_some() && !says_type {
         builder = builder.header("content-type", "application/json");
     }
     let response = match request.body {
@@ -128,6 +233,11 @@ fn ask(agent: &ureq::Agent, request: Request, left: Duration) -> Result<Response
     };
     let mut response = response?;
     let status = response.status().as_u16();
+    if request.most == 0 {
+        // A short one is read, so that the connection can be used again.
+        let _ = response.body_mut().with_config().limit(MOST_UNREAD).read_to_vec();
+        return Ok(Response { status, body: Vec::new() });
+    }
     let body = response.body_mut().with_config().limit(request.most).read_to_vec().map_err(failure)?;
     Ok(Response { status, body })
 }
@@ -156,8 +266,13 @@ fn failure(error: ureq::Error) -> Failure {
 mod tests {
     use std::io::{Read as _, Write as _};
     use std::net::{SocketAddr, TcpListener};
+    use std::sync::mpsc::sync_channel;
 
     use super::*;
+
+    fn client(threads: usize, waiting: usize, of_one_host: (usize, usize)) -> Client {
+        Client::start("http", Bounds { threads, waiting, of_one_host }, &Connections::new(), System::start()).expect("threads")
+    }
 
     /// Answers one request with these bytes; with nothing, it keeps silent until the other side goes.
     fn server(answer: &'static [u8]) -> SocketAddr {
@@ -178,7 +293,7 @@ mod tests {
     }
 
     fn asked(url: String, timeout: Duration, most: u64) -> Result<Response, Failure> {
-        let client = Client::start("http", 1, 1, System::start()).expect("threads");
+        let client = client(1, 1, (1, 1));
         let (tell, told) = sync_channel(1);
         let request = Request { method: "GET", url, headers: vec![("x-key".into(), "a".into())], body: None, timeout, most };
         client.send(request, move |response| drop(tell.send(response))).expect("room");
@@ -203,7 +318,7 @@ mod tests {
 
     #[test]
     fn a_full_queue_refuses_at_once() {
-        let client = Client::start("http", 1, 1, System::start()).expect("threads");
+        let client = client(1, 1, (1, 1));
         let at = server(b"");
         let ask = || {
             let timeout = Duration::from_millis(300);
@@ -214,5 +329,53 @@ mod tests {
         // One is at work, perhaps, one waits.
         let taken = (0..10).filter(|_| ask().is_ok()).count();
         assert!((1..=2).contains(&taken), "{taken}");
+    }
+
+    #[test]
+    fn a_host_that_hangs_keeps_no_thread_from_another_and_no_place() {
+        let client = client(2, 4, (1, 2));
+        let (tell, told) = sync_channel(8);
+        let send = |at: SocketAddr, timeout: Duration| {
+            let (tell, url) = (tell.clone(), format!("http://{at}/"));
+            let request = Request { method: "GET", url, headers: Vec::new(), body: None, timeout, most: 9 };
+            client.send(request, move |response| {
+                let _ = tell.send(response.map(|r| r.status));
+            })
+        };
+        let hangs = server(b"");
+        let long = Duration::from_secs(20);
+        send(hangs, Duration::from_secs(20)).expect("room");
+        // One at a time is asked: these wait for it, and there is no place for a third.
+        while client.0.lock().busy.is_empty() {
+            std::thread::yield_now();
+        }
+        send(hangs, Duration::from_secs(20)).expect("room");
+        send(hangs, Duration::from_secs(20)).expect("room");
+        assert!(send(hangs, long).is_err());
+        let ok = server(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}");
+        send(ok, long).expect("room");
+        assert_eq!(told.recv_timeout(Duration::from_secs(10)), Ok(Ok(200)));
+    }
+
+    #[test]
+    fn a_panic_costs_no_thread_and_what_is_sent_has_one_type() {
+        let client = client(1, 2, (1, 2));
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}/", listener.local_addr().expect("an address"));
+        let request = |url: &str| {
+            let headers = vec![("Content-Type".to_owned(), "text/plain".to_owned())];
+            let timeout = Duration::from_secs(20);
+            Request { method: "POST", url: url.to_owned(), headers, body: Some("x".to_owned()), timeout, most: 9 }
+        };
+        client.send(request("http://a b/"), |_| panic!("a panic that the test wants")).expect("room");
+        client.send(request(&url), |_| ()).expect("room");
+        let (mut stream, _) = listener.accept().expect("a connection");
+        let mut head = String::new();
+        let mut part = [0; 4_096];
+        while !head.contains("\r\n\r\n") {
+            let n = stream.read(&mut part).expect("a request");
+            head.push_str(&String::from_utf8_lossy(&part[..n]));
+        }
+        assert_eq!(head.to_ascii_lowercase().matches("content-type:").count(), 1, "{head}");
     }
 }

@@ -7,16 +7,14 @@ use std::io;
 use std::sync::Arc;
 
 use crate::clock::System;
-use crate::http_client::{Client, Failure, Full, Request, Response};
+use crate::http_client::{Bounds, Client, Connections, Failure, Full, Request, Response};
 use crate::ids::ConversationId;
 use crate::ivr::{self, Outcome};
 use crate::switch::Input;
 
-/// Lookups at once. Each waits for a server for ten seconds at most; by feel.
-const THREADS: usize = 8;
-
-/// Lookups that wait for a thread; one more is told that it is [`Outcome::Busy`], and its caller goes on at once.
-const WAITING: usize = 64;
+/// By feel: each waits for a server for ten seconds at most, and one that hangs leaves threads and places to others. One lookup more than may
+/// wait is told that it is [`Outcome::Busy`], and its caller goes on at once.
+const BOUNDS: Bounds = Bounds { threads: 8, waiting: 64, of_one_host: (5, 40) };
 
 /// What is read of an answer.
 const MOST_BYTES: u64 = 64 * 1024;
@@ -30,8 +28,8 @@ pub struct Lookups {
 }
 
 impl Lookups {
-    pub fn start(clock: System, answers: Answers) -> io::Result<Lookups> {
-        Ok(Lookups { client: Client::start("lookup", THREADS, WAITING, clock)?, answers })
+    pub fn start(connections: &Connections, clock: System, answers: Answers) -> io::Result<Lookups> {
+        Ok(Lookups { client: Client::start("lookup", BOUNDS, connections, clock)?, answers })
     }
 
     /// Never waits.

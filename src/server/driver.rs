@@ -32,6 +32,7 @@ use crate::switch::output::{Ticket, recorded};
 use crate::switch::{Answer, Input, Output, Switch, guarded};
 use crate::transport::Transport;
 use crate::transport::tls::Tls;
+use crate::webhook::Webhooks;
 
 /// Inputs that are taken before outputs are carried out and the clock is looked at again.
 const AT_ONCE: usize = 64;
@@ -118,6 +119,7 @@ pub(super) struct Driver {
     pub recorder: Recorder,
     pub mailer: Mailer,
     pub lookups: Lookups,
+    pub webhooks: Webhooks,
     pub store: Store,
     pub current: watch::Sender<Arc<Config>>,
     pub place: Place,
@@ -544,13 +546,14 @@ impl Driver {
 
     /// In the order in which each needs the next.
     async fn close(self, journal: Option<JournalFile>) {
-        let Driver { transport, engine, recorder, mailer, lookups, store, http, mut waiting, .. } = self;
+        let Driver { transport, engine, recorder, mailer, lookups, webhooks, store, http, mut waiting, .. } = self;
         // Whoever still reports must not wait for a reader that is gone.
         waiting.close();
         transport.shutdown().await;
         // Before what it reads is closed.
         http.end();
         mailer.end().await;
+        webhooks.end().await;
         drop(engine);
         // Threads that still wait for a server end with the process.
         drop(lookups);

@@ -108,6 +108,10 @@ pub(super) fn tell(event: &Event) {
         | Kind::VoicemailMailFailed(_)
         | Kind::VoicemailHeard(_)
         | Kind::VoicemailDeleted(_)
+        // Told by the webhooks.
+        | Kind::WebhookLost(_)
+        | Kind::WebhookOff(_)
+        | Kind::WebhookResumed(_)
         | Kind::CallMerged(_)
         | Kind::CallConferenced(_)
         | Kind::CallConsulted(_)

@@ -13,6 +13,7 @@
 //! | conversations | the log | folded again at start |
 //! | their SIP messages (ladders) | the index | they are gone |
 //! | figures ([`figures`]) | the log | folded again at start, as far back as the log goes |
+//! | how far each webhook is | the index | each begins anew, from then on |
 //! | recordings | WAV and sidecar | `cordboard recordings rebuild` |
 //! | registrations, wishes | the index | phones register again, agents set themselves ready |
 

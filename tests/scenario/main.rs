@@ -21,6 +21,7 @@ mod consent;
 mod consulting;
 mod day;
 mod dead_flows;
+mod described;
 mod desks;
 mod edge;
 mod emergency;

@@ -222,6 +222,7 @@ proptest! {
             prop_assert!(sim.ua(at).is_idle(), "{at} is not idle\n{}", sim.story());
         }
         prop_assert_eq!(sim.count("call.started"), sim.count("call.ended"));
+        crate::described::check(&sim);
         crate::figures::check(&mut sim, u64::from(seed));
         sim.assert_clean();
     }

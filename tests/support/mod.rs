@@ -15,6 +15,7 @@ pub mod linphone;
 pub mod pcap;
 pub mod ports;
 pub mod process;
+pub mod receiver;
 pub mod relay;
 pub mod rtp;
 pub mod sipp;

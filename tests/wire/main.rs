@@ -31,3 +31,4 @@ mod sipvicious;
 mod talk;
 mod trunk;
 mod voicemail;
+mod webhooks;

@@ -151,6 +151,7 @@ fn filled(path: &str, agent: u64) -> String {
         .replace("{number}", &format!("20{agent}"))
         .replace("{*locked}", "mailbox:201")
         .replace("{address}", "192.0.2.1")
+        .replace("{name}", "crm")
 }
 
 /// The least role that a route serves: of what is the asking agent's own or of the own team, and of what is neither.
@@ -168,6 +169,8 @@ fn least(method: &str, path: &str) -> (&'static str, &'static str) {
         (_, path) if path.starts_with("recordings/") => ("supervisor", "manager"),
         ("GET", "events" | "events/ws") => ("supervisor", "manager"),
         ("DELETE", "bans/{address}") | ("POST", "config/reload") => ("admin", "admin"),
+        ("GET", "webhooks") => ("manager", "manager"),
+        ("POST", "webhooks/{name}/resume") => ("admin", "admin"),
         ("GET", "signalling" | "signalling.pcap" | "registrations" | "mailbox-locks" | "bans" | "trunks")
         | ("DELETE", "mailbox-locks/{*locked}") => ("manager", "manager"),
         (method, path) => panic!("say here who may {method} {path}"),

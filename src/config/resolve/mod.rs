@@ -6,6 +6,7 @@
 //! | `people` | phones, agents, teams, users |
 //! | `queues` | queues |
 //! | `routes` | places to go, extensions, trunks, inbound, outbound |
+//! | `webhooks` | who is sent events |
 //!
 //! A fault never stops the reading: a value that is out of range is replaced by its default, a table that cannot be used is left out,
 //! and names are taken from what stands in the file, so that one mistake is reported once. The result is used only if there was none.
@@ -14,6 +15,7 @@ mod people;
 mod queues;
 mod routes;
 mod system;
+mod webhooks;
 
 pub(super) use people::ADMIN;
 
@@ -145,6 +147,7 @@ impl Checking {
         let park = self.park(given.park, &extensions, &outbound);
         let voicemail = self.voicemail(given.voicemail);
         let mail = self.mail(given.mail);
+        let webhooks = self.webhooks(given.webhooks);
         let trunks = self.trunks(given.trunks, &sip);
         let inbound = self.inbound(given.inbound, &outbound);
         let users = self.users(given.users);
@@ -163,6 +166,7 @@ impl Checking {
             park,
             voicemail,
             mail,
+            webhooks,
             mailboxes: std::mem::take(&mut self.mailboxes),
             classes,
             phones,

@@ -54,12 +54,14 @@ pub enum Tree {
     FigureConversations,
     /// What the fold of figures has open, as JSON.
     FigureState,
+    /// Name of a webhook -> how far in the log it is, as JSON.
+    Webhooks,
     /// Name of a fold -> how far in the log it is.
     Checkpoints,
 }
 
 impl Tree {
-    pub const ALL: [Tree; 21] = [
+    pub const ALL: [Tree; 22] = [
         Tree::Recordings,
         Tree::RecordingsByAgent,
         Tree::RecordingsByQueue,
@@ -80,6 +82,7 @@ impl Tree {
         Tree::Figures,
         Tree::FigureConversations,
         Tree::FigureState,
+        Tree::Webhooks,
         Tree::Checkpoints,
     ];
 
@@ -106,6 +109,7 @@ impl Tree {
             Tree::Figures => "figures",
             Tree::FigureConversations => "figure_conversations",
             Tree::FigureState => "figure_state",
+            Tree::Webhooks => "webhooks",
             Tree::Checkpoints => "checkpoints",
         }
     }

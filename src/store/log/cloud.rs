@@ -30,6 +30,13 @@ pub fn cloud_event(stored: &Stored, source: &str) -> String {
     json
 }
 
+/// An event's type without its prefix, out of its line. The marker cannot stand inside a JSON string: there its quotes would be escaped.
+pub fn type_of(line: &str) -> Option<&str> {
+    const MARKER: &str = "\"type\":\"cordboard.";
+    let rest = line.get(line.find(MARKER)? + MARKER.len()..)?;
+    rest.split('"').next()
+}
+
 const TYPE: &str = ",\"type\":\"";
 
 #[cfg(test)]
@@ -38,6 +45,14 @@ mod tests {
     use crate::clock::Wall;
     use crate::event::{CallProgress, Event, Kind, LogLost};
     use crate::ids::ConversationId;
+
+    #[test]
+    fn a_type_is_found_in_its_line_and_not_in_what_people_wrote() {
+        let json =
+            r#"{"source":"/x\"type\":\"cordboard.no","type":"cordboard.call.ended","data":{"a":"\"type\":\"cordboard.b"}}"#;
+        assert_eq!(type_of(json), Some("call.ended"));
+        assert_eq!(type_of("{}"), None);
+    }
 
     #[test]
     fn an_event_becomes_a_cloudevents_object() {

@@ -36,8 +36,8 @@ use std::time::Duration;
 
 use tokio::sync::broadcast;
 
-pub use cloud::TYPE_PREFIX;
 use cloud::cloud_event;
+pub use cloud::{TYPE_PREFIX, type_of};
 pub use follow::Follow;
 pub use inbox::BACKLOG;
 pub use reader::Reader;
