@@ -7,7 +7,7 @@ use rand_chacha::ChaCha12Rng;
 use rand_core::{RngCore, SeedableRng};
 
 use crate::clock::Wall;
-use crate::ids::{ConversationId, RecordingId};
+use crate::ids::{CallbackId, ConversationId, RecordingId};
 
 #[derive(Clone, Debug)]
 pub struct Chance(ChaCha12Rng);
@@ -54,6 +54,10 @@ impl Chance {
 
     pub fn recording(&mut self, at: Wall) -> RecordingId {
         RecordingId::from_parts(millis(at), self.random128())
+    }
+
+    pub fn callback(&mut self, at: Wall) -> CallbackId {
+        CallbackId::from_parts(millis(at), self.random128())
     }
 
     fn random128(&mut self) -> u128 {

@@ -37,7 +37,7 @@ const TABLE: &[Module] = &[
     Module { name: "ivr", layer: 3, may_name: &["route"] },
     Module { name: "event", layer: 3, may_name: &["media", "route"] },
     Module { name: "report", layer: 3, may_name: &["route", "event"] },
-    Module { name: "acd", layer: 3, may_name: &["route", "report"] },
+    Module { name: "acd", layer: 3, may_name: &["route", "report", "event"] },
     Module { name: "voicemail", layer: 3, may_name: &[] },
     Module { name: "staffing", layer: 3, may_name: &[] },
     Module {

@@ -16,7 +16,7 @@ use super::wrapping::After;
 use crate::chance::Chance;
 use crate::clock::{Mono, Now};
 use crate::config::{Config, Place};
-use crate::ids::{ConversationId, Number, QueueName, StaffNumber};
+use crate::ids::{CallbackId, ConversationId, Number, QueueName, StaffNumber};
 
 /// Least rest after an unanswered offer. With none, a phone that refuses at once would be offered the same caller without end.
 pub(super) const LEAST_REST: Duration = Duration::from_secs(1);
@@ -31,6 +31,10 @@ pub trait Floor {
     fn talks(&self, phone: &Number, caller: ConversationId) -> bool;
     /// The caller's conversation still exists and has the caller.
     fn present(&self, caller: ConversationId) -> bool;
+    /// The customer of a callback may be rung now: nobody talks to the customer, and calls are still made.
+    fn may_be_called(&self, _callback: CallbackId) -> bool {
+        true
+    }
 }
 
 /// Calls of a phone that are not the acd's.
@@ -284,7 +288,8 @@ impl Acd {
     /// Whether somebody who comes now may take a place. A callback always may: it has waited already.
     pub fn admits(&self, queue: &QueueName, now: Now) -> Result<(), NotEntered> {
         let line = self.queues.get(queue).filter(|q| !q.draining).ok_or_else(|| NoSuchQueue(queue.clone()))?;
-        if line.rules.max_length.is_some_and(|most| line.waiting.len() >= most as usize) {
+        let callers = || line.waiting.values().filter(|w| matches!(w.entry, Entry::Caller(_))).count();
+        if line.rules.max_length.is_some_and(|most| callers() >= most as usize) {
             return Err(NotEntered::Full(line.rules.overflow_full.clone()));
         }
         match &line.rules.overflow_no_agents {
@@ -323,7 +328,8 @@ impl Acd {
             Entry::Callback(_) => None,
         };
         line.count(entry, today, Tally::count_entered);
-        let waiting = Waiting { entry, entered: now, before, wants, not_before, overflow_at, ring: None, looks_at: None };
+        let waiting =
+            Waiting { entry, entered: now, before, wants, not_before, overflow_at, held: false, ring: None, looks_at: None };
         line.waiting.insert(ticket, waiting);
         self.places.insert(entry, (queue.clone(), ticket));
         Ok(Entered { position: self.position(entry).map_or(1, |(_, position)| position) })
@@ -348,6 +354,29 @@ impl Acd {
             queue.count(left.entry, today, Tally::count_moved);
         }
         Some(left)
+    }
+
+    /// The caller is asked something else meanwhile: it keeps its place, is offered to nobody, and goes to no overflow, unless its queue
+    /// goes. An offer that rings for it ends.
+    pub fn hold(&mut self, entry: impl Into<Entry>, now: Now) {
+        let entry = entry.into();
+        let Some(waiting) = self.waiting_mut(entry) else { return };
+        waiting.held = true;
+        for agent in self.rung_for(entry) {
+            self.end_offer(&agent, OfferEnd::CallerLeft, now);
+        }
+    }
+
+    /// It waits as before.
+    pub fn unhold(&mut self, entry: impl Into<Entry>) {
+        if let Some(waiting) = self.waiting_mut(entry.into()) {
+            waiting.held = false;
+        }
+    }
+
+    fn waiting_mut(&mut self, entry: Entry) -> Option<&mut Waiting> {
+        let (name, ticket) = self.places.get(&entry)?;
+        self.queues.get_mut(name)?.waiting.get_mut(ticket)
     }
 
     /// One conversation has become part of another: its place in a line (unless the other has one), the offers that ring for it and the
@@ -469,7 +498,7 @@ impl Acd {
         let work = self.agents.values().filter_map(|a| a.work.deadline());
         let offered = self.offered();
         let waiting = || self.queues.values().flat_map(|q| q.waiting.values());
-        let overflows = waiting().filter(|w| !offered.contains(&w.entry)).filter_map(|w| w.overflow_at);
+        let overflows = waiting().filter(|w| !w.held && !offered.contains(&w.entry)).filter_map(|w| w.overflow_at);
         let unstaffed = self.queues.values().filter_map(|queue| queue.gives_up_at(&offered));
         work.chain(overflows).chain(unstaffed).chain(waiting().filter_map(|w| w.looks_at)).min()
     }

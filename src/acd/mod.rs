@@ -6,6 +6,7 @@
 //! | what an agent wants (ready, paused, offline), and where the agent has logged in | `Agent::wanted`, `Agent::desk` here; kept over a restart by a [`Snapshot`] |
 //! | that an agent is offered, talks, wraps up or rests | `Agent::work` here; an offer exists only there |
 //! | that a phone is registered, is on another call, still talks to the caller | the [`Floor`], asked at each step, never copied |
+//! | what is known of a callback | its events, which make the [`Book`] |
 //! | what an agent is | nobody: [`Acd::agent_state`] derives it |
 //!
 //! Rules kept, each by a property test over random events:
@@ -33,6 +34,7 @@
 
 mod agent;
 mod announcer;
+mod callback;
 mod entry;
 mod expected;
 mod line;
@@ -57,6 +59,7 @@ use serde::{Deserialize, Serialize};
 
 pub use agent::{AgentState, StateKind, Wanted};
 pub use announcer::{Announcer, Part, Seen};
+pub use callback::{Book, Callback, CallbackState};
 pub use entry::{Arrival, Entry};
 pub use expected::{Pace, Said, Staff, expected_wait};
 pub use line::{Acd, Arriving, Elsewhere, Entered, Floor, Left, NoSuchAgent, NoSuchQueue, NotEntered};

@@ -30,6 +30,8 @@ pub(super) struct Waiting {
     pub wants: Wants,
     /// Holds its place, and is offered to nobody before.
     pub not_before: Option<Mono>,
+    /// It is asked something else at this moment, and is offered to nobody.
+    pub held: bool,
     /// When the caller goes to the overflow, by the rule that held at entering.
     pub overflow_at: Option<Mono>,
     /// While a phone rings for it.
@@ -46,7 +48,7 @@ impl Waiting {
 
     /// May have (more) agents: it is not held back, and not on its way to the overflow.
     pub(super) fn seeks(&self, now: Now) -> bool {
-        self.not_before.is_none_or(|at| at <= now.mono) && self.overflow_at.is_none_or(|at| at > now.mono)
+        !self.held && self.not_before.is_none_or(|at| at <= now.mono) && self.overflow_at.is_none_or(|at| at > now.mono)
     }
 
     pub(super) fn seeker<'a>(&'a self, queue: &'a QueueName, ticket: Ticket, now: Now) -> Seeker<'a> {
@@ -105,7 +107,7 @@ impl Queue {
     /// When those who wait are sent on for want of agents; not those for whom a phone rings, as [`Acd::settle`](super::Acd::settle)
     /// leaves them there.
     pub(super) fn gives_up_at(&self, offered: &BTreeSet<Entry>) -> Option<Mono> {
-        let goes = |w: &Waiting| matches!(w.entry, Entry::Caller(_)) && !offered.contains(&w.entry);
+        let goes = |w: &Waiting| matches!(w.entry, Entry::Caller(_)) && !w.held && !offered.contains(&w.entry);
         let is_asked = self.rules.overflow_no_agents.is_some() && self.waiting.values().any(goes);
         self.unstaffed_since.filter(|_| is_asked).map(|since| since + UNSTAFFED)
     }
@@ -147,8 +149,18 @@ impl Queue {
 
     /// How many are served before this one, and itself.
     pub(super) fn position(&self, ticket: Ticket) -> Option<usize> {
+        self.ahead(ticket, |_| true)
+    }
+
+    /// The same without those whose time has not come.
+    pub(super) fn position_at(&self, ticket: Ticket, now: Mono) -> Option<usize> {
+        self.ahead(ticket, |waiting| waiting.not_before.is_none_or(|at| at <= now))
+    }
+
+    fn ahead(&self, ticket: Ticket, counts: impl Fn(&Waiting) -> bool) -> Option<usize> {
         let mine = order(ticket, &self.waiting.get(&ticket)?.wants);
-        Some(self.waiting.iter().filter(|(ticket, waiting)| order(**ticket, &waiting.wants) <= mine).count())
+        let is_ahead = |at: Ticket, waiting: &Waiting| order(at, &waiting.wants) <= mine && (at == ticket || counts(waiting));
+        Some(self.waiting.iter().filter(|(at, waiting)| is_ahead(**at, waiting)).count())
     }
 
     pub(super) fn look_ahead(&mut self, now: Now) {

@@ -7,7 +7,7 @@ use super::entry::Entry;
 use super::line::{Acd, Elsewhere, Floor, day_in};
 use super::matching::{Free, Pair, Ring, Seeker, Service, matched};
 use super::offer::{Action, Offer, OfferEnd, OfferId, OverflowWhy};
-use super::queue::Queue;
+use super::queue::{Queue, Waiting};
 use super::wrapping::{WrapUp, over};
 use crate::clock::Now;
 use crate::ids::{QueueName, StaffNumber};
@@ -103,7 +103,8 @@ impl Acd {
         let mut over: Vec<(Entry, OverflowWhy)> = Vec::new();
         for queue in self.queues.values() {
             let gives_up = queue.rules.overflow_no_agents.is_some();
-            for waiting in queue.waiting.values().filter(|w| !offered.contains(&w.entry)) {
+            let may_go = |w: &&Waiting| !offered.contains(&w.entry) && (queue.draining || !w.held);
+            for waiting in queue.waiting.values().filter(may_go) {
                 if queue.draining {
                     over.push((waiting.entry, OverflowWhy::QueueRemoved));
                 } else if matches!(waiting.entry, Entry::Caller(_)) && gives_up && queue.is_unstaffed(now) {
@@ -154,7 +155,7 @@ impl Acd {
         let mut services: BTreeMap<&QueueName, Service<'_>> = BTreeMap::new();
         for (name, queue) in self.queues.iter_mut().filter(|(_, queue)| !queue.draining) {
             let Queue { rules, members, waiting, turn, .. } = queue;
-            let seeking = waiting.iter().filter(|(_, waiting)| waiting.seeks(now));
+            let seeking = waiting.iter().filter(|(_, waiting)| waiting.seeks(now) && may_be_called(waiting.entry, floor));
             seekers.extend(seeking.map(|(ticket, waiting)| waiting.seeker(name, *ticket, now)));
             services.insert(name, Service { strategy: rules.strategy, ring_step: rules.ring_step, members, turn });
         }
@@ -223,6 +224,13 @@ impl Acd {
         let in_use =
             |name: &QueueName| agents.values().any(|a| matches!(&a.work, Work::Offered { offer, .. } if offer.queue == *name));
         self.queues.retain(|name, q| !q.draining || !q.waiting.is_empty() || in_use(name));
+    }
+}
+
+fn may_be_called(entry: Entry, floor: &impl Floor) -> bool {
+    match entry {
+        Entry::Caller(_) => true,
+        Entry::Callback(callback) => floor.may_be_called(callback),
     }
 }
 

@@ -41,6 +41,7 @@ pub(super) fn queue(name: &str, agents: &[&str]) -> Queue {
         overflow_full: Place::Hangup,
         overflow_no_agents: None,
         announce: None,
+        callback: crate::config::CallBack::default(),
         service_level: s(20),
         short_abandon: s(5),
         record: None,

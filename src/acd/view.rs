@@ -38,12 +38,20 @@ pub struct WaitingView {
     pub offered_to: Vec<StaffNumber>,
 }
 
+impl WaitingView {
+    /// At the phone.
+    pub fn is_caller(&self) -> bool {
+        matches!(self.entry, Entry::Caller(_))
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct QueueView {
     pub name: QueueName,
     pub title: String,
-    /// In the order of service.
+    /// In the order of service; callbacks, due or not, among them.
     pub waiting: Vec<WaitingView>,
+    /// Of those who wait at the phone.
     pub longest_wait: Option<Duration>,
     /// How many of the queue's agents are in each state; states that nobody is in are left out.
     pub agents: BTreeMap<StateKind, usize>,
@@ -127,7 +135,7 @@ impl Acd {
         Ok(QueueView {
             name: name.clone(),
             title: queue.rules.title.clone(),
-            longest_wait: waiting.iter().map(|w| w.waited).max(),
+            longest_wait: waiting.iter().filter(|w| w.is_caller()).map(|w| w.waited).max(),
             waiting,
             agents,
             threshold: queue.rules.service_level,
@@ -142,9 +150,9 @@ impl Acd {
 
     /// What a caller who waits can be told of its wait.
     pub fn seen(&self, entry: impl Into<Entry>, now: Now) -> Option<Seen> {
-        let (name, position) = self.position(entry)?;
+        let (name, ticket) = self.places.get(&entry.into())?;
         let queue = self.queues.get(name)?;
-        let position = u32::try_from(position).unwrap_or(u32::MAX);
+        let position = u32::try_from(queue.position_at(*ticket, now.mono)?).unwrap_or(u32::MAX);
         let expected = expected_wait(position, &queue.pace, self.staff(queue, now), now.mono);
         // Nobody waits longer than that, or believes it.
         let most = queue.rules.max_wait.unwrap_or(LONGEST_SAID).min(LONGEST_SAID);

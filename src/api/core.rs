@@ -58,6 +58,8 @@ impl From<Refusal> for Problem {
         let status = match &refusal {
             Refusal::NoConversation(_)
             | Refusal::NoAgent(_)
+            | Refusal::NoQueue(_)
+            | Refusal::NoCallback(_)
             | Refusal::UnknownPhone(_)
             | Refusal::NoParty(_)
             | Refusal::NotBanned(_)

@@ -18,6 +18,7 @@
 mod after;
 mod agents;
 mod bans;
+mod callbacks;
 mod consulting;
 mod control;
 mod conversations;
@@ -203,6 +204,8 @@ pub fn router(parts: Parts, guarded: Router, open: Router) -> Router {
         .route("/api/v1/agents/{staff_number}/login", post(agents::log_in))
         .route("/api/v1/agents/{staff_number}/logout", post(agents::log_out))
         .route("/api/v1/teams", get(teams::list))
+        .route("/api/v1/callbacks", get(callbacks::list).post(callbacks::create))
+        .route("/api/v1/callbacks/{id}", delete(callbacks::cancel))
         .route("/api/v1/queues", get(queues::list))
         .route("/api/v1/figures", get(figures::list))
         .route("/api/v1/figures/conversations", get(figures::behind))

@@ -5,8 +5,8 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    after, agents, bans, consulting, control, conversations, figures, guard, health, ice_servers, ladder, login, phones, problem,
-    queues, recordings, registrations, teams, trunks, voicemail, wallboard, webhooks,
+    after, agents, bans, callbacks, consulting, control, conversations, figures, guard, health, ice_servers, ladder, login,
+    phones, problem, queues, recordings, registrations, teams, trunks, voicemail, wallboard, webhooks,
 };
 use crate::event;
 
@@ -21,7 +21,7 @@ use crate::event;
         control::mute, control::play, control::stop_play, control::digits, control::recording, ladder::show, ladder::pcap, ladder::strays,
         ladder::strays_pcap, ice_servers::list,
         phones::list, phones::forwarding, phones::set_forwarding, agents::list, agents::set, agents::log_in, agents::log_out,
-        agents::wrap_up, after::dispose, after::note, teams::list, queues::list, trunks::list,
+        agents::wrap_up, after::dispose, after::note, teams::list, queues::list, callbacks::list, callbacks::create, callbacks::cancel, trunks::list,
         figures::list, figures::behind, figures::of_agent, wallboard::show, wallboard::watch,
         webhooks::list, webhooks::resume,
         bans::list, bans::lift, recordings::list, recordings::show,

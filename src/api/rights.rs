@@ -104,6 +104,9 @@ pub(super) const RULES: &[(&str, &str, Needs)] = &[
     ("POST", "/api/v1/agents/{staff_number}/login", Needs::Agent),
     ("POST", "/api/v1/agents/{staff_number}/logout", Needs::Agent),
     ("GET", "/api/v1/teams", Needs::Role(Role::Supervisor)),
+    ("GET", "/api/v1/callbacks", Needs::Role(Role::Agent)),
+    ("POST", "/api/v1/callbacks", Needs::Role(Role::Agent)),
+    ("DELETE", "/api/v1/callbacks/{id}", Needs::Role(Role::Agent)),
     ("GET", "/api/v1/queues", Needs::Role(Role::Supervisor)),
     ("GET", "/api/v1/figures", Needs::Role(Role::Supervisor)),
     ("GET", "/api/v1/figures/conversations", Needs::Role(Role::Supervisor)),
@@ -176,6 +179,12 @@ impl Rights {
     pub fn sees_queue(&self, queue: &QueueName) -> bool {
         let works = |queue: &crate::config::Queue| queue.agents.iter().any(|agent| self.sees_agent(agent));
         self.sees_all() || self.role == Role::Supervisor && self.config.queues.get(queue).is_some_and(works)
+    }
+
+    /// One in which an agent works who is seen, an agent's own among them.
+    pub fn serves_queue(&self, queue: &QueueName) -> bool {
+        let works = |queue: &crate::config::Queue| queue.agents.iter().any(|agent| self.sees_agent(agent));
+        self.sees_all() || self.config.queues.get(queue).is_some_and(works)
     }
 
     /// Whose figures are seen.

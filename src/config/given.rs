@@ -290,6 +290,7 @@ pub(crate) struct Queue {
     pub overflow_full: Option<Spanned<Goto>>,
     pub overflow_no_agents: Option<Spanned<Goto>>,
     pub announce: Option<Announce>,
+    pub callback: Option<CallBack>,
     pub number: Option<Spanned<Extension>>,
     pub title: Option<Label>,
     pub rings: Option<Spanned<u64>>,
@@ -379,6 +380,19 @@ pub(crate) struct Announce {
     pub position: Option<Spanned<bool>>,
     pub expected: Option<Spanned<bool>>,
     pub comfort: Option<Vec<Spanned<Name>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CallBack {
+    pub digit: Option<Spanned<Key>>,
+    pub offer_after: Option<Spanned<Time>>,
+    pub attempts: Option<Spanned<u64>>,
+    pub retry: Option<Vec<Spanned<Time>>>,
+    pub keep: Option<Spanned<Time>>,
+    pub confirm: Option<bool>,
+    pub prefix: Option<Prepend>,
+    pub caller: Option<Telephone>,
 }
 
 /// An agent of a queue: the staff number, or a table with rank and share.

@@ -29,7 +29,7 @@ pub use country::{Country, UnknownCountry};
 pub use differences::differences;
 pub use place::{BadPlace, Place};
 pub use problem::Problem;
-pub use queue::{Announcements, Queue, RelaxStep, Standing, Strategy};
+pub use queue::{Announcements, CallBack, Queue, RelaxStep, Standing, Strategy};
 pub use redact::Redaction;
 pub use resolved::*;
 pub use secrets::{GenerateError, Missing, generate, load_or_generate, missing_secrets};

@@ -13,6 +13,8 @@ pub enum Place {
     Queue(QueueName),
     Phone(Number),
     Voicemail(Number),
+    /// Asks to be called back by this queue: a place in it is kept, and the caller need not wait at the phone.
+    Callback(QueueName),
     /// Dialled as if by the one who is sent there: a number inside, a queue's or menu's number, or one outside by the outbound rules.
     Number(String),
     Hangup,
@@ -20,7 +22,7 @@ pub enum Place {
 
 /// Not a place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a place to go: write menu:, queue:, phone:, voicemail:, number: and a name, or hangup")]
+#[error("`{0}` is not a place to go: write menu:, queue:, phone:, voicemail:, callback:, number: and a name, or hangup")]
 pub struct BadPlace(pub String);
 
 impl std::str::FromStr for Place {
@@ -36,6 +38,7 @@ impl std::str::FromStr for Place {
             Some(("queue", x)) => Ok(Place::Queue(x.into())),
             Some(("phone", x)) => Ok(Place::Phone(x.into())),
             Some(("voicemail", x)) => Ok(Place::Voicemail(x.into())),
+            Some(("callback", x)) => Ok(Place::Callback(x.into())),
             Some(("number", x)) => Ok(Place::Number(x.to_owned())),
             Some(_) => Err(BadPlace(s.to_owned())),
         }
@@ -49,6 +52,7 @@ impl fmt::Display for Place {
             Place::Queue(x) => write!(f, "queue:{x}"),
             Place::Phone(x) => write!(f, "phone:{x}"),
             Place::Voicemail(x) => write!(f, "voicemail:{x}"),
+            Place::Callback(x) => write!(f, "callback:{x}"),
             Place::Number(x) => write!(f, "number:{x}"),
             Place::Hangup => f.write_str("hangup"),
         }

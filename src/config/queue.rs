@@ -112,6 +112,8 @@ pub struct Queue {
     pub overflow_no_agents: Option<Place>,
     /// What those who wait are told; `None`: they hear music alone.
     pub announce: Option<Announcements>,
+    /// How its callers are called back who ask for that.
+    pub callback: CallBack,
     /// Answered within this long counts for the service level.
     pub service_level: Duration,
     /// Abandoned sooner is a short abandon.
@@ -140,4 +142,40 @@ pub struct Announcements {
     pub expected: bool,
     /// Prompts, one an announcement, in turn.
     pub comfort: Vec<String>,
+}
+
+/// How a queue calls back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallBack {
+    /// The key with which one who waits asks for it; `None`: no key does.
+    pub digit: Option<char>,
+    /// Who has waited so long is told of the key, once.
+    pub offer_after: Duration,
+    /// So often the customer is dialled at most.
+    pub attempts: u32,
+    /// From an attempt that came to nothing to the next; the last one stands for all that follow. Never empty.
+    pub retry: Vec<Duration>,
+    /// Given up so long after it was to be made.
+    pub keep: Duration,
+    /// Who asks is told the own number, and says that it is right.
+    pub confirm: bool,
+    /// Dialled before the customer's number as the country dials it, where phones do so too; empty: as the network writes it.
+    pub prefix: String,
+    /// The number that the customer is shown; `None`: as of any call to the outside.
+    pub caller: Option<String>,
+}
+
+impl Default for CallBack {
+    fn default() -> Self {
+        CallBack {
+            digit: None,
+            offer_after: Duration::from_secs(60),
+            attempts: 3,
+            retry: vec![Duration::from_secs(300), Duration::from_secs(1_800)],
+            keep: Duration::from_secs(86_400),
+            confirm: true,
+            prefix: String::new(),
+            caller: None,
+        }
+    }
 }

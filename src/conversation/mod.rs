@@ -27,7 +27,10 @@ pub use hearing::{Hears, Place, Seat, Supervision, hearing};
 pub use info_keys::{InfoKeys, Refused};
 pub use leg::{Gone, Leg, OtherFlow, Peer, Role};
 pub use missing::Missing;
-pub use stage::{Back, Dialling, NextTrunks, Otherwise, OutsideParty, Parked, Refer, Said, Stage, Transferring, Try, Way};
+pub use stage::{
+    Arranging, Asked, Back, CallingBack, CallingStep, Dialling, NextTrunks, Otherwise, OutsideParty, Parked, Refer, Said, Stage,
+    Transferring, Try, Way,
+};
 
 use crate::clock::Mono;
 use crate::codec::Codec;
@@ -90,6 +93,10 @@ pub struct Conversation {
     /// Its samples a second.
     pub recording_rate: u32,
     pub announced: Option<Announced>,
+    /// It calls a customer back.
+    pub callback: Option<CallingBack>,
+    /// When it came to the last queue.
+    pub came_at: Option<crate::clock::Wall>,
     /// Queues in a row that did not take it.
     pub turned_away: u8,
     /// It is not recorded any more, whatever another rule or anybody says.
@@ -222,6 +229,8 @@ impl Conversation {
             recording_from: None,
             recording_rate: NARROW,
             announced: None,
+            callback: None,
+            came_at: None,
             turned_away: 0,
             unrecorded: None,
             recorded: Vec::new(),
@@ -283,6 +292,7 @@ impl Conversation {
             | Stage::Listening { .. }
             | Stage::Studio { .. }
             | Stage::LoggingIn { .. }
+            | Stage::Arranging(_)
             | Stage::Ending => None,
         }
     }
@@ -361,6 +371,7 @@ impl Conversation {
             | Stage::Listening { .. }
             | Stage::Studio { .. }
             | Stage::LoggingIn { .. }
+            | Stage::Arranging(_)
             | Stage::Ending => Vec::new(),
         };
         let mut all: Vec<LegId> = pair.into_iter().chain(self.parties().map(|(_, leg)| leg)).collect();
@@ -414,6 +425,7 @@ impl Conversation {
                 | Stage::Leaving { .. }
                 | Stage::Listening { .. }
                 | Stage::Studio { .. }
+                | Stage::Arranging(_)
                 | Stage::LoggingIn { .. },
             ) => match is_subject && leg.is_answered() && !self.keys_are_secret {
                 true => Place::Alone,
@@ -454,6 +466,7 @@ impl Conversation {
             | Stage::Listening { .. }
             | Stage::Studio { .. }
             | Stage::LoggingIn { .. }
+            | Stage::Arranging(_)
             | Stage::Ending => Duration::ZERO,
         };
         self.talked + running
@@ -480,7 +493,12 @@ impl Conversation {
                 | Stage::Leaving { until, .. }
                 | Stage::LoggingIn { until, .. },
             ) => Some(*until),
-            (None, Stage::Queue { announcer, .. }) => announcer.as_ref().and_then(|announcer| announcer.deadline()),
+            // What it is told now ends by itself.
+            (None, Stage::Queue { play: Some(_), .. }) => None,
+            (None, Stage::Queue { announcer, offers_at, .. }) => {
+                announcer.as_ref().and_then(|announcer| announcer.deadline()).into_iter().chain(*offers_at).min()
+            }
+            (None, Stage::Arranging(arranging)) => Some(arranging.until),
             (None, Stage::Routing | Stage::Bridged { .. } | Stage::Ending) => None,
         };
         let times = |l: &Leg| [l.lets_go_at, l.probe_at, l.session.map(|s| s.deadline()), l.provisionals.deadline()];

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::Conversation;
-use crate::acd::{Announcer, Stay};
+use crate::acd::{Announcer, OfferId, Stay};
 use crate::clock::Mono;
 use crate::config::Place;
-use crate::ids::{LegId, MenuName, Number, QueueName, StaffNumber, TrunkName};
+use crate::ids::{CallbackId, LegId, MenuName, Number, QueueName, StaffNumber, TrunkName};
 use crate::ivr;
 use crate::media::PlayId;
 use crate::route::{Attempt, Cause, Decision};
@@ -30,7 +30,11 @@ pub enum Stage {
         announcer: Option<Box<Announcer>>,
         /// What it is being told.
         play: Option<PlayId>,
+        /// When it is told of the key with which it is called back.
+        offers_at: Option<Mono>,
     },
+    /// Is asked where it is to be called back.
+    Arranging(Arranging),
     /// Legs with `Role::Callee` ring for it.
     Dialling(Dialling),
     /// Waits in a park slot ([`Conversation::parked`](super::Conversation::parked)) with music.
@@ -94,6 +98,43 @@ pub enum Stage {
     },
     /// Nothing more is done but tidying up.
     Ending,
+}
+
+/// A caller who is to be called back.
+#[derive(Debug)]
+pub struct Arranging {
+    pub queue: QueueName,
+    /// It has a place in that queue, which is kept for it meanwhile, and goes back there if nothing comes of it.
+    pub waits: bool,
+    pub asked: Asked,
+    /// Nothing was keyed by then.
+    pub until: Mono,
+}
+
+#[derive(Debug)]
+pub enum Asked {
+    /// Whether this number is right.
+    Whether(String),
+    /// Which number.
+    Which { keyed: String, wrong: u8 },
+}
+
+/// A call to a customer who wished for it: an agent is rung first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallingBack {
+    pub callback: CallbackId,
+    /// The agent's.
+    pub offer: OfferId,
+    pub step: CallingStep,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallingStep {
+    RingsAgent,
+    /// The agent is there.
+    AgentThere,
+    DialsCustomer,
+    Talks,
 }
 
 /// A menu that waits while its caller leaves a message.

@@ -10,6 +10,7 @@ mod after;
 mod agent;
 mod audit;
 mod call;
+mod callback;
 mod media;
 mod menu;
 mod queue;
@@ -29,6 +30,7 @@ pub use self::call::{
     Bridge, CallEnded, CallForwarded, CallMerged, CallParkReturned, CallParked, CallPickedUp, CallProgress, CallStarted,
     CallWentOutside, LegAction, LegSummary, ParkReturn, Transfer, TransferOutcome,
 };
+pub use self::callback::{CallbackChange, QueueCallback};
 pub use self::media::{MediaDegraded, MediaMissing, MediaQuality, MissingCause};
 pub use self::menu::{MenuDigit, MenuEntered, MenuLeft, MenuLookedUp};
 pub use self::queue::{AgentState, LeftWhy, QueueAnswered, QueueEntered, QueueLeft, QueueOffered, QueueUnanswered};
@@ -162,6 +164,9 @@ pub enum Kind {
     QueueAbandoned(QueueLeft),
     #[serde(rename = "queue.left")]
     QueueLeft(QueueLeft),
+    /// Somebody is to be called back, and what becomes of it. Of a conversation where it was wished for in one, or the customer is dialled.
+    #[serde(rename = "queue.callback")]
+    QueueCallback(QueueCallback),
 
     #[serde(rename = "agent.ready")]
     AgentReady(AgentState),

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::By;
 use crate::clock::Wall;
-use crate::ids::{ConversationId, Number, QueueName, StaffNumber, TeamName};
+use crate::ids::{CallbackId, ConversationId, Number, QueueName, StaffNumber, TeamName};
 use crate::route::Cause;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -36,6 +36,10 @@ pub struct QueueOffered {
     pub waited_ms: u64,
     /// The offer ends by itself after this long.
     pub rings_for_ms: u64,
+    /// Of a customer who is to be called back.
+    #[schema(value_type = Option<String>)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback: Option<CallbackId>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -61,6 +65,10 @@ pub struct QueueAnswered {
     /// The queue's `service_level` of then: what this wait is judged by. Absent in logs from before it was told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold_ms: Option<u64>,
+    /// Of a customer who is to be called back, and is dialled now: it counts for no service level.
+    #[schema(value_type = Option<String>)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback: Option<CallbackId>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -107,6 +115,8 @@ pub enum LeftWhy {
     Merged,
     /// Another phone than the agent's took the call.
     PickedUp,
+    /// It is called back.
+    Callback,
     /// The call was ended by somebody else than the caller: by command, or since the switch stops.
     Ended,
 }

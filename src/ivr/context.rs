@@ -93,7 +93,7 @@ impl Context {
     pub(super) fn place(&self, place: &Place) -> Result<(), Fault> {
         let (what, name, there) = match place {
             Place::Menu(m) => ("menu", m.as_str(), &self.menus),
-            Place::Queue(q) => ("queue", q.as_str(), &self.queues),
+            Place::Queue(q) | Place::Callback(q) => ("queue", q.as_str(), &self.queues),
             Place::Phone(n) => ("phone", n.as_str(), &self.phones),
             Place::Voicemail(n) => ("mailbox", n.as_str(), &self.mailboxes),
             Place::Number(n) => {
@@ -129,7 +129,9 @@ impl Context {
             match place {
                 Place::Menu(menu) => return Some(menu),
                 Place::Number(number) => place = self.extensions.get(number.as_str())?,
-                Place::Queue(_) | Place::Phone(_) | Place::Voicemail(_) | Place::Hangup => return None,
+                Place::Queue(_) | Place::Phone(_) | Place::Voicemail(_) | Place::Callback(_) | Place::Hangup => {
+                    return None;
+                }
             }
         }
         None
@@ -144,7 +146,7 @@ fn leads(config: &Config, sketches: &BTreeMap<&MenuName, Sketch>) -> BTreeMap<Me
             Some(Place::Menu(menu)) => Some(menu.clone()),
             Some(_) | None => None,
         },
-        Place::Queue(_) | Place::Phone(_) | Place::Voicemail(_) | Place::Hangup => None,
+        Place::Queue(_) | Place::Phone(_) | Place::Voicemail(_) | Place::Callback(_) | Place::Hangup => None,
     };
     let after_queues: Vec<MenuName> = config.queues.values().filter_map(|q| by_extension(&q.overflow)).collect();
     let of = |sketch: &Sketch| {

@@ -77,7 +77,9 @@ impl fmt::Display for Template {
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BadExit {
-    #[error("`{0}` is not a place to go: write node:, menu:, queue:, phone:, voicemail:, number: and a name, or hangup")]
+    #[error(
+        "`{0}` is not a place to go: write node:, menu:, queue:, phone:, voicemail:, callback:, number: and a name, or hangup"
+    )]
     Place(String),
     #[error("`{0}` is no number to dial: write number: and digits, with {{digits}} or another stored name among them")]
     Template(String),

@@ -11,10 +11,10 @@ pub(super) enum Fault {
     NoNodes(String),
     #[error("{nodes} nodes are too many for one menu (at most {most}); lead some of its exits to a menu of their own")]
     TooManyNodes { nodes: usize, most: usize },
-    #[error("node `{0}` has no kind; write kind = \"play\", menu, collect, hours, language, go, voicemail or hangup")]
+    #[error("node `{0}` has no kind; write kind = \"play\", menu, collect, hours, language, go, callback, voicemail or hangup")]
     NoKind(String),
     #[error(
-        "`{0}` is no kind of node: write play, menu, collect, hours, language, go, if, set, say, lookup, voicemail or hangup"
+        "`{0}` is no kind of node: write play, menu, collect, hours, language, go, if, set, say, lookup, callback, voicemail or hangup"
     )]
     UnknownKind(String),
     #[error("`{0}` is no name for a node: write letters, digits, and . _ - between them")]

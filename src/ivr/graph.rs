@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_spanned::Spanned;
 use toml::de::DeValue;
 
+use super::callback::GivenCallback;
 use super::collect::GivenCollect;
 use super::condition::GivenCondition;
 use super::exit::{Exit, GivenExit, NodeId, To};
@@ -196,6 +197,7 @@ impl Scope<'_> {
             Some("set") => boxed(self.given::<GivenSet>(value)?.resolve(self)),
             Some("say") => boxed(self.given::<GivenValue>(value)?.resolve(self)),
             Some("lookup") => boxed(self.given::<GivenLookup>(value)?.resolve(self)),
+            Some("callback") => boxed(self.given::<GivenCallback>(value)?.resolve(self)),
             Some("voicemail") => boxed(self.given::<GivenVoicemail>(value)?.resolve(self)),
             Some("hangup") => boxed(self.given::<GivenHangup>(value)?.resolve(self)),
             Some(other) => {

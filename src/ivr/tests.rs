@@ -295,6 +295,16 @@ mailbox = '201'
 ";
 
 #[test]
+fn a_caller_can_be_sent_to_be_called_back() {
+    let mut source = HOURS.replace("2 = 'voicemail:201'", "2 = 'node:back'");
+    source.push_str("[node.back]\nkind = 'callback'\nqueue = 'support'\n");
+    let mut caller = Caller::at(&source, "2026-11-20T12:00:00Z");
+    let went = caller.event(Event::Digit('2'));
+    assert_eq!(went[..2], ["stop", "digit ask 2"]);
+    assert_eq!(went[2..], ["left ask node:back", "entered back", "left back callback:support", "go callback:support"]);
+}
+
+#[test]
 fn opening_hours_pick_the_way() {
     let open = Caller::at(HOURS, "2026-11-20T12:00:00Z");
     assert_eq!(open.said(), ["entered top", "left top node:ask", "entered ask", "play en/welcome"]);
@@ -524,6 +534,8 @@ const REFUSED: &[(&str, &str)] = &[
     ("[node.top]\nkind = 'go'\nto = 'node:nowhere'\n", "6: node `top`: there is no node `nowhere`; there is top"),
     ("[node.top]\nkind = 'go'\nto = 'menu:nowhere'\n", "6: node `top`: there is no menu `nowhere`; there is main"),
     ("[node.top]\nkind = 'go'\nto = 'queue:nowhere'\n", "6: node `top`: there is no queue `nowhere`; there is support"),
+    ("[node.top]\nkind = 'callback'\nqueue = 'nowhere'\n", "6: node `top`: there is no queue `nowhere`; there is support"),
+    ("[node.top]\nkind = 'go'\nto = 'callback:x'\n", "6: node `top`: there is no queue `x`; there is support"),
     ("[node.top]\nkind = 'go'\nto = 'phone:299'\n", "6: node `top`: there is no phone `299`; there is 201"),
     ("[node.top]\nkind = 'go'\nto = 'number:49'\n", "6: node `top`: `49` cannot be dialled"),
     ("[node.top]\nkind = 'go'\nto = 'number:{account}'\n", "6: node `top`: nothing stores `{account}` before a caller gets here"),

@@ -12,7 +12,8 @@ use super::fact::{Fact, Of, State, What};
 use super::period::{Period, Quarter};
 use crate::clock::Wall;
 use crate::event::{
-    AgentState, Bridge, CallEnded, CallStarted, Direction, Event, Kind, LeftWhy, QueueAnswered, QueueLeft, TransferOutcome,
+    AgentState, Bridge, CallEnded, CallStarted, CallbackChange, Direction, Event, Kind, LeftWhy, QueueAnswered, QueueLeft,
+    TransferOutcome,
 };
 use crate::ids::{ConversationId, LegId, QueueName, StaffNumber, TrunkName};
 use crate::route::Cause;
@@ -326,7 +327,24 @@ impl Stay {
             Kind::QueueUnanswered(q) => {
                 tell(Of { queue: Some(q.queue.clone()), agent: Some(q.agent.clone()), ..self.of(id) }, What::Unanswered);
             }
+            Kind::QueueAnswered(q) if q.callback.is_some() => {
+                self.turns.insert(q.agent.clone(), Turn { at, queue: Some(q.queue.clone()) });
+            }
             Kind::QueueAnswered(q) => self.answered(id, at, q, facts),
+            Kind::QueueCallback(q) => {
+                let what = match q.change {
+                    CallbackChange::Created => What::Callback,
+                    CallbackChange::Connected => What::CalledBack,
+                    CallbackChange::Due
+                    | CallbackChange::Dialling
+                    | CallbackChange::Retry
+                    | CallbackChange::Done
+                    | CallbackChange::GaveUp
+                    | CallbackChange::Cancelled
+                    | CallbackChange::TakenByCall => return false,
+                };
+                tell(Of { queue: Some(q.queue.clone()), ..self.of(id) }, what);
+            }
             Kind::QueueAbandoned(q) => {
                 self.waiting = None;
                 let in_time = q.waited_ms <= q.threshold_ms.unwrap_or(THRESHOLD_MS);
@@ -358,6 +376,8 @@ impl Stay {
                 return;
             }
             Some(LeftWhy::Length | LeftWhy::NoAgents) if !waited => What::TurnedAway,
+            // Counted as what it is, and neither as lost to the queue nor as served.
+            Some(LeftWhy::Callback) => return,
             _ => What::Left { waited_ms: q.waited_ms },
         };
         facts.push(Fact { at, of: Of { queue: Some(q.queue.clone()), ..self.of(id) }, what });

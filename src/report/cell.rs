@@ -58,7 +58,7 @@ macro_rules! cell {
             pub service_level: BTreeMap<Formula, Option<f64>>,
             /// Average speed of answer: waits of the answered / answered.
             pub asa_ms: Option<u64>,
-            /// Average handling time: (talk + hold + wrap-up) / answered.
+            /// Average handling time: (talk + hold + wrap-up) / (answered + called back).
             pub aht_ms: Option<u64>,
             /// Abandoned / offered.
             pub abandonment: Option<f64>,
@@ -80,7 +80,7 @@ macro_rules! cell {
                     offered,
                     service_level: Formula::ALL.iter().map(|formula| (*formula, formula.of(waits))).collect(),
                     asa_ms: cell.waited_ms.checked_div(cell.answered),
-                    aht_ms: handled.checked_div(cell.answered),
+                    aht_ms: handled.checked_div(cell.answered.saturating_add(cell.called_back)),
                     abandonment: share(cell.abandoned, offered),
                     occupancy: share(occupied, occupied.saturating_add(idle)),
                 }
@@ -136,6 +136,10 @@ cell! {
     abandoned_short,
     /// Callers who went elsewhere: overflow, pick-up, by command.
     left,
+    /// Callers who asked to be called back: neither answered nor abandoned.
+    callbacks,
+    /// Customers who were called back, and talked with an agent.
+    called_back,
     /// Callers who were not let in: too many waited, or nobody was logged in.
     turned_away,
     /// Callers whose wait ended with the switch: power, a kill.

@@ -77,6 +77,10 @@ pub enum What {
     Left {
         waited_ms: u64,
     },
+    /// It has asked to be called back.
+    Callback,
+    /// And was: customer and agent talk.
+    CalledBack,
     /// It was not let in: too many waited, or nobody was there.
     TurnedAway,
     /// A kill ended the wait.
@@ -153,6 +157,8 @@ impl Fact {
                 cell.left += 1;
                 cell.longest_wait_ms = cell.longest_wait_ms.max(waited_ms);
             }
+            What::Callback => cell.callbacks += 1,
+            What::CalledBack => cell.called_back += 1,
             What::TurnedAway => cell.turned_away += 1,
             What::Lost => cell.lost += 1,
             What::Rung => cell.rung += 1,

@@ -44,7 +44,7 @@ fn entered(waited_before_ms: u64) -> Kind {
 
 fn answered(waited_ms: u64) -> Kind {
     let (queue, agent) = ("support".into(), "1024".into());
-    Kind::QueueAnswered(QueueAnswered { queue, agent, waited_ms, rang_ms: 1_000, threshold_ms: Some(20_000) })
+    Kind::QueueAnswered(QueueAnswered { queue, agent, waited_ms, rang_ms: 1_000, threshold_ms: Some(20_000), callback: None })
 }
 
 fn abandoned(waited_ms: u64) -> Kind {
@@ -102,6 +102,7 @@ fn call() -> Vec<Event> {
                 phones: vec!["201".into()],
                 waited_ms: 1_000,
                 rings_for_ms: 15_000,
+                callback: None,
             }),
         ),
         event(2_000, None, agent(Kind::AgentRinging)),

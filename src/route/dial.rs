@@ -30,6 +30,8 @@ pub enum Target {
     Queue(QueueName),
     Menu(MenuName),
     Voicemail(Number),
+    /// Asks to be called back by this queue.
+    Callback(QueueName),
     Code(Code),
     /// Of a phone: where a parked call is, or is put.
     Slot(Number),
@@ -143,6 +145,7 @@ impl Target {
                 | Target::Queue(_)
                 | Target::Menu(_)
                 | Target::Voicemail(_)
+                | Target::Callback(_)
                 | Target::Code(_)
                 | Target::Slot(_)
                 | Target::Hangup,
@@ -220,6 +223,7 @@ fn go_on(config: &Config, who: Caller<'_>, place: &Place, steps: u8) -> Result<T
         Place::Menu(name) => config.menus.contains_key(name).then(|| Target::Menu(name.clone())).ok_or(Refusal::Unknown),
         Place::Queue(name) => config.queues.contains_key(name).then(|| Target::Queue(name.clone())).ok_or(Refusal::Unknown),
         Place::Phone(number) => config.phones.contains_key(number).then(|| Target::Phone(number.clone())).ok_or(Refusal::Unknown),
+        Place::Callback(name) => config.queues.contains_key(name).then(|| Target::Callback(name.clone())).ok_or(Refusal::Unknown),
         Place::Voicemail(number) => Ok(Target::Voicemail(number.clone())),
         Place::Number(dialled) => dial_on(config, who, dialled, steps),
         Place::Hangup => Ok(Target::Hangup),

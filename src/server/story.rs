@@ -93,6 +93,7 @@ pub(super) fn tell(event: &Event) {
         | Kind::AgentLoggedIn(_)
         | Kind::AgentLoggedOut(_)
         | Kind::AuditCommanded(_)
+        | Kind::QueueCallback(_)
         | Kind::CallRinging(_)
         | Kind::CallAnswered(_)
         | Kind::CallBridged(_)

@@ -12,11 +12,13 @@
 //! | events | the log | nothing else has them |
 //! | conversations | the log | folded again at start |
 //! | their SIP messages (ladders) | the index | they are gone |
+//! | customers who are to be called back ([`callbacks`]) | the log | folded again at start |
 //! | figures ([`figures`]) | the log | folded again at start, as far back as the log goes |
 //! | how far each webhook is | the index | each begins anew, from then on |
 //! | recordings | WAV and sidecar | `cordboard recordings rebuild` |
 //! | registrations, wishes | the index | phones register again, agents set themselves ready |
 
+pub mod callbacks;
 pub mod conversations;
 pub mod database;
 pub mod disk;
@@ -35,6 +37,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use callbacks::Callbacks;
 pub use conversations::{Conversation, Conversations};
 pub use figures::Figures;
 pub use keeper::Keeper;
@@ -98,6 +101,7 @@ pub struct Store {
     pub conversations: Conversations,
     pub ladders: Ladders,
     pub figures: Figures,
+    pub callbacks: Callbacks,
     pub keeper: Keeper,
     /// The index had to begin anew, or was left half rebuilt: the recordings are to be indexed again from their sidecars before
     /// anything else.
@@ -130,8 +134,11 @@ impl Store {
         let figures = Figures::open(database.clone())?;
         figures.not_beyond(log.last());
         figures.catch_up(&log)?;
+        let callbacks = Callbacks::open(database.clone())?;
+        callbacks.not_beyond(log.last());
+        callbacks.catch_up(&log)?;
         database.flush()?;
-        let folds = vec![figures.fed()];
+        let folds = vec![figures.fed(), callbacks.fed()];
         let (rows, fed) = (conversations.clone(), folds.clone());
         log.on_durable(move |events| {
             rows.take(events.iter().map(|stored| &**stored));
@@ -150,6 +157,7 @@ impl Store {
             conversations,
             ladders,
             figures,
+            callbacks,
             database,
             log,
             index_is_new,
@@ -173,6 +181,7 @@ impl Store {
             greetings: greetings.kept,
             unkept: greetings.unkept,
             stays: self.conversations.queue_stays(self.clock.now().wall - FIGURES)?,
+            callbacks: self.callbacks.all(),
             open: self.conversations.unended(),
             unlogged,
             repaired,

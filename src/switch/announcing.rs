@@ -44,7 +44,7 @@ impl Cx<'_> {
     /// It is over: the music goes on.
     pub fn announced_in_queue(&mut self, conv: &mut Conversation) {
         let config = self.hub.config.clone();
-        let Stage::Queue { queue, announcer, play } = &mut conv.stage else { return };
+        let Stage::Queue { queue, announcer, play, .. } = &mut conv.stage else { return };
         *play = None;
         let rules = config.queues.get(queue).and_then(|queue| queue.announce.as_ref());
         match (announcer.as_mut(), rules) {

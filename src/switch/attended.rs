@@ -255,6 +255,7 @@ fn can_be_taken_over(stage: &Stage) -> bool {
         | Stage::Listening { .. }
         | Stage::Studio { .. }
         | Stage::LoggingIn { .. }
+        | Stage::Arranging(_)
         | Stage::Ending => false,
     }
 }
@@ -298,6 +299,7 @@ impl Cx<'_> {
             | Stage::Listening { .. }
             | Stage::Studio { .. }
             | Stage::LoggingIn { .. }
+            | Stage::Arranging(_)
             | Stage::Ending) => {
                 conv.stage = other;
                 return None;

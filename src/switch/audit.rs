@@ -79,6 +79,8 @@ fn changes(command: &Command) -> bool {
         | Command::Note { .. }
         | Command::LogIn { .. }
         | Command::LogOut { .. }
+        | Command::CallBack { .. }
+        | Command::CancelCallback { .. }
         | Command::SetForwarding { .. }
         | Command::HearMessage { .. }
         | Command::DeleteMessage { .. }
@@ -95,6 +97,7 @@ fn changes(command: &Command) -> bool {
         | Command::Agents
         | Command::Queues
         | Command::Trunks
+        | Command::Callbacks
         | Command::Status => false,
     }
 }

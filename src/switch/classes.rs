@@ -30,7 +30,9 @@ impl Cx<'_> {
             Target::Phone(to) | Target::Voicemail(to) | Target::Slot(to) => {
                 self.told(phone, to.as_str(), has_calls_left(&config, phone, calls))
             }
-            Target::Queue(name) => self.told(phone, name.as_str(), has_calls_left(&config, phone, calls)),
+            Target::Queue(name) | Target::Callback(name) => {
+                self.told(phone, name.as_str(), has_calls_left(&config, phone, calls))
+            }
             Target::Menu(name) => self.told(phone, name.as_str(), has_calls_left(&config, phone, calls)),
             Target::Outside(outside) => {
                 let number = outside.attempts.first().map_or("", |a| a.number.as_str());
@@ -146,6 +148,7 @@ fn payer(conv: &Conversation) -> Option<Number> {
         | Stage::Routing
         | Stage::Menu { .. }
         | Stage::Queue { .. }
+        | Stage::Arranging(_)
         | Stage::Announcing { .. }
         | Stage::Bridged { .. }
         | Stage::Parked { .. }

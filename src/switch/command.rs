@@ -5,9 +5,10 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::clock::Wall;
 pub use crate::event::MonitorMode;
 use crate::event::{Direction, TroubleKind};
-use crate::ids::{ConversationId, LegId, Number, QueueName, RecordingId, StaffNumber, TrunkName};
+use crate::ids::{CallbackId, ConversationId, LegId, Number, QueueName, RecordingId, StaffNumber, TrunkName};
 use crate::route::Forwarding;
 use crate::route::class::Denied;
 
@@ -163,6 +164,21 @@ pub enum Command {
     LiftBan {
         address: IpAddr,
     },
+    /// Customers who are to be called back.
+    Callbacks,
+    /// Somebody is to be called back; of a customer who is already, that one stands.
+    CallBack {
+        queue: QueueName,
+        number: String,
+        due_at: Option<Wall>,
+        /// Whose it is for a while before it is everybody's.
+        owner: Option<StaffNumber>,
+        /// It is about this one.
+        conversation: Option<ConversationId>,
+    },
+    CancelCallback {
+        id: CallbackId,
+    },
     Agents,
     Queues,
     Trunks,
@@ -266,6 +282,8 @@ pub enum Answer {
     Bans(Vec<BanView>),
     Agents(Vec<AgentView>),
     Queues(Vec<QueueView>),
+    Callbacks(Vec<CallbackView>),
+    Callback(Box<CallbackView>),
     Trunks(Vec<TrunkView>),
     Status(Box<Status>),
     Refused(Refusal),
@@ -278,6 +296,10 @@ pub enum Refusal {
     NoConversation(ConversationId),
     #[error("there is no agent {0}")]
     NoAgent(StaffNumber),
+    #[error("there is no queue {0}")]
+    NoQueue(QueueName),
+    #[error("there is no callback {0}")]
+    NoCallback(CallbackId),
     #[error("{0} is not the number of a registered phone")]
     NoPhone(String),
     #[error("there is no phone {0}")]
@@ -426,6 +448,9 @@ pub struct QueueView {
     pub strategy: String,
     pub waiting: u32,
     pub longest_wait_ms: u64,
+    /// Customers who are to be called back, due or not.
+    #[serde(default)]
+    pub callbacks: u32,
     /// State → how many agents of this queue are in it.
     pub agents: std::collections::BTreeMap<String, u32>,
     /// Since the site's midnight.
@@ -436,6 +461,33 @@ pub struct QueueView {
     pub service_level: Option<f64>,
     /// The definition that `service_level` uses, threshold included.
     pub service_level_formula: String,
+}
+
+/// A customer who is to be called back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CallbackView {
+    pub id: String,
+    #[schema(value_type = String)]
+    pub queue: QueueName,
+    /// As the customer or the network wrote it.
+    pub number: String,
+    pub number_e164: Option<String>,
+    /// When it was wished for, RFC 3339.
+    pub created_at: String,
+    /// It has the place in the queue of who came then, RFC 3339.
+    pub arrived_at: String,
+    /// Not to be made before, RFC 3339.
+    pub due_at: Option<String>,
+    /// It waits until then, RFC 3339; absent: for an agent.
+    pub next_at: Option<String>,
+    /// Staff number of whose it is for a quarter of an hour, before it is everybody's.
+    pub owner: Option<String>,
+    /// How often the customer was dialled.
+    pub attempts: u32,
+    /// `waiting`, `dialling`, `talking`.
+    pub state: String,
+    /// In which the customer is dialled, or talks.
+    pub conversation: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -170,6 +170,11 @@ impl Switch {
             },
             Command::Agents => return Answer::Agents(self.agents(now)),
             Command::Queues => return Answer::Queues(self.queues(now)),
+            Command::Callbacks => return Answer::Callbacks(self.cx(now, out).callback_views()),
+            Command::CallBack { queue, number, due_at, owner, conversation } => {
+                return self.cx(now, out).call_back_by_command(queue, number, due_at, owner, conversation, by);
+            }
+            Command::CancelCallback { id } => self.cx(now, out).cancel_callback(id, By::Api(by.0.clone())),
             Command::Trunks => return Answer::Trunks(self.trunks()),
             Command::Status => return Answer::Status(Box::new(self.status())),
         };
@@ -238,7 +243,7 @@ impl Switch {
     }
 
     fn view(&self) -> View<'_> {
-        View { index: &self.hub.index, registrar: &self.hub.registrar, conversations: &self.conversations }
+        View::of(&self.hub, &self.conversations)
     }
 
     fn registrations(&self) -> Vec<RegistrationView> {
@@ -320,8 +325,9 @@ impl Switch {
         let one = |q: crate::acd::QueueView| QueueView {
             strategy: strategy(&q.name),
             name: q.name,
-            waiting: u32::try_from(q.waiting.len()).unwrap_or(u32::MAX),
+            waiting: u32::try_from(q.waiting.iter().filter(|w| w.is_caller()).count()).unwrap_or(u32::MAX),
             longest_wait_ms: millis(q.longest_wait.unwrap_or_default()),
+            callbacks: u32::try_from(q.waiting.iter().filter(|w| !w.is_caller()).count()).unwrap_or(u32::MAX),
             agents: q.agents.iter().map(|(k, n)| (label(*k).to_owned(), u32::try_from(*n).unwrap_or(u32::MAX))).collect(),
             offered: q.tally.answered + q.tally.abandoned,
             answered: q.tally.answered,
@@ -392,6 +398,7 @@ impl Switch {
             greetings,
             unkept,
             stays,
+            callbacks,
             open,
             unlogged,
             repaired,
@@ -453,6 +460,7 @@ impl Switch {
             cx.tell(Some(repaired.conversation), Kind::RecordingRepaired(repaired.finished));
             cx.message_repaired(recording);
         }
+        cx.restore_callbacks(callbacks);
         cx.all_lights();
         cx.restore_subscriptions(subscriptions);
         for open in open {

@@ -97,9 +97,13 @@ impl Cx<'_> {
             }
             Target::Outside(_) if self.hub.is_bound_to_stay(conv, asks) => Err(undiallable()),
             Target::Outside(outside) => Ok(Found::Outside(outside, leg.peer.phone().cloned())),
-            Target::Queue(_) | Target::Menu(_) | Target::Voicemail(_) | Target::Code(_) | Target::Slot(_) | Target::Hangup => {
-                Err(undiallable())
-            }
+            Target::Queue(_)
+            | Target::Menu(_)
+            | Target::Voicemail(_)
+            | Target::Callback(_)
+            | Target::Code(_)
+            | Target::Slot(_)
+            | Target::Hangup => Err(undiallable()),
         }
     }
 

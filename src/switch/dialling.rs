@@ -471,6 +471,7 @@ impl Cx<'_> {
         }
         self.customer_answered(conv);
         self.bridge(conv, id);
+        self.customer_is_there(conv);
         if let Some(transfer) = transfer {
             self.transferred(conv, transfer, Notice::Completed);
         }

@@ -32,6 +32,7 @@ impl Switch {
             self.hub.outward.values().filter_map(|o| o.deadline()).min(),
             self.hub.conditions.values().filter_map(|c| c.deadline()).min(),
             self.hub.acd.deadline(),
+            self.hub.callbacks.deadline(),
             self.hub.lookups.values().map(|l| l.at).min(),
             self.hub.unresolved.values().map(|waiting| waiting.until).min(),
             interrupted.then_some(Mono::ZERO),
@@ -70,6 +71,7 @@ impl Switch {
         self.cx(now, out).minutes_due();
         self.cx(now, out).presence_due();
         self.cx(now, out).messages_due();
+        self.callbacks_due(now, out);
         self.names_due(now, out);
         // Expired bindings and trunks: no conversation's, and said once.
         self.whole = out.len();
@@ -116,10 +118,12 @@ impl Cx<'_> {
             Stage::Studio { session, .. } if session.deadline().is_some_and(|at| at <= now) => {
                 self.studio_event(conv, voicemail::studio::Event::Deadline);
             }
-            Stage::Queue { announcer: Some(announcer), .. } if announcer.deadline().is_some_and(|at| at <= now) => {
+            Stage::Queue { offers_at: Some(at), play: None, .. } if *at <= now => self.offer_callback(conv),
+            Stage::Queue { announcer: Some(announcer), play: None, .. } if announcer.deadline().is_some_and(|at| at <= now) => {
                 self.announce_in_queue(conv);
             }
             Stage::LoggingIn { until, .. } if *until <= now => self.pin_keyed(conv),
+            Stage::Arranging(arranging) if arranging.until <= now => self.arranging_expired(conv),
             Stage::Originating { until, .. } if *until <= now => self.end(conv, Cause::NoAnswer, By::Switch),
             Stage::Menu { .. }
             | Stage::Dialling(_)
@@ -131,6 +135,7 @@ impl Cx<'_> {
             | Stage::Listening { .. }
             | Stage::Studio { .. }
             | Stage::LoggingIn { .. }
+            | Stage::Arranging(_)
             | Stage::Routing
             | Stage::Queue { .. }
             | Stage::Bridged { .. }

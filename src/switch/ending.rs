@@ -37,6 +37,7 @@ impl Cx<'_> {
         }
         let customer = conv.customer();
         self.leave_stage(conv, cause, &by);
+        self.callback_ends(conv, cause);
         self.unpark(conv);
         conv.stage = Stage::Ending;
         // That they go is told with the end.
@@ -72,7 +73,7 @@ impl Cx<'_> {
                 let kind = Kind::MenuLeft(MenuLeft { menu: menu.clone(), node: node.clone(), to });
                 self.tell(Some(conv.id), kind);
             }
-            Stage::Queue { .. } => {
+            Stage::Queue { .. } | Stage::Arranging(_) => {
                 // Who gives up has abandoned; whom we send away has not.
                 let is_ours = matches!(cause, Cause::Api | Cause::Shutdown | Cause::Fault | Cause::Transferred);
                 let acd = &mut self.hub.acd;

@@ -43,7 +43,7 @@ impl Cx<'_> {
             let fits = match route::forward(&config, own, number) {
                 Ok(Target::Phone(to)) => to != *phone,
                 Ok(Target::Code(_) | Target::Slot(_) | Target::Hangup) | Err(_) => false,
-                Ok(Target::Queue(_) | Target::Menu(_) | Target::Voicemail(_) | Target::Outside(_)) => true,
+                Ok(Target::Queue(_) | Target::Menu(_) | Target::Voicemail(_) | Target::Callback(_) | Target::Outside(_)) => true,
             };
             if !fits {
                 return Err(Unset::NotDiallable(number.to_owned()));

@@ -3,6 +3,7 @@
 //! The conversations stand apart so that a function can hold one of them and the hub at once ([`Cx`]); what spans several is done in
 //! `Switch`, after the one at hand is put back.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use crate::clock::{Mono, Now};
 use crate::config::{Advertise, Carrier, Config};
 use crate::conversation::{Conversation, Leg, Peer, Role};
 use crate::dialog::{Call, Key, Moved};
-use crate::ids::{ConversationId, LegId, MenuName, Number, RecordingId, StaffNumber, TrunkName};
+use crate::ids::{CallbackId, ConversationId, LegId, MenuName, Number, RecordingId, StaffNumber, TrunkName};
 use crate::ivr::Graph;
 use crate::media::{self, Lease};
 use crate::registrar::answers::Answers;
@@ -28,6 +29,7 @@ use crate::sip::{Flow, HostPort, Method, NameAddr, Reason, Request, Response, Si
 use crate::transaction::{self, Sending, TransactionId, Transactions};
 use crate::voicemail::{self, Locks, Mailboxes, Message};
 
+use super::callbacks::{self, Callbacks};
 use super::dead_flows::{self, Doubts};
 use super::door::Strike;
 use super::edge::Ways;
@@ -117,6 +119,8 @@ pub(super) struct Hub {
     pub keeping: BTreeMap<RecordingId, Keeping>,
     /// Whose wrap-up is kept with the wish: at most all agents.
     pub wrapping_up: BTreeSet<StaffNumber>,
+    /// Customers who are to be called back: at most a thousand.
+    pub callbacks: Callbacks,
     /// Who set what an agent wants: at most one an agent.
     pub wished_by: BTreeMap<StaffNumber, By>,
     pub locks: Locks,
@@ -314,6 +318,17 @@ pub(super) struct View<'a> {
     pub index: &'a Index,
     pub registrar: &'a Registrar,
     pub conversations: &'a BTreeMap<ConversationId, Conversation>,
+    pub callbacks: &'a Callbacks,
+    pub draining: bool,
+    /// Numbers of who is in a call, once somebody has asked.
+    pub customers: OnceCell<BTreeSet<String>>,
+}
+
+impl<'a> View<'a> {
+    pub fn of(hub: &'a Hub, conversations: &'a BTreeMap<ConversationId, Conversation>) -> View<'a> {
+        let Hub { index, registrar, callbacks, draining, .. } = hub;
+        View { index, registrar, conversations, callbacks, draining: *draining, customers: OnceCell::new() }
+    }
 }
 
 impl Floor for View<'_> {
@@ -331,6 +346,12 @@ impl Floor for View<'_> {
 
     fn present(&self, caller: ConversationId) -> bool {
         self.conversations.get(&caller).is_some_and(|c| !c.is_ending())
+    }
+
+    fn may_be_called(&self, callback: CallbackId) -> bool {
+        let Some(callback) = self.callbacks.book.get(callback).filter(|_| !self.draining) else { return false };
+        let others = || self.conversations.values().filter(|conv| callbacks::is_anothers(conv)).map(callbacks::key).collect();
+        !self.customers.get_or_init(others).contains(callback.key())
     }
 }
 

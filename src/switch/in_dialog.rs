@@ -314,6 +314,8 @@ impl Cx<'_> {
                 Stage::Listening { .. } => self.listening_event(conv, voicemail::Event::Digit(digit)),
                 Stage::Studio { .. } => self.studio_event(conv, voicemail::studio::Event::Digit(digit)),
                 Stage::LoggingIn { .. } => self.pin_digit(conv, digit),
+                Stage::Queue { .. } => self.queue_digit(conv, digit),
+                Stage::Arranging(_) => self.arranging_digit(conv, digit),
                 _ => self.menu_event(conv, ivr::Event::Digit(digit)),
             }
         }

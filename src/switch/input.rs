@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::command::Command;
 use super::output::{QueryId, SendId, Server, Ticket};
-use crate::acd::PastStay;
+use crate::acd::{Callback, PastStay};
 use crate::clock::Wall;
 use crate::config::Source;
 use crate::ids::{ConversationId, LegId, Number, RecordingId, StaffNumber};
@@ -154,6 +154,9 @@ pub struct Recovered {
     /// How callers fared in queues in the last [`FIGURES`], for the figures of the day.
     #[serde(default)]
     pub stays: Vec<PastStay>,
+    /// Customers who are to be called back, as the log has them.
+    #[serde(default)]
+    pub callbacks: Vec<Callback>,
     /// Conversations without an end in the log, by their first event.
     pub open: Vec<OpenConversation>,
     /// Conversations of repaired recordings that the log knows nothing of.

@@ -44,8 +44,9 @@ impl<'a> Surroundings<'a> {
 
     fn figure(&self, queue: &str, figure: Figure) -> Option<i64> {
         let view = self.hub.acd.queue(&QueueName::from(queue), &Phones(self.hub), self.now).ok()?;
-        let (waiting, ready) = (view.waiting.len(), view.agents.get(&StateKind::Ready).copied().unwrap_or(0));
-        let seconds = match (figure, view.waiting.last()) {
+        let callers: Vec<_> = view.waiting.iter().filter(|w| w.is_caller()).collect();
+        let (waiting, ready) = (callers.len(), view.agents.get(&StateKind::Ready).copied().unwrap_or(0));
+        let seconds = match (figure, callers.last()) {
             (Figure::Waiting, _) => return i64::try_from(waiting).ok(),
             (Figure::Ready, _) => return i64::try_from(ready).ok(),
             // As the last one who waits, and one place further.

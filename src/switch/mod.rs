@@ -21,6 +21,7 @@
 //! | phones that fell silent | `dead_flows` |
 //! | where agents work, and their logins | `desk` |
 //! | what comes of a call, and wrap-up | `wrapping` |
+//! | customers who are called back, and callers who ask for it | `callbacks`, `arranging` |
 //! | who is shut out | `door` |
 //! | lamps and other subscriptions, texts between phones | `presence`, `messages` |
 //! | what a phone may do | `classes` |
@@ -32,9 +33,11 @@
 //! outputs are discarded, the indices are built anew.
 
 mod announcing;
+mod arranging;
 mod attended;
 mod audit;
 mod bridging;
+mod callbacks;
 mod challenges;
 mod classes;
 mod codes_in_call;
@@ -196,6 +199,7 @@ impl Switch {
                 locks: Locks::default(),
                 wished_by: BTreeMap::new(),
                 wrapping_up: BTreeSet::new(),
+                callbacks: callbacks::Callbacks::default(),
                 greetings: BTreeMap::new(),
                 takes: BTreeMap::new(),
                 prompt_takes: BTreeMap::new(),
@@ -305,6 +309,7 @@ impl Switch {
         self.follow(now, out);
         self.due(now, out);
         self.tell_parkers(now, out);
+        self.call_customers(now, out);
         self.settle(now, out);
         self.lamps(now, out);
     }

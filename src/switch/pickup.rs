@@ -200,7 +200,8 @@ impl Cx<'_> {
                 let (waited_ms, rang_ms) = (millis(answered.stay.waited), millis(answered.rang));
                 conv.stay = Some(Box::new(answered.stay));
                 let threshold_ms = self.threshold_ms(&queue);
-                self.tell(Some(conv.id), Kind::QueueAnswered(QueueAnswered { queue, agent, waited_ms, rang_ms, threshold_ms }));
+                let data = QueueAnswered { queue, agent, waited_ms, rang_ms, threshold_ms, callback: None };
+                self.tell(Some(conv.id), Kind::QueueAnswered(data));
             }
             None => {
                 let waited = self.hub.acd.withdraw(conv.id, self.now).map_or(Duration::ZERO, |left| left.waited);

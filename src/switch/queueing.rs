@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use super::hub::Cx;
-use super::{Output, Switch};
 use crate::acd::{self, Announcer, NotEntered, OfferEnd, OfferId, OverflowWhy, Stay, Why};
-use crate::clock::Now;
 use crate::config::Place;
 use crate::conversation::{Conversation, Role, Stage};
 use crate::event::{Kind, LeftWhy, QueueAnswered, QueueEntered, QueueLeft, QueueOffered, QueueUnanswered};
@@ -19,21 +17,6 @@ const MOST_TURNS: u8 = 8;
 
 pub(super) fn millis(d: Duration) -> u64 {
     u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
-}
-
-impl Switch {
-    /// On the call that waits. A callback has none before an agent is there for it.
-    pub(super) fn with_caller(
-        &mut self,
-        entry: acd::Entry,
-        now: Now,
-        out: &mut Vec<Output>,
-        act: impl FnOnce(&mut Cx<'_>, &mut Conversation),
-    ) {
-        if let Some(caller) = entry.conversation() {
-            self.with(caller, now, out, act);
-        }
-    }
 }
 
 impl Cx<'_> {
@@ -58,14 +41,19 @@ impl Cx<'_> {
         if !self.answer(conv) {
             return;
         }
+        let own = stay.is_none().then(|| self.called_back_itself(conv, queue)).flatten();
         let entered = match stay {
             Some(stay) => self.hub.acd.enter_again(stay, conv.id, self.now),
-            None => self.hub.acd.enter(queue, acd::Arriving::new(conv.id, self.now.mono), self.now),
+            None => {
+                let arrived = own.map_or_else(|| self.now.mono.into(), |at| acd::Arrival::at_wall(at, self.now));
+                self.hub.acd.enter(queue, acd::Arriving::new(conv.id, arrived), self.now)
+            }
         };
         match entered {
             Ok(entered) => {
                 self.unpark(conv);
                 self.waits(conv, queue);
+                conv.came_at = own.or_else(|| Some(self.now.wall - stay.map_or(Duration::ZERO, |stay| stay.waited)));
                 let position = u32::try_from(entered.position).unwrap_or(u32::MAX);
                 let waited_before_ms = stay.map_or(0, |stay| millis(stay.waited));
                 self.tell(Some(conv.id), Kind::QueueEntered(QueueEntered { queue: queue.clone(), position, waited_before_ms }));
@@ -81,7 +69,7 @@ impl Cx<'_> {
     pub fn waits(&mut self, conv: &mut Conversation, queue: &QueueName) {
         let rules = self.hub.config.queues.get(queue).and_then(|queue| queue.announce.as_ref());
         let announcer = rules.map(|rules| Box::new(Announcer::new(rules, self.now.mono)));
-        conv.stage = Stage::Queue { queue: queue.clone(), announcer, play: None };
+        conv.stage = Stage::Queue { queue: queue.clone(), announcer, play: None, offers_at: self.offers_callback_at(queue) };
         conv.queue = Some(queue.clone());
         self.play(conv, conv.subject, Audio::Music);
     }
@@ -114,6 +102,7 @@ impl Cx<'_> {
             phones: offer.phones.clone(),
             waited_ms: millis(offer.waited),
             rings_for_ms: millis(offer.until.since(offer.began)),
+            callback: None,
         };
         self.tell(Some(conv.id), Kind::QueueOffered(data));
         let role = Role::Agent { agent: offer.agent.clone(), offer: offer.id };
@@ -130,6 +119,9 @@ impl Cx<'_> {
 
     /// The agent's phone was answered: if the lease still holds, the two are bridged.
     pub fn agent_answered(&mut self, conv: &mut Conversation, id: LegId, agent: &StaffNumber, offer: OfferId) {
+        if let Some(calling) = conv.callback.clone().filter(|calling| calling.offer == offer) {
+            return self.agent_is_there(conv, id, agent, &calling);
+        }
         let phone = conv.leg(id).and_then(|leg| leg.peer.phone()).cloned();
         let answered = match &conv.stage {
             Stage::Queue { .. } => phone.and_then(|phone| self.hub.acd.answered(offer, &phone, conv.id, self.now)),
@@ -146,6 +138,7 @@ impl Cx<'_> {
             waited_ms: millis(answered.stay.waited),
             rang_ms: millis(answered.rang),
             threshold_ms: self.threshold_ms(&answered.offer.queue),
+            callback: None,
         };
         self.tell(Some(conv.id), Kind::QueueAnswered(data));
         conv.stay = Some(Box::new(answered.stay));
@@ -206,7 +199,7 @@ impl Cx<'_> {
 
     /// The acd sends a caller on.
     pub fn overflow(&mut self, conv: &mut Conversation, queue: QueueName, to: &Place, why: OverflowWhy, waited: Duration) {
-        if !matches!(conv.stage, Stage::Queue { .. }) {
+        if !matches!(conv.stage, Stage::Queue { .. } | Stage::Arranging(_)) {
             return;
         }
         let why = match why {

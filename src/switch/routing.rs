@@ -57,6 +57,7 @@ impl Cx<'_> {
             Target::Menu(name) => self.enter_menu(conv, &name),
             Target::Queue(name) => self.enter_queue(conv, &name),
             Target::Voicemail(number) => self.leave_message(conv, &number),
+            Target::Callback(queue) => self.arrange(conv, &queue),
             Target::Code(Code::Intercom(number)) => return self.intercom(conv, &number, transfer),
             Target::Code(code) => self.code(conv, code),
             Target::Slot(slot) => return self.parks_in(conv, slot, transfer),

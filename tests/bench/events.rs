@@ -221,6 +221,7 @@ fn day(until: Wall) -> Vec<Event> {
                 waited_ms: 4_000,
                 rang_ms: 2_000,
                 threshold_ms: Some(20_000),
+                callback: None,
             };
             let ended = CallEnded {
                 cause: Cause::Normal,

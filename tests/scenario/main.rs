@@ -11,6 +11,7 @@ mod attacks_early;
 mod attended;
 mod browsers;
 mod call_through_menu_to_queue;
+mod callbacks;
 mod calls_inside;
 mod calls_outside;
 mod carriers;

@@ -35,7 +35,8 @@ fn callers(site: &Site, queue: &str, count: u64, answered: u64) {
         let entered = QueueEntered { queue: queue.into(), position: 1, waited_before_ms: 0 };
         let end = if n < answered {
             let threshold_ms = Some(20_000);
-            let answer = QueueAnswered { queue: queue.into(), agent: "1024".into(), waited_ms: 3_000, rang_ms: 0, threshold_ms };
+            let agent = "1024".into();
+            let answer = QueueAnswered { queue: queue.into(), agent, waited_ms: 3_000, rang_ms: 0, threshold_ms, callback: None };
             (3_000, Kind::QueueAnswered(answer))
         } else {
             (30_000, Kind::QueueAbandoned(QueueLeft::of(queue.into(), 30_000)))
@@ -144,6 +145,7 @@ fn board() -> Vec<Answer> {
         strategy: "longest_idle".to_owned(),
         waiting: 2,
         longest_wait_ms: 7_000,
+        callbacks: 0,
         agents: [("ready".to_owned(), 1)].into(),
         offered: 0,
         answered: 0,

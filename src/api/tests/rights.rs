@@ -12,7 +12,7 @@ use crate::store::recordings::Recording;
 use crate::switch::command::QueueView;
 
 /// `olga` is agent 1 of the team north, which `sam` supervises; agent 2 is of south.
-const TEAMS: &str = r#"
+pub(super) const TEAMS: &str = r#"
 [[phone]]
 number = "201"
 secret = "s"
@@ -166,6 +166,7 @@ fn least(method: &str, path: &str) -> (&'static str, &'static str) {
         ("GET", "teams" | "queues" | "recordings" | "figures" | "figures/conversations" | "wallboard" | "wallboard/stream") => {
             ("supervisor", "supervisor")
         }
+        (_, path) if path.starts_with("callbacks") => ("agent", "agent"),
         (_, path) if path.starts_with("recordings/") => ("supervisor", "manager"),
         ("GET", "events" | "events/ws") => ("supervisor", "manager"),
         ("DELETE", "bans/{address}") | ("POST", "config/reload") => ("admin", "admin"),
@@ -278,6 +279,7 @@ async fn what_the_core_lists_is_filtered_too() {
         strategy: "longest_idle".into(),
         waiting: 0,
         longest_wait_ms: 0,
+        callbacks: 0,
         agents: std::collections::BTreeMap::new(),
         offered: 0,
         answered: 0,

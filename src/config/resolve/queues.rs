@@ -9,7 +9,7 @@ use super::people::MailboxKeys;
 use super::{Checking, Seen};
 use crate::config::fault::Fault;
 use crate::config::units::Label;
-use crate::config::{Agent, Announcements, Outbound, Place, Queue, RelaxStep, Standing, Strategy, given};
+use crate::config::{Agent, Announcements, CallBack, Outbound, Place, Queue, RelaxStep, Standing, Strategy, given};
 use crate::ids::{Number, QueueName, StaffNumber};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -64,6 +64,7 @@ impl Checking {
             let overflow_full = queue.overflow_full.map_or_else(|| overflow.clone(), |o| o.into_inner().0);
             let max_length = queue.max_length.map(|given| self.count("max_length", Some(given), 1, 1..=10_000));
             let announce = queue.announce.map(|announce| self.announcements(announce, prompts));
+            let callback = queue.callback.map_or_else(CallBack::default, |callback| self.call_back(callback, prompts));
             let skills = queue.skills.unwrap_or_default();
             self.somebody_has(&skills, &members, agents);
             let skills = self.wanted(skills, &known);
@@ -117,6 +118,7 @@ impl Checking {
                 overflow_full,
                 overflow_no_agents: queue.overflow_no_agents.map(|o| o.into_inner().0),
                 announce,
+                callback,
                 service_level: self.time("service_level", queue.service_level, 20 * SECOND, SECOND..=HOUR),
                 short_abandon: self.time("short_abandon", queue.short_abandon, 5 * SECOND, Duration::ZERO..=HOUR),
                 record: queue.record.map(|r| r.0),
@@ -202,6 +204,36 @@ impl Checking {
             }
         }
         (members, standing)
+    }
+
+    /// What is asked and said needs its prompts, in one language at least.
+    fn call_back(&mut self, given: given::CallBack, prompts: &[String]) -> CallBack {
+        let default = CallBack::default();
+        match (&given.digit, &given.offer_after) {
+            (Some(digit), _) => {
+                for prompt in ["callback-offer", "callback-number", "callback-accepted"] {
+                    self.prompt(digit, prompt, prompts);
+                }
+            }
+            (None, Some(after)) => self.fault(after, Fault::OffersNoKey),
+            (None, None) => {}
+        }
+        let retry: Vec<Duration> = given
+            .retry
+            .into_iter()
+            .flatten()
+            .map(|wait| self.time("retry", Some(wait), 300 * SECOND, 10 * SECOND..=24 * HOUR))
+            .collect();
+        CallBack {
+            digit: given.digit.map(|digit| digit.into_inner().0),
+            offer_after: self.time("offer_after", given.offer_after, default.offer_after, SECOND..=HOUR),
+            attempts: self.count("attempts", given.attempts, default.attempts, 1..=20),
+            retry: if retry.is_empty() { default.retry } else { retry },
+            keep: self.time("keep", given.keep, default.keep, 60 * SECOND..=7 * 24 * HOUR),
+            confirm: given.confirm.unwrap_or(default.confirm),
+            prefix: given.prefix.map_or_else(String::new, |prefix| prefix.0),
+            caller: given.caller.map(|caller| caller.0),
+        }
     }
 
     /// What is announced needs its prompts, in one language at least.

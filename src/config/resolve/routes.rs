@@ -21,7 +21,7 @@ impl Checking {
     pub(super) fn place(&mut self, at: &Spanned<Goto>, outbound: &[Outbound]) {
         let (what, name, there) = match &at.get_ref().0 {
             Place::Menu(m) => ("menu", m.as_str(), self.menus.clone()),
-            Place::Queue(q) => ("queue", q.as_str(), self.named.queues.clone()),
+            Place::Queue(q) | Place::Callback(q) => ("queue", q.as_str(), self.named.queues.clone()),
             Place::Phone(n) => ("phone", n.as_str(), self.named.phones.clone()),
             Place::Voicemail(n) => ("mailbox", n.as_str(), self.named.mailboxes.clone()),
             Place::Number(n) => {
@@ -217,7 +217,10 @@ fn leads_in_a_circle(number: &str, extensions: &BTreeMap<Number, Place>) -> bool
         match extensions.get(at) {
             Some(Place::Number(next)) if next == number => return true,
             Some(Place::Number(next)) => at = next,
-            Some(Place::Menu(_) | Place::Queue(_) | Place::Phone(_) | Place::Voicemail(_) | Place::Hangup) | None => {
+            Some(
+                Place::Menu(_) | Place::Queue(_) | Place::Phone(_) | Place::Voicemail(_) | Place::Callback(_) | Place::Hangup,
+            )
+            | None => {
                 return false;
             }
         }

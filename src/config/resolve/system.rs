@@ -551,7 +551,7 @@ fn default_workers() -> u32 {
 fn leads_into(slots: &BTreeSet<Number>, place: &Place, extensions: &BTreeMap<Number, Place>) -> bool {
     let next = |place: &&Place| match place {
         Place::Number(number) => extensions.get(number.as_str()),
-        Place::Menu(_) | Place::Queue(_) | Place::Phone(_) | Place::Voicemail(_) | Place::Hangup => None,
+        Place::Menu(_) | Place::Queue(_) | Place::Phone(_) | Place::Voicemail(_) | Place::Callback(_) | Place::Hangup => None,
     };
     let is_slot = |place: &Place| matches!(place, Place::Number(number) if slots.contains(number.as_str()));
     // Extensions that lead in a circle are a fault of their own.

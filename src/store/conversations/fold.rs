@@ -185,16 +185,14 @@ impl Conversation {
                 let (outcome, waited_before_ms) = (QueueOutcome::Waiting, q.waited_before_ms);
                 self.open_interval(at, Span::Queue { queue, outcome, waited_ms: None, waited_before_ms });
             }
-            Kind::QueueOffered(q) => self.open_interval(
-                at,
-                Span::Offer {
-                    queue: q.queue.clone(),
-                    agent: q.agent.clone(),
-                    phone: q.phone.clone(),
-                    outcome: OfferOutcome::Ringing,
-                    rang_ms: None,
-                },
-            ),
+            Kind::QueueOffered(q) => {
+                // The place that its customer has kept is of the call in which that was wished for.
+                if q.callback.is_some() && !self.queues.contains(&q.queue) {
+                    self.queues.push(q.queue.clone());
+                }
+                let (queue, agent, phone) = (q.queue.clone(), q.agent.clone(), q.phone.clone());
+                self.open_interval(at, Span::Offer { queue, agent, phone, outcome: OfferOutcome::Ringing, rang_ms: None });
+            }
             Kind::QueueUnanswered(q) => self.offer_ended(at, &q.agent, OfferOutcome::Unanswered, q.rang_ms),
             Kind::QueueAnswered(q) => {
                 self.offer_ended(at, &q.agent, OfferOutcome::Answered, q.rang_ms);
@@ -292,6 +290,7 @@ impl Conversation {
             | Kind::AgentLoggedIn(_)
             | Kind::AgentLoggedOut(_)
             | Kind::AuditCommanded(_)
+            | Kind::QueueCallback(_)
             | Kind::LogLost(_)
             | Kind::ConfigReloaded(_)
             | Kind::SystemStarted(_)

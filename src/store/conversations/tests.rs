@@ -52,6 +52,7 @@ fn story() -> Vec<(u64, Kind)> {
                 phones: vec!["201".into()],
                 waited_ms: 100,
                 rings_for_ms: 15_000,
+                callback: None,
             }),
         ),
         (
@@ -62,6 +63,7 @@ fn story() -> Vec<(u64, Kind)> {
                 waited_ms: 2_100,
                 rang_ms: 2_000,
                 threshold_ms: Some(20_000),
+                callback: None,
             }),
         ),
         (3_000, Kind::CallBridged(bridge.clone())),
@@ -149,6 +151,7 @@ fn a_caller_whom_everybody_let_ring_for_hours_has_its_talk_told_all_the_same() {
         phones: Vec::new(),
         waited_ms: 0,
         rings_for_ms: 20_000,
+        callback: None,
     };
     let passed = QueueUnanswered { queue, agent, rang_ms: 20_000, cause: Cause::NoAnswer };
     let began = stored().into_iter().next().unwrap();

@@ -48,6 +48,8 @@ pub enum Tree {
     Subscriptions,
     /// Number -> what the phone has used of its minutes outside, as the core gave it.
     Minutes,
+    /// Callback id -> what is known of it, as JSON.
+    Callbacks,
     /// Level, dimension, block of quarters of an hour, name -> sums as JSON.
     Figures,
     /// Dimension, name, quarter of an hour, conversation id -> what it has of the sums, as JSON.
@@ -79,6 +81,7 @@ impl Tree {
         Tree::PhoneSettings,
         Tree::Subscriptions,
         Tree::Minutes,
+        Tree::Callbacks,
         Tree::Figures,
         Tree::FigureConversations,
         Tree::FigureState,
@@ -106,6 +109,7 @@ impl Tree {
             Tree::PhoneSettings => "phone_settings",
             Tree::Subscriptions => "subscriptions",
             Tree::Minutes => "minutes",
+            Tree::Callbacks => "callbacks",
             Tree::Figures => "figures",
             Tree::FigureConversations => "figure_conversations",
             Tree::FigureState => "figure_state",

@@ -40,8 +40,14 @@ fn calls(days: i64) -> Vec<Event> {
             called_e164: None,
         };
         let (queue, waited_ms) = (["support", "sales"][n as usize % 2], n as u64 * 1_000);
-        let answered =
-            QueueAnswered { queue: queue.into(), agent: "1024".into(), waited_ms, rang_ms: 0, threshold_ms: Some(20_000) };
+        let answered = QueueAnswered {
+            queue: queue.into(),
+            agent: "1024".into(),
+            waited_ms,
+            rang_ms: 0,
+            threshold_ms: Some(20_000),
+            callback: None,
+        };
         let ended =
             CallEnded { cause: Cause::Normal, status: None, by: Side::Customer, answered_ms: None, talk_ms: 0, legs: Vec::new() };
         let entered = QueueEntered { queue: queue.into(), position: 1, waited_before_ms: 0 };
