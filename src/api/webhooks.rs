@@ -15,12 +15,15 @@ use super::problem::Problem;
 use super::{Api, List};
 use crate::event::By;
 
+/// Behind which event one is to go on, if not where it was, and who said so.
+type Resume = dyn Fn(String, Option<u64>, By) -> BoxFuture<'static, Result<(), NotResumed>> + Send + Sync;
+
 /// What the server lends of its webhooks.
 #[derive(Clone)]
 pub struct Hooks {
     pub list: Arc<dyn Fn() -> Vec<WebhookView> + Send + Sync>,
-    /// By name; behind which event it goes on, if not where it was.
-    pub resume: Arc<dyn Fn(String, Option<u64>, By) -> BoxFuture<'static, Result<(), NotResumed>> + Send + Sync>,
+    /// By name.
+    pub resume: Arc<Resume>,
 }
 
 /// Why a webhook was not resumed.

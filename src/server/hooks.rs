@@ -41,8 +41,11 @@ pub(super) fn for_api(webhooks: &Webhooks) -> api::Hooks {
     }
 }
 
+/// A name each.
+type Figures = Vec<(String, u64)>;
+
 /// As in `/metrics`: counters, and how far each is behind. A name of the configuration needs no escape.
-pub(super) fn measured(webhooks: &Webhooks) -> (Vec<(String, u64)>, Vec<(String, u64)>) {
+pub(super) fn measured(webhooks: &Webhooks) -> (Figures, Figures) {
     let (mut totals, mut behind) = (Vec::new(), Vec::new());
     for (name, standing) in webhooks.list() {
         totals.push((format!("webhook_events_total{{webhook=\"{name}\"}}"), standing.events));

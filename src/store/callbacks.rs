@@ -17,9 +17,6 @@ use crate::ids::CallbackId;
 /// So many events of other things are read again at a start, at most, for each second that the last run wrote nothing.
 const PASSED: u32 = 10_000;
 
-/// The key of no callback.
-const NOBODY: &[u8] = b"nobody";
-
 /// A handle; clones are the same.
 #[derive(Clone)]
 pub struct Callbacks(Host<Kept>);
@@ -98,28 +95,27 @@ impl Fold for Kept {
         self.changed.len()
     }
 
-    fn changes(&mut self, _: &dyn Database) -> Result<Vec<Change>, DatabaseError> {
-        let one = |id: CallbackId| {
+    /// Those that have changed, as they are now; none at all: over.
+    type Outgoing = Vec<(CallbackId, Option<Callback>)>;
+
+    fn outgoing(&mut self) -> Option<Self::Outgoing> {
+        // With nothing but the place in the log, too: a start is not to read a year of events of other things.
+        if self.changed.is_empty() && self.passed < PASSED {
+            return None;
+        }
+        self.passed = 0;
+        Some(std::mem::take(&mut self.changed).into_iter().map(|id| (id, self.book.get(id).cloned())).collect())
+    }
+
+    fn changes(changed: &Self::Outgoing, _: &dyn Database) -> Result<Vec<Change>, DatabaseError> {
+        let one = |(id, callback): &(CallbackId, Option<Callback>)| {
             let key = id.to_bytes().to_vec();
-            match self.book.get(id) {
-                Some(callback) => {
-                    let row = serde_json::to_vec(callback);
-                    let row = row.map_err(|error| DatabaseError::Row { tree: Tree::Callbacks.name(), error })?;
-                    Ok(Change::Put(Tree::Callbacks, key, row))
-                }
-                None => Ok(Change::Remove(Tree::Callbacks, key)),
-            }
+            let Some(callback) = callback else { return Ok(Change::Remove(Tree::Callbacks, key)) };
+            let row = serde_json::to_vec(callback);
+            let row = row.map_err(|error| DatabaseError::Row { tree: Tree::Callbacks.name(), error })?;
+            Ok(Change::Put(Tree::Callbacks, key, row))
         };
-        let mut changes = self.changed.iter().copied().map(one).collect::<Result<Vec<_>, DatabaseError>>()?;
-        if changes.is_empty() && self.passed >= PASSED {
-            // Writes nothing, and the place in the log beside it: a start is not to read a year of events of other things.
-            changes.push(Change::Remove(Tree::Callbacks, NOBODY.to_vec()));
-        }
-        if !changes.is_empty() {
-            self.passed = 0;
-        }
-        self.changed.clear();
-        Ok(changes)
+        changed.iter().map(one).collect()
     }
 
     fn written(&mut self) {}
