@@ -34,6 +34,8 @@ pub(super) fn queue(name: &str, agents: &[&str]) -> Queue {
         disposition: vec![],
         disposition_required: false,
         notes_required: false,
+        survey: None,
+        survey_recorded: true,
         rest_after_unanswered: s(30),
         max_wait: None,
         overflow: Place::Hangup,

@@ -95,6 +95,8 @@ pub(crate) enum Fault {
     NobodyHas { skill: String, level: u64 },
     #[error("queue `{0}` asks for a disposition and has none to choose from; give it some")]
     NoDispositions(String),
+    #[error("queue `{0}` has a survey that is no menu; name one (menu:x)")]
+    SurveyIsNoMenu(String),
     #[error("queue `{0}` overflows into itself; name another place")]
     OverflowsIntoItself(String),
     #[error("parked calls would overflow into a park slot, `{0}`; name another place")]

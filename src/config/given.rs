@@ -299,6 +299,8 @@ pub(crate) struct Queue {
     pub disposition: Option<Vec<Spanned<Label>>>,
     pub disposition_required: Option<Spanned<bool>>,
     pub notes_required: Option<bool>,
+    pub survey: Option<Spanned<Goto>>,
+    pub survey_recorded: Option<bool>,
     pub rest_after_unanswered: Option<Spanned<Time>>,
     pub max_wait: Option<Spanned<Time>>,
     pub overflow: Option<Spanned<Goto>>,

@@ -111,6 +111,8 @@ pub struct Conversation {
     pub queue: Option<QueueName>,
     /// The last one in a queue, if an agent answered it.
     pub stay: Option<Box<crate::acd::Stay>>,
+    /// Whose call the customer is asked about, once it has been left to a survey.
+    pub surveyed: Option<Surveyed>,
     /// The phones that have sent the call on which is being made, the first one first.
     pub diverted: Vec<Diverted>,
     /// Max-Forwards of our INVITEs in it: one less than that of the INVITE that began it (RFC 7332 §3), so that a call that is sent back to
@@ -169,6 +171,13 @@ pub struct Pause {
     pub since: Mono,
     /// Then it goes on by itself.
     pub until: Mono,
+}
+
+/// What a survey is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Surveyed {
+    pub agent: StaffNumber,
+    pub queue: QueueName,
 }
 
 /// A recording of what a supervisor says and hears.
@@ -233,6 +242,7 @@ impl Conversation {
             agents: Vec::new(),
             queue: None,
             stay: None,
+            surveyed: None,
             diverted: Vec::new(),
             forwards: 0,
             steps_without_key: 0,

@@ -21,7 +21,7 @@ mod voicemail;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub use self::after::{CallDisposed, CallNoted};
+pub use self::after::{CallDisposed, CallNoted, CallSurveyed};
 pub use self::agent::AgentLogin;
 pub use self::audit::{AuditCommanded, AuditOutcome};
 pub use self::call::{
@@ -136,6 +136,9 @@ pub enum Kind {
     /// Also after the end.
     #[serde(rename = "call.noted")]
     CallNoted(CallNoted),
+    /// The customer has answered a question of a survey.
+    #[serde(rename = "call.surveyed")]
+    CallSurveyed(CallSurveyed),
     #[serde(rename = "call.ended")]
     CallEnded(CallEnded),
 

@@ -316,3 +316,15 @@ fn a_state_is_cut_at_quarters_and_a_clock_that_was_set_makes_no_millions() {
     let all = Period { from: at(0) - Duration::from_secs(31 * 86_400), until: at(0) };
     assert_eq!(facts.len(), all.quarters().count());
 }
+
+#[test]
+fn answers_to_surveys_are_counted_and_averaged() {
+    let mut cell = Cell::default();
+    for score in [5, 4, 2] {
+        let fact = Fact { at: Wall::from_micros(0), of: Of::default(), what: What::Surveyed { score } };
+        fact.add_to(&mut cell);
+    }
+    let figures = Figures::of(&cell);
+    assert_eq!((figures.surveyed, figures.survey_points, figures.survey_mean), (3, 11, Some(11.0 / 3.0)));
+    assert_eq!(Figures::of(&Cell::default()).survey_mean, None);
+}

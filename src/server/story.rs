@@ -90,6 +90,7 @@ pub(super) fn tell(event: &Event) {
         // The story of one call, and of people: for those who read events.
         Kind::CallDisposed(_)
         | Kind::CallNoted(_)
+        | Kind::CallSurveyed(_)
         | Kind::AgentLoggedIn(_)
         | Kind::AgentLoggedOut(_)
         | Kind::AuditCommanded(_)

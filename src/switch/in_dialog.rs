@@ -235,6 +235,10 @@ impl Cx<'_> {
     pub fn left(&mut self, conv: &mut Conversation, id: LegId, cause: Cause) {
         let by = if cause == Cause::Normal { self.side(conv, id) } else { By::Switch };
         self.carries_on(conv, id, cause, by.clone());
+        if self.surveys(conv, id, cause) {
+            self.ended_by_peer(conv, id, cause);
+            return self.sweep(conv, id);
+        }
         let bridged = conv.other(id).is_some();
         let is_subject = conv.subject == id;
         if conv.is_ending() || !(bridged || is_subject) {

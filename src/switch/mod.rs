@@ -88,6 +88,7 @@ mod routing;
 mod sessions;
 mod settling;
 mod studio;
+mod surveying;
 mod transfer;
 mod trunks;
 mod withdrawing;

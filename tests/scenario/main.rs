@@ -56,6 +56,7 @@ mod sessions;
 mod signalling;
 mod strategies;
 mod studio;
+mod surveys;
 mod transfers;
 mod trunks;
 mod voicemail;

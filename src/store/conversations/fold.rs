@@ -2,7 +2,7 @@
 
 use super::row::{
     Conversation, Disposition, Ended, Interval, Leg, MOST_BEFORE_OFFERS, MOST_INTERVALS, MOST_NOTES, Note, OfferOutcome,
-    QueueOutcome, Recorded, RecordingOutcome, RecordingRef, Span,
+    QueueOutcome, Recorded, RecordingOutcome, RecordingRef, Span, SurveyAnswer,
 };
 use crate::clock::Wall;
 use crate::event::{
@@ -69,6 +69,7 @@ impl Conversation {
             merged_into: None,
             dispositions: Vec::new(),
             notes: Vec::new(),
+            surveys: Vec::new(),
             talk_ms: 0,
             last_at: at,
             sequence: 0,
@@ -207,6 +208,10 @@ impl Conversation {
             }
             Kind::CallNoted(n) => {
                 push(&mut self.notes, Note { at, text: n.text.clone(), agent: n.agent.clone(), by: n.by.clone() })
+            }
+            Kind::CallSurveyed(s) => {
+                let (survey, question, agent) = (s.survey.clone(), s.question.clone(), s.agent.clone());
+                push(&mut self.surveys, SurveyAnswer { at, survey, question, score: s.score, scale: s.scale, agent });
             }
             Kind::QueueAbandoned(q) => self.queue_ended(at, &q.queue, QueueOutcome::Abandoned, q.waited_ms),
             Kind::QueueLeft(q) => self.queue_ended(at, &q.queue, QueueOutcome::Left, q.waited_ms),

@@ -81,6 +81,9 @@ pub struct Conversation {
     pub dispositions: Vec<Disposition>,
     #[serde(default)]
     pub notes: Vec<Note>,
+    /// What the customer answered after the call, likewise.
+    #[serde(default)]
+    pub surveys: Vec<SurveyAnswer>,
     /// Sum of the bridges that have ended; all of them afterwards.
     pub talk_ms: u64,
     /// The last thing that is known of it.
@@ -117,6 +120,21 @@ pub struct Note {
     #[schema(value_type = Option<String>)]
     pub agent: Option<StaffNumber>,
     pub by: By,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SurveyAnswer {
+    #[serde(with = "rfc3339")]
+    #[schema(value_type = String)]
+    pub at: Wall,
+    #[schema(value_type = String)]
+    pub survey: MenuName,
+    pub question: String,
+    /// 1 to `scale`.
+    pub score: u8,
+    pub scale: u8,
+    #[schema(value_type = Option<String>)]
+    pub agent: Option<StaffNumber>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
