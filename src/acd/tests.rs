@@ -35,6 +35,8 @@ pub(super) fn queue(name: &str, agents: &[&str]) -> Queue {
         disposition_required: false,
         notes_required: false,
         survey: None,
+        hold_reminder: None,
+        hold_limit: None,
         survey_recorded: true,
         rest_after_unanswered: s(30),
         max_wait: None,

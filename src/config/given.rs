@@ -301,6 +301,8 @@ pub(crate) struct Queue {
     pub notes_required: Option<bool>,
     pub survey: Option<Spanned<Goto>>,
     pub survey_recorded: Option<bool>,
+    pub hold_reminder: Option<Spanned<Time>>,
+    pub hold_limit: Option<Spanned<Time>>,
     pub rest_after_unanswered: Option<Spanned<Time>>,
     pub max_wait: Option<Spanned<Time>>,
     pub overflow: Option<Spanned<Goto>>,

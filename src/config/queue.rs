@@ -104,6 +104,10 @@ pub struct Queue {
     pub survey: Option<MenuName>,
     /// The recording goes on there.
     pub survey_recorded: bool,
+    /// After so long on hold the agent is reminded of the customer.
+    pub hold_reminder: Option<Duration>,
+    /// S3: no hold is to last longer.
+    pub hold_limit: Option<Duration>,
     /// An agent who let an offer pass is not offered another for this long.
     pub rest_after_unanswered: Duration,
     /// The caller goes to `overflow` after this long.

@@ -129,6 +129,8 @@ pub struct Conversation {
     pub steps_without_key: u32,
     /// Held by a command, not by a leg's SDP.
     pub held_by_command: bool,
+    /// How long the customer of a queue has been on hold, where that is to be told.
+    pub hold: Option<Hold>,
     /// It was told that it rings.
     pub rang: bool,
     /// Counts what was played, over all legs.
@@ -171,6 +173,18 @@ pub struct Pause {
     pub since: Mono,
     /// Then it goes on by itself.
     pub until: Mono,
+}
+
+/// A hold that goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Who holds.
+    pub leg: LegId,
+    pub since: Mono,
+    pub reminds_at: Option<Mono>,
+    pub overdue_at: Option<Mono>,
+    /// As the queue has it.
+    pub limit: Option<Duration>,
 }
 
 /// What a survey is about.
@@ -251,6 +265,7 @@ impl Conversation {
             intercom: false,
             for_help: false,
             held_by_command: false,
+            hold: None,
             rang: false,
             plays: 0,
             end: None,
@@ -496,6 +511,13 @@ impl Conversation {
         let times = |l: &Leg| [l.lets_go_at, l.probe_at, l.session.map(|s| s.deadline()), l.provisionals.deadline()];
         let legs = self.legs.values().flat_map(times).flatten();
         let pause = self.pause.filter(|_| self.end.is_none()).map(|pause| pause.until);
-        stage.into_iter().chain(legs).chain(pause).chain(self.guests.values().filter_map(Guest::until)).min()
+        let hold = self.hold.filter(|_| self.end.is_none()).into_iter().flat_map(|hold| [hold.reminds_at, hold.overdue_at]);
+        stage
+            .into_iter()
+            .chain(legs)
+            .chain(pause)
+            .chain(hold.flatten())
+            .chain(self.guests.values().filter_map(Guest::until))
+            .min()
     }
 }

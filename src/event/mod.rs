@@ -25,8 +25,8 @@ pub use self::after::{CallDisposed, CallNoted, CallSurveyed};
 pub use self::agent::AgentLogin;
 pub use self::audit::{AuditCommanded, AuditOutcome};
 pub use self::call::{
-    Bridge, CallEnded, CallForwarded, CallMerged, CallParkReturned, CallParked, CallPickedUp, CallProgress, CallStarted,
-    CallWentOutside, LegAction, LegSummary, ParkReturn, Transfer, TransferOutcome,
+    Bridge, CallEnded, CallForwarded, CallHeldLong, CallMerged, CallParkReturned, CallParked, CallPickedUp, CallProgress,
+    CallStarted, CallWentOutside, LegAction, LegSummary, ParkReturn, Transfer, TransferOutcome,
 };
 pub use self::media::{MediaDegraded, MediaMissing, MediaQuality, MissingCause};
 pub use self::menu::{MenuDigit, MenuEntered, MenuLeft, MenuLookedUp};
@@ -92,6 +92,12 @@ pub enum Kind {
     CallHeld(LegAction),
     #[serde(rename = "call.resumed")]
     CallResumed(LegAction),
+    /// The customer of a queue waits for its agent: it is time to go back.
+    #[serde(rename = "call.hold_reminder")]
+    CallHoldReminder(CallHeldLong),
+    /// It waits longer than the queue wants.
+    #[serde(rename = "call.hold_overdue")]
+    CallHoldOverdue(CallHeldLong),
     #[serde(rename = "call.transferred")]
     CallTransferred(Transfer),
     /// Somebody is rung to join a talk of more than two, is there, or is gone.

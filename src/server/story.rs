@@ -100,6 +100,8 @@ pub(super) fn tell(event: &Event) {
         | Kind::CallUnbridged(_)
         | Kind::CallHeld(_)
         | Kind::CallResumed(_)
+        | Kind::CallHoldReminder(_)
+        | Kind::CallHoldOverdue(_)
         | Kind::CallTransferred(_)
         | Kind::CallForwarded(_)
         | Kind::VoicemailLeft(_)

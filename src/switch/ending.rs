@@ -211,6 +211,7 @@ impl Cx<'_> {
             cause: g.cause,
             status: g.status,
             quality: g.quality,
+            by: g.by.clone(),
         });
         let ended = CallEnded {
             cause: end.cause,

@@ -60,6 +60,7 @@ mod greeting;
 mod guard;
 mod guests;
 mod hearing;
+mod holding;
 mod hub;
 mod identity;
 mod in_dialog;

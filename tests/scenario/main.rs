@@ -31,6 +31,7 @@ mod forwarding;
 mod greetings;
 mod guarding_the_door;
 mod hold;
+mod hold_clock;
 mod identity;
 mod keys;
 mod life_of_the_switch;

@@ -85,6 +85,9 @@ impl Checking {
             }
             let wrap_up = self.time("wrap_up", queue.wrap_up, 15 * SECOND, Duration::ZERO..=HOUR);
             let wrap_up_most = self.time("wrap_up_most", queue.wrap_up_most, 300 * SECOND, Duration::ZERO..=HOUR).max(wrap_up);
+            let mut hold = |key, given: Option<Spanned<_>>| given.map(|given| self.time(key, Some(given), HOUR, SECOND..=HOUR));
+            let hold_reminder = hold("hold_reminder", queue.hold_reminder);
+            let hold_limit = hold("hold_limit", queue.hold_limit);
             let survey = queue.survey.and_then(|survey| {
                 self.place(&survey, outbound);
                 match &survey.get_ref().0 {
@@ -116,6 +119,8 @@ impl Checking {
                 disposition_required: queue.disposition_required.is_some_and(Spanned::into_inner),
                 notes_required: queue.notes_required.unwrap_or(false),
                 survey,
+                hold_reminder,
+                hold_limit,
                 survey_recorded: queue.survey_recorded.unwrap_or(true),
                 rest_after_unanswered: self.time(
                     "rest_after_unanswered",

@@ -58,7 +58,7 @@ impl Conversation {
             trunk: started.trunk.clone(),
             phone: started.phone.clone(),
             ended: None,
-            legs: vec![Leg { leg: started.leg, peer, agent: None, cause: None, status: None, quality: None }],
+            legs: vec![Leg { leg: started.leg, peer, agent: None, cause: None, status: None, quality: None, by: None }],
             intervals: Vec::new(),
             intervals_dropped: 0,
             agents: Vec::new(),
@@ -80,6 +80,8 @@ impl Conversation {
         match kind {
             Kind::CallStarted(_)
             | Kind::CallPlayed(_)
+            | Kind::CallHoldReminder(_)
+            | Kind::CallHoldOverdue(_)
             | Kind::CallRinging(_)
             | Kind::CallPickedUp(_)
             | Kind::CallParked(_)
@@ -370,6 +372,7 @@ impl Conversation {
             leg.cause = Some(summary.cause);
             leg.status = summary.status;
             leg.quality = summary.quality.or(leg.quality);
+            leg.by.clone_from(&summary.by);
         }
         self.ended =
             Some(Ended { at, cause: ended.cause, status: ended.status, by: ended.by.clone(), answered_ms: ended.answered_ms });
@@ -429,7 +432,7 @@ impl Conversation {
 
     fn leg(&mut self, leg: LegId, peer: &str) -> &mut Leg {
         let at = self.legs.iter().position(|l| l.leg == leg).unwrap_or_else(|| {
-            self.legs.push(Leg { leg, peer: peer.to_owned(), agent: None, cause: None, status: None, quality: None });
+            self.legs.push(Leg { leg, peer: peer.to_owned(), agent: None, cause: None, status: None, quality: None, by: None });
             self.legs.len() - 1
         });
         &mut self.legs[at]

@@ -165,6 +165,9 @@ pub struct Leg {
     pub status: Option<u16>,
     /// When it last fell or recovered; at its end, over all of it.
     pub quality: Option<Quality>,
+    /// Who hung it up, where the switch did not.
+    #[serde(default)]
+    pub by: Option<By>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
