@@ -210,6 +210,7 @@ const ADDED: &[(&str, &str)] = &[
     ("[[queue]]\nname = 'sales'\nmax_length = 0\n", "3: max_length is 0; it must be from 1 to 10000"),
     ("[[queue]]\nname = 'sales'\noverflow_full = 'queue:sales'\n", "3: queue `sales` overflows into itself"),
     ("[[queue]]\nname = 'sales'\noverflow_no_agents = 'phone:9'\n", "3: there is no phone `9`; there is 201"),
+    ("[[queue]]\nname = 'sales'\nsurvey = 'phone:201'\n", "3: queue `sales` has a survey that is no menu; name one (menu:x)"),
     ("[[queue]]\nname = 'sales'\nannounce = { every = '1s' }\n", "3: every is 1s; it must be from 5s to 1h"),
     ("[[queue]]\nname = 'sales'\nannounce = { comfort = ['nowhere'] }\n", "3: there is no prompt `nowhere`"),
     ("[[queue]]\nname = 'sales'\nring_step = '2m'\n", "3: ring_step is 2m; it must be from 1s to 1m"),

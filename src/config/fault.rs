@@ -97,6 +97,8 @@ pub(crate) enum Fault {
     NoDispositions(String),
     #[error("callers are to be told of a key to be called back, and there is none; give digit")]
     OffersNoKey,
+    #[error("queue `{0}` has a survey that is no menu; name one (menu:x)")]
+    SurveyIsNoMenu(String),
     #[error("queue `{0}` overflows into itself; name another place")]
     OverflowsIntoItself(String),
     #[error("parked calls would overflow into a park slot, `{0}`; name another place")]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Place, Record};
-use crate::ids::{Number, QueueName, StaffNumber};
+use crate::ids::{MenuName, Number, QueueName, StaffNumber};
 
 /// Which of the free agents of a queue has the next caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +100,14 @@ pub struct Queue {
     pub disposition_required: bool,
     /// The agent owes a note.
     pub notes_required: bool,
+    /// Where the customer goes when the agent hangs up first: a menu.
+    pub survey: Option<MenuName>,
+    /// The recording goes on there.
+    pub survey_recorded: bool,
+    /// After so long on hold the agent is reminded of the customer.
+    pub hold_reminder: Option<Duration>,
+    /// S3: no hold is to last longer.
+    pub hold_limit: Option<Duration>,
     /// An agent who let an offer pass is not offered another for this long.
     pub rest_after_unanswered: Duration,
     /// The caller goes to `overflow` after this long.

@@ -14,7 +14,7 @@ use crate::clock::Mono;
 use crate::dialog::{Call, Provisionals, Session, SessionTimer};
 use crate::ids::{LegId, Number, StaffNumber, TrunkName};
 use crate::media::{Lease, Quality, Source};
-use crate::route::Cause;
+use crate::route::{Cause, Side};
 use crate::sdp::{Description, Negotiation};
 use crate::sip::{Flow, Uri};
 
@@ -41,6 +41,8 @@ pub struct Leg {
     pub status: Option<u16>,
     /// Why it ended; `None` while it lives.
     pub cause: Option<Cause>,
+    /// Its peer has hung up, and was that then.
+    pub hung_up_by: Option<Side>,
     /// Its media's report, when that is closed.
     pub quality: Option<Quality>,
     /// What of its media is told to be missing, and with which cause: both may be judged otherwise when it is back.
@@ -158,6 +160,7 @@ impl Leg {
             rang: false,
             status: None,
             cause: None,
+            hung_up_by: None,
             quality: None,
             missing: Missing::default(),
             degraded: false,
@@ -236,6 +239,7 @@ pub struct Gone {
     pub cause: Cause,
     pub status: Option<u16>,
     pub quality: Option<Quality>,
+    pub by: Option<Side>,
 }
 
 impl Gone {
@@ -246,6 +250,7 @@ impl Gone {
             cause: leg.cause.unwrap_or(Cause::Normal),
             status: leg.status,
             quality: leg.quality,
+            by: leg.hung_up_by.clone(),
         }
     }
 }

@@ -118,6 +118,8 @@ pub struct Conversation {
     pub queue: Option<QueueName>,
     /// The last one in a queue, if an agent answered it.
     pub stay: Option<Box<crate::acd::Stay>>,
+    /// Whose call the customer is asked about, once it has been left to a survey.
+    pub surveyed: Option<Surveyed>,
     /// The phones that have sent the call on which is being made, the first one first.
     pub diverted: Vec<Diverted>,
     /// Max-Forwards of our INVITEs in it: one less than that of the INVITE that began it (RFC 7332 §3), so that a call that is sent back to
@@ -134,6 +136,8 @@ pub struct Conversation {
     pub steps_without_key: u32,
     /// Held by a command, not by a leg's SDP.
     pub held_by_command: bool,
+    /// How long the customer of a queue has been on hold, where that is to be told.
+    pub hold: Option<Hold>,
     /// It was told that it rings.
     pub rang: bool,
     /// Counts what was played, over all legs.
@@ -176,6 +180,25 @@ pub struct Pause {
     pub since: Mono,
     /// Then it goes on by itself.
     pub until: Mono,
+}
+
+/// A hold that goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Who holds.
+    pub leg: LegId,
+    pub since: Mono,
+    pub reminds_at: Option<Mono>,
+    pub overdue_at: Option<Mono>,
+    /// As the queue has it.
+    pub limit: Option<Duration>,
+}
+
+/// What a survey is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Surveyed {
+    pub agent: StaffNumber,
+    pub queue: QueueName,
 }
 
 /// A recording of what a supervisor says and hears.
@@ -242,6 +265,7 @@ impl Conversation {
             agents: Vec::new(),
             queue: None,
             stay: None,
+            surveyed: None,
             diverted: Vec::new(),
             forwards: 0,
             steps_without_key: 0,
@@ -250,6 +274,7 @@ impl Conversation {
             intercom: false,
             for_help: false,
             held_by_command: false,
+            hold: None,
             rang: false,
             plays: 0,
             end: None,
@@ -504,6 +529,13 @@ impl Conversation {
         let times = |l: &Leg| [l.lets_go_at, l.probe_at, l.session.map(|s| s.deadline()), l.provisionals.deadline()];
         let legs = self.legs.values().flat_map(times).flatten();
         let pause = self.pause.filter(|_| self.end.is_none()).map(|pause| pause.until);
-        stage.into_iter().chain(legs).chain(pause).chain(self.guests.values().filter_map(Guest::until)).min()
+        let hold = self.hold.filter(|_| self.end.is_none()).into_iter().flat_map(|hold| [hold.reminds_at, hold.overdue_at]);
+        stage
+            .into_iter()
+            .chain(legs)
+            .chain(pause)
+            .chain(hold.flatten())
+            .chain(self.guests.values().filter_map(Guest::until))
+            .min()
     }
 }

@@ -1,10 +1,10 @@
-//! What is said of a call: what came of it, and notes.
+//! What is said of a call: what came of it, notes, and what the customer thought of it.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::By;
-use crate::ids::{QueueName, StaffNumber};
+use crate::ids::{MenuName, QueueName, StaffNumber};
 
 /// What came of a call, as one of its queue's dispositions. A later one counts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -28,4 +28,25 @@ pub struct CallNoted {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<StaffNumber>,
     pub by: By,
+}
+
+/// A caller's answer to one question of a menu.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CallSurveyed {
+    /// The menu.
+    #[schema(value_type = String)]
+    pub survey: MenuName,
+    /// As the menu names it.
+    pub question: String,
+    /// From 1, the worst.
+    pub score: u8,
+    /// To this.
+    pub scale: u8,
+    /// Who has had the call and left the customer to the survey; absent of a menu that the caller came to otherwise.
+    #[schema(value_type = Option<String>)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<StaffNumber>,
+    #[schema(value_type = Option<String>)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<QueueName>,
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::By;
-use crate::ids::{ConversationId, LegId, Number, StaffNumber, TrunkName};
+use crate::ids::{ConversationId, LegId, Number, QueueName, StaffNumber, TrunkName};
 use crate::media::Quality;
 use crate::route::{Cause, Direction};
 
@@ -64,6 +64,22 @@ pub struct LegAction {
     #[schema(value_type = Option<String>)]
     pub agent: Option<StaffNumber>,
     pub by: By,
+}
+
+/// A hold of a queue's customer that goes on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CallHeldLong {
+    /// The leg that holds.
+    #[schema(value_type = u64)]
+    pub leg: LegId,
+    #[schema(value_type = Option<String>)]
+    pub agent: Option<StaffNumber>,
+    #[schema(value_type = Option<String>)]
+    pub queue: Option<QueueName>,
+    /// So far.
+    pub held_ms: u64,
+    /// No hold is to last longer (S3); absent where the queue has no such limit.
+    pub limit_ms: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -216,4 +232,7 @@ pub struct LegSummary {
     /// The final status of its INVITE.
     pub status: Option<u16>,
     pub quality: Option<Quality>,
+    /// Who hung it up: the one at its other end, as `customer` or `phone` (S9). Absent where the switch ended it, for whatever reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<By>,
 }

@@ -23,12 +23,12 @@ mod webhook;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub use self::after::{CallDisposed, CallNoted};
+pub use self::after::{CallDisposed, CallNoted, CallSurveyed};
 pub use self::agent::AgentLogin;
 pub use self::audit::{AuditCommanded, AuditOutcome};
 pub use self::call::{
-    Bridge, CallEnded, CallForwarded, CallMerged, CallParkReturned, CallParked, CallPickedUp, CallProgress, CallStarted,
-    CallWentOutside, LegAction, LegSummary, ParkReturn, Transfer, TransferOutcome,
+    Bridge, CallEnded, CallForwarded, CallHeldLong, CallMerged, CallParkReturned, CallParked, CallPickedUp, CallProgress,
+    CallStarted, CallWentOutside, LegAction, LegSummary, ParkReturn, Transfer, TransferOutcome,
 };
 pub use self::callback::{CallbackChange, QueueCallback};
 pub use self::media::{MediaDegraded, MediaMissing, MediaQuality, MissingCause};
@@ -96,6 +96,12 @@ pub enum Kind {
     CallHeld(LegAction),
     #[serde(rename = "call.resumed")]
     CallResumed(LegAction),
+    /// The customer of a queue waits for its agent: it is time to go back.
+    #[serde(rename = "call.hold_reminder")]
+    CallHoldReminder(CallHeldLong),
+    /// It waits longer than the queue wants.
+    #[serde(rename = "call.hold_overdue")]
+    CallHoldOverdue(CallHeldLong),
     #[serde(rename = "call.transferred")]
     CallTransferred(Transfer),
     /// Somebody is rung to join a talk of more than two, is there, or is gone.
@@ -140,6 +146,9 @@ pub enum Kind {
     /// Also after the end.
     #[serde(rename = "call.noted")]
     CallNoted(CallNoted),
+    /// The customer has answered a question of a survey.
+    #[serde(rename = "call.surveyed")]
+    CallSurveyed(CallSurveyed),
     #[serde(rename = "call.ended")]
     CallEnded(CallEnded),
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::Value;
 
 use super::collect::DIGITS;
+use super::expression::Kind;
 use super::fault::Fault;
 use super::lookup::form_of;
 use super::variables::{self, Known, Storing, What};
@@ -148,7 +149,9 @@ fn leads(config: &Config, sketches: &BTreeMap<&MenuName, Sketch>) -> BTreeMap<Me
         },
         Place::Queue(_) | Place::Phone(_) | Place::Voicemail(_) | Place::Callback(_) | Place::Hangup => None,
     };
-    let after_queues: Vec<MenuName> = config.queues.values().filter_map(|q| by_extension(&q.overflow)).collect();
+    let after =
+        |queue: &crate::config::Queue| by_extension(&queue.overflow).into_iter().chain(queue.survey.clone()).collect::<Vec<_>>();
+    let after_queues: Vec<MenuName> = config.queues.values().flat_map(after).collect();
     let of = |sketch: &Sketch| {
         let after_queues = if sketch.queues { after_queues.as_slice() } else { &[] };
         sketch.places.iter().filter_map(by_extension).chain(after_queues.iter().cloned()).collect()
@@ -216,6 +219,10 @@ impl Sketch {
             Some("set") => {
                 let made = table("values").filter_map(|(name, value)| Some((name, text(value)?)));
                 made.for_each(|(name, expression)| store(name, What::Made(expression)));
+            }
+            Some("survey") => {
+                let question = node.get("question").and_then(Value::as_str);
+                question.into_iter().for_each(|name| store(name, What::Found(Kind::Integer)));
             }
             Some("lookup") => table("store").for_each(|(name, given)| store(name, What::Found(form_of(given).kind()))),
             Some(_) | None => {}

@@ -24,6 +24,7 @@ use super::node::Act;
 use super::play::GivenPlay;
 use super::prompts::Prompts;
 use super::set::GivenSet;
+use super::survey::GivenSurvey;
 use super::value::GivenValue;
 use super::variables::{Known, Reading};
 use super::voicemail::GivenVoicemail;
@@ -198,6 +199,7 @@ impl Scope<'_> {
             Some("say") => boxed(self.given::<GivenValue>(value)?.resolve(self)),
             Some("lookup") => boxed(self.given::<GivenLookup>(value)?.resolve(self)),
             Some("callback") => boxed(self.given::<GivenCallback>(value)?.resolve(self)),
+            Some("survey") => boxed(self.given::<GivenSurvey>(value)?.resolve(self)),
             Some("voicemail") => boxed(self.given::<GivenVoicemail>(value)?.resolve(self)),
             Some("hangup") => boxed(self.given::<GivenHangup>(value)?.resolve(self)),
             Some(other) => {

@@ -1,7 +1,7 @@
 //! Menus: the graph that a file describes, and a caller's session in it.
 //!
 //! A menu file is a graph of nodes, one file here a kind ([`play`], [`menu`], [`collect`], [`hours`], [`language`], [`go`],
-//! [`condition`], [`set`], [`value`], [`lookup`], [`callback`], [`voicemail`], [`hangup`]). [`Graph::parse`] checks all that can be checked before a call: prompts in every language that a caller
+//! [`condition`], [`set`], [`value`], [`lookup`], [`callback`], [`survey`], [`voicemail`], [`hangup`]). [`Graph::parse`] checks all that can be checked before a call: prompts in every language that a caller
 //! can have there, exits, nodes that nobody reaches, loops that go round without the caller. A [`Session`] then never has to ask
 //! whether something is there. It names configuration and time only; playing, dialling and queueing are the conversation's.
 //!
@@ -34,6 +34,7 @@ mod prompts;
 pub mod say;
 mod session;
 mod set;
+mod survey;
 #[cfg(test)]
 mod tests;
 mod value;

@@ -81,6 +81,8 @@ pub enum Action {
     Lookup { request: Box<Request> },
     /// What came of it, and how long that took: `menu.looked_up`.
     LookedUp { node: String, outcome: &'static str, took: Duration },
+    /// The caller has answered a question of a survey: `call.surveyed`.
+    Surveyed { question: String, score: u8, scale: u8 },
     /// The session is over: send the caller there.
     Go(Place),
     /// The session is over, because it went round without the caller: hang up with a cause, and tell the operator.

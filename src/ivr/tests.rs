@@ -131,6 +131,7 @@ fn print(action: &Action) -> String {
             format!("lookup {} {} {}", request.method, request.url, request.body.clone().unwrap_or_default())
         }
         Action::LookedUp { node, outcome, took } => format!("looked up {node} {outcome} {}", took.as_millis()),
+        Action::Surveyed { question, score, scale } => format!("surveyed {question} {score}/{scale}"),
         Action::Go(place) => format!("go {place}"),
         Action::Stuck { node } => format!("stuck {node}"),
     }
@@ -675,6 +676,7 @@ proptest! {
                     | Action::Deposit { .. }
                     | Action::Lookup { .. }
                     | Action::LookedUp { .. }
+                    | Action::Surveyed { .. }
                     | Action::Stuck { .. } => {}
                 }
             }

@@ -314,6 +314,10 @@ impl Stay {
                 let Some(agent) = self.agents.get(&transfer.leg) else { return false };
                 tell(self.of_agent(id, agent), What::Transfer);
             }
+            Kind::CallSurveyed(s) => {
+                let of = Of { queue: s.queue.clone(), agent: s.agent.clone(), ..self.of(id) };
+                tell(of, What::Surveyed { score: s.score });
+            }
             Kind::QueueEntered(q) => {
                 let inherited = self.inherits.take().is_some_and(|(queue, when)| queue == q.queue && when == at);
                 self.waiting = Some(Waiting { queue: q.queue.clone(), before_ms: q.waited_before_ms });

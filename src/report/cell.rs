@@ -64,6 +64,8 @@ macro_rules! cell {
             pub abandonment: Option<f64>,
             /// (talking + wrap-up) / (talking + wrap-up + ready + ringing), of the time that agents were in these states.
             pub occupancy: Option<f64>,
+            /// Mean score of the answers to surveys. Questions of different scales are not told apart.
+            pub survey_mean: Option<f64>,
         }
 
         impl Figures {
@@ -83,6 +85,7 @@ macro_rules! cell {
                     aht_ms: handled.checked_div(cell.answered.saturating_add(cell.called_back)),
                     abandonment: share(cell.abandoned, offered),
                     occupancy: share(occupied, occupied.saturating_add(idle)),
+                    survey_mean: share(cell.survey_points, cell.surveyed),
                 }
             }
 
@@ -101,6 +104,7 @@ macro_rules! cell {
                 "aht_ms",
                 "abandonment",
                 "occupancy",
+                "survey_mean",
             ];
 
             /// As text, empty where there is nothing to divide by.
@@ -114,7 +118,7 @@ macro_rules! cell {
                     self.offered.to_string(),
                 ];
                 all.extend(Formula::ALL.iter().map(|formula| share(self.service_level.get(formula).copied().flatten())));
-                all.extend([ms(self.asa_ms), ms(self.aht_ms), share(self.abandonment), share(self.occupancy)]);
+                all.extend([ms(self.asa_ms), ms(self.aht_ms), share(self.abandonment), share(self.occupancy), share(self.survey_mean)]);
                 all
             }
         }
@@ -158,6 +162,10 @@ cell! {
     wrapup_ms,
     /// Calls sent on that were taken there.
     transfers,
+    /// Answers to the questions of surveys.
+    surveyed,
+    /// Sum of their scores.
+    survey_points,
     /// Calls that no queue gave, inside, in or out.
     direct_calls,
     /// Talk in those.

@@ -103,6 +103,10 @@ pub enum What {
     },
     /// The agent sent the call on, and it was taken there.
     Transfer,
+    /// A customer has answered a question of a survey.
+    Surveyed {
+        score: u8,
+    },
     /// A call came from outside, or went there.
     Call {
         outbound: bool,
@@ -170,6 +174,10 @@ impl Fact {
             What::Hold { ms } => cell.direct_hold_ms = cell.direct_hold_ms.saturating_add(ms),
             What::WrapUp { ms } => cell.wrapup_ms = cell.wrapup_ms.saturating_add(ms),
             What::Transfer => cell.transfers += 1,
+            What::Surveyed { score } => {
+                cell.surveyed += 1;
+                cell.survey_points += u64::from(score);
+            }
             What::Call { outbound: false } => cell.inbound += 1,
             What::Call { outbound: true } => cell.outbound += 1,
             What::Connected => cell.connected += 1,

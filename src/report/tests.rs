@@ -349,3 +349,15 @@ fn a_state_that_lasts_is_counted_with_each_quarter_that_ends() {
     let paused = event(2_000_000, None, agent(Kind::AgentPaused));
     assert_eq!(states(&mut book, &paused), [(at(1_800_000), ms(200_000))]);
 }
+
+#[test]
+fn answers_to_surveys_are_counted_and_averaged() {
+    let mut cell = Cell::default();
+    for score in [5, 4, 2] {
+        let fact = Fact { at: Wall::from_micros(0), of: Of::default(), what: What::Surveyed { score } };
+        fact.add_to(&mut cell);
+    }
+    let figures = Figures::of(&cell);
+    assert_eq!((figures.surveyed, figures.survey_points, figures.survey_mean), (3, 11, Some(11.0 / 3.0)));
+    assert_eq!(Figures::of(&Cell::default()).survey_mean, None);
+}

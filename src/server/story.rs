@@ -90,6 +90,7 @@ pub(super) fn tell(event: &Event) {
         // The story of one call, and of people: for those who read events.
         Kind::CallDisposed(_)
         | Kind::CallNoted(_)
+        | Kind::CallSurveyed(_)
         | Kind::AgentLoggedIn(_)
         | Kind::AgentLoggedOut(_)
         | Kind::AuditCommanded(_)
@@ -100,6 +101,8 @@ pub(super) fn tell(event: &Event) {
         | Kind::CallUnbridged(_)
         | Kind::CallHeld(_)
         | Kind::CallResumed(_)
+        | Kind::CallHoldReminder(_)
+        | Kind::CallHoldOverdue(_)
         | Kind::CallTransferred(_)
         | Kind::CallForwarded(_)
         | Kind::VoicemailLeft(_)

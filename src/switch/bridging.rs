@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::hub::{ALLOW, Cx};
 use super::sessions::granted;
 use crate::conversation::{Conversation, Hears, Leg, Role, Stage, hearing};
-use crate::event::{Bridge, By, CallProgress, Kind, LegAction};
+use crate::event::{Bridge, By, CallProgress, Kind};
 use crate::ids::LegId;
 use crate::media::{Audio, Command, PlayId, Session, Source};
 use crate::route::Cause;
@@ -221,18 +221,13 @@ impl Cx<'_> {
     }
 
     /// Who holds where a bridge begins or ends: an interval of hold is one of a bridge.
-    fn tell_holders(&mut self, conv: &Conversation, with: LegId, held: bool) {
+    fn tell_holders(&mut self, conv: &mut Conversation, with: LegId, held: bool) {
         for leg in [conv.subject, with] {
             if conv.leg(leg).is_some_and(Leg::is_holding) {
-                self.tell_hold(conv, leg, held, self.side(conv, leg));
+                let by = self.side(conv, leg);
+                self.tell_hold(conv, leg, held, by);
             }
         }
-    }
-
-    fn tell_hold(&mut self, conv: &Conversation, leg: LegId, held: bool, by: By) {
-        let agent = conv.leg(leg).and_then(|l| self.agent_of(l));
-        let data = LegAction { leg, agent, by };
-        self.tell(Some(conv.id), if held { Kind::CallHeld(data) } else { Kind::CallResumed(data) });
     }
 
     /// A re-INVITE: hold, resume, a change of address, or nothing new.
@@ -266,7 +261,8 @@ impl Cx<'_> {
         }
         let is_held_anyway = conv.held_by_command && conv.second() == Some(id);
         if holds != was_held && !is_held_anyway {
-            self.tell_hold(conv, id, holds, self.side(conv, id));
+            let by = self.side(conv, id);
+            self.tell_hold(conv, id, holds, by);
         }
     }
 

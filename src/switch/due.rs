@@ -99,6 +99,7 @@ impl Cx<'_> {
         self.sessions_due(conv);
         self.provisionals_due(conv);
         self.guests_due(conv);
+        self.hold_due(conv);
         if conv.is_ending() {
             return;
         }

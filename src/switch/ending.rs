@@ -212,6 +212,7 @@ impl Cx<'_> {
             cause: g.cause,
             status: g.status,
             quality: g.quality,
+            by: g.by.clone(),
         });
         let ended = CallEnded {
             cause: end.cause,

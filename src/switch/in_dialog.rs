@@ -234,7 +234,14 @@ impl Cx<'_> {
     /// A leg is gone by its peer's will, or is dead: what that means for the conversation.
     pub fn left(&mut self, conv: &mut Conversation, id: LegId, cause: Cause) {
         let by = if cause == Cause::Normal { self.side(conv, id) } else { By::Switch };
+        if let Some(leg) = conv.legs.get_mut(&id).filter(|leg| leg.is_live() && cause == Cause::Normal) {
+            leg.hung_up_by = Some(by.clone());
+        }
         self.carries_on(conv, id, cause, by.clone());
+        if self.surveys(conv, id, cause) {
+            self.ended_by_peer(conv, id, cause);
+            return self.sweep(conv, id);
+        }
         let bridged = conv.other(id).is_some();
         let is_subject = conv.subject == id;
         if conv.is_ending() || !(bridged || is_subject) {

@@ -203,6 +203,7 @@ impl Cx<'_> {
                     };
                     return self.deposit(conv, mailbox, greeting, waits);
                 }
+                Action::Surveyed { question, score, scale } => self.answers_survey(conv, menu, question, score, scale),
                 Action::Go(place) => {
                     if let Stage::Menu { session, .. } = std::mem::replace(&mut conv.stage, Stage::Routing) {
                         conv.variables = session.variables().clone();

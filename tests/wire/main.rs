@@ -7,6 +7,7 @@ mod attacks;
 mod browsers;
 mod carriers;
 mod codecs;
+mod consulting;
 mod desks;
 mod emergency;
 mod encrypted;

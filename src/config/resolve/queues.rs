@@ -86,6 +86,19 @@ impl Checking {
             }
             let wrap_up = self.time("wrap_up", queue.wrap_up, 15 * SECOND, Duration::ZERO..=HOUR);
             let wrap_up_most = self.time("wrap_up_most", queue.wrap_up_most, 300 * SECOND, Duration::ZERO..=HOUR).max(wrap_up);
+            let mut hold = |key, given: Option<Spanned<_>>| given.map(|given| self.time(key, Some(given), HOUR, SECOND..=HOUR));
+            let hold_reminder = hold("hold_reminder", queue.hold_reminder);
+            let hold_limit = hold("hold_limit", queue.hold_limit);
+            let survey = queue.survey.and_then(|survey| {
+                self.place(&survey, outbound);
+                match &survey.get_ref().0 {
+                    Place::Menu(menu) => Some(menu.clone()),
+                    Place::Queue(_) | Place::Phone(_) | Place::Voicemail(_) | Place::Number(_) | Place::Hangup => {
+                        self.fault(&survey, Fault::SurveyIsNoMenu(name.clone()));
+                        None
+                    }
+                }
+            });
             let name = QueueName::from(name.as_str());
             let resolved = Queue {
                 name: name.clone(),
@@ -106,6 +119,10 @@ impl Checking {
                 disposition,
                 disposition_required: queue.disposition_required.is_some_and(Spanned::into_inner),
                 notes_required: queue.notes_required.unwrap_or(false),
+                survey,
+                hold_reminder,
+                hold_limit,
+                survey_recorded: queue.survey_recorded.unwrap_or(true),
                 rest_after_unanswered: self.time(
                     "rest_after_unanswered",
                     queue.rest_after_unanswered,

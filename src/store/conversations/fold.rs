@@ -2,7 +2,7 @@
 
 use super::row::{
     Conversation, Disposition, Ended, Interval, Leg, MOST_BEFORE_OFFERS, MOST_INTERVALS, MOST_NOTES, Note, OfferOutcome,
-    QueueOutcome, Recorded, RecordingOutcome, RecordingRef, Span,
+    QueueOutcome, Recorded, RecordingOutcome, RecordingRef, Span, SurveyAnswer,
 };
 use crate::clock::Wall;
 use crate::event::{
@@ -58,7 +58,7 @@ impl Conversation {
             trunk: started.trunk.clone(),
             phone: started.phone.clone(),
             ended: None,
-            legs: vec![Leg { leg: started.leg, peer, agent: None, cause: None, status: None, quality: None }],
+            legs: vec![Leg { leg: started.leg, peer, agent: None, cause: None, status: None, quality: None, by: None }],
             intervals: Vec::new(),
             intervals_dropped: 0,
             agents: Vec::new(),
@@ -69,6 +69,7 @@ impl Conversation {
             merged_into: None,
             dispositions: Vec::new(),
             notes: Vec::new(),
+            surveys: Vec::new(),
             talk_ms: 0,
             last_at: at,
             sequence: 0,
@@ -79,6 +80,8 @@ impl Conversation {
         match kind {
             Kind::CallStarted(_)
             | Kind::CallPlayed(_)
+            | Kind::CallHoldReminder(_)
+            | Kind::CallHoldOverdue(_)
             | Kind::CallRinging(_)
             | Kind::CallPickedUp(_)
             | Kind::CallParked(_)
@@ -205,6 +208,10 @@ impl Conversation {
             }
             Kind::CallNoted(n) => {
                 push(&mut self.notes, Note { at, text: n.text.clone(), agent: n.agent.clone(), by: n.by.clone() })
+            }
+            Kind::CallSurveyed(s) => {
+                let (survey, question, agent) = (s.survey.clone(), s.question.clone(), s.agent.clone());
+                push(&mut self.surveys, SurveyAnswer { at, survey, question, score: s.score, scale: s.scale, agent });
             }
             Kind::QueueAbandoned(q) => self.queue_ended(at, &q.queue, QueueOutcome::Abandoned, q.waited_ms),
             Kind::QueueLeft(q) => self.queue_ended(at, &q.queue, QueueOutcome::Left, q.waited_ms),
@@ -367,6 +374,7 @@ impl Conversation {
             leg.cause = Some(summary.cause);
             leg.status = summary.status;
             leg.quality = summary.quality.or(leg.quality);
+            leg.by.clone_from(&summary.by);
         }
         self.ended =
             Some(Ended { at, cause: ended.cause, status: ended.status, by: ended.by.clone(), answered_ms: ended.answered_ms });
@@ -426,7 +434,7 @@ impl Conversation {
 
     fn leg(&mut self, leg: LegId, peer: &str) -> &mut Leg {
         let at = self.legs.iter().position(|l| l.leg == leg).unwrap_or_else(|| {
-            self.legs.push(Leg { leg, peer: peer.to_owned(), agent: None, cause: None, status: None, quality: None });
+            self.legs.push(Leg { leg, peer: peer.to_owned(), agent: None, cause: None, status: None, quality: None, by: None });
             self.legs.len() - 1
         });
         &mut self.legs[at]

@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub use fold::apply;
 pub use row::{
     Conversation, Disposition, Ended, Interval, Leg, Note, OfferOutcome, QueueOutcome, Recorded, RecordingOutcome, RecordingRef,
-    Span,
+    Span, SurveyAnswer,
 };
 
 use super::database::{Change, Database, DatabaseError, Descending, Order, Tree};

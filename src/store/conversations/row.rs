@@ -81,6 +81,9 @@ pub struct Conversation {
     pub dispositions: Vec<Disposition>,
     #[serde(default)]
     pub notes: Vec<Note>,
+    /// What the customer answered after the call, likewise.
+    #[serde(default)]
+    pub surveys: Vec<SurveyAnswer>,
     /// Sum of the bridges that have ended; all of them afterwards.
     pub talk_ms: u64,
     /// The last thing that is known of it.
@@ -120,6 +123,21 @@ pub struct Note {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SurveyAnswer {
+    #[serde(with = "rfc3339")]
+    #[schema(value_type = String)]
+    pub at: Wall,
+    #[schema(value_type = String)]
+    pub survey: MenuName,
+    pub question: String,
+    /// 1 to `scale`.
+    pub score: u8,
+    pub scale: u8,
+    #[schema(value_type = Option<String>)]
+    pub agent: Option<StaffNumber>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Ended {
     #[serde(with = "rfc3339")]
     #[schema(value_type = String)]
@@ -147,6 +165,9 @@ pub struct Leg {
     pub status: Option<u16>,
     /// When it last fell or recovered; at its end, over all of it.
     pub quality: Option<Quality>,
+    /// Who hung it up, where the switch did not.
+    #[serde(default)]
+    pub by: Option<By>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

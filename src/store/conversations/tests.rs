@@ -84,6 +84,7 @@ fn story() -> Vec<(u64, Kind)> {
                     cause: Cause::Normal,
                     status: Some(200),
                     quality: None,
+                    by: None,
                 }],
             }),
         ),
