@@ -217,10 +217,15 @@ impl Rights {
     }
 
     pub fn sees_call(&self, call: &Conversation) -> bool {
+        // Who was asked and answered knows what it is about.
+        let was_asked = |span: &Span| matches!(span, Span::Consultation { consulted: Some(agent), answered: true, .. } if self.sees_agent(agent));
+        self.has_call(call) || call.intervals.iter().any(|interval| was_asked(&interval.span))
+    }
+
+    /// It is, or was, one of theirs who are seen; one that nobody has had is its queue's.
+    fn has_call(&self, call: &Conversation) -> bool {
         let talked = call.intervals.iter().filter_map(|interval| match &interval.span {
             Span::Bridge { agent, .. } => agent.as_ref(),
-            // Who is asked knows what it is about.
-            Span::Consultation { consulted, .. } => consulted.as_ref(),
             _ => None,
         });
         let mut had = call.agents.iter().chain(talked).peekable();
@@ -231,10 +236,11 @@ impl Rights {
             || nobody && call.queues.iter().any(|queue| self.sees_queue(queue))
     }
 
-    /// As [`Rights::sees_call`]; an agent must be in it now, or have begun it and handed it to nobody.
+    /// A supervisor's is what agents of the own teams have had, and not what they were asked about; an agent must be in it now, or have begun
+    /// it and handed it to nobody.
     fn controls_call(&self, call: &Conversation) -> bool {
         if self.role > Role::Agent {
-            return self.sees_call(call);
+            return self.has_call(call);
         }
         let now = || call.intervals.iter().filter(|interval| interval.to.is_none()).map(|interval| &interval.span);
         let own = |phone: Option<&Number>| phone.is_some_and(|phone| self.sees_phone(phone));

@@ -57,6 +57,8 @@ pub struct Leg {
     pub muted: bool,
     /// What it has pressed so far of a code that counts within a call.
     pub code_pressed: String,
+    /// When the last key of it was pressed.
+    pub code_pressed_at: Mono,
     /// What its media worker was told last that it hears.
     pub hears: Source,
     /// The media was told to close.
@@ -168,6 +170,7 @@ impl Leg {
             played: None,
             muted: false,
             code_pressed: String::new(),
+            code_pressed_at: Mono::default(),
             hears: Source::Nothing,
             closed: false,
             lets_go_at: None,

@@ -135,6 +135,9 @@ impl Switch {
         if stays && (first.for_help || second.for_help) {
             return Err(Refusal::WrongState("a call to an emergency number is no conference"));
         }
+        if stays && (first.consulted().is_some() || second.consulted().is_some()) {
+            return Err(Refusal::WrongState("somebody is being consulted in one of the calls"));
+        }
         let pairs = first.legs.values().flat_map(|a| second.legs.values().map(move |b| (a, b)));
         let both = |(a, b): &(&Leg, &Leg)| a.is_live() && b.is_live() && a.peer.phone().is_some() && a.peer == b.peer;
         let mut none = Refusal::WrongState("no phone is in both conversations");

@@ -3,6 +3,8 @@
 //! They are the configuration's, each `*` or `#` and digits, so a code's first key is in none a second time, and what was pressed so far is
 //! a beginning of one or nothing. One takes a number behind it, up to `#`. The other side hears the keys as it hears any.
 
+use std::time::Duration;
+
 use super::Refusal;
 use super::command::{ConsultStep, RecordAction};
 use super::hub::Cx;
@@ -20,6 +22,9 @@ enum InCall {
     Record,
     Consultation(ConsultStep),
 }
+
+/// Between two keys of one code, and of a number behind it.
+const BETWEEN_KEYS: Duration = Duration::from_secs(8);
 
 /// Longer than any number that is dialled.
 const LONGEST_NUMBER: usize = 40;
@@ -41,6 +46,11 @@ impl Cx<'_> {
         let config = self.config();
         let Some(leg) = conv.legs.get_mut(&id).filter(|leg| talks && !leg.peer.is_trunk()) else { return };
         let all = codes(&config.codes);
+        // Keys much later are meant for whom it talks to, and may be secret.
+        if self.now.mono.since(leg.code_pressed_at) > BETWEEN_KEYS {
+            leg.code_pressed.clear();
+        }
+        leg.code_pressed_at = self.now.mono;
         leg.code_pressed.push(digit);
         if let Some(number) = leg.code_pressed.strip_prefix(&config.codes.consult) {
             if digit != '#' {

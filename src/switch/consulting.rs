@@ -22,7 +22,7 @@ use super::conference::MOST_PARTIES;
 use super::hub::Cx;
 use super::transfer::Notice;
 use crate::conversation::{Conversation, Dialling, Guest, GuestId, GuestSeat, Leg, Peer, Role, Stage, Transferring, Whereabouts};
-use crate::event::{By, CallConsulted, ConferenceChange, ConsultChange, Kind, Transfer, TransferOutcome};
+use crate::event::{By, CallConsulted, ConferenceChange, ConsultChange, Direction, Kind, Transfer, TransferOutcome};
 use crate::ids::{LegId, Number};
 use crate::media::Audio;
 use crate::route::Cause;
@@ -207,6 +207,10 @@ impl Cx<'_> {
                 self.completes(conv, by.clone());
             }
         } else if has_answered && conv.other(leaving).is_some() {
+            // Whom it asks is no part of what was recorded with the customer.
+            if conv.customer() == Some(leaving) && conv.direction != Direction::Internal {
+                self.stop_recording(conv);
+            }
             // They go on as a conference does; where there are too many, the consultation ends with the bridge.
             let _: Result<(), Refusal> = self.joins_consulted(conv, by.clone());
         }

@@ -93,7 +93,12 @@ impl Checking {
                 self.place(&survey, outbound);
                 match &survey.get_ref().0 {
                     Place::Menu(menu) => Some(menu.clone()),
-                    Place::Queue(_) | Place::Phone(_) | Place::Voicemail(_) | Place::Number(_) | Place::Hangup => {
+                    Place::Queue(_)
+                    | Place::Callback(_)
+                    | Place::Phone(_)
+                    | Place::Voicemail(_)
+                    | Place::Number(_)
+                    | Place::Hangup => {
                         self.fault(&survey, Fault::SurveyIsNoMenu(name.clone()));
                         None
                     }

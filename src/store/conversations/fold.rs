@@ -314,8 +314,9 @@ impl Conversation {
 
     fn consulted(&mut self, at: Wall, c: &CallConsulted) {
         let done = |span: &mut Span| {
-            if let Span::Consultation { outcome, consulted, .. } = span {
+            if let Span::Consultation { outcome, consulted, answered, .. } = span {
                 *outcome = c.change;
+                *answered |= matches!(c.change, ConsultChange::Answered | ConsultChange::Swapped | ConsultChange::Joined);
                 *consulted = consulted.take().or_else(|| c.consulted.clone());
             }
         };
@@ -323,7 +324,7 @@ impl Conversation {
             ConsultChange::Ringing => {
                 let (leg, agent, to_place) = (c.asks, c.agent.clone(), c.to.clone());
                 let (consulted, outcome, by) = (c.consulted.clone(), c.change, c.by.clone());
-                self.open_interval(at, Span::Consultation { leg, agent, to_place, consulted, outcome, by });
+                self.open_interval(at, Span::Consultation { leg, agent, to_place, consulted, answered: false, outcome, by });
             }
             ConsultChange::Answered | ConsultChange::Swapped => {
                 for interval in self.intervals.iter_mut().filter(|i| i.to.is_none()) {

@@ -281,6 +281,8 @@ pub enum Span {
         /// Who is asked, where it is an agent.
         #[schema(value_type = Option<String>)]
         consulted: Option<StaffNumber>,
+        #[serde(default)]
+        answered: bool,
         /// The last step of it.
         outcome: ConsultChange,
         by: By,
