@@ -1,5 +1,6 @@
 //! The interface from outside: requests in, with a core and a store that the test plays.
 mod call_control;
+mod callbacks;
 mod consulting;
 mod figures;
 mod ladder;

@@ -452,7 +452,7 @@ fn the_log_says_the_same_of_them_as_the_core() {
                 }
                 6 => {
                     let number = format!("+4930{}", 100_000 + chance.next_u64() % 3);
-                    let due_at = (chance.next_u64() % 2 == 0).then(|| sim.now.wall + 20 * SECOND);
+                    let due_at = chance.next_u64().is_multiple_of(2).then(|| sim.now.wall + 20 * SECOND);
                     sim.ask(Command::CallBack { queue: "support".into(), number, due_at, owner: None, conversation: None });
                 }
                 7 => {

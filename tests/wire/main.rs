@@ -5,6 +5,7 @@ mod support;
 
 mod attacks;
 mod browsers;
+mod callbacks;
 mod carriers;
 mod codecs;
 mod consulting;
