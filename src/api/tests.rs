@@ -1,5 +1,6 @@
 //! The interface from outside: requests in, with a core and a store that the test plays.
 mod call_control;
+mod contacts;
 mod figures;
 mod ladder;
 mod recorded;
@@ -102,7 +103,7 @@ impl Site {
         let history = crate::store::Figures::open(database.clone()).unwrap();
         history.catch_up(&log).unwrap();
         let (stop, stops) = watch::channel(false);
-        let ladders = Ladders::new(database, clock, Bounds { messages: 50, kept: Duration::MAX });
+        let ladders = Ladders::new(database.clone(), clock, Bounds { messages: 50, kept: Duration::MAX });
         let parts = Parts {
             core,
             config: users,
@@ -121,6 +122,7 @@ impl Site {
                 webhooks_behind: vec![("crm".to_owned(), 6)],
             }),
             hooks: webhooks::lent(),
+            contacts: crate::store::Contacts::open(database.clone()).unwrap(),
             folder: Folder::new(folder.path()),
             import: Arc::new(|_, bytes| match bytes {
                 b"RIFF" => Ok(RecordingId::from_parts(9, 9)),

@@ -13,10 +13,12 @@
 //! | conversations | the log | folded again at start |
 //! | their SIP messages (ladders) | the index | they are gone |
 //! | figures ([`figures`]) | the log | folded again at start, as far back as the log goes |
+//! | contacts ([`contacts`]) | the index | gone, but for what was exported |
 //! | how far each webhook is | the index | each begins anew, from then on |
 //! | recordings | WAV and sidecar | `cordboard recordings rebuild` |
 //! | registrations, wishes | the index | phones register again, agents set themselves ready |
 
+pub mod contacts;
 pub mod conversations;
 pub mod database;
 pub mod disk;
@@ -35,6 +37,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use contacts::Contacts;
 pub use conversations::{Conversation, Conversations};
 pub use figures::Figures;
 pub use keeper::Keeper;
@@ -98,6 +101,7 @@ pub struct Store {
     pub conversations: Conversations,
     pub ladders: Ladders,
     pub figures: Figures,
+    pub contacts: Contacts,
     pub keeper: Keeper,
     /// The index had to begin anew, or was left half rebuilt: the recordings are to be indexed again from their sidecars before
     /// anything else.
@@ -150,6 +154,7 @@ impl Store {
             conversations,
             ladders,
             figures,
+            contacts: Contacts::open(database.clone())?,
             database,
             log,
             index_is_new,
