@@ -237,6 +237,7 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
         stop: stops.clone(),
         figures: figures(transport.meter(), engine.counters().clone(), recorder.lost(), webhooks.clone()),
         hooks: hooks::for_api(&webhooks),
+        contacts: store.contacts.clone(),
         folder: store.folder.clone(),
         import: greetings(&store, disk.clone(), clock, current.subscribe()),
     };

@@ -10,6 +10,7 @@
 //! | rows, recordings, audio and SIP messages out of the store | `conversations` `recordings` `range` `ladder` |
 //! | figures of the past, and the wallboard | `figures` `wallboard` |
 //! | who is sent events | `webhooks` |
+//! | who customers are | `contacts` |
 //! | the description of it all | `openapi` |
 //!
 //! Nothing is kept here but sessions, failed log-ins, and for a second or a few what the core said of itself. Handlers ask the core or the store and print what they say; the events' routes
@@ -20,6 +21,7 @@ mod agents;
 mod bans;
 mod callbacks;
 mod consulting;
+mod contacts;
 mod control;
 mod conversations;
 mod core;
@@ -63,6 +65,7 @@ pub use webhooks::{Hooks, NotResumed, WebhookView};
 use crate::clock::System;
 use crate::config::{Config, Secret};
 use crate::ids::{Number, RecordingId};
+use crate::store::Contacts;
 use crate::store::conversations::Conversations;
 use crate::store::ladders::Ladders;
 use crate::store::log::Log;
@@ -120,6 +123,7 @@ pub struct Parts {
     pub folder: Folder,
     pub import: Import,
     pub hooks: Hooks,
+    pub contacts: Contacts,
 }
 
 /// What every handler shares.
@@ -213,6 +217,10 @@ pub fn router(parts: Parts, guarded: Router, open: Router) -> Router {
         .route("/api/v1/wallboard/stream", get(wallboard::watch))
         .route("/api/v1/ice-servers", get(ice_servers::list))
         .route("/api/v1/trunks", get(trunks::list))
+        .route("/api/v1/contacts", get(contacts::list))
+        .route("/api/v1/contacts.csv", get(contacts::export))
+        .route("/api/v1/contacts/import", post(contacts::import))
+        .route("/api/v1/contacts/{number}", get(contacts::show).put(contacts::put).delete(contacts::forget))
         .route("/api/v1/webhooks", get(webhooks::list))
         .route("/api/v1/webhooks/{name}/resume", post(webhooks::resume))
         .route("/api/v1/recordings", get(recordings::list))

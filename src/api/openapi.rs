@@ -5,8 +5,8 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::{Modify, OpenApi};
 
 use super::{
-    after, agents, bans, callbacks, consulting, control, conversations, figures, guard, health, ice_servers, ladder, login,
-    phones, problem, queues, recordings, registrations, teams, trunks, voicemail, wallboard, webhooks,
+    after, agents, bans, callbacks, consulting, contacts, control, conversations, figures, guard, health, ice_servers, ladder,
+    login, phones, problem, queues, recordings, registrations, teams, trunks, voicemail, wallboard, webhooks,
 };
 use crate::event;
 
@@ -24,6 +24,7 @@ use crate::event;
         agents::wrap_up, after::dispose, after::note, teams::list, queues::list, callbacks::list, callbacks::create, callbacks::cancel, trunks::list,
         figures::list, figures::behind, figures::of_agent, wallboard::show, wallboard::watch,
         webhooks::list, webhooks::resume,
+        contacts::list, contacts::show, contacts::put, contacts::forget, contacts::import, contacts::export,
         bans::list, bans::lift, recordings::list, recordings::show,
         recordings::audio, recordings::peaks, voicemail::list, voicemail::heard, voicemail::discard, voicemail::greeting,
         voicemail::set_greeting, voicemail::drop_greeting, voicemail::locks,

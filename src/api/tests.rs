@@ -2,6 +2,7 @@
 mod call_control;
 mod callbacks;
 mod consulting;
+mod contacts;
 mod figures;
 mod ladder;
 mod recorded;
@@ -104,7 +105,7 @@ impl Site {
         let history = crate::store::Figures::open(database.clone()).unwrap();
         history.catch_up(&log).unwrap();
         let (stop, stops) = watch::channel(false);
-        let ladders = Ladders::new(database, clock, Bounds { messages: 50, kept: Duration::MAX });
+        let ladders = Ladders::new(database.clone(), clock, Bounds { messages: 50, kept: Duration::MAX });
         let parts = Parts {
             core,
             config: users,
@@ -123,6 +124,7 @@ impl Site {
                 webhooks_behind: vec![("crm".to_owned(), 6)],
             }),
             hooks: webhooks::lent(),
+            contacts: crate::store::Contacts::open(database.clone()).unwrap(),
             folder: Folder::new(folder.path()),
             import: Arc::new(|_, bytes| match bytes {
                 b"RIFF" => Ok(RecordingId::from_parts(9, 9)),

@@ -14,11 +14,13 @@
 //! | their SIP messages (ladders) | the index | they are gone |
 //! | customers who are to be called back ([`callbacks`]) | the log | folded again at start |
 //! | figures ([`figures`]) | the log | folded again at start, as far back as the log goes |
+//! | contacts ([`contacts`]) | the index | gone, but for what was exported |
 //! | how far each webhook is | the index | each begins anew, from then on |
 //! | recordings | WAV and sidecar | `cordboard recordings rebuild` |
 //! | registrations, wishes | the index | phones register again, agents set themselves ready |
 
 pub mod callbacks;
+pub mod contacts;
 pub mod conversations;
 pub mod database;
 pub mod disk;
@@ -38,6 +40,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use callbacks::Callbacks;
+pub use contacts::Contacts;
 pub use conversations::{Conversation, Conversations};
 pub use figures::Figures;
 pub use keeper::Keeper;
@@ -102,6 +105,7 @@ pub struct Store {
     pub ladders: Ladders,
     pub figures: Figures,
     pub callbacks: Callbacks,
+    pub contacts: Contacts,
     pub keeper: Keeper,
     /// The index had to begin anew, or was left half rebuilt: the recordings are to be indexed again from their sidecars before
     /// anything else.
@@ -158,6 +162,7 @@ impl Store {
             ladders,
             figures,
             callbacks,
+            contacts: Contacts::open(database.clone())?,
             database,
             log,
             index_is_new,

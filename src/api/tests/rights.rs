@@ -170,6 +170,9 @@ fn least(method: &str, path: &str) -> (&'static str, &'static str) {
         (_, path) if path.starts_with("recordings/") => ("supervisor", "manager"),
         ("GET", "events" | "events/ws") => ("supervisor", "manager"),
         ("DELETE", "bans/{address}") | ("POST", "config/reload") => ("admin", "admin"),
+        ("GET", "contacts/{number}") => ("agent", "agent"),
+        ("GET", "contacts") | ("PUT", "contacts/{number}") => ("supervisor", "supervisor"),
+        ("GET", "contacts.csv") | ("POST", "contacts/import") | ("DELETE", "contacts/{number}") => ("manager", "manager"),
         ("GET", "webhooks") => ("manager", "manager"),
         ("POST", "webhooks/{name}/resume") => ("admin", "admin"),
         ("GET", "signalling" | "signalling.pcap" | "registrations" | "mailbox-locks" | "bans" | "trunks")

@@ -56,6 +56,8 @@ pub enum Tree {
     FigureConversations,
     /// What the fold of figures has open, as JSON.
     FigureState,
+    /// Number in E.164 -> contact as JSON.
+    Contacts,
     /// Name of a webhook -> how far in the log it is, as JSON.
     Webhooks,
     /// Name of a fold -> how far in the log it is.
@@ -63,7 +65,7 @@ pub enum Tree {
 }
 
 impl Tree {
-    pub const ALL: [Tree; 23] = [
+    pub const ALL: [Tree; 24] = [
         Tree::Recordings,
         Tree::RecordingsByAgent,
         Tree::RecordingsByQueue,
@@ -85,6 +87,7 @@ impl Tree {
         Tree::Figures,
         Tree::FigureConversations,
         Tree::FigureState,
+        Tree::Contacts,
         Tree::Webhooks,
         Tree::Checkpoints,
     ];
@@ -113,6 +116,7 @@ impl Tree {
             Tree::Figures => "figures",
             Tree::FigureConversations => "figure_conversations",
             Tree::FigureState => "figure_state",
+            Tree::Contacts => "contacts",
             Tree::Webhooks => "webhooks",
             Tree::Checkpoints => "checkpoints",
         }
