@@ -372,7 +372,7 @@ mod tests {
         let contacts = open(&database);
         let ada = contacts.of("+4930123456").unwrap();
         assert_eq!((ada.name.as_str(), ada.tags.join(" ")), ("Ada", "a vip".to_owned()));
-        assert_eq!(contacts.list(Some("vip"), None, 9), [ada.clone()]);
+        assert_eq!(contacts.list(Some("vip"), None, 9), [ada]);
         assert!(contacts.list(Some("v"), None, 9).is_empty() && contacts.list(None, Some("+4930123456"), 9).is_empty());
         assert_eq!((contacts.remove("+4930123456").unwrap(), contacts.remove("+4930123456").unwrap()), (true, false));
         assert!(open(&database).of("+4930123456").is_none());

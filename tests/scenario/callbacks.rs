@@ -323,11 +323,11 @@ fn one_that_is_due_later_is_its_owners_for_a_while_and_then_everybodys() {
     let (one, two, trunk) = (sim.phone("201"), sim.phone("202"), sim.trunk());
     sim.set(one, OnInvite::Answer(SECOND));
     sim.set(two, OnInvite::Answer(SECOND));
-    let due_at = Some(sim.now.wall + 60 * MINUTE);
+    let due_at = sim.now.wall + 60 * MINUTE;
     let command = |number: &str, owner: &str| Command::CallBack {
         queue: "support".into(),
         number: number.into(),
-        due_at,
+        due_at: Some(due_at),
         owner: Some(owner.into()),
         conversation: None,
     };
@@ -340,7 +340,7 @@ fn one_that_is_due_later_is_its_owners_for_a_while_and_then_everybodys() {
     sim.run_for(14 * MINUTE);
     assert_eq!((changes(&sim), sim.ua(one).invites.len()), (vec![Created, Due], 0), "its owner's, who is paused");
     sim.run_until("they talk", |s| s.ua(one).is_up() && s.ua(trunk).is_up());
-    assert!(sim.now.wall >= due_at.expect("due") + 15 * MINUTE && !sim.ua(two).is_up());
+    assert!(sim.now.wall >= due_at + 15 * MINUTE && !sim.ua(two).is_up());
     sim.act(trunk, |t, now| t.hang_up(now));
     sim.run_for(SECOND);
     assert!(matches!(sim.ask(command(CUSTOMER, "1002")), Answer::Callback(_)));
