@@ -43,6 +43,7 @@ pub(super) fn queue(name: &str, agents: &[&str]) -> Queue {
         announce: None,
         service_level: s(20),
         short_abandon: s(5),
+        standards: crate::config::Standards::default(),
         record: None,
     }
 }
@@ -120,6 +121,7 @@ pub(super) fn config(queues: Vec<Queue>, agents: Vec<Agent>) -> Config {
         voicemail: crate::config::Voicemail::default(),
         mailboxes: BTreeMap::new(),
         mail: None,
+        standards: crate::config::Standards::default(),
         classes: BTreeMap::new(),
         phones: BTreeMap::new(),
         teams: BTreeMap::new(),

@@ -9,6 +9,7 @@
 //! | control of calls | `conversations` `control` |
 //! | rows, recordings, audio and SIP messages out of the store | `conversations` `recordings` `range` `ladder` |
 //! | figures of the past, and the wallboard | `figures` `wallboard` |
+//! | verdicts on the service standards | `standards` |
 //! | the description of it all | `openapi` |
 //!
 //! Nothing is kept here but sessions, failed log-ins, and for a second or a few what the core said of itself. Handlers ask the core or the store and print what they say; the events' routes
@@ -35,6 +36,7 @@ mod recordings;
 mod registrations;
 mod rights;
 mod session;
+mod standards;
 mod teams;
 mod throttle;
 mod trunks;
@@ -194,6 +196,8 @@ pub fn router(parts: Parts, guarded: Router, open: Router) -> Router {
         .route("/api/v1/queues", get(queues::list))
         .route("/api/v1/figures", get(figures::list))
         .route("/api/v1/figures/conversations", get(figures::behind))
+        .route("/api/v1/standards", get(standards::list))
+        .route("/api/v1/conversations/{id}/standards", get(standards::show))
         .route("/api/v1/wallboard", get(wallboard::show))
         .route("/api/v1/wallboard/stream", get(wallboard::watch))
         .route("/api/v1/ice-servers", get(ice_servers::list))

@@ -6,7 +6,7 @@ use utoipa::{Modify, OpenApi};
 
 use super::{
     after, agents, bans, control, conversations, figures, guard, health, ice_servers, ladder, login, phones, problem, queues,
-    recordings, registrations, teams, trunks, voicemail, wallboard,
+    recordings, registrations, standards, teams, trunks, voicemail, wallboard,
 };
 use crate::event;
 
@@ -21,6 +21,7 @@ use crate::event;
         ladder::strays_pcap, ice_servers::list,
         phones::list, phones::forwarding, phones::set_forwarding, agents::list, agents::set, agents::log_in, agents::log_out,
         agents::wrap_up, after::dispose, after::note, teams::list, queues::list, trunks::list,
+        standards::list, standards::show,
         figures::list, figures::behind, figures::of_agent, wallboard::show, wallboard::watch,
         bans::list, bans::lift, recordings::list, recordings::show,
         recordings::audio, recordings::peaks, voicemail::list, voicemail::heard, voicemail::discard, voicemail::greeting,

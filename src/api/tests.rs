@@ -4,6 +4,7 @@ mod figures;
 mod ladder;
 mod recorded;
 mod rights;
+mod standards;
 
 use std::sync::Arc;
 

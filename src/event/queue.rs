@@ -36,6 +36,9 @@ pub struct QueueOffered {
     pub waited_ms: u64,
     /// The offer ends by itself after this long.
     pub rings_for_ms: u64,
+    /// It is to be answered within this. Absent in logs from before it was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer_within_ms: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]

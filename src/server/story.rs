@@ -145,6 +145,7 @@ pub(super) fn tell(event: &Event) {
         | Kind::PromptRecorded(_)
         | Kind::RecordingDiscarded(_)
         | Kind::RecordingFinished(_)
+        | Kind::RecordingMeasured(_)
         | Kind::RecordingRepaired(_)
         | Kind::MediaPresent(_)
         | Kind::MediaQuality(_)

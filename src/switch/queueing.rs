@@ -107,6 +107,7 @@ impl Cx<'_> {
 
     /// The acd leases an agent for this caller.
     pub fn offer(&mut self, conv: &mut Conversation, offer: &acd::Offer) {
+        let within = |queue: &crate::config::Queue| millis(queue.ring_cycle * queue.standards.rings);
         let data = QueueOffered {
             queue: offer.queue.clone(),
             agent: offer.agent.clone(),
@@ -114,6 +115,7 @@ impl Cx<'_> {
             phones: offer.phones.clone(),
             waited_ms: millis(offer.waited),
             rings_for_ms: millis(offer.until.since(offer.began)),
+            answer_within_ms: self.hub.config.queues.get(&offer.queue).map(within),
         };
         self.tell(Some(conv.id), Kind::QueueOffered(data));
         let role = Role::Agent { agent: offer.agent.clone(), offer: offer.id };

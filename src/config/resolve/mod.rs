@@ -5,6 +5,7 @@
 //! | `system` | site, sip, media, http, recording, feature codes, park slots |
 //! | `people` | phones, agents, teams, users |
 //! | `queues` | queues |
+//! | `standards` | limits of the service standards |
 //! | `routes` | places to go, extensions, trunks, inbound, outbound |
 //!
 //! A fault never stops the reading: a value that is out of range is replaced by its default, a table that cannot be used is left out,
@@ -13,6 +14,7 @@
 mod people;
 mod queues;
 mod routes;
+mod standards;
 mod system;
 
 pub(super) use people::ADMIN;
@@ -25,11 +27,12 @@ use std::time::Duration;
 
 use serde_spanned::Spanned;
 
+use self::queues::Surroundings;
 use super::fault::{Fault, There};
 use super::given::{Given, Named, Secrets};
 use super::text::Reader;
 use super::units::{Every, Time, is_name};
-use super::{Config, Mailbox, MenuText, Problem, Source};
+use super::{Config, Mailbox, MenuText, Problem, Source, Standards};
 use crate::ids::{MenuName, Number};
 
 /// What to do with a phone or user that has no secret yet.
@@ -140,7 +143,10 @@ impl Checking {
         let agents = self.agents(given.agents);
         let teams = self.teams(given.teams);
         let outbound = self.outbound(given.outbound);
-        let queues = self.queues(given.queues, ring_cycle, &outbound, &agents, &prompts);
+        let standards = self.standards(given.standards.map(Spanned::into_inner), &Standards::default());
+        let of_queues =
+            Surroundings { ring_cycle, outbound: &outbound, agents: &agents, prompts: &prompts, standards: &standards };
+        let queues = self.queues(given.queues, &of_queues);
         let extensions = self.extensions(given.extensions, &outbound);
         let park = self.park(given.park, &extensions, &outbound);
         let voicemail = self.voicemail(given.voicemail);
@@ -163,6 +169,7 @@ impl Checking {
             park,
             voicemail,
             mail,
+            standards,
             mailboxes: std::mem::take(&mut self.mailboxes),
             classes,
             phones,

@@ -34,6 +34,8 @@ pub enum Tree {
     Outbox,
     /// Conversation id -> row as JSON.
     Conversations,
+    /// Conversation id -> what it says about the service standards, as JSON.
+    Standards,
     /// Conversation id -> its signalling as JSON.
     Ladders,
     /// Ids of conversations without an end.
@@ -59,7 +61,7 @@ pub enum Tree {
 }
 
 impl Tree {
-    pub const ALL: [Tree; 21] = [
+    pub const ALL: [Tree; 22] = [
         Tree::Recordings,
         Tree::RecordingsByAgent,
         Tree::RecordingsByQueue,
@@ -70,6 +72,7 @@ impl Tree {
         Tree::Untold,
         Tree::Outbox,
         Tree::Conversations,
+        Tree::Standards,
         Tree::Ladders,
         Tree::LiveConversations,
         Tree::Registrations,
@@ -96,6 +99,7 @@ impl Tree {
             Tree::Untold => "untold",
             Tree::Outbox => "mail_outbox",
             Tree::Conversations => "conversations",
+            Tree::Standards => "standards",
             Tree::Ladders => "ladders",
             Tree::LiveConversations => "live_conversations",
             Tree::Registrations => "registrations",
