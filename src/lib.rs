@@ -7,7 +7,7 @@
 //! | 0 | [`clock`] [`chance`] [`ids`] [`config`] | time and names as values; configuration as given and as resolved |
 //! | 1 | [`sip`] [`sdp`] [`rtp`] [`codec`] | bytes to values and back |
 //! | 2 | [`transaction`] [`dialog`] [`registrar`] [`media`] | the protocols' state machines, the audio path of a leg |
-//! | 3 | [`route`] [`event`] [`ivr`] [`acd`] [`voicemail`] [`conversation`] [`staffing`] [`report`] | what a call centre is made of, how many it takes, how it fared |
+//! | 3 | [`route`] [`event`] [`ivr`] [`acd`] [`voicemail`] [`conversation`] [`staffing`] [`report`] [`quality`] | what a call centre is made of, how many it takes, how it fared, how well it served |
 //! | 4 | [`switch`] | one owner of all state: `handle(input, now, &mut out)` |
 //! | 5 | [`store`] [`http_client`] [`simulation`] | event log, index, registrations on disk; requests to other servers; the switch in no time |
 //! | 6 | [`transport`] [`media_engine`] [`recorder`] [`events`] [`webhook`] [`mail`] [`lookup`] [`api`] [`console`] | sockets, threads, files |
@@ -36,6 +36,7 @@ pub mod acd;
 pub mod conversation;
 pub mod event;
 pub mod ivr;
+pub mod quality;
 pub mod report;
 pub mod route;
 pub mod staffing;

@@ -311,6 +311,8 @@ const ADDED: &[(&str, &str)] = &[
         "[[trunk]]\nname = 'b'\npeer = '192.0.2.1'\ncaller_format = 'E164'\n",
         "4: caller_format: `E164` is no way to write numbers",
     ),
+    ("[standards]\nhold = '2h'\n", "2: hold is 2h; it must be from 1s to 1h"),
+    ("[standards]\nlevel = [-10, -35]\n", "2: level is [-10, -35]; it must be from -60 to 0"),
     ("[park]\nslots = '709-701'\n", "2: slots: `709-701` is no range of park slots"),
     ("[park]\nslots = '200-205'\n", "2: number `201` is already there in line 24"),
     ("[park]\ntimeout = '5s'\n", "2: timeout is 5s; it must be from 10s to 1h"),
@@ -595,7 +597,7 @@ fn the_reference_shows_every_key() {
         }
         *tables.entry(current).or_default() += &format!("{}\n", line.trim_start_matches("# ").trim_start_matches("e.g. "));
     }
-    let all = "[site] [sip] [guard] [media] [turn] [http] [recording] [codes] [park] [voicemail] [mail] [class.limited] [[phone]] [[agent]] [[team]] [[queue]] [[extension]] [[trunk]] [[inbound]] \
+    let all = "[site] [sip] [guard] [media] [turn] [http] [recording] [codes] [park] [voicemail] [mail] [standards] [class.limited] [[phone]] [[agent]] [[team]] [[queue]] [[extension]] [[trunk]] [[inbound]] \
                [[outbound]] [[prompt]] [[user]] [[webhook]]";
     for table in all.split(' ') {
         let keys = keys_of(table);

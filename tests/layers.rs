@@ -40,6 +40,7 @@ const TABLE: &[Module] = &[
     Module { name: "acd", layer: 3, may_name: &["route", "report", "event"] },
     Module { name: "voicemail", layer: 3, may_name: &[] },
     Module { name: "staffing", layer: 3, may_name: &[] },
+    Module { name: "quality", layer: 3, may_name: &["route", "media", "event"] },
     Module {
         name: "conversation",
         layer: 3,
@@ -100,6 +101,7 @@ const CORE: &[&str] = &[
     "voicemail",
     "conversation",
     "staffing",
+    "quality",
     "report",
     "switch",
 ];
@@ -119,6 +121,7 @@ const CORE_AND_STORE: &[&str] = &[
     "voicemail",
     "conversation",
     "staffing",
+    "quality",
     "report",
     "switch",
     "store",
@@ -139,6 +142,7 @@ const EVERYTHING: &[&str] = &[
     "voicemail",
     "conversation",
     "staffing",
+    "quality",
     "report",
     "switch",
     "store",

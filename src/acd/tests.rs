@@ -48,6 +48,7 @@ pub(super) fn queue(name: &str, agents: &[&str]) -> Queue {
         callback: crate::config::CallBack::default(),
         service_level: s(20),
         short_abandon: s(5),
+        standards: crate::config::Standards::default(),
         record: None,
     }
 }
@@ -126,6 +127,7 @@ pub(super) fn config(queues: Vec<Queue>, agents: Vec<Agent>) -> Config {
         mailboxes: BTreeMap::new(),
         mail: None,
         webhooks: BTreeMap::new(),
+        standards: crate::config::Standards::default(),
         classes: BTreeMap::new(),
         phones: BTreeMap::new(),
         teams: BTreeMap::new(),

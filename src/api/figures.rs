@@ -253,7 +253,7 @@ fn every(text: Option<&str>) -> Result<Every, Problem> {
         .map_err(|_| Problem::bad(format!("`{}` is no period: 15m, 30m, hour, day, week, month or year", shortened(text))))
 }
 
-fn time(shared: &Shared, from: Option<&str>, to: Option<&str>, zone: &TimeZone) -> Result<Period, Problem> {
+pub(super) fn time(shared: &Shared, from: Option<&str>, to: Option<&str>, zone: &TimeZone) -> Result<Period, Problem> {
     let given = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(|text| moment(text, zone)).transpose();
     let from = match given(from)? {
         Some(from) => from,

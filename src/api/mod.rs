@@ -11,6 +11,7 @@
 //! | figures of the past, and the wallboard | `figures` `wallboard` |
 //! | who is sent events | `webhooks` |
 //! | who customers are | `contacts` |
+//! | verdicts on the service standards | `standards` |
 //! | the description of it all | `openapi` |
 //!
 //! Nothing is kept here but sessions, failed log-ins, and for a second or a few what the core said of itself. Handlers ask the core or the store and print what they say; the events' routes
@@ -40,6 +41,7 @@ mod recordings;
 mod registrations;
 mod rights;
 mod session;
+mod standards;
 mod teams;
 mod throttle;
 mod trunks;
@@ -213,6 +215,8 @@ pub fn router(parts: Parts, guarded: Router, open: Router) -> Router {
         .route("/api/v1/queues", get(queues::list))
         .route("/api/v1/figures", get(figures::list))
         .route("/api/v1/figures/conversations", get(figures::behind))
+        .route("/api/v1/standards", get(standards::list))
+        .route("/api/v1/conversations/{id}/standards", get(standards::show))
         .route("/api/v1/wallboard", get(wallboard::show))
         .route("/api/v1/wallboard/stream", get(wallboard::watch))
         .route("/api/v1/ice-servers", get(ice_servers::list))

@@ -6,7 +6,7 @@ use utoipa::{Modify, OpenApi};
 
 use super::{
     after, agents, bans, callbacks, consulting, contacts, control, conversations, figures, guard, health, ice_servers, ladder,
-    login, phones, problem, queues, recordings, registrations, teams, trunks, voicemail, wallboard, webhooks,
+    login, phones, problem, queues, recordings, registrations, standards, teams, trunks, voicemail, wallboard, webhooks,
 };
 use crate::event;
 
@@ -22,6 +22,7 @@ use crate::event;
         ladder::strays_pcap, ice_servers::list,
         phones::list, phones::forwarding, phones::set_forwarding, agents::list, agents::set, agents::log_in, agents::log_out,
         agents::wrap_up, after::dispose, after::note, teams::list, queues::list, callbacks::list, callbacks::create, callbacks::cancel, trunks::list,
+        standards::list, standards::show,
         figures::list, figures::behind, figures::of_agent, wallboard::show, wallboard::watch,
         webhooks::list, webhooks::resume,
         contacts::list, contacts::show, contacts::put, contacts::forget, contacts::import, contacts::export,

@@ -110,6 +110,8 @@ pub(super) const RULES: &[(&str, &str, Needs)] = &[
     ("GET", "/api/v1/queues", Needs::Role(Role::Supervisor)),
     ("GET", "/api/v1/figures", Needs::Role(Role::Supervisor)),
     ("GET", "/api/v1/figures/conversations", Needs::Role(Role::Supervisor)),
+    ("GET", "/api/v1/standards", Needs::Role(Role::Agent)),
+    ("GET", "/api/v1/conversations/{id}/standards", Needs::Call(Role::Agent)),
     ("GET", "/api/v1/agents/{staff_number}/figures", Needs::Agent),
     ("GET", "/api/v1/wallboard", Needs::Role(Role::Supervisor)),
     ("GET", "/api/v1/wallboard/stream", Needs::Role(Role::Supervisor)),

@@ -7,6 +7,7 @@ mod figures;
 mod ladder;
 mod recorded;
 mod rights;
+mod standards;
 mod webhooks;
 
 use std::sync::Arc;

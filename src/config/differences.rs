@@ -30,6 +30,7 @@ pub fn differences(old: &Config, new: &Config) -> Vec<String> {
         ("park", old.park != new.park),
         ("mail", old.mail != new.mail),
         ("voicemail", old.voicemail != new.voicemail),
+        ("standards", old.standards != new.standards),
         ("class", old.classes != new.classes),
         ("inbound", old.inbound != new.inbound),
         ("outbound", old.outbound != new.outbound),

@@ -35,6 +35,7 @@ pub(crate) struct Given {
     pub park: Option<Spanned<Park>>,
     pub voicemail: Option<Spanned<Voicemail>>,
     pub mail: Option<Spanned<Mail>>,
+    pub standards: Option<Spanned<Standards>>,
     pub classes: BTreeMap<String, Spanned<Class>>,
     pub phones: Vec<Spanned<Phone>>,
     pub agents: Vec<Spanned<Agent>>,
@@ -310,6 +311,7 @@ pub(crate) struct Queue {
     pub overflow: Option<Spanned<Goto>>,
     pub service_level: Option<Spanned<Time>>,
     pub short_abandon: Option<Spanned<Time>>,
+    pub standards: Option<Standards>,
     pub record: Option<Records>,
     pub voicemail: Option<Spanned<bool>>,
     pub pin: Option<Spanned<Pin>>,
@@ -374,6 +376,19 @@ pub(crate) struct Outbound {
 pub(crate) struct Relax {
     pub after: Spanned<Time>,
     pub skills: BTreeMap<String, Spanned<u64>>,
+}
+
+/// Of the site, and what a queue has otherwise.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Standards {
+    pub rings: Option<Spanned<u64>>,
+    pub hold: Option<Spanned<Time>>,
+    pub mute: Option<Spanned<Time>>,
+    pub silence: Option<Spanned<Time>>,
+    pub overtalk: Option<Spanned<Time>>,
+    pub level: Option<Spanned<[f64; 2]>>,
+    pub talk_share: Option<Spanned<[f64; 2]>>,
 }
 
 #[derive(Deserialize)]
@@ -527,7 +542,7 @@ pub(crate) struct Secrets {
 
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "unknown table `{0}`, expected one of site, sip, guard, media, turn, http, recording, codes, park, voicemail, mail, class, phone, agent, team, queue, extension, \
+    "unknown table `{0}`, expected one of site, sip, guard, media, turn, http, recording, codes, park, voicemail, mail, standards, class, phone, agent, team, queue, extension, \
      trunk, inbound, \
      outbound, prompt, user, webhook"
 )]
@@ -551,6 +566,7 @@ impl Given {
                 "recording" => given.recording = reader.read(value),
                 "codes" => given.codes = reader.read(value),
                 "park" => given.park = reader.read(value),
+                "standards" => given.standards = reader.read(value),
                 "voicemail" => given.voicemail = reader.read(value),
                 "mail" => {
                     given.named.mail = true;

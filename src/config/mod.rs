@@ -19,6 +19,7 @@ mod resolved;
 mod secrets;
 mod source;
 mod stand_ins;
+mod standards;
 pub(crate) mod text;
 mod tones;
 pub(crate) mod units;
@@ -35,6 +36,7 @@ pub use resolved::*;
 pub use secrets::{GenerateError, Missing, generate, load_or_generate, missing_secrets};
 pub use source::{File, LoadError, Source, load, scenarios};
 pub use stand_ins::StandIns;
+pub use standards::Standards;
 pub use tones::{Sound, Tone, Tones};
 pub use webhook::{EventPattern, NoType, Webhook, signing_key};
 

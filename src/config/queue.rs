@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Place, Record};
+use super::{Place, Record, Standards};
 use crate::ids::{MenuName, Number, QueueName, StaffNumber};
 
 /// Which of the free agents of a queue has the next caller.
@@ -126,6 +126,8 @@ pub struct Queue {
     pub service_level: Duration,
     /// Abandoned sooner is a short abandon.
     pub short_abandon: Duration,
+    /// What is asked of its agents.
+    pub standards: Standards,
     /// Whether its callers are recorded from here on, whatever was decided before.
     pub record: Option<Record>,
 }
@@ -134,6 +136,11 @@ impl Queue {
     /// How long an offer rings.
     pub fn offer_lasts(&self) -> Duration {
         self.ring_cycle * self.rings
+    }
+
+    /// Within what an offer is to be answered (S1).
+    pub fn answer_within(&self) -> Duration {
+        self.ring_cycle * self.standards.rings
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Advertised, Country, Network, Place, Queue, Webhook};
+use super::{Advertised, Country, Network, Place, Queue, Standards, Webhook};
 use crate::ids::{MenuName, Number, QueueName, StaffNumber, TeamName, TrunkName};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +34,8 @@ pub struct Config {
     pub mail: Option<Mail>,
     /// Who is sent events, by name.
     pub webhooks: BTreeMap<String, Webhook>,
+    /// What is asked of agents in calls that no queue gave them, and where a queue says nothing else.
+    pub standards: Standards,
     /// By the number of the phone or queue that they are of.
     pub mailboxes: BTreeMap<Number, Mailbox>,
     /// By name. Phones that name none are in `default`, if there is one.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::By;
+use super::{By, StandardLimits};
 use crate::ids::{ConversationId, LegId, Number, QueueName, StaffNumber, TrunkName};
 use crate::media::Quality;
 use crate::route::{Cause, Direction};
@@ -53,6 +53,9 @@ pub struct Bridge {
     #[schema(value_type = Option<String>)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub customer_agent: Option<StaffNumber>,
+    /// What the call is to be like, where the configuration says otherwise than by default; of an agent, on `call.bridged`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Box<StandardLimits>>,
 }
 
 /// A leg put the other on hold, or took it back.

@@ -11,10 +11,12 @@ mod agent;
 mod audit;
 mod call;
 mod callback;
+mod measured;
 mod media;
 mod menu;
 mod queue;
 mod recording;
+mod standards;
 mod system;
 mod talk;
 mod voicemail;
@@ -31,6 +33,7 @@ pub use self::call::{
     CallStarted, CallWentOutside, LegAction, LegSummary, ParkReturn, Transfer, TransferOutcome,
 };
 pub use self::callback::{CallbackChange, QueueCallback};
+pub use self::measured::{Overtalk, Part, RecordingMeasured, Silence, Sound};
 pub use self::media::{MediaDegraded, MediaMissing, MediaQuality, MissingCause};
 pub use self::menu::{MenuDigit, MenuEntered, MenuLeft, MenuLookedUp};
 pub use self::queue::{AgentState, LeftWhy, QueueAnswered, QueueEntered, QueueLeft, QueueOffered, QueueUnanswered};
@@ -38,6 +41,7 @@ pub use self::recording::{
     PromptRecorded, RecordingDecided, RecordingFailed, RecordingFinished, RecordingGap, RecordingNotAnnounced, RecordingPaused,
     RecordingRefused, RecordingResumed, RecordingStarted,
 };
+pub use self::standards::StandardLimits;
 pub use self::system::{
     ClassRefused, ConfigReloaded, GoneBy, GuardAlarm, GuardBanned, GuardLifted, LogLost, Registration, SystemDegraded,
     SystemStarted, SystemStopping, Trunk, TrunkDown, TrunkFailure,
@@ -234,6 +238,9 @@ pub enum Kind {
     /// Found unfinished at start and made whole.
     #[serde(rename = "recording.repaired")]
     RecordingRepaired(RecordingFinished),
+    /// What the talks of agents in it sound like: who talked when and how loud, and where nobody or both did.
+    #[serde(rename = "recording.measured")]
+    RecordingMeasured(RecordingMeasured),
     /// Decided, but it could not be written: the call goes on without.
     #[serde(rename = "recording.failed")]
     RecordingFailed(RecordingFailed),

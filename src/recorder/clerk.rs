@@ -29,6 +29,7 @@ use std::time::Duration;
 use super::wav::{NotSealed, Sealed, Unsealed, frames_ms, rewrite_header};
 use super::writer::SYNC_EVERY;
 use super::{Reports, sidecar};
+use crate::event::Sound;
 use crate::ids::{ConversationId, RecordingId};
 use crate::store::database::DatabaseError;
 use crate::store::disk::{Disk, DiskFile};
@@ -73,6 +74,7 @@ pub enum Job {
         recording: RecordingId,
         frames: u64,
         lost_ms: [u64; 2],
+        sound: Option<Box<Sound>>,
     },
     /// From the thread that hashes.
     Hashed {
@@ -147,6 +149,8 @@ struct Desk {
     doubt: Duration,
     /// Who asked that it goes, if the description does not say so.
     goes: Option<Wish>,
+    /// What was measured while it was written; there when it ends.
+    sound: Option<Box<Sound>>,
 }
 
 impl Desk {
@@ -256,6 +260,7 @@ impl Clerk {
                     beside: None,
                     doubt: Duration::ZERO,
                     goes: None,
+                    sound: None,
                 });
             }
             Job::Laid { recording, result } => {
@@ -278,11 +283,12 @@ impl Clerk {
             Job::Discard { recording, told } => self.unwanted(recording, Wish::Discard { told }),
             Job::Refuse { conversation, recording } => self.unwanted(recording, Wish::Refuse { conversation }),
             Job::Sync { recording, file } => drop(self.unsynced.insert(recording, file)),
-            Job::Finish { recording, frames, lost_ms } => {
+            Job::Finish { recording, frames, lost_ms, sound } => {
                 // Sealing syncs it whole.
                 self.unsynced.remove(&recording);
                 if let Some(desk) = self.desks.get_mut(&recording) {
                     let given = End { frames, lost_ms };
+                    desk.sound = sound;
                     match &mut desk.stage {
                         Stage::Beginning { end, .. } | Stage::Laid { end } | Stage::Unindexed { end } => *end = Some(given),
                         Stage::Running => desk.stage = Stage::Sealing { end: given, ordered: false },
@@ -394,7 +400,9 @@ impl Clerk {
                     }
                     continue;
                 }
-                Stage::Closing { end, sealed } => closed(&desk.about, end.frames, end.lost_ms, sealed),
+                Stage::Closing { end, sealed } => {
+                    Recording { sound: desk.sound.as_deref().cloned(), ..closed(&desk.about, end.frames, end.lost_ms, sealed) }
+                }
             };
             if rows.len() >= BATCH {
                 self.has_more = true;
@@ -458,6 +466,10 @@ impl Clerk {
                         report(RecorderReport::Gap { conversation, recording: row.id, reason: "disk".to_owned(), gap_ms });
                     }
                     self.desks.remove(&row.id);
+                    // Before its end, which is what a start after a kill asks for.
+                    if let Some(measured) = row.measured() {
+                        report(RecorderReport::Measured { conversation, measured: Box::new(measured) });
+                    }
                     report(RecorderReport::Finished { conversation, finished });
                 }
                 (None, Stage::Unindexed { end }) => {

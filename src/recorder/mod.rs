@@ -24,6 +24,7 @@ mod export;
 mod hushed;
 pub mod import;
 mod layer;
+pub mod measure;
 pub mod repair;
 #[cfg(test)]
 mod rig;

@@ -87,7 +87,11 @@ pub fn repair(store: &Store, disk: &dyn Disk, today: Wall) -> Result<Vec<Repaire
             }
         }
         match mender.close(id) {
-            Ok(row) => repaired.extend(row.finished().map(|finished| Repaired { conversation: row.conversation, finished })),
+            Ok(row) => repaired.extend(row.finished().map(|finished| Repaired {
+                conversation: row.conversation,
+                finished,
+                measured: row.measured().map(Box::new),
+            })),
             Err(error) => tracing::error!(recording = %id, %error, "a recording can't be repaired"),
         }
     }
@@ -287,6 +291,7 @@ impl Mender<'_> {
             mailbox: None,
             heard: false,
             kept: true,
+            sound: None,
         };
         if let Some(told) = told {
             row.conversation = told.id;

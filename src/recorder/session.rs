@@ -16,12 +16,15 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::measure::Measure;
 use super::timeline::{HOLD_BACK, NARROW, Timeline};
 use super::wav::{MOST_FRAMES, WavFile, frames_ms};
 use crate::clock::Mono;
+use crate::event::Sound;
 use crate::ids::{ConversationId, RecordingId};
 use crate::media::{Frame, Side};
 use crate::store::disk::DiskFile;
+use crate::switch::output::About;
 
 /// Samples that wait for their file to be made, in frames: 2 s, 64 KB, at 8 kHz. Making a file takes some ms; a disk that needs longer costs
 /// the recording's beginning.
@@ -42,6 +45,8 @@ pub struct Session {
     began: Mono,
     rate: u32,
     timeline: Timeline,
+    /// Of a conversation's.
+    measure: Option<Measure>,
     /// Complete, interleaved, and not in the file yet.
     pending: Vec<i16>,
     file: File,
@@ -107,16 +112,21 @@ pub struct Ending {
     pub lost_ms: [u64; 2],
     /// What could not be written, and was not told yet.
     pub gap: Option<(Why, u64)>,
+    /// What agents and customer sounded like, where they talked.
+    pub sound: Option<Sound>,
 }
 
 impl Session {
-    pub fn begin(recording: RecordingId, conversation: ConversationId, at: Mono, rate: u32) -> Self {
+    pub fn begin(about: &About, at: Mono) -> Self {
+        let rate = about.sample_rate;
+        let is_a_conversation = about.mailbox.is_none() && !about.greeting && !about.prompt && !about.supervises;
         Session {
-            recording,
-            conversation,
+            recording: about.recording,
+            conversation: about.conversation,
             began: at,
             rate,
             timeline: Timeline::new(at, rate),
+            measure: is_a_conversation.then(|| Measure::new(at, rate)),
             pending: Vec::new(),
             file: File::Opening { missing: 0 },
             untold: 0,
@@ -147,11 +157,24 @@ impl Session {
     /// Silence on purpose begins.
     pub fn pause(&mut self, at: Mono) {
         self.timeline.hush(at);
+        if let Some(measure) = &mut self.measure {
+            measure.pause(at, true);
+        }
     }
 
     /// And ends.
     pub fn resume(&mut self, at: Mono) {
         self.timeline.unhush(at);
+        if let Some(measure) = &mut self.measure {
+            measure.pause(at, false);
+        }
+    }
+
+    /// An agent and the customer talk, or do so no more.
+    pub fn talk(&mut self, at: Mono, is_talk: bool) {
+        if let Some(measure) = &mut self.measure {
+            measure.talk(at, is_talk);
+        }
     }
 
     pub fn count_dropped(&mut self, samples: [u64; 2]) {
@@ -185,7 +208,7 @@ impl Session {
     pub fn tick(&mut self, now: Mono) -> Progress {
         // Between its end and its finish no more than up to the end is complete.
         let until = self.end.map_or(now, |end| now.min(end + HOLD_BACK));
-        while self.timeline.drain(until, &mut self.pending) {
+        while self.drain(until) {
             // After a long stall there is more than one call gives; it goes on in pieces, so that memory stays bounded.
             match self.write(now) {
                 Progress::Fine => {}
@@ -193,6 +216,21 @@ impl Session {
             }
         }
         self.write(now)
+    }
+
+    /// `true`: there is more than one call gives.
+    fn drain(&mut self, until: Mono) -> bool {
+        let before = self.pending.len();
+        let is_more = self.timeline.drain(until, &mut self.pending);
+        self.measure_from(before);
+        is_more
+    }
+
+    /// What has come since there were so many.
+    fn measure_from(&mut self, before: usize) {
+        if let (Some(measure), Some(fresh)) = (&mut self.measure, self.pending.get(before..)) {
+            measure.push(fresh);
+        }
     }
 
     /// The handle that a sync needs.
@@ -221,7 +259,9 @@ impl Session {
         while self.timeline.is_behind(at) {
             note(self.tick(at));
         }
+        let before = self.pending.len();
         self.timeline.finish(at, &mut self.pending);
+        self.measure_from(before);
         if let File::Stalled { retry_at, .. } = &mut self.file {
             *retry_at = at;
         }
@@ -242,7 +282,8 @@ impl Session {
             File::Full { frames } => (*frames, total.saturating_sub(*frames), Why::TooLong),
         };
         let gap_ms = back_ms + frames_ms(missing + self.untold, self.rate);
-        Ending { frames: frames.min(exact).min(MOST_FRAMES), lost_ms, gap: (gap_ms > 0).then_some((why, gap_ms)) }
+        let sound = self.measure.and_then(Measure::finish);
+        Ending { frames: frames.min(exact).min(MOST_FRAMES), lost_ms, gap: (gap_ms > 0).then_some((why, gap_ms)), sound }
     }
 
     fn write(&mut self, now: Mono) -> Progress {

@@ -207,6 +207,7 @@ impl Commands {
             RecorderCommand::Describe(_)
             | RecorderCommand::Pause { .. }
             | RecorderCommand::Resume { .. }
+            | RecorderCommand::Listen { .. }
             | RecorderCommand::End { .. }
             | RecorderCommand::Discard { .. }
             | RecorderCommand::Refuse { .. } => COMMANDS,

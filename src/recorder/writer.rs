@@ -41,7 +41,7 @@ impl Writer {
     pub fn command(&mut self, command: RecorderCommand) {
         match command {
             RecorderCommand::Begin { at, about } => {
-                let session = Session::begin(about.recording, about.conversation, at, about.sample_rate);
+                let session = Session::begin(&about, at);
                 self.sessions.entry(about.recording).or_insert(session);
                 self.to_lay.push_back(about.clone());
                 self.outbox.push_back(Job::Begin(about));
@@ -55,6 +55,11 @@ impl Writer {
             RecorderCommand::Resume { recording, at } => {
                 if let Some(session) = self.sessions.get_mut(&recording) {
                     session.resume(at);
+                }
+            }
+            RecorderCommand::Listen { recording, at, is_talk } => {
+                if let Some(session) = self.sessions.get_mut(&recording) {
+                    session.talk(at, is_talk);
                 }
             }
             RecorderCommand::End { recording, at } => {
@@ -147,7 +152,12 @@ impl Writer {
         if let Some((why, gap_ms)) = ending.gap {
             report(RecorderReport::Gap { conversation, recording, reason: why.reason().to_owned(), gap_ms });
         }
-        self.outbox.push_back(Job::Finish { recording, frames: ending.frames, lost_ms: ending.lost_ms });
+        self.outbox.push_back(Job::Finish {
+            recording,
+            frames: ending.frames,
+            lost_ms: ending.lost_ms,
+            sound: ending.sound.map(Box::new),
+        });
     }
 }
 

@@ -53,7 +53,13 @@ fn abandoned(waited_ms: u64) -> Kind {
 }
 
 fn bridge() -> Bridge {
-    Bridge { legs: [LegId(1), LegId(2)], phone: Some("201".into()), agent: Some("1024".into()), customer_agent: None }
+    Bridge {
+        legs: [LegId(1), LegId(2)],
+        phone: Some("201".into()),
+        agent: Some("1024".into()),
+        customer_agent: None,
+        limits: None,
+    }
 }
 
 fn hold() -> LegAction {
@@ -103,6 +109,7 @@ fn call() -> Vec<Event> {
                 waited_ms: 1_000,
                 rings_for_ms: 15_000,
                 callback: None,
+                answer_within_ms: None,
             }),
         ),
         event(2_000, None, agent(Kind::AgentRinging)),

@@ -154,6 +154,7 @@ pub(super) fn tell(event: &Event) {
         | Kind::PromptRecorded(_)
         | Kind::RecordingDiscarded(_)
         | Kind::RecordingFinished(_)
+        | Kind::RecordingMeasured(_)
         | Kind::RecordingRepaired(_)
         | Kind::MediaPresent(_)
         | Kind::MediaQuality(_)

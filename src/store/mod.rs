@@ -10,7 +10,7 @@
 //! | what | truth | if it is lost |
 //! |---|---|---|
 //! | events | the log | nothing else has them |
-//! | conversations | the log | folded again at start |
+//! | conversations, what they say about the service standards | the log | folded again at start |
 //! | their SIP messages (ladders) | the index | they are gone |
 //! | customers who are to be called back ([`callbacks`]) | the log | folded again at start |
 //! | figures ([`figures`]) | the log | folded again at start, as far back as the log goes |
@@ -196,7 +196,7 @@ impl Store {
     /// Of calls only: a greeting may have come without one, and a prompt's take goes.
     fn unlogged(&self, repaired: &[Repaired]) -> Result<Vec<UnloggedConversation>, StoreError> {
         let mut unlogged = BTreeMap::new();
-        for Repaired { conversation, finished } in repaired {
+        for Repaired { conversation, finished, .. } in repaired {
             let Some(row) = self.recordings.row(finished.recording)? else { continue };
             let is_call = matches!(row.kind, RecordingKind::Conversation | RecordingKind::Voicemail | RecordingKind::Supervisor);
             if !is_call || unlogged.contains_key(conversation) || self.conversations.row(*conversation)?.is_some() {

@@ -156,8 +156,11 @@ impl Cx<'_> {
         conv.forwards = 0;
         conv.steps_without_key = 0;
         self.unpark(conv);
-        let kind = Kind::CallBridged(self.bridge_data(conv, with));
+        let data = self.bridge_data(conv, with);
+        let limits = data.agent.as_ref().and_then(|_| self.standards_of(conv)).map(Box::new);
+        let kind = Kind::CallBridged(Bridge { limits, ..data });
         self.tell(Some(conv.id), kind);
+        self.measure_talk(conv);
         self.tell_holders(conv, with, true);
         for id in [conv.subject, with] {
             self.silence(conv, id);
@@ -204,6 +207,7 @@ impl Cx<'_> {
         conv.stage = Stage::Routing;
         conv.held_by_command = false;
         self.tell(Some(conv.id), kind);
+        self.measure_talk(conv);
     }
 
     fn bridge_data(&self, conv: &Conversation, with: LegId) -> Bridge {
@@ -216,6 +220,7 @@ impl Cx<'_> {
             legs: [customer, second],
             phone: leg.and_then(|l| l.peer.phone().cloned()),
             agent: leg.and_then(|l| self.agent_of(l)),
+            limits: None,
             customer_agent: conv.leg(customer).and_then(|l| self.agent_of(l)),
         }
     }

@@ -521,6 +521,7 @@ impl Switch {
             waited_ms: millis(offer.waited),
             rings_for_ms: millis(offer.until.since(offer.began)),
             callback: Some(id),
+            answer_within_ms: config.queues.get(&offer.queue).map(|queue| millis(queue.answer_within())),
         };
         cx.tell(Some(conv.id), Kind::QueueOffered(data));
         Some(conv)

@@ -457,6 +457,9 @@ impl Switch {
         }
         for repaired in repaired {
             let recording = repaired.finished.recording;
+            if let Some(measured) = repaired.measured {
+                cx.tell(Some(repaired.conversation), Kind::RecordingMeasured(*measured));
+            }
             cx.tell(Some(repaired.conversation), Kind::RecordingRepaired(repaired.finished));
             cx.message_repaired(recording);
         }
@@ -559,6 +562,9 @@ impl Cx<'_> {
             RecorderReport::Gap { conversation, recording, reason, gap_ms } => {
                 self.count("recording_gaps_total");
                 self.tell(Some(conversation), Kind::RecordingGap(event::RecordingGap { recording, reason, gap_ms }));
+            }
+            RecorderReport::Measured { conversation, measured } => {
+                self.tell(Some(conversation), Kind::RecordingMeasured(*measured));
             }
             RecorderReport::Finished { conversation, finished } => {
                 self.count("recordings_finished_total");

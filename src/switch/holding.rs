@@ -21,6 +21,7 @@ impl Cx<'_> {
         } else if conv.hold.as_ref().is_some_and(|hold| hold.leg == leg) {
             conv.hold = None;
         }
+        self.measure_talk(conv);
     }
 
     fn hold_begins(&mut self, conv: &mut Conversation, leg: LegId) {

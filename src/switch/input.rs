@@ -199,6 +199,9 @@ pub struct UnloggedConversation {
 pub struct Repaired {
     pub conversation: ConversationId,
     pub finished: crate::event::RecordingFinished,
+    /// Of one that was finished before the kill.
+    #[serde(default)]
+    pub measured: Option<Box<crate::event::RecordingMeasured>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -207,6 +210,8 @@ pub enum RecorderReport {
     Started { conversation: ConversationId, recording: RecordingId },
     /// Frames were dropped, or a write failed for a while.
     Gap { conversation: ConversationId, recording: RecordingId, reason: String, gap_ms: u64 },
+    /// What it sounds like; `Finished` follows.
+    Measured { conversation: ConversationId, measured: Box<crate::event::RecordingMeasured> },
     /// Synced, row and index durable.
     Finished { conversation: ConversationId, finished: crate::event::RecordingFinished },
     /// What was wished of a message or greeting is durable: it is marked as heard or kept, or is gone.

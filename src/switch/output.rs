@@ -182,6 +182,9 @@ pub enum RecorderCommand {
     Pause { recording: RecordingId, at: Mono },
     /// Until `at` they are.
     Resume { recording: RecordingId, at: Mono },
+    /// From `at` on an agent and the customer talk with each other, another agent where one did already; or none does. What it sounds like
+    /// is measured while they do.
+    Listen { recording: RecordingId, at: Mono, is_talk: bool },
     /// The last sample is `at`.
     End { recording: RecordingId, at: Mono },
     /// Of a message that is finished: its owner has heard it. `RecorderReport::Kept` follows, as it does after `Discard`.

@@ -103,6 +103,7 @@ impl Cx<'_> {
             waited_ms: millis(offer.waited),
             rings_for_ms: millis(offer.until.since(offer.began)),
             callback: None,
+            answer_within_ms: self.hub.config.queues.get(&offer.queue).map(|queue| millis(queue.answer_within())),
         };
         self.tell(Some(conv.id), Kind::QueueOffered(data));
         let role = Role::Agent { agent: offer.agent.clone(), offer: offer.id };

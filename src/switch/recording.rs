@@ -8,8 +8,8 @@ use super::queueing::millis;
 use super::{Output, Refusal};
 use crate::clock::Mono;
 use crate::config::RecordingRate;
-use crate::conversation::{Conversation, NARROW, Pause, Stage};
-use crate::event::{By, Kind, RecordingDecided, RecordingPaused, RecordingResumed};
+use crate::conversation::{Conversation, Leg, NARROW, Pause, Stage};
+use crate::event::{By, Kind, RecordingDecided, RecordingPaused, RecordingResumed, StandardLimits};
 use crate::ids::{LegId, Number, RecordingId};
 use crate::media::Command;
 use crate::route::Decision;
@@ -42,6 +42,25 @@ impl Cx<'_> {
         self.out.push(Output::Recorder(RecorderCommand::Begin { at: self.now.mono, about }));
         self.media(conv.worker, Command::Tap { leg: customer, recording });
         self.record_supervisors(conv);
+        self.measure_talk(conv);
+    }
+
+    /// Whether an agent and the customer talk from here on: what that sounds like is measured. Asked where a bridge or a hold begins or
+    /// ends, since each talk is measured by itself.
+    pub fn measure_talk(&mut self, conv: &Conversation) {
+        let Some(recording) = conv.recording.filter(|_| conv.mailbox.is_none()) else { return };
+        let is_agents = conv.second().and_then(|leg| conv.leg(leg)).is_some_and(|leg| self.agent_of(leg).is_some());
+        let holds = |leg: &LegId| conv.leg(*leg).is_some_and(Leg::is_holding);
+        let is_talk = is_agents && !conv.held_by_command && !conv.talkers().iter().any(holds);
+        self.out.push(Output::Recorder(RecorderCommand::Listen { recording, at: self.now.mono, is_talk }));
+    }
+
+    /// What is asked of an agent in it by now, where that is not what it is by default.
+    pub fn standards_of(&self, conv: &Conversation) -> Option<StandardLimits> {
+        let config = &self.hub.config;
+        let of_queue = conv.queue.as_ref().and_then(|queue| config.queues.get(queue)).map(|queue| &queue.standards);
+        let limits = StandardLimits::from(of_queue.unwrap_or(&config.standards));
+        (limits != StandardLimits::default()).then_some(limits)
     }
 
     fn recording_rate(&self, conv: &Conversation, customer: LegId) -> u32 {

@@ -1,5 +1,5 @@
-//! What a packet of 20 ms costs in each codec, each way, 10 ms of each change of rate, and a call between two codecs through a media
-//! worker: rows for `scripts/bench`.
+//! What a packet of 20 ms costs in each codec, each way, 10 ms of each change of rate, 20 ms of a recording to measure, and a call between
+//! two codecs through a media worker: rows for `scripts/bench`.
 //!
 //! CPU is this thread's, of a voice that never pauses. The figure beside each is how many such streams a core carries. A call's cost is
 //! compared with that of its codecs alone, the other one's G.711 and the changes of rate left out: that is what nobody can do without.
@@ -15,6 +15,7 @@ use cordboard::clock::Mono;
 use cordboard::codec::{Codec, Decoder, Encoder, Resampler};
 use cordboard::ids::LegId;
 use cordboard::media::{Clips, Command, Datagram, Frame, Lease, Port, Report, Session, Settings, Sink, Slot, Source, Worker};
+use cordboard::recorder::measure::Measure;
 use cordboard::rtp::{Fields, HEADER};
 
 use cpu::cpu;
@@ -162,7 +163,22 @@ fn between(one: Codec, other: Codec, goal: Option<f64>) {
     }
 }
 
+/// What a recording's sound costs to measure, of both sides.
+fn measuring(rate: u32) {
+    let samples: Vec<i16> = voice(rate).iter().flat_map(|sample| [*sample, sample / 2]).collect();
+    let frames: Vec<&[i16]> = samples.chunks_exact(rate as usize / 50 * 2).collect();
+    let mut measure = Measure::new(Mono::ZERO, rate);
+    measure.talk(Mono::ZERO, true);
+    line(&format!("measuring a recording of {rate} Hz"), PACKETS, 20.0, || {
+        for n in 0..PACKETS {
+            measure.push(frames[n % frames.len()]);
+        }
+    });
+    black_box(measure.finish());
+}
+
 fn main() {
+    [8_000, 16_000].into_iter().for_each(measuring);
     between(Codec::Opus, Codec::Pcmu, Some(OPUS_TO_CODEC));
     between(Codec::Opus, Codec::G722, None);
     between(Codec::G722, Codec::Pcma, None);

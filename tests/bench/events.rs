@@ -12,13 +12,14 @@ use std::thread;
 use std::time::Duration;
 
 use axum::Router;
-use cordboard::api::{self, Asked, Core, Measured, NotImported};
+use cordboard::api::{self, Asked, Core, Hooks, Measured, NotImported, NotResumed};
 use cordboard::clock::{System, Wall};
 use cordboard::config::{Config, Secret, Source};
 use cordboard::event::{AgentState, By, CallEnded, CallStarted, Direction, Event, Kind, LogLost, QueueAnswered, QueueEntered};
 use cordboard::events;
 use cordboard::ids::{ConversationId, LegId};
 use cordboard::route::Cause;
+use cordboard::store::Contacts;
 use cordboard::store::conversations::Conversations;
 use cordboard::store::database::{Database, SledDatabase};
 use cordboard::store::disk::RealDisk;
@@ -266,6 +267,7 @@ async fn answer(mut asked: tokio::sync::mpsc::Receiver<Asked>) {
         strategy: "longest_idle".to_owned(),
         waiting: 3,
         longest_wait_ms: 10_000,
+        callbacks: 2,
         agents: [("talking".to_owned(), 12)].into(),
         offered: 1_000,
         answered: 990,
@@ -313,12 +315,14 @@ fn wallboard(looks: Duration) {
         log: log.clone(),
         recordings: Recordings::new(database.clone()),
         conversations: Conversations::open(database.clone()).expect("rows"),
-        ladders: Ladders::new(database, clock, Bounds::NONE),
+        ladders: Ladders::new(database.clone(), clock, Bounds::NONE),
         history: figures,
         stop: stopped,
         figures: Arc::new(Measured::default),
         folder: Folder::new(folder.path()),
         import: Arc::new(|_, _| Err(NotImported::Unplayable("no WAV".into()))),
+        hooks: Hooks { list: Arc::new(Vec::new), resume: Arc::new(|_, _, _| Box::pin(async { Err(NotResumed::Unknown) })) },
+        contacts: Contacts::open(database).expect("contacts"),
     };
     let (server, readers) = (runtime("http"), runtime("reader"));
     readers.spawn(answer(asked));

@@ -283,7 +283,8 @@ fn a_bridge_of_a_call_outside_ends_between_the_legs_that_it_began_between() {
         let ended = sim.events.iter().find_map(|e| if let Kind::CallUnbridged(b) = &e.kind { Some(b.clone()) } else { None });
         let leg_of = |peer: &str| sim.ended()[0].legs.iter().find(|l| l.peer == peer).expect("a leg").leg;
         let legs = [leg_of("trunk:carrier"), leg_of("phone:201")];
-        let expected = Some(Bridge { legs, phone: Some("201".into()), agent: Some("1001".into()), customer_agent: None });
+        let expected =
+            Some(Bridge { legs, phone: Some("201".into()), agent: Some("1001".into()), customer_agent: None, limits: None });
         assert_eq!((began, ended), (expected.clone(), expected), "{who} hung up");
         sim.assert_clean();
     }

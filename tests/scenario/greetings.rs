@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use cordboard::ids::RecordingId;
+use cordboard::recorder::measure::Measure;
 use cordboard::recorder::timeline::Timeline;
 use cordboard::switch::input::RecorderReport;
 use cordboard::switch::{Answer, Command, Refusal};
@@ -145,6 +146,7 @@ fn who_sends_a_greeting_is_answered_when_it_is_kept_and_no_change_of_the_configu
             began: at,
             ended: Some(at),
             timeline: Timeline::new(at, 8_000),
+            measure: Measure::new(at, 8_000),
             samples: vec![0; 32_000],
             about: taken.about.clone(),
             heard: false,

@@ -177,7 +177,7 @@ fn a_conversation_that_only_its_recording_tells_of_begins_and_ends_in_the_log() 
     };
     sim.restart_with(Recovered {
         unlogged: vec![UnloggedConversation { conversation, started_at, started, recorded_ms: 480 }],
-        repaired: vec![Repaired { conversation, finished }],
+        repaired: vec![Repaired { conversation, finished, measured: None }],
         ..Recovered::default()
     });
     let told: Vec<_> = sim.events.iter().filter(|e| e.conversation == Some(conversation)).collect();

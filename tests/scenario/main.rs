@@ -57,6 +57,7 @@ mod reliable;
 mod secured;
 mod sessions;
 mod signalling;
+mod standards;
 mod strategies;
 mod studio;
 mod surveys;

@@ -157,9 +157,14 @@ pub fn sine(hz: f64, rate: u32, from: usize, count: usize) -> impl Iterator<Item
 
 /// Writes an 8 kHz mono sine, what a phone says.
 pub fn write_sine(path: &Path, hz: f64, seconds: u32) {
+    write_wav(path, sine(hz, 8_000, 0, seconds as usize * 8_000));
+}
+
+/// Writes samples at 8 kHz, mono.
+pub fn write_wav(path: &Path, samples: impl Iterator<Item = i16>) {
     let spec = hound::WavSpec { channels: 1, sample_rate: 8_000, bits_per_sample: 16, sample_format: hound::SampleFormat::Int };
     let mut wav = hound::WavWriter::create(path, spec).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    for sample in sine(hz, 8_000, 0, seconds as usize * 8_000) {
+    for sample in samples {
         wav.write_sample(sample).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     }
     wav.finalize().unwrap_or_else(|e| panic!("{}: {e}", path.display()));

@@ -30,6 +30,7 @@ mod queues;
 mod recording;
 mod secure;
 mod sipvicious;
+mod standards;
 mod talk;
 mod trunk;
 mod voicemail;

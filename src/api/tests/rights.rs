@@ -114,6 +114,7 @@ impl Centre {
                 phone: Some(format!("20{agent}").as_str().into()),
                 agent: Some(StaffNumber::new(agent.to_string())),
                 customer_agent: None,
+                limits: None,
             };
             let event = |kind| Event { at: Wall::from_micros(1_795_338_000_000_000), conversation: Some(call_of(agent)), kind };
             log.append([event(Told::CallStarted(started)), event(Told::CallBridged(bridge))]);
@@ -157,7 +158,9 @@ fn filled(path: &str, agent: u64) -> String {
 /// The least role that a route serves: of what is the asking agent's own or of the own team, and of what is neither.
 fn least(method: &str, path: &str) -> (&'static str, &'static str) {
     match (method, path.strip_prefix("/api/v1/").unwrap()) {
-        ("POST", "logout") | ("GET", "me" | "ice-servers" | "conversations" | "phones" | "agents") => ("agent", "agent"),
+        ("POST", "logout") | ("GET", "me" | "ice-servers" | "conversations" | "phones" | "agents" | "standards") => {
+            ("agent", "agent")
+        }
         ("POST", "conversations/{id}/monitor") => ("supervisor", "manager"),
         ("GET", "conversations/{id}/ladder" | "conversations/{id}/ladder.pcap") => ("manager", "manager"),
         (_, path) if path.starts_with("conversations") => ("agent", "manager"),

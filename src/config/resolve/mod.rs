@@ -5,6 +5,7 @@
 //! | `system` | site, sip, media, http, recording, feature codes, park slots |
 //! | `people` | phones, agents, teams, users |
 //! | `queues` | queues |
+//! | `standards` | limits of the service standards |
 //! | `routes` | places to go, extensions, trunks, inbound, outbound |
 //! | `webhooks` | who is sent events |
 //!
@@ -14,6 +15,7 @@
 mod people;
 mod queues;
 mod routes;
+mod standards;
 mod system;
 mod webhooks;
 
@@ -27,11 +29,12 @@ use std::time::Duration;
 
 use serde_spanned::Spanned;
 
+use self::queues::Surroundings;
 use super::fault::{Fault, There};
 use super::given::{Given, Named, Secrets};
 use super::text::Reader;
 use super::units::{Every, Time, is_name};
-use super::{Config, Mailbox, MenuText, Problem, Source};
+use super::{Config, Mailbox, MenuText, Problem, Source, Standards};
 use crate::ids::{MenuName, Number};
 
 /// What to do with a phone or user that has no secret yet.
@@ -142,7 +145,10 @@ impl Checking {
         let agents = self.agents(given.agents);
         let teams = self.teams(given.teams);
         let outbound = self.outbound(given.outbound);
-        let queues = self.queues(given.queues, ring_cycle, &outbound, &agents, &prompts);
+        let standards = self.standards(given.standards.map(Spanned::into_inner), &Standards::default());
+        let of_queues =
+            Surroundings { ring_cycle, outbound: &outbound, agents: &agents, prompts: &prompts, standards: &standards };
+        let queues = self.queues(given.queues, &of_queues);
         let extensions = self.extensions(given.extensions, &outbound);
         let park = self.park(given.park, &extensions, &outbound);
         let voicemail = self.voicemail(given.voicemail);
@@ -167,6 +173,7 @@ impl Checking {
             voicemail,
             mail,
             webhooks,
+            standards,
             mailboxes: std::mem::take(&mut self.mailboxes),
             classes,
             phones,

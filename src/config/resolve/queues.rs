@@ -9,21 +9,26 @@ use super::people::MailboxKeys;
 use super::{Checking, Seen};
 use crate::config::fault::Fault;
 use crate::config::units::Label;
-use crate::config::{Agent, Announcements, CallBack, Outbound, Place, Queue, RelaxStep, Standing, Strategy, given};
+use crate::config::{Agent, Announcements, CallBack, Outbound, Place, Queue, RelaxStep, Standards, Standing, Strategy, given};
 use crate::ids::{Number, QueueName, StaffNumber};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
 
+/// What a queue is resolved among.
+pub(super) struct Surroundings<'a> {
+    /// The country's.
+    pub ring_cycle: Duration,
+    pub outbound: &'a [Outbound],
+    pub agents: &'a BTreeMap<StaffNumber, Agent>,
+    pub prompts: &'a [String],
+    /// The site's.
+    pub standards: &'a Standards,
+}
+
 impl Checking {
-    pub(super) fn queues(
-        &mut self,
-        given: Vec<Spanned<given::Queue>>,
-        country_ring: Duration,
-        outbound: &[Outbound],
-        agents: &BTreeMap<StaffNumber, Agent>,
-        prompts: &[String],
-    ) -> BTreeMap<QueueName, Queue> {
+    pub(super) fn queues(&mut self, given: Vec<Spanned<given::Queue>>, around: &Surroundings<'_>) -> BTreeMap<QueueName, Queue> {
+        let Surroundings { ring_cycle: country_ring, outbound, agents, prompts, standards } = *around;
         let known: BTreeSet<String> = agents.values().flat_map(|agent| agent.skills.keys().cloned()).collect();
         let mut queues = BTreeMap::new();
         let mut seen = Seen::new("queue");
@@ -143,6 +148,7 @@ impl Checking {
                 callback,
                 service_level: self.time("service_level", queue.service_level, 20 * SECOND, SECOND..=HOUR),
                 short_abandon: self.time("short_abandon", queue.short_abandon, 5 * SECOND, Duration::ZERO..=HOUR),
+                standards: self.standards(queue.standards, standards),
                 record: queue.record.map(|r| r.0),
             };
             queues.insert(name, resolved);

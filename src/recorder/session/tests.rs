@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::codec::Codec;
+use crate::recorder::rig;
 use crate::store::disk::faulty::FaultyDisk;
 
 /// One recording on virtual time: every 20 ms a frame each side, a tick each 200 ms.
@@ -26,7 +27,8 @@ fn frame(at: Mono, side: Side) -> Frame {
 
 impl Scene {
     fn new() -> Scene {
-        let session = Session::begin(id(), ConversationId::from_parts(1, 1), Mono::ZERO, NARROW);
+        let conversation = ConversationId::from_parts(1, 1);
+        let session = Session::begin(&About { recording: id(), conversation, ..rig::about(1) }, Mono::ZERO);
         let disk = FaultyDisk::with_free(1 << 30);
         Scene { folder: tempfile::TempDir::new().unwrap(), disk, now: Mono::ZERO, session, told: Vec::new() }
     }

@@ -236,6 +236,8 @@ impl Conversation {
                 self.recorded_on(at, r.recording);
                 self.recording_is(r.recording, RecordingOutcome::Repaired);
             }
+            // Its verdicts stand apart.
+            Kind::RecordingMeasured(_) => {}
             Kind::RecordingFailed(r) => self.recording_is(r.recording, RecordingOutcome::Failed),
 
             Kind::MediaMissing(m) => {

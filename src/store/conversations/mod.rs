@@ -29,6 +29,7 @@ use crate::acd::{PastEnd, PastStay};
 use crate::clock::Wall;
 use crate::event::Kind;
 use crate::ids::{ConversationId, RecordingId};
+use crate::quality::standards::Trial;
 use crate::switch::input::OpenConversation;
 
 /// Version of [`apply`]: rows of another version are folded anew from what the log keeps.
@@ -72,6 +73,8 @@ struct Ahead {
     position: u64,
     /// Conversations without an end, and those that have changed since the index was written.
     rows: BTreeMap<ConversationId, Conversation>,
+    /// Of each of them what it says about the service standards.
+    trials: BTreeMap<ConversationId, Trial>,
     changed: BTreeSet<ConversationId>,
     /// Recordings whose end was told.
     announced: Vec<RecordingId>,
@@ -94,7 +97,10 @@ impl Conversations {
         for (key, _) in database.page(Tree::LiveConversations, &[], None, Order::Ascending, usize::MAX)? {
             let Some(bytes) = database.get(Tree::Conversations, &key)? else { continue };
             match read(&bytes) {
-                Ok(row) => drop(ahead.rows.insert(row.id, row)),
+                Ok(row) => {
+                    ahead.trials.insert(row.id, trial(&*database, row.id)?.unwrap_or_default());
+                    ahead.rows.insert(row.id, row);
+                }
                 Err(error) => tracing::warn!(%error, "a conversation is passed over"),
             }
         }
@@ -104,6 +110,59 @@ impl Conversations {
     pub fn row(&self, id: ConversationId) -> Result<Option<Conversation>, DatabaseError> {
         let ahead = self.ahead().rows.get(&id).cloned();
         if ahead.is_some() { Ok(ahead) } else { self.indexed(id) }
+    }
+
+    /// What a conversation says about the service standards; `None` where there is nothing to judge, or no such conversation.
+    pub fn trial(&self, id: ConversationId) -> Result<Option<Trial>, DatabaseError> {
+        let ahead = self.ahead().trials.get(&id).cloned();
+        if ahead.is_some() { Ok(ahead) } else { trial(&*self.database, id) }
+    }
+
+    /// The same of all from `from` on and before `before`, newest first, until `visit` has enough (`false`) or was shown `most`. `Some`: the
+    /// last that it was shown, where there may be more.
+    pub fn trials(
+        &self,
+        from: ConversationId,
+        before: ConversationId,
+        most: usize,
+        mut visit: impl FnMut(ConversationId, &Trial) -> bool,
+    ) -> Result<Option<ConversationId>, DatabaseError> {
+        if from >= before {
+            return Ok(None);
+        }
+        let mut ahead: BTreeMap<ConversationId, Trial> = {
+            let ahead = self.ahead();
+            let judged = ahead.trials.range(from..before).filter(|(_, trial)| !trial.is_empty());
+            judged.map(|(id, trial)| (*id, trial.clone())).collect()
+        };
+        let mut walk = Descending::new(&*self.database, Tree::Standards, Vec::new(), Some(before.to_bytes().to_vec()));
+        let mut shown = 0;
+        let mut show = |id: ConversationId, trial: &Trial| {
+            shown += 1;
+            visit(id, trial) && shown < most
+        };
+        loop {
+            let next = walk.next()?.and_then(|(key, value)| Some((ConversationId::from_bytes(*key.last_chunk()?), value)));
+            let next = next.filter(|(id, _)| *id >= from);
+            let mut is_shown = false;
+            while let Some(newest) = ahead.last_entry()
+                && next.as_ref().is_none_or(|(id, _)| newest.key() >= id)
+            {
+                let (id, trial) = newest.remove_entry();
+                is_shown |= next.as_ref().is_some_and(|(next, _)| *next == id);
+                if !show(id, &trial) {
+                    return Ok(Some(id));
+                }
+            }
+            let Some((id, value)) = next else { return Ok(None) };
+            // One bad row must not hide the others.
+            let kept = serde_json::from_slice::<Trial>(&value).ok().filter(|trial| !is_shown && !trial.is_empty());
+            if let Some(trial) = kept
+                && !show(id, &trial)
+            {
+                return Ok(Some(id));
+            }
+        }
     }
 
     /// Newest first, without consultations that have become part of another, only those without an end where `live`; `limit` of 0 is 50, at most [`MOST_PER_PAGE`].
@@ -236,7 +295,7 @@ impl Conversations {
             if stored.sequence != ahead.position + 1 || ahead.changed.len() >= MOST_CHANGED {
                 return;
             }
-            if let Err(error) = ahead.take(stored, |id| self.indexed(id)) {
+            if let Err(error) = ahead.take(stored, |id| self.whole(id)) {
                 tracing::warn!(%error, sequence = stored.sequence, "events are folded later");
                 return;
             }
@@ -256,7 +315,7 @@ impl Conversations {
             let mut ahead = self.ahead();
             for stored in &events {
                 if stored.sequence > ahead.position {
-                    ahead.take(stored, |id| self.indexed(id))?;
+                    ahead.take(stored, |id| self.whole(id))?;
                 }
             }
             // Numbers that are damaged or of a newer version have no event.
@@ -274,7 +333,7 @@ impl Conversations {
             if ahead.changed.is_empty() && ahead.announced.is_empty() && ahead.told.is_empty() {
                 return Ok(());
             }
-            let mut changes = Vec::with_capacity(2 * ahead.changed.len() + ahead.announced.len() + 1);
+            let mut changes = Vec::with_capacity(3 * ahead.changed.len() + ahead.announced.len() + 1);
             let mut written = Vec::with_capacity(ahead.changed.len());
             for row in ahead.changed.iter().filter_map(|id| ahead.rows.get(id)) {
                 let key = row.id.to_bytes().to_vec();
@@ -284,7 +343,15 @@ impl Conversations {
                 });
                 let value =
                     serde_json::to_vec(row).map_err(|error| DatabaseError::Row { tree: Tree::Conversations.name(), error })?;
-                changes.push(Change::Put(Tree::Conversations, key, value));
+                changes.push(Change::Put(Tree::Conversations, key.clone(), value));
+                // While it lives something to judge may come.
+                changes.push(match ahead.trials.get(&row.id).filter(|trial| row.is_live() || !trial.is_empty()) {
+                    Some(trial) => {
+                        let of_trial = |error| DatabaseError::Row { tree: Tree::Standards.name(), error };
+                        Change::Put(Tree::Standards, key, serde_json::to_vec(trial).map_err(of_trial)?)
+                    }
+                    None => Change::Remove(Tree::Standards, key),
+                });
                 written.push((row.id, row.sequence));
             }
             let checkpoint = [&FOLD.to_be_bytes()[..], &ahead.position.to_be_bytes()[..]].concat();
@@ -306,6 +373,7 @@ impl Conversations {
             ahead.changed.remove(&id);
             if !live {
                 ahead.rows.remove(&id);
+                ahead.trials.remove(&id);
             }
         }
         Ok(())
@@ -313,6 +381,12 @@ impl Conversations {
 
     fn indexed(&self, id: ConversationId) -> Result<Option<Conversation>, DatabaseError> {
         self.database.get(Tree::Conversations, &id.to_bytes())?.map(|bytes| read(&bytes)).transpose()
+    }
+
+    /// With its trial.
+    fn whole(&self, id: ConversationId) -> Result<Option<(Conversation, Trial)>, DatabaseError> {
+        let Some(row) = self.indexed(id)? else { return Ok(None) };
+        Ok(Some((row, trial(&*self.database, id)?.unwrap_or_default())))
     }
 
     /// A reader that stands where the fold is.
@@ -337,6 +411,9 @@ impl Conversations {
         for row in ahead.rows.values_mut() {
             row.sequence = row.sequence.min(last);
         }
+        for trial in ahead.trials.values_mut() {
+            trial.not_beyond(last);
+        }
     }
 
     fn ahead(&self) -> MutexGuard<'_, Ahead> {
@@ -349,21 +426,23 @@ impl Ahead {
     fn take(
         &mut self,
         stored: &Stored,
-        indexed: impl FnOnce(ConversationId) -> Result<Option<Conversation>, DatabaseError>,
+        indexed: impl FnOnce(ConversationId) -> Result<Option<(Conversation, Trial)>, DatabaseError>,
     ) -> Result<(), DatabaseError> {
         if let Some(id) = stored.event.conversation {
-            let row = match self.rows.remove(&id) {
-                Some(row) => Some(row),
-                None if matches!(stored.event.kind, Kind::CallStarted(_)) => None,
+            let (row, mut trial) = match self.rows.remove(&id) {
+                Some(row) => (Some(row), self.trials.remove(&id).unwrap_or_default()),
+                None if matches!(stored.event.kind, Kind::CallStarted(_)) => (None, Trial::default()),
                 // Its end is written already, and this comes after it.
                 None => match indexed(id) {
                     // One bad row must not stop the others.
-                    Err(DatabaseError::Row { .. }) => None,
-                    row => row?,
+                    Err(DatabaseError::Row { .. }) => (None, Trial::default()),
+                    known => known?.map_or_else(|| (None, Trial::default()), |(row, trial)| (Some(row), trial)),
                 },
             };
             if let Some(row) = apply(row, stored) {
+                trial.take(stored.sequence, &stored.event);
                 self.rows.insert(id, row);
+                self.trials.insert(id, trial);
                 self.changed.insert(id);
             }
         }
@@ -399,6 +478,11 @@ fn told(kind: &Kind) -> Option<(RecordingId, bool)> {
         Kind::VoicemailDeleted(message) => Some((message.recording, true)),
         _ => None,
     }
+}
+
+/// A bad one is none: what it said is judged no more, and nothing else is lost.
+fn trial(database: &dyn Database, id: ConversationId) -> Result<Option<Trial>, DatabaseError> {
+    Ok(database.get(Tree::Standards, &id.to_bytes())?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
 }
 
 fn read(bytes: &[u8]) -> Result<Conversation, DatabaseError> {

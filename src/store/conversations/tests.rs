@@ -18,8 +18,13 @@ fn id() -> ConversationId {
 }
 
 fn story() -> Vec<(u64, Kind)> {
-    let bridge =
-        Bridge { legs: [LegId(1), LegId(2)], phone: Some("201".into()), agent: Some("1024".into()), customer_agent: None };
+    let bridge = Bridge {
+        legs: [LegId(1), LegId(2)],
+        phone: Some("201".into()),
+        agent: Some("1024".into()),
+        customer_agent: None,
+        limits: None,
+    };
     let recording = RecordingId::from_parts(1_100, 2);
     let hold = LegAction { leg: LegId(2), agent: Some("1024".into()), by: By::Phone };
     vec![
@@ -53,6 +58,7 @@ fn story() -> Vec<(u64, Kind)> {
                 waited_ms: 100,
                 rings_for_ms: 15_000,
                 callback: None,
+                answer_within_ms: None,
             }),
         ),
         (
@@ -153,6 +159,7 @@ fn a_caller_whom_everybody_let_ring_for_hours_has_its_talk_told_all_the_same() {
         waited_ms: 0,
         rings_for_ms: 20_000,
         callback: None,
+        answer_within_ms: None,
     };
     let passed = QueueUnanswered { queue, agent, rang_ms: 20_000, cause: Cause::NoAnswer };
     let began = stored().into_iter().next().unwrap();
@@ -168,7 +175,13 @@ fn a_caller_whom_everybody_let_ring_for_hours_has_its_talk_told_all_the_same() {
         row = tell(row, Kind::QueueUnanswered(passed.clone()));
     }
     assert_eq!(row.intervals.len() as u64 + row.intervals_dropped, 500);
-    let talk = Bridge { legs: [LegId(1), LegId(2)], phone: Some("201".into()), agent: Some("1024".into()), customer_agent: None };
+    let talk = Bridge {
+        legs: [LegId(1), LegId(2)],
+        phone: Some("201".into()),
+        agent: Some("1024".into()),
+        customer_agent: None,
+        limits: None,
+    };
     row = tell(row, Kind::CallBridged(talk));
     assert!(matches!(row.intervals.last().unwrap().span, Span::Bridge { .. }));
 }

@@ -34,6 +34,8 @@ pub enum Tree {
     Outbox,
     /// Conversation id -> row as JSON.
     Conversations,
+    /// Conversation id -> what it says about the service standards, as JSON.
+    Standards,
     /// Conversation id -> its signalling as JSON.
     Ladders,
     /// Ids of conversations without an end.
@@ -65,7 +67,7 @@ pub enum Tree {
 }
 
 impl Tree {
-    pub const ALL: [Tree; 24] = [
+    pub const ALL: [Tree; 25] = [
         Tree::Recordings,
         Tree::RecordingsByAgent,
         Tree::RecordingsByQueue,
@@ -76,6 +78,7 @@ impl Tree {
         Tree::Untold,
         Tree::Outbox,
         Tree::Conversations,
+        Tree::Standards,
         Tree::Ladders,
         Tree::LiveConversations,
         Tree::Registrations,
@@ -105,6 +108,7 @@ impl Tree {
             Tree::Untold => "untold",
             Tree::Outbox => "mail_outbox",
             Tree::Conversations => "conversations",
+            Tree::Standards => "standards",
             Tree::Ladders => "ladders",
             Tree::LiveConversations => "live_conversations",
             Tree::Registrations => "registrations",

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::clock::Wall;
-use crate::event::RecordingFinished;
+use crate::event::{RecordingFinished, RecordingMeasured, Sound};
 use crate::ids::{ConversationId, Number, QueueName, RecordingId, StaffNumber};
 use crate::route::Direction;
 use crate::store::rfc3339;
@@ -76,6 +76,9 @@ pub struct Recording {
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     #[schema(required = false)]
     pub kept: bool,
+    /// How an agent and the customer talked; absent while it is being recorded, and where none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sound: Option<Sound>,
 }
 
 fn yes() -> bool {
@@ -150,6 +153,7 @@ impl Recording {
             mailbox: about.mailbox.clone(),
             heard: false,
             kept: !about.greeting,
+            sound: None,
         }
     }
 
@@ -165,6 +169,7 @@ impl Recording {
             lost_ms: self.lost_ms,
             heard: self.heard,
             kept: self.kept,
+            sound: self.sound.take(),
             ..fresh
         };
     }
@@ -199,5 +204,11 @@ impl Recording {
                 lost_ms: self.lost_ms,
             }),
         }
+    }
+
+    /// What it sounds like, for the event; `None` while it is being recorded, and where no agent talked.
+    pub fn measured(&self) -> Option<RecordingMeasured> {
+        let sound = self.sound.clone()?;
+        Some(RecordingMeasured { recording: self.id, started_at: self.started_at, sound })
     }
 }

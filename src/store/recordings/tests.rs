@@ -44,6 +44,7 @@ fn row(seed: (u64, usize, Vec<usize>, usize, usize, u64)) -> Recording {
         mailbox: None,
         heard: false,
         kept: true,
+        sound: None,
     }
 }
 

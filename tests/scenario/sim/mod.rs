@@ -51,6 +51,8 @@ pub struct Sim {
     workers: [Worker; 2],
     /// Media workers have no time: they take commands, and say and notice nothing. For days of signalling.
     pub deaf: bool,
+    /// What agents and customers sound like is measured: it costs more than all else, so only where a scenario wants to know.
+    pub measures: bool,
     /// The disk hangs: what is done to messages is not done, and not reported.
     pub hung: bool,
     settings: media::Settings,
@@ -223,6 +225,7 @@ impl Sim {
             hosts: BTreeMap::new(),
             workers: workers(&settings),
             deaf: false,
+            measures: false,
             hung: false,
             settings,
             clips,
@@ -445,7 +448,7 @@ impl Sim {
             self.input(Input::Tick);
         }
         for recorded in self.recordings.values_mut().filter(|r| r.ended.is_none()) {
-            recorded.timeline.drain(at, &mut recorded.samples);
+            recorded.drain(at);
         }
     }
 

@@ -191,6 +191,8 @@ pub struct Ua {
     pub infos: Vec<(String, String)>,
     /// Says a tone of so many Hz instead of its byte, and keeps all that it hears, in G.711.
     pub tone: Option<f64>,
+    /// Says this instead of its byte: µ-law, from that moment on, and silence before and after it.
+    pub words: Option<(Mono, std::sync::Arc<[u8]>)>,
     /// Methods of the requests that came with credentials.
     pub signed: Vec<String>,
     /// Refreshes that came: `UPDATE`, or `INVITE` and its direction.
@@ -300,6 +302,7 @@ impl Ua {
             on_info: VecDeque::new(),
             infos: Vec::new(),
             tone: None,
+            words: None,
             signed: Vec::new(),
             refreshes: Vec::new(),
             rseq: None,

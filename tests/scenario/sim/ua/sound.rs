@@ -49,7 +49,7 @@ impl Ua {
 
     pub(super) fn speak(&mut self, i: usize, now: Mono) {
         let (mute, byte) = (self.mute || self.dead, self.byte);
-        let (early, tone) = (self.early, self.tone);
+        let (early, tone, words) = (self.early, self.tone, self.words.clone());
         let call = &mut self.calls[i];
         let speaks = call.phase == Phase::Up || (early && matches!(call.phase, Phase::Ringing | Phase::Answered));
         let Some(at) = call.next_rtp.filter(|at| *at <= now && speaks) else { return };
@@ -84,9 +84,13 @@ impl Ua {
                 }
                 event.to_bytes().to_vec()
             }
-            None => match tone {
-                Some(hz) => sine(hz, call.timestamp),
-                None => vec![byte; 160],
+            None => match (tone, words) {
+                (Some(hz), _) => sine(hz, call.timestamp),
+                (None, Some((from, words))) => {
+                    let first = at.since(from).as_micros() as usize / 125;
+                    (first..first + 160).map(|n| words.get(n).copied().unwrap_or(0xff)).collect()
+                }
+                (None, None) => vec![byte; 160],
             },
         };
         if fields.payload_type == 0 {
