@@ -60,6 +60,52 @@ pub(super) async fn note(
     done(&shared, &who, Command::Note { conversation, agent: own(rights), text: given.text }).await
 }
 
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tags {
+    /// 1 to 10, each of 1 to 40 characters.
+    tags: Vec<String>,
+}
+
+/// Words on a call, beside those that it has.
+#[utoipa::path(post, path = "/api/v1/conversations/{id}/tags", tag = "conversations", params(("id" = String, Path)),
+    request_body = Tags, responses((status = 204, description = "`call.tagged` tells."),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 422, body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn tag(
+    State(shared): Api,
+    Extension(who): Me,
+    Extension(rights): May,
+    Path(id): Path<String>,
+    Json(given): Json<Tags>,
+) -> Result<StatusCode, Problem> {
+    let conversation = known(&shared, &id).await?;
+    done(&shared, &who, Command::Tag { conversation, agent: own(rights), tags: given.tags }).await
+}
+
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Marker {
+    /// A line of at most 200 characters.
+    text: Option<String>,
+}
+
+/// Marks this moment of a live call, for whoever listens to its recording.
+#[utoipa::path(post, path = "/api/v1/conversations/{id}/marker", tag = "conversations", params(("id" = String, Path)),
+    request_body = Marker, responses((status = 204, description = "`call.marked` tells."),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 422, body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn mark(
+    State(shared): Api,
+    Extension(who): Me,
+    Extension(rights): May,
+    Path(id): Path<String>,
+    Json(given): Json<Marker>,
+) -> Result<StatusCode, Problem> {
+    let conversation = conversation(&id)?;
+    done(&shared, &who, Command::Mark { conversation, agent: own(rights), text: given.text }).await
+}
+
 /// An agent speaks of the own work; anybody above for whoever works on the call.
 fn own(rights: Rights) -> Option<StaffNumber> {
     rights.agent.filter(|_| rights.role == Role::Agent)

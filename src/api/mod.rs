@@ -206,6 +206,8 @@ pub fn router(parts: Parts, guarded: Router, open: Router) -> Router {
         .route("/api/v1/agents/{staff_number}/figures", get(figures::of_agent))
         .route("/api/v1/conversations/{id}/disposition", post(after::dispose))
         .route("/api/v1/conversations/{id}/note", post(after::note))
+        .route("/api/v1/conversations/{id}/tags", post(after::tag))
+        .route("/api/v1/conversations/{id}/marker", post(after::mark))
         .route("/api/v1/agents/{staff_number}/wrapup", post(agents::wrap_up))
         .route("/api/v1/agents/{staff_number}/login", post(agents::log_in))
         .route("/api/v1/agents/{staff_number}/logout", post(agents::log_out))

@@ -100,6 +100,8 @@ pub(super) const RULES: &[(&str, &str, Needs)] = &[
     ("POST", "/api/v1/agents/{staff_number}/state", Needs::Agent),
     ("POST", "/api/v1/conversations/{id}/disposition", Needs::Call(Role::Agent)),
     ("POST", "/api/v1/conversations/{id}/note", Needs::Call(Role::Agent)),
+    ("POST", "/api/v1/conversations/{id}/tags", Needs::Call(Role::Agent)),
+    ("POST", "/api/v1/conversations/{id}/marker", Needs::Call(Role::Agent)),
     ("POST", "/api/v1/agents/{staff_number}/wrapup", Needs::Agent),
     ("POST", "/api/v1/agents/{staff_number}/login", Needs::Agent),
     ("POST", "/api/v1/agents/{staff_number}/logout", Needs::Agent),

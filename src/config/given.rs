@@ -190,6 +190,8 @@ pub(crate) struct Codes {
     pub consult: Option<Spanned<Code>>,
     pub swap: Option<Spanned<Code>>,
     pub complete: Option<Spanned<Code>>,
+    pub marker: Option<Spanned<Code>>,
+    pub disposition: Option<Spanned<Code>>,
     pub pause_reasons: Option<Spanned<Vec<Label>>>,
 }
 

@@ -358,6 +358,10 @@ pub struct FeatureCodes {
     pub swap: String,
     /// Likewise: who is consulted gets the customer.
     pub complete: String,
+    /// Likewise: a marker at this moment.
+    pub marker: String,
+    /// Likewise, with a key behind it, 1 to 9: what came of the call, of the queue's dispositions.
+    pub disposition: String,
     pub pause_reasons: Vec<String>,
 }
 
@@ -387,6 +391,8 @@ impl Default for FeatureCodes {
             consult: "*76".to_owned(),
             swap: "*77".to_owned(),
             complete: "*78".to_owned(),
+            marker: "*79".to_owned(),
+            disposition: "*74".to_owned(),
             pause_reasons: ["break", "training", "paperwork"].map(str::to_owned).to_vec(),
         }
     }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::By;
-use crate::ids::{MenuName, QueueName, StaffNumber};
+use crate::ids::{MenuName, QueueName, RecordingId, StaffNumber};
 
 /// What came of a call, as one of its queue's dispositions. A later one counts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -49,4 +49,30 @@ pub struct CallSurveyed {
     #[schema(value_type = Option<String>)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<QueueName>,
+}
+
+/// Words on a call, beside those that it has.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CallTagged {
+    pub tags: Vec<String>,
+    /// Whose call it was, or is.
+    #[schema(value_type = Option<String>)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<StaffNumber>,
+    pub by: By,
+}
+
+/// A moment of a call, for whoever listens to its recording.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CallMarked {
+    /// The recording that the moment is in; absent of a call that is not recorded.
+    #[schema(value_type = Option<String>)]
+    pub recording: Option<RecordingId>,
+    /// From its beginning.
+    pub at_ms: Option<u64>,
+    pub text: Option<String>,
+    #[schema(value_type = Option<String>)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<StaffNumber>,
+    pub by: By,
 }

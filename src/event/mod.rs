@@ -25,7 +25,7 @@ mod webhook;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub use self::after::{CallDisposed, CallNoted, CallSurveyed};
+pub use self::after::{CallDisposed, CallMarked, CallNoted, CallSurveyed, CallTagged};
 pub use self::agent::AgentLogin;
 pub use self::audit::{AuditCommanded, AuditOutcome};
 pub use self::call::{
@@ -150,6 +150,11 @@ pub enum Kind {
     /// Also after the end.
     #[serde(rename = "call.noted")]
     CallNoted(CallNoted),
+    /// Also after the end.
+    #[serde(rename = "call.tagged")]
+    CallTagged(CallTagged),
+    #[serde(rename = "call.marked")]
+    CallMarked(CallMarked),
     /// The customer has answered a question of a survey.
     #[serde(rename = "call.surveyed")]
     CallSurveyed(CallSurveyed),

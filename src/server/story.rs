@@ -91,6 +91,8 @@ pub(super) fn tell(event: &Event) {
         Kind::CallDisposed(_)
         | Kind::CallNoted(_)
         | Kind::CallSurveyed(_)
+        | Kind::CallTagged(_)
+        | Kind::CallMarked(_)
         | Kind::AgentLoggedIn(_)
         | Kind::AgentLoggedOut(_)
         | Kind::AuditCommanded(_)

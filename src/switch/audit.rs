@@ -77,6 +77,8 @@ fn changes(command: &Command) -> bool {
         | Command::ExtendWrapUp { .. }
         | Command::Dispose { .. }
         | Command::Note { .. }
+        | Command::Tag { .. }
+        | Command::Mark { .. }
         | Command::LogIn { .. }
         | Command::LogOut { .. }
         | Command::CallBack { .. }

@@ -21,6 +21,7 @@ enum InCall {
     /// It begins, or goes on after a pause.
     Record,
     Consultation(ConsultStep),
+    Mark,
 }
 
 /// Between two keys of one code, and of a number behind it.
@@ -29,13 +30,14 @@ const BETWEEN_KEYS: Duration = Duration::from_secs(8);
 /// Longer than any number that is dialled.
 const LONGEST_NUMBER: usize = 40;
 
-fn codes(codes: &FeatureCodes) -> [(&str, InCall); 5] {
+fn codes(codes: &FeatureCodes) -> [(&str, InCall); 6] {
     [
         (&codes.conference, InCall::Confer),
         (&codes.record_pause, InCall::PauseRecording),
         (&codes.record, InCall::Record),
         (&codes.swap, InCall::Consultation(ConsultStep::Swap)),
         (&codes.complete, InCall::Consultation(ConsultStep::Complete)),
+        (&codes.marker, InCall::Mark),
     ]
 }
 
@@ -63,7 +65,15 @@ impl Cx<'_> {
             leg.code_pressed.clear();
             return self.consult_by_key(conv, id, number);
         }
-        if config.codes.consult.starts_with(&leg.code_pressed) {
+        if let Some(key) = leg.code_pressed.strip_prefix(&config.codes.disposition) {
+            let nth = key.chars().next();
+            if let Some(nth) = nth {
+                leg.code_pressed.clear();
+                return self.dispose_by_key(conv, id, nth);
+            }
+            return;
+        }
+        if [&config.codes.consult, &config.codes.disposition].iter().any(|code| code.starts_with(&leg.code_pressed)) {
             return;
         }
         if !all.iter().any(|(code, _)| code.starts_with(&leg.code_pressed)) {
@@ -77,12 +87,21 @@ impl Cx<'_> {
         leg.code_pressed.clear();
         let by = self.side(conv, id);
         let action = match pressed {
-            InCall::Confer | InCall::Consultation(_) => None,
+            InCall::Confer | InCall::Consultation(_) | InCall::Mark => None,
             InCall::PauseRecording => Some(RecordAction::Pause),
             InCall::Record => Some(RecordAction::Start),
         };
         let done = match pressed {
             InCall::Consultation(step) => return self.consultation_by_key(conv, id, step),
+            InCall::Mark => {
+                let agent = conv.leg(id).and_then(|leg| self.agent_of(leg));
+                let asked = serde_json::json!({"conversation": conv.id});
+                return self.by_key(conv, id, ("mark", asked), |cx, conv, by| {
+                    cx.mark(conv, agent, None, by)?;
+                    cx.beep(conv, id);
+                    Ok(())
+                });
+            }
             InCall::Confer if conv.consulted().is_some() => {
                 return self.consultation_by_key(conv, id, ConsultStep::Join);
             }
@@ -115,6 +134,16 @@ impl Cx<'_> {
         self.by_key(conv, id, ("consult", asked), |cx, conv, by| cx.consult(conv, number, by));
     }
 
+    fn dispose_by_key(&mut self, conv: &mut Conversation, id: LegId, key: char) {
+        let nth = key.to_digit(10).and_then(|nth| usize::try_from(nth).ok()).unwrap_or(0);
+        let asked = serde_json::json!({"conversation": conv.id, "key": key.to_string()});
+        self.by_key(conv, id, ("dispose", asked), |cx, conv, by| {
+            cx.disposed_by_key(conv, id, nth, by)?;
+            cx.beep(conv, id);
+            Ok(())
+        });
+    }
+
     fn consultation_by_key(&mut self, conv: &mut Conversation, id: LegId, step: ConsultStep) {
         let asked = serde_json::json!({"conversation": conv.id, "step": step});
         self.by_key(conv, id, ("consultation", asked), |cx, conv, by| cx.consultation_step(conv, step, by));
@@ -134,7 +163,7 @@ impl Cx<'_> {
         let done = act(self, conv, by);
         self.code_audited(&phone, command, done.as_ref().err().map(ToString::to_string));
         if done.is_err() {
-            self.count("consultation_keys_refused_total");
+            self.count("codes_in_calls_refused_total");
             self.beep(conv, id);
         }
     }

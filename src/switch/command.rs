@@ -111,6 +111,18 @@ pub enum Command {
         agent: Option<StaffNumber>,
         text: String,
     },
+    /// Words on the whole call, also after its end.
+    Tag {
+        conversation: ConversationId,
+        agent: Option<StaffNumber>,
+        tags: Vec<String>,
+    },
+    /// A marker at this moment of the call.
+    Mark {
+        conversation: ConversationId,
+        agent: Option<StaffNumber>,
+        text: Option<String>,
+    },
     /// The agent works at this phone from here on, or at the own ones; who worked there does no more.
     LogIn {
         agent: StaffNumber,

@@ -104,6 +104,10 @@ impl Switch {
                 self.dispose(conversation, agent, disposition, By::Api(by.0.clone()), now, out)
             }
             Command::Note { conversation, agent, text } => self.note(conversation, agent, text, By::Api(by.0.clone()), now, out),
+            Command::Tag { conversation, agent, tags } => self.tag(conversation, agent, tags, By::Api(by.0.clone()), now, out),
+            Command::Mark { conversation, agent, text } => {
+                self.on_live(conversation, now, out, |cx, conv| cx.mark(conv, agent, text, By::Api(by.0.clone())))
+            }
             Command::LogIn { agent, phone } => self.cx(now, out).log_in(&agent, phone.as_ref(), &By::Api(by.0.clone())),
             Command::LogOut { agent } => self.cx(now, out).log_out(&agent, &By::Api(by.0.clone())),
             Command::SetForwarding { phone, forwarding } => {

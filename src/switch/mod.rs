@@ -72,6 +72,7 @@ pub mod input;
 pub mod journal;
 mod keys;
 mod mailbox;
+mod marking;
 mod menu;
 mod messages;
 mod monitoring;

@@ -10,8 +10,9 @@ use super::hub::Cx;
 use super::{Output, Switch};
 use crate::acd::{Debt, NotExtended};
 use crate::clock::Now;
+use crate::conversation::Conversation;
 use crate::event::{By, CallDisposed, CallNoted, Kind};
-use crate::ids::{ConversationId, QueueName, StaffNumber};
+use crate::ids::{ConversationId, LegId, QueueName, StaffNumber};
 
 /// The longest note, in characters: a page.
 const LONGEST_NOTE: usize = 2_000;
@@ -68,7 +69,11 @@ impl Switch {
     }
 
     /// Whose call it is, or was until just now, and for which queue.
-    fn worked_on(&self, call: ConversationId, agent: Option<&StaffNumber>) -> (Option<StaffNumber>, Option<QueueName>) {
+    pub(super) fn worked_on(
+        &self,
+        call: ConversationId,
+        agent: Option<&StaffNumber>,
+    ) -> (Option<StaffNumber>, Option<QueueName>) {
         let works = self.hub.acd.works_on(call, agent).map(|(agent, queue)| (agent.clone(), queue.clone()));
         let live = self.conversations.get(&call).and_then(|conv| conv.queue.clone());
         match works {
@@ -84,6 +89,19 @@ impl Cx<'_> {
         self.hub.acd.given(agent, debt, self.now);
         self.hub.stirred = true;
         self.keep_wrap_up(agent);
+    }
+
+    /// What came of the call, by its place among the queue's dispositions, from 1.
+    pub fn disposed_by_key(&mut self, conv: &Conversation, leg: LegId, nth: usize, by: By) -> Result<(), Refusal> {
+        let config = self.config();
+        let queue = conv.queue.clone();
+        let all = queue.as_ref().and_then(|queue| config.queues.get(queue)).map(|queue| &queue.disposition);
+        let chosen = nth.checked_sub(1).and_then(|at| all?.get(at).cloned());
+        let disposition = chosen.ok_or_else(|| Refusal::NoDisposition(nth.to_string()))?;
+        let agent = conv.leg(leg).and_then(|leg| self.agent_of(leg));
+        self.given(agent.as_ref(), Debt::Disposition);
+        self.tell(Some(conv.id), Kind::CallDisposed(CallDisposed { disposition, agent, queue, by }));
+        Ok(())
     }
 
     /// A wrap-up that has begun, changed or ended is kept, or no more.

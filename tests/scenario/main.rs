@@ -40,6 +40,7 @@ mod life_of_the_switch;
 mod lookups;
 mod loops;
 mod loss;
+mod marks;
 mod masked;
 mod messages;
 mod monitoring;

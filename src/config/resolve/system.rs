@@ -364,6 +364,8 @@ impl Checking {
             &codes.consult,
             &codes.swap,
             &codes.complete,
+            &codes.marker,
+            &codes.disposition,
         ];
         for code in given.into_iter().flatten() {
             seen.is_new(self, &code.get_ref().0, code);
@@ -395,6 +397,8 @@ impl Checking {
             consult: text(codes.consult, usual.consult),
             swap: text(codes.swap, usual.swap),
             complete: text(codes.complete, usual.complete),
+            marker: text(codes.marker, usual.marker),
+            disposition: text(codes.disposition, usual.disposition),
             pause_reasons: match codes.pause_reasons {
                 Some(reasons) => reasons.into_inner().into_iter().map(|r| r.0).collect(),
                 None => usual.pause_reasons,
@@ -413,6 +417,8 @@ impl Checking {
             &resolved.consult,
             &resolved.swap,
             &resolved.complete,
+            &resolved.marker,
+            &resolved.disposition,
         ];
         for (code, other) in in_call.iter().flat_map(|code| in_call.iter().map(move |other| (*code, *other))) {
             if code != other && code.starts_with(other.as_str()) {
@@ -439,6 +445,8 @@ impl Checking {
             &resolved.consult,
             &resolved.swap,
             &resolved.complete,
+            &resolved.marker,
+            &resolved.disposition,
         ];
         for (i, code) in all.iter().enumerate() {
             if all.iter().take(i).any(|other| other == code) && self.reader.is_clean() {

@@ -194,6 +194,8 @@ impl Trial {
             | Kind::CallParkReturned(_)
             | Kind::CallDisposed(_)
             | Kind::CallNoted(_)
+            | Kind::CallTagged(_)
+            | Kind::CallMarked(_)
             | Kind::CallHoldReminder(_)
             | Kind::CallHoldOverdue(_)
             | Kind::CallConsulted(_)

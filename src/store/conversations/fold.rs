@@ -1,7 +1,7 @@
 //! Row and event to row: pure, and the same whether events come live or a year later.
 
 use super::row::{
-    Conversation, Disposition, Ended, Interval, Leg, MOST_BEFORE_OFFERS, MOST_INTERVALS, MOST_NOTES, Note, OfferOutcome,
+    Conversation, Disposition, Ended, Interval, Leg, MOST_BEFORE_OFFERS, MOST_INTERVALS, MOST_NOTES, Marker, Note, OfferOutcome,
     QueueOutcome, Recorded, RecordingOutcome, RecordingRef, Span, SurveyAnswer,
 };
 use crate::clock::Wall;
@@ -69,6 +69,8 @@ impl Conversation {
             merged_into: None,
             dispositions: Vec::new(),
             notes: Vec::new(),
+            markers: Vec::new(),
+            tags: Vec::new(),
             surveys: Vec::new(),
             talk_ms: 0,
             last_at: at,
@@ -208,6 +210,17 @@ impl Conversation {
             }
             Kind::CallNoted(n) => {
                 push(&mut self.notes, Note { at, text: n.text.clone(), agent: n.agent.clone(), by: n.by.clone() })
+            }
+            Kind::CallTagged(t) => {
+                for tag in &t.tags {
+                    if !self.tags.contains(tag) {
+                        push(&mut self.tags, tag.clone());
+                    }
+                }
+            }
+            Kind::CallMarked(m) => {
+                let (recording, at_ms, text) = (m.recording, m.at_ms, m.text.clone());
+                push(&mut self.markers, Marker { at, recording, at_ms, text, agent: m.agent.clone(), by: m.by.clone() });
             }
             Kind::CallSurveyed(s) => {
                 let (survey, question, agent) = (s.survey.clone(), s.question.clone(), s.agent.clone());

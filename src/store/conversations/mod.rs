@@ -18,8 +18,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use fold::apply;
 pub use row::{
-    Conversation, Disposition, Ended, Interval, Leg, Note, OfferOutcome, QueueOutcome, Recorded, RecordingOutcome, RecordingRef,
-    Span, SurveyAnswer,
+    Conversation, Disposition, Ended, Interval, Leg, Marker, Note, OfferOutcome, QueueOutcome, Recorded, RecordingOutcome,
+    RecordingRef, Span, SurveyAnswer,
 };
 
 use super::database::{Change, Database, DatabaseError, Descending, Order, Tree};

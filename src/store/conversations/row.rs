@@ -81,6 +81,11 @@ pub struct Conversation {
     pub dispositions: Vec<Disposition>,
     #[serde(default)]
     pub notes: Vec<Note>,
+    /// Moments that were marked, likewise, and words on the whole, each once.
+    #[serde(default)]
+    pub markers: Vec<Marker>,
+    #[serde(default)]
+    pub tags: Vec<String>,
     /// What the customer answered after the call, likewise.
     #[serde(default)]
     pub surveys: Vec<SurveyAnswer>,
@@ -117,6 +122,21 @@ pub struct Note {
     #[schema(value_type = String)]
     pub at: Wall,
     pub text: String,
+    #[schema(value_type = Option<String>)]
+    pub agent: Option<StaffNumber>,
+    pub by: By,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Marker {
+    #[serde(with = "rfc3339")]
+    #[schema(value_type = String)]
+    pub at: Wall,
+    /// The recording that it is in, and where.
+    #[schema(value_type = Option<String>)]
+    pub recording: Option<RecordingId>,
+    pub at_ms: Option<u64>,
+    pub text: Option<String>,
     #[schema(value_type = Option<String>)]
     pub agent: Option<StaffNumber>,
     pub by: By,
