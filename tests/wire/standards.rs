@@ -1,5 +1,7 @@
 //! Service standards by a real phone: a hold and silences that are planted in a call, and what the API says of it.
 
+#![allow(clippy::disallowed_methods, reason = "a real phone speaks on the real clock")]
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 
