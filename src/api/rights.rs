@@ -47,6 +47,8 @@ pub(super) enum Needs {
     Call(Role),
     /// Control of it: an agent must be in it now.
     Control(Role),
+    /// Control of it as the one whom the customer talks to, whose phone's class says what may be dialled.
+    Lead(Role),
     /// Sight of the recording that the path names.
     Recording,
     /// All events, or those of a call that is in sight.
@@ -65,12 +67,12 @@ pub(super) const RULES: &[(&str, &str, Needs)] = &[
     ("POST", "/api/v1/conversations/{id}/hangup", Needs::Control(Role::Agent)),
     ("POST", "/api/v1/conversations/{id}/hold", Needs::Control(Role::Agent)),
     ("POST", "/api/v1/conversations/{id}/resume", Needs::Control(Role::Agent)),
-    ("POST", "/api/v1/conversations/{id}/transfer", Needs::Control(Role::Agent)),
-    ("POST", "/api/v1/conversations/{id}/conference", Needs::Control(Role::Agent)),
-    ("POST", "/api/v1/conversations/{id}/consult", Needs::Control(Role::Agent)),
+    ("POST", "/api/v1/conversations/{id}/transfer", Needs::Lead(Role::Agent)),
+    ("POST", "/api/v1/conversations/{id}/conference", Needs::Lead(Role::Agent)),
+    ("POST", "/api/v1/conversations/{id}/consult", Needs::Lead(Role::Agent)),
     ("POST", "/api/v1/conversations/{id}/swap", Needs::Control(Role::Agent)),
     ("POST", "/api/v1/conversations/{id}/join", Needs::Control(Role::Agent)),
-    ("POST", "/api/v1/conversations/{id}/complete", Needs::Control(Role::Agent)),
+    ("POST", "/api/v1/conversations/{id}/complete", Needs::Lead(Role::Agent)),
     ("POST", "/api/v1/conversations/{id}/cancel", Needs::Control(Role::Agent)),
     ("POST", "/api/v1/conversations/{id}/monitor", Needs::Control(Role::Supervisor)),
     ("POST", "/api/v1/conversations/{id}/mute", Needs::Control(Role::Agent)),
@@ -252,15 +254,29 @@ impl Rights {
         if self.role > Role::Agent {
             return self.has_call(call);
         }
-        let now = || call.intervals.iter().filter(|interval| interval.to.is_none()).map(|interval| &interval.span);
-        let own = |phone: Option<&Number>| phone.is_some_and(|phone| self.sees_phone(phone));
-        let is_in = now().any(|span| match span {
-            Span::Bridge { phone, agent, .. } => agent.as_ref().map_or(own(phone.as_ref()), |agent| self.sees_agent(agent)),
+        let own = self.sees_phone_of(call.phone.as_ref());
+        let is_anothers =
+            running(call).any(|span| matches!(span, Span::Bridge { agent: Some(agent), .. } if !self.sees_agent(agent)));
+        call.is_live() && (self.leads_call(call) || own && !is_anothers)
+    }
+
+    /// An agent whom the customer talks to, or who was called: what it asks for is dialled with the rights of that phone.
+    fn leads_call(&self, call: &Conversation) -> bool {
+        if self.role > Role::Agent {
+            return self.has_call(call);
+        }
+        let leads = |span: &Span| match span {
+            Span::Bridge { phone, agent, .. } => {
+                agent.as_ref().map_or_else(|| self.sees_phone_of(phone.as_ref()), |agent| self.sees_agent(agent))
+            }
             Span::Hold { agent, .. } => agent.as_ref().is_some_and(|agent| self.sees_agent(agent)),
             _ => false,
-        });
-        let is_anothers = now().any(|span| matches!(span, Span::Bridge { agent: Some(agent), .. } if !self.sees_agent(agent)));
-        call.is_live() && (is_in || own(call.phone.as_ref()) && !is_anothers)
+        };
+        call.is_live() && running(call).any(leads)
+    }
+
+    fn sees_phone_of(&self, phone: Option<&Number>) -> bool {
+        phone.is_some_and(|phone| self.sees_phone(phone))
     }
 
     /// An agent hears the own messages and no other recording.
@@ -340,6 +356,10 @@ pub(super) async fn check(shared: &Shared, rights: &Rights, parts: &mut Parts) -
             rights.needs(*role)?;
             sight(shared, rights, conversations::conversation(&named), Rights::controls_call).await
         }
+        Needs::Lead(role) => {
+            rights.needs(*role)?;
+            sight(shared, rights, conversations::conversation(&named), Rights::leads_call).await
+        }
         Needs::Recording => recording(shared, rights, &named).await,
         Needs::Events if rights.sees_all() => Ok(()),
         Needs::Events => {
@@ -351,6 +371,11 @@ pub(super) async fn check(shared: &Shared, rights: &Rights, parts: &mut Parts) -
             sight(shared, rights, conversations::conversation(&id), Rights::sees_call).await
         }
     }
+}
+
+/// What goes on in it.
+fn running(call: &Conversation) -> impl Iterator<Item = &Span> {
+    call.intervals.iter().filter(|interval| interval.to.is_none()).map(|interval| &interval.span)
 }
 
 /// A further call that a body names.

@@ -5,7 +5,7 @@ use super::hearing::Supervision;
 use super::stage::NextTrunks;
 use crate::clock::Mono;
 use crate::ids::{LegId, Number};
-use crate::route::{Cause, Side};
+use crate::route::{Attempt, Cause, Side};
 
 /// In the order in which they were asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,6 +48,8 @@ pub enum Whereabouts {
 pub struct Ringing {
     pub until: Mono,
     pub trunks: NextTrunks,
+    /// What the trunk that is tried now was asked for.
+    pub trying: Option<Attempt>,
     /// Whose rights and minutes it goes on, where it is outside.
     pub payer: Option<Number>,
     /// The last refusal.

@@ -12,8 +12,8 @@ use super::fact::{Fact, Of, State, What};
 use super::period::{Period, Quarter};
 use crate::clock::Wall;
 use crate::event::{
-    AgentState, Bridge, CallEnded, CallStarted, CallbackChange, Direction, Event, Kind, LeftWhy, QueueAnswered, QueueLeft,
-    TransferOutcome,
+    AgentState, Bridge, CallEnded, CallStarted, CallbackChange, ConferenceChange, Direction, Event, Kind, LeftWhy, QueueAnswered,
+    QueueLeft, TransferOutcome,
 };
 use crate::ids::{ConversationId, LegId, QueueName, StaffNumber, TrunkName};
 use crate::route::Cause;
@@ -53,6 +53,9 @@ pub struct Stay {
     /// Agents who have had it, each since when and by which queue.
     turns: BTreeMap<StaffNumber, Turn>,
     bridge: Option<Bridged>,
+    /// Who was first bridged as the customer, until it leaves others who go on.
+    #[serde(default)]
+    customer: Option<LegId>,
     holds: BTreeSet<LegId>,
     /// Talk and hold are counted up to here.
     counted_to: Wall,
@@ -267,6 +270,7 @@ impl Stay {
             waiting: None,
             turns: BTreeMap::new(),
             bridge: None,
+            customer: None,
             holds: BTreeSet::new(),
             counted_to: at,
             agents: BTreeMap::new(),
@@ -313,6 +317,11 @@ impl Stay {
             Kind::CallTransferred(transfer) if transfer.outcome == TransferOutcome::Completed => {
                 let Some(agent) = self.agents.get(&transfer.leg) else { return false };
                 tell(self.of_agent(id, agent), What::Transfer);
+            }
+            Kind::CallConferenced(party)
+                if party.change == ConferenceChange::Left && party.leg.is_some() && party.leg == self.customer =>
+            {
+                self.customer_leaves(id, at, facts);
             }
             Kind::CallSurveyed(s) => {
                 let of = Of { queue: s.queue.clone(), agent: s.agent.clone(), ..self.of(id) };
@@ -389,6 +398,7 @@ impl Stay {
 
     fn bridged(&mut self, id: ConversationId, at: Wall, bridge: &Bridge, facts: &mut Vec<Fact>) {
         let [customer, second] = bridge.legs;
+        self.customer.get_or_insert(customer);
         // The trunk has had the call once, however many agents are in it.
         let sides = [(second, &bridge.agent, self.trunk.clone()), (customer, &bridge.customer_agent, None)];
         for (leg, agent, trunk) in sides {
@@ -401,6 +411,23 @@ impl Stay {
             }
         }
         self.bridge = Some(Bridged { agent: bridge.agent.clone(), customer_agent: bridge.customer_agent.clone() });
+    }
+
+    /// Those who go on talk with each other: neither for the queue nor over the trunk.
+    fn customer_leaves(&mut self, id: ConversationId, at: Wall, facts: &mut Vec<Fact>) {
+        self.count(id, at, facts);
+        self.line_ends(id, at, facts);
+        self.trunk = None;
+        for turn in self.turns.values_mut() {
+            turn.queue = None;
+        }
+    }
+
+    fn line_ends(&self, id: ConversationId, at: Wall, facts: &mut Vec<Fact>) {
+        if self.trunk.is_some() {
+            let ms = between(self.started, at);
+            facts.push(Fact { at: self.started, of: self.of(id), what: What::Line { ms } });
+        }
     }
 
     /// Talk or hold up to now.
@@ -436,10 +463,7 @@ impl Stay {
         if let Some(waiting) = self.waiting.take() {
             facts.push(Fact { at, of: Of { queue: Some(waiting.queue), ..self.of(id) }, what: What::Lost });
         }
-        if self.trunk.is_some() {
-            let ms = between(self.started, at);
-            facts.push(Fact { at: self.started, of: self.of(id), what: What::Line { ms } });
-        }
+        self.line_ends(id, at, facts);
     }
 }
 

@@ -175,6 +175,36 @@ fn a_call_is_counted_for_its_queue_its_agent_and_its_trunk() {
 }
 
 #[test]
+fn who_talk_on_after_the_customer_do_so_neither_for_the_queue_nor_over_the_trunk() {
+    let mut events = call();
+    let party = |leg: u64, change| {
+        let legs = vec![LegId(2), LegId(3)];
+        Kind::CallConferenced(CallConferenced {
+            change,
+            leg: Some(LegId(leg)),
+            to: "202".into(),
+            legs,
+            by: By::Phone,
+            cause: None,
+        })
+    };
+    let on = Bridge { legs: [LegId(3), LegId(2)], ..bridge() };
+    let goes_on = [
+        event(19_000, Some(id(1)), party(3, ConferenceChange::Joined)),
+        event(20_000, Some(id(1)), Kind::CallUnbridged(bridge())),
+        event(20_000, Some(id(1)), Kind::CallBridged(on)),
+        event(20_000, Some(id(1)), party(1, ConferenceChange::Left)),
+    ];
+    let until = events.iter().position(|event| event.at > at(19_000)).unwrap();
+    events.splice(until..until, goes_on);
+    let (_, facts) = fold(&events);
+    let (queue, trunk) = (&sums(&facts, Dimension::Queue)["support"], &sums(&facts, Dimension::Trunk)["carrier"]);
+    assert_eq!((queue.talk_ms, queue.hold_ms, trunk.line_ms), (12_000, 3_000, 20_000));
+    let agent = &sums(&facts, Dimension::Agent)["1024"];
+    assert_eq!((agent.talk_ms, agent.direct_talk_ms), (12_000, 5_000));
+}
+
+#[test]
 fn handling_is_counted_in_the_quarter_of_the_answer_and_states_where_they_were() {
     // The answer comes 10 s before a full quarter.
     let shifted = |event: Event| Event { at: event.at + Duration::from_secs(900 - 15), ..event };

@@ -182,6 +182,7 @@ impl Cx<'_> {
                 conv.stage = Stage::Dialling(Dialling {
                     phone,
                     trunks: ringing.trunks,
+                    trying: ringing.trying,
                     payer: ringing.payer,
                     outside,
                     transfer: Some(transfer),

@@ -26,8 +26,13 @@ impl Cx<'_> {
     /// Rings somebody who is to join; nothing, where there is no way to ring it at all.
     pub fn ring_guest(&mut self, conv: &mut Conversation, seat: GuestSeat, to: String, by: By, found: Found) -> Option<GuestId> {
         let id = GuestId(self.next_number());
-        let mut ringing =
-            Ringing { until: self.now.mono + RINGS, trunks: NextTrunks::default(), payer: None, cause: Cause::Unavailable };
+        let mut ringing = Ringing {
+            until: self.now.mono + RINGS,
+            trunks: NextTrunks::default(),
+            trying: None,
+            payer: None,
+            cause: Cause::Unavailable,
+        };
         match found {
             Found::Phone(number) => {
                 let (shows, name) = self.shown_to_phone(conv);
@@ -77,6 +82,7 @@ impl Cx<'_> {
                     }
                 },
             };
+            ringing.trying = Some(attempt.clone());
             let invitation = self.outside_invitation(&attempt, trunk, to, None, false);
             if let Ok(leg) = self.invite(conv, super::outgoing::Invitation { role: Role::Guest(id), ..invitation }) {
                 if let Some(payer) = payer {

@@ -6,7 +6,7 @@ use axum::http::Method;
 
 use super::*;
 use crate::api::rights::RULES;
-use crate::event::{Bridge, CallStarted, Event, Kind as Told};
+use crate::event::{Bridge, CallStarted, Direction, Event, Kind as Told};
 use crate::ids::{LegId, StaffNumber};
 use crate::store::recordings::Recording;
 use crate::switch::command::QueueView;
@@ -92,6 +92,11 @@ struct Centre {
 
 impl Centre {
     fn new() -> Self {
+        Self::with(&[])
+    }
+
+    /// And with calls of the first phone to the second.
+    fn with(more: &[(ConversationId, &str, &str)]) -> Self {
         let mut site = Site::of(&format!("{CENTRE}{TEAMS}"));
         let folder = TempDir::new().unwrap();
         let options = LogOptions { reserve_bytes: 0, ..LogOptions::default() };
@@ -119,7 +124,28 @@ impl Centre {
             let event = |kind| Event { at: Wall::from_micros(1_795_338_000_000_000), conversation: Some(call_of(agent)), kind };
             log.append([event(Told::CallStarted(started)), event(Told::CallBridged(bridge))]);
         }
-        assert!(log.wait_past(3, Duration::from_secs(20)));
+        for (call, from, to) in more {
+            let started = CallStarted {
+                direction: Direction::Internal,
+                leg: LegId(70),
+                trunk: None,
+                phone: Some((*from).into()),
+                customer_number: (*from).into(),
+                called: (*to).into(),
+                customer_e164: None,
+                called_e164: None,
+            };
+            let bridge = Bridge {
+                legs: [LegId(70), LegId(71)],
+                phone: Some((*to).into()),
+                agent: None,
+                customer_agent: None,
+                limits: None,
+            };
+            let event = |kind| Event { at: Wall::from_micros(1_795_338_000_000_000), conversation: Some(*call), kind };
+            log.append([event(Told::CallStarted(started)), event(Told::CallBridged(bridge))]);
+        }
+        assert!(log.wait_past(3 + 2 * more.len() as u64, Duration::from_secs(20)));
         site.conversations.catch_up(&log).unwrap();
         log.close();
         // Nobody answers for the core: what gets as far as there is refused with 503.
@@ -237,6 +263,21 @@ async fn all_events_are_the_managers_and_a_further_call_is_looked_at_too() {
             assert_eq!(centre.ask(role, "POST", &path, with(2)).await, 403, "{role} {verb}");
             assert_eq!(centre.ask(role, "POST", &path, with(1)).await, 503, "{role} {verb}");
         }
+    }
+}
+
+/// Who calls a colleague gets none of the colleague's rights to dial.
+#[tokio::test]
+async fn a_caller_dials_nobody_in_by_the_phone_that_it_called() {
+    let call = |n: u64| ConversationId::from_parts(1_795_338_000_000 + n, u128::from(n));
+    let centre = Centre::with(&[(call(7), "201", "202"), (call(8), "202", "201")]);
+    for (call, status) in [(call(7), 403), (call(8), 503)] {
+        for verb in ["transfer", "conference", "consult"] {
+            let path = format!("/api/v1/conversations/{call}/{verb}");
+            assert_eq!(centre.ask("agent", "POST", &path, json!({"to": "203"})).await, status, "{path}");
+        }
+        let path = format!("/api/v1/conversations/{call}/hold");
+        assert_eq!(centre.ask("agent", "POST", &path, json!({})).await, 503, "{path}");
     }
 }
 
