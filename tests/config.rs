@@ -293,6 +293,10 @@ const ADDED: &[(&str, &str)] = &[
         "[[queue]]\nname = 'sales'\ndisposition_required = true\n",
         "3: queue `sales` asks for a disposition and has none to choose from",
     ),
+    (
+        "[[queue]]\nname = 'sales'\nhold_limit = '30s'\nhold_reminder = '30s'\n",
+        "4: queue `sales` would remind of a hold when it is overdue already",
+    ),
     ("[[queue]]\nname = 'sales'\ndisposition = ['a', 'a']\n", "3: disposition `a` is already there"),
     ("[[queue]]\nname = 'sales'\nrecord = 'maybe'\n", "3: record: `maybe` says not whether calls are recorded"),
     ("[[queue]]\nname = 'sales'\nrecord = 1\n", "3: record: invalid type: integer `1`, expected true, false or"),

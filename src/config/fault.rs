@@ -95,6 +95,8 @@ pub(crate) enum Fault {
     NobodyHas { skill: String, level: u64 },
     #[error("queue `{0}` asks for a disposition and has none to choose from; give it some")]
     NoDispositions(String),
+    #[error("queue `{0}` would remind of a hold when it is overdue already; hold_reminder is to be shorter than hold_limit")]
+    RemindsTooLate(String),
     #[error("callers are to be told of a key to be called back, and there is none; give digit")]
     OffersNoKey,
     #[error("queue `{0}` has a survey that is no menu; name one (menu:x)")]

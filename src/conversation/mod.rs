@@ -118,7 +118,7 @@ pub struct Conversation {
     pub queue: Option<QueueName>,
     /// The last one in a queue, if an agent answered it.
     pub stay: Option<Box<crate::acd::Stay>>,
-    /// Whose call the customer is asked about, once it has been left to a survey.
+    /// Once the customer has been left to a survey.
     pub surveyed: Option<Surveyed>,
     /// The phones that have sent the call on which is being made, the first one first.
     pub diverted: Vec<Diverted>,
@@ -194,11 +194,13 @@ pub struct Hold {
     pub limit: Option<Duration>,
 }
 
-/// What a survey is about.
+/// The customer has been left to a survey.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Surveyed {
-    pub agent: StaffNumber,
-    pub queue: QueueName,
+    /// Whose talk it is about, until somebody talks to the customer again.
+    pub about: Option<(StaffNumber, QueueName)>,
+    /// The survey is not to be recorded, and what comes after it is.
+    pub stopped_recording: bool,
 }
 
 /// A recording of what a supervisor says and hears.
@@ -344,6 +346,11 @@ impl Conversation {
     pub fn second(&self) -> Option<LegId> {
         let Stage::Bridged { with, .. } = self.stage else { return None };
         Some(if self.customer() == Some(with) { self.subject } else { with })
+    }
+
+    /// The queue whose agent the customer talks to, or talked to last.
+    pub fn served_by(&self) -> Option<&QueueName> {
+        self.queue.as_ref().filter(|queue| self.stay.as_ref().is_some_and(|stay| stay.queue == **queue))
     }
 
     /// Of two that are bridged, who waits while a command has the call on hold: the customer, or, where that has left, who has its place.

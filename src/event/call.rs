@@ -81,7 +81,7 @@ pub struct CallHeldLong {
     pub queue: Option<QueueName>,
     /// So far.
     pub held_ms: u64,
-    /// No hold is to last longer (S3); absent where the queue has no such limit.
+    /// `hold_limit` of the queue; absent where it has none. What a hold is judged by is in its `standards`.
     pub limit_ms: Option<u64>,
 }
 

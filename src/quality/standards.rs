@@ -127,6 +127,8 @@ pub enum Why {
     PhoneFailed,
     /// Neither side hung up: a program, the switch, or the network ended the call.
     NobodyHungUp,
+    /// The agent went first, as is wanted in a queue that leaves its customers to a survey.
+    LeftToSurvey,
     /// There are more than are listed, and those within this talk may be among the others.
     TooMany,
 }

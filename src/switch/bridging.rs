@@ -156,6 +156,7 @@ impl Cx<'_> {
         conv.forwards = 0;
         conv.steps_without_key = 0;
         self.unpark(conv);
+        self.talks_after_survey(conv);
         let data = self.bridge_data(conv, with);
         let limits = data.agent.as_ref().and_then(|_| self.standards_of(conv)).map(Box::new);
         let kind = Kind::CallBridged(Bridge { limits, ..data });

@@ -179,6 +179,10 @@ impl Cx<'_> {
         if let Some(leg) = conv.legs.get_mut(&leaving) {
             leg.cause = Some(cause);
         }
+        // Those who go on are no customers of the queue.
+        if is_customer {
+            conv.stay = None;
+        }
         let with = self.takes_place(conv, leaving, heir, partner);
         conv.guests.remove(&id);
         if let Some(leg) = conv.legs.get_mut(&heir).filter(|leg| matches!(leg.role, Role::Guest(_))) {

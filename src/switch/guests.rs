@@ -178,6 +178,18 @@ impl Cx<'_> {
         }
     }
 
+    /// Parties who ring still are rung no more: there is nobody left who asked for them.
+    pub fn nobody_joins(&mut self, conv: &mut Conversation) {
+        let rings = |guest: &Guest| guest.is_party() && guest.leg().is_none();
+        let ringing: Vec<GuestId> = conv.guests.iter().filter(|(_, guest)| rings(guest)).map(|(id, _)| *id).collect();
+        for id in ringing {
+            if let Some(Guest { at: Whereabouts::Rings(ringing), .. }) = conv.guests.get_mut(&id) {
+                ringing.cause = Cause::Cancelled;
+            }
+            self.guest_fails(conv, id);
+        }
+    }
+
     fn guest_fails(&mut self, conv: &mut Conversation, id: GuestId) {
         self.stop_guest_ringing(conv, id, None);
         self.guest_changed(conv, id, GuestChange::Failed);

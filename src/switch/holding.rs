@@ -25,7 +25,7 @@ impl Cx<'_> {
     }
 
     fn hold_begins(&mut self, conv: &mut Conversation, leg: LegId) {
-        let rules = conv.queue.as_ref().and_then(|queue| self.hub.config.queues.get(queue));
+        let rules = conv.served_by().and_then(|queue| self.hub.config.queues.get(queue));
         let Some(rules) = rules else { return };
         let since = self.now.mono;
         let (reminds_at, limit) = (rules.hold_reminder.map(|after| since + after), rules.hold_limit);

@@ -71,6 +71,7 @@ impl Cx<'_> {
         let announcer = rules.map(|rules| Box::new(Announcer::new(rules, self.now.mono)));
         conv.stage = Stage::Queue { queue: queue.clone(), announcer, play: None, offers_at: self.offers_callback_at(queue) };
         conv.queue = Some(queue.clone());
+        conv.stay = None;
         self.play(conv, conv.subject, Audio::Music);
     }
 

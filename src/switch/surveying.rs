@@ -14,7 +14,7 @@ impl Cx<'_> {
     pub fn surveys(&mut self, conv: &mut Conversation, leaving: LegId, cause: Cause) -> bool {
         let config = self.config();
         let is_over = cause != Cause::Normal || conv.is_ending() || self.hub.draining || conv.second() != Some(leaving);
-        let queue = conv.queue.clone().filter(|_| !is_over);
+        let queue = conv.served_by().cloned().filter(|_| !is_over);
         let Some(rules) = queue.and_then(|queue| config.queues.get(&queue)) else { return false };
         let agent = conv.leg(leaving).and_then(|leg| self.agent_of(leg));
         let customer = conv.other(leaving).filter(|id| conv.leg(*id).is_some_and(|leg| leg.is_answered()));
@@ -24,11 +24,13 @@ impl Cx<'_> {
         if conv.surveyed.is_some() {
             return false;
         }
-        conv.surveyed = Some(Surveyed { agent, queue: rules.name.clone() });
+        let stopped_recording = !rules.survey_recorded && conv.recording.is_some();
+        conv.surveyed = Some(Surveyed { about: Some((agent, rules.name.clone())), stopped_recording });
         if let Some(leg) = conv.legs.get_mut(&leaving) {
             leg.cause = Some(cause);
             leg.call.ended_by_peer();
         }
+        self.nobody_joins(conv);
         self.unbridge(conv);
         conv.subject = customer;
         self.record_without(conv, leaving);
@@ -39,16 +41,27 @@ impl Cx<'_> {
         true
     }
 
+    /// Somebody talks to the customer again: what is answered later is not about who went before, and what the rule says holds again.
+    pub fn talks_after_survey(&mut self, conv: &mut Conversation) {
+        let Some(surveyed) = &mut conv.surveyed else { return };
+        surveyed.about = None;
+        if std::mem::take(&mut surveyed.stopped_recording)
+            && let Some(customer) = conv.customer()
+        {
+            self.record(conv, customer);
+        }
+    }
+
     /// An answer, of a customer whom an agent has left to it, or of any caller of the menu.
     pub fn answers_survey(&mut self, conv: &Conversation, survey: MenuName, question: String, score: u8, scale: u8) {
-        let of = conv.surveyed.as_ref();
+        let of = conv.surveyed.as_ref().and_then(|surveyed| surveyed.about.as_ref());
         let data = CallSurveyed {
             survey,
             question,
             score,
             scale,
-            agent: of.map(|of| of.agent.clone()),
-            queue: of.map(|of| of.queue.clone()),
+            agent: of.map(|(agent, _)| agent.clone()),
+            queue: of.map(|(_, queue)| queue.clone()),
         };
         self.tell(Some(conv.id), Kind::CallSurveyed(data));
     }

@@ -8,6 +8,7 @@ use cordboard::event::{CallSurveyed, Kind};
 use cordboard::ids::ConversationId;
 use cordboard::switch::{Answer, Command};
 
+use crate::sim::ua::OnInvite;
 use crate::sim::{Sim, centre};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -184,5 +185,47 @@ fn a_customer_who_was_handed_over_is_asked_about_the_last_agent() {
     assert_eq!(answers(&sim)[0].agent, Some("1002".into()), "{}", sim.story());
     sim.act(trunk, |t, now| t.hang_up(now));
     sim.run_for(SECOND);
+    sim.assert_clean();
+}
+
+/// A colleague who was asked is no customer, though the two go on when the customer has left.
+#[test]
+fn who_is_left_when_the_customer_has_gone_is_asked_nothing() {
+    let (mut sim, phone, trunk, id) = talking(7, asking(""));
+    let other = sim.phone("210");
+    sim.set(other, OnInvite::Answer(SECOND));
+    assert_eq!(sim.ask(Command::Consult { conversation: id, to: "210".into() }), Answer::Done);
+    sim.run_until("it is there", |s| s.ua(other).is_up());
+    sim.run_for(SECOND);
+    sim.act(trunk, |t, now| t.hang_up(now));
+    sim.run_for(2 * SECOND);
+    assert!(sim.ua(phone).is_up() && sim.ua(other).is_up(), "{}", sim.story());
+    sim.act(phone, |p, now| p.hang_up(now));
+    sim.run_for(2 * SECOND);
+    assert!(!sim.has("menu.entered") && sim.has("call.ended") && sim.ua(other).is_idle(), "{}", sim.story());
+    sim.assert_clean();
+}
+
+/// What the survey is not, the talk after it is: recorded. Whoever is rung meanwhile for the talk that is over is rung no more.
+#[test]
+fn a_survey_that_leads_to_an_agent_again_is_over_there() {
+    let mut source = asking("survey_recorded = false\n");
+    let menu = &mut source.menus.last_mut().expect("a menu").text;
+    *menu = menu.replace("else = \"hangup\"", "else = \"queue:support\"");
+    let (mut sim, phone, trunk, id) = talking(8, source);
+    let (other, asked) = (sim.phone("202"), sim.phone("210"));
+    sim.set(asked, OnInvite::Ring);
+    assert_eq!(sim.ask(Command::Confer { conversation: id, to: "210".into() }), Answer::Done);
+    sim.run_until("it rings", |s| s.ua(asked).is_ringing());
+    sim.act(phone, |p, now| p.hang_up(now));
+    sim.run_for(SECOND);
+    assert!(sim.has("menu.entered") && sim.ua(asked).is_idle(), "{}", sim.story());
+    presses(&mut sim, trunk, '1');
+    sim.run_until("somebody else has it", |s| s.ua(other).is_up());
+    sim.run_for(3 * SECOND);
+    assert_eq!((answers(&sim).len(), sim.count("recording.started"), sim.count("recording.finished")), (1, 2, 1));
+    sim.act(other, |o, now| o.hang_up(now));
+    sim.run_for(2 * SECOND);
+    assert!(sim.ua(trunk).is_idle() && sim.count("recording.finished") == 2, "asked once\n{}", sim.story());
     sim.assert_clean();
 }

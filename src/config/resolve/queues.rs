@@ -92,8 +92,13 @@ impl Checking {
             let wrap_up = self.time("wrap_up", queue.wrap_up, 15 * SECOND, Duration::ZERO..=HOUR);
             let wrap_up_most = self.time("wrap_up_most", queue.wrap_up_most, 300 * SECOND, Duration::ZERO..=HOUR).max(wrap_up);
             let mut hold = |key, given: Option<Spanned<_>>| given.map(|given| self.time(key, Some(given), HOUR, SECOND..=HOUR));
-            let hold_reminder = hold("hold_reminder", queue.hold_reminder);
+            let hold_reminder = hold("hold_reminder", queue.hold_reminder.clone());
             let hold_limit = hold("hold_limit", queue.hold_limit);
+            if let (Some(given), Some(reminder), Some(limit)) = (queue.hold_reminder, hold_reminder, hold_limit)
+                && reminder >= limit
+            {
+                self.fault(&given, Fault::RemindsTooLate(name.clone()));
+            }
             let survey = queue.survey.and_then(|survey| {
                 self.place(&survey, outbound);
                 match &survey.get_ref().0 {

@@ -113,12 +113,21 @@ impl Trial {
 
     /// S9. Nobody is to blame for an end that came by itself.
     fn hang_up(&self, out: &mut Vec<Verdict>) {
-        let Some((ended, bridge)) = self.ended.as_ref().zip(self.bridges.last().filter(|b| b.agent.is_some())) else { return };
+        // With whom the customer was last: where it has left others who talked on, theirs is not judged.
+        let mut last = self.bridges.iter().rev().skip_while(|b| self.customer_left.is_some() && b.agent.is_none());
+        let Some((ended, bridge)) = self.ended.as_ref().zip(last.next().filter(|b| b.agent.is_some())) else { return };
         if self.moved_on {
             return;
         }
-        let evidence = self.evidence(&[ended.sequence], &[bridge.to.unwrap_or(ended.at)]);
+        let last = self.customer_left.unwrap_or(ended.sequence);
+        let evidence = self.evidence(&[last], &[bridge.to.unwrap_or(ended.at)]);
         let who = Who::of(bridge);
+        if self.customer_left.is_some() {
+            return out.push(who.verdict(Rule::HangUp, Outcome::Kept, None, None, evidence));
+        }
+        if self.surveyed {
+            return out.push(who.unknown(Rule::HangUp, Why::LeftToSurvey, None, evidence));
+        }
         out.push(match (&ended.by, ended.cause) {
             (By::Customer, Cause::Normal) => who.verdict(Rule::HangUp, Outcome::Kept, None, None, evidence),
             (By::Phone, Cause::Normal) => who.verdict(Rule::HangUp, Outcome::Violated, None, None, evidence),

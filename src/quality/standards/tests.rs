@@ -231,6 +231,26 @@ fn s9_the_customer_hangs_up_first_and_does_not() {
         .at(40_000, "call.transferred", transfer("completed"))
         .ended(95_000, "customer", "normal")
         .gives(Rule::HangUp, &[]);
+    // To a survey, as the queue wants it.
+    let entered = |menu: &str| json!({ "menu": menu, "node": "start", "language": "en" });
+    let found = Story::answered("inbound")
+        .at(40_000, "call.unbridged", bridge(2, AGENT))
+        .at(40_000, "menu.entered", entered("csat"))
+        .at(50_000, "menu.entered", entered("bye"))
+        .ended(95_000, "customer", "normal")
+        .gives(Rule::HangUp, &[(Unknown, None)]);
+    assert_eq!(found[0].why, Some(Why::LeftToSurvey));
+    // It has left the agent with a colleague, and what they do then is judged by nobody.
+    let left = json!({ "change": "left", "leg": 1, "to": "trunk:carrier", "legs": [3, 2], "by": "customer", "cause": null });
+    let on = json!({ "legs": [3, 2], "phone": "201", "agent": AGENT });
+    let story = Story::answered("inbound")
+        .at(40_000, "call.unbridged", bridge(2, AGENT))
+        .at(40_000, "call.bridged", on)
+        .at(40_000, "call.conferenced", left)
+        .at(41_000, "call.held", leg(2))
+        .ended(195_000, "phone", "normal");
+    assert_eq!(story.gives(Rule::HangUp, &[(Kept, None)])[0].evidence.sequences, [8]);
+    story.gives(Rule::Hold, &[]);
 }
 
 #[test]

@@ -39,6 +39,12 @@ pub struct Trial {
     pub(super) ended: Option<Ended>,
     /// The customer went on to somewhere else after the last bridge.
     pub(super) moved_on: bool,
+    /// Its agent went first, and it to a menu, which nobody had sent it to.
+    #[serde(default)]
+    pub(super) surveyed: bool,
+    /// The event by which it left others who talked on.
+    #[serde(default)]
+    pub(super) customer_left: Option<u64>,
     /// Lengths of recordings, in ms.
     pub(super) lengths: Vec<(RecordingId, u64)>,
     /// With the numbers of their events.
@@ -151,6 +157,11 @@ impl Trial {
             },
             Kind::CallEnded(ended) => self.ended(sequence, at, ended),
 
+            Kind::MenuEntered(_) if !self.moved_on && self.bridges.last().is_some_and(|b| b.to == Some(at)) => {
+                self.surveyed = true
+            }
+            // The survey's menu leads on.
+            Kind::MenuEntered(_) if self.surveyed => {}
             Kind::QueueEntered(_) | Kind::MenuEntered(_) | Kind::CallParked(_) => self.moved_to_place(at),
             Kind::QueueOffered(offer) => {
                 self.offers.retain(|(agent, ..)| *agent != offer.agent);
@@ -183,7 +194,7 @@ impl Trial {
             // Nothing of it may be used.
             Kind::RecordingRefused(r) | Kind::RecordingDiscarded(r) => self.forget(r.recording),
             Kind::RecordingNotAnnounced(r) => self.forget(r.recording),
-            Kind::CallConferenced(party) => self.conferenced(at, party),
+            Kind::CallConferenced(party) => self.conferenced(sequence, at, party),
             Kind::CallMonitored(supervisor) => self.monitored(at, supervisor),
 
             Kind::CallRinging(_)
@@ -284,18 +295,11 @@ impl Trial {
         }
         let gave = |agent: &StaffNumber| self.answered.iter().find(|(a, _)| a == agent).map(|(_, queue)| queue.clone());
         let queue = bridge.agent.as_ref().and_then(gave);
-        self.moved_on = false;
+        (self.moved_on, self.surveyed) = (false, false);
+        let agent = bridge.agent.clone().filter(|_| self.customer_left.is_none());
         keep(
             &mut self.bridges,
-            Bridged {
-                sequence,
-                from: at,
-                to: None,
-                legs: bridge.legs,
-                agent: bridge.agent.clone(),
-                queue,
-                limits: bridge.limits.clone(),
-            },
+            Bridged { sequence, from: at, to: None, legs: bridge.legs, agent, queue, limits: bridge.limits.clone() },
         );
     }
 
@@ -370,12 +374,25 @@ impl Trial {
         self.sounds.retain(|(_, sound)| sound.recording != recording);
     }
 
-    fn conferenced(&mut self, at: Wall, party: &CallConferenced) {
+    fn conferenced(&mut self, sequence: u64, at: Wall, party: &CallConferenced) {
         let Some(leg) = party.leg else { return };
         match party.change {
             ConferenceChange::Joined => keep(&mut self.others, (leg, Open { from: at, to: None })),
-            ConferenceChange::Left => end(&mut self.others, leg, at),
+            ConferenceChange::Left => {
+                end(&mut self.others, leg, at);
+                self.customer_leaves(sequence, at, leg);
+            }
             ConferenceChange::Ringing | ConferenceChange::Failed => {}
+        }
+    }
+
+    /// Told when those who are left are bridged already: their talk is with no customer.
+    fn customer_leaves(&mut self, sequence: u64, at: Wall, leg: LegId) {
+        let with = |bridge: &Bridged| bridge.legs[0] == leg;
+        let [.., before, last] = self.bridges.as_mut_slice() else { return };
+        if self.customer_left.is_none() && with(before) && !with(last) && last.from == at {
+            last.agent = None;
+            self.customer_left = Some(sequence);
         }
     }
 
