@@ -379,6 +379,40 @@ impl Acd {
         self.queues.get_mut(name)?.waiting.get_mut(ticket)
     }
 
+    /// As [`withdraw`](Acd::withdraw), and what it needs to wait elsewhere, or here again, as long as it has.
+    pub fn pull(&mut self, caller: ConversationId, now: Now) -> Option<Stay> {
+        let (_, ticket) = *self.places.get(&caller.into())?;
+        let wants = self.waiting_mut(caller.into())?.wants.clone();
+        let left = self.withdraw(caller, now)?;
+        Some(Stay { queue: left.queue, arrived: ticket.arrived, wants, waited: left.waited })
+    }
+
+    /// What a queue asks for all its callers.
+    pub fn wants_in(&self, queue: &QueueName) -> Option<Wants> {
+        self.queues.get(queue).filter(|queue| !queue.draining).map(|queue| Wants::of(&queue.rules))
+    }
+
+    /// Whether the agent is one of the queue's.
+    pub fn serves(&self, agent: &StaffNumber, queue: &QueueName) -> bool {
+        self.queues.get(queue).is_some_and(|queue| queue.members.contains_key(agent))
+    }
+
+    /// Changes what a caller who waits asks for. Offers that ring for it at agents whom it does not fit any more end. `None` if it does not
+    /// wait.
+    pub fn ask_otherwise(&mut self, caller: ConversationId, change: impl FnOnce(&mut Wants), now: Now) -> Option<()> {
+        let entry = caller.into();
+        let waiting = self.waiting_mut(entry)?;
+        change(&mut waiting.wants);
+        let (wants, waited) = (waiting.wants.clone(), waiting.waited(now));
+        for agent in self.rung_for(entry) {
+            let fits = self.agents.get(&agent).is_some_and(|a| wants.are_met_by(&agent, &a.skills, waited, now.mono));
+            if !fits {
+                self.end_offer(&agent, OfferEnd::CallerLeft, now);
+            }
+        }
+        Some(())
+    }
+
     /// One conversation has become part of another: its place in a line (unless the other has one), the offers that ring for it and the
     /// call that an agent has with it are the other's from here on.
     pub fn merged(&mut self, child: ConversationId, into: ConversationId, now: Now) {

@@ -36,6 +36,10 @@ pub struct WaitingView {
     pub waited: Duration,
     /// Whose phones ring for it.
     pub offered_to: Vec<StaffNumber>,
+    /// Each step is worth a minute of waiting.
+    pub priority: i8,
+    /// For whom alone it waits, for a while.
+    pub agent: Option<StaffNumber>,
 }
 
 impl WaitingView {
@@ -123,6 +127,8 @@ impl Acd {
                 entered: w.entered.wall,
                 waited: w.waited(now),
                 offered_to: self.rung_for(w.entry),
+                priority: w.wants.priority,
+                agent: w.wants.pin_at(now.mono).map(|pin| pin.agent.clone()),
             })
             .collect();
         let taken = self.taken();

@@ -69,6 +69,7 @@ impl From<Refusal> for Problem {
             Refusal::NoPhone(_) | Refusal::WrongState(_) | Refusal::TooMany(_) | Refusal::Unreachable(_) => 409,
             Refusal::NotPermitted(..) => 403,
             Refusal::NotDiallable(_)
+            | Refusal::NoMember(..)
             | Refusal::NoReason(_)
             | Refusal::NoDisposition(_)
             | Refusal::BadValue(_)

@@ -41,6 +41,8 @@ pub(super) enum Needs {
     Agent,
     /// Sight of the phone that the path names.
     Phone,
+    /// Sight of the queue that the path names.
+    Queue,
     /// Sight of the phone or queue whose mailbox the path names.
     Mailbox,
     /// This role, and sight of the call that the path names.
@@ -108,6 +110,8 @@ pub(super) const RULES: &[(&str, &str, Needs)] = &[
     ("POST", "/api/v1/agents/{staff_number}/login", Needs::Agent),
     ("POST", "/api/v1/agents/{staff_number}/logout", Needs::Agent),
     ("GET", "/api/v1/teams", Needs::Role(Role::Supervisor)),
+    ("GET", "/api/v1/queues/{name}/callers", Needs::Queue),
+    ("POST", "/api/v1/conversations/{id}/move", Needs::Control(Role::Supervisor)),
     ("GET", "/api/v1/callbacks", Needs::Role(Role::Agent)),
     ("POST", "/api/v1/callbacks", Needs::Role(Role::Agent)),
     ("DELETE", "/api/v1/callbacks/{id}", Needs::Role(Role::Agent)),
@@ -346,6 +350,8 @@ pub(super) async fn check(shared: &Shared, rights: &Rights, parts: &mut Parts) -
         Needs::Agent if rights.sees_agent(&StaffNumber::new(named.as_str())) => Ok(()),
         Needs::Agent => Err(rights.refused(&format!("agent {}", conversations::shortened(&named)))),
         Needs::Phone => rights.phone(&named),
+        Needs::Queue if rights.sees_queue(&QueueName::new(named.as_str())) => Ok(()),
+        Needs::Queue => Err(rights.refused(&format!("queue {}", conversations::shortened(&named)))),
         Needs::Mailbox if rights.sees_mailbox(&Number::new(named.as_str())) => Ok(()),
         Needs::Mailbox => Err(rights.refused(&format!("mailbox {}", conversations::shortened(&named)))),
         Needs::Call(role) => {

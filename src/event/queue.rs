@@ -120,6 +120,8 @@ pub enum LeftWhy {
     PickedUp,
     /// It is called back.
     Callback,
+    /// A supervisor has sent it elsewhere.
+    Moved,
     /// The call was ended by somebody else than the caller: by command, or since the switch stops.
     Ended,
 }

@@ -81,6 +81,7 @@ fn changes(command: &Command) -> bool {
         | Command::Mark { .. }
         | Command::LogIn { .. }
         | Command::LogOut { .. }
+        | Command::MoveCaller { .. }
         | Command::CallBack { .. }
         | Command::CancelCallback { .. }
         | Command::SetForwarding { .. }
@@ -98,6 +99,7 @@ fn changes(command: &Command) -> bool {
         | Command::Bans
         | Command::Agents
         | Command::Queues
+        | Command::Callers { .. }
         | Command::Trunks
         | Command::Callbacks
         | Command::Status => false,

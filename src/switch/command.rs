@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::clock::Wall;
+use crate::config::Place;
 pub use crate::event::MonitorMode;
 use crate::event::{Direction, TroubleKind};
 use crate::ids::{CallbackId, ConversationId, LegId, Number, QueueName, RecordingId, StaffNumber, TrunkName};
@@ -110,6 +111,17 @@ pub enum Command {
         conversation: ConversationId,
         agent: Option<StaffNumber>,
         text: String,
+    },
+    /// Those who wait in a queue.
+    Callers {
+        queue: QueueName,
+    },
+    /// A caller who waits goes elsewhere, sooner or later, or to one agent.
+    MoveCaller {
+        conversation: ConversationId,
+        to: Option<Place>,
+        priority: Option<i8>,
+        agent: Option<StaffNumber>,
     },
     /// Words on the whole call, also after its end.
     Tag {
@@ -294,6 +306,7 @@ pub enum Answer {
     Bans(Vec<BanView>),
     Agents(Vec<AgentView>),
     Queues(Vec<QueueView>),
+    Callers(Vec<CallerView>),
     Callbacks(Vec<CallbackView>),
     Callback(Box<CallbackView>),
     Trunks(Vec<TrunkView>),
@@ -310,6 +323,8 @@ pub enum Refusal {
     NoAgent(StaffNumber),
     #[error("there is no queue {0}")]
     NoQueue(QueueName),
+    #[error("agent {0} is none of queue {1}")]
+    NoMember(StaffNumber, QueueName),
     #[error("there is no callback {0}")]
     NoCallback(CallbackId),
     #[error("{0} is not the number of a registered phone")]
@@ -473,6 +488,31 @@ pub struct QueueView {
     pub service_level: Option<f64>,
     /// The definition that `service_level` uses, threshold included.
     pub service_level_formula: String,
+}
+
+/// Somebody who waits in a queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CallerView {
+    /// 1 is the next to be served.
+    pub position: u32,
+    /// Of who waits at the phone.
+    #[schema(value_type = Option<String>)]
+    pub conversation: Option<ConversationId>,
+    /// Of who is to be called back.
+    #[schema(value_type = Option<String>)]
+    pub callback: Option<CallbackId>,
+    /// As the network wrote it.
+    pub number: String,
+    /// With that of stays before.
+    pub waited_ms: u64,
+    /// -9 to 9; each step is worth a minute of waiting.
+    pub priority: i8,
+    /// Staff number of whom alone it waits for, for a while.
+    #[schema(value_type = Option<String>)]
+    pub agent: Option<StaffNumber>,
+    /// Whose phones ring for it.
+    #[schema(value_type = Vec<String>)]
+    pub offered_to: Vec<StaffNumber>,
 }
 
 /// A customer who is to be called back.

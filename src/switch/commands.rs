@@ -174,6 +174,14 @@ impl Switch {
             },
             Command::Agents => return Answer::Agents(self.agents(now)),
             Command::Queues => return Answer::Queues(self.queues(now)),
+            Command::Callers { queue } => match self.callers(&queue, now) {
+                Ok(callers) => return Answer::Callers(callers),
+                Err(refusal) => Err(refusal),
+            },
+            Command::MoveCaller { conversation, to, priority, agent } => {
+                let by = By::Api(by.0.clone());
+                self.on_live(conversation, now, out, |cx, conv| cx.move_caller(conv, to, priority, agent, by))
+            }
             Command::Callbacks => return Answer::Callbacks(self.cx(now, out).callback_views()),
             Command::CallBack { queue, number, due_at, owner, conversation } => {
                 return self.cx(now, out).call_back_by_command(queue, number, due_at, owner, conversation, by);
@@ -188,7 +196,7 @@ impl Switch {
         }
     }
 
-    fn on_live(
+    pub(super) fn on_live(
         &mut self,
         id: ConversationId,
         now: Now,
@@ -246,7 +254,7 @@ impl Switch {
         Answer::Started(id)
     }
 
-    fn view(&self) -> View<'_> {
+    pub(super) fn view(&self) -> View<'_> {
         View::of(&self.hub, &self.conversations)
     }
 

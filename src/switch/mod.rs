@@ -62,6 +62,7 @@ mod gateways;
 mod greeting;
 mod guard;
 mod guests;
+mod handling;
 mod hearing;
 mod holding;
 mod hub;

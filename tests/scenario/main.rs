@@ -32,6 +32,7 @@ mod flows;
 mod forwarding;
 mod greetings;
 mod guarding_the_door;
+mod handling;
 mod hold;
 mod hold_clock;
 mod identity;

@@ -173,7 +173,9 @@ impl Centre {
 fn filled(path: &str, agent: u64) -> String {
     let call = call_of(agent).to_string();
     let id = if path.contains("/recordings/") || path.contains("/voicemail/") { recording_of(agent).to_string() } else { call };
+    let queue = if agent == 1 { "a" } else { "b" };
     path.replace("{id}", &id)
+        .replace("queues/{name}", &format!("queues/{queue}"))
         .replace("{staff_number}", &agent.to_string())
         .replace("{number}", &format!("20{agent}"))
         .replace("{*locked}", "mailbox:201")
@@ -187,7 +189,8 @@ fn least(method: &str, path: &str) -> (&'static str, &'static str) {
         ("POST", "logout") | ("GET", "me" | "ice-servers" | "conversations" | "phones" | "agents" | "standards") => {
             ("agent", "agent")
         }
-        ("POST", "conversations/{id}/monitor") => ("supervisor", "manager"),
+        ("GET", "queues/{name}/callers") => ("supervisor", "manager"),
+        ("POST", "conversations/{id}/monitor" | "conversations/{id}/move") => ("supervisor", "manager"),
         ("GET", "conversations/{id}/ladder" | "conversations/{id}/ladder.pcap") => ("manager", "manager"),
         (_, path) if path.starts_with("conversations") => ("agent", "manager"),
         (_, path) if path.starts_with("voicemail/") || path.starts_with("phones/") => ("agent", "manager"),
