@@ -90,6 +90,9 @@ impl Cx<'_> {
         };
         // It may have found an agent already, or nobody to wait for.
         let _: Option<()> = self.hub.acd.ask_otherwise(conv.id, asks, self.now);
+        if let Stage::Queue { announcer: Some(announcer), .. } = &mut conv.stage {
+            announcer.moved();
+        }
         self.hub.stirred = true;
         Ok(())
     }
