@@ -213,6 +213,7 @@ pub fn router(parts: Parts, guarded: Router, open: Router) -> Router {
         .route("/api/v1/agents/{staff_number}/logout", post(agents::log_out))
         .route("/api/v1/teams", get(teams::list))
         .route("/api/v1/queues/{name}/callers", get(queues::callers))
+        .route("/api/v1/queues/{name}/announcement", delete(queues::announce_no_more).put(queues::announce))
         .route("/api/v1/conversations/{id}/move", post(queues::move_caller))
         .route("/api/v1/callbacks", get(callbacks::list).post(callbacks::create))
         .route("/api/v1/callbacks/{id}", delete(callbacks::cancel))

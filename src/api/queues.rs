@@ -10,6 +10,7 @@ use super::guard::Me;
 use super::problem::Problem;
 use super::rights::May;
 use super::{Api, List};
+use crate::clock::Wall;
 use crate::config::Place;
 use crate::ids::{QueueName, StaffNumber};
 use crate::switch::command::{CallerView, QueueView};
@@ -79,4 +80,42 @@ pub(super) async fn move_caller(
     let to = wanted.to.map(|to| to.parse::<Place>().map_err(|error| Problem::new(422, error.to_string()))).transpose()?;
     let (priority, agent) = (wanted.priority, wanted.agent.map(StaffNumber::new));
     done(&shared, &who, Command::MoveCaller { conversation, to, priority, agent }).await
+}
+
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct News {
+    /// `outage` in each caller's language, or `de/outage` in that one.
+    prompt: String,
+    /// Not from then on, RFC 3339; absent: until it is taken back.
+    #[serde(default)]
+    until: Option<String>,
+}
+
+/// Who waits hears this prompt now, who comes hears it first, each once; also after a restart. It stands in `announcement` of the queue.
+#[utoipa::path(put, path = "/api/v1/queues/{name}/announcement", tag = "queues", params(("name" = String, Path)), request_body = News,
+    responses((status = 204), (status = 403, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 422, body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn announce(
+    State(shared): Api,
+    Extension(who): Me,
+    Path(name): Path<String>,
+    Json(news): Json<News>,
+) -> Result<StatusCode, Problem> {
+    let bad = || Problem::new(422, "until is a time such as 2026-11-24T10:00:00Z");
+    let until = news.until.map(|at| Wall::parse_rfc3339(&at).ok_or_else(bad)).transpose()?;
+    done(&shared, &who, Command::Announce { queue: QueueName::new(name), prompt: Some(news.prompt), until }).await
+}
+
+/// It is told no more.
+#[utoipa::path(delete, path = "/api/v1/queues/{name}/announcement", tag = "queues", params(("name" = String, Path)),
+    responses((status = 204), (status = 403, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn announce_no_more(
+    State(shared): Api,
+    Extension(who): Me,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Problem> {
+    done(&shared, &who, Command::Announce { queue: QueueName::new(name), prompt: None, until: None }).await
 }

@@ -111,6 +111,8 @@ pub(super) const RULES: &[(&str, &str, Needs)] = &[
     ("POST", "/api/v1/agents/{staff_number}/logout", Needs::Agent),
     ("GET", "/api/v1/teams", Needs::Role(Role::Supervisor)),
     ("GET", "/api/v1/queues/{name}/callers", Needs::Queue),
+    ("PUT", "/api/v1/queues/{name}/announcement", Needs::Queue),
+    ("DELETE", "/api/v1/queues/{name}/announcement", Needs::Queue),
     ("POST", "/api/v1/conversations/{id}/move", Needs::Control(Role::Supervisor)),
     ("GET", "/api/v1/callbacks", Needs::Role(Role::Agent)),
     ("POST", "/api/v1/callbacks", Needs::Role(Role::Agent)),

@@ -118,6 +118,8 @@ pub struct Conversation {
     pub queue: Option<QueueName>,
     /// The last one in a queue, if an agent answered it.
     pub stay: Option<Box<crate::acd::Stay>>,
+    /// What its queue had to tell and it has heard last: in which queue, and which of all.
+    pub heard_news: Option<(QueueName, u64)>,
     /// Once the customer has been left to a survey.
     pub surveyed: Option<Surveyed>,
     /// The phones that have sent the call on which is being made, the first one first.
@@ -267,6 +269,7 @@ impl Conversation {
             agents: Vec::new(),
             queue: None,
             stay: None,
+            heard_news: None,
             surveyed: None,
             diverted: Vec::new(),
             forwards: 0,

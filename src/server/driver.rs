@@ -372,6 +372,7 @@ impl Driver {
                     Output::Registration(change) => self.store.keeper.registration(change),
                     Output::Subscription { key, kept } => self.store.keeper.subscription(&key, kept),
                     Output::PhoneSettings { phone, settings } => self.store.keeper.phone(&phone, settings),
+                    Output::QueueNews { queue, news } => self.store.keeper.news(&queue, news),
                     Output::Minutes { phone, spent } => self.store.keeper.minutes(&phone, spent),
                     Output::AgentWish { agent, wish } => self.store.keeper.wish(&agent, wish),
                     Output::Reply { ticket, answer } => {

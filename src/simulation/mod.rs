@@ -251,6 +251,7 @@ impl Simulation {
             | Output::AgentWish { .. }
             | Output::Subscription { .. }
             | Output::PhoneSettings { .. }
+            | Output::QueueNews { .. }
             | Output::Minutes { .. }
             | Output::Reply { .. } => {}
         }

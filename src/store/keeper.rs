@@ -119,6 +119,12 @@ impl Keeper {
         self.put(Tree::PhoneSettings, phone.as_str().as_bytes().to_vec(), value, Haste::Soon);
     }
 
+    /// Never waits. With nothing it is told no more.
+    pub fn news(&self, queue: &QueueName, news: Bytes) {
+        let value = if news.is_empty() { None } else { Some(news.to_vec()) };
+        self.put(Tree::QueueNews, queue.as_str().as_bytes().to_vec(), value, Haste::Soon);
+    }
+
     /// Never waits. With nothing it is over.
     pub fn subscription(&self, key: &[u8], kept: Bytes) {
         let value = if kept.is_empty() { None } else { Some(kept.to_vec()) };
@@ -256,6 +262,11 @@ pub fn phones(database: &dyn Database) -> Result<Vec<(Number, Bytes)>, DatabaseE
     named_values(database, Tree::PhoneSettings, Number::new)
 }
 
+/// What those are told who wait.
+pub fn news(database: &dyn Database) -> Result<Vec<(QueueName, Bytes)>, DatabaseError> {
+    named_values(database, Tree::QueueNews, QueueName::new)
+}
+
 /// Phones' subscriptions.
 pub fn subscriptions(database: &dyn Database) -> Result<Vec<Bytes>, DatabaseError> {
     let entries = database.page(Tree::Subscriptions, &[], None, Order::Ascending, usize::MAX)?;
@@ -331,6 +342,9 @@ mod tests {
         keeper.phone(&"202".into(), Bytes::from_static(b"{}"));
         keeper.phone(&"202".into(), Bytes::new());
         keeper.minutes(&"201".into(), Bytes::from_static(b"{}"));
+        keeper.news(&"support".into(), Bytes::from_static(b"{}"));
+        keeper.news(&"sales".into(), Bytes::from_static(b"{}"));
+        keeper.news(&"sales".into(), Bytes::new());
         assert!(keeper.settle(Duration::from_secs(20)));
         keeper.close();
         drop((keeper, database));
@@ -341,6 +355,7 @@ mod tests {
         assert_eq!(found, [(Number::from("201"), binding("sip:201@a", 199))]);
         assert_eq!(wishes(&*database).unwrap(), [("1024".into(), Bytes::from_static(b"paused"))]);
         assert_eq!(phones(&*database).unwrap(), [("201".into(), Bytes::from_static(b"{}"))]);
+        assert_eq!(news(&*database).unwrap(), [("support".into(), Bytes::from_static(b"{}"))]);
         assert_eq!(minutes(&*database).unwrap(), [("201".into(), Bytes::from_static(b"{}"))]);
     }
 }

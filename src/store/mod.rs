@@ -181,6 +181,7 @@ impl Store {
             phones: keeper::phones(&*self.database)?,
             subscriptions: keeper::subscriptions(&*self.database)?,
             minutes: keeper::minutes(&*self.database)?,
+            news: keeper::news(&*self.database)?,
             messages: self.recordings.messages()?,
             untold: self.recordings.untold()?,
             greetings: greetings.kept,

@@ -51,7 +51,9 @@ impl Cx<'_> {
             (Some(announcer), Some(rules)) => announcer.ended(rules, self.now.mono),
             _ => *announcer = None,
         }
-        self.play(conv, conv.subject, Audio::Music);
+        if !self.hears_news(conv) {
+            self.play(conv, conv.subject, Audio::Music);
+        }
     }
 
     /// All clips of it, or none: words and number in one language, the caller's or English.

@@ -82,6 +82,7 @@ fn changes(command: &Command) -> bool {
         | Command::LogIn { .. }
         | Command::LogOut { .. }
         | Command::MoveCaller { .. }
+        | Command::Announce { .. }
         | Command::CallBack { .. }
         | Command::CancelCallback { .. }
         | Command::SetForwarding { .. }

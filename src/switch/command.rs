@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use crate::clock::Wall;
 use crate::config::Place;
 pub use crate::event::MonitorMode;
-use crate::event::{Direction, TroubleKind};
+use crate::event::{By, Direction, TroubleKind};
 use crate::ids::{CallbackId, ConversationId, LegId, Number, QueueName, RecordingId, StaffNumber, TrunkName};
 use crate::route::Forwarding;
 use crate::route::class::Denied;
@@ -111,6 +111,12 @@ pub enum Command {
         conversation: ConversationId,
         agent: Option<StaffNumber>,
         text: String,
+    },
+    /// Those who wait in a queue, and who come, hear this prompt once; `None`: no more.
+    Announce {
+        queue: QueueName,
+        prompt: Option<String>,
+        until: Option<Wall>,
     },
     /// Those who wait in a queue.
     Callers {
@@ -488,6 +494,17 @@ pub struct QueueView {
     pub service_level: Option<f64>,
     /// The definition that `service_level` uses, threshold included.
     pub service_level_formula: String,
+    /// What a supervisor has those told who wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub announcement: Option<NewsView>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct NewsView {
+    pub prompt: String,
+    /// RFC 3339; absent: until it is taken back.
+    pub until: Option<String>,
+    pub by: By,
 }
 
 /// Somebody who waits in a queue.

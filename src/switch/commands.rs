@@ -178,6 +178,9 @@ impl Switch {
                 Ok(callers) => return Answer::Callers(callers),
                 Err(refusal) => Err(refusal),
             },
+            Command::Announce { queue, prompt, until } => {
+                self.announce_to_queue(queue, prompt, until, By::Api(by.0.clone()), now, out)
+            }
             Command::MoveCaller { conversation, to, priority, agent } => {
                 let by = By::Api(by.0.clone());
                 self.on_live(conversation, now, out, |cx, conv| cx.move_caller(conv, to, priority, agent, by))
@@ -336,6 +339,7 @@ impl Switch {
         let strategy = |name: &QueueName| self.hub.config.queues.get(name).map_or("", |queue| queue.strategy.name()).to_owned();
         let one = |q: crate::acd::QueueView| QueueView {
             strategy: strategy(&q.name),
+            announcement: self.hub.news.view(&q.name, now),
             name: q.name,
             waiting: u32::try_from(q.waiting.iter().filter(|w| w.is_caller()).count()).unwrap_or(u32::MAX),
             longest_wait_ms: millis(q.longest_wait.unwrap_or_default()),
@@ -405,6 +409,7 @@ impl Switch {
             phones,
             subscriptions,
             minutes,
+            news,
             messages,
             untold,
             greetings,
@@ -427,6 +432,8 @@ impl Switch {
             self.hub.wished_by.extend(by.map(|by| (agent.clone(), by)));
         }
         self.hub.acd.restart(&self.hub.config, snapshot, now);
+        let config = Arc::clone(&self.hub.config);
+        self.hub.news.recall(news, |queue| config.queues.contains_key(queue));
         // Of a phone that is gone nothing is kept; what can't be read is the default.
         let settings = phones.into_iter().filter(|(phone, _)| self.hub.config.phones.contains_key(phone));
         self.hub.forwarding =
@@ -509,6 +516,7 @@ impl Switch {
         cx.hub.stirred = true;
         let by = if by.0 == "SIGHUP" { By::Switch } else { By::Api(by.0.clone()) };
         cx.tell(None, Kind::ConfigReloaded(ConfigReloaded { by, changes }));
+        self.forget_news(out);
         let is_untold = |conv: &&Conversation| matches!(conv.stage, Stage::Queue { announcer: None, .. });
         let untold: Vec<ConversationId> = self.conversations.values().filter(is_untold).map(|conv| conv.id).collect();
         for id in untold {

@@ -121,6 +121,8 @@ pub(super) struct Hub {
     pub wrapping_up: BTreeSet<StaffNumber>,
     /// Customers who are to be called back: at most a thousand.
     pub callbacks: Callbacks,
+    /// What those who wait are told.
+    pub news: super::news::AllNews,
     /// Who set what an agent wants: at most one an agent.
     pub wished_by: BTreeMap<StaffNumber, By>,
     pub locks: Locks,

@@ -139,6 +139,9 @@ pub struct Recovered {
     /// As `Output::Minutes` gave them.
     #[serde(default)]
     pub minutes: Vec<(Number, bytes::Bytes)>,
+    /// As `Output::QueueNews` gave them.
+    #[serde(default)]
+    pub news: Vec<(QueueName, bytes::Bytes)>,
     /// All that are in mailboxes, oldest first in each.
     #[serde(default)]
     pub messages: Vec<(Number, Message)>,

@@ -77,6 +77,7 @@ mod marking;
 mod menu;
 mod messages;
 mod monitoring;
+mod news;
 mod outgoing;
 pub mod output;
 mod parking;
@@ -202,6 +203,7 @@ impl Switch {
                 keeping: BTreeMap::new(),
                 locks: Locks::default(),
                 wished_by: BTreeMap::new(),
+                news: news::AllNews::default(),
                 wrapping_up: BTreeSet::new(),
                 callbacks: callbacks::Callbacks::default(),
                 greetings: BTreeMap::new(),

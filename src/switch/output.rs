@@ -86,6 +86,11 @@ pub enum Output {
         phone: Number,
         settings: Bytes,
     },
+    /// What those are told who wait in a queue, likewise; empty is nothing.
+    QueueNews {
+        queue: QueueName,
+        news: Bytes,
+    },
     /// What a phone has used of its minutes outside likewise.
     Minutes {
         phone: Number,

@@ -72,7 +72,9 @@ impl Cx<'_> {
         conv.stage = Stage::Queue { queue: queue.clone(), announcer, play: None, offers_at: self.offers_callback_at(queue) };
         conv.queue = Some(queue.clone());
         conv.stay = None;
-        self.play(conv, conv.subject, Audio::Music);
+        if !self.hears_news(conv) {
+            self.play(conv, conv.subject, Audio::Music);
+        }
     }
 
     /// It may not even wait, and goes where the queue wants it then. Queues that send a caller in a circle are left at last.

@@ -274,6 +274,7 @@ async fn answer(mut asked: tokio::sync::mpsc::Receiver<Asked>) {
         abandoned: 10,
         service_level: Some(0.9),
         service_level_formula: String::new(),
+        announcement: None,
     });
     let (agents, queues): (Vec<_>, Vec<_>) = (agents.collect(), queues.collect());
     while let Some(Asked { command, reply, .. }) = asked.recv().await {

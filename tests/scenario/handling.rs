@@ -166,3 +166,58 @@ fn what_can_not_be_is_refused_and_changes_nothing() {
     assert_eq!(before.len(), 2);
     leave(&mut sim, trunk);
 }
+
+/// What was said of it, and to how many.
+fn told(sim: &Sim) -> usize {
+    sim.said.iter().filter(|said| *said == "en/closed").count()
+}
+
+fn announce(prompt: Option<&str>, until: Option<cordboard::clock::Wall>) -> Command {
+    Command::Announce { queue: "support".into(), prompt: prompt.map(str::to_owned), until }
+}
+
+#[test]
+fn who_waits_and_who_comes_hears_once_what_a_supervisor_has_told_the_queue() {
+    let mut sim = Sim::new(5);
+    let trunk = sim.trunk();
+    waits(&mut sim, trunk);
+    assert_eq!(sim.ask(announce(Some("closed"), Some(sim.now.wall + 600 * SECOND))), Answer::Done);
+    sim.run_for(60 * SECOND);
+    assert_eq!(told(&sim), 1, "{:?}", sim.said);
+    waits(&mut sim, trunk);
+    assert_eq!(told(&sim), 2, "first of all");
+    let Answer::Queues(queues) = sim.ask(Command::Queues) else { panic!("queues") };
+    let there = queues.iter().find(|queue| queue.name.as_str() == "support").and_then(|queue| queue.announcement.clone());
+    assert_eq!(there.map(|news| (news.prompt, news.by)), Some(("closed".to_owned(), By::Api("admin".into()))));
+    for (bad, is_right) in [
+        (announce(Some("nothing"), None), |r: &Refusal| matches!(r, Refusal::NoPrompt(_))),
+        (announce(Some("closed"), Some(sim.now.wall)), |r: &Refusal| matches!(r, Refusal::BadValue(_))),
+        (Command::Announce { queue: "x".into(), prompt: None, until: None }, |r: &Refusal| matches!(r, Refusal::NoQueue(_))),
+    ] as [(Command, fn(&Refusal) -> bool); 3]
+    {
+        assert!(matches!(sim.ask(bad.clone()), Answer::Refused(refusal) if is_right(&refusal)), "{bad:?}");
+    }
+    // Another one is news again, and is taken back.
+    assert_eq!(sim.ask(announce(Some("closed"), None)), Answer::Done);
+    sim.run_for(5 * SECOND);
+    assert_eq!(told(&sim), 4);
+    assert_eq!(sim.ask(announce(None, None)), Answer::Done);
+    waits(&mut sim, trunk);
+    sim.run_for(5 * SECOND);
+    assert_eq!(told(&sim), 4);
+    leave(&mut sim, trunk);
+}
+
+#[test]
+fn what_a_queue_is_told_outlives_the_process_until_its_time() {
+    let mut sim = Sim::new(6);
+    let trunk = sim.trunk();
+    assert_eq!(sim.ask(announce(Some("closed"), Some(sim.now.wall + 600 * SECOND))), Answer::Done);
+    sim.restart(Vec::new());
+    waits(&mut sim, trunk);
+    assert_eq!(told(&sim), 1);
+    sim.run_for(600 * SECOND);
+    waits(&mut sim, trunk);
+    assert_eq!(told(&sim), 1, "its time is over");
+    leave(&mut sim, trunk);
+}

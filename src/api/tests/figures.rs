@@ -152,6 +152,7 @@ fn board() -> Vec<Answer> {
         abandoned: 0,
         service_level: None,
         service_level_formula: String::new(),
+        announcement: None,
     };
     vec![Answer::Queues(vec![queue]), Answer::Agents(Vec::new())]
 }

@@ -189,7 +189,7 @@ fn least(method: &str, path: &str) -> (&'static str, &'static str) {
         ("POST", "logout") | ("GET", "me" | "ice-servers" | "conversations" | "phones" | "agents" | "standards") => {
             ("agent", "agent")
         }
-        ("GET", "queues/{name}/callers") => ("supervisor", "manager"),
+        (_, path) if path.starts_with("queues/") => ("supervisor", "manager"),
         ("POST", "conversations/{id}/monitor" | "conversations/{id}/move") => ("supervisor", "manager"),
         ("GET", "conversations/{id}/ladder" | "conversations/{id}/ladder.pcap") => ("manager", "manager"),
         (_, path) if path.starts_with("conversations") => ("agent", "manager"),
@@ -336,6 +336,7 @@ async fn what_the_core_lists_is_filtered_too() {
         abandoned: 0,
         service_level: None,
         service_level_formula: String::new(),
+        announcement: None,
     };
     let phone =
         |number: &str| PhoneView { number: number.into(), name: None, registered: true, forwarding: Forwarding::default() };

@@ -48,6 +48,8 @@ pub enum Tree {
     PhoneSettings,
     /// Call-ID, tags -> subscription as the core gave it.
     Subscriptions,
+    /// Queue -> what those are told who wait, as the core gave it.
+    QueueNews,
     /// Number -> what the phone has used of its minutes outside, as the core gave it.
     Minutes,
     /// Callback id -> what is known of it, as JSON.
@@ -67,7 +69,7 @@ pub enum Tree {
 }
 
 impl Tree {
-    pub const ALL: [Tree; 25] = [
+    pub const ALL: [Tree; 26] = [
         Tree::Recordings,
         Tree::RecordingsByAgent,
         Tree::RecordingsByQueue,
@@ -84,6 +86,7 @@ impl Tree {
         Tree::Registrations,
         Tree::AgentWishes,
         Tree::PhoneSettings,
+        Tree::QueueNews,
         Tree::Subscriptions,
         Tree::Minutes,
         Tree::Callbacks,
@@ -114,6 +117,7 @@ impl Tree {
             Tree::Registrations => "registrations",
             Tree::AgentWishes => "agent_wishes",
             Tree::PhoneSettings => "phone_settings",
+            Tree::QueueNews => "queue_news",
             Tree::Subscriptions => "subscriptions",
             Tree::Minutes => "minutes",
             Tree::Callbacks => "callbacks",

@@ -52,6 +52,7 @@ impl OutputsDigest {
             | Output::AgentWish { .. }
             | Output::Subscription { .. }
             | Output::PhoneSettings { .. }
+            | Output::QueueNews { .. }
             | Output::Minutes { .. }
             | Output::Reply { .. } => rmp_serde::encode::write(&mut self.packed, output),
         };

@@ -117,6 +117,7 @@ pub struct Sim {
     /// Subscriptions that outlive a process.
     pub subscriptions: BTreeMap<Bytes, Bytes>,
     minutes: BTreeMap<cordboard::ids::Number, Bytes>,
+    news: BTreeMap<cordboard::ids::QueueName, Bytes>,
     /// Whose datagrams look as somebody else's.
     pub forges: BTreeMap<SocketAddr, SocketAddr>,
     /// What a restart reads, where it is not the centre.
@@ -267,6 +268,7 @@ impl Sim {
             restarts: 0,
             subscriptions: BTreeMap::new(),
             minutes: BTreeMap::new(),
+            news: BTreeMap::new(),
             source: None,
             forges: BTreeMap::new(),
             core_cpu: None,
@@ -304,6 +306,7 @@ impl Sim {
         self.peers.clear();
         let wishes = self.wishes.clone().into_iter().collect();
         let minutes = self.minutes.clone().into_iter().collect();
+        let news = self.news.clone().into_iter().collect();
         let phones = self.settings_of.clone().into_iter().collect();
         let message = |(id, recorded): (&RecordingId, &Recorded)| {
             let message = cordboard::voicemail::Message {
@@ -332,6 +335,7 @@ impl Sim {
             phones,
             subscriptions,
             minutes,
+            news,
             messages,
             greetings,
             unkept,
@@ -636,6 +640,12 @@ impl Sim {
                 self.settings_of.retain(|known, _| *known != phone);
                 if !settings.is_empty() {
                     self.settings_of.insert(phone, settings);
+                }
+            }
+            Output::QueueNews { queue, news } => {
+                self.news.retain(|known, _| *known != queue);
+                if !news.is_empty() {
+                    self.news.insert(queue, news);
                 }
             }
             Output::Minutes { phone, spent } => {
