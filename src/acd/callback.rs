@@ -56,6 +56,11 @@ impl Callback {
         (&self.number, self.e164.as_ref())
     }
 
+    /// Of which a customer has one: an appointment stands beside it, and what is talked about already is no answer to a further wish.
+    fn is_the_one(&self) -> bool {
+        self.due_at.is_none() && !matches!(self.state, CallbackState::Talks { .. })
+    }
+
     /// Two with the same are of one customer.
     pub fn key(&self) -> &str {
         self.e164.as_deref().unwrap_or(&self.number)
@@ -100,7 +105,9 @@ impl Book {
 
     /// One as it was kept.
     pub fn put(&mut self, callback: Callback) {
-        self.by_number.insert(callback.key().to_owned(), callback.id);
+        if callback.is_the_one() {
+            self.by_number.insert(callback.key().to_owned(), callback.id);
+        }
         self.all.insert(callback.id, callback);
     }
 
@@ -116,7 +123,12 @@ impl Book {
         self.all.get(&id)
     }
 
-    /// The one of a customer, by the number in E.164 or as it is dialled.
+    /// An appointment with a customer at that time.
+    pub fn appointment(&self, key: &str, queue: &QueueName, due_at: Wall) -> Option<&Callback> {
+        self.all.values().find(|one| one.due_at == Some(due_at) && one.queue == *queue && one.key() == key)
+    }
+
+    /// The one of a customer that is no appointment, by the number in E.164 or as it is dialled.
     pub fn of_number(&self, key: &str) -> Option<&Callback> {
         self.by_number.get(key).and_then(|id| self.all.get(id))
     }

@@ -65,7 +65,8 @@ pub struct Acd {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arriving {
     pub entry: Entry,
-    /// Decides the order: the moment of entering, or an earlier one that is brought along. A later one counts as the moment of entering.
+    /// Decides the order: the moment of entering, or an earlier one that is brought along. A later one counts as the moment of entering,
+    /// or as `not_before`.
     pub arrived: Arrival,
     /// Beside what the queue wants for all.
     pub wants: Wants,
@@ -318,7 +319,8 @@ impl Acd {
         }
         let Arriving { entry, arrived, wants, not_before } = who;
         self.withdraw(entry, now);
-        let ticket = Ticket { arrived: arrived.min(now.mono.into()), nth: self.next_ticket };
+        let latest = not_before.map_or(now.mono, |at| at.max(now.mono));
+        let ticket = Ticket { arrived: arrived.min(latest.into()), nth: self.next_ticket };
         self.next_ticket += 1;
         let today = self.today(now);
         let Some(line) = self.queues.get_mut(queue) else { return Err(NoSuchQueue(queue.clone())) };

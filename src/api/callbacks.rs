@@ -46,11 +46,12 @@ pub(super) struct Wish {
     conversation: Option<String>,
 }
 
-/// Somebody is to be called back. A customer who is already has one callback, and that is the answer.
+/// Somebody is to be called back. A customer whom this queue is to call already has that callback, and it is the answer; an appointment, which has a due
+/// time, stands beside it.
 #[utoipa::path(post, path = "/api/v1/callbacks", tag = "queues", request_body = Wish, responses((status = 201, body = CallbackView),
     (status = 403, body = Problem, content_type = "application/problem+json"),
     (status = 404, body = Problem, content_type = "application/problem+json"),
-    (status = 409, body = Problem, content_type = "application/problem+json", description = "There are as many as there may be."),
+    (status = 409, body = Problem, content_type = "application/problem+json", description = "There are as many as there may be, or another queue is to call this customer."),
     (status = 422, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn create(
     State(shared): Api,
@@ -66,6 +67,9 @@ pub(super) async fn create(
     let owner = wish.owner.map(StaffNumber::new);
     if rights.role == Role::Agent && owner.is_some() && owner != rights.agent {
         return Err(Problem::new(403, "an agent can be the owner of the own callbacks only"));
+    }
+    if let Some(owner) = owner.as_ref().filter(|owner| !rights.sees_agent(owner)) {
+        return Err(Problem::new(403, format!("agent {} is none of yours", shortened(owner.as_str()))));
     }
     let due_at = wish.due_at.map(|at| {
         let bad = || Problem::new(422, "due_at is a time such as 2026-11-24T10:00:00Z");

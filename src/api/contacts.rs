@@ -17,6 +17,7 @@ use super::{Api, List, Shared};
 use crate::route::normal;
 use crate::store::contacts::{BadLine, Contact, Imported, NotImported, Said, Untaken};
 use crate::store::conversations::Conversation;
+use crate::store::database::DatabaseError;
 
 /// Contacts of a page.
 const MOST_PER_PAGE: usize = 1_000;
@@ -24,6 +25,9 @@ const USUAL_PER_PAGE: usize = 50;
 
 /// Conversations that are shown with a contact.
 const EARLIER: usize = 20;
+/// They are looked for in so many pages of so many calls of that number.
+const PAGES: usize = 5;
+const A_PAGE: usize = 100;
 
 /// Octets of a list: 160 a contact, of as many as there may be.
 const LARGEST_LIST: usize = 32 * 1_024 * 1_024;
@@ -75,8 +79,26 @@ pub(super) async fn show(State(shared): Api, Extension(rights): May, Path(number
     let number = parsed(&shared, &number)?;
     let contact = shared.parts.contacts.of(&number).ok_or_else(|| nobody(&number))?;
     let conversations = shared.parts.conversations.clone();
-    let page = blocking(move || conversations.list(false, Some(&number), EARLIER, None)).await??;
-    let earlier = page.items.into_iter().filter(|row| rights.sees_call(row)).collect();
+    let country = shared.parts.config.borrow().site.country;
+    let earlier = move || {
+        // A list knows numbers by their ends: one who calls from a longer number with the same end is somebody else.
+        let is_its = |row: &Conversation| match &row.customer_e164 {
+            Some(e164) => *e164 == number,
+            None => normal(&row.customer_number, country).as_ref() == Some(&number),
+        };
+        let (mut earlier, mut cursor) = (Vec::new(), None);
+        for _ in 0..PAGES {
+            let page = conversations.list(false, Some(&number), A_PAGE, cursor)?;
+            earlier.extend(page.items.into_iter().filter(|row| is_its(row) && rights.sees_call(row)));
+            cursor = page.next;
+            if earlier.len() >= EARLIER || cursor.is_none() {
+                break;
+            }
+        }
+        earlier.truncate(EARLIER);
+        Ok::<_, DatabaseError>(earlier)
+    };
+    let earlier = blocking(earlier).await??;
     Ok(Json(Known { contact: Contact::clone(&contact), earlier }))
 }
 

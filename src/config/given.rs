@@ -412,6 +412,7 @@ pub(crate) struct CallBack {
     pub retry: Option<Vec<Spanned<Time>>>,
     pub keep: Option<Spanned<Time>>,
     pub confirm: Option<bool>,
+    pub abroad: Option<bool>,
     pub prefix: Option<Prepend>,
     pub caller: Option<Telephone>,
 }

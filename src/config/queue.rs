@@ -174,6 +174,8 @@ pub struct CallBack {
     pub keep: Duration,
     /// Who asks is told the own number, and says that it is right.
     pub confirm: bool,
+    /// A number that the caller keys may be of another country.
+    pub abroad: bool,
     /// Dialled before the customer's number as the country dials it, where phones do so too; empty: as the network writes it.
     pub prefix: String,
     /// The number that the customer is shown; `None`: as of any call to the outside.
@@ -189,6 +191,7 @@ impl Default for CallBack {
             retry: vec![Duration::from_secs(300), Duration::from_secs(1_800)],
             keep: Duration::from_secs(86_400),
             confirm: true,
+            abroad: false,
             prefix: String::new(),
             caller: None,
         }

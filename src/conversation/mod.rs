@@ -118,6 +118,8 @@ pub struct Conversation {
     pub queue: Option<QueueName>,
     /// The last one in a queue, if an agent answered it.
     pub stay: Option<Box<crate::acd::Stay>>,
+    /// It was to be called back by the queue in which it waits.
+    pub own_callback: Option<CallbackId>,
     /// What its queue had to tell and it has heard last: in which queue, and which of all.
     pub heard_news: Option<(QueueName, u64)>,
     /// Once the customer has been left to a survey.
@@ -269,6 +271,7 @@ impl Conversation {
             agents: Vec::new(),
             queue: None,
             stay: None,
+            own_callback: None,
             heard_news: None,
             surveyed: None,
             diverted: Vec::new(),

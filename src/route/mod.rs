@@ -28,7 +28,7 @@ pub use condition::{Condition, Conditions, PROBED_REST, SILENT_REST, State, Trou
 pub use dial::{Attempt, Caller, Code, OWN_MAILBOX, Outside, Refusal, Target, dial, emergency, forward, go, has_room, hidden};
 pub use forwarding::{Diverted, Forwarding, MOST_FORWARDS, When, Why};
 pub use inbound::{Hosts, addresses, has_address, identify, inbound, is_called};
-pub use number::{national, normal, on_trunk, spellings, tidy};
+pub use number::{is_ordinary, national, normal, on_trunk, spellings, tidy};
 pub use order::order;
 pub use recording::{Decision, Direction, Rule, recording, recording_by, recording_in};
 pub use side::Side;

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use rlibphonenumber::{CountryCodeSource, PHONE_NUMBER_UTIL, PhoneNumberFormat, Region};
+use rlibphonenumber::{CountryCodeSource, PHONE_NUMBER_UTIL, PhoneNumberFormat, PhoneNumberType, Region};
 
 use crate::config::Country;
 
@@ -161,6 +161,16 @@ pub fn normal(given: &str, country: Country) -> Option<String> {
     };
     let e164 = PHONE_NUMBER_UTIL.format(&parsed, PhoneNumberFormat::E164);
     (is_number && E164.contains(&e164.len().saturating_sub(1))).then(|| e164.into_owned())
+}
+
+/// Whether a number in normal form is somebody's whom to call costs what such calls cost: in this country, or `abroad` too, and neither a
+/// service at a price of its own nor one that no numbering plan has.
+pub fn is_ordinary(e164: &str, country: Country, abroad: bool) -> bool {
+    use PhoneNumberType::{FixedLine, FixedLineOrMobile, Mobile, PersonalNumber, TollFree, UAN, VoIP};
+    let Ok(parsed) = PHONE_NUMBER_UTIL.parse_and_keep_raw_input(e164, plan(country).region) else { return false };
+    let kind = PHONE_NUMBER_UTIL.get_number_type(&parsed);
+    let is_here = e164.strip_prefix('+').is_some_and(|digits| digits.starts_with(plan(country).code.as_str()));
+    (is_here || abroad) && matches!(kind, FixedLine | FixedLineOrMobile | Mobile | PersonalNumber | TollFree | UAN | VoIP)
 }
 
 /// The [`normal`] form of a number as a trunk shows or gets it, which is no extension: `4930123456` without its plus counts too, where only

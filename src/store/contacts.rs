@@ -119,9 +119,13 @@ impl Contacts {
     pub fn open(database: Arc<dyn Database>) -> Result<Contacts, DatabaseError> {
         let mut by_number = BTreeMap::new();
         for (_, value) in database.page(Tree::Contacts, &[], None, Order::Ascending, usize::MAX)? {
-            let contact: Contact =
-                serde_json::from_slice(&value).map_err(|error| DatabaseError::Row { tree: Tree::Contacts.name(), error })?;
-            by_number.insert(contact.number.clone(), Arc::new(contact));
+            match serde_json::from_slice::<Contact>(&value) {
+                Ok(contact) => {
+                    by_number.insert(contact.number.clone(), Arc::new(contact));
+                }
+                // Nobody is to be without a telephone for it.
+                Err(error) => tracing::warn!(%error, "a contact can't be read and is left out"),
+            }
         }
         Ok(Contacts { database, by_number: Arc::new(RwLock::new(by_number)), writing: Arc::default() })
     }
@@ -197,9 +201,10 @@ impl Contacts {
         Ok(imported)
     }
 
-    /// The whole list, as an import takes it. Cells that a spreadsheet would compute stay text.
+    /// The whole list, as an import takes it. Cells that a spreadsheet would compute stay text, also
+    /// in one that takes another sign than the comma to stand between them.
     pub fn export(&self) -> String {
-        let mut csv = csv::Writer::from_writer(Vec::new());
+        let mut csv = csv::WriterBuilder::new().quote_style(csv::QuoteStyle::Always).from_writer(Vec::new());
         // To memory: nothing can refuse.
         let _ = csv.write_record(COLUMNS);
         let all: Vec<Arc<Contact>> = self.read(|all| all.values().cloned().collect());
@@ -265,12 +270,12 @@ const COLUMNS: [&str; 5] = ["number", "name", "tags", "language", "notes"];
 /// What a spreadsheet takes for a formula gets a quote in front, but for numbers of the telephone.
 fn guarded(cell: &str) -> String {
     let is_number = cell.strip_prefix('+').is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()));
-    if cell.starts_with(['=', '+', '-', '@', '\t']) && !is_number { format!("'{cell}") } else { cell.to_owned() }
+    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) && !is_number { format!("'{cell}") } else { cell.to_owned() }
 }
 
 /// As it was before [`guarded`].
 fn unguarded(cell: &str) -> &str {
-    cell.strip_prefix('\'').filter(|rest| rest.starts_with(['=', '+', '-', '@', '\t'])).unwrap_or(cell)
+    cell.strip_prefix('\'').filter(|rest| rest.starts_with(['=', '+', '-', '@', '\t', '\r'])).unwrap_or(cell)
 }
 
 /// All contacts of a list, or all lines that are none.
@@ -303,7 +308,11 @@ fn parse(
     let mut faults = Vec::new();
     let mut seen = BTreeMap::new();
     for (nth, record) in reader.records().enumerate() {
-        if faults.len() >= MOST_FAULTS || nth >= MOST {
+        if faults.len() >= MOST_FAULTS {
+            break;
+        }
+        if nth >= MOST {
+            faults.push(BadLine { line: nth as u64 + 2, what: format!("a list has at most {MOST} contacts") });
             break;
         }
         let record = match record {
@@ -402,7 +411,10 @@ mod tests {
         let weber = contacts.of("+4930123456").unwrap();
         assert_eq!((weber.name.as_str(), weber.tags.len(), weber.notes.as_str()), ("Weber; Jonas", 2, "=1+1\nof two lines"));
         let out = contacts.export();
-        assert!(out.contains("\"'=1+1\nof two lines\"") && out.starts_with("number,name,tags,language,notes\n"), "{out}");
+        assert!(
+            out.contains("\"'=1+1\nof two lines\"") && out.starts_with("\"number\",\"name\",\"tags\",\"language\",\"notes\"\n"),
+            "{out}"
+        );
         assert_eq!(import(&out), Imported { unchanged: 2, ..Imported::default() });
         assert_eq!(open(&database).export(), out);
     }

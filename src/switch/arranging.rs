@@ -141,9 +141,8 @@ impl Cx<'_> {
     fn number_keyed(&mut self, conv: &mut Conversation) {
         let Stage::Arranging(Arranging { queue, asked: Asked::Which { keyed, wrong }, .. }) = &mut conv.stage else { return };
         let (number, wrong) = (std::mem::take(keyed), wrong.saturating_add(1));
-        let e164 = route::normal(&number, self.hub.config.site.country);
-        if can_be_called(&self.hub.config, (&number, e164.as_ref()), queue) {
-            self.arranged(conv, number);
+        if may_be_keyed(&self.hub.config, &number, queue) {
+            self.ask_whether(conv, number);
         } else if wrong < MOST_WRONG {
             self.ask_which(conv, wrong);
         } else {

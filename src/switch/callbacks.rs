@@ -2,9 +2,13 @@
 //!
 //! The agent comes first: a phone rings for the place of the customer, and when somebody has answered there the customer is dialled, so
 //! that nobody is called by silence. Rules kept:
-//! - One callback a customer: a second wish is the first one, and nobody is dialled while any conversation with that number lives.
-//! - A customer who calls into the same queue meanwhile has its own place again, and the callback is over.
-//! - Each attempt ends in a talk, in another attempt later, or in the callback's end; `attempts` and `keep` of its queue bound it.
+//! - One callback a customer, beside appointments: a second wish is the first one, or takes it along to another queue. Nobody is dialled, nor is an agent
+//!   rung for it, while any other conversation with that number lives.
+//! - A customer who calls into the same queue meanwhile has its own place again, and the callback is over with the answer; an appointment
+//!   stays.
+//! - Each attempt ends in a talk, in another attempt later, or in the callback's end; `attempts` and `keep` of its queue bound it. What
+//!   comes to nothing by our own fault (trunks, the agent, a restart) is no attempt.
+//! - No agent is rung where there is no way to the customer, nor again and again where agents leave it ringing.
 //! - While the switch drains nobody is called back.
 //!
 //! What is known of each is what its events say ([`Book`]): every change is told first, and the book takes it from there. In the line it is
@@ -24,7 +28,8 @@ use crate::config::{CallBack, Config};
 use crate::conversation::{CallingBack, CallingStep, Conversation, Peer, Role, Stage};
 use crate::event::{By, CallbackChange, Direction, Kind, QueueAnswered, QueueCallback, QueueOffered};
 use crate::ids::{CallbackId, ConversationId, LegId, QueueName, StaffNumber};
-use crate::route::{self, Caller, Cause, Outside, Target};
+use crate::route::class::may_call_outside;
+use crate::route::{self, Caller, Cause, Outside, State, Target};
 use crate::sip::Status;
 
 /// All at once. By feel: nobody has that many agents, and what waits longer is given up anyway.
@@ -38,6 +43,12 @@ const LATEST: Duration = Duration::from_secs(30 * 86_400);
 
 /// What a lease of an agent lasts longer than, whatever becomes of it; only in case that it is never told to be over.
 const SLACK: Duration = Duration::from_secs(60);
+
+/// What came to nothing by our own fault is tried again after so long.
+const PAUSE: Duration = Duration::from_secs(60);
+
+/// Agents in a row who left it ringing, before it is held back as after an attempt: an empty room is not rung all night.
+const MOST_UNANSWERED: u8 = 3;
 
 /// A call that nobody has the end of is looked for so often.
 const LOOKS: Duration = Duration::from_secs(60);
@@ -53,6 +64,8 @@ pub struct Callbacks {
     ready: Vec<ConversationId>,
     /// Calls of this input to customers who have called themselves.
     needless: Vec<ConversationId>,
+    /// How many agents in a row have left one ringing.
+    unanswered: BTreeMap<CallbackId, u8>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,8 +115,28 @@ fn key_of(number: &str, e164: Option<&String>) -> String {
     e164.map_or(number, String::as_str).to_owned()
 }
 
-pub fn key(conv: &Conversation) -> String {
+fn key(conv: &Conversation) -> String {
     key_of(&conv.customer_number, conv.customer_e164.as_ref())
+}
+
+/// Customers who are in calls, and which callback it is, if it is one.
+pub type Customers = BTreeSet<(String, Option<CallbackId>)>;
+
+pub fn customers<'a>(all: impl Iterator<Item = &'a Conversation>, book: &Book) -> Customers {
+    let is_with_customer =
+        |conv: &&Conversation| !conv.is_ending() && !conv.customer_number.is_empty() && conv.direction != Direction::Internal;
+    let one = |conv: &Conversation| match conv.callback.as_ref().map(|calling| calling.callback) {
+        // As it was wished for, whatever was dialled for it.
+        Some(id) => (book.get(id).map_or_else(|| key(conv), |callback| callback.key().to_owned()), Some(id)),
+        None => (key(conv), None),
+    };
+    all.filter(is_with_customer).map(one).collect()
+}
+
+/// Whether its customer is in another call than its own.
+pub fn is_elsewhere(callback: &Callback, customers: &Customers) -> bool {
+    let of_customer = customers.range((callback.key().to_owned(), None)..).take_while(|(key, _)| key == callback.key());
+    of_customer.into_iter().any(|(_, id)| *id != Some(callback.id))
 }
 
 /// A customer's number as this queue has it dialled.
@@ -123,6 +156,8 @@ fn outside(
     customer: (&str, Option<&String>),
     rules: &CallBack,
 ) -> Option<Outside> {
+    // By the right of the queue, whoever's phone it is.
+    let phone = &crate::config::Phone { outside: true, ..phone.clone() };
     let number = dialled(config, phone, customer, rules);
     let Ok(Target::Outside(mut outside)) = route::dial(config, Caller::Phone(phone), &number) else { return None };
     if outside.is_emergency() {
@@ -134,10 +169,18 @@ fn outside(
     Some(outside)
 }
 
+/// Whether a caller may ask to be called back at this number, which may be a stranger's.
+pub fn may_be_keyed(config: &Config, number: &str, queue: &QueueName) -> bool {
+    let abroad = config.queues.get(queue).is_some_and(|queue| queue.callback.abroad);
+    let e164 = route::normal(number, config.site.country);
+    let is_ordinary = e164.as_ref().is_some_and(|e164| route::is_ordinary(e164, config.site.country, abroad));
+    is_ordinary && can_be_called(config, (number, e164.as_ref()), queue)
+}
+
 /// Whether anybody here could call this customer for that queue.
 pub fn can_be_called(config: &Config, customer: (&str, Option<&String>), queue: &QueueName) -> bool {
     let rules = config.queues.get(queue).map(|queue| queue.callback.clone()).unwrap_or_default();
-    let phone = config.phones.values().find(|phone| phone.outside);
+    let phone = config.phones.values().next();
     !customer.0.is_empty() && phone.is_some_and(|phone| outside(config, phone, customer, &rules).is_some())
 }
 
@@ -178,10 +221,22 @@ impl Cx<'_> {
     }
 
     /// A new one, or the one that this customer has already.
-    pub fn wish_callback(&mut self, wished: Wished) -> Result<CallbackId, Refusal> {
+    pub fn wish_callback(&mut self, mut wished: Wished) -> Result<CallbackId, Refusal> {
         let config = self.config();
-        if let Some(there) = self.hub.callbacks.book.of_number(&key_of(&wished.number, wished.e164.as_ref())) {
+        let key = key_of(&wished.number, wished.e164.as_ref());
+        wished.due_at = wished.due_at.filter(|at| *at > self.now.wall);
+        let book = &self.hub.callbacks.book;
+        let there = match wished.due_at {
+            Some(due_at) => book.appointment(&key, &wished.queue, due_at),
+            None => book.of_number(&key),
+        };
+        let there = there.cloned();
+        if let Some(there) = there.as_ref().filter(|there| there.queue == wished.queue) {
             return Ok(there.id);
+        }
+        let may_move = wished.by == By::Customer && there.as_ref().is_none_or(|t| matches!(t.state, CallbackState::Waits { .. }));
+        if there.is_some() && !may_move {
+            return Err(Refusal::WrongState("another queue is to call this customer back"));
         }
         if !config.queues.contains_key(&wished.queue) {
             return Err(Refusal::NoQueue(wished.queue));
@@ -192,8 +247,11 @@ impl Cx<'_> {
         if self.hub.callbacks.book.len() >= MOST {
             return Err(Refusal::TooMany("callbacks"));
         }
-        let Wished { queue, number, e164, arrived_at, due_at, owner, conversation, by } = wished;
-        let due_at = due_at.filter(|at| *at > self.now.wall);
+        let Wished { queue, number, e164, mut arrived_at, due_at, owner, conversation, by } = wished;
+        if let Some(there) = there {
+            arrived_at = arrived_at.min(there.arrived_at);
+            self.over(there.id, CallbackChange::Cancelled, conversation, None, by.clone());
+        }
         let callback = Callback {
             id: self.hub.chance.callback(self.now.wall),
             queue,
@@ -215,12 +273,17 @@ impl Cx<'_> {
     /// In the line, from `until` on.
     fn enter_callback(&mut self, callback: &Callback, until: Option<Wall>) {
         let due = self.now.mono + until.map_or(Duration::ZERO, |at| at.since(self.now.wall));
-        let owner = callback.owner.clone().filter(|owner| self.hub.config.agents.contains_key(owner));
+        // Of an agent whom a reload has taken out of the queue it is no more, nor once it was tried.
+        let is_its = |owner: &StaffNumber| callback.attempts == 0 && self.hub.acd.serves(owner, &callback.queue);
+        let owner = callback.owner.clone().filter(is_its);
         let pinned = owner.map(|agent| Pin { agent, until: due + OWNED });
         let who = Arriving {
             wants: Wants { pinned, ..Wants::default() },
             not_before: until.map(|_| due),
-            ..Arriving::new(callback.id, Arrival::at_wall(callback.arrived_at, self.now))
+            ..Arriving::new(
+                callback.id,
+                Arrival::at_wall(callback.due_at.map_or(callback.arrived_at, |due| due.max(callback.arrived_at)), self.now),
+            )
         };
         if self.hub.acd.enter(&callback.queue, who, self.now).is_err() {
             return self.give_up(callback.id, None, None);
@@ -256,6 +319,7 @@ impl Cx<'_> {
         let Some(callback) = self.hub.callbacks.book.get(id).cloned() else { return };
         self.hub.acd.withdraw(id, self.now);
         self.hub.callbacks.arm(id, None);
+        self.hub.callbacks.unanswered.remove(&id);
         let mut told = QueueCallback { cause, ..Self::change_of(&callback, change, by) };
         told.conversation = told.conversation.or(conversation);
         self.changed(conversation, told);
@@ -266,11 +330,15 @@ impl Cx<'_> {
         let Some(callback) = self.hub.callbacks.book.get(id).cloned() else { return };
         let rules = self.rules_of(&callback.queue);
         let nth = usize::try_from(callback.attempts.saturating_sub(1)).unwrap_or(usize::MAX);
-        let wait = rules.retry.get(nth).or(rules.retry.last()).copied().unwrap_or_default();
+        let (attempts, wait) = match is_the_customers(cause) {
+            true => (callback.attempts, rules.retry.get(nth).or(rules.retry.last()).copied().unwrap_or_default()),
+            false => (callback.attempts.saturating_sub(1), PAUSE),
+        };
         let next_at = self.now.wall + wait;
-        if callback.attempts >= rules.attempts || next_at >= self.given_up_at(&callback) {
+        if attempts >= rules.attempts || next_at >= self.given_up_at(&callback) {
             return self.give_up(id, conversation, Some(cause));
         }
+        let callback = Callback { attempts, ..callback };
         let mut told = QueueCallback {
             next_at: Some(next_at),
             cause: Some(cause),
@@ -287,8 +355,33 @@ impl Cx<'_> {
         self.enter_callback(&callback, None);
     }
 
+    /// Nobody is rung for it for so long.
+    fn held_back(&mut self, id: CallbackId, time: Duration) {
+        let Some(callback) = self.hub.callbacks.book.get(id).cloned() else { return };
+        self.hub.callbacks.unanswered.remove(&id);
+        self.enter_callback(&callback, Some(self.now.wall + time));
+    }
+
+    /// Whether there is a way to the customer now, from that phone.
+    fn has_way(&self, outside: &Outside, phone: &crate::config::Phone) -> bool {
+        let config = &self.hub.config;
+        let used = self.hub.ledger.used(&phone.number, self.now.wall, &config.site.time_zone);
+        let number = outside.attempts.first().map_or("", |attempt| attempt.number.as_str());
+        let is_up = |trunk| self.hub.conditions.get(trunk).is_none_or(|condition| !matches!(condition.state(), State::Down(_)));
+        may_call_outside(config, phone, number, self.now.wall, used).is_ok()
+            && outside.attempts.iter().any(|attempt| is_up(&attempt.trunk))
+    }
+
+    /// An agent has a caller who was to be called back: it need not be any more.
+    pub fn has_called_itself(&mut self, conv: &mut Conversation) {
+        let Some(id) = conv.own_callback.take() else { return };
+        if self.hub.callbacks.book.get(id).is_some_and(|callback| matches!(callback.state, CallbackState::Waits { .. })) {
+            self.over(id, CallbackChange::TakenByCall, Some(conv.id), None, By::Customer);
+        }
+    }
+
     /// A caller enters a queue in which it was to be called back: since when its place there counts.
-    pub fn called_back_itself(&mut self, conv: &Conversation, queue: &QueueName) -> Option<Wall> {
+    pub fn called_back_itself(&mut self, conv: &mut Conversation, queue: &QueueName) -> Option<Wall> {
         if conv.direction != Direction::Inbound || conv.customer_number.is_empty() {
             return None;
         }
@@ -299,7 +392,7 @@ impl Cx<'_> {
             CallbackState::Dials { conversation } => self.hub.callbacks.needless.push(conversation),
             CallbackState::Waits { .. } => {}
         }
-        self.over(callback.id, CallbackChange::TakenByCall, Some(conv.id), None, By::Customer);
+        conv.own_callback = Some(callback.id);
         Some(callback.arrived_at)
     }
 
@@ -323,6 +416,9 @@ impl Cx<'_> {
         };
         self.tell(Some(conv.id), Kind::QueueAnswered(data));
         conv.stay = Some(Box::new(answered.stay));
+        self.hub.callbacks.unanswered.remove(&calling.callback);
+        // On whose account the customer is dialled.
+        conv.origin = conv.leg(id).map_or_else(|| conv.origin.clone(), |leg| leg.peer.clone());
         (conv.caller, conv.subject) = (id, id);
         conv.stage = Stage::Routing;
         self.note_agents(conv, &[id]);
@@ -401,6 +497,10 @@ impl Cx<'_> {
         if let Some(owner) = owner.as_ref().filter(|owner| !self.hub.config.agents.contains_key(*owner)) {
             return Answer::Refused(Refusal::NoAgent(owner.clone()));
         }
+        let has_queue = self.hub.config.queues.contains_key(&queue);
+        if let Some(owner) = owner.as_ref().filter(|owner| has_queue && !self.hub.acd.serves(owner, &queue)) {
+            return Answer::Refused(Refusal::NoMember(owner.clone(), queue));
+        }
         if due_at.is_some_and(|due| due > self.now.wall + LATEST) {
             return Answer::Refused(Refusal::BadValue("due_at is within 30 days"));
         }
@@ -453,7 +553,7 @@ impl Cx<'_> {
         self.hub.callbacks.book.all().map(one).collect()
     }
 
-    /// What the last run left. A customer who was being dialled then counts as not reached, one who talked as called back.
+    /// What the last run left. Who was being dialled then is dialled again, who talked counts as called back.
     pub fn restore_callbacks(&mut self, kept: Vec<Callback>) {
         for callback in kept {
             self.hub.callbacks.book.put(callback.clone());
@@ -471,6 +571,9 @@ impl Cx<'_> {
 impl Switch {
     /// An agent is leased for a customer who is to be called back: the agent's phone rings.
     pub(super) fn call_back(&mut self, offer: &acd::Offer, callback: CallbackId, now: Now, out: &mut Vec<Output>) {
+        if !self.can_be_reached(offer, callback, now, out) {
+            return self.cx(now, out).held_back(callback, PAUSE);
+        }
         let called = self.ring_agent(offer, callback, now, out);
         match called {
             Some(conv) => self.adopt(conv, now, out),
@@ -481,13 +584,21 @@ impl Switch {
         }
     }
 
+    /// Whether there is a way to the customer, so that no agent is rung in vain.
+    fn can_be_reached(&mut self, offer: &acd::Offer, id: CallbackId, now: Now, out: &mut Vec<Output>) -> bool {
+        let cx = self.cx(now, out);
+        let (config, Some(callback)) = (cx.config(), cx.hub.callbacks.book.get(id)) else { return false };
+        let phone = offer.phones.first().and_then(|phone| config.phones.get(phone));
+        let outside = phone.and_then(|phone| outside(&config, phone, callback.customer(), &cx.rules_of(&callback.queue)));
+        phone.zip(outside).is_some_and(|(phone, outside)| cx.has_way(&outside, phone))
+    }
+
     fn ring_agent(&mut self, offer: &acd::Offer, id: CallbackId, now: Now, out: &mut Vec<Output>) -> Option<Conversation> {
         let mut cx = self.cx(now, out);
         let config = cx.config();
         let callback = cx.hub.callbacks.book.get(id)?.clone();
         let phone = config.phones.get(offer.phones.first()?)?;
         let rules = cx.rules_of(&callback.queue);
-        // Of a number that leads nowhere any more, the agent is not asked in vain: the dialling fails, and is told.
         let outside = outside(&config, phone, callback.customer(), &rules);
         let worker = cx.idlest_worker(For::AnyCall)?;
         let conversation = cx.hub.chance.conversation(now.wall);
@@ -530,11 +641,22 @@ impl Switch {
     /// The lease is over without an answer, and the call with it.
     pub(super) fn not_called_back(&mut self, offer: &acd::Offer, end: OfferEnd, rang: Duration, now: Now, out: &mut Vec<Output>) {
         let is_its = |conv: &&Conversation| conv.callback.as_ref().is_some_and(|calling| calling.offer == offer.id);
-        let Some(id) = self.conversations.values().find(is_its).map(|conv| conv.id) else { return };
+        let its = self.conversations.values().find(is_its);
+        let Some((id, callback)) = its.and_then(|conv| Some((conv.id, conv.callback.as_ref()?.callback))) else { return };
         self.with(id, now, out, |cx, conv| {
             cx.offer_ended(conv, offer, end, rang);
             cx.end(conv, if end.unanswered() { Cause::NoAnswer } else { Cause::Cancelled }, By::Switch);
         });
+        if end.unanswered() {
+            let left = self.hub.callbacks.unanswered.entry(callback).or_default();
+            *left += 1;
+            if *left >= MOST_UNANSWERED {
+                let mut cx = self.cx(now, out);
+                let queue = cx.hub.callbacks.book.get(callback).map(|callback| callback.queue.clone());
+                let wait = queue.and_then(|queue| cx.rules_of(&queue).retry.first().copied()).unwrap_or(PAUSE);
+                cx.held_back(callback, wait);
+            }
+        }
     }
 
     /// Its queue is gone.
@@ -552,17 +674,13 @@ impl Switch {
         while let Some(id) = self.hub.callbacks.ready.pop() {
             let calling = self.conversations.get(&id).and_then(|conv| conv.callback.clone());
             let callback = calling.and_then(|calling| self.hub.callbacks.book.get(calling.callback));
-            let is_elsewhere = callback.is_some_and(|callback| self.customers().contains(callback.key()));
+            let customers = customers(self.conversations.values(), &self.hub.callbacks.book);
+            let is_elsewhere = callback.is_some_and(|callback| is_elsewhere(callback, &customers));
             self.with(id, now, out, |cx, conv| match is_elsewhere {
                 true => cx.end(conv, Cause::Busy, By::Switch),
                 false => cx.dial_customer(conv),
             });
         }
-    }
-
-    /// Who is in a call that calls nobody back.
-    fn customers(&self) -> BTreeSet<String> {
-        self.conversations.values().filter(|conv| is_anothers(conv)).map(key).collect()
     }
 
     /// What time brings.
@@ -582,14 +700,16 @@ impl Switch {
                     let at = now.mono + cx.keeps(&callback);
                     cx.hub.callbacks.arm(id, Some((at, Next::Looks)));
                 }
-                Next::Looks if waits || is_lost => cx.give_up(id, None, None),
+                Next::Looks if waits => cx.give_up(id, None, None),
+                Next::Looks if is_lost => cx.not_reached(id, None, Cause::Fault),
                 Next::Due | Next::Looks => cx.hub.callbacks.arm(id, Some((now.mono + LOOKS, Next::Looks))),
             }
         }
     }
 }
 
-/// A call with its customer that is not a callback of this customer's.
-pub(super) fn is_anothers(conv: &Conversation) -> bool {
-    conv.callback.is_none() && !conv.is_ending() && !conv.customer_number.is_empty() && conv.direction != Direction::Internal
+/// Whether it was the customer who was not reached, and no fault of ours.
+fn is_the_customers(cause: Cause) -> bool {
+    use Cause::{Busy, Declined, Forbidden, Incomplete, NoAnswer, NotFound, Rejected, Unavailable};
+    matches!(cause, Busy | Declined | Forbidden | Incomplete | NoAnswer | NotFound | Rejected | Unavailable)
 }

@@ -323,7 +323,7 @@ pub(super) struct View<'a> {
     pub callbacks: &'a Callbacks,
     pub draining: bool,
     /// Numbers of who is in a call, once somebody has asked.
-    pub customers: OnceCell<BTreeSet<String>>,
+    pub customers: OnceCell<callbacks::Customers>,
 }
 
 impl<'a> View<'a> {
@@ -352,8 +352,8 @@ impl Floor for View<'_> {
 
     fn may_be_called(&self, callback: CallbackId) -> bool {
         let Some(callback) = self.callbacks.book.get(callback).filter(|_| !self.draining) else { return false };
-        let others = || self.conversations.values().filter(|conv| callbacks::is_anothers(conv)).map(callbacks::key).collect();
-        !self.customers.get_or_init(others).contains(callback.key())
+        let customers = || callbacks::customers(self.conversations.values(), &self.callbacks.book);
+        !callbacks::is_elsewhere(callback, self.customers.get_or_init(customers))
     }
 }
 

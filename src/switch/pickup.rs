@@ -202,6 +202,7 @@ impl Cx<'_> {
                 let threshold_ms = self.threshold_ms(&queue);
                 let data = QueueAnswered { queue, agent, waited_ms, rang_ms, threshold_ms, callback: None };
                 self.tell(Some(conv.id), Kind::QueueAnswered(data));
+                self.has_called_itself(conv);
             }
             None => {
                 let waited = self.hub.acd.withdraw(conv.id, self.now).map_or(Duration::ZERO, |left| left.waited);

@@ -145,6 +145,7 @@ impl Cx<'_> {
             callback: None,
         };
         self.tell(Some(conv.id), Kind::QueueAnswered(data));
+        self.has_called_itself(conv);
         conv.stay = Some(Box::new(answered.stay));
         self.bridge(conv, id);
         // The queue is new, even if the agent is not.

@@ -28,7 +28,7 @@ fn site(port: u16) -> Site {
         .inbound("carrier", MAIN_NUMBER, "queue:support")
         .with(&format!("[[trunk]]\nname = \"out\"\npeer = \"{OUT}:{port}\"\nprobe = \"off\"\n"))
         .with("[[outbound]]\npattern = \"+*\"\ntrunk = [\"out\"]\n");
-    for prompt in ["callback-offer", "callback-number", "callback-accepted"] {
+    for prompt in ["callback-offer", "callback-confirm", "callback-options", "callback-number", "callback-accepted"] {
         site = site.prompt_of_tone("en", prompt, TONES[2], 1);
     }
     site

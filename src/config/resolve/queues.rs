@@ -244,7 +244,7 @@ impl Checking {
         let default = CallBack::default();
         match (&given.digit, &given.offer_after) {
             (Some(digit), _) => {
-                for prompt in ["callback-offer", "callback-number", "callback-accepted"] {
+                for prompt in ["callback-offer", "callback-confirm", "callback-options", "callback-number", "callback-accepted"] {
                     self.prompt(digit, prompt, prompts);
                 }
             }
@@ -264,6 +264,7 @@ impl Checking {
             retry: if retry.is_empty() { default.retry } else { retry },
             keep: self.time("keep", given.keep, default.keep, 60 * SECOND..=7 * 24 * HOUR),
             confirm: given.confirm.unwrap_or(default.confirm),
+            abroad: given.abroad.unwrap_or(default.abroad),
             prefix: given.prefix.map_or_else(String::new, |prefix| prefix.0),
             caller: given.caller.map(|caller| caller.0),
         }
