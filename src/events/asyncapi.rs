@@ -31,13 +31,18 @@ pub fn asyncapi() -> Value {
     let schemas: Map<String, Value> = schemas.into_iter().map(|(name, schema)| (name, value(schema))).collect();
     let kind = value(Kind::schema());
     let variants = kind["oneOf"].as_array().cloned().unwrap_or_default();
-    let messages: Map<String, Value> = variants.iter().filter_map(message).collect();
+    let mut messages: Map<String, Value> = variants.iter().filter_map(message).collect();
+    let events: Vec<String> = messages.keys().cloned().collect();
+    messages.insert(BATCH.to_owned(), batch(&events));
 
     let mut channels = Map::new();
     let mut operations = Map::new();
     for (name, address, title, description) in CHANNELS {
         let of = |kind: &String| (kind.clone(), json!({ "$ref": format!("#/components/messages/{kind}") }));
-        let carried: Map<String, Value> = messages.keys().map(of).collect();
+        let carried: Map<String, Value> = match *name {
+            "webhook" => [of(&BATCH.to_owned())].into_iter().collect(),
+            _ => events.iter().map(of).collect(),
+        };
         let channel = json!({ "address": address, "title": title, "description": description, "messages": carried });
         channels.insert((*name).to_owned(), channel);
         let operation = json!({ "action": "send", "channel": { "$ref": format!("#/channels/{name}") }, "summary": title });
@@ -55,6 +60,28 @@ pub fn asyncapi() -> Value {
         "channels": channels,
         "operations": operations,
         "components": { "messages": messages, "schemas": schemas },
+    })
+}
+
+/// What a webhook is sent.
+const BATCH: &str = "batch";
+
+fn batch(events: &[String]) -> Value {
+    let payload = |kind: &String| json!({ "$ref": format!("#/components/messages/{kind}/payload") });
+    json!({
+        "name": BATCH,
+        "title": "Events in the order of the log",
+        "contentType": "application/cloudevents-batch+json",
+        "headers": {
+            "type": "object",
+            "required": ["webhook-id", "webhook-timestamp", "webhook-signature"],
+            "properties": {
+                "webhook-id": { "type": "string", "description": "The same when it is sent again." },
+                "webhook-timestamp": { "type": "string", "pattern": "^[0-9]+$", "description": "Seconds since 1970, of this attempt." },
+                "webhook-signature": { "type": "string", "description": "`v1,` and HMAC-SHA256 in Base64, one for each secret, spaces between." },
+            },
+        },
+        "payload": { "type": "array", "minItems": 1, "items": { "oneOf": events.iter().map(payload).collect::<Vec<_>>() } },
     })
 }
 
@@ -132,7 +159,10 @@ mod tests {
     #[test]
     fn every_type_of_event_is_one_message_and_every_reference_leads_somewhere() {
         let document = asyncapi();
-        let messages = document["components"]["messages"].as_object().unwrap();
+        let mut messages = document["components"]["messages"].as_object().unwrap().clone();
+        let batch = messages.remove(BATCH).unwrap();
+        assert_eq!(batch["payload"]["items"]["oneOf"].as_array().map(Vec::len), Some(messages.len()));
+        assert_eq!(document["channels"]["webhook"]["messages"].as_object().map(serde_json::Map::len), Some(1));
         let source = include_str!("../event/mod.rs");
         let named: Vec<&str> = source.split("#[serde(rename = \"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
         assert!(named.len() > 80);

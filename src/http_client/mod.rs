@@ -48,6 +48,9 @@ pub enum Failure {
     BadUrl,
     #[error("the server cannot be reached, or is not who it should be")]
     Unreachable,
+    /// It may have had enough of what was sent.
+    #[error("the server closed the connection before its answer")]
+    Broken,
 }
 
 /// All threads are at work, and no more requests may wait.
@@ -234,8 +237,10 @@ fn ask(agent: &ureq::Agent, request: Request, left: Duration) -> Result<Response
     let mut response = response?;
     let status = response.status().as_u16();
     if request.most == 0 {
-        // A short one is read, so that the connection can be used again.
-        let _ = response.body_mut().with_config().limit(MOST_UNREAD).read_to_vec();
+        // A short one is read, so that the connection can be used again; for one that may never end nobody waits.
+        if response.body().content_length().is_some_and(|length| length <= MOST_UNREAD) {
+            let _ = response.body_mut().with_config().limit(MOST_UNREAD).read_to_vec();
+        }
         return Ok(Response { status, body: Vec::new() });
     }
     let body = response.body_mut().with_config().limit(request.most).read_to_vec().map_err(failure)?;
@@ -256,6 +261,14 @@ fn failure(error: ureq::Error) -> Failure {
     match error {
         ureq::Error::Timeout(_) => Failure::TimedOut,
         ureq::Error::Io(error) if error.kind() == io::ErrorKind::TimedOut => Failure::TimedOut,
+        ureq::Error::Io(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof
+            ) =>
+        {
+            Failure::Broken
+        }
         ureq::Error::BodyExceedsLimit(_) => Failure::TooLong,
         ureq::Error::BadUri(_) | ureq::Error::Http(_) => Failure::BadUrl,
         _ => Failure::Unreachable,

@@ -50,7 +50,7 @@ fn outcome(response: Result<Response, Failure>, wanted: &[ivr::Wanted]) -> Outco
         Err(Failure::TimedOut) => Outcome::TimedOut,
         Err(Failure::TooLong) => Outcome::Garbage,
         Err(Failure::BadUrl) => Outcome::BadUrl,
-        Err(Failure::Unreachable) => Outcome::Unreachable,
+        Err(Failure::Unreachable | Failure::Broken) => Outcome::Unreachable,
     }
 }
 
@@ -64,8 +64,8 @@ mod tests {
         assert_eq!([of(200, b"{}"), of(204, b""), of(302, b"{}"), of(500, b"{}")], ["ok", "garbage", "status", "status"]);
         let failed = |failure| outcome(Err(failure), &[]).label();
         assert_eq!(
-            [Failure::TimedOut, Failure::TooLong, Failure::BadUrl, Failure::Unreachable].map(failed),
-            ["timeout", "garbage", "bad_url", "unreachable"]
+            [Failure::TimedOut, Failure::TooLong, Failure::BadUrl, Failure::Unreachable, Failure::Broken].map(failed),
+            ["timeout", "garbage", "bad_url", "unreachable", "unreachable"]
         );
     }
 }

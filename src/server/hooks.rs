@@ -61,8 +61,10 @@ pub(super) fn measured(webhooks: &Webhooks) -> (Figures, Figures) {
 pub(super) fn say_to(inputs: mpsc::Sender<Input>) -> Say {
     Arc::new(move |part, trouble| {
         let input = Input::Health { part: part.to_owned(), trouble: trouble.map(str::to_owned) };
-        if inputs.try_send(input).is_err() {
-            tracing::warn!(part, trouble, "the core does not keep up: trouble of a webhook is not told");
+        let told = inputs.try_send(input).is_ok();
+        if !told {
+            tracing::warn!(part, trouble, "the core does not keep up: trouble of a webhook is told later");
         }
+        told
     })
 }

@@ -57,7 +57,7 @@ const LAST_ANSWER: Duration = Duration::from_secs(5);
 const BOUNDS: Bounds = Bounds { threads: 1, waiting: 1, of_one_host: (1, 1) };
 
 /// Hears that a webhook is in trouble (`webhook NAME`, what is wrong), or out of it again (`None`). Must not wait.
-pub type Say = Arc<dyn Fn(&str, Option<&str>) + Send + Sync>;
+pub type Say = Arc<dyn Fn(&str, Option<&str>) -> bool + Send + Sync>;
 
 /// How it is with a webhook.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -163,7 +163,9 @@ impl Webhooks {
         };
         let (stop, mut stops) = watch::channel(false);
         let webhooks = Webhooks { parts, hooks: Arc::default(), stop: Arc::new(stop) };
-        webhooks.heed(&now)?;
+        if let Some((_, error)) = webhooks.heed(&now).1.pop() {
+            return Err(error);
+        }
         let own = webhooks.clone();
         #[allow(clippy::disallowed_methods, reason = "the webhooks own their tasks")]
         on.spawn(async move {
@@ -173,14 +175,13 @@ impl Webhooks {
                     _ = stops.changed() => return,
                 }
                 let now = config.borrow_and_update().clone();
-                match own.heed(&now) {
-                    // One of the same name may come with the next configuration, and there is one place in the index for both.
-                    Ok(gone) => {
-                        for task in gone {
-                            let _ = task.await;
-                        }
-                    }
-                    Err(error) => tracing::error!(%error, "webhooks can't be started"),
+                let (gone, failed) = own.heed(&now);
+                for (name, error) in failed {
+                    tracing::error!(%error, webhook = name, "a webhook can't be started: the next reload tries again");
+                }
+                // One of the same name may come with the next configuration, and there is one place in the index for both.
+                for task in gone {
+                    let _ = task.await;
                 }
             }
         });
@@ -188,10 +189,10 @@ impl Webhooks {
     }
 
     /// Starts what is new, tells the others what they are now. What is gone comes to its end in the tasks that are returned.
-    fn heed(&self, config: &Config) -> Result<Vec<JoinHandle<()>>, DatabaseError> {
+    fn heed(&self, config: &Config) -> (Vec<JoinHandle<()>>, Vec<(String, DatabaseError)>) {
         let mut hooks = self.lock();
         let names: Vec<String> = hooks.keys().filter(|name| !config.webhooks.contains_key(*name)).cloned().collect();
-        let mut gone = Vec::new();
+        let (mut gone, mut failed) = (Vec::new(), Vec::new());
         for hook in names.iter().filter_map(|name| hooks.remove(name)) {
             hook.orders.send_replace(Order::Gone);
             gone.push(hook.task);
@@ -201,10 +202,14 @@ impl Webhooks {
             match hooks.get(name) {
                 // Somebody may have mended what was wrong: also where nothing has changed.
                 Some(hook) => drop(hook.orders.send_replace(order)),
-                None => drop(hooks.insert(name.clone(), self.begin(name, webhook, order)?)),
+                None => match self.begin(name, webhook, order) {
+                    Ok(hook) => drop(hooks.insert(name.clone(), hook)),
+                    // The others get what they are told all the same.
+                    Err(error) => failed.push((name.clone(), error)),
+                },
             }
         }
-        Ok(gone)
+        (gone, failed)
     }
 
     fn begin(&self, name: &str, webhook: &Webhook, order: Order) -> Result<Hook, DatabaseError> {

@@ -27,6 +27,12 @@ const KEEP_POSITION: u64 = 2_000;
 /// Between two looks at an index or a log in trouble.
 const RETRY: Duration = Duration::from_secs(5);
 
+/// Events that are looked at before orders are heeded again.
+const STRETCH: u32 = 2_000;
+
+/// Failures in a row that may have come of a batch's size, after which a smaller one is sent.
+const TOO_LARGE_AFTER: usize = 2;
+
 /// For the log to make durable what is told.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -191,7 +197,8 @@ impl Runner {
             self.cursor.gone = None;
             self.unkept = true;
         }
-        if self.cursor.batch.as_ref().is_some_and(|batch| batch.types != types(hook)) {
+        let is_otherwise = |batch: &Batch| batch.types != types(hook);
+        if self.cursor.batch.as_ref().is_some_and(is_otherwise) || self.parcel.lines.len() > hook.batch {
             self.anew();
         }
     }
@@ -279,6 +286,9 @@ impl Runner {
             if looked.is_multiple_of(256) {
                 tokio::task::yield_now().await;
             }
+            if looked >= STRETCH {
+                break;
+            }
             next = self.follow.as_mut().and_then(|follow| follow.next().now_or_never());
         }
         match (self.parcel.lines.is_empty(), &self.cursor.batch) {
@@ -356,7 +366,15 @@ impl Runner {
                 format!("the receiver answers {status}, and no redirect is followed: give its last address")
             }
             Ok(Response { status, .. }) => format!("the receiver answers {status}"),
-            Err(failure) => failure.to_string(),
+            Err(failure) => {
+                // Too much for it in the time, or it has closed while there was more to read.
+                let may_be_large = matches!(failure, Failure::TimedOut | Failure::Broken);
+                if may_be_large && sent > 1 && self.failures + 1 >= TOO_LARGE_AFTER {
+                    self.most = Some(sent / 2);
+                    self.anew();
+                }
+                failure.to_string()
+            }
         };
         self.count(|standing| standing.failed += 1);
         let pause = BACK_OFF.get(self.failures).or(BACK_OFF.last()).copied().unwrap_or(RETRY);
@@ -373,7 +391,9 @@ impl Runner {
         let parcel = &self.parcel;
         let body = format!("[{}]", parcel.lines.join(","));
         // Dots stand between what is signed.
-        let id = format!("{}_{}_{}", self.name.replace('.', "-"), parcel.first, parcel.last);
+        let source = digest(&self.parts.source);
+        let source = source.get(..8).unwrap_or_default();
+        let id = format!("{}_{source}_{}_{}", self.name.replace('.', "-"), parcel.first, parcel.last);
         let seconds = self.parts.clock.now().wall.as_micros().div_euclid(1_000_000);
         let keys: Vec<Vec<u8>> = hook.secrets.iter().filter_map(|secret| signing_key(secret.expose())).collect();
         let signature = sign::signatures(keys.iter().map(Vec::as_slice), &id, seconds, &body);
@@ -451,8 +471,9 @@ impl Runner {
 
     fn say(&mut self, trouble: Option<String>) {
         if trouble != self.said {
-            (self.parts.say)(&format!("webhook {}", self.name), trouble.as_deref());
-            self.said = trouble;
+            if (self.parts.say)(&format!("webhook {}", self.name), trouble.as_deref()) {
+                self.said = trouble;
+            }
         }
     }
 

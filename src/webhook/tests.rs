@@ -53,6 +53,7 @@ impl Run {
                 Some(why) => said.insert(part.to_owned(), why.to_owned()),
                 None => said.remove(part),
             };
+            true
         });
         let webhooks = Webhooks::start(&store, configs, clock, &Connections::new(), say, runtime.handle()).unwrap();
         Run { runtime, store, webhooks, config: to_webhooks, health }
