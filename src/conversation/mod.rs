@@ -35,7 +35,7 @@ pub use stage::{
 use crate::clock::Mono;
 use crate::codec::Codec;
 use crate::dialog::MAX_FORWARDS;
-use crate::ids::{ConversationId, LegId, Number, QueueName, RecordingId, StaffNumber};
+use crate::ids::{CallbackId, ConversationId, LegId, Number, QueueName, RecordingId, StaffNumber};
 use crate::media::{PlayId, Source};
 use crate::route::{Cause, Direction, Diverted};
 

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use super::Health;
 use super::database::{Change, Database, DatabaseError, Order, Tree, named};
 use super::thread::{PANICKED, watched};
-use crate::ids::{Number, StaffNumber};
+use crate::ids::{Number, QueueName, StaffNumber};
 use crate::registrar::Binding;
 use crate::switch::output::RegistrationChange;
 

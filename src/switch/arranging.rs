@@ -13,7 +13,7 @@
 
 use std::time::Duration;
 
-use super::callbacks::{Wished, can_be_called};
+use super::callbacks::{Wished, can_be_called, may_be_keyed};
 use super::hub::Cx;
 use super::queueing::millis;
 use crate::config::Place;

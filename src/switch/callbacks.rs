@@ -363,12 +363,12 @@ impl Cx<'_> {
     }
 
     /// Whether there is a way to the customer now, from that phone.
-    fn has_way(&self, outside: &Outside, phone: &crate::config::Phone) -> bool {
-        let config = &self.hub.config;
+    fn has_way(&mut self, outside: &Outside, phone: &crate::config::Phone) -> bool {
+        let config = self.config();
         let used = self.hub.ledger.used(&phone.number, self.now.wall, &config.site.time_zone);
         let number = outside.attempts.first().map_or("", |attempt| attempt.number.as_str());
         let is_up = |trunk| self.hub.conditions.get(trunk).is_none_or(|condition| !matches!(condition.state(), State::Down(_)));
-        may_call_outside(config, phone, number, self.now.wall, used).is_ok()
+        may_call_outside(&config, phone, number, self.now.wall, used).is_ok()
             && outside.attempts.iter().any(|attempt| is_up(&attempt.trunk))
     }
 
@@ -586,7 +586,7 @@ impl Switch {
 
     /// Whether there is a way to the customer, so that no agent is rung in vain.
     fn can_be_reached(&mut self, offer: &acd::Offer, id: CallbackId, now: Now, out: &mut Vec<Output>) -> bool {
-        let cx = self.cx(now, out);
+        let mut cx = self.cx(now, out);
         let (config, Some(callback)) = (cx.config(), cx.hub.callbacks.book.get(id)) else { return false };
         let phone = offer.phones.first().and_then(|phone| config.phones.get(phone));
         let outside = phone.and_then(|phone| outside(&config, phone, callback.customer(), &cx.rules_of(&callback.queue)));

@@ -10,7 +10,7 @@ use super::output::{QueryId, SendId, Server, Ticket};
 use crate::acd::{Callback, PastStay};
 use crate::clock::Wall;
 use crate::config::Source;
-use crate::ids::{ConversationId, LegId, Number, RecordingId, StaffNumber};
+use crate::ids::{ConversationId, LegId, Number, QueueName, RecordingId, StaffNumber};
 use crate::ivr;
 use crate::media;
 use crate::registrar::Binding;

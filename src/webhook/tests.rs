@@ -80,7 +80,7 @@ impl Run {
     /// Nobody waits for pauses here.
     fn hurry(&self) {
         if self.state() == State::Waiting {
-            self.webhooks.heed(&self.config.borrow()).unwrap();
+            assert!(self.webhooks.heed(&self.config.borrow()).1.is_empty());
         }
     }
 

@@ -13,6 +13,7 @@ mod desks;
 mod emergency;
 mod encrypted;
 mod flows;
+mod handling;
 mod harness;
 mod ipv6;
 mod journal;
