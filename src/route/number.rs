@@ -285,6 +285,28 @@ mod tests {
     }
 
     #[test]
+    fn an_ordinary_number_is_of_the_country_and_no_service_at_its_own_price() {
+        let (germany, ukraine): (Country, Country) = ("DE".parse().unwrap(), "UA".parse().unwrap());
+        for (number, country, abroad, expected) in [
+            ("+493012345678", germany, false, true),
+            ("+4915112345678", germany, false, true),
+            ("+498001234567", germany, false, true),
+            // At a price of their own: 0900, 0137, 0180.
+            ("+499001234567", germany, true, false),
+            ("+491371234567", germany, true, false),
+            ("+491801234567", germany, true, false),
+            ("+380441234567", germany, false, false),
+            ("+380441234567", germany, true, true),
+            ("+380441234567", ukraine, false, true),
+            ("+380900123456", ukraine, true, false),
+            ("+49", germany, true, false),
+            ("", germany, true, false),
+        ] {
+            assert_eq!(is_ordinary(number, country, abroad), expected, "{number} {abroad}");
+        }
+    }
+
+    #[test]
     fn a_number_has_one_normal_form_however_it_is_dialled() {
         for given in ["+4930123456", "004930123456", "030123456", "+49 (30) 123-456"] {
             assert_eq!(normal(given, DE).as_deref(), Some("+4930123456"), "{given}");

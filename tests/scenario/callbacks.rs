@@ -177,11 +177,9 @@ fn another_number_can_be_keyed_and_one_that_leads_nowhere_is_asked_for_again() {
     assert_eq!(sim.said.last().map(String::as_str), Some("en/callback-number"));
     press(&mut sim, trunk, "#");
     assert_eq!(sim.said.last().map(String::as_str), Some("en/invalid en/callback-number"));
-    // What no numbering plan has, another country's, and a service at its own price.
-    for bad in ["0*5#", "00380441234567#"] {
-        press(&mut sim, trunk, bad);
-        assert_eq!(sim.said.last().map(String::as_str), Some("en/invalid en/callback-number"), "{bad}");
-    }
+    // Another country's.
+    press(&mut sim, trunk, "00380441234567#");
+    assert_eq!(sim.said.last().map(String::as_str), Some("en/invalid en/callback-number"));
     press(&mut sim, trunk, "03012345999#");
     assert!(sim.said.last().is_some_and(|said| said.starts_with("en/callback-confirm")), "{:?}", sim.said);
     press(&mut sim, trunk, "1");
@@ -524,6 +522,7 @@ fn an_appointment_stands_beside_the_callback_that_it_is_made_in() {
     sim.act(trunk, |t, now| t.hang_up(now));
     sim.run_for(MINUTE);
     assert_eq!(views(&mut sim).iter().map(|view| &view.id).collect::<Vec<_>>(), [&planned.id]);
+    sim.run_for(56 * MINUTE);
     sim.run_until("they talk", |s| s.ua(agent).is_up() && s.ua(trunk).is_up());
     assert!(sim.now.wall >= due_at && sim.now.wall < due_at + 10 * SECOND);
     sim.act(trunk, |t, now| t.hang_up(now));
