@@ -470,10 +470,8 @@ impl Runner {
     }
 
     fn say(&mut self, trouble: Option<String>) {
-        if trouble != self.said {
-            if (self.parts.say)(&format!("webhook {}", self.name), trouble.as_deref()) {
-                self.said = trouble;
-            }
+        if trouble != self.said && (self.parts.say)(&format!("webhook {}", self.name), trouble.as_deref()) {
+            self.said = trouble;
         }
     }
 
