@@ -26,7 +26,6 @@ use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -37,7 +36,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 
 use crate::chance::Chance;
-use crate::clock::System;
+use crate::clock::{Mono, System};
 use crate::config::{Config, Secret, Source};
 use crate::event::Direction;
 use crate::http_client::Connections;
@@ -46,7 +45,7 @@ use crate::mail::Mailer;
 use crate::media::{ClipName, Clips, Frame, Lease, Report};
 use crate::media_engine::{Outlets, sounds};
 use crate::recorder::import::import;
-use crate::recorder::{Recorder, Tap, repair};
+use crate::recorder::{self, Recorder, Tap, repair};
 use crate::store::disk::{Disk, RealDisk};
 use crate::store::{Health, LogOptions, Store, StoreError};
 use crate::switch::Input;
@@ -162,9 +161,13 @@ impl Outlets for ToCore {
     }
 
     fn tap(&self, frame: Frame) -> bool {
-        // The recorder counts what it has no room for, by recording; a second count would tell each gap twice.
+        // The recorder counts what it has no room for, by recording and in all; a second count would tell each gap twice.
         self.tap.offer(frame);
         true
+    }
+
+    fn read_until(&self, worker: u8, until: Option<Mono>) {
+        self.tap.read_until(worker, until);
     }
 }
 
@@ -235,7 +238,7 @@ pub async fn run(source: Source, config_file: PathBuf, web: &tokio::runtime::Han
         ladders: store.ladders.clone(),
         history: store.figures.clone(),
         stop: stops.clone(),
-        figures: figures(transport.meter(), engine.counters().clone(), recorder.lost(), webhooks.clone()),
+        figures: figures(transport.meter(), engine.counters().clone(), recorder.losses(), webhooks.clone()),
         hooks: hooks::for_api(&webhooks),
         contacts: store.contacts.clone(),
         folder: store.folder.clone(),
@@ -335,15 +338,14 @@ fn greetings(store: &Store, disk: Arc<dyn Disk>, clock: System, config: watch::R
 fn figures(
     meter: transport::Meter,
     media: Arc<media_engine::Counters>,
-    lost: Arc<AtomicU64>,
+    lost: recorder::Losses,
     webhooks: Webhooks,
 ) -> api::Figures {
     Arc::new(move || {
         let (of_webhooks, webhooks_behind) = hooks::measured(&webhooks);
-        let lost = ("recorder_commands_lost_total".to_owned(), lost.load(Ordering::Relaxed));
         api::Measured {
             queue_delay: meter.queue_delay(),
-            totals: meter.counters().chain(media.collect()).chain([lost]).chain(of_webhooks).collect(),
+            totals: meter.counters().chain(media.collect()).chain(lost.collect()).chain(of_webhooks).collect(),
             legs_of_workers: media.legs().collect(),
             webhooks_behind,
         }
@@ -446,8 +448,16 @@ mod tests {
 
     fn to_core(bound: usize) -> (ToCore, mpsc::Receiver<Input>) {
         let (inputs, waiting) = mpsc::channel(bound);
-        let (frames, _) = std::sync::mpsc::sync_channel(1);
-        (ToCore { inputs, held: Arc::default(), tap: Tap::new(frames, Arc::default()), health: Arc::new(|_, _| {}) }, waiting)
+        let (frames, _) = mpsc::channel(1);
+        (
+            ToCore {
+                inputs,
+                held: Arc::default(),
+                tap: Tap::new(frames, Arc::default(), Arc::default()),
+                health: Arc::new(|_, _| {}),
+            },
+            waiting,
+        )
     }
 
     #[test]

@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
-use crate::clock::System;
+use crate::clock::{Mono, System};
 use crate::config;
 use crate::ids::LegId;
 use crate::media::{Clip, ClipName, Clips, Command, Frame, Lease, Report, Settings, Worker};
@@ -35,7 +35,7 @@ use crate::sdp::Fingerprint;
 use browser::{Identity, NoIdentity, Peers};
 use ports::Ports;
 use sys::{Inbox, Network, Wake};
-use worker_thread::{Doors, Neighbour, Order, WorkerThread};
+use worker_thread::{Doors, Lag, Neighbour, Order, WorkerThread};
 
 /// Commands that wait for a worker: a few for each leg that it can have. A worker takes all at once within a millisecond, so a full
 /// queue means that its thread is stuck; then [`Engine::command`] says so and the leg is to be given up.
@@ -54,6 +54,8 @@ pub trait Outlets: Clone + Send + 'static {
     fn trouble(&self, _reason: Option<&str>) {}
     /// A copy for the recorder; `false`: it has no room, the frame is lost and counted.
     fn tap(&self, frame: Frame) -> bool;
+    /// All that came to this worker's sockets before `until` has been read, and tapped where it is recorded; `None`: it has no recordings.
+    fn read_until(&self, _worker: u8, _until: Option<Mono>) {}
 }
 
 /// What the workers have done since the start, for metrics.
@@ -65,6 +67,7 @@ pub struct Counters {
     pub sent: AtomicU64,
     /// Datagrams that the kernel had no room for, or no route.
     pub send_dropped: AtomicU64,
+    /// Frames that an outlet did not take. Not among the metrics: the recorder takes all, and counts what it has no room for itself.
     pub tap_dropped: AtomicU64,
     /// Legs that were given up: a panic over one of their datagrams or commands, or a port that could not be opened.
     pub panics: AtomicU64,
@@ -95,7 +98,6 @@ impl Counters {
             ("media_datagrams_received_total", &self.received),
             ("media_datagrams_sent_total", &self.sent),
             ("media_datagrams_not_sent_total", &self.send_dropped),
-            ("media_frames_not_recorded_total", &self.tap_dropped),
             ("media_legs_given_up_total", &self.panics),
             ("media_worker_stalls_total", &self.stalls),
         ];
@@ -216,6 +218,7 @@ pub fn start(
             },
             inbox: Inbox::new(),
             offered: Default::default(),
+            lag: Lag::new(clock.mono()),
         };
         let builder = std::thread::Builder::new().name(format!("media-{worker}"));
         let thread = builder.spawn(move || thread.run()).map_err(system)?;

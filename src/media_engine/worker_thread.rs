@@ -26,6 +26,10 @@ use super::{Counters, Outlets, Share};
 const ROUND_US: u64 = 1_000;
 /// Datagrams of one round; what is left is the next one's, after orders and timers.
 const IN_A_ROUND: usize = 128;
+/// Phones send as often; a thread that comes round less often has more of a socket to read than a round takes.
+const ROUND_AT_LEAST: Duration = Duration::from_millis(20);
+/// How often a thread that records comes round, whatever comes: the recorder waits for what it has not read.
+const ROUND_WHILE_RECORDING: Duration = Duration::from_millis(40);
 /// How often a recorder that is too slow is told of.
 const OVERFLOW_EVERY: Duration = Duration::from_secs(1);
 /// A leg that another thread has no room for is offered to it again for so long, and so often; then it ends here, with its port.
@@ -63,6 +67,44 @@ pub struct WorkerThread<O: Outlets> {
     pub inbox: Inbox,
     /// What other threads had no room for. As many as legs are moved by in [`OFFERED_FOR`].
     pub offered: VecDeque<Offered>,
+    pub lag: Lag,
+}
+
+/// Whether datagrams wait that this thread has not read.
+///
+/// Each round reads a datagram of each socket that has one, so a thread that comes round more often than they are sent leaves none. One that
+/// was kept from it (by a long round, or the whole machine stood still) has to find nothing in all sockets once, to know.
+#[derive(Debug)]
+pub struct Lag {
+    last_round: Mono,
+    /// It has been late, or had more to read than a round takes, and found something in each round since.
+    is_late: bool,
+    read_until: Mono,
+}
+
+impl Lag {
+    pub fn new(now: Mono) -> Lag {
+        Lag { last_round: now, is_late: false, read_until: now }
+    }
+
+    /// A round begins at `now`.
+    fn begin(&mut self, now: Mono) {
+        self.is_late |= now.since(self.last_round) > ROUND_AT_LEAST;
+        self.last_round = now;
+    }
+
+    /// All that the round's wait has brought is read: so many datagrams.
+    fn read_all(&mut self, datagrams: usize) {
+        self.is_late &= datagrams > 0;
+        if !self.is_late {
+            self.read_until = self.last_round;
+        }
+    }
+
+    /// There was more than is read in a round.
+    fn read_some(&mut self) {
+        self.is_late = true;
+    }
 }
 
 /// An order that another thread has not taken yet.
@@ -186,6 +228,7 @@ impl<O: Outlets> WorkerThread<O> {
             if let Some(share) = self.share() {
                 share.beat.store(now.as_micros(), Relaxed);
             }
+            self.lag.begin(now);
             self.receive_some(now);
             if self.doors.network.woken() {
                 self.wake.clear();
@@ -195,6 +238,8 @@ impl<O: Outlets> WorkerThread<O> {
                 self.take_orders(now);
             }
             self.offer_again(now);
+            let recording = !self.doors.overflow.is_empty();
+            self.doors.outlets.read_until(self.doors.ports.worker(), recording.then_some(self.lag.read_until));
             let (worker, doors) = (&mut self.worker, &mut self.doors);
             if catch_unwind(AssertUnwindSafe(|| worker.tick(now, doors))).is_err() {
                 // The timer that did it is out of the heap, so the others go on with the next round.
@@ -223,8 +268,14 @@ impl<O: Outlets> WorkerThread<O> {
         let due = [self.worker.deadline(), self.doors.ports.deadline(), self.doors.peers.deadline(), Some(overflow_at)];
         let next = due.into_iter().flatten().min().unwrap_or(overflow_at);
         let rounded = Mono::from_micros(next.as_micros().div_ceil(ROUND_US) * ROUND_US);
-        let idle = rounded.since(self.clock.mono());
-        if self.offered.is_empty() { idle } else { idle.min(OFFERED_EVERY) }
+        let mut idle = rounded.since(self.clock.mono());
+        if !self.offered.is_empty() {
+            idle = idle.min(OFFERED_EVERY);
+        }
+        if !self.doors.overflow.is_empty() {
+            idle = if self.lag.is_late { Duration::ZERO } else { idle.min(ROUND_WHILE_RECORDING) };
+        }
+        idle
     }
 
     fn take_orders(&mut self, now: Mono) {
@@ -412,10 +463,14 @@ impl<O: Outlets> WorkerThread<O> {
 
     /// Of what has come, as much as keeps nobody waiting for his timer.
     fn receive_some(&mut self, now: Mono) {
-        for _ in 0..IN_A_ROUND {
-            let Some(token) = self.doors.network.next(&mut self.inbox) else { return };
-            self.receive(token, now);
+        for nth in 0..IN_A_ROUND {
+            match self.doors.network.next(&mut self.inbox) {
+                Some(token) => self.receive(token, now),
+                None if self.doors.network.has_more() => break,
+                None => return self.lag.read_all(nth),
+            }
         }
+        self.lag.read_some();
     }
 
     fn receive_all(&mut self, now: Mono) {
@@ -559,8 +614,38 @@ mod tests {
                 },
                 inbox: Inbox::new(),
                 offered: VecDeque::new(),
+                lag: Lag::new(Mono::ZERO),
             }
         })
+    }
+
+    #[test]
+    fn a_thread_that_was_kept_from_its_sockets_has_to_find_them_empty_once() {
+        let at = Mono::from_millis;
+        let mut lag = Lag::new(at(100));
+        lag.begin(at(110));
+        lag.read_all(3);
+        assert_eq!((lag.read_until, lag.is_late), (at(110), false));
+        // The machine stands still; of each socket one datagram is read, and more may wait.
+        lag.begin(at(400));
+        lag.read_all(3);
+        lag.begin(at(401));
+        lag.read_some();
+        lag.begin(at(402));
+        lag.read_all(1);
+        assert_eq!((lag.read_until, lag.is_late), (at(110), true));
+        lag.begin(at(403));
+        lag.read_all(0);
+        assert_eq!((lag.read_until, lag.is_late), (at(403), false));
+        lag.begin(at(404));
+        lag.read_all(2);
+        assert_eq!(lag.read_until, at(404));
+        // More than a round takes.
+        lag.begin(at(405));
+        lag.read_some();
+        lag.begin(at(406));
+        lag.read_all(9);
+        assert_eq!(lag.read_until, at(404));
     }
 
     /// The port pair is bound by somebody.

@@ -16,6 +16,9 @@
 //! 0.4 s and so survives a kill of the process, however far behind the syncs are. For a power cut, `Started` is reported when files,
 //! folder and row are synced; what is spoken is synced every ten seconds and at the end. On trouble with the disk the calls go on, the
 //! file's length stays the time that has passed, and the part `recording` is reported as degraded.
+//!
+//! A recording's time goes on as its media workers read, not as the writer wakes: after a moment in which the whole machine stood still,
+//! packets of that moment lie in the sockets yet, and silence must not take their place (`threads::horizon`).
 
 pub mod catalogue;
 mod clerk;
@@ -38,8 +41,8 @@ mod voice;
 mod wav;
 mod writer;
 
-pub use tap::{Dropped, FRAMES, Tap};
-pub use threads::{COMMANDS, Recorder};
+pub use tap::{Dropped, FRAMES, Reach, Tap};
+pub use threads::{COMMANDS, Losses, Recorder};
 
 /// Where reports to the core go.
 pub type Reports<'a> = dyn FnMut(crate::switch::input::RecorderReport) + 'a;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::Reports;
 use super::clerk::{Clerk, Job, Surroundings, ToSeal};
 use super::layer::{Laid, Layer};
-use super::tap::{Dropped, FRAMES, Tap};
+use super::tap::{Dropped, FRAMES, Reach, Tap};
 use super::wav::seal;
 use super::writer::{WRITE_EVERY, Writer};
 use crate::clock::{Mono, System};
@@ -58,6 +58,18 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Rounds in trouble after the recorder was told to stop, before what is left is left to the repair.
 const LAST_TRIES: u32 = 5;
 
+/// A worker that has read its sockets so shortly ago has all that there is.
+const CURRENT: Duration = Duration::from_millis(50);
+
+/// What a worker has not read after this long is not waited for: its thread hangs, and the other recordings go on. As long as the workers'
+/// watch takes to call that a stall, and within what a time line can hold.
+const WAIT_FOR_WORKERS: Duration = Duration::from_secs(3);
+
+/// Up to when a recording's time has passed, by what the workers have read.
+fn horizon(now: Mono, reach: Option<Mono>) -> Mono {
+    reach.map_or(now, |reach| now.min((reach + CURRENT).max(now - WAIT_FOR_WORKERS)))
+}
+
 /// The part that [`Health`] is told about.
 const PART: &str = "recording";
 
@@ -66,8 +78,26 @@ pub struct Recorder {
     commands: Arc<Commands>,
     health: Trouble,
     tap: Tap,
+    dropped: Arc<Dropped>,
     stop: Arc<AtomicBool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// What the recorder had no room for, since the start.
+#[derive(Clone, Debug)]
+pub struct Losses {
+    commands: Arc<AtomicU64>,
+    frames: Arc<Dropped>,
+}
+
+impl Losses {
+    /// For `/metrics`: names without prefix, and totals.
+    pub fn collect(&self) -> [(String, u64); 2] {
+        [
+            ("recorder_commands_lost_total".to_owned(), self.commands.load(Ordering::Relaxed)),
+            ("media_frames_not_recorded_total".to_owned(), self.frames.frames()),
+        ]
+    }
 }
 
 /// Sends a report to the core's driver. Called from the recorder's threads; may wait a little.
@@ -95,12 +125,13 @@ impl Recorder {
         room: usize,
     ) -> std::io::Result<Recorder> {
         let commands = Arc::new(Commands::default());
-        let (frames, frame_queue) = sync_channel(room);
+        let (frames, frame_queue) = tokio::sync::mpsc::channel(room);
         let (jobs, job_queue) = sync_channel(JOBS);
         let (to_lay, lay_queue) = sync_channel(LAYS);
         let (laid, laid_queue) = sync_channel(LAYS);
         let (seals, seal_queue) = sync_channel::<ToSeal>(SEALS);
         let dropped = Arc::new(Dropped::default());
+        let reach = Arc::new(Reach::default());
         let stop = Arc::new(AtomicBool::new(false));
         let health = Trouble { health, parts: Arc::default() };
         let (ill, told) = (health.clone(), health.clone());
@@ -136,6 +167,7 @@ impl Recorder {
             to_lay: Some(to_lay),
             laid: laid_queue,
             dropped: dropped.clone(),
+            reach: reach.clone(),
             jobs,
             clock,
             report,
@@ -152,7 +184,8 @@ impl Recorder {
             spawn("recorder-clerk", Box::new(move || clerk.run()))?,
             spawn("recorder-seal", Box::new(sealer))?,
         ];
-        Ok(Recorder { commands, health: told, tap: Tap::new(frames, dropped), stop, threads: Mutex::new(threads) })
+        let tap = Tap::new(frames, dropped.clone(), reach);
+        Ok(Recorder { commands, health: told, tap, dropped, stop, threads: Mutex::new(threads) })
     }
 
     /// For the driver of the core, in the order in which the core says it. Never waits.
@@ -163,9 +196,9 @@ impl Recorder {
         }
     }
 
-    /// How many commands were lost.
-    pub fn lost(&self) -> Arc<AtomicU64> {
-        self.commands.lost.clone()
+    /// What was lost, for as long as somebody asks.
+    pub fn losses(&self) -> Losses {
+        Losses { commands: self.commands.lost.clone(), frames: self.dropped.clone() }
     }
 
     /// For media workers; clone it for each.
@@ -248,14 +281,21 @@ impl Commands {
     }
 }
 
+/// After all frames that were there.
+struct Drained {
+    now: Mono,
+    horizon: Mono,
+}
+
 struct WriterThread {
     writer: Writer,
     commands: Arc<Commands>,
-    frames: Receiver<Frame>,
+    frames: tokio::sync::mpsc::Receiver<Frame>,
     /// `None` after the last one.
     to_lay: Option<SyncSender<About>>,
     laid: Receiver<Laid>,
     dropped: Arc<Dropped>,
+    reach: Arc<Reach>,
     jobs: SyncSender<Job>,
     clock: System,
     report: ReportTo,
@@ -271,7 +311,7 @@ impl WriterThread {
         loop {
             let stop = self.stop.load(Ordering::Acquire);
             self.commands.wait(if self.writer.is_idle() { LOOK_IDLE } else { LOOK_EVERY });
-            let now = self.drain(&mut report);
+            let Drained { now, horizon } = self.drain(&mut report);
             for (conversation, recording) in self.commands.not_begun() {
                 report(RecorderReport::Failed { conversation, recording, reason: NO_ROOM.to_owned() });
             }
@@ -279,7 +319,7 @@ impl WriterThread {
             if now >= next_tick {
                 next_tick = now + WRITE_EVERY;
                 self.writer.dropped(self.dropped.take());
-                self.writer.tick(now, &mut report);
+                self.writer.tick(horizon, &mut report);
                 self.health.say("disk", self.writer.is_stalled().then_some("a recording can't be written"));
             }
             if stop {
@@ -295,8 +335,10 @@ impl WriterThread {
         }
     }
 
-    fn drain(&mut self, report: &mut Reports<'_>) -> Mono {
+    fn drain(&mut self, report: &mut Reports<'_>) -> Drained {
         loop {
+            // Asked before the frames are taken: what was offered by then is among them.
+            let reach = self.reach.of_all();
             while let Some(command) = self.commands.pop() {
                 self.writer.command(command);
             }
@@ -314,7 +356,7 @@ impl WriterThread {
                 self.writer.laid(laid, now);
             }
             if taken < FRAMES_AT_ONCE {
-                return now;
+                return Drained { now, horizon: horizon(now, reach) };
             }
         }
     }

@@ -14,7 +14,8 @@
 //! G.711 is decoded as it comes, where the recording has its rate. All else is one stream each ([`Voice`]), which is decoded in the order
 //! of its sequence numbers: what comes too early waits for what is missing, for at most [`PATIENCE`].
 //!
-//! Memory is a ring a side and a few packets; nothing grows with the length of a call.
+//! Memory is a ring a side and a few packets; nothing grows with the length of a call. Where frames are late all together, because workers
+//! or the writer stood still, the rings grow to hold that moment, and shrink when it has passed.
 
 use std::time::Duration;
 
@@ -37,8 +38,12 @@ pub const TOLERANCE: Duration = Duration::from_millis(60);
 const DECIDE: Duration = Duration::from_millis(160);
 /// RTP time this far ahead of arrival is a jump of the source's clock.
 const AHEAD: Duration = Duration::from_millis(500);
+/// No codec's packets are longer (Opus has 120 ms at most).
+const LONGEST_FRAME: Duration = Duration::from_millis(120);
 /// Samples of a side that can wait, at [`NARROW`]: hold-back, jump and the longest packet, to a power of two.
 const RING: usize = 8_192;
+/// A ring grows to so many times that, 4 s.
+const GROWS: usize = 4;
 /// Packets kept until it is clear why they are behind: 160 ms of 10 ms packets.
 const BEHIND: usize = 16;
 /// A packet of a codec that has state waits so long for those before it. What comes later than that is lost, so it is well below
@@ -100,19 +105,18 @@ impl Timeline {
         self.hushed.end(self.samples_at(at));
     }
 
-    /// More than a ring has become complete by `at`: it is to be drained first, or [`Timeline::push`] keeps all of it.
+    /// More has become complete by `at` than can wait: it is to be drained first, or [`Timeline::push`] keeps all of it.
     pub fn is_behind(&self, at: Mono) -> bool {
-        self.samples_at(at) - ticks(HOLD_BACK, self.rate) > self.written + self.said.ring.len() as i64
+        self.room_for(self.samples_at(at)) > most_room(self.rate)
     }
 
     /// Takes a frame. Frames come about in the order of their `at`.
     pub fn push(&mut self, frame: &Frame) {
         let arrived = self.samples_at(frame.at);
-        // Whoever drains regularly never sees this: it makes room after the writer was blocked for less than a ring.
-        let complete = arrived - ticks(HOLD_BACK, self.rate);
-        if complete > self.written + (self.said.ring.len() / 4) as i64 {
+        // Whoever drains as often as the rings hold never sees this.
+        if self.room_for(arrived) > most_room(self.rate) {
             let mut ready = std::mem::take(&mut self.ready);
-            self.give(complete, usize::MAX, &mut ready);
+            self.give(arrived - ticks(HOLD_BACK, self.rate), usize::MAX, &mut ready);
             self.ready = ready;
         }
         let track = match frame.side {
@@ -130,7 +134,10 @@ impl Timeline {
             track.release(arrived, self.written);
         }
         let complete = arrived - ticks(HOLD_BACK, self.rate);
-        self.give(complete, MOST * self.said.ring.len(), out);
+        self.give(complete, MOST * room(self.rate), out);
+        for track in [&mut self.said, &mut self.heard] {
+            track.shrink(self.written);
+        }
         self.written < complete
     }
 
@@ -163,17 +170,20 @@ impl Timeline {
         ticks(at.since(self.start), self.rate)
     }
 
+    /// Samples that the rings have to hold for a frame that arrived then: the time that is not written, a jump, and the frame.
+    fn room_for(&self, arrived: i64) -> i64 {
+        arrived - self.written + ticks(AHEAD, self.rate) + ticks(LONGEST_FRAME, self.rate)
+    }
+
     fn give(&mut self, until: i64, most: usize, out: &mut Vec<i16>) {
         let count = usize::try_from(until - self.written).unwrap_or(0).min(most);
         out.reserve(count * 2);
         let (begin, first) = (out.len(), self.written);
         let mut left = count;
         while left > 0 {
-            let ring = self.said.ring.len();
-            let from = self.written as usize % ring;
-            let run = left.min(ring - from);
-            let sides = self.said.ring[from..from + run].iter_mut().zip(&mut self.heard.ring[from..from + run]);
-            for (said, heard) in sides {
+            let (said, heard) = (self.said.from(self.written), self.heard.from(self.written));
+            let run = left.min(said.len()).min(heard.len());
+            for (said, heard) in said[..run].iter_mut().zip(&mut heard[..run]) {
                 let take = |s: &mut i16| match std::mem::replace(s, EMPTY) {
                     EMPTY => 0,
                     sample => sample,
@@ -185,6 +195,16 @@ impl Timeline {
         }
         self.hushed.apply(first, &mut out[begin..]);
     }
+}
+
+/// Samples that a ring usually holds.
+fn room(rate: u32) -> usize {
+    RING * (rate / NARROW).max(1) as usize
+}
+
+/// And at most.
+fn most_room(rate: u32) -> i64 {
+    (GROWS * room(rate)) as i64
 }
 
 fn ticks(d: Duration, rate: u32) -> i64 {
@@ -205,17 +225,20 @@ struct Anchor {
     drift: Drift,
 }
 
-/// The least and the most by which arrival was after RTP time since `since`.
+/// The least and the most by which arrival was after RTP time since `since`, over arrivals without a break: what comes after one, and all
+/// at once, says nothing of a clock.
 #[derive(Clone, Copy, Debug)]
 struct Drift {
     since: i64,
+    /// The last arrival.
+    last: i64,
     least: i64,
     most: i64,
 }
 
 impl Drift {
     fn new(since: i64) -> Drift {
-        Drift { since, least: i64::MAX, most: i64::MIN }
+        Drift { since, last: since, least: i64::MAX, most: i64::MIN }
     }
 }
 
@@ -263,10 +286,9 @@ struct Track {
 
 impl Track {
     fn new(rate: u32) -> Track {
-        let room = RING * (rate / NARROW).max(1) as usize;
         Track {
             rate,
-            ring: vec![EMPTY; room].into(),
+            ring: vec![EMPTY; room(rate)].into(),
             anchor: None,
             behind: Vec::new(),
             early: Vec::new(),
@@ -279,6 +301,32 @@ impl Track {
 
     fn ticks(&self, d: Duration) -> i64 {
         ticks(d, self.rate)
+    }
+
+    /// The samples of the ring from there on, to where it turns.
+    fn from(&mut self, place: i64) -> &mut [i16] {
+        let mask = self.ring.len() - 1;
+        &mut self.ring[place as usize & mask..]
+    }
+
+    /// Makes the ring hold so many samples, a power of two, of those from `written` on.
+    fn resize(&mut self, length: usize, written: i64) {
+        let (old, new) = (self.ring.len() - 1, length - 1);
+        let mut ring = vec![EMPTY; length].into_boxed_slice();
+        for place in (written..).take(length.min(self.ring.len())) {
+            ring[place as usize & new] = self.ring[place as usize & old];
+        }
+        self.ring = ring;
+    }
+
+    /// Gives back the memory of a moment that has passed.
+    fn shrink(&mut self, written: i64) {
+        let least = room(self.rate);
+        let mask = self.ring.len() - 1;
+        let is_empty = |place: i64| self.ring[place as usize & mask] == EMPTY;
+        if self.ring.len() > least && (written..).take(self.ring.len()).skip(least).all(is_empty) {
+            self.resize(least, written);
+        }
     }
 
     /// It is decoded sample by sample, each in its place, whatever came before.
@@ -522,6 +570,10 @@ impl Track {
 
     /// Puts samples where nothing is yet; how many that were.
     fn place(&mut self, at: i64, samples: &[i16], written: i64) -> i64 {
+        let end = at + samples.len() as i64 - written;
+        if end > self.ring.len() as i64 {
+            self.resize((end.min(most_room(self.rate)) as usize).next_power_of_two(), written);
+        }
         // Its length is a power of two, and this is done for every sample.
         let (room, mask) = (self.ring.len() as i64, self.ring.len() - 1);
         let mut placed = 0;
@@ -542,7 +594,11 @@ impl Track {
     fn follow_drift(&mut self, anchor: &mut Anchor, arrived: i64) {
         let after = arrived - anchor.at;
         let tolerance = self.ticks(TOLERANCE);
+        if arrived - anchor.drift.last > self.ticks(HOLD_BACK) {
+            anchor.drift = Drift::new(arrived);
+        }
         let drift = &mut anchor.drift;
+        drift.last = arrived;
         drift.least = drift.least.min(after);
         drift.most = drift.most.max(after);
         if arrived - drift.since < i64::from(self.rate) {

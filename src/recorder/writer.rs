@@ -103,7 +103,7 @@ impl Writer {
         }
     }
 
-    /// Every [`WRITE_EVERY`]: writes, asks for syncs, ends what is due.
+    /// Every [`WRITE_EVERY`]: writes, asks for syncs, ends what is due. All frames that came before `now` have been given.
     pub fn tick(&mut self, now: Mono, report: &mut Reports<'_>) {
         for session in self.sessions.values_mut() {
             tick(session, now, report);

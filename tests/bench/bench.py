@@ -177,12 +177,12 @@ def thousand(table, tools, options):
         busy = f"the machine was busy for {100 * figures['machine_busy']:.1f} % of the time"
         due = 2 * 50 * options.recorded * TWO_MINUTES
         table.add(f"cordboard, {options.recorded} recorded calls", f"{cpu(figures)}; {busy}; the load sent {figures['sent']} packets, {due} were due")
-        dropped = switch.metric("media_datagrams_not_sent_total") + switch.metric("media_frames_not_recorded_total")
+        not_sent, dropped = switch.metric("media_datagrams_not_sent_total"), switch.metric("media_frames_not_recorded_total")
         lost = figures["sent"] - figures["received"] - figures["early"]
         seen = f"{lost} of {figures['sent']} packets lost on the way, {figures['socket_drops']} of them in the load's own sockets"
         seen += f", {overflown} in sockets that were not read in time (the kernel's count)"
         seen += f"; before them {figures['early']} that came before their call was answered"
-        table.add("  packets that the switch lost", seen, lost - figures["socket_drops"] + dropped, 0, " packets")
+        table.add("  packets that the switch lost", seen, lost - figures["socket_drops"] + not_sent + dropped, 0, " packets")
         say("its recordings, packet by packet")
         switch.wait_until_written(options.recorded)
         found = recordings.judge(switch.recordings, TWO_MINUTES)
@@ -190,9 +190,9 @@ def thousand(table, tools, options):
             say(f"a flaw in {where}")
         figure = f"{found['whole']} of {found['files']} files have every packet on both sides, {found['missing']} packets are missing"
         figure += f" within a side, {found['short']} at the ends; {found['moved']} moves to keep to the clock"
+        figure += f"; by their own account {switch.lost_ms()} ms are lost, {dropped} frames found no room"
         flaws = found["files"] - found["whole"] + abs(found["files"] - options.recorded)
         table.add("  recordings with a flaw", figure, flaws, 0, " files")
-
 
 
 def calls(table, tools, options):

@@ -202,6 +202,10 @@ class Switch:
 
         wait_for(f"{files} recordings are finished", 120, done)
 
+    def lost_ms(self):
+        """What all recordings say that they lost, on both sides."""
+        return sum(sum(json.loads(path.read_text()).get("lost_ms", [])) for path in self.recordings.rglob("*.json"))
+
 
 MENU = """\
 name = "long"

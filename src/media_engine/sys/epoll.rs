@@ -23,6 +23,8 @@ pub struct Epoll {
     events: Box<[libc::epoll_event; EVENTS]>,
     /// Of the last wait, those that have not been taken.
     left: std::ops::Range<usize>,
+    /// It had no room for more.
+    pub(super) was_full: bool,
     /// The kernel is older than 5.11, or somebody between us and it does not know the call: waits are as fine as `epoll_wait` has them.
     pub(super) coarse: bool,
 }
@@ -31,7 +33,13 @@ impl Epoll {
     pub fn new() -> io::Result<Epoll> {
         // SAFETY: takes no pointer; the descriptor it returns is new, and owned from here on.
         let epoll = unsafe { OwnedFd::from_raw_fd(check(libc::epoll_create1(libc::EPOLL_CLOEXEC))?) };
-        Ok(Epoll { epoll, events: Box::new([libc::epoll_event { events: 0, u64: 0 }; EVENTS]), left: 0..0, coarse: false })
+        Ok(Epoll {
+            epoll,
+            events: Box::new([libc::epoll_event { events: 0, u64: 0 }; EVENTS]),
+            left: 0..0,
+            was_full: false,
+            coarse: false,
+        })
     }
 
     /// Watches a descriptor for input; `token` names it. Closing it ends the watch.
@@ -60,6 +68,7 @@ impl Epoll {
         }
         // A signal interrupted it, or nothing came: either way the caller looks at its clock again.
         self.left = 0..n.unwrap_or(0).min(EVENTS);
+        self.was_full = self.left.end == EVENTS;
     }
 
     /// The next one that has input, of the last wait.

@@ -149,6 +149,14 @@ impl Network {
         }
     }
 
+    /// Though [`Network::next`] gives none, there are datagrams that the last wait had no room for.
+    pub fn has_more(&self) -> bool {
+        match &self.way {
+            Way::Epoll(epoll) => epoll.was_full,
+            Way::Ring(ring) => ring.has_idle(),
+        }
+    }
+
     /// The datagram is in the inbox; `false`: there is none after all.
     pub fn read(&self, socket: impl AsFd, inbox: &mut Inbox) -> bool {
         match &self.way {

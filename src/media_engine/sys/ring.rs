@@ -300,6 +300,11 @@ impl Ring {
         Some(token)
     }
 
+    /// Sockets are to be asked again: there was no room for what they have.
+    pub fn has_idle(&self) -> bool {
+        !self.idle.is_empty()
+    }
+
     /// The datagram goes with the next bunch, or the next wait.
     pub fn send(&mut self, socket: BorrowedFd<'_>, to: SocketAddr, bytes: &[u8]) {
         if self.slots.free.is_empty() {

@@ -61,15 +61,84 @@ fn a_call_is_recorded_and_what_still_runs_at_the_end_is_closed() {
 
 #[test]
 fn a_full_queue_drops_frames_and_counts_them() {
-    let (frames, queue) = sync_channel(2);
+    let (frames, queue) = tokio::sync::mpsc::channel(2);
     let dropped = Arc::new(Dropped::default());
-    let tap = Tap::new(frames, dropped.clone());
+    let tap = Tap::new(frames, dropped.clone(), Arc::default());
     for n in 0..5 {
         tap.offer(frame(recording(1), Mono::from_millis(n * 20), Side::Heard));
     }
     assert_eq!(dropped.take(), [(recording(1), [0, 3 * 160])].into());
     assert!(dropped.take().is_empty());
+    assert_eq!(dropped.frames(), 3);
     drop(queue);
+}
+
+#[test]
+fn time_goes_on_as_the_slowest_worker_reads() {
+    let at = Mono::from_millis;
+    let (frames, _queue) = tokio::sync::mpsc::channel(1);
+    let reach = Arc::new(Reach::default());
+    let tap = Tap::new(frames, Arc::default(), reach.clone());
+    assert_eq!(reach.of_all(), None);
+    assert_eq!(horizon(at(10_000), reach.of_all()), at(10_000), "nobody records");
+    tap.read_until(0, Some(at(9_990)));
+    tap.read_until(1, Some(at(9_970)));
+    assert_eq!(horizon(at(10_000), reach.of_all()), at(10_000), "both are current");
+    assert_eq!(horizon(at(10_300), reach.of_all()), at(10_020), "one stands still: what it has not read is to come");
+    assert_eq!(horizon(at(20_000), reach.of_all()), at(17_000), "but not forever");
+    tap.read_until(1, None);
+    assert_eq!(horizon(at(10_030), reach.of_all()), at(10_030));
+    tap.read_until(200, Some(at(1)));
+    assert_eq!(horizon(at(10_030), reach.of_all()), at(10_030), "a worker that there is no room for has no say");
+}
+
+/// The machine stands still for a second: packets wait in the sockets, and the writer wakes first.
+#[test]
+fn what_a_worker_reads_late_is_in_its_place() {
+    let root = tempfile::TempDir::new().unwrap();
+    let clock = System::start();
+    let deaf: Health = Arc::new(|_, _| {});
+    let options = LogOptions { reserve_bytes: 0, ..LogOptions::default() };
+    let store = Store::open(root.path(), options, Arc::new(RealDisk), clock, deaf.clone()).unwrap();
+    let reports = Arc::new(Mutex::new(Vec::new()));
+    let into = reports.clone();
+    let report: ReportTo = Arc::new(move |r| into.lock().unwrap().push(r));
+    let recorder = Recorder::start(&store, Arc::new(RealDisk), clock, report, deaf).unwrap();
+    let tap = recorder.tap();
+    let begun = clock.mono();
+    recorder.command(RecorderCommand::Begin { at: begun, about: about(1) });
+    let mut sent = 0u64;
+    let mut read = |is_late: bool| {
+        let now = clock.mono();
+        while begun + Duration::from_millis(sent * 20) < now {
+            let due = begun + Duration::from_millis(sent * 20);
+            for side in [Side::Said, Side::Heard] {
+                // What lay in the socket has the time at which it is read.
+                let at = if is_late { now } else { due };
+                let (sequence, timestamp) = (sent as u16, (sent * 160) as u32);
+                let payload = Payload::from(&[0x12; 160][..]);
+                tap.offer(Frame { recording: recording(1), side, at, ssrc: 1, sequence, timestamp, codec: Codec::Pcmu, payload });
+            }
+            sent += 1;
+        }
+        tap.read_until(0, Some(now));
+        now.since(begun)
+    };
+    until("half a second", || read(false) > Duration::from_millis(500));
+    until("a second in which nothing is read", || clock.mono().since(begun) > Duration::from_millis(1_500));
+    read(true);
+    until("half a second more", || read(false) > Duration::from_millis(2_000));
+    let end = begun + Duration::from_millis(sent * 20);
+    recorder.command(RecorderCommand::End { recording: recording(1), at: end });
+    tap.read_until(0, None);
+    until("finished", || reports.lock().unwrap().iter().any(|r| matches!(r, RecorderReport::Finished { .. })));
+    recorder.close();
+    assert_eq!(store.recordings.row(recording(1)).unwrap().unwrap().lost_ms, [0, 0]);
+    let samples: Vec<i16> =
+        hound::WavReader::open(store.folder.audio(recording(1))).unwrap().samples::<i16>().map(Result::unwrap).collect();
+    let wanted = crate::codec::G711::Pcmu.decode(0x12);
+    assert_eq!((samples.len() as u64, samples.iter().filter(|s| **s != wanted).count()), (sent * 320, 0));
+    store.close();
 }
 
 /// While the disk hangs the workers' side never waits; what finds the queue full is silence of its length, counted; and behind it every
@@ -228,7 +297,7 @@ fn commands_that_are_lost_while_the_writer_hangs_are_told() {
     until("lost", || {
         // Of none that it knows.
         recorder.command(RecorderCommand::Pause { recording: recording(9), at: clock.mono() });
-        recorder.lost().load(Ordering::Relaxed) > 0
+        recorder.losses().collect()[0].1 > 0
     });
     recorder.command(RecorderCommand::Begin { at: clock.mono(), about: about(2) });
     assert!(trouble.lock().unwrap().as_ref().is_some_and(|what| what.contains("commands to it are lost")));

@@ -274,3 +274,32 @@ proptest::proptest! {
         proptest::prop_assert_eq!(out.len() as u64, (at + 950) * 8 * 2);
     }
 }
+
+/// For 1.5 s nothing is read, and then all at once: the sockets have kept it. Time has stood still meanwhile for whoever drains.
+#[test]
+fn what_was_read_late_all_at_once_is_in_its_place() {
+    for first_late in [40, 50, 51] {
+        let s = Source::new(Side::Heard);
+        let mut t = Timeline::new(Mono::ZERO, NARROW);
+        let mut out = Vec::new();
+        for n in 0..first_late {
+            t.push(&s.frame(n, u64::from(n) * 20 * MS));
+            assert!(!t.drain(Mono::from_micros(u64::from(n) * 20 * MS), &mut out));
+        }
+        let late = u64::from(first_late + 75) * 20 * MS;
+        assert!(!t.is_behind(Mono::from_micros(late)));
+        for n in first_late..first_late + 75 {
+            t.push(&s.frame(n, late));
+        }
+        assert_eq!(t.heard.ring.len(), 2 * RING, "it has grown to what waits");
+        for n in first_late + 75..300 {
+            let at = Mono::from_micros(u64::from(n) * 20 * MS);
+            t.push(&s.frame(n, u64::from(n) * 20 * MS));
+            assert!(!t.drain(at, &mut out));
+        }
+        assert_eq!((t.said.ring.len(), t.heard.ring.len()), (RING, RING), "and has shrunk");
+        t.finish(Mono::from_micros(6_000 * MS), &mut out);
+        assert_eq!(packets(&channel(&out, true)), (0..300).map(|n| Some(n % 100)).collect::<Vec<_>>(), "{first_late}");
+        assert_eq!(t.losses(Side::Heard), Losses::default());
+    }
+}
