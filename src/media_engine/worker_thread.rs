@@ -79,23 +79,27 @@ pub struct Lag {
     last_round: Mono,
     /// It has been late, or had more to read than a round takes, and found something in each round since.
     is_late: bool,
+    /// The round that is under way is the one in which it turned out to be late. Its wait may have ended without a look at the sockets: a
+    /// process that was stopped comes back from it interrupted.
+    is_first: bool,
     read_until: Mono,
 }
 
 impl Lag {
     pub fn new(now: Mono) -> Lag {
-        Lag { last_round: now, is_late: false, read_until: now }
+        Lag { last_round: now, is_late: false, is_first: false, read_until: now }
     }
 
     /// A round begins at `now`.
     fn begin(&mut self, now: Mono) {
-        self.is_late |= now.since(self.last_round) > ROUND_AT_LEAST;
+        self.is_first = now.since(self.last_round) > ROUND_AT_LEAST;
+        self.is_late |= self.is_first;
         self.last_round = now;
     }
 
     /// All that the round's wait has brought is read: so many datagrams.
     fn read_all(&mut self, datagrams: usize) {
-        self.is_late &= datagrams > 0;
+        self.is_late &= self.is_first || datagrams > 0;
         if !self.is_late {
             self.read_until = self.last_round;
         }
@@ -626,8 +630,12 @@ mod tests {
         lag.begin(at(110));
         lag.read_all(3);
         assert_eq!((lag.read_until, lag.is_late), (at(110), false));
-        // The machine stands still; of each socket one datagram is read, and more may wait.
+        // The process is stopped, and its wait is interrupted.
         lag.begin(at(400));
+        lag.read_all(0);
+        assert_eq!((lag.read_until, lag.is_late), (at(110), true));
+        // Of each socket one datagram is read, and more may wait.
+        lag.begin(at(401));
         lag.read_all(3);
         lag.begin(at(401));
         lag.read_some();
