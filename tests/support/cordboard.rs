@@ -6,11 +6,11 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::process::{Folder, Process, wait_for};
+use super::process::{Folder, Process, wait_for, wait_until};
 use super::stream::EventStream;
 
 /// The bootstrap admin token that every switch of a test gets.
@@ -271,6 +271,15 @@ impl Cordboard {
     /// `kill -9`.
     pub fn kill(&mut self) {
         self.process.kill();
+    }
+
+    /// It does nothing at all for at least so long, as on a machine whose host has no time for it. What peers send waits in sockets.
+    #[track_caller]
+    pub fn stand_still(&self, length: Duration) {
+        self.process.signal("STOP");
+        let since = Instant::now();
+        wait_until("a moment has passed", length * 10, || since.elapsed() >= length);
+        self.process.signal("CONT");
     }
 
     /// SIGTERM: drain.

@@ -1,4 +1,5 @@
-//! Recordings of a customer's call, by real clients: paused, drawn, refused; and a prompt that a phone records.
+//! Recordings of a customer's call, by real clients: paused, drawn, refused, over a moment in which the switch stood still; and a prompt
+//! that a phone records.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -98,6 +99,34 @@ fn a_pause_is_silence_of_its_length_on_both_sides_and_the_waveform_shows_it() {
     let conversation = switch.json(&format!("/api/v1/conversations/{id}"));
     let spans = conversation["intervals"].as_array().expect("intervals");
     assert!(spans.iter().any(|span| span["kind"] == "recording_paused" && span["to"].is_string()), "{spans:?}");
+}
+
+/// What is sent meanwhile waits in sockets, and whichever thread wakes first, it is in its place. Unheard of that moment would be all but the
+/// 0.2 s by which a recording is written behind.
+#[test]
+fn a_moment_in_which_the_switch_stands_still_is_in_the_recording() {
+    let site = site("recording-stopped");
+    let switch = site.start();
+    let mut phone = phone(&site, &switch);
+    let story = switch.events("since=0");
+    let (caller, _) = talk(&site, &switch, &story);
+    for _ in 0..3 {
+        wait_to_hear(&caller, Duration::from_secs(1));
+        switch.stand_still(Duration::from_millis(700));
+    }
+    wait_to_hear(&caller, Duration::from_secs(1));
+    phone.hang_up();
+    let finished = story.wait_for("recording.finished", SOON, |_| true);
+    drop(caller);
+    let recording = finished.data()["recording"].as_str().expect("an id").to_owned();
+    let row = switch.json(&format!("/api/v1/recordings/{recording}"));
+    let audio = Audio::read(&file(&site.recordings(), &format!("{recording}.wav")).expect("a file"));
+    for (side, lost) in row["lost_ms"].as_array().expect("of both sides").iter().enumerate() {
+        assert!(lost.as_u64().is_some_and(|ms| ms < 300), "side {side} lost {lost} ms\n{}", audio.picture(&TONES));
+        let halves = audio.halves(side, &TONES);
+        let other = halves.iter().filter(|half| !half.is_only(side)).count();
+        assert!(other <= 3, "{other} of {}\n{}", halves.len(), audio.picture(&TONES));
+    }
 }
 
 #[test]
