@@ -219,6 +219,7 @@ pub fn start(
             inbox: Inbox::new(),
             offered: Default::default(),
             lag: Lag::new(clock.mono()),
+            is_told: false,
         };
         let builder = std::thread::Builder::new().name(format!("media-{worker}"));
         let thread = builder.spawn(move || thread.run()).map_err(system)?;

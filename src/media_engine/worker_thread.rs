@@ -68,6 +68,17 @@ pub struct WorkerThread<O: Outlets> {
     /// What other threads had no room for. As many as legs are moved by in [`OFFERED_FOR`].
     pub offered: VecDeque<Offered>,
     pub lag: Lag,
+    /// Orders may be there.
+    pub is_told: bool,
+}
+
+/// What the recorder is told of a thread that runs no more: nothing of it is to be waited for.
+struct Gone<O: Outlets>(O, u8);
+
+impl<O: Outlets> Drop for Gone<O> {
+    fn drop(&mut self) {
+        self.0.read_until(self.1, None);
+    }
 }
 
 /// Whether datagrams wait that this thread has not read.
@@ -79,27 +90,39 @@ pub struct Lag {
     last_round: Mono,
     /// It has been late, or had more to read than a round takes, and found something in each round since.
     is_late: bool,
-    /// The round that is under way is the one in which it turned out to be late. Its wait may have ended without a look at the sockets: a
-    /// process that was stopped comes back from it interrupted.
-    is_first: bool,
+    /// When it turned out so.
+    late_since: Mono,
+    /// When it last was.
+    late_at: Mono,
     read_until: Mono,
 }
 
+/// Rounds that came in time for so long have read each socket many times, though one is flooded and never dry.
+const IN_TIME: Duration = Duration::from_millis(500);
+/// Orders wait so long at most for what came before them to be read.
+const ORDERS_WAIT: Duration = Duration::from_millis(200);
+
 impl Lag {
     pub fn new(now: Mono) -> Lag {
-        Lag { last_round: now, is_late: false, is_first: false, read_until: now }
+        Lag { last_round: now, is_late: false, late_since: now, late_at: now, read_until: now }
     }
 
     /// A round begins at `now`.
     fn begin(&mut self, now: Mono) {
-        self.is_first = now.since(self.last_round) > ROUND_AT_LEAST;
-        self.is_late |= self.is_first;
+        let is_late = now.since(self.last_round) > ROUND_AT_LEAST;
         self.last_round = now;
+        if is_late {
+            self.late();
+        }
     }
 
     /// All that the round's wait has brought is read: so many datagrams.
     fn read_all(&mut self, datagrams: usize) {
-        self.is_late &= self.is_first || datagrams > 0;
+        // In the round in which it turned out to be late the wait may have ended without a look at the sockets: a process that was stopped
+        // comes back from it interrupted.
+        let is_first = self.late_at == self.last_round;
+        let is_dry = datagrams == 0 || self.last_round.since(self.late_at) > IN_TIME;
+        self.is_late &= is_first || !is_dry;
         if !self.is_late {
             self.read_until = self.last_round;
         }
@@ -107,7 +130,20 @@ impl Lag {
 
     /// There was more than is read in a round.
     fn read_some(&mut self) {
+        self.late();
+    }
+
+    fn late(&mut self) {
+        if !self.is_late {
+            self.late_since = self.last_round;
+        }
         self.is_late = true;
+        self.late_at = self.last_round;
+    }
+
+    /// What came before an order that is there now may be unread.
+    fn is_behind_orders(&self) -> bool {
+        self.is_late && self.last_round.since(self.late_since) <= ORDERS_WAIT
     }
 }
 
@@ -224,6 +260,7 @@ impl<O: Outlets> WorkerThread<O> {
             tracing::error!(%error, "a media worker cannot begin");
             return;
         }
+        let _gone = Gone(self.doors.outlets.clone(), self.doors.ports.worker());
         let mut overflow_at = self.clock.mono() + OVERFLOW_EVERY;
         loop {
             let timeout = self.timeout(overflow_at);
@@ -239,6 +276,12 @@ impl<O: Outlets> WorkerThread<O> {
                 if self.doors.counters.stop.load(Relaxed) {
                     return;
                 }
+                self.is_told = true;
+            }
+            // What came before the end of a recording is of the recording.
+            let recording = !self.doors.overflow.is_empty();
+            if self.is_told && !(recording && self.lag.is_behind_orders()) {
+                self.is_told = false;
                 self.take_orders(now);
             }
             self.offer_again(now);
@@ -363,6 +406,8 @@ impl<O: Outlets> WorkerThread<O> {
         let leg = moving.leg();
         if let Some(recording) = moving.recording() {
             self.doors.overflow.insert(recording, Tapped { leg, dropped: 0 });
+            // Its socket comes with what waits in it.
+            self.lag.read_some();
         }
         let slot = self.worker.adopt(moving, now);
         if let (Some(slot), Some(peer)) = (slot, peer) {
@@ -619,6 +664,7 @@ mod tests {
                 inbox: Inbox::new(),
                 offered: VecDeque::new(),
                 lag: Lag::new(Mono::ZERO),
+                is_told: false,
             }
         })
     }
@@ -653,7 +699,18 @@ mod tests {
         lag.read_some();
         lag.begin(at(406));
         lag.read_all(9);
-        assert_eq!(lag.read_until, at(404));
+        assert_eq!((lag.read_until, lag.is_behind_orders()), (at(404), true));
+        // One socket is never dry, and orders wait for it no longer than for any.
+        for ms in 407..900 {
+            lag.begin(at(ms));
+            lag.read_all(9);
+        }
+        assert_eq!((lag.read_until, lag.is_late, lag.is_behind_orders()), (at(404), true, false));
+        for ms in 900..910 {
+            lag.begin(at(ms));
+            lag.read_all(9);
+        }
+        assert_eq!((lag.read_until, lag.is_late), (at(909), false), "its neighbours' time goes on");
     }
 
     /// The port pair is bound by somebody.

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::measure::Measure;
+use super::threads::WAIT_FOR_WORKERS;
 use super::timeline::{HOLD_BACK, NARROW, Timeline};
 use super::wav::{MOST_FRAMES, WavFile, frames_ms};
 use crate::clock::Mono;
@@ -149,9 +150,9 @@ impl Session {
         !self.is_over(at) && self.timeline.is_behind(at)
     }
 
-    /// What comes then is of the time after its end.
+    /// What is read then came after its end.
     fn is_over(&self, at: Mono) -> bool {
-        self.end.is_some_and(|end| at > end + HOLD_BACK)
+        self.end.is_some_and(|end| at > end + WAIT_FOR_WORKERS + HOLD_BACK)
     }
 
     /// Silence on purpose begins.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
@@ -39,7 +40,7 @@ impl Tap {
         self.reach.set(worker, until);
     }
 
-    /// Never waits. No allocation unless frames are dropped.
+    /// Never waits. Allocates a block for each 32 frames that wait, and uses it again.
     pub fn offer(&self, frame: Frame) {
         match self.frames.try_send(frame) {
             Ok(()) => {}
@@ -88,6 +89,9 @@ pub struct Reach([AtomicU64; WORKERS]);
 /// Of a worker that has no recordings.
 const ALL: u64 = u64::MAX;
 
+/// Nobody waits for a worker that has read nothing for so long: it reads no more, and the others' recordings are not to be late for ever.
+const GIVEN_UP: Duration = Duration::from_secs(10);
+
 impl Default for Reach {
     fn default() -> Self {
         Reach([const { AtomicU64::new(ALL) }; WORKERS])
@@ -102,9 +106,9 @@ impl Reach {
         }
     }
 
-    /// What came before this, by whichever worker, has been offered; `None`: nothing is recorded.
-    pub fn of_all(&self) -> Option<Mono> {
-        let least = self.0.iter().map(|reach| reach.load(Ordering::Acquire)).min();
-        least.filter(|us| *us != ALL).map(Mono::from_micros)
+    /// What came before this, by whichever worker, has been offered; `None`: nothing is recorded by any that reads.
+    pub fn of_all(&self, now: Mono) -> Option<Mono> {
+        let reads = |us: &u64| *us != ALL && now.since(Mono::from_micros(*us)) <= GIVEN_UP;
+        self.0.iter().map(|reach| reach.load(Ordering::Acquire)).filter(reads).min().map(Mono::from_micros)
     }
 }

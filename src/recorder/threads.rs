@@ -61,9 +61,9 @@ const LAST_TRIES: u32 = 5;
 /// A worker that has read its sockets so shortly ago has all that there is.
 const CURRENT: Duration = Duration::from_millis(50);
 
-/// What a worker has not read after this long is not waited for: its thread hangs, and the other recordings go on. As long as the workers'
-/// watch takes to call that a stall, and within what a time line can hold.
-const WAIT_FOR_WORKERS: Duration = Duration::from_secs(3);
+/// What a worker has not read after this long is not waited for: its thread hangs, and the other recordings go on. A worker takes what is
+/// older for a new beginning of its source, and a time line has room for it.
+pub const WAIT_FOR_WORKERS: Duration = Duration::from_secs(2);
 
 /// Up to when a recording's time has passed, by what the workers have read.
 fn horizon(now: Mono, reach: Option<Mono>) -> Mono {
@@ -338,7 +338,7 @@ impl WriterThread {
     fn drain(&mut self, report: &mut Reports<'_>) -> Drained {
         loop {
             // Asked before the frames are taken: what was offered by then is among them.
-            let reach = self.reach.of_all();
+            let reach = self.reach.of_all(self.clock.mono());
             while let Some(command) = self.commands.pop() {
                 self.writer.command(command);
             }

@@ -36,6 +36,8 @@ pub const TOLERANCE: Duration = Duration::from_millis(60);
 /// A source whose packets are too late for this long has a clock that stood still (some phones stop it on hold). Less than
 /// [`HOLD_BACK`], so that the places of what was kept meanwhile are not yet written.
 const DECIDE: Duration = Duration::from_millis(160);
+/// So few packets say nothing of a source's clock: half a second of the usual ones.
+const ENOUGH: u32 = 25;
 /// RTP time this far ahead of arrival is a jump of the source's clock.
 const AHEAD: Duration = Duration::from_millis(500);
 /// No codec's packets are longer (Opus has 120 ms at most).
@@ -222,23 +224,25 @@ struct Anchor {
     at: i64,
     /// In samples.
     length: i64,
+    /// Where the first packet begins, and when that was read.
+    first: (i64, i64),
     drift: Drift,
 }
 
-/// The least and the most by which arrival was after RTP time since `since`, over arrivals without a break: what comes after one, and all
-/// at once, says nothing of a clock.
+/// The least and the most by which arrival was after RTP time since `since`. Where they are far apart, packets were read late and all at
+/// once, which says nothing of a clock.
 #[derive(Clone, Copy, Debug)]
 struct Drift {
     since: i64,
-    /// The last arrival.
-    last: i64,
+    /// Arrivals.
+    count: u32,
     least: i64,
     most: i64,
 }
 
 impl Drift {
     fn new(since: i64) -> Drift {
-        Drift { since, last: since, least: i64::MAX, most: i64::MIN }
+        Drift { since, count: 0, least: i64::MAX, most: i64::MIN }
     }
 }
 
@@ -446,7 +450,7 @@ impl Track {
         if gap <= 0 {
             // Doubled or out of order: only what is still missing of it is taken.
             if gap < 0 && sound.length > 0 {
-                self.fill_in(at, &sound.samples, written);
+                self.fill_in(at, &sound.samples, arrived, written);
             }
             return Some(sound.samples);
         }
@@ -456,6 +460,7 @@ impl Track {
             self.anchor = Some(anchor);
             return Some(sound.samples);
         }
+        let at = at - self.settle(&mut anchor, at, arrived, written);
         if at - arrived > self.ticks(AHEAD) {
             self.anchor_anew(frame, &sound, arrived, written);
             return Some(sound.samples);
@@ -476,6 +481,28 @@ impl Track {
         Some(sound.samples)
     }
 
+    /// A packet can't come before it is spoken. Where the first ones of a source do, by RTP time, they were read late and all at once: what
+    /// is placed of it moves back, at most to what is written. By how much it does.
+    fn settle(&mut self, anchor: &mut Anchor, at: i64, arrived: i64, written: i64) -> i64 {
+        let (began, read) = anchor.first;
+        let is_new = arrived - read < i64::from(self.rate);
+        let by = (at - arrived).min(began - written);
+        if !is_new || at - arrived <= self.ticks(TOLERANCE) || by <= 0 {
+            return 0;
+        }
+        let mask = self.ring.len() - 1;
+        for place in began..(anchor.at + anchor.length).min(written + self.ring.len() as i64) {
+            let sample = std::mem::replace(&mut self.ring[place as usize & mask], EMPTY);
+            let slot = &mut self.ring[(place - by) as usize & mask];
+            if *slot == EMPTY {
+                *slot = sample;
+            }
+        }
+        anchor.first.0 -= by;
+        anchor.at -= by;
+        by
+    }
+
     fn anchor_anew(&mut self, frame: &Frame, sound: &Sound, arrived: i64, written: i64) {
         self.give_up_behind();
         if self.anchor.is_some() {
@@ -485,11 +512,12 @@ impl Track {
             // No sound has come of this source; its time is anchored by the first that does.
             return;
         }
-        self.set_anchor(frame, arrived.max(written), sound.length);
-        self.place(arrived.max(written) - sound.back, &sound.samples, written);
+        let at = arrived.max(written);
+        self.set_anchor(frame, at, sound.length, (at - sound.back, arrived));
+        self.place(at - sound.back, &sound.samples, written);
     }
 
-    fn set_anchor(&mut self, frame: &Frame, at: i64, length: i64) {
+    fn set_anchor(&mut self, frame: &Frame, at: i64, length: i64, first: (i64, i64)) {
         self.anchor = Some(Anchor {
             ssrc: frame.ssrc,
             codec: frame.codec,
@@ -497,6 +525,7 @@ impl Track {
             timestamp: frame.timestamp,
             at,
             length,
+            first,
             drift: Drift::new(at),
         });
     }
@@ -527,7 +556,8 @@ impl Track {
             let at = began + samples_of(frame.codec, timestamp_gap(base, kept.timestamp), rate);
             self.place(at - kept.sound.back, &kept.sound.samples, written);
         }
-        self.set_anchor(frame, began + samples_of(frame.codec, timestamp_gap(base, frame.timestamp), rate), length);
+        let at = began + samples_of(frame.codec, timestamp_gap(base, frame.timestamp), rate);
+        self.set_anchor(frame, at, length, (began, arrived));
     }
 
     fn give_up_behind(&mut self) {
@@ -554,8 +584,11 @@ impl Track {
     }
 
     /// Out of order: what of it has a place yet.
-    fn fill_in(&mut self, at: i64, samples: &[i16], written: i64) {
-        if at + samples.len() as i64 <= written {
+    fn fill_in(&mut self, at: i64, samples: &[i16], arrived: i64, written: i64) {
+        if at - arrived > self.ticks(AHEAD) {
+            // Its time is none of this source's.
+            self.losses.late += 1;
+        } else if at + samples.len() as i64 <= written {
             // Concealed already, when the numbers left it out.
             self.losses.late += 1;
         } else {
@@ -594,17 +627,16 @@ impl Track {
     fn follow_drift(&mut self, anchor: &mut Anchor, arrived: i64) {
         let after = arrived - anchor.at;
         let tolerance = self.ticks(TOLERANCE);
-        if arrived - anchor.drift.last > self.ticks(HOLD_BACK) {
-            anchor.drift = Drift::new(arrived);
-        }
+        let spread = self.ticks(HOLD_BACK);
         let drift = &mut anchor.drift;
-        drift.last = arrived;
+        drift.count += 1;
         drift.least = drift.least.min(after);
         drift.most = drift.most.max(after);
-        if arrived - drift.since < i64::from(self.rate) {
+        if arrived - drift.since < i64::from(self.rate) || drift.count < ENOUGH {
             return;
         }
         let shift = match (drift.least, drift.most) {
+            (least, most) if most - least > spread => 0,
             (least, _) if least > tolerance => least,
             (_, most) if most < -tolerance => most,
             _ => 0,

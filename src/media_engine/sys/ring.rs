@@ -281,7 +281,7 @@ impl Ring {
                 self.idle.push(token);
             }
         }
-        let timeout = if troubled { timeout.min(AFTER_TROUBLE) } else { timeout };
+        let timeout = if troubled { AFTER_TROUBLE } else { timeout };
         let is_idle = self.came.is_empty() && !self.woken;
         self.enter(if is_idle { timeout } else { Duration::ZERO });
     }
@@ -302,7 +302,7 @@ impl Ring {
 
     /// Sockets are to be asked again: there was no room for what they have.
     pub fn has_idle(&self) -> bool {
-        !self.idle.is_empty()
+        !self.idle.is_empty() && !self.troubled
     }
 
     /// The datagram goes with the next bunch, or the next wait.

@@ -79,17 +79,21 @@ fn time_goes_on_as_the_slowest_worker_reads() {
     let (frames, _queue) = tokio::sync::mpsc::channel(1);
     let reach = Arc::new(Reach::default());
     let tap = Tap::new(frames, Arc::default(), reach.clone());
-    assert_eq!(reach.of_all(), None);
-    assert_eq!(horizon(at(10_000), reach.of_all()), at(10_000), "nobody records");
+    let time = |ms| horizon(at(ms), reach.of_all(at(ms)));
+    assert_eq!(reach.of_all(at(10_000)), None);
+    assert_eq!(time(10_000), at(10_000), "nobody records");
     tap.read_until(0, Some(at(9_990)));
     tap.read_until(1, Some(at(9_970)));
-    assert_eq!(horizon(at(10_000), reach.of_all()), at(10_000), "both are current");
-    assert_eq!(horizon(at(10_300), reach.of_all()), at(10_020), "one stands still: what it has not read is to come");
-    assert_eq!(horizon(at(20_000), reach.of_all()), at(17_000), "but not forever");
+    assert_eq!(time(10_000), at(10_000), "both are current");
+    assert_eq!(time(10_300), at(10_020), "one stands still: what it has not read is to come");
+    assert_eq!(time(15_000), at(13_000), "but not forever");
+    tap.read_until(0, Some(at(21_000)));
+    assert_eq!(time(21_000), at(21_000), "and who reads nothing at all is given up");
+    tap.read_until(0, Some(at(10_020)));
     tap.read_until(1, None);
-    assert_eq!(horizon(at(10_030), reach.of_all()), at(10_030));
+    assert_eq!(time(10_030), at(10_030));
     tap.read_until(200, Some(at(1)));
-    assert_eq!(horizon(at(10_030), reach.of_all()), at(10_030), "a worker that there is no room for has no say");
+    assert_eq!(time(10_030), at(10_030), "a worker that there is no room for has no say");
 }
 
 /// The machine stands still for a second: packets wait in the sockets, and the writer wakes first.

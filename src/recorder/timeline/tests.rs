@@ -303,3 +303,29 @@ fn what_was_read_late_all_at_once_is_in_its_place() {
         assert_eq!(t.losses(Side::Heard), Losses::default());
     }
 }
+
+/// A source's first packets were read late, all at once, as where a call was answered while the machine stood still.
+#[test]
+fn the_beginning_of_a_source_that_was_read_late_is_where_it_was_said() {
+    for late in [5, 20, 35, 60] {
+        let s = Source::new(Side::Heard);
+        let mut t = Timeline::new(Mono::ZERO, NARROW);
+        let mut out = Vec::new();
+        // What time has passed is known while nothing was read: a second.
+        t.drain(Mono::from_micros(1_000 * MS), &mut out);
+        let read = (1_000 + u64::from(late) * 20) * MS;
+        for n in 0..late {
+            t.push(&s.frame(n, read));
+        }
+        for n in late..300 {
+            let at = (1_000 + u64::from(n) * 20) * MS;
+            t.push(&s.frame(n, at));
+            t.drain(Mono::from_micros(at), &mut out);
+        }
+        t.finish(Mono::from_micros(7_100 * MS), &mut out);
+        let heard: Vec<_> = packets(&channel(&out, true)).into_iter().flatten().collect();
+        assert_eq!(heard, (0..300).map(|n| n % 100).collect::<Vec<_>>(), "{late}: {:?}", t.losses(Side::Heard));
+        let begins = channel(&out, true).iter().position(|s| *s != 0).unwrap() as u64 / 8;
+        assert!(begins.abs_diff(1_000) <= 80, "{late}: {begins} ms");
+    }
+}
