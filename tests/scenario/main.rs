@@ -28,6 +28,7 @@ mod edge;
 mod emergency;
 mod faults_of_peers;
 mod figures;
+mod floor;
 mod flows;
 mod forwarding;
 mod greetings;

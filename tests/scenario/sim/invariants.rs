@@ -2,47 +2,47 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cordboard::event::Kind;
+use cordboard::event::{Event, Kind};
 use cordboard::ids::{ConversationId, QueueName};
 use cordboard::switch::{Answer, Command};
 
 use super::Sim;
 use super::ua::Phase;
 
-/// Conversations that have begun and not ended, in the order of their ids.
-pub fn live(sim: &Sim) -> Vec<ConversationId> {
-    let mut live = BTreeSet::new();
-    for event in &sim.events {
-        let Some(id) = event.conversation else { continue };
-        match event.kind {
-            Kind::CallStarted(_) => live.insert(id),
-            Kind::CallEnded(_) => live.remove(&id),
-            _ => continue,
-        };
-    }
-    live.into_iter().collect()
+/// What the log says of the present: folded as it is written, since a floor's log is long.
+#[derive(Default)]
+pub struct Seen {
+    pub live: BTreeSet<ConversationId>,
+    /// Who waits in which queue.
+    pub waiting: BTreeMap<ConversationId, QueueName>,
 }
 
-/// Who waits in which queue, by the log alone.
-fn waiting(sim: &Sim) -> BTreeMap<ConversationId, QueueName> {
-    let mut waiting = BTreeMap::new();
-    for event in &sim.events {
-        let Some(id) = event.conversation else { continue };
+impl Seen {
+    pub fn take(&mut self, event: &Event) {
+        let Some(id) = event.conversation else { return };
         match &event.kind {
-            Kind::QueueEntered(data) => {
-                waiting.insert(id, data.queue.clone());
-            }
-            Kind::QueueAnswered(_) | Kind::QueueAbandoned(_) | Kind::QueueLeft(_) => {
-                waiting.remove(&id);
-            }
+            Kind::CallStarted(_) => drop(self.live.insert(id)),
+            Kind::CallEnded(_) => drop(self.live.remove(&id)),
+            Kind::QueueEntered(data) => drop(self.waiting.insert(id, data.queue.clone())),
+            Kind::QueueAnswered(_) | Kind::QueueAbandoned(_) | Kind::QueueLeft(_) => drop(self.waiting.remove(&id)),
             _ => {}
         }
     }
-    waiting
+}
+
+/// Conversations that have begun and not ended, in the order of their ids.
+pub fn live(sim: &Sim) -> Vec<ConversationId> {
+    sim.seen.live.iter().copied().collect()
 }
 
 #[track_caller]
 pub fn check(sim: &mut Sim) {
+    check_where(sim, |_, _| true);
+}
+
+/// The same of a centre where not every agent of a queue fits each caller: by staff number, and who waits.
+#[track_caller]
+pub fn check_where(sim: &mut Sim, fits: impl Fn(&str, ConversationId) -> bool) {
     let Answer::Agents(agents) = sim.ask(Command::Agents) else { panic!("agents") };
     let Answer::Queues(queues) = sim.ask(Command::Queues) else { panic!("queues") };
     let Answer::Status(status) = sim.ask(Command::Status) else { panic!("status") };
@@ -50,7 +50,7 @@ pub fn check(sim: &mut Sim) {
     assert!(!status.counters.contains_key("acd_vanished_total"), "a caller vanished\n{}", sim.story());
 
     // The log and the board agree on who waits.
-    let waiting = waiting(sim);
+    let waiting = sim.seen.waiting.clone();
     for queue in &queues {
         let logged = waiting.values().filter(|q| **q == queue.name).count();
         assert_eq!(logged, queue.waiting as usize, "{} on the log and on the board\n{}", queue.name, sim.story());
@@ -72,9 +72,13 @@ pub fn check(sim: &mut Sim) {
     // Nobody who fits stands by while a caller waits without an offer.
     for agent in agents.iter().filter(|a| a.state == "ready") {
         for (caller, queue) in &waiting {
-            let fits = agent.queues.iter().any(|q| q == queue.as_str());
-            let offered = rung.iter().any(|c| **c == caller.to_string());
-            assert!(!fits || offered, "{} is idle while {caller} waits\n{}", agent.staff_number, sim.story());
+            let fits = agent.queues.iter().any(|q| q == queue.as_str()) && fits(&agent.staff_number, *caller);
+            assert!(
+                !fits || rung.iter().any(|c| **c == caller.to_string()),
+                "{} is idle while {caller} waits\n{}",
+                agent.staff_number,
+                sim.story()
+            );
         }
     }
     // A phone has one call of a queue at most. One that was answered too late is on its way out.

@@ -12,6 +12,8 @@ use cordboard::switch::{Answer, Command};
 use super::{Sim, kind_name};
 
 const SECOND: Duration = Duration::from_secs(1);
+/// Events that a failed test tells.
+const LAST: usize = 2_000;
 
 /// What somebody hears, by what the media worker was told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,11 +57,18 @@ impl Sim {
     /// Drops what was noted of calls that are over: for runs of thousands.
     pub fn forget(&mut self) {
         self.events.clear();
+        self.call_ids.clear();
+        self.recordings.clear();
+        self.forget_signalling();
+    }
+
+    /// All but what has happened.
+    pub fn forget_signalling(&mut self) {
         self.trace.clear();
         self.ways.clear();
         self.asked.clear();
-        self.call_ids.clear();
-        self.recordings.clear();
+        self.keys.clear();
+        self.recordings.retain(|_, recorded| recorded.ended.is_none());
     }
 
     /// The two hear each other and nothing else, for two seconds from here.
@@ -120,10 +129,10 @@ impl Sim {
         self.workers.iter().map(Worker::legs).collect()
     }
 
-    /// For the message of a failed test.
+    /// For the message of a failed test: the end of it, where it is long.
     pub fn story(&self) -> String {
-        let mut lines: Vec<String> = self
-            .events
+        let last = self.events.len().saturating_sub(LAST);
+        let mut lines: Vec<String> = self.events[last..]
             .iter()
             .map(|e| {
                 format!(

@@ -29,6 +29,7 @@ use cordboard::switch::output::{Banned, Known, Resolved, Server, Ticket, Wanted}
 use cordboard::switch::{Answer, Command, Input, Output, Switch, guarded};
 
 use audio::Loudspeaker;
+use invariants::Seen;
 use network::{Network, Parcel};
 pub use recorder::Recorded;
 use ua::{OnInvite, Ua};
@@ -49,8 +50,11 @@ pub struct Sim {
     hosts: BTreeMap<IpAddr, SocketAddr>,
     /// Two, as on the smallest machine: what joins two conversations may have to move legs.
     workers: [Worker; 2],
-    /// Media workers have no time: they take commands, and say and notice nothing. For days of signalling.
+    /// Media workers have no time: they take commands, and say and notice nothing, but that a prompt has ended ([`Sim::plays`]). For days of
+    /// signalling.
     pub deaf: bool,
+    /// Where they are deaf: what a leg is told, and until when.
+    plays: BTreeMap<LegId, (Mono, media::PlayId)>,
     /// What agents and customers sound like is measured: it costs more than all else, so only where a scenario wants to know.
     pub measures: bool,
     /// The disk hangs: what is done to messages is not done, and not reported.
@@ -65,6 +69,8 @@ pub struct Sim {
     at_worker: BTreeMap<LegId, u8>,
     pub recordings: BTreeMap<RecordingId, Recorded>,
     pub events: Vec<Event>,
+    /// What they say of the present.
+    pub seen: Seen,
     /// Keys that media has told of, and whether a journal would have hidden which.
     pub keys: Vec<(char, bool)>,
     /// Whose dialogs are whose.
@@ -226,6 +232,8 @@ impl Sim {
             hosts: BTreeMap::new(),
             workers: workers(&settings),
             deaf: false,
+            plays: BTreeMap::new(),
+            seen: Seen::default(),
             measures: false,
             hung: false,
             settings,
@@ -429,6 +437,7 @@ impl Sim {
             self.workers.iter().filter(|_| !self.deaf).filter_map(Worker::deadline).min(),
             self.network.next(),
             self.uas.values().filter_map(Ua::deadline).min(),
+            self.plays.values().map(|(until, _)| *until).min(),
             Some(limit),
         ];
         let at = next.into_iter().flatten().min().unwrap_or(limit).max(self.now.mono);
@@ -441,6 +450,11 @@ impl Sim {
                 self.heard(speaker);
             }
         }
+        let ended =
+            self.plays.extract_if(.., |_, (until, _)| *until <= at).map(|(leg, (_, play))| (leg, play)).collect::<Vec<_>>();
+        for (leg, play) in ended {
+            self.input(Input::Media(media::Report::PlayEnded { leg, play }));
+        }
         while let Some((to, parcel)) = self.network.due(at) {
             self.deliver(to, parcel);
         }
@@ -451,7 +465,7 @@ impl Sim {
         if self.switch.deadline().is_some_and(|d| d <= at) {
             self.input(Input::Tick);
         }
-        for recorded in self.recordings.values_mut().filter(|r| r.ended.is_none()) {
+        for recorded in self.recordings.values_mut().filter(|r| r.ended.is_none() && !self.deaf) {
             recorded.drain(at);
         }
     }
@@ -620,7 +634,10 @@ impl Sim {
                 later.push(Input::PromptKept { leg, prompt, recording, kept });
             }
             Output::Lookup { conversation, nth, request } => self.lookups.push((conversation, nth, *request)),
-            Output::Event(event) => self.events.push(event),
+            Output::Event(event) => {
+                self.seen.take(&event);
+                self.events.push(event);
+            }
             Output::Registration(change) => match change {
                 cordboard::switch::output::RegistrationChange::Put(number, binding)
                 | cordboard::switch::output::RegistrationChange::Refresh(number, binding) => {
@@ -717,10 +734,35 @@ impl Sim {
             | media::Command::Trickle { .. }
             | media::Command::Expect { .. } => {}
         }
+        if self.deaf {
+            self.play(&command);
+        }
         let mut speaker = Loudspeaker::default();
         self.workers[usize::from(worker)].handle(command, &self.clips, now, &mut speaker);
         later.extend(std::mem::take(&mut speaker.reports).into_iter().map(Input::Media));
         self.heard(speaker);
+    }
+
+    /// A prompt lasts as long as its clips.
+    fn play(&mut self, command: &media::Command) {
+        match command {
+            media::Command::Hear { leg, source: media::Source::Play(play, media::Audio::Prompt(clips)) } => {
+                let samples: usize = clips.iter().filter_map(|clip| self.clips.prompt(clip)).map(|clip| clip.len()).sum();
+                self.plays.insert(*leg, (self.now.mono + Duration::from_micros(samples as u64 * 125), *play));
+            }
+            media::Command::Hear { leg, .. } | media::Command::Close { leg } => drop(self.plays.remove(leg)),
+            _ => {}
+        }
+    }
+
+    /// A key of who is at the other end of this call of theirs, as media tells it.
+    pub fn key(&mut self, at: SocketAddr, call_id: &str, digit: char) {
+        let call = self.ua(at).calls.iter().find(|call| call.call_id == call_id);
+        let leg = call.and_then(|call| self.legs.get(&call.rtp_remote?.port())).copied();
+        if let Some(leg) = leg {
+            let via = media::DigitVia::Rfc4733;
+            self.input(Input::Media(media::Report::Digit { leg, digit, duration_ms: 100, via }));
+        }
     }
 
     /// What a peer wants sent.

@@ -104,7 +104,9 @@ impl Sim {
                 let Some(recorded) = self.recordings.get_mut(&recording) else { return };
                 recorded.ended = Some(at);
                 let before = recorded.samples.len();
-                recorded.timeline.finish(at, &mut recorded.samples);
+                if !self.deaf {
+                    recorded.timeline.finish(at, &mut recorded.samples);
+                }
                 recorded.measure.push(&recorded.samples[before..]);
                 // An end that is told late lies before what was written.
                 recorded.samples.truncate(at.since(recorded.began).as_millis() as usize * 16);
@@ -120,7 +122,10 @@ impl Sim {
                     let conversation = recorded.conversation;
                     later.push(Input::Recorder(RecorderReport::Measured { conversation, measured }));
                 }
-                let duration_ms = recorded.samples.len() as u64 / 2 / 8;
+                let duration_ms = match self.deaf {
+                    true => at.since(recorded.began).as_millis() as u64,
+                    false => recorded.samples.len() as u64 / 2 / 8,
+                };
                 let finished = RecordingFinished { recording, duration_ms, bytes: 0, sha256: String::new(), lost_ms: [0, 0] };
                 later.push(Input::Recorder(RecorderReport::Finished { conversation: recorded.conversation, finished }));
             }
