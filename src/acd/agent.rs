@@ -11,6 +11,7 @@ use super::offer::Offer;
 use super::skills::Levels;
 use super::wrapping::{After, WrapUp};
 use crate::clock::{Mono, Now};
+use crate::config::Standing;
 use crate::ids::{ConversationId, Number, QueueName, StaffNumber};
 
 /// What the agent set, by API or feature code. The only thing about an agent that outlives the process.
@@ -167,6 +168,8 @@ pub(super) struct Agent {
     pub home: Vec<Number>,
     /// Where the agent has logged in instead, or what a colleague's login has left; none at all: logged out.
     pub desk: Option<Vec<Number>>,
+    /// The queues that a supervisor has put the agent into, instead of those of the configuration.
+    pub put_into: Option<BTreeMap<QueueName, Standing>>,
     pub skills: Levels,
     pub wanted: Wanted,
     pub work: Work,

@@ -15,7 +15,7 @@ use super::skills::{Levels, Wants, levels};
 use super::wrapping::After;
 use crate::chance::Chance;
 use crate::clock::{Mono, Now};
-use crate::config::{Config, Place};
+use crate::config::{Config, Place, Standing};
 use crate::ids::{CallbackId, ConversationId, Number, QueueName, StaffNumber};
 
 /// Least rest after an unanswered offer. With none, a phone that refuses at once would be offered the same caller without end.
@@ -118,6 +118,13 @@ pub enum NotEntered {
 #[error("there is no agent {0}")]
 pub struct NoSuchAgent(pub StaffNumber);
 
+/// Without queues that are gone. With none of them left, the agent is again where the configuration says: nobody has put anybody nowhere.
+fn still_there(mut queues: BTreeMap<QueueName, Standing>, config: &Config) -> Option<BTreeMap<QueueName, Standing>> {
+    let was_nowhere = queues.is_empty();
+    queues.retain(|name, _| config.queues.contains_key(name));
+    (was_nowhere || !queues.is_empty()).then_some(queues)
+}
+
 impl Acd {
     /// All agents as in `snapshot`, and ready where it does not know them. The same `chance` and the same calls give the same offers.
     pub fn new(config: &Config, snapshot: Snapshot, chance: Chance, now: Now) -> Self {
@@ -142,6 +149,12 @@ impl Acd {
             }
         }
         acd.clear_desks();
+        for (staff_number, queues) in snapshot.put_into {
+            if let Some(agent) = acd.agents.get_mut(&staff_number) {
+                agent.put_into = still_there(queues, config);
+            }
+        }
+        acd.staff_queues();
         for (staff_number, wrapping) in snapshot.wrap_ups {
             acd.resume(&staff_number, wrapping, now);
         }
@@ -182,6 +195,12 @@ impl Acd {
                 .filter(|(_, a)| !a.leaving)
                 .filter_map(|(k, a)| Some((k.clone(), a.desk.clone()?)))
                 .collect(),
+            put_into: self
+                .agents
+                .iter()
+                .filter(|(_, a)| !a.leaving)
+                .filter_map(|(k, a)| Some((k.clone(), a.put_into.clone()?)))
+                .collect(),
             // By the wall's clock, which is the owner's to keep: see `Acd::wrapping_of`.
             wrap_ups: BTreeMap::new(),
             tallies: self.queues.iter().filter(|(_, q)| !q.draining).map(|(k, q)| (k.clone(), q.tally.clone())).collect(),
@@ -210,6 +229,7 @@ impl Acd {
                 name: String::new(),
                 home: Vec::new(),
                 desk: None,
+                put_into: None,
                 skills: Levels::new(),
                 wanted: Wanted::default(),
                 work: Work::Idle { since: now.mono },
@@ -223,12 +243,32 @@ impl Acd {
             if let Some(desk) = &mut agent.desk {
                 desk.retain(|phone| config.phones.contains_key(phone));
             }
+            agent.put_into = agent.put_into.take().and_then(|queues| still_there(queues, config));
             agent.skills = levels(&given.skills);
         }
         for (staff_number, agent) in &mut self.agents {
             agent.leaving = !config.agents.contains_key(staff_number);
+            if agent.leaving {
+                agent.put_into = None;
+            }
         }
         self.clear_desks();
+        self.staff_queues();
+    }
+
+    fn staff_queues(&mut self) {
+        for queue in self.queues.values_mut() {
+            queue.staff(&self.agents);
+        }
+    }
+
+    /// The agent works for these queues from here on, or (`None`) for those of the configuration. A queue that there is not counts for
+    /// nothing. An offer that rings and a call go on.
+    pub fn put_into(&mut self, agent: &StaffNumber, queues: Option<BTreeMap<QueueName, Standing>>) -> Result<(), NoSuchAgent> {
+        let Some(person) = self.agents.get_mut(agent).filter(|a| !a.leaving) else { return Err(NoSuchAgent(agent.clone())) };
+        person.put_into = queues;
+        self.staff_queues();
+        Ok(())
     }
 
     /// A phone at which somebody has logged in is at nobody's home meanwhile.
@@ -397,6 +437,12 @@ impl Acd {
     /// Whether the agent is one of the queue's.
     pub fn serves(&self, agent: &StaffNumber, queue: &QueueName) -> bool {
         self.queues.get(queue).is_some_and(|queue| queue.members.contains_key(agent))
+    }
+
+    /// Whether one of the queue's agents works at the phone.
+    pub fn serves_at(&self, phone: &Number, queue: &QueueName) -> bool {
+        let works_there = |agent: &StaffNumber| self.agents.get(agent).is_some_and(|agent| agent.phones().contains(phone));
+        self.queues.get(queue).is_some_and(|queue| queue.members.keys().any(works_there))
     }
 
     /// Changes what a caller who waits asks for. Offers that ring for it at agents whom it does not fit any more end. `None` if it does not

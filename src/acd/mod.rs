@@ -3,7 +3,7 @@
 //! | fact | its one owner |
 //! |---|---|
 //! | that a caller or a callback waits, since when, in which queue, what for | `Queue::waiting` here |
-//! | what an agent wants (ready, paused, offline), and where the agent has logged in | `Agent::wanted`, `Agent::desk` here; kept over a restart by a [`Snapshot`] |
+//! | what an agent wants (ready, paused, offline), where the agent has logged in, and which queues a supervisor has put the agent into | `Agent::wanted`, `Agent::desk`, `Agent::put_into` here; kept over a restart by a [`Snapshot`] |
 //! | that an agent is offered, talks, wraps up or rests | `Agent::work` here; an offer exists only there |
 //! | that a phone is registered, is on another call, still talks to the caller | the [`Floor`], asked at each step, never copied |
 //! | what is known of a callback | its events, which make the [`Book`] |
@@ -69,6 +69,7 @@ pub use skills::{Levels, Pin, Relax, Wants};
 pub use view::{AgentView, QueueView, WaitingView};
 pub use wrapping::{Debt, NotExtended, Owes, Wrapping};
 
+use crate::config::Standing;
 use crate::ids::{Number, QueueName, StaffNumber};
 
 /// What outlives the process.
@@ -78,6 +79,9 @@ pub struct Snapshot {
     /// Where agents work instead of where the configuration says; nowhere at all: logged out.
     #[serde(default)]
     pub desks: BTreeMap<StaffNumber, Vec<Number>>,
+    /// The queues that agents were put into, instead of those of the configuration.
+    #[serde(default)]
+    pub put_into: BTreeMap<StaffNumber, BTreeMap<QueueName, Standing>>,
     #[serde(default)]
     pub wrap_ups: BTreeMap<StaffNumber, Wrapping>,
     pub tallies: BTreeMap<QueueName, Tally>,

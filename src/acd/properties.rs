@@ -53,6 +53,8 @@ enum Happening {
         swap: bool,
         strategies: [config::Strategy; 3],
     },
+    /// An agent is put into these queues, by their bits; or back.
+    PutInto(usize, Option<u8>),
     Time(u64),
 }
 
@@ -83,6 +85,7 @@ fn happening() -> impl Strategy<Value = Happening> {
                 Happening::Reload { queues, members, agents, max_wait, swap, strategies }
             }
         ),
+        2 => (0..4usize, prop::option::weighted(0.7, 0..8u8)).prop_map(|(a, queues)| Happening::PutInto(a, queues)),
         6 => (0..40u64).prop_map(Happening::Time),
     ]
 }
@@ -197,6 +200,8 @@ struct Harness {
     /// Answered since the last step: what rings for these beside ends as taken.
     taken: BTreeSet<Entry>,
     talking: BTreeMap<Number, ConversationId>,
+    /// The queues that agents were put into.
+    put_into: BTreeMap<StaffNumber, BTreeSet<QueueName>>,
     wrap_ups: BTreeMap<StaffNumber, Mono>,
     states: BTreeMap<StaffNumber, StateKind>,
 }
@@ -216,6 +221,7 @@ impl Harness {
             ringing: BTreeMap::new(),
             taken: BTreeSet::new(),
             talking: BTreeMap::new(),
+            put_into: BTreeMap::new(),
             wrap_ups: BTreeMap::new(),
             states: BTreeMap::new(),
         };
@@ -323,6 +329,28 @@ impl Harness {
             Happening::Reload { queues, members, agents, max_wait, swap, strategies } => {
                 self.config = rules(queues, members, agents, max_wait, swap, strategies);
                 self.acd.reconfigure(&self.config, now);
+                let (queues, agents) = (&self.config.queues, &self.config.agents);
+                self.put_into.retain(|_, put| {
+                    let was_nowhere = put.is_empty();
+                    put.retain(|queue| queues.contains_key(queue));
+                    was_nowhere || !put.is_empty()
+                });
+                self.put_into.retain(|agent, _| agents.contains_key(agent));
+            }
+            Happening::PutInto(a, queues) => {
+                let agent = StaffNumber::from(AGENTS[a]);
+                let of = |queues: u8| QUEUES.iter().enumerate().filter(move |(i, _)| queues & (1 << i) != 0);
+                let there = |name: &&str| self.config.queues.contains_key(*name);
+                let put = queues.map(|queues| of(queues).map(|(_, name)| *name).filter(there).map(QueueName::from).collect());
+                let put: Option<BTreeSet<QueueName>> = put;
+                let standings =
+                    put.as_ref().map(|put| put.iter().map(|queue| (queue.clone(), config::Standing::default())).collect());
+                let known = self.config.agents.contains_key(&agent);
+                assert_eq!(self.acd.put_into(&agent, standings).is_ok(), known);
+                if known {
+                    self.put_into.remove(&agent);
+                    self.put_into.extend(put.map(|put| (agent, put)));
+                }
             }
             // Later in the same way as a driver: never past a deadline without a step at it.
             Happening::Time(seconds) => {
@@ -380,7 +408,7 @@ impl Harness {
                         self.hall.registered.contains(&offer.phones[0])
                             && self.hall.elsewhere(&offer.phones[0]) == Elsewhere::Nothing
                     );
-                    assert!(self.config.queues[&offer.queue].agents.contains(&offer.agent), "not an agent of the queue");
+                    assert!(self.works_for(&offer.agent, &offer.queue), "not an agent of the queue");
                     assert_eq!(self.waiting[&offer.entry].queue, offer.queue);
                     self.ringing.insert(offer.id, offer);
                 }
@@ -439,15 +467,20 @@ impl Harness {
         // No idle fitting agent while a caller waits without an offer; and who is offered came before all who are not.
         let ready = |a: &StaffNumber| self.states.get(a) == Some(&StateKind::Ready);
         for (id, waits) in self.waiting.iter().filter(|(id, _)| !rung.contains(*id)) {
-            let Some(queue) = self.config.queues.get(&waits.queue) else { panic!("{id:?} waits in a removed queue") };
-            let stands_by = |a: &&StaffNumber| ready(a) && waits.takes(a.as_str(), now.mono);
-            assert_eq!(queue.agents.iter().find(stands_by), None, "idle while {id:?} waits");
+            assert!(self.config.queues.contains_key(&waits.queue), "{id:?} waits in a removed queue");
+            let stands_by = |a: &&StaffNumber| ready(a) && self.works_for(a, &waits.queue) && waits.takes(a.as_str(), now.mono);
+            assert_eq!(self.config.agents.keys().find(stands_by), None, "idle while {id:?} waits");
         }
         self.taken.clear();
         // Asking again changes nothing.
         let mut again = Vec::new();
         self.acd.settle(&self.hall, now, &mut again);
         assert_eq!(again, []);
+    }
+
+    fn works_for(&self, agent: &StaffNumber, queue: &QueueName) -> bool {
+        let configured = || self.config.queues.get(queue).is_some_and(|q| q.agents.contains(agent));
+        self.put_into.get(agent).map_or_else(configured, |put| put.contains(queue))
     }
 
     /// Of the offers made in one step, nobody was passed over who comes first and could have had the same agent.
@@ -457,8 +490,7 @@ impl Harness {
             let mine = &self.waiting[&offer.entry];
             for (id, other) in &self.waiting {
                 let earlier = other.order() < mine.order();
-                let is_agent = self.config.queues.get(&other.queue).is_some_and(|q| q.agents.contains(&offer.agent));
-                let fits = is_agent && other.takes(offer.agent.as_str(), now);
+                let fits = self.works_for(&offer.agent, &other.queue) && other.takes(offer.agent.as_str(), now);
                 let rung = self.ringing.values().any(|o| o.entry == *id);
                 assert!(!(earlier && fits) || rung, "{id:?} was passed over");
             }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::agent::Agent;
 use super::entry::{Arrival, Entry};
 use super::expected::Pace;
 use super::matching::{Member, Ring, Seeker, order};
@@ -89,7 +90,7 @@ impl Queue {
     pub(super) fn new(rules: &config::Queue, tally: Tally, now: Mono) -> Self {
         Queue {
             rules: rules.clone(),
-            members: members(rules),
+            members: BTreeMap::new(),
             waiting: BTreeMap::new(),
             turn: Turn::default(),
             tally,
@@ -117,10 +118,22 @@ impl Queue {
             self.turn = Turn::default();
         }
         self.rules = rules.clone();
-        self.members = members(rules);
         self.draining = false;
-        let members = &self.members;
+    }
+
+    /// Takes who works for it: its agents of the configuration, but for those whom a supervisor has put elsewhere, and behind them in
+    /// its line those who were put here.
+    pub(super) fn staff(&mut self, agents: &BTreeMap<StaffNumber, Agent>) {
+        let mut members = members(&self.rules);
+        let moved = agents.values().filter_map(|agent| Some((&agent.staff_number, agent.put_into.as_ref()?)));
+        for (nth, (agent, queues)) in moved.enumerate() {
+            let place = members.remove(agent).map_or(self.rules.agents.len() + nth, |member| member.place);
+            if let Some(config::Standing { rank, weight }) = queues.get(&self.rules.name).copied() {
+                members.insert(agent.clone(), Member { place, rank, weight });
+            }
+        }
         self.turn.keep(|agent| members.contains_key(agent));
+        self.members = members;
     }
 
     /// In the figures of the day. A callback is in none of them: they are of those who wait at the phone.

@@ -47,6 +47,7 @@ pub(super) fn queue(name: &str, agents: &[&str]) -> Queue {
         announce: None,
         callback: crate::config::CallBack::default(),
         service_level: s(20),
+        music: None,
         short_abandon: s(5),
         standards: crate::config::Standards::default(),
         record: None,

@@ -11,6 +11,7 @@ use super::line::{Acd, Floor, NoSuchQueue};
 use super::queue::Queue;
 use super::service_level::Tally;
 use crate::clock::{Now, Wall};
+use crate::config::Standing;
 use crate::ids::{Number, QueueName, StaffNumber};
 
 /// A longer wait is not said: so far ahead the pace of a quarter of an hour tells nothing.
@@ -27,6 +28,8 @@ pub struct AgentView {
     pub since: Wall,
     pub wanted: Wanted,
     pub queues: Vec<QueueName>,
+    /// The queues that a supervisor has put the agent into, instead of those of the configuration.
+    pub put_into: Option<BTreeMap<QueueName, Standing>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -98,6 +101,20 @@ impl Acd {
         self.agents.get(agent)?.desk.as_deref()
     }
 
+    /// The queues that the agent was put into, instead of those of the configuration.
+    pub fn put_into_of(&self, agent: &StaffNumber) -> Option<&BTreeMap<QueueName, Standing>> {
+        self.agents.get(agent)?.put_into.as_ref()
+    }
+
+    /// The queues that the agent works for.
+    pub fn standings_of(&self, agent: &StaffNumber) -> BTreeMap<QueueName, Standing> {
+        let of = |queue: &Queue| {
+            let member = queue.members.get(agent)?;
+            Some((queue.rules.name.clone(), Standing { rank: member.rank, weight: member.weight }))
+        };
+        self.queues.values().filter(|queue| !queue.draining).filter_map(of).collect()
+    }
+
     pub fn agents(&self, floor: &impl Floor) -> Vec<AgentView> {
         let taken = self.taken();
         let view = |a: &Agent| AgentView {
@@ -113,6 +130,7 @@ impl Acd {
                 .filter(|q| q.members.contains_key(&a.staff_number))
                 .map(|q| q.rules.name.clone())
                 .collect(),
+            put_into: a.put_into.clone(),
         };
         self.agents.values().map(view).collect()
     }

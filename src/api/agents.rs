@@ -8,6 +8,7 @@ use super::guard::{Me, Who};
 use super::problem::Problem;
 use super::rights::{May, Rights};
 use super::{Api, List, Shared};
+use crate::event::Membership;
 use crate::ids::{Number, StaffNumber};
 use crate::switch::command::{AgentView, WantedState};
 use crate::switch::{Answer, Command, Refusal};
@@ -107,6 +108,46 @@ pub(super) async fn wrap_up(
 ) -> Result<Json<AgentView>, Problem> {
     let agent = StaffNumber::new(staff_number);
     changed(&shared, &who, &agent, Command::ExtendWrapUp { agent: agent.clone(), seconds: longer.extend_s }).await
+}
+
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Queues {
+    /// All of them; none: the agent is offered nothing.
+    queues: Vec<Membership>,
+}
+
+/// The agent works for these queues from now on, whatever the configuration says, also after a reload and a restart. An offer that rings and a
+/// call go on. A supervisor names queues that agents of the own teams have by the configuration.
+#[utoipa::path(put, path = "/api/v1/agents/{staff_number}/queues", tag = "agents", request_body = Queues,
+    params(("staff_number" = String, Path)),
+    responses((status = 200, body = AgentView), (status = 403, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 422, body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn put_into(
+    State(shared): Api,
+    Extension(who): Me,
+    Extension(rights): May,
+    Path(staff_number): Path<String>,
+    Json(wanted): Json<Queues>,
+) -> Result<Json<AgentView>, Problem> {
+    let agent = StaffNumber::new(staff_number);
+    for one in &wanted.queues {
+        rights.queue(&one.queue)?;
+    }
+    changed(&shared, &who, &agent, Command::PutInto { agent: agent.clone(), queues: Some(wanted.queues) }).await
+}
+
+/// The agent works for the queues of the configuration again.
+#[utoipa::path(delete, path = "/api/v1/agents/{staff_number}/queues", tag = "agents", params(("staff_number" = String, Path)),
+    responses((status = 200, body = AgentView), (status = 404, body = Problem, content_type = "application/problem+json")))]
+pub(super) async fn put_back(
+    State(shared): Api,
+    Extension(who): Me,
+    Path(staff_number): Path<String>,
+) -> Result<Json<AgentView>, Problem> {
+    let agent = StaffNumber::new(staff_number);
+    changed(&shared, &who, &agent, Command::PutInto { agent: agent.clone(), queues: None }).await
 }
 
 /// The agent works nowhere, and is `offline` until the next login.

@@ -55,7 +55,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, post, put};
 use axum::{Router, middleware};
 use serde::Serialize;
 use tokio::sync::watch;
@@ -209,6 +209,7 @@ pub fn router(parts: Parts, guarded: Router, open: Router) -> Router {
         .route("/api/v1/conversations/{id}/tags", post(after::tag))
         .route("/api/v1/conversations/{id}/marker", post(after::mark))
         .route("/api/v1/agents/{staff_number}/wrapup", post(agents::wrap_up))
+        .route("/api/v1/agents/{staff_number}/queues", put(agents::put_into).delete(agents::put_back))
         .route("/api/v1/agents/{staff_number}/login", post(agents::log_in))
         .route("/api/v1/agents/{staff_number}/logout", post(agents::log_out))
         .route("/api/v1/teams", get(teams::list))

@@ -21,7 +21,7 @@ use crate::event;
         control::mute, control::play, control::stop_play, control::digits, control::recording, ladder::show, ladder::pcap, ladder::strays,
         ladder::strays_pcap, ice_servers::list,
         phones::list, phones::forwarding, phones::set_forwarding, agents::list, agents::set, agents::log_in, agents::log_out,
-        agents::wrap_up, after::dispose, after::note, after::tag, after::mark, teams::list, queues::list, queues::callers, queues::move_caller, queues::announce, queues::announce_no_more, callbacks::list, callbacks::create, callbacks::cancel, trunks::list,
+        agents::wrap_up, agents::put_into, agents::put_back, after::dispose, after::note, after::tag, after::mark, teams::list, queues::list, queues::callers, queues::move_caller, queues::announce, queues::announce_no_more, callbacks::list, callbacks::create, callbacks::cancel, trunks::list,
         standards::list, standards::show,
         figures::list, figures::behind, figures::of_agent, wallboard::show, wallboard::watch,
         webhooks::list, webhooks::resume,

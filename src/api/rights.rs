@@ -37,8 +37,8 @@ use crate::store::recordings::{Kind, Recording};
 pub(super) enum Needs {
     /// This role, or one above it. What it lists is filtered.
     Role(Role),
-    /// Sight of the agent that the path names.
-    Agent,
+    /// This role, and sight of the agent that the path names.
+    Agent(Role),
     /// Sight of the phone that the path names.
     Phone,
     /// Sight of the queue that the path names.
@@ -101,14 +101,16 @@ pub(super) const RULES: &[(&str, &str, Needs)] = &[
     ("GET", "/api/v1/bans", Needs::Role(Role::Manager)),
     ("DELETE", "/api/v1/bans/{address}", Needs::Role(Role::Admin)),
     ("GET", "/api/v1/agents", Needs::Role(Role::Agent)),
-    ("POST", "/api/v1/agents/{staff_number}/state", Needs::Agent),
+    ("POST", "/api/v1/agents/{staff_number}/state", Needs::Agent(Role::Agent)),
     ("POST", "/api/v1/conversations/{id}/disposition", Needs::Call(Role::Agent)),
     ("POST", "/api/v1/conversations/{id}/note", Needs::Call(Role::Agent)),
     ("POST", "/api/v1/conversations/{id}/tags", Needs::Call(Role::Agent)),
     ("POST", "/api/v1/conversations/{id}/marker", Needs::Call(Role::Agent)),
-    ("POST", "/api/v1/agents/{staff_number}/wrapup", Needs::Agent),
-    ("POST", "/api/v1/agents/{staff_number}/login", Needs::Agent),
-    ("POST", "/api/v1/agents/{staff_number}/logout", Needs::Agent),
+    ("POST", "/api/v1/agents/{staff_number}/wrapup", Needs::Agent(Role::Agent)),
+    ("POST", "/api/v1/agents/{staff_number}/login", Needs::Agent(Role::Agent)),
+    ("POST", "/api/v1/agents/{staff_number}/logout", Needs::Agent(Role::Agent)),
+    ("PUT", "/api/v1/agents/{staff_number}/queues", Needs::Agent(Role::Supervisor)),
+    ("DELETE", "/api/v1/agents/{staff_number}/queues", Needs::Agent(Role::Supervisor)),
     ("GET", "/api/v1/teams", Needs::Role(Role::Supervisor)),
     ("GET", "/api/v1/queues/{name}/callers", Needs::Queue),
     ("PUT", "/api/v1/queues/{name}/announcement", Needs::Queue),
@@ -122,7 +124,7 @@ pub(super) const RULES: &[(&str, &str, Needs)] = &[
     ("GET", "/api/v1/figures/conversations", Needs::Role(Role::Supervisor)),
     ("GET", "/api/v1/standards", Needs::Role(Role::Agent)),
     ("GET", "/api/v1/conversations/{id}/standards", Needs::Call(Role::Agent)),
-    ("GET", "/api/v1/agents/{staff_number}/figures", Needs::Agent),
+    ("GET", "/api/v1/agents/{staff_number}/figures", Needs::Agent(Role::Agent)),
     ("GET", "/api/v1/wallboard", Needs::Role(Role::Supervisor)),
     ("GET", "/api/v1/wallboard/stream", Needs::Role(Role::Supervisor)),
     ("GET", "/api/v1/trunks", Needs::Role(Role::Manager)),
@@ -314,6 +316,12 @@ impl Rights {
         Problem::new(403, format!("{what} {whose}"))
     }
 
+    /// The queue that a body names.
+    pub fn queue(&self, queue: &QueueName) -> Result<(), Problem> {
+        let refused = || self.refused(&format!("queue {}", conversations::shortened(queue.as_str())));
+        if self.sees_queue(queue) { Ok(()) } else { Err(refused()) }
+    }
+
     /// The phone that a body names.
     pub fn phone(&self, phone: &str) -> Result<(), Problem> {
         let refused = || self.refused(&format!("phone {}", conversations::shortened(phone)));
@@ -349,8 +357,11 @@ pub(super) async fn check(shared: &Shared, rights: &Rights, parts: &mut Parts) -
     };
     match needs {
         Needs::Role(role) => rights.needs(*role),
-        Needs::Agent if rights.sees_agent(&StaffNumber::new(named.as_str())) => Ok(()),
-        Needs::Agent => Err(rights.refused(&format!("agent {}", conversations::shortened(&named)))),
+        Needs::Agent(role) => {
+            rights.needs(*role)?;
+            let refused = || rights.refused(&format!("agent {}", conversations::shortened(&named)));
+            if rights.sees_agent(&StaffNumber::new(named.as_str())) { Ok(()) } else { Err(refused()) }
+        }
         Needs::Phone => rights.phone(&named),
         Needs::Queue if rights.sees_queue(&QueueName::new(named.as_str())) => Ok(()),
         Needs::Queue => Err(rights.refused(&format!("queue {}", conversations::shortened(&named)))),

@@ -497,6 +497,7 @@ fn olena() -> AgentView {
         since: None,
         until: None,
         queues: vec!["support".into()],
+        put_into: None,
         conversation: None,
         owes: vec![],
     }

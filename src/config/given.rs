@@ -292,6 +292,7 @@ pub(crate) struct Queue {
     pub max_length: Option<Spanned<u64>>,
     pub overflow_full: Option<Spanned<Goto>>,
     pub overflow_no_agents: Option<Spanned<Goto>>,
+    pub music: Option<Spanned<Name>>,
     pub announce: Option<Announce>,
     pub callback: Option<CallBack>,
     pub number: Option<Spanned<Extension>>,

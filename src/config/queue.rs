@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Place, Record, Standards};
 use crate::ids::{MenuName, Number, QueueName, StaffNumber};
 
@@ -46,7 +48,7 @@ impl Strategy {
 }
 
 /// How an agent stands to a queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     /// Of the queue at this agent, 1..=9: callers of one of the next rank stand back there as if they had come a minute later.
     pub rank: u8,
@@ -118,6 +120,8 @@ pub struct Queue {
     pub overflow_full: Place,
     /// Where callers go while none of the agents is logged in with a phone that is registered; `None`: they wait.
     pub overflow_no_agents: Option<Place>,
+    /// A prompt that its callers hear over and over while they wait or are on hold; `None`: the site's music.
+    pub music: Option<String>,
     /// What those who wait are told; `None`: they hear music alone.
     pub announce: Option<Announcements>,
     /// How its callers are called back who ask for that.

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use self::after::{CallDisposed, CallMarked, CallNoted, CallSurveyed, CallTagged};
-pub use self::agent::AgentLogin;
+pub use self::agent::{AgentLogin, AgentQueues, Membership};
 pub use self::audit::{AuditCommanded, AuditOutcome};
 pub use self::call::{
     Bridge, CallEnded, CallForwarded, CallHeldLong, CallMerged, CallParkReturned, CallParked, CallPickedUp, CallProgress,
@@ -216,6 +216,9 @@ pub enum Kind {
     /// Works nowhere.
     #[serde(rename = "agent.logged_out")]
     AgentLoggedOut(AgentLogin),
+    /// Works for these queues from here on: put into them by somebody, or for those of the configuration again.
+    #[serde(rename = "agent.queues")]
+    AgentQueues(AgentQueues),
 
     #[serde(rename = "recording.decided")]
     RecordingDecided(RecordingDecided),

@@ -317,17 +317,39 @@ fn the_end_of_a_replaced_prompt_is_not_reported() {
 }
 
 #[test]
+fn music_of_its_own_goes_round_and_falls_back_to_the_sites() {
+    let mut b = Bench::bridge(Codec::Pcmu, Codec::Pcmu);
+    let own = |name: &str| Audio::Music(Some(ClipName(name.into())));
+    let clip = b.clips.prompt(&ClipName("en/menu".into())).unwrap().clone();
+    let once = clip.encoded(G711::Pcmu).to_vec();
+    b.hear(A, Source::Play(PlayId(1), own("en/menu")));
+    let sent: Vec<u8> = b.rtp_sent_in(1_000).into_iter().flat_map(|(_, p)| p).collect();
+    // It has come up after a fifth of a second.
+    let round = (1_600 / once.len() + 1) * once.len();
+    assert!(sent[round..round + once.len()] == once, "over and over");
+    // The site's, from somewhere; and its end, as music has none.
+    b.hear(A, Source::Play(PlayId(2), own("en/none")));
+    b.run(1_000);
+    let is_missing = |report: &Report| matches!(report, Report::ClipMissing { clip, .. } if &*clip.0 == "en/none");
+    assert!(b.out.reports.iter().all(is_missing) && b.out.reports.len() == 1, "{:?}", b.out.reports);
+    // From the site's, which is longer, to what is shorter.
+    b.run(20_000);
+    b.hear(A, Source::Play(PlayId(3), own("en/menu")));
+    b.run(1_000);
+}
+
+#[test]
 fn music_goes_on_where_the_leg_left_it() {
     let mut b = Bench::bridge(Codec::Pcmu, Codec::Pcmu);
     let music = b.clips.music().encoded(G711::Pcmu).to_vec();
     // It comes up within a fifth of a second each time.
     let heard = |b: &mut Bench, ms| b.rtp_sent_in(ms).into_iter().flat_map(|(_, p)| p).skip(1_600).collect::<Vec<u8>>();
-    b.hear(A, Source::Play(PlayId(1), Audio::Music));
+    b.hear(A, Source::Play(PlayId(1), Audio::Music(None)));
     assert_eq!(heard(&mut b, 259), music[1_600..2_080]);
     b.hear(A, Source::Leg(B));
     b.run(1_000);
     assert!(b.rtp_sent().is_empty());
-    b.hear(A, Source::Play(PlayId(2), Audio::Music));
+    b.hear(A, Source::Play(PlayId(2), Audio::Music(None)));
     assert_eq!(heard(&mut b, 219), music[3_680..3_840]);
     // On hold by the peer nothing is sent and the music waits.
     b.agree(A, |s| s.send = false);
@@ -629,7 +651,7 @@ fn a_pause_by_hold_is_no_loss_for_the_listener() {
 #[test]
 fn a_worker_that_overslept_does_not_hurry_after() {
     let mut b = Bench::with_legs(&[(A, Codec::Pcmu)]);
-    b.hear(A, Source::Play(PlayId(1), Audio::Music));
+    b.hear(A, Source::Play(PlayId(1), Audio::Music(None)));
     b.run(50);
     let before = b.rtp_sent().len();
     b.now += Duration::from_millis(1_000);
@@ -665,7 +687,7 @@ proptest::proptest! {
             match what {
                 0 => b.hear(leg, Source::Leg([A, B, C][usize::from(n % 3)])),
                 1 => b.hear(leg, Source::Play(PlayId(u64::from(n)), Audio::Prompt(vec![ClipName("en/menu".into())]))),
-                2 => b.hear(leg, Source::Play(PlayId(u64::from(n)), Audio::Music)),
+                2 => b.hear(leg, Source::Play(PlayId(u64::from(n)), Audio::Music(None))),
                 3 => b.command(Command::Close { leg: C }),
                 4 => b.command(Command::Open { leg: C, lease: Lease { worker: 0, port: 2 } }),
                 5 => b.agree(leg, |s| { s.send = n % 2 == 0; s.receive = n % 3 == 0; s.ptime_ms = byte; }),

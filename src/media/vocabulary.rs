@@ -33,8 +33,8 @@ pub struct ClipName(pub Arc<str>);
 pub enum Audio {
     /// Clips one after another, once; [`Report::PlayEnded`] follows. A clip that is missing is skipped and said so.
     Prompt(Vec<ClipName>),
-    /// Music on hold, for as long as it lasts; taken up where this leg last left it.
-    Music,
+    /// Music on hold, for as long as it lasts, taken up where this leg last left it: the site's, or this clip over and over.
+    Music(Option<ClipName>),
     /// Ringback tone of the site's country (ITU-T E.180), until something else.
     Ringback,
     /// Busy tone, until something else.

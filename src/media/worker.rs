@@ -544,7 +544,16 @@ impl Worker {
                 }
                 Tape::Once { clips: found, at: 0 }
             }
-            Audio::Music => Tape::Loop { clip: clips.music().clone(), at: music_at, music: true },
+            Audio::Music(own) => {
+                let found = own.as_ref().and_then(|name| clips.prompt(name)).filter(|clip| !clip.is_empty()).cloned();
+                if let Some(clip) = own.filter(|_| found.is_none()) {
+                    out.report(Report::ClipMissing { leg, play, clip });
+                }
+                let clip = found.unwrap_or_else(|| clips.music().clone());
+                // Where another one was left may be beyond its end.
+                let at = music_at % clip.len().max(1);
+                Tape::Loop { clip, at, music: true }
+            }
             Audio::Ringback => Tape::Loop { clip: self.ringback.clone(), at: 0, music: false },
             Audio::Busy => Tape::Loop { clip: self.busy.clone(), at: 0, music: false },
         }

@@ -234,7 +234,7 @@ fn frames_that_the_recorder_has_no_room_for_are_reported() {
     let mut r = run(28_200..=28_299, 1);
     let a = r.leg(1);
     r.command(Command::Tap { leg: a.leg, recording: recording(1) });
-    r.command(Command::Hear { leg: a.leg, source: Source::Play(PlayId(1), Audio::Music) });
+    r.command(Command::Hear { leg: a.leg, source: Source::Play(PlayId(1), Audio::Music(None)) });
     for _ in 0..50 {
         a.hear();
     }

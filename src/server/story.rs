@@ -95,6 +95,7 @@ pub(super) fn tell(event: &Event) {
         | Kind::CallMarked(_)
         | Kind::AgentLoggedIn(_)
         | Kind::AgentLoggedOut(_)
+        | Kind::AgentQueues(_)
         | Kind::AuditCommanded(_)
         | Kind::QueueCallback(_)
         | Kind::CallRinging(_)

@@ -52,7 +52,7 @@ impl Cx<'_> {
             _ => *announcer = None,
         }
         if !self.hears_news(conv) {
-            self.play(conv, conv.subject, Audio::Music);
+            self.play(conv, conv.subject, Audio::Music(self.music_of(conv)));
         }
     }
 

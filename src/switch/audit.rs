@@ -81,6 +81,7 @@ fn changes(command: &Command) -> bool {
         | Command::Mark { .. }
         | Command::LogIn { .. }
         | Command::LogOut { .. }
+        | Command::PutInto { .. }
         | Command::MoveCaller { .. }
         | Command::Announce { .. }
         | Command::CallBack { .. }

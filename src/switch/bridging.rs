@@ -7,7 +7,7 @@ use super::sessions::granted;
 use crate::conversation::{Conversation, Hears, Leg, Role, Stage, hearing};
 use crate::event::{Bridge, By, CallProgress, Kind};
 use crate::ids::LegId;
-use crate::media::{Audio, Command, PlayId, Session, Source};
+use crate::media::{Audio, ClipName, Command, PlayId, Session, Source};
 use crate::route::Cause;
 use crate::sdp::{Agreed, Description, Direction};
 use crate::sip::{HeaderName, Status};
@@ -104,13 +104,14 @@ impl Cx<'_> {
 
     /// Tells the worker what each leg hears by now, where that is not what it heard.
     pub fn tune(&mut self, conv: &mut Conversation) {
+        let music = Audio::Music(self.music_of(conv));
         let anew = |(id, hears): (LegId, Hears<'_>)| {
             let heard = &conv.leg(id).filter(|leg| !leg.closed)?.hears;
             let source = match hears {
                 Hears::Given(source) => (heard != source).then(|| source.clone()),
-                Hears::Music if matches!(heard, Source::Play(_, Audio::Music)) => None,
+                Hears::Music if matches!(heard, Source::Play(_, audio) if *audio == music) => None,
                 // It gets its number below.
-                Hears::Music => Some(Source::Play(PlayId(0), Audio::Music)),
+                Hears::Music => Some(Source::Play(PlayId(0), music.clone())),
                 Hears::Legs(legs) => Some(summed(legs)).filter(|source| source != heard),
             };
             source.map(|source| (id, source))
@@ -129,6 +130,12 @@ impl Cx<'_> {
     }
 
     /// Plays to a leg from now on, until it talks; the id tells its end from the end of an earlier one.
+    /// Who waits in a queue, or was served there, has its music; `None`: the site's.
+    pub fn music_of(&self, conv: &Conversation) -> Option<ClipName> {
+        let queue = self.hub.config.queues.get(conv.queue.as_ref()?)?;
+        self.prompt(conv, queue.music.as_deref()?).ok()
+    }
+
     pub fn play(&mut self, conv: &mut Conversation, leg: LegId, audio: Audio) -> PlayId {
         conv.plays += 1;
         let play = PlayId(conv.plays);

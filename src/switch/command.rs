@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use crate::clock::Wall;
 use crate::config::Place;
 pub use crate::event::MonitorMode;
-use crate::event::{By, Direction, TroubleKind};
+use crate::event::{By, Direction, Membership, TroubleKind};
 use crate::ids::{CallbackId, ConversationId, LegId, Number, QueueName, RecordingId, StaffNumber, TrunkName};
 use crate::route::Forwarding;
 use crate::route::class::Denied;
@@ -149,6 +149,11 @@ pub enum Command {
     /// The agent works nowhere, until the next login.
     LogOut {
         agent: StaffNumber,
+    },
+    /// The agent works for these queues, or (`None`) for those of the configuration.
+    PutInto {
+        agent: StaffNumber,
+        queues: Option<Vec<Membership>>,
     },
     /// What becomes of a phone's calls that it does not take.
     SetForwarding {
@@ -465,6 +470,9 @@ pub struct AgentView {
     /// RFC 3339, where the state ends by itself.
     pub until: Option<String>,
     pub queues: Vec<String>,
+    /// The same with rank and weight, where a supervisor has put the agent into them, instead of where the configuration says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub put_into: Option<Vec<Membership>>,
     /// Of the call that is offered, talked in or wrapped up.
     pub conversation: Option<String>,
     /// What the wrap-up waits for: `disposition`, `note`.

@@ -8,7 +8,7 @@ use super::command::{
     AgentView, Answer, Command, GreetingView, PhoneView, QueueView, RecordAction, Refusal, RegistrationView, Status, TrunkView,
     WantedState,
 };
-use super::desk::Wish;
+use super::desk::{Wish, memberships, standings};
 use super::forwarding::Unset;
 use super::hub::{Cx, For, Told, View};
 use super::input::{Actor, RecorderReport, Recovered, UnloggedConversation, Untold};
@@ -109,6 +109,7 @@ impl Switch {
                 self.on_live(conversation, now, out, |cx, conv| cx.mark(conv, agent, text, By::Api(by.0.clone())))
             }
             Command::LogIn { agent, phone } => self.cx(now, out).log_in(&agent, phone.as_ref(), &By::Api(by.0.clone())),
+            Command::PutInto { agent, queues } => self.cx(now, out).put_into(&agent, queues, &By::Api(by.0.clone())),
             Command::LogOut { agent } => self.cx(now, out).log_out(&agent, &By::Api(by.0.clone())),
             Command::SetForwarding { phone, forwarding } => {
                 self.cx(now, out).set_forwarding(&phone, forwarding).map_err(|why| match why {
@@ -322,6 +323,7 @@ impl Switch {
                 since: Some(a.since.to_string()),
                 until,
                 queues: a.queues.iter().map(ToString::to_string).collect(),
+                put_into: a.put_into.as_ref().map(memberships),
                 conversation,
                 owes: owed.map(|(what, _)| what.to_owned()).collect(),
             }
@@ -422,9 +424,10 @@ impl Switch {
         } = recovered;
         let mut snapshot = crate::acd::Snapshot { past: stays, ..Default::default() };
         for (agent, wish) in wishes.iter().filter(|(agent, _)| self.hub.config.agents.contains_key(agent)) {
-            let Ok(Wish { wanted, desk, by, wrap_up }) = serde_json::from_slice(wish) else { continue };
+            let Ok(Wish { wanted, desk, queues, by, wrap_up }) = serde_json::from_slice(wish) else { continue };
             snapshot.wanted.insert(agent.clone(), wanted);
             snapshot.desks.extend(desk.map(|desk| (agent.clone(), desk)));
+            snapshot.put_into.extend(queues.map(|queues| (agent.clone(), standings(queues))));
             if let Some(wrap_up) = wrap_up {
                 self.hub.wrapping_up.insert(agent.clone());
                 snapshot.wrap_ups.insert(agent.clone(), wrap_up);

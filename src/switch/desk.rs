@@ -1,9 +1,11 @@
-//! Where agents work: at the phones of the configuration, or where they have logged in.
+//! Where agents work: at the phones of the configuration, or where they have logged in; and for which queues: those of the configuration,
+//! or those that a supervisor has put them into.
 //!
 //! One agent a phone: a login takes the phone from whoever worked there, who is logged out if that was the last one. By the API a login
 //! needs the right to it; by phone it needs the agent's PIN, which is keyed and never dialled, as what is dialled stands in ladders and
 //! journals. At the agent's own phones there is nothing to prove. What was set outlives the process with the agent's wish.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -14,10 +16,10 @@ use super::command::Refusal;
 use super::hub::Cx;
 use super::mailbox::trier;
 use crate::acd::{NoSuchAgent, Wanted, Wrapping};
-use crate::config::Place;
+use crate::config::{Place, Standing};
 use crate::conversation::{Conversation, Stage};
-use crate::event::{AgentLogin, By, Kind};
-use crate::ids::{Number, StaffNumber};
+use crate::event::{AgentLogin, AgentQueues, By, Kind, Membership};
+use crate::ids::{Number, QueueName, StaffNumber};
 use crate::media::Audio;
 use crate::route::Cause;
 use crate::voicemail::is_same;
@@ -39,6 +41,9 @@ pub(super) struct Wish {
     /// Where the agent has logged in instead of where the configuration says; none at all: logged out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub desk: Option<Vec<Number>>,
+    /// The queues that somebody has put the agent into, instead of those of the configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queues: Option<Vec<Membership>>,
     /// Who set the state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<By>,
@@ -64,7 +69,8 @@ impl Cx<'_> {
             true => self.hub.wrapping_up.insert(agent.clone()),
             false => self.hub.wrapping_up.remove(agent),
         };
-        let wish = Wish { wanted, desk, by: self.hub.wished_by.get(agent).cloned(), wrap_up };
+        let queues = self.hub.acd.put_into_of(agent).map(memberships);
+        let wish = Wish { wanted, desk, queues, by: self.hub.wished_by.get(agent).cloned(), wrap_up };
         self.hub.stirred = true;
         let wish = serde_json::to_vec(&wish).unwrap_or_default();
         self.out.push(Output::AgentWish { agent: agent.clone(), wish: wish.into() });
@@ -93,6 +99,32 @@ impl Cx<'_> {
     pub fn log_out(&mut self, agent: &StaffNumber, by: &By) -> Result<(), Refusal> {
         self.hub.acd.log_out(agent, self.now).map_err(|NoSuchAgent(agent)| Refusal::NoAgent(agent))?;
         self.works_at(agent, by, None);
+        Ok(())
+    }
+
+    /// The agent works for these queues, or for those of the configuration.
+    pub fn put_into(&mut self, agent: &StaffNumber, queues: Option<Vec<Membership>>, by: &By) -> Result<(), Refusal> {
+        let config = self.config();
+        let wanted = queues.iter().flatten();
+        if let Some(unknown) = wanted.clone().find(|one| !config.queues.contains_key(&one.queue)) {
+            return Err(Refusal::NoQueue(unknown.queue.clone()));
+        }
+        if wanted.clone().any(|one| !(1..=9).contains(&one.rank) || !(1..=100).contains(&one.weight)) {
+            return Err(Refusal::BadValue("a rank is 1 to 9, a weight 1 to 100"));
+        }
+        let names: BTreeSet<&QueueName> = wanted.clone().map(|one| &one.queue).collect();
+        if names.len() < wanted.count() {
+            return Err(Refusal::BadValue("a queue stands there twice"));
+        }
+        let done = self.hub.acd.put_into(agent, queues.map(standings));
+        done.map_err(|NoSuchAgent(agent)| Refusal::NoAgent(agent))?;
+        let as_configured = self.hub.acd.put_into_of(agent).is_none();
+        let queues = memberships(&self.hub.acd.standings_of(agent));
+        let team = config.team_of(agent).cloned();
+        let data = AgentQueues { agent: agent.clone(), team, queues, as_configured, by: by.clone() };
+        self.tell(None, Kind::AgentQueues(data));
+        self.keep_wish(agent);
+        self.hub.presence.touch_all();
         Ok(())
     }
 
@@ -207,6 +239,17 @@ impl Cx<'_> {
 /// What wrong PINs of an agent are counted under, among those of mailboxes: `mailbox:agent-1024`.
 fn lock_of(agent: &StaffNumber) -> Number {
     Number::new(format!("agent-{agent}"))
+}
+
+pub(super) fn memberships(queues: &BTreeMap<QueueName, Standing>) -> Vec<Membership> {
+    queues
+        .iter()
+        .map(|(queue, standing)| Membership { queue: queue.clone(), rank: standing.rank, weight: standing.weight })
+        .collect()
+}
+
+pub(super) fn standings(queues: Vec<Membership>) -> BTreeMap<QueueName, Standing> {
+    queues.into_iter().map(|Membership { queue, rank, weight }| (queue, Standing { rank, weight })).collect()
 }
 
 #[cfg(test)]

@@ -130,7 +130,7 @@ impl Cx<'_> {
         conv.diverted.clear();
         conv.forwards = 0;
         conv.stage = Stage::Parked { until: self.now.mono + self.hub.config.park.timeout };
-        self.play(conv, conv.subject, Audio::Music);
+        self.play(conv, conv.subject, Audio::Music(self.music_of(conv)));
     }
 
     /// Nobody came for it.

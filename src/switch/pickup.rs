@@ -178,7 +178,7 @@ impl Cx<'_> {
         let agent = self.hub.acd.agent_at(phone).cloned();
         let group = |phone: &Number| config.phones.get(phone).and_then(|p| p.group.as_ref());
         let are_colleagues = group(phone).is_some() && group(phone) == group(&from);
-        let serves = |agent: &StaffNumber| config.queues.get(&queue).is_some_and(|queue| queue.agents.contains(agent));
+        let serves = |agent: &StaffNumber| self.hub.acd.serves(agent, &queue);
         if !are_colleagues && !agent.as_ref().is_some_and(serves) {
             return Err(403);
         }

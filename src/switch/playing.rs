@@ -28,7 +28,7 @@ impl Cx<'_> {
         let second = conv.second().ok_or(Refusal::WrongState("nobody is connected"))?;
         let audio = match sound {
             Sound::Prompt(name) => Audio::Prompt(vec![self.prompt(conv, name)?]),
-            Sound::Tone(Tone::Music) => Audio::Music,
+            Sound::Tone(Tone::Music) => Audio::Music(self.music_of(conv)),
             Sound::Tone(Tone::Ringback) => Audio::Ringback,
             Sound::Tone(Tone::Busy) => Audio::Busy,
         };
@@ -116,7 +116,7 @@ impl Cx<'_> {
 fn said(source: &Source) -> String {
     match source {
         Source::Play(_, Audio::Prompt(clips)) => clips.first().map_or_else(String::new, |clip| clip.0.to_string()),
-        Source::Play(_, Audio::Music) => "music".to_owned(),
+        Source::Play(_, Audio::Music(_)) => "music".to_owned(),
         Source::Play(_, Audio::Ringback) => "ringback".to_owned(),
         Source::Play(_, Audio::Busy) => "busy".to_owned(),
         Source::Nothing | Source::Leg(_) | Source::Mix(_) => String::new(),

@@ -73,7 +73,7 @@ impl Cx<'_> {
         conv.queue = Some(queue.clone());
         conv.stay = None;
         if !self.hears_news(conv) {
-            self.play(conv, conv.subject, Audio::Music);
+            self.play(conv, conv.subject, Audio::Music(self.music_of(conv)));
         }
     }
 

@@ -259,6 +259,7 @@ async fn answer(mut asked: tokio::sync::mpsc::Receiver<Asked>) {
         since: Some("2026-11-23T09:00:00.000Z".to_owned()),
         until: None,
         queues: vec![queue(n)],
+        put_into: None,
         conversation: Some(ConversationId::from_parts(1, 1).to_string()),
         owes: Vec::new(),
     });

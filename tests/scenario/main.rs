@@ -44,6 +44,7 @@ mod loops;
 mod loss;
 mod marks;
 mod masked;
+mod memberships;
 mod messages;
 mod monitoring;
 mod numbers;

@@ -197,3 +197,29 @@ fn queues_that_send_a_caller_in_a_circle_are_left_at_last() {
     assert_eq!((sim.count("queue.entered"), left(&sim).len()), (0, 9));
     sim.assert_clean();
 }
+
+#[test]
+fn a_queue_has_music_of_its_own_for_who_waits_and_who_is_on_hold() {
+    let mut sim = Sim::with(21, centre_with("music = \"jazz\"", "", &["jazz"]));
+    let (phone, trunk) = (sim.phone("201"), sim.trunk());
+    sim.set(phone, OnInvite::Answer(10 * SECOND));
+    call(&mut sim, trunk);
+    sim.run_for(2 * SECOND);
+    for _ in 0..3 {
+        assert_eq!(hears(&mut sim, trunk), [PROMPT], "a clip of a second, over and over");
+    }
+    sim.run_until("they talk", |s| s.has("queue.answered"));
+    sim.run_for(SECOND);
+    let conversation = sim.events.iter().find_map(|e| e.conversation).expect("a call");
+    assert_eq!(sim.ask(Command::Hold { conversation }), Answer::Done);
+    sim.run_for(SECOND);
+    assert_eq!(hears(&mut sim, trunk), [PROMPT]);
+    leave(&mut sim, trunk);
+    // Elsewhere it is the site's.
+    sim.act(trunk, |t, now| {
+        t.call("+4930555700", now);
+    });
+    sim.run_for(2 * SECOND);
+    assert_eq!(hears(&mut sim, trunk), [MUSIC]);
+    leave(&mut sim, trunk);
+}

@@ -1,4 +1,5 @@
-//! An agent who logs in at another phone, by code and keyed PIN: the next caller rings there, and after a kill the agent is there still.
+//! An agent who logs in at another phone, by code and keyed PIN, or is put into another queue: the next caller rings there, and after a
+//! kill the agent is there still.
 
 use std::time::Duration;
 
@@ -53,4 +54,49 @@ fn an_agent_logs_in_at_another_phone_by_code_and_pin_and_has_the_next_caller_the
     switch.kill();
     let switch = site.start();
     assert_eq!(switch.items("/api/v1/agents")[0]["phones"], json!(["202"]));
+}
+
+#[test]
+fn an_agent_who_is_put_into_a_queue_has_who_waits_there_and_is_there_after_a_kill() {
+    let site = Site::new("memberships")
+        .phone("201")
+        .agent("1024", "Olena", "201")
+        .with("[[queue]]\nname = \"sales\"\nagents = [\"1024\"]\n[[queue]]\nname = \"support\"\nagents = []\n")
+        .trunk("carrier", TRUNK)
+        .inbound("carrier", MAIN_NUMBER, "queue:support");
+    let mut switch = site.start();
+    let mut phone = Baresip::phone(site.folder(), "201").tone(TONES[1]).registrar(switch.sip(), &secret("201")).start();
+    switch.wait_for_registration("201", SOON);
+    let story = switch.events("since=0");
+    let caller = Caller::call(site.folder().path(), "customer", &switch, CUSTOMER, MAIN_NUMBER, TONES[0], Stays::UntilHungUp);
+    caller.wait_for_answer(SOON);
+    story.wait_for("queue.entered", SOON, |_| true);
+
+    let path = "/api/v1/agents/1024/queues";
+    let put =
+        |queues: serde_json::Value| switch.put(path, "application/json", json!({ "queues": queues }).to_string().as_bytes());
+    for (bad, status) in [
+        (json!([{"queue": "nights"}]), 404),
+        (json!([{"queue": "support", "rank": 0}]), 422),
+        (json!([{"queue": "support"}, {"queue": "support"}]), 422),
+        (json!([{"queue": "support", "level": 1}]), 422),
+    ] {
+        assert_eq!(put(bad.clone()), status, "{bad}");
+    }
+    assert_eq!(put(json!([{"queue": "support", "rank": 2}, {"queue": "sales"}])), 200);
+    phone.wait_for("CALL_INCOMING", SOON);
+    phone.accept();
+    story.wait_for("queue.answered", SOON, |e| e.data()["agent"] == "1024");
+    wait_until("the customer hears the agent", SOON, || {
+        let heard = caller.heard();
+        heard.audio().halves(0, &TONES).iter().rev().take(3).filter(|half| half.is_only(1)).count() == 3
+    });
+    phone.hang_up();
+    let (outcome, _) = caller.finish(SOON);
+    assert_eq!(outcome.code, Some(0), "{outcome:#?}");
+    switch.kill();
+    let switch = site.start();
+    assert_eq!(switch.items("/api/v1/agents")[0]["queues"], json!(["sales", "support"]));
+    let back = switch.request("DELETE", path, None, &[]).expect("an answer");
+    assert_eq!((back.status, &back.json()["queues"]), (200, &json!(["sales"])));
 }

@@ -194,6 +194,7 @@ fn least(method: &str, path: &str) -> (&'static str, &'static str) {
         ("GET", "conversations/{id}/ladder" | "conversations/{id}/ladder.pcap") => ("manager", "manager"),
         (_, path) if path.starts_with("conversations") => ("agent", "manager"),
         (_, path) if path.starts_with("voicemail/") || path.starts_with("phones/") => ("agent", "manager"),
+        (_, "agents/{staff_number}/queues") => ("supervisor", "manager"),
         (_, path) if path.starts_with("agents/{staff_number}/") => ("agent", "manager"),
         ("GET", "teams" | "queues" | "recordings" | "figures" | "figures/conversations" | "wallboard" | "wallboard/stream") => {
             ("supervisor", "supervisor")

@@ -68,6 +68,9 @@ impl Checking {
             let overflow = queue.overflow.map_or(Place::Hangup, |o| o.into_inner().0);
             let overflow_full = queue.overflow_full.map_or_else(|| overflow.clone(), |o| o.into_inner().0);
             let max_length = queue.max_length.map(|given| self.count("max_length", Some(given), 1, 1..=10_000));
+            if let Some(music) = &queue.music {
+                self.prompt(music, &music.get_ref().0, prompts);
+            }
             let announce = queue.announce.map(|announce| self.announcements(announce, prompts));
             let callback = queue.callback.map_or_else(CallBack::default, |callback| self.call_back(callback, prompts));
             let skills = queue.skills.unwrap_or_default();
@@ -149,6 +152,7 @@ impl Checking {
                 max_length,
                 overflow_full,
                 overflow_no_agents: queue.overflow_no_agents.map(|o| o.into_inner().0),
+                music: queue.music.map(|music| music.into_inner().0),
                 announce,
                 callback,
                 service_level: self.time("service_level", queue.service_level, 20 * SECOND, SECOND..=HOUR),

@@ -272,7 +272,7 @@ fn a_prompt_is_heard_by_any_codec_and_ends_in_time() {
         bench.run(1);
         assert_eq!(bench.out.reports, [Report::PlayEnded { leg: A, play: PlayId(4) }], "{codec:?}");
         // Music, which has no end, waits while the peer does not listen.
-        bench.hear(A, Source::Play(PlayId(5), Audio::Music));
+        bench.hear(A, Source::Play(PlayId(5), Audio::Music(None)));
         bench.run(99);
         let sent = bench.rtp_sent();
         assert_eq!(sent.len(), 5);
@@ -391,7 +391,7 @@ fn a_key_reaches_one_who_knows_no_events_as_its_tone() {
 
 #[test]
 fn ordered_keys_are_sent_to_a_leg_whatever_it_hears() {
-    for source in [Source::Nothing, Source::Leg(B), Source::Play(PlayId(1), Audio::Music)] {
+    for source in [Source::Nothing, Source::Leg(B), Source::Play(PlayId(1), Audio::Music(None))] {
         let mut bench = Bench::bridge(Codec::Pcma, Codec::Opus);
         bench.hear(A, source);
         bench.command(Command::Press { leg: A, keys: "19#".chars().map(|digit| Key { digit, duration_ms: 100 }).collect() });

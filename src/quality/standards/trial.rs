@@ -237,6 +237,7 @@ impl Trial {
             | Kind::AgentUnregistered(_)
             | Kind::AgentLoggedIn(_)
             | Kind::AgentLoggedOut(_)
+            | Kind::AgentQueues(_)
             | Kind::AuditCommanded(_)
             | Kind::PromptRecorded(_)
             | Kind::VoicemailLeft(_)

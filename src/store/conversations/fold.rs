@@ -311,6 +311,7 @@ impl Conversation {
             | Kind::WebhookResumed(_)
             | Kind::AgentLoggedIn(_)
             | Kind::AgentLoggedOut(_)
+            | Kind::AgentQueues(_)
             | Kind::AuditCommanded(_)
             | Kind::QueueCallback(_)
             | Kind::LogLost(_)

@@ -326,10 +326,9 @@ impl Hub {
                 None => dialled,
             };
             let queue = config.queues.values().find(|queue| queue.number.as_ref().is_some_and(|own| own.as_str() == number));
-            let works_at = |agent| self.acd.phones_of(agent).contains(phone);
             return match (config.phones.get_key_value(number), queue.filter(|_| config.mailboxes.contains_key(number))) {
                 (Some((number, _)), _) if number == phone => Ok(number.clone()),
-                (None, Some(queue)) if queue.agents.iter().any(works_at) => Ok(Number::from(number)),
+                (None, Some(queue)) if self.acd.serves_at(phone, &queue.name) => Ok(Number::from(number)),
                 (Some(_), _) | (None, Some(_)) => Err(Status::FORBIDDEN),
                 (None, None) => Err(Status::NOT_FOUND),
             };

@@ -105,7 +105,7 @@ impl Sim {
             None | Some(media::Source::Nothing) => Told::These(BTreeSet::new()),
             Some(media::Source::Leg(leg)) => Told::These(of(leg).into_iter().collect()),
             Some(media::Source::Mix(legs)) => Told::These(legs.iter().filter_map(of).collect()),
-            Some(media::Source::Play(_, media::Audio::Music)) => Told::Music,
+            Some(media::Source::Play(_, media::Audio::Music(_))) => Told::Music,
             Some(media::Source::Play(..)) => Told::Play,
         }
     }
