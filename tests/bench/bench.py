@@ -36,7 +36,7 @@ LINGER_S = 45
 
 
 class Table:
-    """Rows of name, figure, ratio, goal; printed once, at the end. Everything said on the way goes to stderr."""
+    """Rows of name, figure, ratio, goal; printed together at the end, and on stderr as they come: an hour's run may be broken off."""
 
     def __init__(self):
         self.rows, self.missed, self.undone = [], 0, 0
@@ -49,6 +49,7 @@ class Table:
         ratio = "" if measured is None else f"{measured:.2f}{unit}"
         limit = "" if goal is None else f"≤ {goal:g}{unit}"
         self.rows.append((what, figure, ratio, limit, verdict))
+        say("  ".join(part for part in self.rows[-1] if part))
 
     def fail(self, what, why):
         self.undone += 1
