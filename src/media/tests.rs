@@ -335,7 +335,7 @@ fn music_of_its_own_goes_round_and_falls_back_to_the_sites() {
     // From the site's, which is longer, to what is shorter.
     b.run(20_000);
     b.hear(A, Source::Play(PlayId(3), own("en/menu")));
-    b.run(1_000);
+    assert!(b.rtp_sent_in(1_000).len() >= 49);
 }
 
 #[test]

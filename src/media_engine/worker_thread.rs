@@ -30,6 +30,10 @@ const IN_A_ROUND: usize = 128;
 const ROUND_AT_LEAST: Duration = Duration::from_millis(20);
 /// How often a thread that records comes round, whatever comes: the recorder waits for what it has not read.
 const ROUND_WHILE_RECORDING: Duration = Duration::from_millis(40);
+/// Rounds that came in time for so long have read each socket many times, though one is flooded and never dry.
+const IN_TIME: Duration = Duration::from_millis(500);
+/// Orders wait so long at most for what came before them to be read.
+const ORDERS_WAIT: Duration = Duration::from_millis(200);
 /// How often a recorder that is too slow is told of.
 const OVERFLOW_EVERY: Duration = Duration::from_secs(1);
 /// A leg that another thread has no room for is offered to it again for so long, and so often; then it ends here, with its port.
@@ -96,11 +100,6 @@ pub struct Lag {
     late_at: Mono,
     read_until: Mono,
 }
-
-/// Rounds that came in time for so long have read each socket many times, though one is flooded and never dry.
-const IN_TIME: Duration = Duration::from_millis(500);
-/// Orders wait so long at most for what came before them to be read.
-const ORDERS_WAIT: Duration = Duration::from_millis(200);
 
 impl Lag {
     pub fn new(now: Mono) -> Lag {

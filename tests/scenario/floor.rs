@@ -23,7 +23,7 @@ use cordboard::store::log::Stored;
 use cordboard::switch::{Answer, Command};
 
 use crate::sim::network::Weather;
-use crate::sim::ua::{OnInvite, Phase};
+use crate::sim::ua::OnInvite;
 use crate::sim::{Sim, invariants, kind_name, seed_of};
 use site::{AGENTS, Edition};
 
@@ -288,9 +288,7 @@ impl Floor {
     fn forget(&mut self) {
         self.sim.forget_signalling();
         for ua in self.sim.uas.values_mut() {
-            if ua.calls.iter().all(|call| call.phase == Phase::Over) || self.trunks.contains(&ua.at) {
-                ua.forget();
-            }
+            ua.forget();
             ua.log.clear();
         }
     }

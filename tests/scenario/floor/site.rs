@@ -8,7 +8,7 @@ use cordboard::ivr::say::{Language, vocabulary};
 pub const AGENTS: usize = 60;
 const TEAM: usize = 10;
 pub const SUPERVISORS: [&str; 2] = ["401", "402"];
-/// Whose audio goes through the menu, and whose number leads there.
+/// The number that leads to the menu.
 pub const MENU: &str = "+4930555000";
 
 /// A queue with everything but its agents; the first is entered by key 1 of the menu, and by `+4930555601`.

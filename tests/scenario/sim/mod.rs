@@ -6,6 +6,7 @@
 //! not hidden by the same fault on the other side.
 
 pub mod audio;
+mod deaf;
 pub mod invariants;
 pub mod looking;
 pub mod network;
@@ -741,28 +742,6 @@ impl Sim {
         self.workers[usize::from(worker)].handle(command, &self.clips, now, &mut speaker);
         later.extend(std::mem::take(&mut speaker.reports).into_iter().map(Input::Media));
         self.heard(speaker);
-    }
-
-    /// A prompt lasts as long as its clips.
-    fn play(&mut self, command: &media::Command) {
-        match command {
-            media::Command::Hear { leg, source: media::Source::Play(play, media::Audio::Prompt(clips)) } => {
-                let samples: usize = clips.iter().filter_map(|clip| self.clips.prompt(clip)).map(|clip| clip.len()).sum();
-                self.plays.insert(*leg, (self.now.mono + Duration::from_micros(samples as u64 * 125), *play));
-            }
-            media::Command::Hear { leg, .. } | media::Command::Close { leg } => drop(self.plays.remove(leg)),
-            _ => {}
-        }
-    }
-
-    /// A key of who is at the other end of this call of theirs, as media tells it.
-    pub fn key(&mut self, at: SocketAddr, call_id: &str, digit: char) {
-        let call = self.ua(at).calls.iter().find(|call| call.call_id == call_id);
-        let leg = call.and_then(|call| self.legs.get(&call.rtp_remote?.port())).copied();
-        if let Some(leg) = leg {
-            let via = media::DigitVia::Rfc4733;
-            self.input(Input::Media(media::Report::Digit { leg, digit, duration_ms: 100, via }));
-        }
     }
 
     /// What a peer wants sent.

@@ -54,8 +54,6 @@ pub struct Call {
     /// Our ACK of the first 2xx.
     pub(super) first_ack: Option<Bytes>,
     pub final_status: Option<u16>,
-    /// When its agent last forgot what is old.
-    pub(super) was_over: bool,
 }
 
 pub(super) struct Press {

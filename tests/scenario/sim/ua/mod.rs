@@ -11,7 +11,7 @@ mod sound;
 mod srtp;
 mod watch;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -228,8 +228,6 @@ pub struct Ua {
     repeats: Vec<Repeat>,
     /// Final answers that were given, by branch and method, for repeats.
     given: BTreeMap<(Bytes, String), Bytes>,
-    /// Of them, those that were there when it last forgot.
-    given_before: BTreeSet<(Bytes, String)>,
     refresh_at: Option<Mono>,
     register_cseq: u32,
     nc: u32,
@@ -326,7 +324,6 @@ impl Ua {
             log: Vec::new(),
             repeats: Vec::new(),
             given: BTreeMap::new(),
-            given_before: BTreeSet::new(),
             refresh_at: None,
             register_cseq: 0,
             nc: 0,
@@ -590,29 +587,6 @@ impl Ua {
         }
     }
 
-    /// The same of one that always has some call: those that were over the last time already, so that no repeat is still under way.
-    pub fn forget_the_old(&mut self) {
-        let busy: BTreeSet<usize> = self.repeats.iter().filter_map(|repeat| repeat.call).collect();
-        let mut places = BTreeMap::new();
-        for (i, mut call) in std::mem::take(&mut self.calls).into_iter().enumerate() {
-            let is_old = call.phase == Phase::Over && std::mem::replace(&mut call.was_over, call.phase == Phase::Over);
-            if !is_old || busy.contains(&i) {
-                places.insert(i, self.calls.len());
-                self.calls.push(call);
-            }
-        }
-        for repeat in &mut self.repeats {
-            repeat.call = repeat.call.and_then(|i| places.get(&i).copied());
-        }
-        self.statuses.clear();
-        self.invites.clear();
-        self.cseqs.clear();
-        self.log.clear();
-        let old = std::mem::take(&mut self.given_before);
-        self.given.retain(|key, _| !old.contains(key));
-        self.given_before = self.given.keys().cloned().collect();
-    }
-
     /// From here on it speaks as somebody who does not know its own tag.
     pub fn forge_tag(&mut self, tag: &[u8]) {
         if let Some(i) = self.up() {
@@ -731,7 +705,6 @@ impl Ua {
             late_answer: false,
             first_ack: None,
             final_status: None,
-            was_over: false,
         }
     }
 
